@@ -1,0 +1,1 @@
+"""BentoML service: the HTTP surface of the scorer."""

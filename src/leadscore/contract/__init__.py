@@ -1,0 +1,17 @@
+"""What a lead is: the feature contract, the one place that names a column."""
+
+from leadscore.contract.document import contract_version, dump_contract, load_contract, parse_contract
+from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric, Target
+
+__all__ = [
+    "Boolean",
+    "Categorical",
+    "Feature",
+    "FeatureContract",
+    "Numeric",
+    "Target",
+    "contract_version",
+    "dump_contract",
+    "load_contract",
+    "parse_contract",
+]

@@ -1,0 +1,165 @@
+"""The contract's types: frozen, validated, and the order in which features enter the model."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from leadscore.errors import ContractError
+
+# Names that the API itself uses beside the features of a lead.
+RESERVED = frozenset({"leads", "features", "reasons", "warnings", "score", "probability", "grade"})
+
+
+class _Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
+    """What every feature says of itself.
+
+    Attributes:
+        name: Column name in the user's table and key in requests.
+        required: A lead without it (or with null) is refused; otherwise missing is a value the model knows.
+        sensitive: Fairness is measured per slice of it.
+        input: False: never enters the model, kept only to measure fairness.
+        description: One sentence for people; used in explanations and the OpenAPI document.
+    """
+
+    name: str
+    required: bool = False
+    sensitive: bool = False
+    input: bool = True
+    description: str = ""
+
+
+class Numeric(_Feature, frozen=True, tag="numeric"):
+    """A number. Values outside `range` (inclusive, either end open with null) are scored and flagged."""
+
+    range: tuple[float | None, float | None] = (None, None)
+    integer: bool = False
+    unit: str = ""
+
+
+class Categorical(_Feature, frozen=True, tag="categorical"):
+    """One of `categories`; any other text is scored as missing and flagged."""
+
+    categories: tuple[str, ...]
+
+
+class Boolean(_Feature, frozen=True, tag="boolean"):
+    """True or false."""
+
+
+Feature = Numeric | Categorical | Boolean
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What became of the lead.
+
+    Attributes:
+        column: Column of the outcome.
+        positive: The value that means "converted"; every other non-null value means "did not".
+        known_at: Column with the time the outcome became known (label delay); None if the table has none.
+    """
+
+    column: str
+    positive: str | int | bool = 1
+    known_at: str | None = None
+
+
+class FeatureContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One lead table, described (format `leadscore.dev/v1`).
+
+    Attributes:
+        name: Name of the table or business, for people.
+        id: Column that identifies a lead (text or integer).
+        time: Column with the lead's creation time; None forbids time-based splits.
+        target: Outcome column.
+        value: Column with the revenue of a converted lead, in one currency; None if unknown.
+        features: In the order that the model sees them (those with `input: true`).
+        unknown_fields: What the API does with a key the contract does not name.
+    """
+
+    api_version: Literal["leadscore.dev/v1"] = msgspec.field(name="apiVersion", default="leadscore.dev/v1")
+    kind: Literal["FeatureContract"] = "FeatureContract"
+    name: str
+    id: str
+    time: str | None = None
+    target: Target
+    value: str | None = None
+    unknown_fields: Literal["refuse", "warn"] = msgspec.field(name="unknownFields", default="refuse")
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def inputs(self) -> tuple[Feature, ...]:
+        """The features that enter the model, in matrix column order."""
+        return tuple(f for f in self.features if f.input)
+
+    @property
+    def sensitive(self) -> tuple[Feature, ...]:
+        """The features whose slices fairness is measured on."""
+        return tuple(f for f in self.features if f.sensitive)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the table that the contract names, id first."""
+        named = (
+            self.id,
+            self.time,
+            *(f.name for f in self.features),
+            self.target.column,
+            self.target.known_at,
+            self.value,
+        )
+        return tuple(dict.fromkeys(c for c in named if c is not None))
+
+    def feature(self, name: str) -> Feature:
+        """The feature of that name (KeyError if there is none)."""
+        for feature in self.features:
+            if feature.name == name:
+                return feature
+        raise KeyError(name)
+
+
+def _check(contract: FeatureContract) -> None:
+    names = [f.name for f in contract.features]
+    roles = [contract.id, contract.time, contract.target.column, contract.target.known_at, contract.value]
+    taken = {r for r in roles if r is not None}
+    for name in names:
+        if not name or len(name) > 128:
+            raise ContractError(f"Feature name {name[:40]!r}… is empty or longer than 128 characters.")
+        if names.count(name) > 1:
+            raise ContractError(f"Feature {name!r} is listed twice.", hint="Remove one.")
+        if name in taken:
+            raise ContractError(
+                f"Column {name!r} is both a feature and an id, time, target or value column.",
+                hint="A column has one role: take it out of `features`.",
+            )
+        if name in RESERVED:
+            raise ContractError(f"Feature name {name!r} is reserved by the API.", hint="Rename the column.")
+    if not contract.inputs:
+        raise ContractError("The contract has no feature with `input: true`.", hint="Add at least one.")
+    for feature in contract.features:
+        _check_feature(feature)
+
+
+def _check_feature(feature: Feature) -> None:
+    if isinstance(feature, Categorical):
+        if not feature.categories:
+            raise ContractError(
+                f"Feature {feature.name!r} has no categories.", hint="List them, or drop the feature."
+            )
+        if len(set(feature.categories)) != len(feature.categories):
+            raise ContractError(f"Feature {feature.name!r} lists a category twice.", hint="Remove one.")
+    elif isinstance(feature, Numeric):
+        low, high = feature.range
+        if any(end is not None and not math.isfinite(end) for end in (low, high)):
+            raise ContractError(
+                f"Feature {feature.name!r} has a range that is not finite.", hint="Use null for an open end."
+            )
+        if low is not None and high is not None and low > high:
+            raise ContractError(
+                f"Feature {feature.name!r} has range [{low}, {high}].", hint="Put the smaller end first."
+            )

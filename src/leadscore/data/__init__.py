@@ -1,0 +1,1 @@
+"""Tables in (CSV, Parquet, Delta) as Arrow, the training matrix, and the synthetic CRM."""

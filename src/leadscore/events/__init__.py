@@ -1,0 +1,1 @@
+"""What was predicted and what became of it: spool, shipper, store, windows."""

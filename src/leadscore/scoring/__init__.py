@@ -1,0 +1,1 @@
+"""The hot path: decode, encode, predict, calibrate, grade, give reasons."""
