@@ -1,0 +1,66 @@
+# What a person can do here. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+UV_VERSION := 0.13.8
+
+# uv is found, or installed for this user with pip; nothing else is assumed but Python 3.11+ and make.
+export PATH := $(HOME)/.local/bin:$(PATH)
+UV := uv
+RUN := $(UV) run --frozen --all-extras
+LEADSCORE_HOME ?= .leadscore
+PORT ?= 3000
+export LEADSCORE_HOME
+
+.PHONY: help
+help:  ## List what a person can do
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup:  ## Install what is missing (uv, the locked Python environment, the native kernel)
+	@tools/setup/uv.sh $(UV_VERSION)
+	$(UV) sync --frozen --all-extras
+
+.PHONY: up
+up: setup  ## Train on the synthetic CRM (or DATA=, CONTRACT=), register and serve; Ctrl-C stops it
+	$(RUN) leadscore up --port $(PORT) $(if $(DATA),--data $(DATA)) $(if $(CONTRACT),--contract $(CONTRACT))
+
+.PHONY: test
+test: setup system  ## Set up and run every test (PostgreSQL, MLflow and the service run for real)
+	$(RUN) pytest -n 2 --dist loadgroup
+
+.PHONY: unit
+unit: setup  ## Only the fast tests
+	$(RUN) pytest tests/unit -n 2
+
+.PHONY: system
+system:  ## Install the distribution's packages that tests need (PostgreSQL)
+	@tools/setup/system.sh
+
+.PHONY: lint
+lint: setup  ## Format check, lint, types, import contract, dead links in docs
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) pyright
+	$(RUN) lint-imports --no-logo
+
+.PHONY: format
+format:  ## Let ruff format and fix what it can
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+.PHONY: bench
+bench: setup  ## Every speed figure, side by side with others; writes docs/benchmarks.md
+	$(RUN) python -m benchmarks $(BENCH)
+
+.PHONY: load
+load:  ## 25 req/s for 60 s against http://127.0.0.1:$(PORT), with the SLO verdict
+	$(RUN) locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:$(PORT) --run-time 60s
+
+.PHONY: build
+build: setup  ## The wheel (with the native kernel) and the bento
+	$(UV) build --wheel
+	$(RUN) bentoml build
+
+.PHONY: clean
+clean:  ## Remove build products (never .leadscore, which holds your models and events)
+	rm -rf dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
