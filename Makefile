@@ -37,11 +37,17 @@ system:  ## Install the distribution's packages that tests need (PostgreSQL)
 	@tools/setup/system.sh
 
 .PHONY: lint
-lint: setup  ## Format check, lint, types, import contract, dead links in docs
+lint: setup  ## Format check, lint, types, import contract, fresh docs and lock
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) pyright
 	$(RUN) lint-imports --no-logo
+	$(RUN) python tools/docs/cli_reference.py --check
+	$(UV) lock --check
+
+.PHONY: docs
+docs: setup  ## Regenerate the documents that are made from the code (docs/cli.md)
+	$(RUN) python tools/docs/cli_reference.py
 
 .PHONY: format
 format:  ## Let ruff format and fix what it can
