@@ -1,1 +1,1 @@
-"""Tables in (CSV, Parquet, Delta) as Arrow, the training matrix, and the synthetic CRM."""
+"""Tables in (CSV, Parquet, Delta) as Arrow, the training matrix, bulk scoring, and the synthetic CRM."""
