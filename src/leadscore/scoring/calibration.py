@@ -1,0 +1,133 @@
+"""From margin (log-odds of the trees) to a probability that means what it says."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from leadscore.errors import ArtefactError
+
+# exp overflows float64 just above 709; beyond this bound the probability is 0 or 1 to 300 digits anyway.
+_SATURATION = 700.0
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A non-decreasing map from margin to probability, fitted by training, applied by every scorer.
+
+    Never decreasing in floating point either: a lead with the higher margin never gets the lower probability.
+
+    Attributes:
+        method: `identity` (the logistic function), `platt` (the logistic function of a line: Platt 1999) or
+            `isotonic` (linear between knots, constant outside them: Zadrozny & Elkan 2002, interpolated).
+        slope: Of the line (`platt`); greater than 0.
+        intercept: Of the line (`platt`).
+        knot_margins: Strictly increasing margins (`isotonic`, at least one).
+        knot_probabilities: Their probabilities, never decreasing, within 0 and 1.
+    """
+
+    method: Literal["identity", "platt", "isotonic"] = "identity"
+    slope: float = 1.0
+    intercept: float = 0.0
+    knot_margins: tuple[float, ...] = ()
+    knot_probabilities: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.method == "isotonic":
+            _check_knots(self.knot_margins, self.knot_probabilities)
+        elif self.knot_margins or self.knot_probabilities:
+            raise ValueError(f"method {self.method} takes no knots")
+        if not (math.isfinite(self.slope) and self.slope > 0 and math.isfinite(self.intercept)):
+            raise ValueError("slope must be finite and greater than 0, intercept finite")
+        if self.method != "platt" and (self.slope, self.intercept) != (1.0, 0.0):
+            raise ValueError(f"method {self.method} takes no slope or intercept")
+
+    @classmethod
+    def platt(cls, slope: float, intercept: float) -> Self:
+        """Logistic function of `slope * margin + intercept`; ValueError unless slope > 0."""
+        return cls(method="platt", slope=float(slope), intercept=float(intercept))
+
+    @classmethod
+    def isotonic(cls, margins: Sequence[float], probabilities: Sequence[float]) -> Self:
+        """Piecewise linear through the knots; ValueError unless they increase."""
+        return cls(
+            method="isotonic",
+            knot_margins=tuple(float(m) for m in margins),
+            knot_probabilities=tuple(float(p) for p in probabilities),
+        )
+
+    def probability(self, margin: float) -> float:
+        """Probability of one margin (hot path: plain floats, no arrays)."""
+        if self.knot_margins:
+            return _interpolate(margin, self.knot_margins, self.knot_probabilities)
+        z = self.slope * margin + self.intercept
+        if z > _SATURATION:
+            return 1.0
+        # One formula on both sides of 0: exp(z) / (1 + exp(z)) would not be monotone in its last bit.
+        return 1.0 / (1.0 + math.exp(-z)) if z > -_SATURATION else 0.0
+
+    def probabilities(self, margins: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Probabilities, float64 (n,), of margins (n,); equals `probability` up to the last bit of exp."""
+        z = np.asarray(margins, dtype=np.float64)
+        if self.knot_margins:
+            return _interpolate_many(z, self.knot_margins, self.knot_probabilities)
+        z = self.slope * z + self.intercept
+        clipped = np.clip(z, -_SATURATION, _SATURATION)
+        result = 1.0 / (1.0 + np.exp(-clipped))
+        result[z <= -_SATURATION] = 0.0
+        return result
+
+    def to_json(self) -> bytes:
+        """The document `calibration.json`."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Calibration:
+        """Read `calibration.json`; ArtefactError if it is not one."""
+        try:
+            return msgspec.json.decode(data, type=Calibration)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ArtefactError(f"calibration.json is not a calibration: {error}.") from error
+
+
+def _check_knots(margins: tuple[float, ...], probabilities: tuple[float, ...]) -> None:
+    if not margins or len(margins) != len(probabilities):
+        raise ValueError("isotonic needs as many knot probabilities as knot margins, at least one")
+    if not all(math.isfinite(m) for m in margins):
+        raise ValueError("knot margins must be finite")
+    if any(left >= right for left, right in itertools.pairwise(margins)):
+        raise ValueError("knot margins must increase strictly")
+    if not all(0.0 <= p <= 1.0 for p in probabilities):
+        raise ValueError("knot probabilities must be within 0 and 1")
+    if any(left > right for left, right in itertools.pairwise(probabilities)):
+        raise ValueError("knot probabilities must not decrease")
+
+
+def _interpolate(margin: float, knots: tuple[float, ...], values: tuple[float, ...]) -> float:
+    right = bisect_right(knots, margin)
+    if right == 0:
+        return values[0]
+    if right == len(knots):
+        return values[-1]
+    low, high = values[right - 1], values[right]
+    share = (margin - knots[right - 1]) / (knots[right] - knots[right - 1])
+    # Rounding may lift the sum one bit over the next knot's value.
+    return min(low + share * (high - low), high)
+
+
+def _interpolate_many(
+    margins: npt.NDArray[np.float64], knots: tuple[float, ...], values: tuple[float, ...]
+) -> npt.NDArray[np.float64]:
+    x, y = np.array(knots), np.array(values)
+    if len(x) == 1:
+        return np.full(margins.shape, y[0])
+    right = np.clip(np.searchsorted(x, margins, side="right"), 1, len(x) - 1)
+    low, high = y[right - 1], y[right]
+    share = (np.clip(margins, x[0], x[-1]) - x[right - 1]) / (x[right] - x[right - 1])
+    return np.minimum(low + share * (high - low), high)
