@@ -1,1 +1,7 @@
-"""What was predicted and what became of it: spool, shipper, store, windows."""
+"""The event log that loses nothing: spool, shipper, store, windows.
+
+```
+service worker ── SpoolWriter ──► worker-NNN/*.spool ── Shipper ──► EventStore ──► windows (Arrow)
+  (one write(2) before the reply)   (bounded, per worker)  (own process)   (SQLite or PostgreSQL)
+```
+"""
