@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,7 +200,7 @@ def read_verified(directory: Path, manifest: Manifest, name: str) -> bytes:
 
 
 @contextmanager
-def writing_artefact(out: Path) -> Iterator[Path]:
+def writing_artefact(out: Path) -> Generator[Path]:
     """A temporary folder beside `out` that becomes `out` when the block ends well and verifies.
 
     Raises:
