@@ -1,0 +1,28 @@
+"""A service with the shape of ours and nothing behind it; `STATUS` makes it fail."""
+
+import json
+import os
+
+LEAD = {
+    "type": "object",
+    "required": ["lead_id", "budget"],
+    "properties": {
+        "lead_id": {"type": ["string", "integer"]},
+        "budget": {"type": "number", "minimum": 0, "maximum": 10},
+    },
+}
+OPENAPI = {
+    "paths": {"/score-lead": {"post": {"requestBody": {"content": {"application/json": {"schema": LEAD}}}}}}
+}
+SCORE = {"lead_id": "L-1", "prediction_id": "p-1", "score": 50.0}
+
+
+async def app(scope, receive, send):
+    """Answer every path with the same score, after reading the body."""
+    while (await receive()).get("more_body"):
+        pass
+    document = scope["path"] == "/openapi.json"
+    status = 200 if document else int(os.environ.get("STATUS", "200"))
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(OPENAPI if document else SCORE).encode()})
