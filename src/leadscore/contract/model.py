@@ -127,9 +127,15 @@ def _check(contract: FeatureContract) -> None:
     names = [f.name for f in contract.features]
     roles = [contract.id, contract.time, contract.target.column, contract.target.known_at, contract.value]
     taken = {r for r in roles if r is not None}
-    for name in names:
+    for name in (*names, *taken):
         if not name or len(name) > 128:
-            raise ContractError(f"Feature name {name[:40]!r}… is empty or longer than 128 characters.")
+            raise ContractError(f"Column name {name[:40]!r}… is empty or longer than 128 characters.")
+        if not name.isprintable() or '"' in name or "\\" in name:
+            raise ContractError(
+                f"Column name {name!r} holds a quote, a backslash or a control character.",
+                hint="Rename the column: it is a key in requests.",
+            )
+    for name in names:
         if names.count(name) > 1:
             raise ContractError(f"Feature {name!r} is listed twice.", hint="Remove one.")
         if name in taken:
