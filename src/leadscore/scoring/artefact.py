@@ -218,10 +218,8 @@ def writing_artefact(out: Path) -> Generator[Path]:
         verify_artefact(temporary)
         # mkdtemp makes folders for the owner only; the scoring pod may run as another user of the group.
         temporary.chmod(0o755)
-        temporary.rename(out)
+        _rename(temporary, out)
     except OSError as error:
-        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise ConflictError(f"{out} was made by another process meanwhile.") from error
         raise UnavailableError(
             f"Cannot write the artefact to {out}: {error.strerror or error}.",
             hint="Check free space and permissions; nothing was left behind.",
@@ -234,6 +232,15 @@ def writing_artefact(out: Path) -> Generator[Path]:
 def is_temporary(path: Path) -> bool:
     """Whether the folder is the rest of a write that was killed (safe to remove when nobody writes there)."""
     return path.name.startswith(_TEMPORARY)
+
+
+def _rename(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise ConflictError(f"{target} was made by another process meanwhile.") from error
+        raise
 
 
 class _Versioned(msgspec.Struct):
