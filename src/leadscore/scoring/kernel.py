@@ -1,0 +1,111 @@
+"""Open an evaluator for a forest: the native one where it loads and agrees with NumPy, else NumPy."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Literal, Protocol
+
+import numpy as np
+
+from leadscore.errors import NotFoundError
+from leadscore.scoring.forest import Doubles, Floats, Forest
+from leadscore.scoring.numpy_kernel import NumpyKernel
+
+Backend = Literal["auto", "native", "numpy"]
+
+BACKEND_VARIABLE = "LEADSCORE_KERNEL"
+"""Environment variable that says which evaluator `auto` means: `native` or `numpy`."""
+
+_log = logging.getLogger(__name__)
+
+
+class Kernel(Protocol):
+    """Margins and exact explanations of one model. All methods may be called from several threads at once.
+
+    Rows are float32 in model column order (see `FeatureContract.inputs`); NaN is missing. A row of another length
+    or type raises ValueError.
+    """
+
+    @property
+    def backend(self) -> Literal["native", "numpy"]:
+        """Which evaluator this is."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the prepared model holds."""
+        ...
+
+    def margin(self, row: Floats) -> float:
+        """Log-odds of one row of shape (k,), as the training library computes them (float32)."""
+        ...
+
+    def margins(self, matrix: Floats) -> Floats:
+        """Log-odds of each row of a matrix (n, k); float32 of shape (n,)."""
+        ...
+
+    def shapley(self, row: Floats) -> Doubles:
+        """Exact path-dependent TreeSHAP of one row: float64 of shape (k + 1,), the last entry is the base value.
+
+        The entries sum to the margin; they equal XGBoost's and LightGBM's `pred_contrib(s)`.
+        """
+        ...
+
+    def shapley_many(self, matrix: Floats) -> Doubles:
+        """`shapley` of each row; float64 of shape (n, k + 1)."""
+        ...
+
+
+def open_kernel(forest: Forest, *, backend: Backend = "auto", threads: int = 1) -> Kernel:
+    """Prepare a forest for evaluation.
+
+    Args:
+        forest: From `read_xgboost` or `read_lightgbm`.
+        backend: `auto` takes the native kernel if it is there and passes its self-test on this forest, otherwise
+            NumPy with one warning; the variable LEADSCORE_KERNEL overrides `auto` only.
+        threads: Threads for `margins` and `shapley_many` (native only); results do not depend on it.
+
+    Raises:
+        NotFoundError: `native` is asked for, and it was not built for this machine or fails the self-test.
+        ArtefactError: The forest is larger than the evaluators hold.
+    """
+    if backend == "auto":
+        wanted = os.environ.get(BACKEND_VARIABLE, "auto")
+        if wanted in {"native", "numpy"}:
+            backend = "native" if wanted == "native" else "numpy"
+    if backend == "numpy":
+        return NumpyKernel(forest)
+    try:
+        return _native(forest, threads)
+    except NotFoundError as error:
+        if backend == "native":
+            raise
+        _log.warning("%s Scoring with NumPy: same results, slower.", error.message)
+        return NumpyKernel(forest)
+
+
+def _native(forest: Forest, threads: int) -> Kernel:
+    from leadscore.scoring.native_kernel import NativeKernel  # noqa: PLC0415  (NumPy must work without it)
+
+    kernel = NativeKernel(forest, threads=threads)
+    if not _agree(kernel, forest):
+        raise NotFoundError(
+            "The native kernel fails its self-test on this machine.", hint=f"Set {BACKEND_VARIABLE}=numpy."
+        )
+    return kernel
+
+
+def _agree(native: Kernel, forest: Forest) -> bool:
+    """Whether the kernel computes what NumPy does, on rows that meet missing, huge and unknown values."""
+    random = np.random.default_rng(7)
+    rows = random.integers(-2, 40, (8, forest.features)).astype(np.float32)
+    rows[random.random(rows.shape) < 0.2] = np.nan
+    rows[0], rows[1], rows[2] = 0.0, np.nan, np.finfo(np.float32).max
+    oracle = NumpyKernel(forest)
+    margins = oracle.margins(rows)
+    return (
+        np.array_equal(native.margins(rows), margins)
+        and [native.margin(row) for row in rows] == margins.tolist()
+        and np.allclose(native.shapley(rows[3]), oracle.shapley(rows[3]), rtol=1e-9, atol=1e-9)
+    )

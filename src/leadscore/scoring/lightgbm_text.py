@@ -1,0 +1,197 @@
+"""Read a LightGBM model (`Booster.model_to_string`) without LightGBM.
+
+The text is `key=value` lines: a header, a block per tree, then parameters. Decisions follow LightGBM's `Tree::Decision`:
+a numeric value goes left if `value <= threshold` as doubles, where magnitudes up to 1e-35 count as zero; a category
+goes left if it is in the node's bit set, and right if it is missing, negative or unknown.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from leadscore.errors import ArtefactError
+from leadscore.scoring.forest import (
+    MAX_CATEGORIES,
+    CategorySet,
+    Doubles,
+    Floats,
+    Forest,
+    Ints,
+    Missing,
+    RawTree,
+    assemble,
+)
+
+Number = TypeVar("Number", bound=np.generic)
+
+_CATEGORICAL, _DEFAULT_LEFT = 1, 2
+_MISSING_NONE, _MISSING_ZERO, _MISSING_NAN = 0, 1, 2
+_ZERO = float(np.float32(1e-35))
+
+
+def read_lightgbm(text: str) -> Forest:
+    """Read a booster's text.
+
+    Args:
+        text: What `Booster.model_to_string()` or `save_model` wrote (format v3 or v4). With early stopping, write it
+            with `num_iteration=booster.best_iteration` (LightGBM's default).
+
+    Returns:
+        The forest; leaf values are summed as doubles.
+
+    Raises:
+        ArtefactError: The text is malformed, or the model is not a single-output `binary` one with plain leaves.
+    """
+    blocks = text.split("\nend of trees", 1)[0].split("\nTree=")
+    if len(blocks[0]) == len(text):
+        raise ArtefactError("The text is not a LightGBM model, or it was cut off.")
+    header = _fields(blocks[0])
+    if "tree" not in blocks[0].split("\n", 1)[0] or header.get("version") not in {"v3", "v4"}:
+        raise ArtefactError(
+            "The text is not a LightGBM model of format v3 or v4.", hint="Use Booster.save_model."
+        )
+    objective = header.get("objective", "(none)")
+    if objective.split(" ") not in (["binary", "sigmoid:1"], ["binary"]):
+        raise ArtefactError(
+            f"The model's objective is {objective[:60]!r}.", hint="Only `binary` with sigmoid 1 is supported."
+        )
+    if header.get("num_class") != "1" or header.get("num_tree_per_iteration") != "1":
+        raise ArtefactError("The model has more than one output.")
+    if "average_output" in blocks[0]:
+        raise ArtefactError(
+            "The model is a LightGBM random forest (average_output).", hint="Use boosting=gbdt."
+        )
+    return assemble(
+        [_tree(index, _fields(block)) for index, block in enumerate(blocks[1:])],
+        features=int(_column(header, "max_feature_idx", np.int32, 1)[0]) + 1,
+        base=0.0,
+        double=True,
+        negative_fraction_is_zero=True,
+    )
+
+
+def _fields(block: str) -> dict[str, str]:
+    pairs = (line.partition("=") for line in block.split("\n"))
+    return {key: value for key, mark, value in pairs if mark}
+
+
+def _column(fields: dict[str, str], name: str, dtype: type[Number], size: int) -> npt.NDArray[Number]:
+    if name not in fields:
+        raise ArtefactError(f"The model lacks the field `{name}`.")
+    try:
+        values = np.array(fields[name].split(), dtype=dtype)
+    except (ValueError, OverflowError) as error:
+        raise ArtefactError(
+            f"The model's `{name}` are not numbers that fit {np.dtype(dtype).name}."
+        ) from error
+    if len(values) != size:
+        raise ArtefactError(f"The model's `{name}` has {len(values)} values instead of {size}.")
+    return values
+
+
+def _tree(index: int, fields: dict[str, str]) -> RawTree:
+    """Inner nodes first, then the leaves: LightGBM refers to leaf i as ~i."""
+    if fields.get("is_linear", "0") != "0":
+        raise ArtefactError(f"Tree {index} of the model has linear leaves.", hint="Use linear_tree=false.")
+    leaves = int(_column(fields, "num_leaves", np.int32, 1)[0])
+    if not 1 <= leaves <= len(fields.get("leaf_value", "")):
+        raise ArtefactError(f"Tree {index} of the model says it has {leaves} leaves.")
+    inner = leaves - 1
+    value = _column(fields, "leaf_value", np.float64, leaves)
+    if inner == 0:
+        return _single_leaf(float(value[0]))
+    decision = _column(fields, "decision_type", np.int32, inner)
+    threshold = _column(fields, "threshold", np.float64, inner)
+    categorical = (decision & _CATEGORICAL) != 0
+    category_set, sets = _categories(index, fields, np.where(categorical, threshold, -1))
+    return RawTree(
+        left=_children(fields, "left_child", inner),
+        right=_children(fields, "right_child", inner),
+        feature=_with_leaves(_column(fields, "split_feature", np.int32, inner), leaves, 0),
+        threshold=_with_leaves(_strict_thresholds(np.where(categorical, 0.0, threshold)), leaves, 0),
+        missing=_with_leaves(_missing(decision), leaves, 0),
+        category_set=_with_leaves(category_set, leaves, -1),
+        sets=sets,
+        value=np.concatenate((np.zeros(inner), value)),
+        cover=np.concatenate(
+            (
+                _column(fields, "internal_count", np.float64, inner),
+                _column(fields, "leaf_count", np.float64, leaves),
+            )
+        ),
+    )
+
+
+def _single_leaf(value: float) -> RawTree:
+    zero = np.zeros(1, np.int32)
+    return RawTree(
+        zero - 1, zero - 1, zero, np.zeros(1, np.float32), zero, zero - 1, (), np.array([value]), np.ones(1)
+    )
+
+
+def _children(fields: dict[str, str], name: str, inner: int) -> Ints:
+    children = _column(fields, name, np.int32, inner)
+    return _with_leaves(np.where(children < 0, inner + ~children, children).astype(np.int32), inner + 1, -1)
+
+
+def _with_leaves(column: npt.NDArray[Number], leaves: int, filler: int) -> npt.NDArray[Number]:
+    return np.concatenate((column, np.full(leaves, filler, column.dtype)))
+
+
+def _strict_thresholds(threshold: Doubles) -> Floats:
+    """The float32 t for which every float32 x has `x < t` exactly if LightGBM finds `x <= threshold`."""
+    if not np.all(np.isfinite(threshold)):
+        raise ArtefactError("The model has a threshold that is not finite.")
+    around_zero = np.where((threshold >= 0) & (threshold < _ZERO), _ZERO, threshold)
+    below_zero = (threshold < 0) & (threshold >= -_ZERO)
+    with np.errstate(over="ignore"):
+        nearest = around_zero.astype(np.float32)
+    floor = np.where(nearest > around_zero, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+    return np.where(below_zero, np.float32(-_ZERO), np.nextafter(floor, np.float32(np.inf))).astype(
+        np.float32
+    )
+
+
+def _missing(decision: Ints) -> Ints:
+    kind, default_left = (decision >> 2) & 3, (decision & _DEFAULT_LEFT) != 0
+    return np.select(
+        [kind == _MISSING_NONE, kind == _MISSING_ZERO, kind == _MISSING_NAN],
+        [
+            np.full(len(decision), Missing.AS_ZERO),
+            np.where(default_left, Missing.OR_ZERO_LEFT, Missing.OR_ZERO_RIGHT),
+            np.where(default_left, Missing.LEFT, Missing.RIGHT),
+        ],
+        default=-1,
+    ).astype(np.int32)
+
+
+def _categories(index: int, fields: dict[str, str], chosen: Doubles) -> tuple[Ints, tuple[CategorySet, ...]]:
+    """Each inner node's category set (-1 if numeric), and the sets."""
+    count = int(_column(fields, "num_cat", np.int32, 1)[0])
+    if not 0 <= count <= len(chosen) or np.any(chosen != np.floor(chosen)) or np.any(chosen >= max(count, 1)):
+        raise ArtefactError(f"Tree {index} of the model refers to a category set that does not exist.")
+    numbers = chosen.astype(np.int32)
+    if count == 0:
+        if np.any(numbers >= 0):
+            raise ArtefactError(f"Tree {index} of the model refers to a category set that does not exist.")
+        return numbers, ()
+    bounds = _column(fields, "cat_boundaries", np.int64, count + 1)
+    words = np.array(_column(fields, "cat_threshold", np.int64, int(bounds[-1])))
+    if (
+        bounds[0] != 0
+        or np.any(np.diff(bounds) < 0)
+        or np.any(np.diff(bounds) > MAX_CATEGORIES // 32)
+        or np.any((words < 0) | (words >= 2**32))
+    ):
+        raise ArtefactError(
+            f"Tree {index} of the model has malformed categories (codes 0 … 65,535 are supported)."
+        )
+    bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little").astype(np.bool_)
+    sets = [bits[32 * a : 32 * b] for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
+    return numbers, tuple(
+        CategorySet(tuple(np.trim_zeros(members, "b").tolist()), missing_left=False, other_left=False)
+        for members in sets
+    )

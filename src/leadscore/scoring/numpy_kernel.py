@@ -1,0 +1,151 @@
+"""The evaluator that always works: NumPy only, exact, fast enough to serve with and to test the native one against."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from leadscore.scoring.forest import Doubles, Floats, Forest, Missing
+from leadscore.scoring.paths import plan_paths, quadrature
+from leadscore.scoring.slots import ZERO_BOUND, Words, plan_slots
+
+_BLOCK = 256
+_FILL = np.zeros(len(Missing), np.float32)
+_FILL[[Missing.LEFT, Missing.OR_ZERO_LEFT, Missing.ONLY_LEFT]] = -np.inf
+_FILL[[Missing.RIGHT, Missing.OR_ZERO_RIGHT]] = np.inf
+
+
+class NumpyKernel:
+    """Margins and Shapley values of one forest; see `leadscore.scoring.kernel.Kernel` for the methods' meaning."""
+
+    def __init__(self, forest: Forest) -> None:
+        self.backend: Literal["native", "numpy"] = "numpy"
+        self._forest = forest
+        self._slots = plan_slots(forest)
+        self._paths = plan_paths(forest)
+        starts = forest.roots[:-1]
+        self._starts = starts.astype(np.int64)
+        self._left = self._slots.left.astype(np.int64) + np.repeat(self._starts, np.diff(forest.roots))
+        self._slot = self._slots.slot.astype(np.int64)
+        self._threshold = self._slots.test.view(np.float32)
+        self._steps = int(forest.depth.max(initial=0))
+        self._value = forest.value if forest.double else forest.value.astype(np.float32)
+        self._base = self._value.dtype.type(forest.base)
+        self._levels = [np.flatnonzero(forest.depth == depth) for depth in range(self._steps + 1)]
+        self._point, self._weight = quadrature(int(self._paths.points.max(initial=4)))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all prepared arrays."""
+        own = (self._left, self._slot, self._value, *self._levels)
+        return self._slots.nbytes + self._paths.nbytes + sum(array.nbytes for array in own)
+
+    def margin(self, row: Floats) -> float:
+        """Log-odds of one row."""
+        return float(self.margins(np.asarray(row).reshape(1, -1))[0])
+
+    def margins(self, matrix: Floats) -> Floats:
+        """Log-odds of each row."""
+        matrix = _checked(matrix, self._slots.features)
+        margins = np.empty(len(matrix), np.float32)
+        for start in range(0, len(matrix), _BLOCK):
+            margins[start : start + _BLOCK] = self._block(matrix[start : start + _BLOCK])
+        return margins
+
+    def shapley(self, row: Floats) -> Doubles:
+        """Exact path-dependent Shapley values of one row; the last entry is the base value."""
+        row = _checked(np.asarray(row).reshape(1, -1), self._slots.features)[0]
+        return self._contributions(self._expand(row.reshape(1, -1))[0])
+
+    def shapley_many(self, matrix: Floats) -> Doubles:
+        """Exact path-dependent Shapley values of each row."""
+        matrix = _checked(matrix, self._slots.features)
+        values = np.empty((len(matrix), self._slots.features + 1))
+        for index in range(len(matrix)):
+            values[index] = self._contributions(self._expand(matrix[index : index + 1])[0])
+        return values
+
+    def _expand(self, rows: Floats) -> Words:
+        """The slots of each row; shape (rows, slots)."""
+        plan = self._slots
+        slots = np.empty((len(rows), plan.count), np.uint32)
+        numbers = slots[:, : plan.first_category_slot].view(np.float32)
+        numbers[:, 0] = -np.inf
+        values = rows[:, plan.numeric_feature]
+        kind = plan.numeric_missing
+        missing = np.isnan(values) | (
+            ((kind == Missing.OR_ZERO_LEFT) | (kind == Missing.OR_ZERO_RIGHT))
+            & (np.abs(values) <= ZERO_BOUND)
+        )
+        present = np.where(kind == Missing.ONLY_LEFT, np.float32(np.inf), values)
+        numbers[:, 1:] = np.where(missing, _FILL[kind], present)
+        for index, feature in enumerate(plan.category_feature.tolist()):
+            value, known = rows[:, feature], int(plan.category_codes[index])
+            valid = (value > plan.lowest_code) & (value < known)
+            code = np.where(valid, value, np.where(np.isnan(value), known + 1, known)).astype(np.int64)
+            first, width = int(plan.category_slot[index]), int(plan.category_width[index])
+            begin = int(plan.category_start[index])
+            table = plan.category_table[begin : begin + (known + 2) * width].reshape(-1, width)
+            slots[:, first : first + width] = table[code]
+        return slots
+
+    def _goes_left(self, nodes: npt.NDArray[np.int64], contents: Words) -> npt.NDArray[np.bool_]:
+        """Outcome of the nodes' tests on the contents of their slots."""
+        by_number = contents.view(np.float32) < self._threshold[nodes]
+        by_code = (self._slots.test[nodes] >> (contents & np.uint32(31)) & np.uint32(1)) != 0
+        return np.where(self._slot[nodes] < self._slots.first_category_slot, by_number, by_code)
+
+    def _block(self, rows: Floats) -> npt.NDArray[np.generic]:
+        slots = self._expand(rows)
+        lane = np.arange(len(rows))
+        nodes = np.repeat(self._starts[:, None], len(rows), axis=1)
+        for _ in range(self._steps):
+            nodes = self._left[nodes] + ~self._goes_left(nodes, slots[lane, self._slot[nodes]])
+        total = np.full(len(rows), self._base)
+        for leaf_values in self._value[nodes]:
+            total += leaf_values
+        return total
+
+    def _contributions(self, slots: Words) -> Doubles:
+        """Shapley values of one expanded row; see `leadscore.scoring.paths` for the method."""
+        forest, share, earlier = self._forest, self._paths.share, self._paths.earlier
+        point, absent = self._point, 1 - self._point
+        nodes = np.arange(len(forest.left))
+        hot_left = self._goes_left(nodes, slots[self._slot])
+        carried = np.empty((len(nodes), len(point)))
+        factor = np.ones((len(nodes), len(point)))
+        passed = np.ones(len(nodes), np.bool_)
+        carried[self._starts] = self._weight
+        for level in self._levels[1:]:
+            parent = forest.parent[level]
+            before = earlier[parent]
+            is_left = forest.left[parent] == level
+            passed[level] = (hot_left[parent] == is_left) & ((before < 0) | passed[before])
+            factor[level] = passed[level, None] * point + share[level, None] * absent
+            undone = np.where(before[:, None] >= 0, factor[before], 1.0)
+            carried[level] = carried[parent] * factor[level] / undone
+        values = np.zeros(forest.features + 1)
+        values[-1] = self._paths.expectation
+        leaf = forest.left < 0
+        carried[leaf] *= forest.value[leaf, None]
+        inner_nodes = np.flatnonzero(~leaf)
+        for level in reversed(self._levels[:-1]):
+            inner = level[~leaf[level]]
+            carried[inner] = carried[forest.left[inner]] + carried[forest.left[inner] + 1]
+        effect = (passed - share) * (carried / factor).sum(axis=1)
+        parts = effect[forest.left[inner_nodes]] + effect[forest.left[inner_nodes] + 1]
+        before = earlier[inner_nodes]
+        ended = (passed[before] - share[before]) * (carried[inner_nodes] / factor[before]).sum(axis=1)
+        parts -= np.where(before >= 0, ended, 0.0)
+        values[:-1] += np.bincount(forest.feature[inner_nodes], parts, minlength=forest.features)
+        return values
+
+
+def _checked(matrix: Floats, features: int) -> Floats:
+    if matrix.ndim != 2 or matrix.shape[1] != features or matrix.dtype != np.float32:
+        raise ValueError(
+            f"A float32 matrix with {features} columns is needed, not {matrix.dtype} {matrix.shape}."
+        )
+    return matrix
