@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leadscore.errors import BadInputError
+from leadscore.errors import BadInputError, ConflictError, UnavailableError
 
 
 class RecordRefusedError(BadInputError):
@@ -17,3 +17,15 @@ class RecordTooLargeError(BadInputError):
 
     code = "record_too_large"
     status = 413
+
+
+class SchemaTooNewError(UnavailableError):
+    """A newer release has changed the event store; this one must not write to it."""
+
+    code = "schema_too_new"
+
+
+class ShipperRunningError(ConflictError):
+    """Another shipper already serves this spool."""
+
+    code = "shipper_running"

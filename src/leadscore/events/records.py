@@ -122,3 +122,21 @@ def new_id() -> str:
     tail = tail & ~(0xF << 76) | (0x7 << 76)
     tail = tail & ~(0x3 << 62) | (0x2 << 62)
     return f"{stamp << 80 | tail:032x}"
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """A decision and what it was based on; never changed once written.
+
+    Attributes:
+        evidence_id: Primary key.
+        kind: What was decided: `gate`, `promotion`, `rollback`, `drift`, ….
+        subject: What it was decided about, such as `crm/7`.
+        at: Microseconds since the epoch.
+        document: The record itself, JSON text.
+    """
+
+    evidence_id: Identifier
+    kind: str
+    subject: str
+    at: Microseconds
+    document: str

@@ -1,0 +1,109 @@
+"""How the event store talks to its two databases: connections, transactions, and what their errors mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
+from leadscore.events.errors import RecordRefusedError
+
+_WRITES: Final = "leadscore_writes"
+_CONNECT_SECONDS: Final = 5
+_BUSY_SECONDS: Final = 15
+
+
+def parse_url(text: str) -> sa.URL:
+    """The URL with the driver we ship.
+
+    Raises:
+        BadInputError: Not a URL, or neither SQLite nor PostgreSQL.
+    """
+    hint = "Use sqlite:////path/events.db or postgresql://user@host/database."
+    try:
+        url = sa.make_url(text)
+    except exc.ArgumentError as error:
+        raise BadInputError("The event store's URL cannot be parsed.", hint=hint) from error
+    backend = url.get_backend_name()
+    if backend in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and url.database not in {None, "", ":memory:"}:
+        return url
+    raise BadInputError(f"The event store cannot be {url.render_as_string()}.", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """One pool of connections, two kinds of transactions on it.
+
+    Attributes:
+        read: Sees one state of the database from beginning to end.
+        write: Takes the write lock at its start (SQLite), or sees what others commit meanwhile (PostgreSQL).
+    """
+
+    read: sa.Engine
+    write: sa.Engine
+
+
+def open_engines(url: sa.URL) -> Engines:
+    """Engines that connect on first use and give up on a silent server within seconds, not minutes."""
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return Engines(read=engine, write=engine.execution_options(**{_WRITES: True}))
+    timeouts = {
+        "connect_timeout": _CONNECT_SECONDS,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
+    given = {key: value for key, value in timeouts.items() if key not in url.query}
+    engine = sa.create_engine(url, connect_args=given, pool_pre_ping=True, pool_size=2)
+    return Engines(read=engine.execution_options(isolation_level="REPEATABLE READ"), write=engine)
+
+
+def _configure_sqlite(connection: SqliteConnection, _: object) -> None:
+    # The driver's own transactions begin too late to protect a read before a write.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # The spool deletes what the store has committed, so a commit must outlive power loss.
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def make_parent(url: sa.URL) -> None:
+    """Create the folder of an SQLite file."""
+    if url.get_backend_name() == "sqlite" and url.database:
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnavailableError(
+                f"Cannot create the folder of {url.database}: {error.strerror}.", hint="Check LEADSCORE_HOME."
+            ) from error
+
+
+def translate(error: exc.SQLAlchemyError, url: sa.URL) -> LeadScoreError:
+    """Whose fault it is: the record's (`RecordRefusedError`) or the store's (`UnavailableError`).
+
+    Only the first line of a database's message is kept, because the next ones may quote the row.
+    """
+    cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
+    line = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+    if isinstance(error, exc.DataError | exc.IntegrityError):
+        return RecordRefusedError(f"The event store refuses a record: {line}.", hint="Correct the record.")
+    return UnavailableError(
+        f"The event store {url.render_as_string()} cannot be used: {line}.",
+        hint="Is the database up, and may this user write to it? The spool keeps what is not stored yet.",
+    )
