@@ -1,1 +1,1 @@
-"""From labelled leads to a model with its evidence: split, tune, fit, calibrate, evaluate, gate."""
+"""From labelled leads to a model with its evidence: split, tune, fit, calibrate, evaluate, judge."""

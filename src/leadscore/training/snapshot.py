@@ -1,0 +1,110 @@
+"""What a run was made from: a digest of the data, the revision of the code, the versions of the libraries."""
+
+# Arrow makes its compute functions when it is imported.
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import optuna
+import pyarrow as pa
+import pyarrow.compute as pc
+import xgboost
+
+import leadscore
+
+_CHUNK_ROWS = 65_536
+_GIT_SECONDS = 10
+
+
+def table_digest(table: pa.Table) -> str:
+    """SHA-256 (hex) over the columns' names, kinds, values and nulls.
+
+    The same for the same values, however they are chunked, dictionary-encoded or wide (int32 or int64, large
+    strings, milliseconds or microseconds).
+    """
+    digest = hashlib.sha256(f"leadscore-table-1 {table.num_rows}".encode())
+    for name in table.column_names:
+        digest.update(b"\0" + name.encode() + b"\0" + _column_digest(table.column(name)))
+    return digest.hexdigest()
+
+
+def code_revision() -> str:
+    """Git commit of the checkout this code runs from (`+changed` if it was edited), else the package version."""
+    folder = Path(__file__).resolve().parent
+    # An installed package may lie inside somebody else's repository: only trust one that tracks this file.
+    if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return f"leadscore {leadscore.__version__}"
+    commit = _git(folder, "rev-parse", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "..")
+    return f"leadscore {leadscore.__version__} {commit}{'+changed' if changed else ''}"
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what the model's bytes depend on."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pyarrow": pa.__version__,
+        "xgboost": xgboost.__version__,
+        "lightgbm": lightgbm.__version__,
+        "optuna": optuna.__version__,
+    }
+
+
+def _column_digest(column: pa.ChunkedArray) -> bytes:
+    kind = _kind(column.type)
+    nulls, values, lengths = (hashlib.sha256() for _ in range(3))
+    for begin in range(0, len(column), _CHUNK_ROWS):
+        part = column.slice(begin, _CHUNK_ROWS).cast(kind).combine_chunks()
+        nulls.update(part.is_null().to_numpy(zero_copy_only=False).tobytes())
+        if pa.types.is_null(kind):
+            continue
+        if pa.types.is_large_string(kind):
+            filled = pc.fill_null(part, "")
+            lengths.update(pc.binary_length(filled).to_numpy(zero_copy_only=False).tobytes())
+            values.update("".join(filled.to_pylist()).encode())
+        else:
+            zero = pa.scalar(0, pa.int64() if pa.types.is_timestamp(kind) else kind)
+            plain = part.cast(pa.int64()) if pa.types.is_timestamp(kind) else part
+            values.update(pc.fill_null(plain, zero).to_numpy(zero_copy_only=False).tobytes())
+    label = b"text" if pa.types.is_large_string(kind) else str(kind).encode()
+    return hashlib.sha256(label + b"\0" + nulls.digest() + values.digest() + lengths.digest()).digest()
+
+
+def _kind(kind: pa.DataType) -> pa.DataType:
+    """The widest type of the same meaning."""
+    if pa.types.is_dictionary(kind):
+        return _kind(kind.value_type)
+    for holds, widest in _WIDEST:
+        if holds(kind):
+            return widest
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return pa.timestamp("us", tz="UTC" if getattr(kind, "tz", None) else None)
+    return pa.large_string()
+
+
+_WIDEST: tuple[tuple[Callable[[pa.DataType], bool], pa.DataType], ...] = (
+    (pa.types.is_null, pa.null()),
+    (pa.types.is_boolean, pa.uint8()),
+    (lambda kind: pa.types.is_integer(kind) and kind != pa.uint64(), pa.int64()),
+    (pa.types.is_floating, pa.float64()),
+    (pa.types.is_decimal, pa.float64()),
+)
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Output of a git command; None where git, or the repository, is not there."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_GIT_SECONDS)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,49 @@
+"""Where the grades and the decision begin."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from leadscore.scoring.grades import Grades
+from leadscore.training.intervals import Floats
+from leadscore.training.options import Costs
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """From which probability a lead is called likely, and by which rule."""
+
+    method: Literal["capacity", "cost"]
+    threshold: float
+
+
+def capacity_threshold(probabilities: Floats, share: float) -> float:
+    """The probability from which on about `share` of the leads lie.
+
+    Leads with equal probabilities stay together: of the two cuts around the wanted share, the nearer one,
+    but never one that takes no lead.
+    """
+    falling = np.sort(probabilities)[::-1]
+    values, counts = np.unique(-falling, return_counts=True)
+    taken = np.cumsum(counts) / len(falling)
+    return float(-values[np.argmin(np.abs(taken - share))])
+
+
+def grades_by_capacity(probabilities: Floats, capacity: float = 0.10) -> Grades:
+    """A for the top `capacity` of the leads, then B, C and D for the rest in proportion 2 : 3 : 4.
+
+    With the default of 10 % that is A 10 %, B 20 %, C 30 %, D 40 %.
+    """
+    rest = 1 - capacity
+    cuts = (capacity, capacity + rest * 2 / 9, capacity + rest * 5 / 9)
+    a, b, c = (capacity_threshold(probabilities, cut) for cut in cuts)
+    return Grades(a=a, b=min(a, b), c=min(a, b, c))
+
+
+def decide(probabilities: Floats, capacity: float, costs: Costs | None) -> Decision:
+    """By cost where costs are given: a lead is worth working above FP / (FP + FN) (Elkan 2001); else by capacity."""
+    if costs is not None:
+        return Decision("cost", costs.false_positive / (costs.false_positive + costs.false_negative))
+    return Decision("capacity", capacity_threshold(probabilities, capacity))
