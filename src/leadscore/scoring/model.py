@@ -91,7 +91,12 @@ class ScoringModel:
         profile = ReferenceProfile.from_json(read(artefact.REFERENCE))
         _check_profile(profile, contract)
         calibration = Calibration.from_json(read(artefact.CALIBRATION))
-        kernel = open_kernel(_forest(read(manifest.model_file), manifest), backend=backend, threads=threads)
+        forest = _forest(read(manifest.model_file), manifest)
+        if forest.features != len(contract.inputs):
+            raise ArtefactError(
+                f"{manifest.model_file} takes {forest.features} features, the contract has {len(contract.inputs)}."
+            )
+        kernel = open_kernel(forest, backend=backend, threads=threads)
         _check_golden(Golden.from_json(read(artefact.GOLDEN)), kernel, contract)
         return cls(
             contract=contract,

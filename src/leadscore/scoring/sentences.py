@@ -89,7 +89,8 @@ def sentences_of(feature: Feature) -> Listed | Measured:
     if isinstance(feature, Categorical):
         return Listed(tuple(_said(c, f"{label} “{c}”") for c in feature.categories), missing)
     if isinstance(feature, Boolean):
-        return Listed((_said(False, _without(label)), _said(True, _with(label))), missing)
+        unknown = _said(None, f"{_whether(label)} is unknown, which")
+        return Listed((_said(False, _without(label)), _said(True, _with(label))), unknown)
     return Measured(missing, _number_sentence(feature, label))
 
 
@@ -103,6 +104,13 @@ def label_of(feature: Feature) -> str:
 
 def _said(value: ReasonValue, subject: str) -> Said:
     return Said(value, f"{subject} raises the score.", f"{subject} lowers the score.")
+
+
+def _whether(label: str) -> str:
+    for opening, clause in (("Has ", "Whether there is"), ("Is ", "Whether it is")):
+        if label.startswith(opening):
+            return f"{clause} {label.removeprefix(opening)}"
+    return label
 
 
 def _with(label: str) -> str:
