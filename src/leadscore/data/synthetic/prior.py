@@ -40,10 +40,11 @@ def shift_prior(
     rate = probability(prior + shift)
     # The weight of a lead over the largest weight there is, which a certain loss has.
     odds = rate / CONVERSION_RATE * (1.0 - CONVERSION_RATE) / (1.0 - rate)
+    away = np.ones(len(strength), np.bool_)
     for round_ in range(_ROUNDS):
         chance = probability(logit)
         keep = odds * chance + (1.0 - chance)
-        away = replace(streams, variant=round_).uniform("turned away") >= keep
+        away &= replace(streams, variant=round_).uniform("turned away") >= keep
         if not away.any():
             break
         others, other_logit = draw(replace(streams, variant=round_ + 1))
