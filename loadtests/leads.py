@@ -25,7 +25,11 @@ class LeadSourceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One property of the lead's schema, reduced to what a generator needs."""
+    """One property of the lead's schema, reduced to what a generator needs.
+
+    `choices` come from `enum` or from our own `x-categories`; `low` and `high` from `minimum` and `maximum` or from
+    `x-expected-range`, since values outside a contract's range are scored too and so are no constraint.
+    """
 
     name: str
     types: tuple[str, ...]
@@ -33,7 +37,11 @@ class Field:
     choices: tuple[Json, ...] = ()
     low: float | None = None
     high: float | None = None
-    date_time: bool = False
+
+    @property
+    def opaque(self) -> bool:
+        """Free text, such as the time column: the service ignores it or would not understand ours."""
+        return not self.choices and not {"number", "integer", "boolean"} & set(self.types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ def generated(schema: LeadSchema, seed: int) -> Iterator[Lead]:
         for field in schema.fields:
             if field.name == schema.id_field:
                 lead[field.name] = f"load-{seed}-{number}"
-            elif field.date_time or (not field.required and source.random() < MISSING_SHARE):
+            elif not field.required and (field.opaque or source.random() < MISSING_SHARE):
                 continue
             else:
                 lead[field.name] = _value(field, source)
@@ -124,8 +132,9 @@ def _table_rows(path: Path, schema: LeadSchema, limit: int) -> list[Lead]:
     from leadscore.data.tables import read_table  # noqa: PLC0415
 
     table = read_table(path)
-    date_times = {field.name for field in schema.fields if field.date_time}
-    known = [name for name in table.column_names if name in schema.names - date_times]
+    # A time column would arrive as a datetime, which JSON has no form for; the service ignores it anyway.
+    opaque = {field.name for field in schema.fields if field.opaque and field.name != schema.id_field}
+    known = [name for name in table.column_names if name in schema.names - opaque]
     return cast("list[Lead]", table.select(known).slice(0, limit).to_pylist())
 
 
@@ -136,16 +145,16 @@ def _field(name: str, raw: Mapping[str, Json], *, required: bool) -> Field:
     for option in options:
         stated = option.get("type")
         types += [stated] if isinstance(stated, str) else [str(t) for t in _sequence(stated)]
-        choices += [value for value in _sequence(option.get("enum")) if value is not None]
-        choices += [value for value in _sequence(option.get("examples")) if option.get("x-categories")]
+        listed = (*_sequence(option.get("enum")), *_sequence(option.get("x-categories")))
+        choices += [value for value in listed if value is not None]
+    expected = (*_sequence(raw.get("x-expected-range")), None, None)
     return Field(
         name=name,
         types=tuple(types),
         required=required,
         choices=tuple(choices),
-        low=_first_number(options, "minimum"),
-        high=_first_number(options, "maximum"),
-        date_time=any(option.get("format") == "date-time" for option in options),
+        low=_number(expected[0]) if _number(expected[0]) is not None else _first(options, "minimum"),
+        high=_number(expected[1]) if _number(expected[1]) is not None else _first(options, "maximum"),
     )
 
 
@@ -159,7 +168,7 @@ def _value(field: Field, source: random.Random) -> Json:
         return round(source.uniform(low, high), 3)
     if "integer" in field.types:
         return source.randint(math.ceil(low), math.floor(high))
-    return "any"
+    return "text"
 
 
 def _span(field: Field) -> tuple[float, float]:
@@ -171,9 +180,12 @@ def _span(field: Field) -> tuple[float, float]:
     return field.low, field.low + 100.0 if field.high is None else field.high
 
 
-def _first_number(options: Sequence[Mapping[str, Json]], key: str) -> float | None:
-    found = [option[key] for option in options if isinstance(option.get(key), int | float)]
-    return float(cast("float", found[0])) if found else None
+def _first(options: Sequence[Mapping[str, Json]], key: str) -> float | None:
+    return next((number for option in options if (number := _number(option.get(key))) is not None), None)
+
+
+def _number(value: Json) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _resolve(document: Mapping[str, Json], node: Json) -> Json:

@@ -4,6 +4,9 @@ from itertools import islice
 import pytest
 from loadtests.leads import LeadSourceError, from_table, generated, lead_schema
 
+from leadscore.contract import openapi, parse_contract
+from leadscore.contract.request import LeadDecoder
+
 PROPERTIES = {
     "lead_id": {"type": ["string", "integer"]},
     "created_at": {"type": "string", "format": "date-time"},
@@ -58,6 +61,26 @@ def test_required_fields_are_always_there_and_optional_ones_sometimes_missing():
 
     assert all("budget" in lead for lead in leads)
     assert 0 < sum("newsletter" not in lead for lead in leads) < 60
+
+
+def test_leads_made_from_a_contracts_own_schema_are_accepted_without_a_warning():
+    contract = parse_contract("""
+        name: Leads
+        id: lead
+        time: created
+        target: {column: won}
+        features:
+          - {type: numeric, name: budget, range: [10, 20], required: true}
+          - {type: numeric, name: visits, range: [null, 5], integer: true}
+          - {type: categorical, name: source, categories: [web, fair]}
+          - {type: boolean, name: urgent, required: true}
+    """)
+    api = document()
+    api["components"]["schemas"]["a/b"] = openapi.lead_schema(contract)
+    decoder = LeadDecoder(contract)
+
+    for lead in islice(generated(lead_schema(api), seed=5), 200):
+        assert decoder.decode(json.dumps(lead).encode()).warnings == ()
 
 
 def test_a_document_without_the_endpoint_is_refused():
