@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leadscore.errors import BadInputError, ConflictError, UnavailableError
+from leadscore.errors import BadInputError, ConflictError, ExitCode, LeadScoreError, UnavailableError
 
 
 class RecordRefusedError(BadInputError):
@@ -29,3 +29,10 @@ class ShipperRunningError(ConflictError):
     """Another shipper already serves this spool."""
 
     code = "shipper_running"
+
+
+class DamagedRowError(LeadScoreError):
+    """A stored feature row does not fit the contract it claims."""
+
+    code = "features_damaged"
+    exit_code = ExitCode.CORRUPT

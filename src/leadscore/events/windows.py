@@ -1,0 +1,270 @@
+"""Arrow windows of the event store: what was scored in a span of time, and what became of it.
+
+Rows are ordered by `scored_at`, then `prediction_id`. With a contract, the encoded features come as one float32
+column each, named `features.NAME` (they cannot collide with our own columns); categories stay indices into the
+contract's lists and missing stays NaN, as in every feature matrix. Without one, `features` is the raw bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+import sqlalchemy as sa
+
+from leadscore.contract import FeatureContract, contract_version
+from leadscore.errors import BadInputError, ConflictError
+from leadscore.events.errors import DamagedRowError
+from leadscore.events.labels import Selection, select_labelled, select_predictions
+from leadscore.events.records import now_us
+from leadscore.events.schema import predictions
+from leadscore.events.store import EventStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS: Final = 50_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PREFIX: Final = "features."
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCompleteness:
+    """How much of a window's truth is known.
+
+    Superseded predictions without a label (the lead was scored again before its outcome, which went to the newer
+    score) can never get one, so they count neither for nor against.
+
+    Attributes:
+        predictions: In the window.
+        labelled: Of these, with an outcome.
+        mature: Of these, old enough that the outcome should be known, and not superseded without one.
+        mature_labelled: Of the mature ones, with an outcome.
+    """
+
+    predictions: int
+    labelled: int
+    mature: int
+    mature_labelled: int
+
+    @property
+    def share(self) -> float | None:
+        """Labelled share of the mature predictions; None when there are none, which is not the same as 1."""
+        return self.mature_labelled / self.mature if self.mature else None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledWindow:
+    """A labelled window and how complete its labels are."""
+
+    table: pa.Table
+    completeness: LabelCompleteness
+
+
+def predictions_window(
+    store: EventStore,
+    start: datetime,
+    end: datetime,
+    *,
+    contract: FeatureContract | None = None,
+    model_name: str | None = None,
+    model_version: str | None = None,
+    role: str | None = None,
+) -> pa.Table:
+    """The predictions scored in [start, end), as one table.
+
+    Raises:
+        BadInputError: A time has no zone.
+        ConflictError: With `contract`: the window has predictions under another version of it, whose columns
+            mean something else. Choose a window, a model version or the other contract.
+        DamagedRowError: A feature row has not the contract's length.
+        UnavailableError: The store cannot be read.
+    """
+    selection = _selection(start, end, model_name, model_version, role)
+    return _table(iter_predictions(store, selection, contract=contract))
+
+
+def labelled_window(
+    store: EventStore,
+    start: datetime,
+    end: datetime,
+    *,
+    contract: FeatureContract | None = None,
+    model_name: str | None = None,
+    model_version: str | None = None,
+    role: str | None = None,
+    known_by: datetime | None = None,
+    maturity: timedelta = timedelta(days=30),
+) -> LabelledWindow:
+    """The predictions scored in [start, end) joined with their outcomes (rule: see `labels`).
+
+    Adds `outcome_id`, `converted`, `value`, `occurred_at`, `recorded_at` (null while unknown) and `superseded`.
+
+    Args:
+        store: Where to read.
+        start: First moment of the window.
+        end: First moment after it.
+        contract: Decodes the features.
+        model_name: Only this model.
+        model_version: Only this version.
+        role: Only predictions in this role.
+        known_by: Read as of this moment: outcomes recorded later are ignored. None means now.
+        maturity: Age at which a prediction's outcome should be known.
+
+    Raises:
+        As `predictions_window`.
+    """
+    selection = _selection(start, end, model_name, model_version, role)
+    as_of = None if known_by is None else to_microseconds(known_by)
+    table = _table(iter_labelled(store, selection, contract=contract, known_by=as_of))
+    reference = now_us() if as_of is None else as_of
+    return LabelledWindow(table, completeness_of(table, reference - maturity // timedelta(microseconds=1)))
+
+
+def iter_predictions(
+    store: EventStore,
+    selection: Selection,
+    *,
+    contract: FeatureContract | None = None,
+    batch_rows: int = BATCH_ROWS,
+) -> Generator[pa.RecordBatch]:
+    """The same in batches of at most `batch_rows`, all from one snapshot; an empty window is one empty batch."""
+    return _stream(store, select_predictions(selection), selection, contract, batch_rows)
+
+
+def iter_labelled(
+    store: EventStore,
+    selection: Selection,
+    *,
+    contract: FeatureContract | None = None,
+    known_by: int | None = None,
+    batch_rows: int = BATCH_ROWS,
+) -> Generator[pa.RecordBatch]:
+    """`labelled_window` in batches, all from one snapshot; `known_by` in microseconds since the epoch."""
+    return _stream(store, select_labelled(selection, known_by), selection, contract, batch_rows)
+
+
+def completeness_of(table: pa.Table, mature_until: int) -> LabelCompleteness:
+    """Completeness of a labelled table; predictions scored at or before `mature_until` (µs) are mature."""
+    labelled = table.column("converted").is_valid().to_numpy()
+    superseded = table.column("superseded").to_numpy()
+    old = table.column("scored_at").cast("int64").to_numpy() <= mature_until
+    mature = old & (labelled | ~superseded)
+    return LabelCompleteness(
+        predictions=table.num_rows,
+        labelled=int(labelled.sum()),
+        mature=int(mature.sum()),
+        mature_labelled=int((mature & labelled).sum()),
+    )
+
+
+def feature_matrix(table: pa.Table | pa.RecordBatch, contract: FeatureContract) -> np.ndarray:
+    """The `features.*` columns of a window as the float32 matrix that models and drift checks take: (n, k)."""
+    matrix = np.empty((table.num_rows, len(contract.inputs)), dtype=np.float32)
+    for index, feature in enumerate(contract.inputs):
+        matrix[:, index] = table.column(_PREFIX + feature.name).to_numpy(zero_copy_only=False)
+    return matrix
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Microseconds since the epoch (BadInputError for a time without zone: we do not guess)."""
+    if moment.tzinfo is None:
+        raise BadInputError(
+            f"The time {moment.isoformat()} has no time zone.", hint="Add one, such as +00:00."
+        )
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _selection(
+    start: datetime, end: datetime, model_name: str | None, model_version: str | None, role: str | None
+) -> Selection:
+    return Selection(to_microseconds(start), to_microseconds(end), model_name, model_version, role)
+
+
+def _table(batches: Generator[pa.RecordBatch]) -> pa.Table:
+    import pyarrow as pa  # noqa: PLC0415 (the service has no pyarrow)
+
+    return pa.Table.from_batches(list(batches))
+
+
+def _stream(
+    store: EventStore,
+    query: sa.Select[tuple[object, ...]],
+    selection: Selection,
+    contract: FeatureContract | None,
+    batch_rows: int,
+) -> Generator[pa.RecordBatch]:
+    with store.reading() as connection:
+        if contract is not None:
+            _refuse_other_contracts(connection, selection, contract)
+        result = connection.execution_options(yield_per=batch_rows).execute(query)
+        names = tuple(result.keys())
+        empty = True
+        for rows in result.partitions():
+            empty = False
+            yield _record_batch(names, cast("Sequence[tuple[object, ...]]", rows), contract)
+        if empty:
+            yield _record_batch(names, (), contract)
+
+
+def _refuse_other_contracts(
+    connection: sa.Connection, selection: Selection, contract: FeatureContract
+) -> None:
+    column = predictions.c.contract_version
+    found = connection.execute(
+        sa.select(column, sa.func.count()).where(selection.where()).group_by(column).order_by(column)
+    )
+    others = {version: count for version, count in found if version != contract_version(contract)}
+    if others:
+        listed = ", ".join(f"{count} under {version}" for version, count in others.items())
+        raise ConflictError(
+            f"The window has predictions under another contract than {contract_version(contract)}: {listed}.",
+            hint="Read one contract version at a time (Selection.contract_version), or choose another window.",
+        )
+
+
+def _record_batch(
+    names: Sequence[str], rows: Sequence[tuple[object, ...]], contract: FeatureContract | None
+) -> pa.RecordBatch:
+    import pyarrow as pa  # noqa: PLC0415
+
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
+    types = _arrow_types()
+    arrays: dict[str, pa.Array] = {}
+    for name in names:
+        if name == "features" and contract is not None:
+            decoded = _decode(cast("Sequence[bytes]", columns[name]), contract)
+            for index, feature in enumerate(contract.inputs):
+                arrays[_PREFIX + feature.name] = pa.array(decoded[:, index])
+        else:
+            arrays[name] = pa.array(columns[name], types[name])
+    return pa.RecordBatch.from_pydict(arrays)
+
+
+def _decode(rows: Sequence[bytes], contract: FeatureContract) -> np.ndarray:
+    width = len(contract.inputs)
+    wrong = next((row for row in rows if len(row) != 4 * width), None)
+    if wrong is not None:
+        raise DamagedRowError(
+            f"A stored feature row has {len(wrong)} bytes; the contract's {width} inputs need {4 * width}.",
+            hint="Whoever wrote it used another encoding: find it by its contract_version in the predictions table.",
+        )
+    return np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), width).T.copy().T
+
+
+def _arrow_types() -> dict[str, pa.DataType]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    moment = pa.timestamp("us", tz="UTC")
+    ids = ("prediction_id", "lead_id", "request_id", "outcome_id")
+    labels = ("model_name", "model_version", "contract_version", "role", "grade", "warnings")
+    return {
+        **dict.fromkeys(ids + labels, pa.string()),
+        **dict.fromkeys(("probability", "score", "value"), pa.float64()),
+        **dict.fromkeys(("scored_at", "occurred_at", "recorded_at"), moment),
+        **dict.fromkeys(("converted", "superseded"), pa.bool_()),
+        "features": pa.binary(),
+    }

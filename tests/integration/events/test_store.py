@@ -1,0 +1,103 @@
+"""The event store does the same on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from leadscore.errors import ConflictError, NotFoundError, UnavailableError
+from leadscore.events import schema
+from leadscore.events.engine import parse_url
+from leadscore.events.errors import RecordRefusedError, SchemaTooNewError
+from leadscore.events.records import Evidence
+from leadscore.events.store import Appended, EventStore
+from tests.support.events import outcome, prediction
+
+
+def test_records_come_back_as_they_went_in(store: EventStore) -> None:
+    flagged = prediction("p1", "L-1", warnings=("budget:out_of_range", "source:unseen_category"))
+    told = outcome("o1", "L-1", value=12.5, prediction_id="p1")
+    store.append([flagged], [told])
+    assert store.prediction("p1") == flagged
+    assert store.outcomes_of("L-1") == (told,)
+
+
+def test_the_same_id_is_stored_once_within_and_across_batches(store: EventStore) -> None:
+    assert store.append([prediction("p1"), prediction("p1")], [outcome("o1")]) == Appended(1, 1)
+    assert store.append([prediction("p1"), prediction("p2")], [outcome("o1")]) == Appended(1, 0)
+    assert store.counts().predictions == 2
+
+
+def test_an_empty_batch_is_fine(store: EventStore) -> None:
+    assert store.append([], []) == Appended(0, 0)
+
+
+def test_a_refused_record_refuses_its_batch(store: EventStore) -> None:
+    # SQL has no NaN probability on SQLite and no NUL in text on PostgreSQL: each refuses one of the two.
+    poison = prediction("p\x00bad", probability=float("nan"))
+    with pytest.raises(RecordRefusedError):
+        store.append([prediction("p1"), poison], [])
+    assert store.counts().predictions == 0
+
+
+def test_unknown_prediction_is_not_found(store: EventStore) -> None:
+    with pytest.raises(NotFoundError):
+        store.prediction("nowhere")
+
+
+def test_evidence_is_append_only(store: EventStore) -> None:
+    verdict = Evidence("e1", "gate", "crm/7", 1, '{"passed":true}')
+    assert store.record(verdict)
+    assert not store.record(verdict)
+    with pytest.raises(ConflictError):
+        store.record(Evidence("e1", "gate", "crm/7", 1, '{"passed":false}'))
+    assert store.evidence(kind="gate", subject="crm/7") == (verdict,)
+    assert store.evidence(kind="drift") == ()
+
+
+def test_a_store_of_a_newer_release_is_left_alone(store: EventStore, url: str) -> None:
+    store.counts()
+    with store.writing() as connection:
+        connection.execute(sa.update(schema.schema_version).values(version=99))
+    with EventStore(url) as late, pytest.raises(SchemaTooNewError):
+        late.append([prediction("p1")], [])
+
+
+def test_processes_that_start_together_create_one_schema(url: str) -> None:
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        appended = list(pool.map(_append_one, [(url, f"p{number}") for number in range(8)]))
+    assert sum(a.predictions for a in appended) == 8
+    with EventStore(url) as store:
+        assert store.counts().predictions == 8
+
+
+def _append_one(job: tuple[str, str]) -> Appended:
+    url, prediction_id = job
+    with EventStore(url) as store:
+        return store.append([prediction(prediction_id)], [])
+
+
+def test_an_unreachable_server_is_unavailable_and_its_password_unsaid() -> None:
+    with EventStore("postgresql://someone:s3cret@127.0.0.1:1/events") as store:
+        with pytest.raises(UnavailableError) as caught:
+            store.counts()
+        assert "s3cret" not in str(caught.value)
+        assert "s3cret" not in store.name
+
+
+def test_a_missing_right_is_the_stores_fault_not_the_records(postgres_url: str) -> None:
+    with EventStore(postgres_url) as owner:
+        owner.counts()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS reader")
+        connection.execute("CREATE ROLE reader LOGIN")
+        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    as_reader = parse_url(postgres_url).set(username="reader").render_as_string(hide_password=False)
+    with EventStore(as_reader) as store:
+        assert store.counts().predictions == 0
+        with pytest.raises(UnavailableError):
+            store.append([prediction("p1")], [])
