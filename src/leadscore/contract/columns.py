@@ -14,13 +14,11 @@ from leadscore.contract.lead import DecodedLeads, LeadWarning
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric
 from leadscore.contract.plain import (
     FLOAT32_MAX,
-    ID_MAX,
-    ID_MIN,
     LEAK,
     Problems,
     bounds,
-    id_problem,
     is_iso_time,
+    read_id,
 )
 from leadscore.contract.words import (
     ALLOWED_ID,
@@ -226,21 +224,5 @@ def _ids(column: Column | None, name: str, count: int, problems: Problems) -> li
     if column is None:
         problems.add(name, "missing", "no such column", ALLOWED_ID)
         return [""] * count
-    return [_id(value, f"leads[{row}].{name}", problems) for row, value in enumerate(_values(column))]
-
-
-def _id(value: object, field: str, problems: Problems) -> str:
-    if isinstance(value, str):
-        reason = id_problem(value)
-        if reason is None:
-            return value
-        problems.add(field, reason, "string", ALLOWED_ID)
-    elif isinstance(value, int) and not isinstance(value, bool):
-        if ID_MIN <= value <= ID_MAX:
-            return str(value)
-        problems.add(field, "too_long", "number", ALLOWED_ID)
-    elif value is None:
-        problems.add(field, "missing", "null", ALLOWED_ID)
-    else:
-        problems.add(field, "wrong_type", json_type(value), ALLOWED_ID)
-    return ""
+    nulls = (None if value != value else value for value in _values(column))  # noqa: PLR0124 - NaN stands for null
+    return [read_id(value, f"leads[{row}].{name}", problems) for row, value in enumerate(nulls)]

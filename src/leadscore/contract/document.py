@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from leadscore.contract.model import FeatureContract
+from leadscore.contract.model import Feature, FeatureContract, Numeric
 from leadscore.errors import ContractError
 
 
@@ -20,7 +20,8 @@ def parse_contract(text: str | bytes, source: str = "contract") -> FeatureContra
     """
     try:
         raw: object = yaml.safe_load(text)
-        return msgspec.convert(raw, FeatureContract, strict=True)
+        contract = msgspec.convert(raw, FeatureContract, strict=True)
+        msgspec.json.encode(contract)
     except yaml.YAMLError as error:
         raise ContractError(f"{source} is not valid YAML: {error}.") from error
     except msgspec.ValidationError as error:
@@ -28,6 +29,11 @@ def parse_contract(text: str | bytes, source: str = "contract") -> FeatureContra
             f"{source} does not follow the contract format: {error}.",
             hint="`leadscore contract schema` prints the format.",
         ) from error
+    except UnicodeEncodeError as error:
+        raise ContractError(
+            f"{source} holds half of a surrogate pair, which is no character.", hint="Write whole characters."
+        ) from error
+    return contract
 
 
 def load_contract(path: Path) -> FeatureContract:
@@ -42,8 +48,44 @@ def load_contract(path: Path) -> FeatureContract:
 
 
 def dump_contract(contract: FeatureContract) -> str:
-    """The contract as YAML for people, keys in the order of the types."""
-    return yaml.safe_dump(msgspec.to_builtins(contract), sort_keys=False, allow_unicode=True, width=110)
+    """The contract as YAML for people: each feature's name and type first, defaults of features left out."""
+    document: dict[str, object] = msgspec.to_builtins(contract)
+    document["features"] = [_feature_document(feature) for feature in contract.features]
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _feature_document(feature: Feature) -> dict[str, object]:
+    told: dict[str, object] = msgspec.to_builtins(feature)
+    document = {"name": told.pop("name"), "type": told.pop("type")}
+    defaults = {field.encode_name: field.default for field in msgspec.structs.fields(feature)}
+    document |= {key: value for key, value in told.items() if value != defaults[key]}
+    if isinstance(feature, Numeric) and "range" in document:
+        document["range"] = [_whole(end) for end in feature.range]
+    return document
+
+
+def _whole(end: float | None) -> float | int | None:
+    return int(end) if end is not None and end.is_integer() and abs(end) < 2**53 else end
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes lists of plain values on one line: ranges and categories are read across."""
+
+
+def _represent_list(dumper: _Dumper, data: list[object] | tuple[object, ...]) -> yaml.SequenceNode:
+    plain = not any(isinstance(item, dict | list | tuple) for item in data)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=plain)
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    # Quoted, with escapes: PyYAML writes characters such as U+0085 as they are and reads them as a space.
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)  # pyright: ignore[reportUnknownMemberType]
+
+
+_Dumper.add_representer(str, _represent_text)
+for _sequence in (list, tuple):
+    _Dumper.add_representer(_sequence, _represent_list)
 
 
 def contract_version(contract: FeatureContract) -> str:

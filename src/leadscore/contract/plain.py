@@ -32,7 +32,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_PROBLEMS = 1000
 MAX_SUGGESTIONS = 20
 ID_PATTERN = r"\A[^\x00-\x1f\x7f]{1,256}\Z"
-TIME_PATTERN = r"\A\d{4}-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?)?\Z"
+TIME_PATTERN = r"\A[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?\Z"
 ID_MIN, ID_MAX = -(2**63), 2**63 - 1
 
 _ID_TEXT = re.compile(ID_PATTERN)
@@ -108,7 +108,9 @@ class PlainEncoder:
         path = f"{prefix}." if prefix else ""
         for name in lead.duplicates:
             problems.add(path + short_name(name), "duplicate", "the same key twice", "each key once")
-        lead_id = read_id(lead.values, self._contract.id, path, problems)
+        name = self._contract.id
+        received = "null" if name in lead.values else "nothing"
+        lead_id = read_id(lead.values.get(name), path + name, problems, received=received)
         self._check_time(lead, path, problems)
         flagged: list[LeadWarning] = []
         codes = [check(lead.values, path, flagged, problems) for check in self._checks]
@@ -218,7 +220,7 @@ def number_encoder(feature: Numeric) -> Callable[[object], Coded]:
             real = float(value)
         except OverflowError:
             real = math.inf if value > 0 else -math.inf
-        if feature.integer and math.isfinite(real) and not real.is_integer():
+        if feature.integer and not float_is_whole(real):
             return "not_whole"
         return min(max(real, -FLOAT32_MAX), FLOAT32_MAX), low <= real <= high
 
@@ -230,27 +232,33 @@ def is_iso_time(text: str) -> bool:
     return _TIME_TEXT.match(text) is not None
 
 
-def read_id(values: dict[str, object], name: str, path: str, problems: Problems) -> str:
-    """The lead's id as text; empty after a problem."""
-    value = values.get(name)
+def read_id(value: object, field: str, problems: Problems, *, received: str = "null") -> str:
+    """A lead's id as text; empty after a problem (`received` says how a missing one is told)."""
     if value is None:
-        problems.add(path + name, "missing", "null" if name in values else "nothing", ALLOWED_ID)
-    elif isinstance(value, str):
-        reason = id_problem(value)
+        problems.add(field, "missing", received, ALLOWED_ID)
+        return ""
+    if isinstance(value, str):
+        reason = _id_problem(value)
         if reason is None:
             return value
-        problems.add(path + name, reason, "string", ALLOWED_ID)
-    elif isinstance(value, int) and not isinstance(value, bool):
-        if ID_MIN <= value <= ID_MAX:
-            return str(value)
-        problems.add(path + name, "too_long", "number", ALLOWED_ID)
+        problems.add(field, reason, "string", ALLOWED_ID)
+        return ""
+    # JSON has one kind of number: 7.0 is the integer 7.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float_is_whole(value):
+        problems.add(field, "wrong_type", json_type(value), ALLOWED_ID)
+    elif ID_MIN <= value <= ID_MAX:
+        return str(int(value))
     else:
-        problems.add(path + name, "wrong_type", json_type(value), ALLOWED_ID)
+        problems.add(field, "too_long", "number", ALLOWED_ID)
     return ""
 
 
-def id_problem(text: str) -> str | None:
-    """Why a text is no lead id, or None if it is one."""
+def float_is_whole(value: float) -> bool:
+    """Whether a number has no fraction; infinite ones count as whole, being too large to have one."""
+    return isinstance(value, int) or value.is_integer() or math.isinf(value)
+
+
+def _id_problem(text: str) -> str | None:
     if _ID_TEXT.match(text):
         return None
     if not text:

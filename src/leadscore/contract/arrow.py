@@ -1,0 +1,163 @@
+"""Tables as this package sees them: the few Arrow methods it calls, so that nothing here imports pyarrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadscore.contract.plain import is_iso_time
+
+Kind = Literal["boolean", "integer", "number", "text", "time", "empty", "other"]
+
+_NUMBER = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
+
+
+class ArrowColumn(Protocol):
+    """The part of `pyarrow.ChunkedArray` that is used."""
+
+    @property
+    def type(self) -> object:
+        """The Arrow data type."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def cast(self, target_type: str) -> ArrowColumn:
+        """The column as another type."""
+        ...
+
+    def drop_null(self) -> ArrowColumn:
+        """The column without its nulls."""
+        ...
+
+    def is_null(self) -> ArrowColumn:
+        """Where the column is null."""
+        ...
+
+    def to_numpy(self) -> NDArray[np.generic]:
+        """The values; null as NaN in numbers and None in objects."""
+        ...
+
+    def to_pylist(self) -> Sequence[object]:
+        """The values as Python objects."""
+        ...
+
+    def unique(self) -> ArrowColumn:
+        """The distinct values, null included."""
+        ...
+
+    def value_counts(self) -> ArrowColumn:
+        """Distinct values with their counts."""
+        ...
+
+
+class ArrowTable(Protocol):
+    """The part of `pyarrow.Table` that is used."""
+
+    @property
+    def column_names(self) -> Sequence[str]:
+        """Names in table order."""
+        ...
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        ...
+
+    def column(self, i: str) -> ArrowColumn:
+        """One column by name."""
+        ...
+
+
+def kind_of(column: ArrowColumn) -> Kind:
+    """What the Arrow type can hold, dictionaries by their values."""
+    name = str(column.type)
+    if name.startswith("dictionary<values="):
+        name = name.removeprefix("dictionary<values=").split(",")[0]
+    if name == "bool":
+        return "boolean"
+    if re.fullmatch(r"u?int\d+", name):
+        return "integer"
+    if name in {"halffloat", "float", "double"} or name.startswith("decimal"):
+        return "number"
+    if name in {"string", "large_string", "string_view", "utf8"}:
+        return "text"
+    if name.startswith(("timestamp", "date")):
+        return "time"
+    return "empty" if name == "null" else "other"
+
+
+def counts(column: ArrowColumn) -> list[tuple[object, int]]:
+    """Distinct non-null values with counts, most frequent first, ties in order of their text."""
+    if str(column.type).startswith("dictionary"):
+        column = column.cast("string")
+    found = cast("Sequence[dict[str, object]]", column.drop_null().value_counts().to_pylist())
+    pairs = [(entry["values"], cast("int", entry["counts"])) for entry in found]
+    return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def floats(column: ArrowColumn) -> NDArray[np.float64]:
+    """A boolean, integer, decimal or floating column as float64; null as NaN."""
+    if str(column.type).startswith(("decimal", "dictionary", "bool")):
+        column = column.cast("float64")
+    return column.to_numpy().astype(np.float64)
+
+
+def nulls(column: ArrowColumn) -> NDArray[np.bool_]:
+    """Where the column is null, or NaN if it holds numbers."""
+    if kind_of(column) == "empty":
+        return np.ones(len(column), dtype=np.bool_)
+    missing = column.is_null().to_numpy().astype(np.bool_)
+    return missing | np.isnan(floats(column)) if kind_of(column) == "number" else missing
+
+
+def is_number_text(text: str) -> bool:
+    """Whether text is a plain decimal number, as the tables' encoder takes it."""
+    return _NUMBER.match(text) is not None
+
+
+def number_texts(column: ArrowColumn) -> NDArray[np.float64] | None:
+    """A text column as numbers (null as NaN), or None if any text is no number."""
+    values = column.cast("string")
+    if not all(is_number_text(str(v)) for v in values.drop_null().unique().to_pylist()):
+        return None
+    return values.cast("float64").to_numpy().astype(np.float64)
+
+
+def is_time_text(text: str) -> bool:
+    """Whether text is an ISO 8601 month, date or time that exists."""
+    if not is_iso_time(text):
+        return False
+    try:
+        _moment(text)
+    except ValueError:
+        return False
+    return True
+
+
+def times(column: ArrowColumn) -> NDArray[np.datetime64] | None:
+    """Times in UTC as `datetime64[us]`, null as NaT; None if the column holds none or an unreadable one."""
+    if kind_of(column) == "time":
+        return column.to_numpy().astype("datetime64[us]")
+    if kind_of(column) != "text":
+        return None
+    texts = column.cast("string").to_pylist()
+    distinct = {text for text in texts if isinstance(text, str)}
+    if not distinct or not all(is_time_text(text) for text in distinct):
+        return None
+    moments = {text: _moment(text) for text in distinct}
+    missing = np.datetime64("NaT", "us")
+    found = [moments.get(text, missing) if isinstance(text, str) else missing for text in texts]
+    return np.array(found, dtype="datetime64[us]")
+
+
+def _moment(text: str) -> np.datetime64:
+    moment = datetime.fromisoformat(text + "-01" if len(text) == 7 else text.replace(",", "."))
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(moment, "us")
