@@ -213,7 +213,7 @@ class _Figures:
             ]
         )
 
-    def _revenue_captured(self, weights: Weights, leads: Weights) -> Floats:
+    def _revenue_captured(self, weights: Weights, leads: Floats) -> Floats:
         if self.revenue is None:
             return np.full(len(weights), np.nan)
         earned = self.ranking.cumulative(weights, self.revenue)

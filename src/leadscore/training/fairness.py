@@ -67,6 +67,10 @@ class Slices:
     codes: npt.NDArray[np.intp]
     names: tuple[str, ...]
 
+    def at(self, rows: npt.NDArray[np.intp]) -> Slices:
+        """The same attribute for some of the leads."""
+        return Slices(self.attribute, self.codes[rows], self.names)
+
 
 def slice_features(features: Sequence[Feature], matrix: npt.NDArray[np.float32]) -> tuple[Slices, ...]:
     """Groups of each feature from its encoded column: categories, true/false, quartiles; missing is a group."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Event
 from typing import Protocol, cast
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
+from xgboost.callback import TrainingCallback
 
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.scoring.artefact import Algorithm
@@ -17,6 +19,7 @@ from leadscore.training.parameters import (
     EARLY_STOPPING_ROUNDS,
     MAX_BINS,
     MAX_TREES,
+    THREADS_PER_FIT,
     ForestParameters,
     lightgbm_settings,
     xgboost_settings,
@@ -40,8 +43,8 @@ class Sample:
 class PreparedFold(Protocol):
     """A fold already binned by the library, reused by every trial."""
 
-    def stopped_early(self, parameters: ForestParameters) -> tuple[float, int]:
-        """Validation AUC at the best number of trees, and that number."""
+    def stopped_early(self, parameters: ForestParameters, cancelled: Event) -> tuple[float, int]:
+        """Validation AUC at the best number of trees, and that number; meaningless once `cancelled` is set."""
         ...
 
 
@@ -69,27 +72,26 @@ class Learner(Protocol):
         ...
 
 
-def learner(algorithm: Algorithm, contract: FeatureContract, *, seed: int, threads: int) -> Learner:
+def learner(algorithm: Algorithm, contract: FeatureContract, *, seed: int) -> Learner:
     """The library of that name, set up for the columns of a contract."""
     categorical = tuple(isinstance(f, Categorical) for f in contract.inputs)
     if algorithm == "xgboost":
-        return _XGBoost(categorical, seed, threads)
-    return _LightGBM(categorical, seed, threads)
+        return _XGBoost(categorical, seed)
+    return _LightGBM(categorical, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class _XGBoost:
     categorical: tuple[bool, ...]
     seed: int
-    threads: int
 
     def prepare(self, train: Sample, validation: Sample) -> PreparedFold:
         data = self._binned(train)
-        return _XGBoostFold(data, self._binned(validation, data), self.seed, self.threads)
+        return _XGBoostFold(data, self._binned(validation, data), self.seed)
 
     def fit(self, train: Sample, parameters: ForestParameters, trees: int) -> FittedForest:
-        settings = xgboost_settings(parameters, seed=self.seed, threads=self.threads)
-        return _XGBoostForest(xgb.train(settings, self._binned(train), trees), self._types(), self.threads)
+        settings = xgboost_settings(parameters, seed=self.seed)
+        return _XGBoostForest(xgb.train(settings, self._binned(train), trees), self._types())
 
     def _binned(self, sample: Sample, like: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
         return xgb.QuantileDMatrix(
@@ -98,7 +100,7 @@ class _XGBoost:
             feature_types=self._types(),
             enable_categorical=True,
             max_bin=MAX_BINS,
-            nthread=self.threads,
+            nthread=THREADS_PER_FIT,
             ref=like,
         )
 
@@ -111,28 +113,36 @@ class _XGBoostFold:
     train: xgb.QuantileDMatrix
     validation: xgb.QuantileDMatrix
     seed: int
-    threads: int
 
-    def stopped_early(self, parameters: ForestParameters) -> tuple[float, int]:
+    def stopped_early(self, parameters: ForestParameters, cancelled: Event) -> tuple[float, int]:
         booster = xgb.train(
-            xgboost_settings(parameters, seed=self.seed, threads=self.threads),
+            xgboost_settings(parameters, seed=self.seed),
             self.train,
             MAX_TREES,
             evals=[(self.validation, "validation")],
             early_stopping_rounds=EARLY_STOPPING_ROUNDS,
+            callbacks=[_XGBoostCancel(cancelled)],
             verbose_eval=False,
         )
         return float(booster.best_score), int(booster.best_iteration) + 1
+
+
+class _XGBoostCancel(TrainingCallback):
+    def __init__(self, cancelled: Event) -> None:
+        super().__init__()
+        self.cancelled = cancelled
+
+    def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: object) -> bool:  # noqa: ARG002
+        return self.cancelled.is_set()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _XGBoostForest:
     booster: xgb.Booster
     types: list[str]
-    threads: int
 
     def margins(self, matrix: Matrix) -> npt.NDArray[np.float64]:
-        data = xgb.DMatrix(matrix, feature_types=self.types, enable_categorical=True, nthread=self.threads)
+        data = xgb.DMatrix(matrix, feature_types=self.types, enable_categorical=True, nthread=THREADS_PER_FIT)
         return np.asarray(self.booster.predict(data, output_margin=True), dtype=np.float64)
 
     def file(self) -> bytes:
@@ -143,27 +153,26 @@ class _XGBoostForest:
 class _LightGBM:
     categorical: tuple[bool, ...]
     seed: int
-    threads: int
 
     def prepare(self, train: Sample, validation: Sample) -> PreparedFold:
         data = self._binned(train)
-        held = data.create_valid(validation.matrix, label=validation.labels).construct()
-        return _LightGBMFold(data, held, self.seed, self.threads)
+        return _LightGBMFold(data, self._binned(validation, data), self.seed)
 
     def fit(self, train: Sample, parameters: ForestParameters, trees: int) -> FittedForest:
-        settings = lightgbm_settings(parameters, seed=self.seed, threads=self.threads)
-        return _LightGBMForest(_lightgbm_train(settings, self._binned(train), trees), self.threads)
+        settings = lightgbm_settings(parameters, seed=self.seed)
+        return _LightGBMForest(_lightgbm_train(settings, self._binned(train), trees))
 
-    def _binned(self, sample: Sample) -> lgb.Dataset:
+    def _binned(self, sample: Sample, like: lgb.Dataset | None = None) -> lgb.Dataset:
         return lgb.Dataset(
             sample.matrix,
             label=sample.labels,
+            reference=like,
             categorical_feature=[i for i, c in enumerate(self.categorical) if c],
             params={
                 "max_bin": MAX_BINS,
                 "feature_pre_filter": False,
                 "force_row_wise": True,
-                "num_threads": self.threads,
+                "num_threads": THREADS_PER_FIT,
                 "verbosity": -1,
             },
         ).construct()
@@ -174,16 +183,19 @@ class _LightGBMFold:
     train: lgb.Dataset
     validation: lgb.Dataset
     seed: int
-    threads: int
 
-    def stopped_early(self, parameters: ForestParameters) -> tuple[float, int]:
+    def stopped_early(self, parameters: ForestParameters, cancelled: Event) -> tuple[float, int]:
+        def cancel(env: lgb.callback.CallbackEnv) -> None:
+            if cancelled.is_set():
+                raise lgb.EarlyStopException(env.iteration, env.evaluation_result_list or [])
+
         booster = _lightgbm_train(
-            lightgbm_settings(parameters, seed=self.seed, threads=self.threads),
+            lightgbm_settings(parameters, seed=self.seed),
             self.train,
             MAX_TREES,
             valid_sets=[self.validation],
             valid_names=["validation"],
-            callbacks=[lgb.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False)],
+            callbacks=[lgb.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False), cancel],
         )
         trees = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
         return float(booster.best_score["validation"]["auc"]), max(1, trees)
@@ -192,10 +204,9 @@ class _LightGBMFold:
 @dataclass(frozen=True, slots=True, eq=False)
 class _LightGBMForest:
     booster: lgb.Booster
-    threads: int
 
     def margins(self, matrix: Matrix) -> npt.NDArray[np.float64]:
-        raw = self.booster.predict(matrix, raw_score=True, num_threads=self.threads)
+        raw = self.booster.predict(matrix, raw_score=True, num_threads=THREADS_PER_FIT)
         return np.asarray(cast("npt.NDArray[np.float64]", raw), dtype=np.float64)
 
     def file(self) -> bytes:

@@ -42,8 +42,8 @@ class TrainOptions:
         min_group: Smallest slice that fairness figures are given for.
         study_storage: SQLAlchemy URL of resumable studies; None keeps the study in memory.
         time_budget: Seconds after which no new trial starts (a run cut short is not reproducible).
-        threads: Threads to train with; None takes every CPU this process may use. Byte-identical models need
-            the same number.
+        threads: Folds that are fitted side by side; None: as many as this process may use CPUs. Changes the time,
+            never the model.
     """
 
     name: str

@@ -94,7 +94,8 @@ def _kind(kind: pa.DataType) -> pa.DataType:
 _WIDEST: tuple[tuple[Callable[[pa.DataType], bool], pa.DataType], ...] = (
     (pa.types.is_null, pa.null()),
     (pa.types.is_boolean, pa.uint8()),
-    (lambda kind: pa.types.is_integer(kind) and kind != pa.uint64(), pa.int64()),
+    (pa.types.is_uint64, pa.uint64()),
+    (pa.types.is_integer, pa.int64()),
     (pa.types.is_floating, pa.float64()),
     (pa.types.is_decimal, pa.float64()),
 )

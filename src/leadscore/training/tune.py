@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -74,17 +76,23 @@ class FoldBins:
     labels: Labels
     folds: Sequence[Fold]
     seed: int
-    threads: int
     _made: dict[tuple[Algorithm, int], PreparedFold] = field(
         default_factory=dict[tuple[Algorithm, int], PreparedFold]
     )
 
-    def fold(self, algorithm: Algorithm, index: int) -> PreparedFold:
-        """Fold `index` for a library."""
+    def stopped_early(
+        self, index: int, parameters: ForestParameters, cancelled: threading.Event
+    ) -> tuple[float, int]:
+        """Validation AUC on fold `index` at the best number of trees, and that number."""
+        if cancelled.is_set():
+            return 0.0, 0
+        return self._prepared(parameters.algorithm, index).stopped_early(parameters, cancelled)
+
+    def _prepared(self, algorithm: Algorithm, index: int) -> PreparedFold:
         key = (algorithm, index)
         if key not in self._made:
             fold = self.folds[index]
-            library = learner(algorithm, self.contract, seed=self.seed, threads=self.threads)
+            library = learner(algorithm, self.contract, seed=self.seed)
             self._made[key] = library.prepare(self._sample(fold.train), self._sample(fold.validation))
         return self._made[key]
 
@@ -97,8 +105,9 @@ def tune(
 ) -> Tuning:
     """Search until `options.trials` trials are finished, those of an interrupted run included.
 
-    Each trial runs the folds newest first and is pruned as soon as its mean AUC falls below the median of
-    the complete trials on the same folds. The sampler is seeded anew by the number of finished trials, so
+    Each trial runs the folds newest first, as many side by side as there are threads, and is pruned as soon
+    as its mean AUC falls below the median of the complete trials on the same folds (judged in that order, so
+    that the number of threads changes nothing but the time). The sampler is seeded anew by the number of finished trials, so
     that a study killed and resumed goes the way of one that never stopped.
 
     Raises:
@@ -111,7 +120,8 @@ def tune(
             f"No cross-validation fold can be used ({reasons}).", hint="Take more months or fewer --folds."
         )
     started = time.monotonic()
-    with _quiet(), _storage_errors(options.storage):
+    workers = max(1, min(options.threads, len(bins.folds)))
+    with _quiet(), _storage_errors(options.storage), ThreadPoolExecutor(workers) as pool:
         study = optuna.create_study(
             study_name=options.study,
             storage=options.storage,
@@ -124,12 +134,14 @@ def tune(
         while (done := len(_finished(study))) < options.trials:
             if options.time_budget is not None and done and time.monotonic() - started > options.time_budget:
                 break
-            _run_trial(study, bins, options, done)
+            _run_trial(study, bins, options, done, pool)
             progress.trial(_report(study, options.trials))
         return _result(study, bins, skipped, resumed)
 
 
-def _run_trial(study: optuna.Study, bins: FoldBins, options: TuneOptions, done: int) -> None:
+def _run_trial(
+    study: optuna.Study, bins: FoldBins, options: TuneOptions, done: int, pool: ThreadPoolExecutor
+) -> None:
     planned = defaults(options.algorithms)
     if done < len(planned):
         study.enqueue_trial(msgspec.to_builtins(planned[done]))
@@ -138,16 +150,28 @@ def _run_trial(study: optuna.Study, bins: FoldBins, options: TuneOptions, done: 
     )
     trial = study.ask()
     parameters = suggest(trial, options.algorithms)
+    cancelled = threading.Event()
+    newest_first = reversed(range(len(bins.folds)))
+    runs = [pool.submit(bins.stopped_early, index, parameters, cancelled) for index in newest_first]
+    try:
+        _judge_trial(study, trial, runs)
+    finally:
+        # A fold's data must be free before the next trial uses it.
+        cancelled.set()
+        wait(runs)
+
+
+def _judge_trial(study: optuna.Study, trial: optuna.Trial, runs: Sequence[Future[tuple[float, int]]]) -> None:
     complete = [t for t in study.get_trials(deepcopy=False) if t.state is TrialState.COMPLETE]
     aucs: list[float] = []
     trees: list[int] = []
-    for step, index in enumerate(reversed(range(len(bins.folds)))):
-        auc, count = bins.fold(parameters.algorithm, index).stopped_early(parameters)
+    for step, run in enumerate(runs):
+        auc, count = run.result()
         aucs.append(auc)
         trees.append(count)
         mean = float(np.mean(aucs))
         trial.report(mean, step)
-        if step + 1 < len(bins.folds) and hopeless(mean, step, complete):
+        if step + 1 < len(runs) and hopeless(mean, step, complete):
             study.tell(trial, state=TrialState.PRUNED)
             return
     trial.set_user_attr(_TREES, trees)

@@ -1,0 +1,100 @@
+"""Everything a run can show for its model: the document `metrics.json`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from leadscore.errors import ArtefactError
+from leadscore.scoring.grades import Grades
+from leadscore.training.calibrate import CalibrationFit
+from leadscore.training.evaluate import CalibrationBin, Estimates, Evaluation
+from leadscore.training.fairness import AttributeFairness
+from leadscore.training.threshold import Decision
+from leadscore.training.tune import Tuning
+from leadscore.training.window import MonthCount
+
+
+class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Which leads went where; times are ISO 8601, None where row order stands for time.
+
+    Attributes:
+        start: First lead.
+        end: Last lead.
+        calibration_start: First lead of the calibration window.
+        holdout_start: First lead of the hold-out window.
+        train: Leads trained on.
+        calibration: Leads calibrated on.
+        holdout: Leads held out.
+        embargoed: Leads left out of training because their label was not known by `calibration_start`, or
+            they are within the gap before it.
+        young: Labelled leads left out at the newest end because most labels there are not known yet.
+        unknown: Leads of the window's months without a known outcome.
+        months: Leads and known labels per month.
+    """
+
+    start: str | None
+    end: str | None
+    calibration_start: str | None
+    holdout_start: str | None
+    train: int
+    calibration: int
+    holdout: int
+    embargoed: int
+    young: int
+    unknown: int
+    months: tuple[MonthCount, ...]
+
+
+class HoldoutFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The hold-out window in numbers (see `Evaluation`)."""
+
+    rows: int
+    positives: int
+    base_rate: float
+    mean_probability: float
+    capacity: float
+    revenue: float | None
+    confidence: float
+    replicates: int
+    calibration: tuple[CalibrationBin, ...]
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> HoldoutFacts:
+        """The facts of an evaluation without its estimates."""
+        return cls(**{name: getattr(evaluation, name) for name in cls.__struct_fields__})
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is worth and how it came to be.
+
+    Attributes:
+        metrics: Figures on the hold-out window, each with its interval.
+        holdout: The window they were measured on.
+        fairness: Per sensitive attribute, on the same window.
+        decision: From which probability a lead is called likely.
+        grades: Where A, B and C begin.
+        calibration: The fitted map and its alternatives.
+        tuning: The search.
+        window: Which leads went where.
+    """
+
+    metrics: Estimates
+    holdout: HoldoutFacts
+    fairness: tuple[AttributeFairness, ...]
+    decision: Decision
+    grades: Grades
+    calibration: CalibrationFit
+    tuning: Tuning
+    window: WindowRecord
+
+    def to_json(self) -> bytes:
+        """The document, indented for people."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Evidence:
+        """Read `metrics.json`; ArtefactError if it is not one."""
+        try:
+            return msgspec.json.decode(data, type=Evidence)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ArtefactError(f"metrics.json holds no training evidence: {error}.") from error

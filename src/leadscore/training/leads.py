@@ -1,0 +1,143 @@
+"""Leads as arrays: what the contract says of a table, in order of time, as training and judging see it."""
+
+# Arrow makes its compute functions when it is imported.
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from leadscore.contract import FeatureContract
+from leadscore.data.matrix import encode_table, labels, times, values
+from leadscore.errors import BadInputError, TableError
+from leadscore.training.fairness import Slices, sensitive_contract, slice_features
+from leadscore.training.intervals import Flags, Floats
+from leadscore.training.split import Ticks
+from leadscore.training.window import Moments
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leads:
+    """Labelled leads in order of time.
+
+    Attributes:
+        table: The contract's columns of the same rows.
+        matrix: Encoded inputs, float32 (n, inputs).
+        converted: Labels (n,).
+        ticks: Time in microseconds since 1970, or the row number where row order stands for time (n,).
+        known: When each label became known, in microseconds; None if the table does not say.
+        value: Revenue, NaN where none (n,); None without a value column.
+        slices: The sensitive attributes, audit-only ones included.
+    """
+
+    table: pa.Table
+    matrix: npt.NDArray[np.float32]
+    converted: Flags
+    ticks: Ticks
+    known: Ticks | None
+    value: Floats | None
+    slices: tuple[Slices, ...]
+
+
+def label_state(
+    contract: FeatureContract, table: pa.Table, as_of: datetime | None
+) -> tuple[npt.NDArray[np.float32], Moments | None]:
+    """Labels (NaN: not known at `as_of`) and when each became known (None if the table does not say)."""
+    outcome = labels(contract, table)
+    known_at = _known_at(contract, table)
+    if as_of is not None and known_at is not None:
+        outcome[known_at > np.datetime64(as_of, "us")] = np.nan
+    return outcome, known_at
+
+
+def lead_times(contract: FeatureContract, table: pa.Table, *, no_time: bool) -> Moments | None:
+    """Creation times, or None where row order was said to stand for time.
+
+    Raises:
+        BadInputError: The contract has no time column and `no_time` was not said, or the contrary.
+    """
+    if contract.time is None and not no_time:
+        raise BadInputError(
+            f"The contract {contract.name!r} has no time column, so leads cannot be split by time.",
+            hint="Set `time` in the contract, or say --no-time if the rows are in the order of time.",
+        )
+    if contract.time is not None and no_time:
+        raise BadInputError(
+            f"The contract {contract.name!r} has the time column {contract.time!r}, and --no-time was said.",
+            hint="Leave out --no-time.",
+        )
+    return None if no_time else times(contract, table)
+
+
+def arrange(
+    contract: FeatureContract,
+    table: pa.Table,
+    outcome: npt.NDArray[np.float32],
+    time: Moments | None,
+    known_at: Moments | None,
+    *,
+    threads: int,
+) -> Leads:
+    """Encode rows that are labelled and in order of time already; the arrays belong to the rows of `table`."""
+    ticks = np.arange(table.num_rows, dtype=np.int64) if time is None else time.astype(np.int64)
+    return Leads(
+        table=table,
+        matrix=encode_table(contract, table, threads=threads),
+        converted=outcome > 0.5,
+        ticks=ticks,
+        # Row numbers and microseconds cannot be compared.
+        known=None if known_at is None or time is None else _known_ticks(known_at),
+        value=None if contract.value is None else values(contract, table),
+        slices=sensitive_slices(contract, table),
+    )
+
+
+def sensitive_slices(contract: FeatureContract, table: pa.Table) -> tuple[Slices, ...]:
+    """The groups of each sensitive attribute that the table has a column for."""
+    audited = sensitive_contract(contract)
+    if audited is None:
+        return ()
+    present = tuple(f for f in audited.features if f.name in table.column_names)
+    if not present:
+        return ()
+    narrowed = msgspec.structs.replace(audited, features=present)
+    return slice_features(narrowed.inputs, encode_table(narrowed, table))
+
+
+def take(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
+    """Those rows; a contiguous stretch is not copied."""
+    if len(rows) and len(rows) == rows[-1] - rows[0] + 1 and bool((np.diff(rows) == 1).all()):
+        return table.slice(int(rows[0]), len(rows))
+    return table.take(pa.array(rows))
+
+
+def _known_at(contract: FeatureContract, table: pa.Table) -> Moments | None:
+    name = contract.target.known_at
+    if name is None:
+        return None
+    if name not in table.column_names:
+        raise TableError(
+            f"Column {name!r} (when the outcome became known) is not in the table.",
+            hint="Add it, or remove `target.known_at` from the contract.",
+        )
+    column = table.column(name)
+    known = np.full(table.num_rows, np.datetime64("NaT"), "datetime64[us]")
+    present = np.flatnonzero(pc.is_valid(column).to_numpy())
+    if len(present):
+        # The reader of times refuses nulls, which are no error here.
+        timed = msgspec.structs.replace(contract, time=name)
+        known[present] = times(timed, table.select([name]).take(pa.array(present)))
+    return known
+
+
+def _known_ticks(known_at: Moments) -> Ticks:
+    """A label without a date counts as known from the beginning: nothing says otherwise."""
+    ticks = known_at.astype(np.int64)
+    return np.where(np.isnat(known_at), np.iinfo(np.int64).min, ticks)
