@@ -1,0 +1,275 @@
+"""MLflow behind a small typed surface: quiet, bounded in time, its failures in our words."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import socket
+import urllib.request
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, cast
+from urllib.parse import urlsplit
+
+from leadscore.errors import (
+    BadInputError,
+    ConflictError,
+    ForbiddenError,
+    LeadScoreError,
+    NotFoundError,
+    UnavailableError,
+)
+from leadscore.registry.locks import locked
+from leadscore.registry.mlflow_client import Client, Version
+from leadscore.settings import Home
+
+if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
+
+EXPERIMENT = "leadscore"
+CONNECT_SECONDS = 5.0
+
+# Set only where the user did not: with MLflow's own values a dead server is noticed after many minutes.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A registered model as MLflow has it."""
+
+    name: str
+    aliases: Mapping[str, int]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A model version as MLflow has it."""
+
+    version: int
+    tags: Mapping[str, str]
+    created_at: datetime
+    source: str
+
+
+def registry_id(tracking_uri: str) -> str:
+    """A short name of the registry behind a URI, the same whoever logs in; never holds a secret."""
+    parts = urlsplit(tracking_uri)
+    place = f"{parts.scheme}://{parts.hostname or ''}:{parts.port or ''}{parts.path}"
+    return hashlib.sha256(place.encode()).hexdigest()[:16]
+
+
+class Backend:
+    """One MLflow tracking and registry server or database. All errors are LeadScoreErrors."""
+
+    def __init__(self, client: Client, home: Home) -> None:
+        self._client = client
+        self._uri = home.tracking_uri
+        self._artefacts = home.artefacts
+
+    @classmethod
+    def open(cls, home: Home) -> Self:
+        """Connect; an embedded database is made on first use, by one process at a time.
+
+        Raises:
+            UnavailableError: Nobody answers at the tracking URI, or MLflow is not installed here.
+        """
+        _probe(home.tracking_uri)
+        for variable, value in _ENVIRONMENT.items():
+            os.environ.setdefault(variable, value)
+        for logger in ("mlflow", "alembic"):
+            logging.getLogger(logger).setLevel(logging.WARNING)
+        # MLflow's migrations may not run twice at the same time on one database.
+        with locked(home.root / "registry-open.lock"), _in_our_words("open the registry"):
+            from mlflow.tracking import MlflowClient  # noqa: PLC0415 - seconds, and absent where models serve
+
+            # Importing MLflow configures its loggers anew.
+            for logger in ("mlflow", "alembic"):
+                logging.getLogger(logger).setLevel(logging.WARNING)
+            client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
+            return cls(cast("Client", client), home)
+
+    def names(self) -> list[str]:
+        """Names of all registered models, sorted."""
+        found: list[str] = []
+        token: str | None = None
+        with _in_our_words("list the models"):
+            while True:
+                page = self._client.search_registered_models(max_results=_PAGE, page_token=token)
+                found.extend(str(model.name) for model in page)
+                token = page.token
+                if not token:
+                    return sorted(found)
+
+    def model(self, name: str) -> StoredModel:
+        """Aliases and tags of one model; NotFoundError if it is not registered."""
+        with _in_our_words(f"read the model {name}"):
+            model = self._client.get_registered_model(name)
+            aliases = {str(alias): int(version) for alias, version in model.aliases.items()}
+            return StoredModel(name, aliases, dict(model.tags))
+
+    def versions(self, name: str) -> list[StoredVersion]:
+        """All versions of one model, oldest first; empty also if the model is not registered."""
+        found: list[StoredVersion] = []
+        token: str | None = None
+        with _in_our_words(f"list the versions of {name}"):
+            while True:
+                page = self._client.search_model_versions(
+                    f"name='{name}'", max_results=_PAGE, page_token=token
+                )
+                found.extend(_stored(version) for version in page)
+                token = page.token
+                if not token:
+                    return sorted(found, key=lambda version: version.version)
+
+    def version(self, name: str, version: int) -> StoredVersion:
+        """One version; NotFoundError if there is none."""
+        with _in_our_words(f"read {name}/{version}"):
+            return _stored(self._client.get_model_version(name, str(version)))
+
+    def set_alias(self, name: str, alias: str, version: int | None) -> None:
+        """Move an alias to a version; None drops it."""
+        with _in_our_words(f"move {name}@{alias}"):
+            if version is None:
+                self._client.delete_registered_model_alias(name, alias)
+            else:
+                self._client.set_registered_model_alias(name, alias, str(version))
+
+    def set_version_tag(self, name: str, version: int, key: str, value: str) -> None:
+        """Write a tag of a version."""
+        with _in_our_words(f"tag {name}/{version}"):
+            self._client.set_model_version_tag(name, str(version), key, value)
+
+    def set_model_tag(self, name: str, key: str, value: str | None) -> None:
+        """Write a tag of a model; None drops it."""
+        with _in_our_words(f"tag {name}"):
+            if value is None:
+                self._client.delete_registered_model_tag(name, key)
+            else:
+                self._client.set_registered_model_tag(name, key, value)
+
+    def add_version(
+        self, name: str, directory: Path, metrics: Mapping[str, float], tags: Mapping[str, str]
+    ) -> int:
+        """Upload a folder as artefacts of a new run and register it as the next version."""
+        with _in_our_words(f"publish {name}"):
+            run = self._client.create_run(self._experiment(), run_name=name)
+            run_id = run.info.run_id
+            self._client.log_artifacts(run_id, str(directory), "model")
+            for metric, value in metrics.items():
+                self._client.log_metric(run_id, metric, value)
+            self._client.set_terminated(run_id)
+            self._register(name)
+            version = self._client.create_model_version(
+                name, source=f"{run.info.artifact_uri}/model", run_id=run_id, tags=dict(tags)
+            )
+            return int(version.version)
+
+    def download(self, source: str, target: Path) -> Path:
+        """Copy the artefacts at `source` into the existing folder `target`; returns the folder with them."""
+        with _in_our_words("download the model"):
+            from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - see `open`
+
+            local = download_artifacts(
+                source, dst_path=str(target), tracking_uri=self._uri, registry_uri=self._uri
+            )
+            return Path(local)
+
+    def _experiment(self) -> str:
+        experiment = self._client.get_experiment_by_name(EXPERIMENT)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        # A server knows where its artefacts go; with a bare database it would be the working directory.
+        server = self._uri.startswith(("http://", "https://", "databricks"))
+        location = None if server else self._artefacts.as_uri()
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=location))
+
+    def _register(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see `open`
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+
+def _stored(version: Version) -> StoredVersion:
+    return StoredVersion(
+        version=int(version.version),
+        tags=dict(version.tags),
+        created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
+        source=str(version.source),
+    )
+
+
+def _probe(tracking_uri: str) -> None:
+    """Knock before the seconds-long import and MLflow's own retries; UnavailableError if nobody is there."""
+    parts = urlsplit(tracking_uri)
+    scheme = parts.scheme.partition("+")[0]
+    if parts.hostname is None or scheme not in _PORTS:
+        return
+    if scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(parts.hostname):
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or _PORTS[scheme]), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UnavailableError(
+            f"The model registry at {scheme}://{parts.hostname}:{parts.port or _PORTS[scheme]}"
+            f" does not answer: {error.strerror or error}.",
+            hint="Check LEADSCORE_TRACKING_URI and that MLflow runs; pinned versions in the cache still load.",
+        ) from error
+
+
+@contextmanager
+def _in_our_words(doing: str) -> Generator[None]:
+    """Translate what MLflow, its database driver and its HTTP client raise."""
+    try:
+        yield
+    except LeadScoreError:
+        raise
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"Cannot {doing}: {error.name} is not installed here.",
+            hint="Use a model from the cache, a model folder, or install leadscore[train].",
+        ) from error
+    except OSError as error:  # requests' exceptions are OSErrors too
+        raise UnavailableError(f"Cannot {doing}: {error.strerror or error}.") from error
+    # The two types meant here can only be named after importing what may not be installed; others pass.
+    except Exception as error:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see `open`
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - see `open`
+
+        if isinstance(error, MlflowException):
+            raise _translated(doing, error) from error
+        if isinstance(error, SQLAlchemyError):
+            raise UnavailableError(f"Cannot {doing}: the registry's database failed ({error}).") from error
+        raise
+
+
+def _translated(doing: str, error: MlflowException) -> LeadScoreError:
+    text = f"Cannot {doing}: {str(error.message)[:500]}"
+    match error.error_code:
+        case "RESOURCE_DOES_NOT_EXIST":
+            return NotFoundError(text, hint="`leadscore models list` shows what there is.")
+        case "RESOURCE_ALREADY_EXISTS" | "RESOURCE_CONFLICT":
+            return ConflictError(text, hint="Try again.")
+        case "INVALID_PARAMETER_VALUE" | "BAD_REQUEST":
+            return BadInputError(text)
+        case "PERMISSION_DENIED" | "UNAUTHENTICATED":
+            return ForbiddenError(text, hint="Check the registry's credentials.")
+        case _:
+            return UnavailableError(text, hint="Check LEADSCORE_TRACKING_URI and that MLflow runs.")

@@ -1,0 +1,79 @@
+# ruff: noqa: D102 - each method is documented by MLflow under the same name
+"""The part of MLflow's client that the registry uses, with types (MLflow itself is only partly annotated)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol, TypeVar
+
+Item_co = TypeVar("Item_co", covariant=True)
+
+
+class Page(Protocol[Item_co]):
+    """One page of a search."""
+
+    token: str | None
+
+    def __iter__(self) -> Iterator[Item_co]: ...
+
+
+class Model(Protocol):
+    """`mlflow.entities.model_registry.RegisteredModel`."""
+
+    name: str
+    aliases: Mapping[str, int | str]
+    tags: Mapping[str, str]
+
+
+class Version(Protocol):
+    """`mlflow.entities.model_registry.ModelVersion`."""
+
+    version: int | str
+    tags: Mapping[str, str]
+    creation_timestamp: int
+    source: str
+
+
+class RunInfo(Protocol):
+    """`mlflow.entities.RunInfo`."""
+
+    run_id: str
+    artifact_uri: str
+
+
+class Run(Protocol):
+    """`mlflow.entities.Run`."""
+
+    info: RunInfo
+
+
+class Experiment(Protocol):
+    """`mlflow.entities.Experiment`."""
+
+    experiment_id: str
+
+
+class Client(Protocol):
+    """`mlflow.tracking.MlflowClient`."""
+
+    def search_registered_models(self, *, max_results: int, page_token: str | None) -> Page[Model]: ...
+    def search_model_versions(
+        self, filter_string: str, *, max_results: int, page_token: str | None
+    ) -> Page[Version]: ...
+    def get_registered_model(self, name: str) -> Model: ...
+    def get_model_version(self, name: str, version: str) -> Version: ...
+    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None: ...
+    def delete_registered_model_alias(self, name: str, alias: str) -> None: ...
+    def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None: ...
+    def set_registered_model_tag(self, name: str, key: str, value: str) -> None: ...
+    def delete_registered_model_tag(self, name: str, key: str) -> None: ...
+    def create_registered_model(self, name: str) -> Model: ...
+    def create_model_version(
+        self, name: str, source: str, *, run_id: str, tags: Mapping[str, str]
+    ) -> Version: ...
+    def get_experiment_by_name(self, name: str) -> Experiment | None: ...
+    def create_experiment(self, name: str, *, artifact_location: str | None) -> str: ...
+    def create_run(self, experiment_id: str, *, run_name: str) -> Run: ...
+    def log_artifacts(self, run_id: str, local_dir: str, artifact_path: str) -> None: ...
+    def log_metric(self, run_id: str, key: str, value: float) -> None: ...
+    def set_terminated(self, run_id: str) -> None: ...
