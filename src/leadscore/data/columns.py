@@ -91,7 +91,7 @@ def encode_column(feature: Feature, array: pa.Array, first_row: int = 1) -> Colu
 def parse_numbers(array: pa.Array, place: Place) -> npt.NDArray[np.float64]:
     """Text as float64, strictly: no spaces, signs of currency, decimal commas, "nan" or "inf"; null is NaN."""
     good = pc.match_substring_regex(array, _NUMBER)
-    if not pc.all(good).as_py():
+    if pc.all(good).as_py() is False:
         place.refuse(pc.invert(good), "text that is not a number", "Use digits with a decimal point.")
     return pc.cast(array, pa.float64()).to_numpy(zero_copy_only=False)
 

@@ -40,10 +40,10 @@ def _company() -> tuple[Feature, ...]:
 
 def _wishes() -> tuple[Feature, ...]:
     return (
-        Numeric(name="budget", range=(0, 100_000), unit="EUR", description="Budget for the formation."),
+        Numeric(name="budget", range=(0.0, 100_000.0), unit="EUR", description="Budget for the formation."),
         Numeric(
             name="expected_revenue",
-            range=(0, 20_000_000),
+            range=(0.0, 20_000_000.0),
             unit="EUR",
             description="Revenue expected in the first year.",
         ),
@@ -58,7 +58,7 @@ def _web() -> tuple[Feature, ...]:
         _count("pricing_visits", 15, "Visits to the pricing page; missing without consent to tracking."),
         Numeric(
             name="minutes_on_site",
-            range=(0, 1_500),
+            range=(0.0, 1_500.0),
             unit="min",
             description="Time on the site; missing without consent.",
         ),
@@ -75,13 +75,13 @@ def _contacts() -> tuple[Feature, ...]:
         _count("meetings", 6, "Meetings held."),
         Numeric(
             name="first_response_hours",
-            range=(0, 500),
+            range=(0.0, 500.0),
             unit="h",
             description="Hours until sales answered; missing: not yet.",
         ),
         Numeric(
             name="reply_hours",
-            range=(0, 900),
+            range=(0.0, 900.0),
             unit="h",
             description="Hours until the contact replied; missing: never.",
         ),
@@ -106,7 +106,7 @@ def _person() -> tuple[Feature, ...]:
 
 def _creation() -> tuple[Feature, ...]:
     return (
-        Numeric(name="created_hour", range=(0, 23), integer=True, description="Hour of creation (UTC)."),
+        Numeric(name="created_hour", range=(0.0, 23.0), integer=True, description="Hour of creation (UTC)."),
         Categorical(
             name="created_weekday", categories=words.WEEKDAYS, description="Weekday of creation (UTC)."
         ),
@@ -114,4 +114,4 @@ def _creation() -> tuple[Feature, ...]:
 
 
 def _count(name: str, most: int, description: str, least: int = 0) -> Numeric:
-    return Numeric(name=name, range=(least, most), integer=True, description=description)
+    return Numeric(name=name, range=(float(least), float(most)), integer=True, description=description)

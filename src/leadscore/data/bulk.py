@@ -1,0 +1,220 @@
+"""Scoring a whole table from file to file, streamed."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leadscore.contract import Categorical, FeatureContract
+from leadscore.data.atomic import replacing
+from leadscore.data.matrix import encode_batch, lead_ids
+from leadscore.data.tables import iter_batches
+from leadscore.errors import TableError
+from leadscore.scoring.grades import GRADES, Grades, scores_of
+
+BATCH_ROWS = 65_536
+
+
+class Scorer(Protocol):
+    """What bulk scoring needs of a model; `ScoringModel` is one. Used by several threads at once."""
+
+    @property
+    def contract(self) -> FeatureContract:
+        """What the columns of the table mean."""
+        ...
+
+    @property
+    def grades(self) -> Grades:
+        """Thresholds of the grades."""
+        ...
+
+    def score_rows(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Probabilities, float64 (n,), of encoded leads float32 (n, inputs)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenShare:
+    """A column with categories that the contract does not list (scored as missing).
+
+    Attributes:
+        column: Its name.
+        rows: Rows that hold one.
+        share: The same as a share of all rows, 0 to 1.
+    """
+
+    column: str
+    rows: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class GradeCount:
+    """How many leads got a grade."""
+
+    grade: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class BulkReport:
+    """What bulk scoring did.
+
+    Attributes:
+        rows: Leads scored; all of the source.
+        seconds: Wall time from opening the source to the destination being in place.
+        grades: Count per grade, A to D.
+        unseen: Columns with unseen categories, most rows first.
+    """
+
+    rows: int
+    seconds: float
+    grades: tuple[GradeCount, ...]
+    unseen: tuple[UnseenShare, ...]
+
+    @property
+    def rows_per_second(self) -> float:
+        """Leads per second, end to end."""
+        return self.rows / max(self.seconds, 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    batch: pa.RecordBatch
+    grades: npt.NDArray[np.int64]
+    unseen: npt.NDArray[np.int64]
+
+
+def score_file(
+    model: Scorer,
+    source: Path,
+    destination: Path,
+    *,
+    threads: int = 2,
+    batch_rows: int = BATCH_ROWS,
+    progress: Callable[[int], None] | None = None,
+) -> BulkReport:
+    """Score every lead of a table into a Parquet file: id, probability, score (0-100), grade (A-D).
+
+    Rows keep their order. Batches are encoded and scored by `threads` threads while this one reads and writes;
+    only a few batches are in memory at any time. The destination appears when all is scored, or not at all.
+
+    Args:
+        model: The model; its `score_rows` is called by several threads.
+        source: Any table that `iter_batches` reads.
+        destination: A `.parquet` path; an existing file is replaced.
+        threads: Scoring threads.
+        batch_rows: Leads per batch, and per row group of the result.
+        progress: Called with the number of leads written so far.
+
+    Raises:
+        TableError: The source cannot be read or does not fit the contract (names row and column), or the
+            destination is no Parquet path or is the source itself.
+        UnavailableError: The disk is full; what was at the destination is still there.
+    """
+    _check_destination(source, destination)
+    started = time.perf_counter()
+    rows = 0
+    grades = np.zeros(len(GRADES), np.int64)
+    unseen = np.zeros(len(model.contract.inputs), np.int64)
+    with replacing(destination) as temporary, _writer(temporary, model.contract) as writer:
+        for scored in _score(model, source, threads, batch_rows):
+            writer.write_batch(scored.batch)
+            rows += scored.batch.num_rows
+            grades += scored.grades
+            unseen += scored.unseen
+            if progress is not None:
+                progress(rows)
+    return BulkReport(
+        rows=rows,
+        seconds=time.perf_counter() - started,
+        grades=tuple(GradeCount(grade, int(count)) for grade, count in zip(GRADES, grades, strict=True)),
+        unseen=_unseen_shares(model.contract, unseen, rows),
+    )
+
+
+def _check_destination(source: Path, destination: Path) -> None:
+    if destination.suffix.lower() not in {".parquet", ".pq"}:
+        raise TableError(f"Scores are written as Parquet, not to {destination}.", hint="Use a .parquet path.")
+    if destination.exists() and source.exists() and destination.samefile(source):
+        raise TableError(
+            f"{destination} is the table to be scored.", hint="Write the scores to another file."
+        )
+
+
+def _writer(path: Path, contract: FeatureContract) -> pq.ParquetWriter:
+    # A score has at most 1,001 values and a grade four; ids and probabilities are all different.
+    repetitive = ["score", "grade"]
+    return pq.ParquetWriter(
+        str(path),
+        _schema(contract),
+        compression="snappy",
+        use_dictionary=repetitive,  # pyright: ignore[reportArgumentType] - takes a list as well, untyped
+    )
+
+
+def _schema(contract: FeatureContract) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field(contract.id, pa.string(), nullable=False),
+            pa.field("probability", pa.float64(), nullable=False),
+            pa.field("score", pa.float64(), nullable=False),
+            pa.field("grade", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+        ]
+    )
+
+
+def _score(model: Scorer, source: Path, threads: int, batch_rows: int) -> Iterator[_Scored]:
+    contract = model.contract
+    features = [feature.name for feature in contract.inputs]
+    texts = [feature.name for feature in contract.inputs if isinstance(feature, Categorical)]
+    schema = _schema(contract)
+    pending: deque[Future[_Scored]] = deque()
+    first_row = 1
+    with ThreadPoolExecutor(threads) as pool:
+        for batch in iter_batches(source, [contract.id, *features], batch_rows, dictionary=texts):
+            pending.append(pool.submit(_score_batch, model, schema, batch, first_row))
+            first_row += batch.num_rows
+            # One batch per thread in work and one waiting: no thread idles, and memory stays flat.
+            if len(pending) > 2 * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _score_batch(model: Scorer, schema: pa.Schema, batch: pa.RecordBatch, first_row: int) -> _Scored:
+    encoded = encode_batch(model.contract, batch, first_row=first_row)
+    probabilities = model.score_rows(encoded.matrix)
+    codes = model.grades.codes(probabilities)
+    columns = [
+        lead_ids(model.contract, batch, first_row=first_row),
+        pa.array(probabilities),
+        pa.array(scores_of(probabilities)),
+        pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int8)), pa.array(GRADES)),
+    ]
+    return _Scored(
+        pa.RecordBatch.from_arrays(columns, schema=schema),
+        np.bincount(codes, minlength=len(GRADES)),
+        encoded.unseen,
+    )
+
+
+def _unseen_shares(
+    contract: FeatureContract, unseen: npt.NDArray[np.int64], rows: int
+) -> tuple[UnseenShare, ...]:
+    found = [
+        UnseenShare(feature.name, int(count), int(count) / rows)
+        for feature, count in zip(contract.inputs, unseen, strict=True)
+        if count
+    ]
+    return tuple(sorted(found, key=lambda share: -share.rows))
