@@ -10,7 +10,7 @@ from typing import Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.plain import is_iso_time
+from leadscore.contract.plain import is_iso_time, is_nan
 
 Kind = Literal["boolean", "integer", "number", "text", "time", "empty", "other"]
 
@@ -31,10 +31,6 @@ class ArrowColumn(Protocol):
         """The column as another type."""
         ...
 
-    def drop_null(self) -> ArrowColumn:
-        """The column without its nulls."""
-        ...
-
     def is_null(self) -> ArrowColumn:
         """Where the column is null."""
         ...
@@ -45,10 +41,6 @@ class ArrowColumn(Protocol):
 
     def to_pylist(self) -> Sequence[object]:
         """The values as Python objects."""
-        ...
-
-    def unique(self) -> ArrowColumn:
-        """The distinct values, null included."""
         ...
 
     def value_counts(self) -> ArrowColumn:
@@ -93,12 +85,19 @@ def kind_of(column: ArrowColumn) -> Kind:
 
 
 def counts(column: ArrowColumn) -> list[tuple[object, int]]:
-    """Distinct non-null values with counts, most frequent first, ties in order of their text."""
-    if str(column.type).startswith("dictionary"):
-        column = column.cast("string")
-    found = cast("Sequence[dict[str, object]]", column.drop_null().value_counts().to_pylist())
+    """Distinct values with counts, null and NaN left out, most frequent first, ties in order of their text.
+
+    Empty for columns that are no feature, time or id whatever they hold (lists, bytes, …).
+    """
+    kind = kind_of(column)
+    if kind in {"empty", "other"}:
+        return []
+    if str(column.type).startswith("dictionary") or str(column.type) == "string_view":
+        column = column.cast("string" if kind == "text" else "float64")
+    found = cast("Sequence[dict[str, object]]", column.value_counts().to_pylist())
     pairs = [(entry["values"], cast("int", entry["counts"])) for entry in found]
-    return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
+    known = [pair for pair in pairs if pair[0] is not None and not is_nan(pair[0])]
+    return sorted(known, key=lambda pair: (-pair[1], str(pair[0])))
 
 
 def floats(column: ArrowColumn) -> NDArray[np.float64]:
@@ -124,7 +123,7 @@ def is_number_text(text: str) -> bool:
 def number_texts(column: ArrowColumn) -> NDArray[np.float64] | None:
     """A text column as numbers (null as NaN), or None if any text is no number."""
     values = column.cast("string")
-    if not all(is_number_text(str(v)) for v in values.drop_null().unique().to_pylist()):
+    if not all(is_number_text(str(value)) for value, _ in counts(values)):
         return None
     return values.cast("float64").to_numpy().astype(np.float64)
 

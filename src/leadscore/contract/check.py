@@ -158,17 +158,27 @@ def _check_value(name: str, column: ArrowColumn) -> Iterator[Issue]:
 
 def _target_check(contract: FeatureContract) -> Callable[[str, ArrowColumn], Iterator[Issue]]:
     positive = contract.target.positive
-    words = {str(positive).lower(), str(float(positive))} if not isinstance(positive, str) else {positive}
 
     def check(name: str, column: ArrowColumn) -> Iterator[Issue]:
-        lower = (str.lower if not isinstance(positive, str) else str)  # fmt: skip
-        seen = [lower(str(value)) for value, _ in counts(column) if value == value]  # noqa: PLR0124 - NaN
-        hits = sum(value in words for value in seen)
+        if kind_of(column) in {"time", "other"}:
+            yield _wrong_type(name, column, f"an outcome with the value {positive!r}")
+            return
+        seen = [value for value, _ in counts(column)]
+        hits = sum(_is_positive(value, positive) for value in seen)
         if hits == 0 or hits == len(seen):
             which = "no row holds" if hits == 0 else "every known outcome is"
             yield Issue(name, "error", "one_outcome", f"{which} the positive value {positive!r}")
 
     return check
+
+
+def _is_positive(value: object, positive: str | int | bool) -> bool:
+    """As `leadscore.data.matrix.labels` decides it: by text in text, by truth in booleans, by number in numbers."""
+    if isinstance(value, str):
+        return value == (str(positive).lower() if isinstance(positive, bool) else str(positive))
+    if isinstance(value, bool):
+        return value == (str(positive).lower() in {"true", "yes", "1"})
+    return not isinstance(positive, str) and value == positive
 
 
 def _feature_check(feature: Feature) -> Callable[[str, ArrowColumn], Iterator[Issue]]:

@@ -18,6 +18,7 @@ from leadscore.contract.plain import (
     Problems,
     bounds,
     is_iso_time,
+    is_nan,
     read_id,
 )
 from leadscore.contract.words import (
@@ -133,7 +134,7 @@ def _values(column: Column) -> Sequence[object]:
 
 def _note_null(feature: Feature, row: int, column: Column, problems: Problems) -> None:
     value = column[row]
-    if value is None or value != value:  # noqa: PLR0124 - NaN stands for null; a wrong type is noted elsewhere
+    if value is None or is_nan(value):
         problems.add(f"leads[{row}].{feature.name}", "missing", "null", allowed(feature))
 
 
@@ -224,5 +225,5 @@ def _ids(column: Column | None, name: str, count: int, problems: Problems) -> li
     if column is None:
         problems.add(name, "missing", "no such column", ALLOWED_ID)
         return [""] * count
-    nulls = (None if value != value else value for value in _values(column))  # noqa: PLR0124 - NaN stands for null
+    nulls = (None if is_nan(value) else value for value in _values(column))
     return [read_id(value, f"leads[{row}].{name}", problems) for row, value in enumerate(nulls)]

@@ -108,7 +108,7 @@ def _require(table: ArrowTable, column: str) -> None:
 def _positive(
     name: str, column: ArrowColumn, wanted: str | int | bool | None
 ) -> tuple[str | int | bool, list[Finding]]:
-    seen = [value for value, _ in counts(column) if value == value]  # noqa: PLR0124 - NaN is not a value
+    seen = [value for value, _ in counts(column)]
     if len(seen) < 2:
         raise TableError(
             f"The target column {name!r} has {len(seen)} different value(s): there is nothing to learn.",

@@ -232,6 +232,11 @@ def is_iso_time(text: str) -> bool:
     return _TIME_TEXT.match(text) is not None
 
 
+def is_nan(value: object) -> bool:
+    """Whether a value is the float that stands for missing in columns."""
+    return isinstance(value, float | np.floating) and bool(value != value)  # noqa: PLR0124 - the definition of NaN
+
+
 def read_id(value: object, field: str, problems: Problems, *, received: str = "null") -> str:
     """A lead's id as text; empty after a problem (`received` says how a missing one is told)."""
     if value is None:

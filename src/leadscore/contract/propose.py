@@ -161,19 +161,24 @@ def widen(low: float, high: float, *, integer: bool) -> tuple[float, float]:
     to a hundredth to a tenth of the span, and to whole numbers for integers.
     """
     span = high - low
-    if not integer and low >= 0.0 and high <= 1.0:
-        return 0.0, 1.0
     if span <= 0.0 or not math.isfinite(span):
         return low, high
+    if not integer and low >= 0.0 and high <= 1.0:
+        return 0.0, 1.0
     step = 10.0 ** (math.floor(math.log10(span)) - 1)
     step = max(step, 1.0) if integer else step
-    wide_low = _rounded(math.floor((low - 0.1 * span) / step) * step, step)
-    wide_high = _rounded(math.ceil((high + 0.1 * span) / step) * step, step)
+    wide_low = _rounded(math.floor(_clean((low - 0.1 * span) / step)) * step, step)
+    wide_high = _rounded(math.ceil(_clean((high + 0.1 * span) / step)) * step, step)
     if low >= 0.0:
         wide_low = max(wide_low, 0.0)
     if high <= 0.0:
         wide_high = min(wide_high, 0.0)
     return min(wide_low, low), max(wide_high, high)
+
+
+def _clean(steps: float) -> float:
+    """A number of steps without the noise of binary fractions: 2.0000000000000004 must not become 3."""
+    return round(steps, 9)
 
 
 def _rounded(value: float, step: float) -> float:

@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadscore.contract import Boolean, Categorical, Numeric
+from leadscore.contract.check import check_table
+from leadscore.contract.infer import Inference, infer_contract
+from leadscore.contract.propose import MAX_CATEGORIES, widen
+from leadscore.errors import TableError
+
+ROWS = 200
+RANDOM = np.random.default_rng(7)
+BASE: dict[str, object] = {
+    "id": [f"L-{i}" for i in range(ROWS)],
+    "y": RANDOM.integers(0, 2, ROWS),
+    "budget": RANDOM.normal(100.0, 20.0, ROWS),
+}
+BANK = Path("../shared/data/bank_marketing_2008_2010.csv")
+
+
+def infer(time: str | None = None, positive: str | None = None, **columns: object) -> Inference:
+    return infer_contract(
+        pa.table(BASE | columns), target="y", id="id", time=time, positive=positive, name="crm"
+    )
+
+
+def findings(inference: Inference) -> set[tuple[str, str]]:
+    return {(f.column, f.kind) for f in inference.findings}
+
+
+def names(inference: Inference) -> list[str]:
+    return [f.name for f in inference.contract.features]
+
+
+def cycle(*values: object) -> list[object]:
+    return [values[i % len(values)] for i in range(ROWS)]
+
+
+# --- types --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (cycle(True, False, None), Boolean),
+        (cycle(1, 0, 0), Numeric),
+        (cycle("yes", "no", "no"), Categorical),
+        (cycle("true", "false", "false"), Categorical),
+        (cycle(1.5, None, 2.5), Numeric),
+        (cycle(Decimal("1.50"), Decimal("2.25"), None), Numeric),
+        (pa.array(cycle("a", "b", None)).dictionary_encode(), Categorical),
+        (pa.array(cycle("a", "b", None), pa.large_string()), Categorical),
+        (pa.array(cycle("a", "b", None), pa.string_view()), Categorical),
+        (pa.array(cycle(1.5, None, 2.5), pa.float32()), Numeric),
+    ],
+)
+def test_the_type_is_what_requests_will_hold(values: object, kind: type) -> None:
+    assert isinstance(infer(x=values).contract.feature("x"), kind)
+
+
+def test_integers_are_marked() -> None:
+    contract = infer(whole=cycle(3, 5, None), real=cycle(3.0, 5.0, 7.5)).contract
+    assert [contract.feature(n).integer for n in ("whole", "real")] == [True, False]
+
+
+def test_numbers_stored_as_text_are_numeric_and_told() -> None:
+    inference = infer(x=cycle("12", "-3.5", "1e3", None))
+    assert isinstance(inference.contract.feature("x"), Numeric)
+    assert ("x", "numbers_as_text") in findings(inference)
+
+
+def test_no_feature_is_required() -> None:
+    assert not any(f.required for f in infer().contract.features)
+
+
+# --- ranges and categories ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "integer", "expected"),
+    [
+        (17, 98, True, (8, 107)),
+        (0, 999, True, (0, 1100)),
+        (1, 56, True, (0, 62)),
+        (-3.4, 1.4, False, (-3.9, 1.9)),
+        (-50.8, -26.9, False, (-54, -24)),
+        (0.02, 0.7, False, (0.0, 1.0)),
+        (-9.0, -1.0, False, (-9.8, -0.2)),
+        (-9.0, -0.1, False, (-9.9, 0.0)),
+        (5.0, 5.0, False, (5.0, 5.0)),
+    ],
+)
+def test_ranges_are_a_tenth_wider_and_round(
+    low: float, high: float, integer: bool, expected: tuple[float, float]
+) -> None:
+    assert widen(low, high, integer=integer) == expected
+
+
+@given(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300), st.booleans())
+def test_ranges_hold_what_was_observed_and_keep_its_sign(a: float, b: float, integer: bool) -> None:
+    low, high = min(a, b), max(a, b)
+    wide_low, wide_high = widen(low, high, integer=integer)
+    assert wide_low <= low <= high <= wide_high
+    assert wide_low >= 0 or low < 0
+    assert wide_high <= 0 or high > 0
+
+
+def test_categories_come_by_frequency_with_counts() -> None:
+    inference = infer(x=["b"] * 120 + ["a"] * 70 + [None] * 10)
+    assert inference.contract.feature("x").categories == ("b", "a")
+    summary = next(c for c in inference.columns if c.column == "x")
+    assert summary.categories == (("b", 120), ("a", 70))
+    assert summary.missing == 0.05
+
+
+def test_rare_categories_beyond_the_cap_are_left_to_unseen() -> None:
+    common = [f"c{i % MAX_CATEGORIES}" for i in range(ROWS - 10)]
+    inference = infer(x=common + [f"rare {i}" for i in range(10)])
+    assert len(inference.contract.feature("x").categories) == MAX_CATEGORIES
+    assert ("x", "rare_categories") in findings(inference)
+
+
+def test_text_of_too_many_values_is_left_out() -> None:
+    inference = infer(x=[f"free text {i % 120}" for i in range(ROWS)])
+    assert "x" not in names(inference)
+    assert ("x", "many_categories") in findings(inference)
+
+
+# --- what is left out ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([None] * ROWS, "empty"),
+        (pa.array([None] * ROWS, pa.float64()), "empty"),
+        (["same"] * ROWS, "constant"),
+        ([3] * ROWS, "constant"),
+        ([f"key {i}" for i in range(ROWS)], "id_like"),
+        (list(range(1000, 1000 + ROWS)), "id_like"),
+        (cycle(date(2026, 1, 1), date(2026, 2, 1)), "time"),
+        (cycle("2026-01", "2026-02"), "time"),
+        (cycle(datetime(2026, 1, 1), datetime(2026, 1, 2)), "time"),  # noqa: DTZ001
+        (cycle([1], [2]), "unsupported_type"),
+    ],
+)
+def test_columns_that_are_no_features_are_left_out_and_told(values: object, kind: str) -> None:
+    inference = infer(x=values)
+    assert "x" not in names(inference)
+    assert ("x", kind) in findings(inference)
+    assert next(c.role for c in inference.columns if c.column == "x") == "left out"
+
+
+@pytest.mark.parametrize("name", ["score", "leads", 'quo"te', "tab\there"])
+def test_names_that_the_api_cannot_use_are_left_out(name: str) -> None:
+    inference = infer(**{name: cycle(1, 2)})
+    assert name not in names(inference)
+    assert (name, "name") in findings(inference)
+
+
+@pytest.mark.parametrize("shape", ["copy", "text", "noisy", "when_missing", "not_monotone"])
+def test_a_column_that_tells_the_outcome_is_a_leak(shape: str) -> None:
+    y = np.asarray(BASE["y"])
+    noise = RANDOM.normal(0.0, 0.01, ROWS)
+    leak: object = {
+        "copy": y * 10,
+        "text": [("won" if hit else "lost") for hit in y],
+        "noisy": y + noise,
+        "when_missing": [float(i) if hit else None for i, hit in enumerate(y)],
+        "not_monotone": np.where(y == 1, RANDOM.choice([-5.0, 5.0], ROWS), 0.0) + noise,
+    }[shape]
+    inference = infer(x=leak)
+    assert "x" not in names(inference)
+    assert ("x", "leak") in findings(inference)
+
+
+def test_chance_is_no_leak_even_with_many_categories() -> None:
+    inference = infer(x=[f"c{i}" for i in RANDOM.integers(0, 45, ROWS)], z=RANDOM.normal(size=ROWS))
+    assert {"x", "z"} <= set(names(inference))
+
+
+def test_a_time_after_the_lead_is_a_leak() -> None:
+    inference = infer(
+        time="at",
+        at=cycle(date(2026, 1, 1), date(2026, 1, 2)),
+        closed=cycle("2026-02-01", "2026-03-01", None),
+    )
+    assert ("closed", "leak") in findings(inference)
+
+
+# --- what is marked -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["age", "Gender", "maritalStatus", "contact_gender", "date-of-birth", "race"]
+)
+def test_protected_attributes_are_marked_sensitive(name: str) -> None:
+    inference = infer(**{name: cycle(1, 2, 3)})
+    assert inference.contract.feature(name).sensitive
+    assert (name, "sensitive") in findings(inference)
+
+
+@pytest.mark.parametrize("name", ["page_views", "company_age", "usage", "stage", "trace", "agents"])
+def test_other_names_are_not(name: str) -> None:
+    assert not infer(**{name: cycle(1, 2, 3)}).contract.feature(name).sensitive
+
+
+def test_a_number_that_seems_to_mean_unknown_is_told() -> None:
+    assert ("x", "sentinel") in findings(infer(x=cycle(1, 2, 3, 999)))
+    assert ("x", "sentinel") not in findings(infer(x=cycle(1, 400, 800, 999)))
+
+
+def test_repeated_ids_are_told() -> None:
+    assert ("id", "duplicate_ids") in findings(infer(id=cycle("a", "b")))
+
+
+# --- the target ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "positive"),
+    [
+        (cycle(0, 1, None), 1),
+        (cycle(0.0, 1.0, None), 1),
+        (cycle(True, False), True),
+        (cycle("no", "yes", "no"), "yes"),
+        (cycle("False", "True"), "True"),
+        (cycle("LOST", "WON"), "WON"),
+    ],
+)
+def test_the_positive_value_is_found(values: object, positive: object) -> None:
+    inference = infer(y=values)
+    assert inference.contract.target.positive == positive
+    assert type(inference.contract.target.positive) is type(positive)
+    assert ("y", "target") not in findings(inference)
+
+
+def test_of_two_unknown_values_the_rarer_is_taken_and_told() -> None:
+    inference = infer(y=cycle("open", "open", "signed"))
+    assert inference.contract.target.positive == "signed"
+    assert ("y", "target") in findings(inference)
+
+
+def test_the_positive_value_can_be_said() -> None:
+    assert infer(y=cycle("a", "b", "c"), positive="b").contract.target.positive == "b"
+    assert infer(y=cycle(1, 2, 3), positive="2").contract.target.positive == 2
+
+
+@pytest.mark.parametrize("values", [cycle("a", "b", "c"), cycle(1), [None] * ROWS])
+def test_a_target_that_tells_nothing_is_refused(values: object) -> None:
+    with pytest.raises(TableError):
+        infer(y=values)
+
+
+def test_a_missing_column_is_named_with_the_closest_one() -> None:
+    with pytest.raises(TableError) as caught:
+        infer_contract(pa.table(BASE), target="y", id="idd", name="crm")
+    assert "'idd'" in caught.value.message
+    assert "'id'" in caught.value.hint
+
+
+def test_a_table_without_features_is_refused() -> None:
+    with pytest.raises(TableError):
+        infer(budget=[1.0] * ROWS)
+
+
+# --- whole tables -------------------------------------------------------------------------------------------
+
+_columns = st.one_of(
+    st.lists(st.none() | st.floats(width=32, allow_infinity=False), min_size=30, max_size=30),
+    st.lists(st.none() | st.integers(-(2**53), 2**53), min_size=30, max_size=30),
+    st.lists(st.none() | st.booleans(), min_size=30, max_size=30),
+    st.lists(
+        st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=3), min_size=30, max_size=30
+    ),
+    st.lists(st.sampled_from([None, "1", "2.5", "-3"]), min_size=30, max_size=30),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_columns, min_size=1, max_size=4))
+def test_a_table_fits_the_contract_inferred_from_it(columns: list[list[object]]) -> None:
+    from leadscore.data.matrix import encode_table
+
+    table = pa.table(
+        {"id": range(30), "y": [0, 1] * 15, "always": np.arange(30) % 7}
+        | {f"c{i}": values for i, values in enumerate(columns)}
+    )
+    contract = infer_contract(table, target="y", id="id", name="any").contract
+    assert check_table(contract, table).status == "ok"
+    assert encode_table(contract, table).shape == (30, len(contract.inputs))
+
+
+def test_the_bank_table_needs_no_correction() -> None:
+    table = pacsv.read_csv(BANK)
+    inference = infer_contract(table, target="converted", id="lead_id", time="contact_month", name="bank")
+    assert len(inference.contract.inputs) == 17
+    assert {f.name for f in inference.contract.sensitive} == {"age", "marital"}
+    assert findings(inference) == {("age", "sensitive"), ("marital", "sensitive"), ("pdays", "sentinel")}
+    assert check_table(inference.contract, table).status == "ok"
