@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -32,7 +31,7 @@ from leadscore.training.snapshot import code_revision, library_versions, table_d
 from leadscore.training.split import MIN_CLASS, Split, count_classes, expanding_folds, split_windows
 from leadscore.training.threshold import Decision, decide, grades_by_capacity
 from leadscore.training.tune import FoldBins, TuneOptions, Tuning, tune
-from leadscore.training.window import Window, select_rows, select_window
+from leadscore.training.window import Window, iso, select_rows, select_window
 
 _DAY = 86_400_000_000  # microseconds
 
@@ -290,12 +289,6 @@ def _record(leads: Leads, split: Split, window: Window, *, timed: bool) -> Windo
         unknown=window.unknown,
         months=window.months,
     )
-
-
-def iso(moment: np.datetime64) -> str:
-    """ISO 8601 in UTC to the second."""
-    value: datetime = moment.astype("datetime64[us]").item()
-    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _gap(options: TrainOptions) -> int:

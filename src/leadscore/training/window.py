@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -104,6 +105,12 @@ def select_rows(known: npt.NDArray[np.bool_], *, min_records: int) -> Window:
             hint="Bring more leads, or lower --min-records knowing that the figures will be vague.",
         )
     return Window(rows, None, None, (), len(known) - len(rows), 0)
+
+
+def iso(moment: np.datetime64) -> str:
+    """ISO 8601 in UTC to the second."""
+    value: datetime = moment.astype("datetime64[us]").item()
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _mature_until(time: Moments, known: npt.NDArray[np.bool_], share: float) -> np.datetime64:

@@ -1,0 +1,129 @@
+"""How a model fares as time goes on: its figures month by month on labelled leads."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from leadscore.data.matrix import encode_table, labels, times, values
+from leadscore.errors import BadInputError, RefusedError
+from leadscore.scoring.model import ScoringModel
+from leadscore.training.evaluate import Evaluation, evaluate
+from leadscore.training.intervals import Flags, Floats
+from leadscore.training.split import MIN_CLASS, count_classes
+
+
+class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One period.
+
+    Attributes:
+        period: Month (`2008-05`), or `all`.
+        leads: Leads in it.
+        labelled: Those with a known outcome; the figures are about them.
+        positives: Converted leads.
+        evaluation: The figures; None where there is nothing to measure them on.
+        note: Why `evaluation` is None; empty otherwise.
+    """
+
+    period: str
+    leads: int
+    labelled: int
+    positives: int
+    evaluation: Evaluation | None
+    note: str
+
+
+class Performance(msgspec.Struct, frozen=True, kw_only=True):
+    """A model over several periods.
+
+    Attributes:
+        overall: All leads together.
+        periods: In order of time; empty if not asked for.
+        mean_auc: Mean AUC over the periods that have one, each counting alike; None if none has.
+    """
+
+    overall: PeriodFigures
+    periods: tuple[PeriodFigures, ...]
+    mean_auc: float | None
+
+
+def measure_performance(
+    model: ScoringModel, table: pa.Table, *, by_month: bool, capacity: float = 0.10, seed: int = 0
+) -> Performance:
+    """Score a labelled table and measure it as a whole and, if asked, month by month.
+
+    A lead counts as likely from the model's grade A upwards.
+
+    Raises:
+        TableError: The table does not fit the model's contract.
+        BadInputError: Months were asked for and the contract has no time column.
+        RefusedError: The table has no labelled lead.
+    """
+    contract = model.contract
+    if by_month and contract.time is None:
+        raise BadInputError(
+            "The model's contract has no time column, so there are no months.", hint="Leave out --by month."
+        )
+    outcome = labels(contract, table)
+    known = ~np.isnan(outcome)
+    if not known.any():
+        raise RefusedError(
+            f"None of the {len(outcome):,} leads has a known outcome.", hint="Bring leads with outcomes."
+        )
+    probabilities = model.score_rows(encode_table(contract, table))
+    value = None if contract.value is None else values(contract, table)
+
+    def figures(period: str, rows: Flags) -> PeriodFigures:
+        chosen = rows & known
+        return _period(
+            period,
+            int(rows.sum()),
+            outcome[chosen] > 0.5,
+            probabilities[chosen],
+            None if value is None else value[chosen],
+            threshold=model.grades.a,
+            capacity=capacity,
+            seed=seed,
+        )
+
+    overall = figures("all", np.ones(len(outcome), dtype=np.bool_))
+    if not by_month:
+        return Performance(overall=overall, periods=(), mean_auc=None)
+    months = times(contract, table).astype("datetime64[M]")
+    periods = tuple(figures(str(month), months == month) for month in np.unique(months))
+    aucs = [p.evaluation.estimates.auc.value for p in periods if p.evaluation is not None]
+    return Performance(overall=overall, periods=periods, mean_auc=float(np.mean(aucs)) if aucs else None)
+
+
+def _period(
+    period: str,
+    leads: int,
+    converted: Flags,
+    probabilities: Floats,
+    value: Floats | None,
+    *,
+    threshold: float,
+    capacity: float,
+    seed: int,
+) -> PeriodFigures:
+    positives, negatives = count_classes(converted)
+    enough = min(positives, negatives) >= MIN_CLASS
+    evaluation = (
+        evaluate(converted, probabilities, value=value, threshold=threshold, capacity=capacity, seed=seed)
+        if enough
+        else None
+    )
+    note = (
+        ""
+        if enough
+        else f"{positives} converted and {negatives} other leads: at least {MIN_CLASS} of each are needed"
+    )
+    return PeriodFigures(
+        period=period,
+        leads=leads,
+        labelled=len(converted),
+        positives=positives,
+        evaluation=evaluation,
+        note=note,
+    )
