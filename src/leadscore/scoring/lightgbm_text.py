@@ -142,9 +142,10 @@ def _with_leaves(column: npt.NDArray[Number], leaves: int, filler: int) -> npt.N
 
 
 def _strict_thresholds(threshold: Doubles) -> Floats:
-    """The float32 t for which every float32 x has `x < t` exactly if LightGBM finds `x <= threshold`."""
-    if not np.all(np.isfinite(threshold)):
-        raise ArtefactError("The model has a threshold that is not finite.")
+    """The float32 t for which every finite float32 x has `x < t` exactly if LightGBM finds `x <= threshold`.
+
+    LightGBM writes `inf` where only missing values go right.
+    """
     around_zero = np.where((threshold >= 0) & (threshold < _ZERO), _ZERO, threshold)
     below_zero = (threshold < 0) & (threshold >= -_ZERO)
     with np.errstate(over="ignore"):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from leadscore.scoring.forest import Doubles, Floats, Forest, Missing
 from leadscore.scoring.paths import plan_paths, quadrature
-from leadscore.scoring.slots import ZERO_BOUND, Words, plan_slots
+from leadscore.scoring.slots import ZERO_BOUND, Words, plan_slots, sortable
 
 _BLOCK = 256
 _FILL = np.zeros(len(Missing), np.float32)
@@ -29,7 +29,6 @@ class NumpyKernel:
         self._starts = starts.astype(np.int64)
         self._left = self._slots.left.astype(np.int64) + np.repeat(self._starts, np.diff(forest.roots))
         self._slot = self._slots.slot.astype(np.int64)
-        self._threshold = self._slots.test.view(np.float32)
         self._steps = int(forest.depth.max(initial=0))
         self._value = forest.value if forest.double else forest.value.astype(np.float32)
         self._base = self._value.dtype.type(forest.base)
@@ -71,8 +70,7 @@ class NumpyKernel:
         """The slots of each row; shape (rows, slots)."""
         plan = self._slots
         slots = np.empty((len(rows), plan.count), np.uint32)
-        numbers = slots[:, : plan.first_category_slot].view(np.float32)
-        numbers[:, 0] = -np.inf
+        slots[:, 0] = 0
         values = rows[:, plan.numeric_feature]
         kind = plan.numeric_missing
         missing = np.isnan(values) | (
@@ -80,7 +78,7 @@ class NumpyKernel:
             & (np.abs(values) <= ZERO_BOUND)
         )
         present = np.where(kind == Missing.ONLY_LEFT, np.float32(np.inf), values)
-        numbers[:, 1:] = np.where(missing, _FILL[kind], present)
+        slots[:, 1 : len(kind) + 1] = sortable(np.where(missing, _FILL[kind], present))
         for index, feature in enumerate(plan.category_feature.tolist()):
             value, known = rows[:, feature], int(plan.category_codes[index])
             valid = (value > plan.lowest_code) & (value < known)
@@ -93,9 +91,7 @@ class NumpyKernel:
 
     def _goes_left(self, nodes: npt.NDArray[np.int64], contents: Words) -> npt.NDArray[np.bool_]:
         """Outcome of the nodes' tests on the contents of their slots."""
-        by_number = contents.view(np.float32) < self._threshold[nodes]
-        by_code = (self._slots.test[nodes] >> (contents & np.uint32(31)) & np.uint32(1)) != 0
-        return np.where(self._slot[nodes] < self._slots.first_category_slot, by_number, by_code)
+        return (contents & self._slots.mask[nodes]) < self._slots.test[nodes]
 
     def _block(self, rows: Floats) -> npt.NDArray[np.generic]:
         slots = self._expand(rows)

@@ -1,12 +1,14 @@
-"""Lay a forest out so that each decision is one branch-free test on a row of slots.
+"""Lay a forest out so that each decision is one branch-free integer test on a row of slots.
 
-A row of k features becomes a row of 32-bit slots. Numeric slots come first (slot 0 is minus infinity): one per
-feature and treatment of missing values, NaN replaced by the infinity that leads where NaN must go, so a numeric test
-is `slot < threshold`. Category slots hold small numbers (0 … 31) and a test is one bit of the node's 32-bit mask:
-the mask itself is the set of codes where 30 codes suffice; otherwise a slot packs five yes/no answers ("is the code
-in this node's set?"), looked up once per row, and the mask picks one of them.
-Nodes take eight bytes. A leaf tests slot 0 against its own value, which sends it to itself: every path through a
-tree can then take the same number of steps.
+A row of k features becomes a row of 32-bit slots, and every node tests `(slot & mask) < test`, unsigned:
+
+- A numeric slot holds the value as an integer that sorts like the float (`sortable`), one slot per feature and
+  treatment of missing values, NaN replaced by the infinity that leads where NaN must go. The mask keeps all bits.
+- A category slot holds one bit per code where 30 codes suffice, and the mask is the set of codes that go right; else
+  it holds the answers of up to 32 of the forest's category sets ("does the code go right?"), looked up once per row,
+  and the mask picks one. The test is 1.
+- Slot 0 is always 0: a leaf tests it against 1 and so goes to itself, and every path through a tree can take the same
+  number of steps. Its mask holds the leaf's value.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.errors import ArtefactError
-from leadscore.scoring.forest import CategorySet, Forest, Ints, Missing
+from leadscore.scoring.forest import CategorySet, Floats, Forest, Ints, Missing
 
 Words = npt.NDArray[np.uint32]
 Shorts = npt.NDArray[np.uint16]
@@ -27,10 +29,13 @@ ZERO_BOUND = np.float32(1e-35)
 
 _MAX_SLOTS = 2**16 - 1
 _MAX_TABLE_WORDS = 2**24
-_MASK_BITS = 32
-_ANSWERS_PER_SLOT = 5
-# Mask number b has bit v set exactly if bit b of v is set: it asks for answer b of the five in a slot.
-_ANSWER_MASKS = tuple(sum(1 << v for v in range(_MASK_BITS) if v >> b & 1) for b in range(_ANSWERS_PER_SLOT))
+_BITS = 32
+
+
+def sortable(numbers: Floats) -> Words:
+    """Unsigned integers in the order of the numbers; both zeros are equal, NaN has no place."""
+    bits = (numbers + np.float32(0)).view(np.uint32)
+    return np.where(bits >> np.uint32(31) != 0, ~bits, bits | np.uint32(1 << 31))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,8 @@ class Slots:
         category_start: Where each one's rows (codes + 2, width) start in `category_table`.
         category_table: Slot contents by code.
         lowest_code: Codes must be greater than this to be valid (LightGBM truncates towards zero).
-        test: Threshold bits, mask, or the leaf's value as float32 bits; one per node.
+        test: What the masked slot must be less than to go left; one per node.
+        mask: Which bits of the slot the node looks at; a leaf's value as float32 bits.
         slot: Slot that each node tests.
         left: Left child relative to the tree's root; a leaf's own position.
     """
@@ -66,18 +72,14 @@ class Slots:
     category_table: Words
     lowest_code: float
     test: Words
+    mask: Words
     slot: Shorts
     left: Shorts
 
     @property
-    def first_category_slot(self) -> int:
-        """Slots below this are numeric."""
-        return len(self.numeric_feature) + 1
-
-    @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = (self.category_table, self.test, self.slot, self.left)
+        arrays = (self.category_table, self.test, self.mask, self.slot, self.left)
         return sum(array.nbytes for array in arrays)
 
 
@@ -101,7 +103,8 @@ def plan_slots(forest: Forest) -> Slots:
     pairs, pair_of = np.unique(
         forest.feature[numeric] * np.int32(len(Missing)) + forest.missing[numeric], return_inverse=True
     )
-    test = np.where(leaf, forest.value, forest.threshold).astype(np.float32).view(np.uint32)
+    test = np.where(numeric, sortable(forest.threshold), np.uint32(1))
+    mask = np.where(leaf, forest.value.astype(np.float32).view(np.uint32), np.uint32(0xFFFFFFFF))
     slot = np.zeros(len(leaf), np.int64)
     slot[numeric] = pair_of + 1
     features: list[int] = []
@@ -113,7 +116,7 @@ def plan_slots(forest: Forest) -> Slots:
         mine = np.flatnonzero(categorical & (forest.feature == feature))
         plan = _plan_categories(forest.sets, np.unique(forest.category_set[mine]).tolist())
         for node, chosen in zip(mine.tolist(), forest.category_set[mine].tolist(), strict=True):
-            offset, test[node] = plan.slot_and_mask[chosen]
+            offset, mask[node] = plan.slot_and_mask[chosen]
             slot[node] = count + offset
         features.append(feature)
         plans.append(plan)
@@ -140,6 +143,7 @@ def plan_slots(forest: Forest) -> Slots:
         if forest.negative_fraction_is_zero
         else float(np.nextafter(np.float32(0), np.float32(-1))),
         test=test,
+        mask=mask,
         slot=slot.astype(np.uint16),
         left=np.where(leaf, position, forest.left - (np.arange(len(leaf)) - position)).astype(np.uint16),
     )
@@ -148,32 +152,31 @@ def plan_slots(forest: Forest) -> Slots:
 def _plan_categories(sets: tuple[CategorySet, ...], wanted: list[int]) -> _Categories:
     """Slots for the category sets `wanted` of one feature."""
     codes = max(len(sets[number].left) for number in wanted)
-    if codes + 2 <= _MASK_BITS:
-        contents = np.arange(codes + 2, dtype=np.uint32).reshape(-1, 1)
-        masks = {number: (0, _mask(_answers(sets[number], codes))) for number in wanted}
-        return _Categories(codes, contents, masks)
-    width = -(-len(wanted) // _ANSWERS_PER_SLOT)
+    if codes + 2 <= _BITS:
+        contents = np.uint32(1) << np.arange(codes + 2, dtype=np.uint32).reshape(-1, 1)
+        return _Categories(codes, contents, {n: (0, _packed(_goes_right(sets[n], codes))) for n in wanted})
+    width = -(-len(wanted) // _BITS)
     if (codes + 2) * width > _MAX_TABLE_WORDS:
         raise ArtefactError(
             f"A feature with {codes} categories is decided on in {len(wanted)} different ways: too many.",
             hint="Group rare categories in the contract and train again.",
         )
     table = np.zeros((codes + 2, width), np.uint32)
-    chosen: dict[int, tuple[int, int]] = {}
+    slot_and_mask: dict[int, tuple[int, int]] = {}
     for index, number in enumerate(wanted):
-        offset, bit = divmod(index, _ANSWERS_PER_SLOT)
-        table[:, offset] |= _answers(sets[number], codes).astype(np.uint32) << np.uint32(bit)
-        chosen[number] = (offset, _ANSWER_MASKS[bit])
-    return _Categories(codes, table, chosen)
+        offset, bit = divmod(index, _BITS)
+        table[:, offset] |= _goes_right(sets[number], codes).astype(np.uint32) << np.uint32(bit)
+        slot_and_mask[number] = (offset, 1 << bit)
+    return _Categories(codes, table, slot_and_mask)
 
 
-def _answers(chosen: CategorySet, codes: int) -> npt.NDArray[np.bool_]:
-    """Does each code go left; then any other code; then a missing one; shape (codes + 2,)."""
-    answers = np.full(codes + 2, chosen.other_left, np.bool_)
-    answers[: len(chosen.left)] = chosen.left
-    answers[-1] = chosen.missing_left
-    return answers
+def _goes_right(chosen: CategorySet, codes: int) -> npt.NDArray[np.bool_]:
+    """Does each code go right; then any other code; then a missing one; shape (codes + 2,)."""
+    left = np.full(codes + 2, chosen.other_left, np.bool_)
+    left[: len(chosen.left)] = chosen.left
+    left[-1] = chosen.missing_left
+    return ~left
 
 
-def _mask(answers: npt.NDArray[np.bool_]) -> int:
-    return sum(1 << int(code) for code in np.flatnonzero(answers))
+def _packed(bits: npt.NDArray[np.bool_]) -> int:
+    return sum(1 << int(position) for position in np.flatnonzero(bits))
