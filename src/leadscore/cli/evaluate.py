@@ -1,0 +1,75 @@
+"""`leadscore evaluate`: how good a model is on labelled leads, as a whole or month by month."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from leadscore.cli.output import emit, table
+from leadscore.settings import Home
+
+if TYPE_CHECKING:
+    from leadscore.training.intervals import Estimate
+    from leadscore.training.monthly import Performance, PeriodFigures
+
+_COLUMNS = ("period", "leads", "converted", "said", "came", "AUC", "Brier", "ECE", "lift", "capture", "note")
+
+
+def evaluate(
+    data: Annotated[
+        Path, typer.Option("--data", help="Labelled leads: CSV, Parquet, Arrow or a Delta folder.")
+    ],
+    model: Annotated[str, typer.Option("--model", help="NAME, NAME@champion, NAME/7 or an artefact folder.")],
+    by: Annotated[Literal["month"] | None, typer.Option("--by", help="Also per month.")] = None,
+    capacity: Annotated[
+        float, typer.Option(min=0.001, max=0.9, help="Share of leads that counts as the top.")
+    ] = 0.10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure a model on labelled leads: ranking, calibration, lift, with 95 % intervals."""
+    from leadscore.data.tables import read_table
+    from leadscore.registry.store import ModelRegistry
+    from leadscore.scoring.artefact import MANIFEST
+    from leadscore.scoring.model import ScoringModel
+    from leadscore.training.monthly import measure_performance
+
+    folder = Path(model)
+    if not (folder / MANIFEST).is_file():
+        folder = ModelRegistry(Home.from_environment()).fetch(model)
+    scorer = ScoringModel.load(folder)
+    performance = measure_performance(scorer, read_table(data), by_month=by == "month", capacity=capacity)
+    document = {"model": model, "digest": scorer.digest, "capacity": capacity, "performance": performance}
+    emit(document, _view(model, performance), as_json=as_json)
+
+
+def _view(model: str, performance: Performance) -> Table:
+    rows = [_row(period) for period in (*performance.periods, performance.overall)]
+    mean = "" if performance.mean_auc is None else f", mean monthly AUC {performance.mean_auc:.3f}"
+    return table(f"{model}{mean}", _COLUMNS, rows, right=_COLUMNS[1:-1])
+
+
+def _row(period: PeriodFigures) -> tuple[object, ...]:
+    counts = (period.period, f"{period.leads:,}", f"{period.positives:,}")
+    found = period.evaluation
+    if found is None:
+        return (*counts, *[None] * 7, period.note)
+    note = f"{period.leads - period.labelled:,} without outcome" if period.labelled < period.leads else ""
+    figures = found.estimates
+    return (
+        *counts,
+        f"{found.mean_probability:.1%}",
+        f"{found.base_rate:.1%}",
+        _interval(figures.auc),
+        f"{figures.brier.value:.4f}",
+        f"{figures.ece.value:.3f}",
+        f"{figures.lift.value:.2f}",
+        f"{figures.capture.value:.1%}",
+        note,
+    )
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.low:.3f}-{estimate.high:.3f})"

@@ -1,0 +1,214 @@
+"""`leadscore train`: from a table of leads to a published model with its evidence."""
+
+from __future__ import annotations
+
+import tempfile
+from calendar import monthrange
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Group, RenderableType
+from rich.progress import Progress as RichBar
+from rich.progress import TaskID
+
+from leadscore.cli.output import emit, notes, progress_bar, table
+from leadscore.errors import BadInputError
+from leadscore.settings import Home
+
+if TYPE_CHECKING:
+    from leadscore.training.evidence import Evidence
+    from leadscore.training.nomination import Nomination
+    from leadscore.training.progress import TrialReport
+    from leadscore.training.verdict import GateVerdict
+
+
+def train(
+    data: Annotated[
+        Path, typer.Option("--data", help="Labelled leads: CSV, Parquet, Arrow or a Delta folder.")
+    ],
+    contract: Annotated[Path, typer.Option("--contract", help="Contract of the leads (YAML).")],
+    name: Annotated[str, typer.Option("--name", help="Model name in the registry.")],
+    trials: Annotated[int, typer.Option(min=1, help="Tuning trials in all; a killed run goes on.")] = 50,
+    months: Annotated[int, typer.Option(min=1, help="Latest months of labelled leads to use.")] = 6,
+    min_records: Annotated[int, typer.Option(min=50, help="Labelled leads needed.")] = 10_000,
+    folds: Annotated[int, typer.Option(min=1, help="Time-ordered cross-validation folds.")] = 5,
+    gap_days: Annotated[float, typer.Option(min=0, help="Days between training and validation leads.")] = 7.0,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    capacity: Annotated[
+        float, typer.Option(min=0.001, max=0.9, help="Share of leads that sales can work on first.")
+    ] = 0.10,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="Train as if it were the end of that day (or month: 2008-10)."),
+    ] = None,
+    no_time: Annotated[
+        bool, typer.Option("--no-time", help="The contract has no time column: row order is time.")
+    ] = False,
+    cost: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Decide by cost: of working a lead in vain, and of leaving one out that converts."),
+    ] = None,
+    algorithm: Annotated[
+        list[Literal["xgboost", "lightgbm"]] | None,
+        typer.Option(help="Tree library; repeat for both (default: both)."),
+    ] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(min=1, help="Seconds after which no new trial starts.")
+    ] = None,
+    promote: Annotated[
+        bool | None,
+        typer.Option(
+            "--promote/--no-promote",
+            help="Make it champion if it passes the gate, or is the first (default: only a first one that passes).",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Tune, fit, calibrate, measure, publish and judge a model."""
+    from leadscore.contract import load_contract
+    from leadscore.data.tables import read_table
+    from leadscore.events.store import EventStore
+    from leadscore.registry.store import ModelRegistry
+    from leadscore.registry.versions import check_name
+    from leadscore.training.nomination import nominate
+    from leadscore.training.options import Costs, TrainOptions
+    from leadscore.training.pipeline import train as run
+
+    home = Home.from_environment()
+    leads = load_contract(contract)
+    options = TrainOptions(
+        name=check_name(name),
+        months=months,
+        min_records=min_records,
+        as_of=None if as_of is None else parse_as_of(as_of),
+        no_time=no_time,
+        trials=trials,
+        folds=folds,
+        gap_days=gap_days,
+        seed=seed,
+        algorithms=tuple(sorted(set(algorithm or ("xgboost", "lightgbm")), reverse=True)),
+        capacity=capacity,
+        costs=None if cost is None else Costs(*cost),
+        study_storage=home.studies,
+        time_budget=time_budget,
+    )
+    rows = read_table(data)
+    home.root.mkdir(parents=True, exist_ok=True)
+    # Published models live in the registry; a run that fails after tuning is repeated from its study in no time.
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=home.root) as scratch:
+        with progress_bar() as bar:
+            trained = run(rows, leads, options, out=Path(scratch) / "artefact", progress=_Bar(bar, trials))
+        with EventStore(home.events_url) as store:
+            result = nominate(ModelRegistry(home), store, trained, promote=promote)
+        document = {
+            "model": result.version.ref,
+            "champion": result.promoted,
+            "digest": result.version.digest,
+            "verdict": result.verdict,
+            "evidence": trained.evidence,
+        }
+        emit(document, _view(trained.evidence, result), as_json=as_json)
+    if not as_json:
+        _next_steps(result)
+
+
+def parse_as_of(text: str) -> datetime:
+    """The last moment of a day (`2008-10-31`) or month (`2008-10`), or an exact ISO 8601 time; UTC, naive.
+
+    Raises:
+        BadInputError: None of the three.
+    """
+    try:
+        if len(text) == 7:
+            month = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+            day = month.replace(day=monthrange(month.year, month.month)[1])
+        else:
+            day = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInputError(
+            f"--as-of {text!r} is not a date.", hint="Write 2008-10-31, 2008-10 or 2008-10-31T12:00:00."
+        ) from error
+    if len(text) <= 10:
+        day = day + timedelta(days=1) - timedelta(microseconds=1)
+    return day.astimezone(UTC).replace(tzinfo=None) if day.tzinfo else day
+
+
+class _Bar:
+    """Training progress on the common bar."""
+
+    def __init__(self, bar: RichBar, trials: int) -> None:
+        self._bar = bar
+        self._trials = trials
+        self._task: TaskID | None = None
+
+    def stage(self, sentence: str) -> None:
+        if self._task is not None:
+            self._bar.stop_task(self._task)
+        total = self._trials if sentence == "Tuning" else None
+        self._task = self._bar.add_task(sentence, total=total)
+
+    def trial(self, report: TrialReport) -> None:
+        if self._task is None:
+            return
+        best = (
+            "" if report.best_auc is None else f" · best AUC {report.best_auc:.4f} ({report.best_algorithm})"
+        )
+        pruned = f" · {report.pruned} pruned" if report.pruned else ""
+        self._bar.update(
+            self._task,
+            completed=report.finished,
+            total=max(report.total, report.finished),
+            description=f"Tuning{best}{pruned}",
+        )
+
+
+def _view(evidence: Evidence, result: Nomination) -> RenderableType:
+    from leadscore.training.card import limits, named_figures
+
+    figures = table(
+        f"{result.version.ref} on {evidence.holdout.rows:,} held-out leads ({evidence.holdout.positives:,} converted)",
+        ("figure", "value", "95 % interval"),
+        [(name, f"{e.value:.4f}", f"{e.low:.4f} to {e.high:.4f}") for name, e in named_figures(evidence)],
+        right=("value", "95 % interval"),
+    )
+    remarks = "\n".join(f"  {sentence}" for sentence in limits(evidence)[1:])
+    return (
+        Group(figures, remarks, gate_view(result.verdict))
+        if remarks
+        else Group(figures, gate_view(result.verdict))
+    )
+
+
+def gate_view(verdict: GateVerdict) -> RenderableType:
+    """The gate's checks as a table, its conclusion and remarks below."""
+    checks = table(
+        "Gate",
+        ("check", "passed", "champion", "challenger", "why"),
+        [
+            (c.name, "yes" if c.passed else "NO", _figure(c.champion), _figure(c.challenger), c.why)
+            for c in verdict.checks
+        ],
+        right=("champion", "challenger"),
+    )
+    return Group(checks, verdict.summary, *verdict.notes)
+
+
+def _figure(value: float | None) -> str | None:
+    return None if value is None else f"{value:,.4g}"
+
+
+def _next_steps(result: Nomination) -> None:
+    name, ref = result.version.name, result.version.ref
+    if result.promoted:
+        notes.print(
+            f"{ref} is champion. Next: leadscore serve --model {name}@champion --port 3000", highlight=False
+        )
+        return
+    notes.print(f"{ref} is challenger; the champion is unchanged.", highlight=False)
+    if result.verdict.passed or result.champion is None:
+        step = f"leadscore models promote {name} {result.version.version} --reason '…'"
+    else:
+        step = f"leadscore models compare {name} {result.champion.version} {result.version.version}"
+    notes.print(f"Next: {step}", highlight=False, markup=False)
