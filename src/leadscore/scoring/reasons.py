@@ -39,6 +39,10 @@ class Explainer:
         self._names = tuple(feature.name for feature in contract.inputs)
         self._features = tuple(sentences_of(feature) for feature in contract.inputs)
 
+    def value(self, column: int, encoded: float) -> ReasonValue:
+        """A cell of an encoded row as the caller would write it; None if missing."""
+        return self._features[column].say(encoded, "raises")[0]
+
     def reasons(
         self, row: npt.NDArray[np.float32], shapley: npt.NDArray[np.float64], top: int
     ) -> tuple[Reason, ...]:
