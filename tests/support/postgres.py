@@ -36,7 +36,19 @@ class PostgresServer:
     def start(self) -> None:
         """Start and wait until it answers."""
         options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories={self.folder} -c fsync=off"
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.folder / "log"), "-w", "-t", "60", "-o", options, "start")
+        self._run(
+            "pg_ctl",
+            "-D",
+            str(self.data),
+            "-l",
+            str(self.folder / "log"),
+            "-w",
+            "-t",
+            "60",
+            "-o",
+            options,
+            "start",
+        )
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop as a crash would (`immediate`), or politely (`fast`)."""
@@ -65,9 +77,19 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self.binaries / program), *arguments]
         if self.user is not None:
-            command = ["setpriv", f"--reuid={self.user}", "--clear-groups", f"--regid={_group(self.user)}", *command]
+            command = [
+                "setpriv",
+                f"--reuid={self.user}",
+                "--clear-groups",
+                f"--regid={_group(self.user)}",
+                *command,
+            ]
         done = subprocess.run(
-            command, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=program != "pg_ctl", check=False
+            command,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=program != "pg_ctl",
+            check=False,
         )
         if done.returncode:
             log = self.folder / "log"

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.postgres import PostgresServer, postgres, postgres_url
 
 from leadscore.events.store import EventStore
-from tests.support.postgres import PostgresServer, postgres, postgres_url
 
 __all__ = ["PostgresServer", "postgres", "postgres_url"]
 

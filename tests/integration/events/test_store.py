@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 import psycopg
 import pytest
 import sqlalchemy as sa
+from tests.support.events import outcome, prediction
 
 from leadscore.errors import ConflictError, NotFoundError, UnavailableError
 from leadscore.events import schema
@@ -15,7 +16,6 @@ from leadscore.events.engine import parse_url
 from leadscore.events.errors import RecordRefusedError, SchemaTooNewError
 from leadscore.events.records import Evidence
 from leadscore.events.store import Appended, EventStore
-from tests.support.events import outcome, prediction
 
 
 def test_records_come_back_as_they_went_in(store: EventStore) -> None:
