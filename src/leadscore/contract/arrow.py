@@ -17,6 +17,33 @@ Kind = Literal["boolean", "integer", "number", "text", "time", "empty", "other"]
 _NUMBER = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 
 
+class ArrowArray(Protocol):
+    """The part of `pyarrow.Array` that is used."""
+
+    @property
+    def indices(self) -> ArrowArray:
+        """Codes of a dictionary array."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def dictionary_encode(self) -> ArrowArray:
+        """The array as codes into its distinct values."""
+        ...
+
+    def field(self, index: str) -> ArrowArray:
+        """One field of a struct array."""
+        ...
+
+    def to_numpy(self, zero_copy_only: bool) -> NDArray[np.generic]:
+        """The values; null as NaN in numbers."""
+        ...
+
+    def to_pylist(self) -> Sequence[object]:
+        """The values as Python objects."""
+        ...
+
+
 class ArrowColumn(Protocol):
     """The part of `pyarrow.ChunkedArray` that is used."""
 
@@ -31,6 +58,10 @@ class ArrowColumn(Protocol):
         """The column as another type."""
         ...
 
+    def combine_chunks(self) -> ArrowArray:
+        """The column as one array."""
+        ...
+
     def is_null(self) -> ArrowColumn:
         """Where the column is null."""
         ...
@@ -43,7 +74,11 @@ class ArrowColumn(Protocol):
         """The values as Python objects."""
         ...
 
-    def value_counts(self) -> ArrowColumn:
+    def unique(self) -> ArrowArray:
+        """The distinct values, null included."""
+        ...
+
+    def value_counts(self) -> ArrowArray:
         """Distinct values with their counts."""
         ...
 
@@ -92,12 +127,35 @@ def counts(column: ArrowColumn) -> list[tuple[object, int]]:
     kind = kind_of(column)
     if kind in {"empty", "other"}:
         return []
-    if str(column.type).startswith("dictionary") or str(column.type) == "string_view":
-        column = column.cast("string" if kind == "text" else "float64")
-    found = cast("Sequence[dict[str, object]]", column.value_counts().to_pylist())
-    pairs = [(entry["values"], cast("int", entry["counts"])) for entry in found]
+    found = _plain(column).value_counts()
+    sizes = cast("Sequence[int]", found.field("counts").to_pylist())
+    pairs = zip(found.field("values").to_pylist(), sizes, strict=True)
     known = [pair for pair in pairs if pair[0] is not None and not is_nan(pair[0])]
     return sorted(known, key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def distinct(column: ArrowColumn) -> int:
+    """Number of different values, null and NaN left out; 0 for columns that `counts` does not count."""
+    kind = kind_of(column)
+    if kind in {"empty", "other"}:
+        return 0
+    if kind == "number":
+        values = floats(column)
+        return len(np.unique(values[~np.isnan(values)]))
+    return len(_plain(column).unique()) - int(bool(nulls(column).any()))
+
+
+def _plain(column: ArrowColumn) -> ArrowColumn:
+    """The column in a type that Arrow can count."""
+    if str(column.type).startswith("dictionary") or str(column.type) == "string_view":
+        return column.cast("string" if kind_of(column) == "text" else "float64")
+    return column
+
+
+def text_codes(column: ArrowColumn) -> NDArray[np.float64]:
+    """A code per different text, NaN for null; shape (n,)."""
+    codes = column.cast("string").combine_chunks().dictionary_encode().indices
+    return codes.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def floats(column: ArrowColumn) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from leadscore.contract.arrow import (
     ArrowColumn,
     ArrowTable,
     counts,
+    distinct,
     floats,
     is_number_text,
     is_time_text,
@@ -131,8 +132,8 @@ def _check_id(name: str, column: ArrowColumn) -> Iterator[Issue]:
         yield _wrong_type(name, column, "an id (text or integer)")
         return
     yield from _issue(name, "error", "missing_value", nulls(column), "rows without an id")
-    repeated = {value for value, count in counts(column) if count > 1}
-    if repeated:
+    if distinct(column) < len(column) - int(nulls(column).sum()):
+        repeated = {value for value, count in counts(column) if count > 1}
         values = column.cast("string").to_pylist() if kind_of(column) == "text" else column.to_pylist()
         bad = np.array([value in repeated for value in values], dtype=np.bool_)
         yield from _issue(name, "warning", "duplicate_id", bad, "rows share their id with another row")

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.arrow import ArrowColumn, ArrowTable, counts, floats, kind_of, nulls, times
+from leadscore.contract.arrow import ArrowColumn, ArrowTable, counts, distinct, floats, kind_of, nulls, times
 from leadscore.contract.leaks import SUSPICIOUS_AUC, single_column_auc
 from leadscore.contract.model import Feature, FeatureContract, Target
 from leadscore.contract.names import protected_attribute
@@ -149,8 +149,8 @@ def _shown(values: list[object]) -> str:
 
 
 def _id_findings(name: str, column: ArrowColumn) -> list[Finding]:
-    repeated = sum(count - 1 for _, count in counts(column) if count > 1)
-    if not repeated:
+    repeated = len(column) - int(nulls(column).sum()) - distinct(column)
+    if kind_of(column) == "other" or not repeated:
         return []
     reason = f"{repeated} rows repeat the id of another row"
     return [Finding(name, "duplicate_ids", reason, "kept; outcomes join by id, so keep one row per lead")]
@@ -166,7 +166,7 @@ def _outcomes(column: ArrowColumn, positive: str | int | bool) -> NDArray[np.flo
 
 def _role_summary(name: str, role: str, column: ArrowColumn) -> ColumnSummary:
     missing = float(nulls(column).mean()) if len(column) else 0.0
-    return ColumnSummary(column=name, role=role, missing=missing, distinct=len(counts(column)))
+    return ColumnSummary(column=name, role=role, missing=missing, distinct=distinct(column))
 
 
 def _judge(

@@ -13,6 +13,9 @@ from leadscore.errors import ContractError
 RESERVED = frozenset({"leads", "features", "reasons", "warnings", "score", "probability", "grade"})
 
 
+MAX_NAME = 128
+
+
 class _Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
     """What every feature says of itself.
 
@@ -123,16 +126,20 @@ class FeatureContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         raise KeyError(name)
 
 
+def is_usable_name(name: str) -> bool:
+    """Whether a column's name can be a key in requests without escapes."""
+    return 0 < len(name) <= MAX_NAME and name.isprintable() and '"' not in name and "\\" not in name
+
+
 def _check(contract: FeatureContract) -> None:
     names = [f.name for f in contract.features]
     roles = [contract.id, contract.time, contract.target.column, contract.target.known_at, contract.value]
     taken = {r for r in roles if r is not None}
     for name in (*names, *taken):
-        if not name or len(name) > 128:
-            raise ContractError(f"Column name {name[:40]!r}… is empty or longer than 128 characters.")
-        if not name.isprintable() or '"' in name or "\\" in name:
+        if not is_usable_name(name):
             raise ContractError(
-                f"Column name {name!r} holds a quote, a backslash or a control character.",
+                f"Column name {name[:40]!r} is empty, longer than {MAX_NAME} characters, or holds a quote, a "
+                "backslash or a control character.",
                 hint="Rename the column: it is a key in requests.",
             )
     for name in names:

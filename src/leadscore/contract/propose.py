@@ -10,13 +10,24 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.arrow import ArrowColumn, counts, floats, is_time_text, kind_of, nulls, number_texts
-from leadscore.contract.model import RESERVED, Boolean, Categorical, Feature, Numeric
+from leadscore.contract.arrow import (
+    ArrowColumn,
+    counts,
+    distinct,
+    floats,
+    is_time_text,
+    kind_of,
+    nulls,
+    number_texts,
+    text_codes,
+)
+from leadscore.contract.model import RESERVED, Boolean, Categorical, Feature, Numeric, is_usable_name
 from leadscore.contract.names import names_identifier
 
 MAX_CATEGORIES = 50
 MIN_COVERAGE = 0.8
 ID_LIKE_SHARE = 0.95
+MIN_ID_ROWS = 50
 SENTINELS = frozenset({-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0})
 
 FindingKind = Literal[
@@ -87,39 +98,32 @@ class Proposal:
 
 def propose(name: str, column: ArrowColumn) -> Proposal:
     """Propose a feature for one column, from its Arrow type and its content."""
-    seen = counts(column)
+    kind = kind_of(column)
     missing = float(nulls(column).mean()) if len(column) else 0.0
-    summary = ColumnSummary(column=name, role="left out", missing=missing, distinct=len(seen))
-    rejected = _reject(name, column, seen, missing)
+    seen = counts(column) if kind == "text" else []
+    different = len(seen) if kind == "text" else distinct(column)
+    summary = ColumnSummary(column=name, role="left out", missing=missing, distinct=different)
+    rejected = _reject(summary, column, seen)
     if rejected is not None:
         return Proposal(None, summary, (rejected,))
-    match kind_of(column):
-        case "boolean":
-            summary = msgspec.structs.replace(summary, role="boolean")
-            return Proposal(Boolean(name=name), summary, codes=floats(column))
-        case "integer" | "number" as kind:
-            return _numeric(summary, floats(column), integer=kind == "integer")
-        case _:
-            return _text(summary, column, seen)
+    if kind in {"integer", "number"}:
+        return _numeric(summary, floats(column), integer=kind == "integer")
+    if kind == "boolean":
+        summary = msgspec.structs.replace(summary, role="boolean")
+        return Proposal(Boolean(name=name), summary, codes=floats(column))
+    return _text(summary, column, seen)
 
 
-def _reject(name: str, column: ArrowColumn, seen: list[tuple[object, int]], missing: float) -> Finding | None:
-    if (
-        name in RESERVED
-        or len(name) > 128
-        or not name.isprintable()
-        or '"' in name
-        or "\\" in name
-        or not name
-    ):
+def _reject(summary: ColumnSummary, column: ArrowColumn, seen: list[tuple[object, int]]) -> Finding | None:
+    name, kind = summary.column, kind_of(column)
+    if not is_usable_name(name) or name in RESERVED:
         return Finding(name, "name", "the API cannot use this name", "left out; rename the column to use it")
-    kind = kind_of(column)
-    if missing == 1.0:
+    if summary.missing == 1.0:
         return Finding(name, "empty", "no row has a value", "left out")
     if kind == "other":
         reason = f"columns of type {column.type} cannot enter the model"
         return Finding(name, "unsupported_type", reason, "left out; derive plain columns from it")
-    if len(seen) == 1:
+    if summary.distinct == 1:
         return Finding(
             name, "constant", "every row has the same value", "left out: it tells the model nothing"
         )
@@ -127,22 +131,26 @@ def _reject(name: str, column: ArrowColumn, seen: list[tuple[object, int]], miss
         return Finding(
             name, "time", "holds dates or times", "left out; derive durations from it if they help"
         )
-    return _identifier(name, column, seen)
+    return _identifier(summary, column)
 
 
-def _identifier(name: str, column: ArrowColumn, seen: list[tuple[object, int]]) -> Finding | None:
-    rows = sum(count for _, count in seen)
-    share = len(seen) / rows
-    if kind_of(column) not in {"text", "integer"} or rows < 50 or share < ID_LIKE_SHARE:
+def _identifier(summary: ColumnSummary, column: ArrowColumn) -> Finding | None:
+    rows = round(len(column) * (1.0 - summary.missing))
+    unique = rows >= MIN_ID_ROWS and summary.distinct >= ID_LIKE_SHARE * rows
+    if not unique or not _names_leads(summary.column, column):
         return None
-    if kind_of(column) == "integer" and not names_identifier(name):
+    reason = f"{summary.distinct} different values in {rows} rows: it names leads rather than describes them"
+    return Finding(summary.column, "id_like", reason, "left out")
+
+
+def _names_leads(name: str, column: ArrowColumn) -> bool:
+    """Whether a column of nearly unique values is an identifier: text, a telling name, or a running number."""
+    if names_identifier(name):
+        return kind_of(column) in {"text", "integer"}
+    if kind_of(column) == "integer":
         steps = np.diff(floats(column))
-        if not (bool(np.all(steps > 0)) or bool(np.all(steps < 0))):
-            return None
-    if kind_of(column) == "text" and number_texts(column) is not None and not names_identifier(name):
-        return None
-    reason = f"{len(seen)} different values in {rows} rows: it names leads rather than describes them"
-    return Finding(name, "id_like", reason, "left out")
+        return bool(np.all(steps > 0)) or bool(np.all(steps < 0))
+    return kind_of(column) == "text" and number_texts(column) is None
 
 
 def _numeric(summary: ColumnSummary, values: NDArray[np.float64], *, integer: bool) -> Proposal:
@@ -226,9 +234,10 @@ def _text(summary: ColumnSummary, column: ArrowColumn, seen: list[tuple[object, 
         reason = f"{len(seen) - len(kept)} of {len(seen)} categories make up {1 - covered:.1%} of the rows"
         findings = (Finding(name, "rare_categories", reason, "not listed: they are scored as unseen"),)
     categories = tuple((str(value), count) for value, count in kept)
-    index = {value: float(i) for i, (value, _) in enumerate(seen)}
-    codes = np.array([index.get(v, math.nan) for v in column.cast("string").to_pylist()], dtype=np.float64)
     summary = msgspec.structs.replace(summary, role="categorical", categories=categories)
     return Proposal(
-        Categorical(name=name, categories=tuple(c for c, _ in categories)), summary, findings, codes
+        Categorical(name=name, categories=tuple(c for c, _ in categories)),
+        summary,
+        findings,
+        text_codes(column),
     )
