@@ -189,8 +189,8 @@ def _neighbourhood(feature: FeatureProfile) -> _Neighbourhood:
 def _quarters(counts: Floats, ends: Floats) -> Floats:
     """The quartiles of the training values, linear within bins: distinct, ascending, at most three."""
     cumulative = np.concatenate(([0.0], np.cumsum(counts)))
-    quarters = np.interp(np.array([0.25, 0.5, 0.75]) * cumulative[-1], cumulative, ends)
-    return np.unique(np.asarray(quarters, dtype=np.float64))
+    places = np.array([0.25, 0.5, 0.75]) * float(cumulative[-1])
+    return np.unique(np.asarray(np.interp(places, cumulative, ends), dtype=np.float64))
 
 
 @dataclass(frozen=True, slots=True)
