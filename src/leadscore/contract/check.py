@@ -241,7 +241,7 @@ def _check_categories(feature: Categorical, column: ArrowColumn) -> Iterator[Iss
         feature.name,
         "warning",
         "unseen_category",
-        f"{len(unseen)} categories that the contract does not list: {shown}",
+        f"categories that the contract does not list ({len(unseen)}): {shown}",
         int(bad.argmax()) + 1,
         float(bad.mean()),
     )

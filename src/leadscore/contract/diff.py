@@ -159,14 +159,18 @@ def _categories(a: Categorical, b: Categorical) -> Iterator[Change]:
     if a.categories == b.categories:
         return
     if b.categories[: len(a.categories)] == a.categories:
-        what = f"{len(b.categories) - len(a.categories)} categories added at the end"
+        what = f"{_counted(len(b.categories) - len(a.categories))} added at the end"
         yield Change(a.name, what, ("model",), "the model has not seen their codes; callers notice nothing")
         return
     gone, more = set(a.categories) - set(b.categories), set(b.categories) - set(a.categories)
-    parts = [f"{len(gone)} categories removed"] if gone else []
-    parts += [f"{len(more)} added"] if more else []
+    parts = [f"{_counted(len(gone))} removed"] if gone else []
+    parts += [f"{_counted(len(more))} added"] if more else []
     why = "the codes of categories change: a new model must be trained"
     yield Change(a.name, ", ".join(parts) or "another order of categories", ("model",), why)
+
+
+def _counted(categories: int) -> str:
+    return "1 category" if categories == 1 else f"{categories} categories"
 
 
 def _numbers(a: Numeric, b: Numeric) -> Iterator[Change]:

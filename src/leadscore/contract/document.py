@@ -91,7 +91,16 @@ for _sequence in (list, tuple):
 def contract_version(contract: FeatureContract) -> str:
     """Content hash: 12 hex digits of SHA-256 over the canonical JSON.
 
-    Descriptions count: they are part of what a salesperson is told.
+    Equal contracts have equal versions, however their numbers are written (0, 0.0, -0.0). Descriptions count:
+    they are part of what a salesperson is told.
     """
-    canonical = msgspec.json.encode(contract, order="sorted")
+    features = [
+        msgspec.structs.replace(f, range=tuple(None if end is None else end + 0.0 for end in f.range))
+        if isinstance(f, Numeric)
+        else f
+        for f in contract.features
+    ]
+    canonical = msgspec.json.encode(
+        msgspec.structs.replace(contract, features=tuple(features)), order="sorted"
+    )
     return hashlib.sha256(canonical).hexdigest()[:12]

@@ -65,6 +65,16 @@ def test_the_version_follows_the_content() -> None:
     assert len(contract_version(CONTRACT)) == 12
 
 
+def test_the_version_does_not_depend_on_how_numbers_are_written() -> None:
+    contracts = [
+        FeatureContract(
+            name="n", id="i", target=Target(column="y"), features=(Numeric(name="x", range=(low, high)),)
+        )
+        for low, high in [(0, 1), (0.0, 1.0), (-0.0, 1.0)]
+    ]
+    assert len({contract_version(contract) for contract in contracts}) == 1
+
+
 def test_people_read_name_and_type_first_and_no_defaults() -> None:
     assert "- name: balance\n  type: numeric\n- name: source\n" in dump_contract(CONTRACT)
 
