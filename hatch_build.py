@@ -54,7 +54,7 @@ class KernelBuildHook(BuildHookInterface[Any]):
             library.unlink(missing_ok=True)
             return
         installed = _installed_compiler()
-        command, tag = (installed, next(platform_tags())) if installed else _zig()
+        command, tag = (installed, _own_tag()) if installed else _zig()
         problem = _compile(command, Path(self.root) / SOURCES, library)
         if problem:
             library.unlink(missing_ok=True)
@@ -91,7 +91,13 @@ def _zig() -> tuple[list[str], str]:
     if sys.platform == "linux" and sysconfig.get_config_var("SOABI").endswith("gnu"):
         machine = platform.machine()
         return [*command, "-target", f"{machine}-linux-gnu.{ZIG_GLIBC}"], f"manylinux_2_17_{machine}"
-    return [*command, "-mcpu=baseline"], next(platform_tags())
+    return [*command, "-mcpu=baseline"], _own_tag()
+
+
+def _own_tag() -> str:
+    """This machine's platform: on Linux by the C library that was linked, which `linux_…` would not say."""
+    tags = list(platform_tags())
+    return next((tag for tag in tags if not tag.startswith("linux_")), tags[0])
 
 
 def _compile(command: list[str], sources: Path, library: Path) -> str:

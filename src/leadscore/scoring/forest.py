@@ -131,7 +131,7 @@ class Forest:
 
     def tree_depths(self) -> Ints:
         """Depth of each tree: the number of decisions on its longest path; shape (trees,)."""
-        return np.maximum.reduceat(self.depth, self.roots[:-1]) if self.trees else np.zeros(0, np.int32)
+        return np.maximum.reduceat(self.depth, self.roots[:-1])
 
 
 def assemble(
@@ -149,6 +149,8 @@ def assemble(
     """
     if not np.isfinite(base) or not 0 < features <= MAX_TREE_NODES:
         raise ArtefactError(f"The model has {features} features and a base margin of {base}.")
+    if not trees:
+        raise ArtefactError("The model has no trees.", hint="Train it for at least one round.")
     for index, tree in enumerate(trees):
         _check_columns(index, tree, features)
     starts = np.cumsum([0, *(len(tree.left) for tree in trees)])
@@ -188,7 +190,7 @@ def assemble(
 
 
 def _column(parts: Sequence[npt.NDArray[np.generic]], dtype: type[Number]) -> npt.NDArray[Number]:
-    return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype)
+    return np.concatenate(parts).astype(dtype)
 
 
 def _check_columns(index: int, tree: RawTree, features: int) -> None:

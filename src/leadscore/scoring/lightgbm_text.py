@@ -45,9 +45,10 @@ def read_lightgbm(text: str) -> Forest:
     Raises:
         ArtefactError: The text is malformed, or the model is not a single-output `binary` one with plain leaves.
     """
-    blocks = text.split("\nend of trees", 1)[0].split("\nTree=")
-    if len(blocks[0]) == len(text):
+    body, complete, _ = text.partition("\nend of trees")
+    if not complete:
         raise ArtefactError("The text is not a LightGBM model, or it was cut off.")
+    blocks = body.split("\nTree=")
     header = _fields(blocks[0])
     if "tree" not in blocks[0].split("\n", 1)[0] or header.get("version") not in {"v3", "v4"}:
         raise ArtefactError(
@@ -58,6 +59,8 @@ def read_lightgbm(text: str) -> Forest:
         raise ArtefactError(
             f"The model's objective is {objective[:60]!r}.", hint="Only `binary` with sigmoid 1 is supported."
         )
+    if len(header.get("tree_sizes", "").split()) != len(blocks) - 1:
+        raise ArtefactError("The model does not hold as many trees as its header says.")
     if header.get("num_class") != "1" or header.get("num_tree_per_iteration") != "1":
         raise ArtefactError("The model has more than one output.")
     if "average_output" in blocks[0]:

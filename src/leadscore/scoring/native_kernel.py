@@ -6,6 +6,7 @@ import ctypes
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -129,7 +130,9 @@ class NativeKernel:
         """A row's bytes: the quickest argument that ctypes takes, and safe against other threads."""
         content = row.tobytes()
         if len(content) != self._row_bytes or row.dtype != _FLOAT32:
-            raise ValueError(f"A float32 row of {self._features} values is needed, not {row.dtype} {row.shape}.")
+            raise ValueError(
+                f"A float32 row of {self._features} values is needed, not {row.dtype} {row.shape}."
+            )
         return content
 
     def _matrix(self, matrix: Floats) -> Floats:
@@ -146,9 +149,7 @@ class NativeKernel:
         rows = len(matrix)
         shares = max(1, min(self._threads, rows // least))
         bounds = [rows * i // shares for i in range(shares + 1)]
-        calls = [
-            (matrix[a:].ctypes.data, b - a, out[a:].ctypes.data) for a, b in zip(bounds, bounds[1:], strict=False)
-        ]
+        calls = [(matrix[a:].ctypes.data, b - a, out[a:].ctypes.data) for a, b in pairwise(bounds)]
         if self._pool is None or shares == 1:
             statuses = [work(*call) for call in calls]
         else:
@@ -169,7 +170,8 @@ class _Library:
         abi = holding.leadscore_abi()
         if abi != _ABI_VERSION * 65536 + ctypes.sizeof(_Forest):
             raise NotFoundError(
-                f"The native kernel {path.name} is of another version (ABI {abi}).", hint="Install leadscore again."
+                f"The native kernel {path.name} is of another version (ABI {abi}).",
+                hint="Install leadscore again.",
             )
         self.margin = holding.leadscore_margin
         self.margin.restype = ctypes.c_float
@@ -199,8 +201,8 @@ def _numbers(forest: Forest, slots: Slots, paths: Paths) -> dict[str, int | floa
         "numeric": len(slots.numeric_feature),
         "categorical": len(slots.category_feature),
         "trees": forest.trees,
-        "largest_tree": int(np.diff(forest.roots).max(initial=1)),
-        "most_points": int(paths.points.max(initial=POINTS[0])),
+        "largest_tree": int(np.diff(forest.roots).max()),
+        "most_points": int(paths.points.max()),
         "lowest_code": slots.lowest_code,
         "base_float": forest.base,
         "base_double": forest.base,

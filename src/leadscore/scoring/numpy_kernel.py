@@ -29,11 +29,11 @@ class NumpyKernel:
         self._starts = starts.astype(np.int64)
         self._left = self._slots.left.astype(np.int64) + np.repeat(self._starts, np.diff(forest.roots))
         self._slot = self._slots.slot.astype(np.int64)
-        self._steps = int(forest.depth.max(initial=0))
+        self._steps = int(forest.depth.max())
         self._value = forest.value if forest.double else forest.value.astype(np.float32)
         self._base = self._value.dtype.type(forest.base)
         self._levels = [np.flatnonzero(forest.depth == depth) for depth in range(self._steps + 1)]
-        self._point, self._weight = quadrature(int(self._paths.points.max(initial=4)))
+        self._point, self._weight = quadrature(int(self._paths.points.max()))
 
     @property
     def nbytes(self) -> int:

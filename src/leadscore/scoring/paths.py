@@ -69,7 +69,7 @@ def plan_paths(forest: Forest) -> Paths:
     share = ratio.copy()
     reach = ratio.copy()
     distinct = np.zeros(nodes, np.int32)
-    for depth in range(1, int(forest.depth.max(initial=0)) + 1):
+    for depth in range(1, int(forest.depth.max()) + 1):
         level = np.flatnonzero(forest.depth == depth)
         parent = forest.parent[level]
         before = earlier[parent]
@@ -77,8 +77,8 @@ def plan_paths(forest: Forest) -> Paths:
         share[level[repeated]] *= share[before[repeated]]
         reach[level] *= reach[parent]
         distinct[level] = distinct[parent] + ~repeated
-    most = np.maximum.reduceat(distinct, forest.roots[:-1]) if forest.trees else np.zeros(0, np.int32)
-    if most.max(initial=0) > 2 * POINTS[-1]:
+    most = np.maximum.reduceat(distinct, forest.roots[:-1])
+    if most.max() > 2 * POINTS[-1]:
         raise ArtefactError(f"A path of the model decides on more than {2 * POINTS[-1]} different features.")
     points = np.array(POINTS, np.int32)[np.searchsorted(2 * np.array(POINTS), most)]
     return Paths(share, earlier, points, forest.base + float(np.dot(reach, forest.value)))
