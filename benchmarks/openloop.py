@@ -37,8 +37,11 @@ def constant_rate(target: Target, *, rate: float, seconds: float) -> list[float]
 
 async def _run(target: Target, bodies: Sequence[bytes], due: Sequence[float]) -> list[float]:
     free: asyncio.Queue[_Connection] = asyncio.Queue()
-    for _ in range(_CONNECTIONS):
-        free.put_nowait(_Connection(*await asyncio.open_connection("127.0.0.1", target.port)))
+    connections = [
+        _Connection(*await asyncio.open_connection("127.0.0.1", target.port)) for _ in range(_CONNECTIONS)
+    ]
+    for connection in connections:
+        free.put_nowait(connection)
     started = time.perf_counter() + 0.2
     try:
         async with asyncio.TaskGroup() as group:
@@ -52,8 +55,8 @@ async def _run(target: Target, bodies: Sequence[bytes], due: Sequence[float]) ->
             f"{target.name} failed at {len(due)} paced requests: {failures.exceptions[0]!r}."
         ) from failures
     finally:
-        while not free.empty():
-            free.get_nowait().writer.close()
+        for connection in connections:
+            connection.writer.close()
     return [task.result() for task in tasks]
 
 

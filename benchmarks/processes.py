@@ -79,17 +79,30 @@ def running(plan: Plan) -> Generator[Running]:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads its own session, politely, then not; its children too."""
-    for gentle in (True, False):
+    """End a process that leads its own session, and whatever it started: politely, then not."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
         try:
-            os.killpg(process.pid, signal.SIGTERM if gentle else signal.SIGKILL)
+            os.killpg(process.pid, how)
         except ProcessLookupError:
             break
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
+        deadline = time.monotonic() + _STOP_SECONDS
+        while (process.poll() is None or session_processes(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.02)
     process.wait()
+
+
+def session_processes(leader: int) -> list[int]:
+    """Living processes of the session that `leader` began (a server and what it started); Linux only, else empty."""
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            # The name in brackets may hold spaces; what follows the last bracket does not.
+            state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(session) == leader and state != "Z":
+            found.append(int(entry.name))
+    return found
 
 
 def free_port() -> int:

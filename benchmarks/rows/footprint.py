@@ -12,7 +12,7 @@ from benchmarks import contenders
 from benchmarks.bench import Bench, Suite
 from benchmarks.environments import environment, install
 from benchmarks.errors import BenchError
-from benchmarks.processes import Running, running
+from benchmarks.processes import Running, running, session_processes
 from benchmarks.row import Row, at_most
 from benchmarks.service import api_key, service_plan
 from benchmarks.wrk import Target
@@ -114,22 +114,6 @@ def _pss_after_requests(target: Target, server: Running) -> list[float]:
     sizes = sorted((_pss_mib(pid) for pid in session_processes(server.pid)), reverse=True)
     connection.close()
     return sizes
-
-
-def session_processes(leader: int) -> list[int]:
-    """Processes of the session that `leader` began (the server and whatever it started)."""
-    found: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            # The name in brackets may hold spaces; what follows the last bracket does not.
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == leader:
-            found.append(int(entry.name))
-    return found
 
 
 def _pss_mib(pid: int) -> float:
