@@ -24,18 +24,20 @@ _DOCUMENT = _ROOT / "docs" / "benchmarks.md"
 _BANK = _ROOT.parent / "shared" / "data" / "bank_marketing_2008_2010.csv"
 
 SUITES: tuple[Suite, ...] = (
-    throughput.SUITE,
-    latency.SUITE,
-    inprocess.SUITE,
-    offline.SUITE,
-    footprint.SUITE,
-    training.SUITE,
-    bank.SUITE,
+    *throughput.SUITES,
+    *latency.SUITES,
+    *inprocess.SUITES,
+    *offline.SUITES,
+    *footprint.SUITES,
+    *training.SUITES,
+    *bank.SUITES,
 )
+# Its data is not the project's to give: whoever has none can still meet every goal.
+_MAY_LACK_DATA = frozenset(name for suite in bank.SUITES for name in suite.rows)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what is wanted; 0 if every goal was met, 1 if not."""
+    """Run what is wanted; 0 if everything was measured and every goal met, 1 if not."""
     options = _parse(arguments)
     wanted = frozenset(options.only or [name for suite in SUITES for name in suite.rows])
     console, machine = Console(width=None if sys.stdout.isatty() else 160), Machine.here()
@@ -55,7 +57,11 @@ def main(arguments: Sequence[str]) -> int:
         command = " ".join(["python -m benchmarks", *map(shlex.quote, arguments)])
         write_between(_DOCUMENT, "bench", markdown(rows, bench.sections, machine, command))
         console.print(f"Written to {_DOCUMENT.relative_to(_ROOT)}.")
-    return 0 if all(row.met is not False for row in rows) else 1
+    return 0 if all(_satisfies(row) for row in rows) else 1
+
+
+def _satisfies(row: Row) -> bool:
+    return row.met is not False and (row.value is not None or row.name in _MAY_LACK_DATA)
 
 
 def run_suite(suite: Suite, bench: Bench, wanted: frozenset[str]) -> list[Row]:

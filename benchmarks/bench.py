@@ -80,3 +80,8 @@ class Suite:
 
     rows: tuple[str, ...]
     measure: Callable[[Bench, frozenset[str]], list[Row]]
+
+
+def single(name: str, measure: Callable[[Bench], Row]) -> Suite:
+    """A suite of one row."""
+    return Suite((name,), lambda bench, _: [measure(bench)])

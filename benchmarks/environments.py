@@ -50,8 +50,14 @@ def _uv(*arguments: str) -> None:
         raise BenchError(
             "uv is not installed, so the other servers cannot be installed.", hint="Run `make setup`."
         )
+    # Not from the project's folder: its constraints are for its own environment.
     done = subprocess.run(
-        [uv, *arguments], capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
+        [uv, *arguments],
+        cwd=Path.home(),
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_SECONDS,
+        check=False,
     )
     if done.returncode:
         raise BenchError(f"`uv {' '.join(arguments[:2])}` failed: {done.stderr.strip()[-500:]}")

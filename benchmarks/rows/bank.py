@@ -205,4 +205,4 @@ def _number(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3f}"
 
 
-SUITE = Suite(("bank-auc",), _measure)
+SUITES = (Suite(("bank-auc",), _measure),)

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import contenders
-from benchmarks.bench import Bench, Suite
+from benchmarks.bench import Bench, single
 from benchmarks.environments import environment, install
 from benchmarks.errors import BenchError
 from benchmarks.processes import Running, running, session_processes
@@ -19,17 +19,6 @@ from benchmarks.wrk import Target
 
 _ROOT = Path(__file__).parents[2]
 _REQUESTS = 1000
-
-
-def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
-    rows = []
-    if "environment-mb" in wanted:
-        rows.append(_environment(bench))
-    if "worker-mib" in wanted:
-        rows.append(_worker(bench))
-    if "ready-s" in wanted:
-        rows.append(_ready(bench))
-    return rows
 
 
 def _environment(bench: Bench) -> Row:
@@ -124,4 +113,8 @@ def _pss_mib(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-SUITE = Suite(("environment-mb", "worker-mib", "ready-s"), _measure)
+SUITES = (
+    single("environment-mb", _environment),
+    single("worker-mib", _worker),
+    single("ready-s", _ready),
+)

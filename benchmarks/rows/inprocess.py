@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from benchmarks.bench import Bench, Suite
+from benchmarks.bench import Bench, single
 from benchmarks.row import Row, at_most
 from benchmarks.timing import cycling, per_call
 from leadscore.scoring.model import ScoringModel
@@ -15,20 +15,13 @@ from leadscore.scoring.model import ScoringModel
 _HOW = "300 trees x depth 6, 25 features, one thread, 1,000 different leads in turn, median of alternating batches"
 
 
-def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
-    bench.say("in process: one row at a time")
-    model = ScoringModel.load(bench.reference.directory, threads=1)
-    rows = []
-    if "score-one" in wanted:
-        rows.append(_score_one(bench, model))
-    if "shapley-one" in wanted:
-        rows.append(_shapley_one(bench, model))
-    if "lime-one" in wanted:
-        rows.append(_lime_one(bench, model))
-    return rows
+def _model(bench: Bench, what: str) -> ScoringModel:
+    bench.say(f"in process, one lead at a time: {what}")
+    return ScoringModel.load(bench.reference.directory, threads=1)
 
 
-def _score_one(bench: Bench, model: ScoringModel) -> Row:
+def _score_one(bench: Bench) -> Row:
+    model = _model(bench, "score")
     bodies = [json.dumps(lead, separators=(",", ":")).encode() for lead in bench.reference.leads]
     matrix, booster = bench.reference.matrix, _booster(bench)
     decode = model.decoder.decode
@@ -52,9 +45,10 @@ def _score_one(bench: Bench, model: ScoringModel) -> Row:
     )
 
 
-def _shapley_one(bench: Bench, model: ScoringModel) -> Row:
+def _shapley_one(bench: Bench) -> Row:
     import xgboost  # noqa: PLC0415
 
+    model = _model(bench, "exact Shapley values")
     matrix, booster = bench.reference.matrix, _booster(bench)
     data = [xgboost.DMatrix(row[None, :], **_types(bench)) for row in matrix]
     seconds = per_call(
@@ -79,9 +73,10 @@ def _shapley_one(bench: Bench, model: ScoringModel) -> Row:
     )
 
 
-def _lime_one(bench: Bench, model: ScoringModel) -> Row:
+def _lime_one(bench: Bench) -> Row:
     from leadscore.scoring.lime import explain_lime  # noqa: PLC0415
 
+    model = _model(bench, "LIME")
     matrix = bench.reference.matrix
     seconds = per_call(
         {"lime": cycling(lambda i: explain_lime(model, matrix[i], samples=1000, seed=i, top=5), len(matrix))},
@@ -113,4 +108,8 @@ def _types(bench: Bench) -> dict[str, object]:
     return {"feature_types": types, "enable_categorical": True, "nthread": 1}
 
 
-SUITE = Suite(("score-one", "shapley-one", "lime-one"), _measure)
+SUITES = (
+    single("score-one", _score_one),
+    single("shapley-one", _shapley_one),
+    single("lime-one", _lime_one),
+)

@@ -42,4 +42,4 @@ def _paced(bench: Bench, target: Target, seconds: float) -> list[float]:
     return constant_rate(target, rate=_RATE, seconds=seconds)
 
 
-SUITE = Suite(tuple(_PERCENTILES), _measure)
+SUITES = (Suite(tuple(_PERCENTILES), _measure),)

@@ -97,4 +97,4 @@ def _largest_difference(model: ScoringModel, folder: Path) -> float:
     return float(np.abs(ours - theirs).max())
 
 
-SUITE = Suite(("offline-rate",), _measure)
+SUITES = (Suite(("offline-rate",), _measure),)

@@ -85,4 +85,4 @@ def _row(name: str, rates: dict[str, list[float]]) -> Row:
     )
 
 
-SUITE = Suite(tuple(_ROWS), _measure)
+SUITES = (Suite(tuple(_ROWS), _measure),)

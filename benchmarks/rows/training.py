@@ -7,22 +7,13 @@ import sys
 
 import msgspec
 
-from benchmarks.bench import Bench, Suite
+from benchmarks.bench import Bench, single
 from benchmarks.errors import BenchError
 from benchmarks.reference import reference_table
 from benchmarks.row import Row, at_most
 from benchmarks.train_once import TrainedOnce
 
 _MEMORY_TRIALS = 2
-
-
-def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
-    rows = []
-    if "tuning-min" in wanted:
-        rows.append(_tuning(bench))
-    if "training-gib" in wanted:
-        rows.append(_memory(bench))
-    return rows
 
 
 def _tuning(bench: Bench) -> Row:
@@ -71,4 +62,7 @@ def _train(bench: Bench, rows: int, trials: int) -> TrainedOnce:
     return msgspec.json.decode(output, type=TrainedOnce)
 
 
-SUITE = Suite(("tuning-min", "training-gib"), _measure)
+SUITES = (
+    single("tuning-min", _tuning),
+    single("training-gib", _memory),
+)
