@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    home = Home.from_environment()
+    home, defaults = Home.from_environment(), ShipperOptions()
     parser = argparse.ArgumentParser(prog="python -m leadscore.events.shipper", description=__doc__)
     parser.add_argument("--spool", type=Path, default=home.spool, help="spool of this machine or pod")
     parser.add_argument(
@@ -82,8 +82,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="event store; with a password, give it in LEADSCORE_EVENTS_URL, where `ps` does not show it",
     )
     parser.add_argument("--exit-with-parent", type=int, metavar="PID", help="stop when this process is gone")
-    parser.add_argument("--batch-records", type=int, default=ShipperOptions.batch_records)
-    parser.add_argument("--drain-seconds", type=float, default=ShipperOptions.drain_seconds)
+    parser.add_argument("--batch-records", type=int, default=defaults.batch_records)
+    parser.add_argument("--drain-seconds", type=float, default=defaults.drain_seconds)
     return parser.parse_args(arguments)
 
 
