@@ -25,7 +25,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 MAX_TREE_NODES = 2**16 - 1
 MAX_DEPTH = 256
-MAX_CATEGORIES = 2**16
+MAX_CATEGORIES = 2**13
 _LARGEST_LEAF = 3e38
 
 
@@ -49,12 +49,14 @@ class CategorySet:
     """Which category codes of a feature go left.
 
     Attributes:
-        left: Codes 0 … len-1; True goes left.
+        left: Bit c is set if code c goes left.
+        known: Number of codes that `left` speaks of.
         missing_left: Where NaN goes.
-        other_left: Where a code goes that is negative or at least `len(left)`.
+        other_left: Where a code goes that is negative or at least `known`.
     """
 
-    left: tuple[bool, ...]
+    left: int
+    known: int
     missing_left: bool
     other_left: bool
 
@@ -220,7 +222,7 @@ def _check_columns(index: int, tree: RawTree, features: int) -> None:
         "refers to a category set that does not exist": (tree.category_set < -1)
         | (tree.category_set >= len(tree.sets)),
         f"has a category code over {MAX_CATEGORIES - 1}": np.array(
-            [len(s.left) > MAX_CATEGORIES for s in tree.sets]
+            [s.known > MAX_CATEGORIES for s in tree.sets]
         ),
     }
     for what, where in problems.items():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
-from leadscore.errors import NotFoundError
+from leadscore.errors import BadInputError, NotFoundError
 from leadscore.scoring.forest import Doubles, Floats, Forest
 from leadscore.scoring.numpy_kernel import NumpyKernel
+from leadscore.scoring.paths import Paths, plan_paths
+from leadscore.scoring.slots import Slots, plan_slots
 
 Backend = Literal["auto", "native", "numpy"]
 
@@ -68,41 +70,45 @@ def open_kernel(forest: Forest, *, backend: Backend = "auto", threads: int = 1) 
 
     Raises:
         NotFoundError: `native` is asked for, and it was not built for this machine or fails the self-test.
+        BadInputError: LEADSCORE_KERNEL is set to something else.
         ArtefactError: The forest is larger than the evaluators hold.
     """
     if backend == "auto":
         wanted = os.environ.get(BACKEND_VARIABLE, "auto")
-        if wanted in {"native", "numpy"}:
-            backend = "native" if wanted == "native" else "numpy"
+        if wanted not in {"auto", "native", "numpy"}:
+            raise BadInputError(
+                f"{BACKEND_VARIABLE}={wanted!r} names no kernel.", hint="Use auto, native or numpy."
+            )
+        backend = cast("Backend", wanted)
+    fallback = NumpyKernel(forest, slots := plan_slots(forest), paths := plan_paths(forest))
     if backend == "numpy":
-        return NumpyKernel(forest)
+        return fallback
     try:
-        return _native(forest, threads)
+        return _native(forest, slots, paths, threads, fallback)
     except NotFoundError as error:
         if backend == "native":
             raise
         _log.warning("%s Scoring with NumPy: same results, slower.", error.message)
-        return NumpyKernel(forest)
+        return fallback
 
 
-def _native(forest: Forest, threads: int) -> Kernel:
+def _native(forest: Forest, slots: Slots, paths: Paths, threads: int, oracle: Kernel) -> Kernel:
     from leadscore.scoring.native_kernel import NativeKernel  # noqa: PLC0415  (NumPy must work without it)
 
-    kernel = NativeKernel(forest, threads=threads)
-    if not _agree(kernel, forest):
+    kernel = NativeKernel(forest, slots, paths, threads=threads)
+    if not _agree(kernel, oracle, forest.features):
         raise NotFoundError(
             "The native kernel fails its self-test on this machine.", hint=f"Set {BACKEND_VARIABLE}=numpy."
         )
     return kernel
 
 
-def _agree(native: Kernel, forest: Forest) -> bool:
+def _agree(native: Kernel, oracle: Kernel, features: int) -> bool:
     """Whether the kernel computes what NumPy does, on rows that meet missing, huge and unknown values."""
     random = np.random.default_rng(7)
-    rows = random.integers(-2, 40, (8, forest.features)).astype(np.float32)
+    rows = random.integers(-2, 40, (8, features)).astype(np.float32)
     rows[random.random(rows.shape) < 0.2] = np.nan
     rows[0], rows[1], rows[2] = 0.0, np.nan, np.finfo(np.float32).max
-    oracle = NumpyKernel(forest)
     margins = oracle.margins(rows)
     return (
         np.array_equal(native.margins(rows), margins)

@@ -7,6 +7,7 @@ goes left if it is in the node's bit set, and right if it is missing, negative o
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -191,11 +192,8 @@ def _categories(index: int, fields: dict[str, str], chosen: Doubles) -> tuple[In
         or np.any((words < 0) | (words >= 2**32))
     ):
         raise ArtefactError(
-            f"Tree {index} of the model has malformed categories (codes 0 … 65,535 are supported)."
+            f"Tree {index} of the model has malformed categories (codes 0 … {MAX_CATEGORIES - 1} are supported)."
         )
-    bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little").astype(np.bool_)
-    sets = [bits[32 * a : 32 * b] for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
-    return numbers, tuple(
-        CategorySet(tuple(np.trim_zeros(members, "b").tolist()), missing_left=False, other_left=False)
-        for members in sets
-    )
+    data = words.astype("<u4").tobytes()
+    masks = [int.from_bytes(data[4 * a : 4 * b], "little") for a, b in pairwise(bounds.tolist())]
+    return numbers, tuple(CategorySet(m, m.bit_length(), missing_left=False, other_left=False) for m in masks)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from leadscore.errors import NotFoundError
 from leadscore.scoring.forest import Doubles, Floats, Forest
-from leadscore.scoring.paths import POINTS, Paths, plan_paths, quadrature
-from leadscore.scoring.slots import Slots, plan_slots
+from leadscore.scoring.paths import POINTS, Paths, quadrature
+from leadscore.scoring.slots import Slots
 
 LIBRARY = Path(__file__).parent / "native" / "_kernel.so"
 
@@ -74,10 +74,9 @@ class NativeKernel:
         NotFoundError: The library was not built for this machine, or belongs to another version of this module.
     """
 
-    def __init__(self, forest: Forest, *, threads: int = 1) -> None:
+    def __init__(self, forest: Forest, slots: Slots, paths: Paths, *, threads: int = 1) -> None:
         self.backend: Literal["native", "numpy"] = "native"
         library = _library()
-        slots, paths = plan_slots(forest), plan_paths(forest)
         self._arrays = _arrays(forest, slots, paths)
         self._forest = _Forest(
             **_numbers(forest, slots, paths),

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.scoring.forest import Doubles, Floats, Forest, Missing
-from leadscore.scoring.paths import plan_paths, quadrature
-from leadscore.scoring.slots import ZERO_BOUND, Words, plan_slots, sortable
+from leadscore.scoring.paths import Paths, quadrature
+from leadscore.scoring.slots import ZERO_BOUND, Slots, Words, sortable
 
 _BLOCK = 256
 _FILL = np.zeros(len(Missing), np.float32)
@@ -20,11 +20,11 @@ _FILL[[Missing.RIGHT, Missing.OR_ZERO_RIGHT]] = np.inf
 class NumpyKernel:
     """Margins and Shapley values of one forest; see `leadscore.scoring.kernel.Kernel` for the methods' meaning."""
 
-    def __init__(self, forest: Forest) -> None:
+    def __init__(self, forest: Forest, slots: Slots, paths: Paths) -> None:
         self.backend: Literal["native", "numpy"] = "numpy"
         self._forest = forest
-        self._slots = plan_slots(forest)
-        self._paths = plan_paths(forest)
+        self._slots = slots
+        self._paths = paths
         starts = forest.roots[:-1]
         self._starts = starts.astype(np.int64)
         self._left = self._slots.left.astype(np.int64) + np.repeat(self._starts, np.diff(forest.roots))

@@ -151,10 +151,10 @@ def plan_slots(forest: Forest) -> Slots:
 
 def _plan_categories(sets: tuple[CategorySet, ...], wanted: list[int]) -> _Categories:
     """Slots for the category sets `wanted` of one feature."""
-    codes = max(len(sets[number].left) for number in wanted)
+    codes = max(sets[number].known for number in wanted)
     if codes + 2 <= _BITS:
         contents = np.uint32(1) << np.arange(codes + 2, dtype=np.uint32).reshape(-1, 1)
-        return _Categories(codes, contents, {n: (0, _packed(_goes_right(sets[n], codes))) for n in wanted})
+        return _Categories(codes, contents, {n: (0, _goes_right(sets[n], codes)) for n in wanted})
     width = -(-len(wanted) // _BITS)
     if (codes + 2) * width > _MAX_TABLE_WORDS:
         raise ArtefactError(
@@ -165,18 +165,21 @@ def _plan_categories(sets: tuple[CategorySet, ...], wanted: list[int]) -> _Categ
     slot_and_mask: dict[int, tuple[int, int]] = {}
     for index, number in enumerate(wanted):
         offset, bit = divmod(index, _BITS)
-        table[:, offset] |= _goes_right(sets[number], codes).astype(np.uint32) << np.uint32(bit)
+        table[:, offset] |= _bits(_goes_right(sets[number], codes), codes + 2) << np.uint32(bit)
         slot_and_mask[number] = (offset, 1 << bit)
     return _Categories(codes, table, slot_and_mask)
 
 
-def _goes_right(chosen: CategorySet, codes: int) -> npt.NDArray[np.bool_]:
-    """Does each code go right; then any other code; then a missing one; shape (codes + 2,)."""
-    left = np.full(codes + 2, chosen.other_left, np.bool_)
-    left[: len(chosen.left)] = chosen.left
-    left[-1] = chosen.missing_left
-    return ~left
+def _goes_right(chosen: CategorySet, codes: int) -> int:
+    """One bit per code that goes right; bit `codes` stands for any other code, the next one for a missing value."""
+    left = chosen.left
+    if chosen.other_left:
+        left |= (1 << codes + 1) - (1 << chosen.known)
+    if chosen.missing_left:
+        left |= 1 << codes + 1
+    return left ^ ((1 << codes + 2) - 1)
 
 
-def _packed(bits: npt.NDArray[np.bool_]) -> int:
-    return sum(1 << int(position) for position in np.flatnonzero(bits))
+def _bits(mask: int, count: int) -> Words:
+    data = np.frombuffer(mask.to_bytes(-(-count // 8), "little"), np.uint8)
+    return np.unpackbits(data, count=count, bitorder="little").astype(np.uint32)

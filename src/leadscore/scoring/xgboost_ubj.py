@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.errors import ArtefactError
-from leadscore.scoring.forest import CategorySet, Forest, Ints, Missing, RawTree, assemble
+from leadscore.scoring.forest import MAX_CATEGORIES, CategorySet, Forest, Ints, Missing, RawTree, assemble
 from leadscore.scoring.ubjson import NumberArray, Ubj, is_object, read_ubjson
 
 Number = TypeVar("Number", bound=np.generic)
@@ -108,20 +108,24 @@ def _categories(
     sound = len(starts) == len(nodes) == len(sizes) and not (
         np.any((nodes < 0) | (nodes >= len(chosen)))
         or np.any((starts < 0) | (sizes < 0) | (starts > len(codes)) | (sizes > len(codes) - starts))
-        or np.any((codes < 0) | (codes >= 2**16))
+        or np.any((codes < 0) | (codes >= MAX_CATEGORIES))
         or int(sizes.sum()) > len(codes)
     )
     if not sound or not np.array_equal(np.unique(nodes), np.flatnonzero(categorical)):
         raise ArtefactError(
-            "The model has a tree with malformed categories (codes 0 … 65,535 are supported)."
+            f"The model has a tree with malformed categories (codes 0 … {MAX_CATEGORIES - 1} are supported)."
         )
     sets: list[CategorySet] = []
     for position, start, size in zip(nodes.tolist(), starts.tolist(), sizes.tolist(), strict=True):
-        members = codes[start : start + size]
-        left = np.ones(int(members.max()) + 1 if size else 0, np.bool_)
-        left[members] = False
+        members = codes[start : start + size].tolist()
+        right = 0
+        for code in members:
+            right |= 1 << code
+        known = right.bit_length()
         chosen[position] = len(sets)
-        sets.append(CategorySet(tuple(left.tolist()), bool(default_left[position]), other_left=True))
+        sets.append(
+            CategorySet(right ^ ((1 << known) - 1), known, bool(default_left[position]), other_left=True)
+        )
     return chosen, tuple(sets)
 
 

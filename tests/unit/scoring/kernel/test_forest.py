@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscore.errors import ArtefactError
-from leadscore.scoring.forest import MAX_DEPTH, CategorySet, RawTree, assemble
+from leadscore.scoring import slots
+from leadscore.scoring.forest import MAX_CATEGORIES, MAX_DEPTH, CategorySet, RawTree, assemble
 from leadscore.scoring.kernel import open_kernel
 from leadscore.scoring.slots import plan_slots, sortable
 
@@ -89,19 +90,49 @@ def test_unreachable_nodes_are_dropped():
     assert forest.roots.tolist() == [0, 1, 4]
 
 
-def test_category_tables_are_bounded():
-    # Two thousand different sets over 65,536 codes would need half a gigabyte.
-    sets = tuple(
-        CategorySet((False,) * 65_535 + (True,), bool(i), bool(j)) for i in range(2) for j in range(2)
-    )
-    wide = [replace(STUMP, category_set=ints(0, -1, -1), sets=(chosen,)) for chosen in sets]
-    assert plan_slots(assemble(wide, features=1, base=0.0)).category_width.tolist() == [1]
+def with_set(chosen: CategorySet) -> RawTree:
+    return replace(STUMP, category_set=ints(0, -1, -1), sets=(chosen,))
+
+
+def test_category_codes_are_bounded():
+    most = CategorySet(1 << MAX_CATEGORIES - 1, MAX_CATEGORIES, missing_left=True, other_left=False)
+    plan = plan_slots(assemble([with_set(most)] * 3, features=1, base=0.0))
+    assert plan.category_width.tolist() == [1]
     with pytest.raises(ArtefactError, match="category code"):
-        assemble(
-            [replace(STUMP, category_set=ints(0, -1, -1), sets=(CategorySet((True,) * 70_000, True, True),))],
-            features=1,
-            base=0.0,
+        assemble([with_set(replace(most, known=MAX_CATEGORIES + 1))], features=1, base=0.0)
+
+
+@pytest.mark.parametrize("words", [100, 3500], ids=["one feature", "all features"])
+def test_category_tables_are_bounded(monkeypatch, words):
+    monkeypatch.setattr(slots, "_MAX_TABLE_WORDS", words)
+    features = [with_set(CategorySet(1 << i, 999, missing_left=True, other_left=True)) for i in range(40)]
+    trees = [replace(tree, feature=ints(column, 0, 0)) for tree in features for column in (0, 1)]
+    with pytest.raises(ArtefactError) as caught:
+        plan_slots(assemble(trees, features=2, base=0.0))
+    assert "Group rare categories" in caught.value.hint
+
+
+@pytest.mark.parametrize("codes", [1, 29, 30, 31, 32, 33, 100])
+def test_each_code_goes_where_its_set_says(codes):
+    rng = np.random.default_rng(codes)
+    sets = [
+        CategorySet(
+            int.from_bytes(rng.bytes(20), "little") & ((1 << codes) - 1), codes, bool(i & 1), bool(i & 2)
         )
+        for i in range(40)
+    ]
+    rows = np.array([*range(codes), codes, 1e9, np.inf, -1, -np.inf, np.nan], np.float32).reshape(-1, 1)
+    left = np.array(
+        [[s.left >> c & 1 for c in range(codes)] + [s.other_left] * 5 + [s.missing_left] for s in sets]
+    )
+    for backend in ("numpy", "native"):
+        for chosen, expected in zip(sets, left, strict=True):
+            together = [with_set(chosen), *(with_set(other) for other in sets)]
+            kernel = open_kernel(assemble(together, features=1, base=0.0), backend=backend)
+            assert (
+                kernel.margins(rows).tolist()
+                == (np.where(expected, -1, 1) + np.where(left, -1, 1).sum(axis=0)).tolist()
+            )
 
 
 def test_minus_infinity_as_threshold_sends_only_missing_values_left():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from leadscore.errors import NotFoundError
+from leadscore.errors import BadInputError, NotFoundError
 from leadscore.scoring import native_kernel
 from leadscore.scoring.kernel import BACKEND_VARIABLE, open_kernel
 
@@ -113,6 +113,12 @@ def test_the_variable_overrides_auto_only(xgboost_model, monkeypatch, without_li
     monkeypatch.setenv(BACKEND_VARIABLE, "native")
     assert open_kernel(xgboost_model.forest, backend="numpy").backend == "numpy"
     with pytest.raises(NotFoundError):
+        open_kernel(xgboost_model.forest)
+
+
+def test_a_misspelt_variable_is_refused(xgboost_model, monkeypatch):
+    monkeypatch.setenv(BACKEND_VARIABLE, "nativ")
+    with pytest.raises(BadInputError, match="nativ"):
         open_kernel(xgboost_model.forest)
 
 
