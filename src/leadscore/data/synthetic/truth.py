@@ -120,16 +120,21 @@ def _before(leads: Leads) -> Floats:
 
 
 def _after(leads: Leads) -> Floats:
-    """Effects that `concept_drift` brings: a cheaper competitor, for whom comparing prices is the first step."""
+    """Effects that `concept_drift` brings.
+
+    A cheaper competitor takes those who are in a hurry and compare prices; who stays has a small budget, reads
+    what we write, and does not found alone.
+    """
     pricing = _known(leads.pricing_visits, 0.0)
     budget = np.log(_known(leads.budget, 1200.0) + 100.0) - np.log(1500.0)
     return (
-        _effect(_SOURCE_LATER, leads.source)
-        - 0.20 * _effect(_URGENCY, leads.urgency)
-        - 0.30 * np.minimum(pricing, 3.0)
-        - 0.75 * np.tanh(1.2 * budget)
-        + 0.60 * (leads.founders >= 2)
-        + 0.30
+        1.5 * _effect(_SOURCE_LATER, leads.source)
+        - 0.15 * np.minimum(pricing, 3.0)
+        - 1.30 * np.tanh(1.2 * budget)
+        + 1.10 * (leads.founders >= 2)
+        + 0.45 * np.minimum(_known(leads.email_opens, 0.5), 4.0)
+        + 0.60 * np.minimum(leads.downloads, 3.0)
+        - 0.55
     )
 
 
