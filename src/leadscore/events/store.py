@@ -18,6 +18,9 @@ from leadscore.events import schema
 from leadscore.events.engine import make_parent, open_engines, parse_url, translate
 from leadscore.events.records import Evidence, Outcome, Prediction
 
+# Fewer than the variables that one statement may have (SQLite: 999 before 3.32).
+_LOOKUP: Final = 900
+
 # Casts of `unnest`: one statement per batch, whatever its size, on PostgreSQL.
 _PG_ARRAYS: Final[dict[type, str]] = {
     str: "text[]",
@@ -34,6 +37,14 @@ class Appended:
 
     predictions: int
     outcomes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToldBefore:
+    """Outcome ids that are stored, and the (lead, prediction or None) that they are about."""
+
+    ids: frozenset[str]
+    subjects: frozenset[tuple[str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,22 @@ class EventStore:
         query = query.order_by(table.c.recorded_at.desc(), table.c.outcome_id.desc())
         with self.reading() as connection:
             return tuple(Outcome(*row) for row in connection.execute(query))
+
+    def told_before(self, outcomes: Sequence[Outcome]) -> ToldBefore:
+        """Which of these outcomes are stored, and whose leads (or predictions) have one already."""
+        table = schema.outcomes
+        leads = sorted({outcome.lead_id for outcome in outcomes})
+        ids: set[str] = set()
+        subjects: set[tuple[str, str | None]] = set()
+        with self.reading() as connection:
+            for start in range(0, len(leads), _LOOKUP):
+                query = sa.select(table.c.outcome_id, table.c.lead_id, table.c.prediction_id)
+                for row in connection.execute(
+                    query.where(table.c.lead_id.in_(leads[start : start + _LOOKUP]))
+                ):
+                    ids.add(row.outcome_id)
+                    subjects.add((row.lead_id, row.prediction_id))
+        return ToldBefore(frozenset(ids), frozenset(subjects))
 
     def counts(self) -> StoreCounts:
         """How much is stored."""

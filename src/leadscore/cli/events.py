@@ -1,0 +1,48 @@
+"""`leadscore events`: is everything that was acknowledged on its way to the store?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leadscore.cli.output import emit, table
+from leadscore.settings import Home
+
+app = typer.Typer(no_args_is_help=True, help="Look after the event log.")
+
+
+@app.callback()
+def events() -> None:
+    """Look after the event log."""
+
+
+@app.command("status")
+def status(
+    spool: Annotated[Path | None, typer.Option(help="Spool of this machine.")] = None,
+    events_url: Annotated[
+        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """What is stored, what waits on the spool, what was set aside."""
+    from leadscore.events.status import read_status
+    from leadscore.events.store import EventStore
+
+    home = Home.from_environment()
+    with EventStore(events_url or home.events_url) as store:
+        found = read_status(spool or home.spool, store)
+    shipper = found.shipper
+    lines = [
+        ("store", found.store),
+        ("predictions stored", found.counts.predictions),
+        ("outcomes stored", found.counts.outcomes),
+        ("evidence stored", found.counts.evidence),
+        ("bytes waiting on the spool", found.waiting_bytes),
+        ("records set aside", found.quarantined),
+        ("shipper", "never ran" if shipper is None else shipper.state),
+        ("shipper last seen, seconds ago", found.shipper_seen_seconds),
+        ("shipper's last error", None if shipper is None else shipper.last_error or None),
+    ]
+    emit(found, table("Event log", ("what", "value"), lines, right=("value",)), as_json=as_json)

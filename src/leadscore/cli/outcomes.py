@@ -1,0 +1,108 @@
+"""`leadscore outcomes`: what became of the leads, from a table of the CRM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leadscore.cli.output import emit, notes, table
+from leadscore.errors import TableError
+from leadscore.settings import Home
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from leadscore.events.outcome_table import RowProblem
+
+app = typer.Typer(no_args_is_help=True, help="Tell what became of the leads.")
+
+_BATCH = 5_000
+
+
+@app.callback()
+def outcomes() -> None:
+    """Tell what became of the leads."""
+
+
+@app.command("import")
+def import_outcomes(
+    path: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="CSV, Parquet, Arrow or Delta table of outcomes.")
+    ],
+    lead_col: Annotated[str, typer.Option(help="Column with the lead's id.")] = "lead_id",
+    converted_col: Annotated[str, typer.Option(help="Column with true/false, yes/no or 1/0.")] = "converted",
+    occurred_col: Annotated[
+        str, typer.Option(help="Column with when it happened (a bare date means the end of that day; UTC).")
+    ] = "occurred_at",
+    value_col: Annotated[str | None, typer.Option(help="Column with the revenue.")] = None,
+    prediction_col: Annotated[
+        str | None, typer.Option(help="Column with the prediction_id that the score came with.")
+    ] = None,
+    recorded_col: Annotated[
+        str | None, typer.Option(help="Column with when the CRM noted it; now, if there is none.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="Name of who says so, kept with each outcome.")] = "import",
+    reject_file: Annotated[
+        Path | None, typer.Option(help="Go on without bad rows and write them here, with the reason.")
+    ] = None,
+    events_url: Annotated[
+        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Store outcomes; the same rows imported again change nothing, changed ones are corrections."""
+    from leadscore.data.tables import read_table
+    from leadscore.events.outcome_table import OutcomeColumns, listed, outcomes_from_table
+    from leadscore.events.records import now_us
+    from leadscore.events.store import EventStore
+
+    columns = OutcomeColumns(lead_col, converted_col, occurred_col, value_col, prediction_col, recorded_col)
+    rows = read_table(path)
+    found = outcomes_from_table(rows, columns, recorded_at=now_us(), source=source)
+    if found.problems:
+        if reject_file is None:
+            raise TableError(
+                f"{path}: nothing was imported: {listed(found.problems)} (the first row of data is row 1).",
+                hint="Correct them, or go on without the bad rows: --reject-file rejected.csv.",
+            )
+        _write_rejects(rows, found.problems, reject_file)
+        notes.print(
+            f"{len({p.row for p in found.problems})} bad rows written to {reject_file}.", style="yellow"
+        )
+    with EventStore(events_url or Home.from_environment().events_url) as store:
+        before = store.told_before(found.outcomes)
+        for start in range(0, len(found.outcomes), _BATCH):
+            store.append([], found.outcomes[start : start + _BATCH])
+    fresh = {
+        o.outcome_id: (o.lead_id, o.prediction_id) for o in found.outcomes if o.outcome_id not in before.ids
+    }
+    corrected = sum(subject in before.subjects for subject in fresh.values())
+    document = {
+        "rows": rows.num_rows,
+        "new": len(fresh) - corrected,
+        "corrected": corrected,
+        "already_known": len(found.outcomes) - len(fresh),
+        "rejected": rows.num_rows - len(found.outcomes),
+    }
+    emit(
+        document,
+        table("Outcomes", tuple(document), [tuple(document.values())], right=tuple(document)),
+        as_json=as_json,
+    )
+
+
+def _write_rejects(rows: pa.Table, problems: tuple[RowProblem, ...], path: Path) -> None:
+    import pyarrow as pa
+
+    from leadscore.data.tables import write_table
+
+    reasons: dict[int, list[str]] = {}
+    for problem in problems:
+        reasons.setdefault(problem.row, []).append(f"{problem.column} {problem.reason}")
+    rejected = rows.take(pa.array([row - 1 for row in reasons]))
+    rejected = rejected.append_column("rejected_row", pa.array(list(reasons)))
+    write_table(
+        rejected.append_column("rejected_for", pa.array(["; ".join(r) for r in reasons.values()])), path
+    )
