@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.status import Status
 
 from benchmarks.bench import FULL, QUICK, Bench, Suite
+from benchmarks.environments import pins
 from benchmarks.machine import Machine
 from benchmarks.report import markdown, rich_section, rich_table, write_between
 from benchmarks.row import Row
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         console.print(rich_section(section))
     if not (options.only or options.quick):
         command = " ".join(["python -m benchmarks", *map(shlex.quote, arguments)])
-        write_between(_DOCUMENT, "bench", markdown(rows, bench.sections, machine, command))
+        write_between(_DOCUMENT, "bench", markdown(rows, bench.sections, machine, command, pins()))
         console.print(f"Written to {_DOCUMENT.relative_to(_ROOT)}.")
     return 0 if all(_satisfies(row) for row in rows) else 1
 

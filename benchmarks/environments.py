@@ -26,9 +26,17 @@ def environment(name: str) -> Path:
     Raises:
         BenchError: uv is missing or the installation failed.
     """
-    pins = _PINS / f"{name}.txt"
-    folder = cache_folder() / f"{name}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
-    return install(folder, ("-r", str(pins)))
+    lock = _PINS / f"{name}.txt"
+    folder = cache_folder() / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    return install(folder, ("-r", str(lock)))
+
+
+def pins() -> tuple[str, ...]:
+    """What the contenders were asked to be, `name==version`; everything below them is in the `.txt` files."""
+    lines = (
+        line.strip() for path in sorted(_PINS.glob("*.in")) for line in path.read_text("utf-8").splitlines()
+    )
+    return tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
 
 
 def install(folder: Path, requirements: tuple[str, ...]) -> Path:

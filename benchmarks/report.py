@@ -55,13 +55,20 @@ def rich_section(section: Section) -> Table:
     return table
 
 
-def markdown(rows: Sequence[Row], sections: Sequence[Section], machine: Machine, command: str) -> str:
+def markdown(
+    rows: Sequence[Row],
+    sections: Sequence[Section],
+    machine: Machine,
+    command: str,
+    contenders: Sequence[str] = (),
+) -> str:
     """The generated section: when, where, with what, then the figures."""
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions)
     measured = (
         f"Measured {machine.date} with `{command}` on {machine.cpu}, {machine.cores} cores, "
         f"{machine.memory_gib:.0f} GiB, {machine.system}, Python {machine.python}; load average at the start "
-        f"{machine.load:.2f}. {versions}."
+        f"{machine.load:.2f}. {versions}. Compared with {', '.join(contenders) or 'nothing'}, "
+        "in environments of their own."
     )
     parts = [
         measured,
