@@ -51,9 +51,8 @@ def train(
         typer.Option(help="Decide by cost: of working a lead in vain, and of leaving one out that converts."),
     ] = None,
     algorithm: Annotated[
-        list[Literal["xgboost", "lightgbm"]] | None,
-        typer.Option(help="Tree library; repeat for both (default: both)."),
-    ] = None,
+        Literal["both", "xgboost", "lightgbm"], typer.Option(help="Which tree library may win.")
+    ] = "both",
     time_budget: Annotated[
         float | None, typer.Option(min=1, help="Seconds after which no new trial starts.")
     ] = None,
@@ -88,7 +87,7 @@ def train(
         folds=folds,
         gap_days=gap_days,
         seed=seed,
-        algorithms=tuple(sorted(set(algorithm or ("xgboost", "lightgbm")), reverse=True)),
+        algorithms=("xgboost", "lightgbm") if algorithm == "both" else (algorithm,),
         capacity=capacity,
         costs=None if cost is None else Costs(*cost),
         study_storage=home.studies,
@@ -115,7 +114,7 @@ def train(
 
 
 def parse_as_of(text: str) -> datetime:
-    """The last moment of a day (`2008-10-31`) or month (`2008-10`), or an exact ISO 8601 time; UTC, naive.
+    """The last moment of a day (`2008-10-31`) or month (`2008-10`), or an exact ISO 8601 time, in UTC.
 
     Raises:
         BadInputError: None of the three.
@@ -126,13 +125,14 @@ def parse_as_of(text: str) -> datetime:
             day = month.replace(day=monthrange(month.year, month.month)[1])
         else:
             day = datetime.fromisoformat(text)
+            day = day.astimezone(UTC) if day.tzinfo else day.replace(tzinfo=UTC)
     except ValueError as error:
         raise BadInputError(
             f"--as-of {text!r} is not a date.", hint="Write 2008-10-31, 2008-10 or 2008-10-31T12:00:00."
         ) from error
     if len(text) <= 10:
         day = day + timedelta(days=1) - timedelta(microseconds=1)
-    return day.astimezone(UTC).replace(tzinfo=None) if day.tzinfo else day
+    return day
 
 
 class _Bar:
@@ -145,7 +145,8 @@ class _Bar:
 
     def stage(self, sentence: str) -> None:
         if self._task is not None:
-            self._bar.stop_task(self._task)
+            done = self._bar.tasks[self._task].total or 1
+            self._bar.update(self._task, total=done, completed=done)
         total = self._trials if sentence == "Tuning" else None
         self._task = self._bar.add_task(sentence, total=total)
 

@@ -20,7 +20,7 @@ from leadscore.errors import BadInputError, TableError
 from leadscore.training.fairness import Slices, sensitive_contract, slice_features
 from leadscore.training.intervals import Flags, Floats
 from leadscore.training.split import Ticks
-from leadscore.training.window import Moments
+from leadscore.training.window import Moments, utc_moment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ def label_state(
     outcome = labels(contract, table)
     known_at = _known_at(contract, table)
     if as_of is not None and known_at is not None:
-        outcome[known_at > np.datetime64(as_of, "us")] = np.nan
+        outcome[known_at > utc_moment(as_of)] = np.nan
     return outcome, known_at
 
 

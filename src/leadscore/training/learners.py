@@ -124,7 +124,10 @@ class _XGBoostFold:
             callbacks=[_XGBoostCancel(cancelled)],
             verbose_eval=False,
         )
-        return float(booster.best_score), int(booster.best_iteration) + 1
+        # Cancelled in its first round, the library has no best round yet.
+        return (
+            (0.0, 1) if cancelled.is_set() else (float(booster.best_score), int(booster.best_iteration) + 1)
+        )
 
 
 class _XGBoostCancel(TrainingCallback):

@@ -26,7 +26,7 @@ class TrainOptions:
         name: Model name in the registry.
         months: Calendar months of labelled leads, counted back from the newest usable one.
         min_records: Fewer labelled leads than this are refused.
-        as_of: Train as if it were this moment (UTC, naive): later leads and labels known later are hidden.
+        as_of: Train as if it were this moment (UTC unless it has a zone): later leads and labels known later are hidden.
         no_time: Row order stands for time; allowed only for contracts without a time column.
         min_completeness: Weeks at the newest end with a smaller share of known labels are left out, because
             the labels known by then are those of the quick outcomes.

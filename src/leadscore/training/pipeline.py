@@ -31,7 +31,7 @@ from leadscore.training.snapshot import code_revision, library_versions, table_d
 from leadscore.training.split import MIN_CLASS, Split, count_classes, expanding_folds, split_windows
 from leadscore.training.threshold import Decision, decide, grades_by_capacity
 from leadscore.training.tune import FoldBins, TuneOptions, Tuning, tune
-from leadscore.training.window import Window, iso, select_rows, select_window
+from leadscore.training.window import Window, iso, select_rows, select_window, utc_moment
 
 _DAY = 86_400_000_000  # microseconds
 
@@ -150,7 +150,7 @@ def _select(table: pa.Table, run: _Run) -> tuple[Leads, Window]:
     table = table.select([name for name in contract.columns if name in table.column_names])
     time = lead_times(contract, table, no_time=options.no_time)
     if time is not None and options.as_of is not None:
-        visible = np.flatnonzero(time <= np.datetime64(options.as_of, "us"))
+        visible = np.flatnonzero(time <= utc_moment(options.as_of))
         table, time = take(table, visible), time[visible]
     outcome, known_at = label_state(contract, table, options.as_of)
     known = ~np.isnan(outcome)

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from leadscore.contract import FeatureContract
 from leadscore.errors import RefusedError, UnavailableError
@@ -254,7 +255,7 @@ def _quiet() -> Generator[None]:
 def _storage_errors(storage: str | None) -> Generator[None]:
     try:
         yield
-    except (optuna.exceptions.StorageInternalError, OSError) as error:
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError, OSError) as error:
         raise UnavailableError(
             f"The study in {storage} cannot be read or written: {error}.",
             hint="Check the disk and the folder's permissions; finished trials are kept.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
@@ -105,6 +105,12 @@ def select_rows(known: npt.NDArray[np.bool_], *, min_records: int) -> Window:
             hint="Bring more leads, or lower --min-records knowing that the figures will be vague.",
         )
     return Window(rows, None, None, (), len(known) - len(rows), 0)
+
+
+def utc_moment(moment: datetime) -> np.datetime64:
+    """Microseconds in UTC; a time without a zone is taken as UTC."""
+    naive = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return np.datetime64(naive, "us")
 
 
 def iso(moment: np.datetime64) -> str:
