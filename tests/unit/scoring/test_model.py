@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -126,7 +127,6 @@ def test_a_profile_in_another_order_is_refused(artefact: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("contract.yaml", b"name: [unclosed"),
         ("golden.json", b"{}"),
         ("golden.json", b'{"rows": [[1.0]], "margins": [0.0]}'),
         ("grades.json", b"{}"),
@@ -137,10 +137,19 @@ def test_a_profile_in_another_order_is_refused(artefact: Path, tmp_path: Path) -
 def test_a_malformed_part_is_refused_by_file_name(
     artefact: Path, tmp_path: Path, name: str, content: bytes
 ) -> None:
-    from leadscore.errors import ContractError
-
-    with pytest.raises((ArtefactError, ContractError), match=name.replace(".", r"\.")):
+    with pytest.raises(ArtefactError, match=name.replace(".", r"\.")):
         ScoringModel.load(_changed(artefact, tmp_path / "m", name, lambda _: content))
+
+
+def test_a_contract_that_is_none_is_refused_by_file_name(artefact: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(artefact, tmp_path / "m"))
+    content = b"name: [unclosed"
+    (folder / "contract.yaml").write_bytes(content)
+    document = msgspec.json.decode((folder / MANIFEST).read_bytes())
+    document["files"]["contract.yaml"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(document))
+    with pytest.raises(ArtefactError, match=r"contract\.yaml"):
+        ScoringModel.load(folder)
 
 
 def test_a_truncated_model_file_is_refused(artefact: Path, tmp_path: Path) -> None:

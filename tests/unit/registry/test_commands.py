@@ -1,0 +1,102 @@
+"""`leadscore models` and `leadscore explain` over an embedded registry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from leadscore.cli import explain, models
+from leadscore.errors import BadInputError, ConflictError, LeadScoreError, NotFoundError, RefusedError
+from leadscore.registry.store import ModelRegistry
+from leadscore.settings import Home
+
+LEAD = '{"lead_id": "L-1", "pricing_visits": 3, "source": "carrier pigeon"}'
+COLUMNS = "lead_id,budget,pricing_visits,response_hours,emails_opened,source,country,has_phone,is_urgent"
+
+app = typer.Typer()
+app.add_typer(models.app, name="models")
+app.command("explain")(explain.explain)
+
+
+@pytest.fixture
+def run(three: ModelRegistry, home: Home, monkeypatch: pytest.MonkeyPatch):
+    """Runs a command; returns what it printed on stdout, or raises what it raised."""
+    monkeypatch.setenv("LEADSCORE_HOME", str(home.root))
+
+    def call(*arguments: str) -> str:
+        result = CliRunner().invoke(app, arguments)
+        if isinstance(result.exception, LeadScoreError):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return call
+
+
+def test_list_shows_every_version_as_table_and_json(run) -> None:
+    assert all(text in run("models", "list") for text in ("leads/3", "Production", "challenger", "0.8000"))
+    told = json.loads(run("models", "list", "leads", "--json"))
+    assert [(v["version"], v["stage"]) for v in told] == [(3, "None"), (2, "Staging"), (1, "Production")]
+
+
+def test_show_tells_origin_metrics_and_decisions(run) -> None:
+    told = json.loads(run("models", "show", "leads@champion", "--json"))
+    assert told["version"] == 1
+    assert told["decisions"][0]["action"] == "promote"
+    assert "promote" in run("models", "show", "leads/1")
+
+
+def test_promote_and_rollback_say_what_they_did(run) -> None:
+    told = json.loads(
+        run("models", "promote", "leads/2", "--reason", "better", "--expect-champion", "1", "--json")
+    )
+    assert (told["version"], told["from_version"], told["reason"]) == (2, 1, "better")
+    assert json.loads(run("models", "rollback", "leads", "--json"))["version"] == 1
+    assert "archive" in run("models", "archive", "leads/3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("models", "promote", "leads/2", "--expect-champion", "3"), ConflictError),
+        (("models", "promote", "leads/2", "--expect-champion", "0"), ConflictError),
+        (("models", "archive", "leads/1"), RefusedError),
+        (("models", "rollback", "leads"), RefusedError),
+        (("models", "show", "leads/9"), NotFoundError),
+        (("models", "show", "a b"), BadInputError),
+        (("explain", "--model", "leads"), BadInputError),
+    ],
+)
+def test_what_cannot_be_done_is_refused(run, arguments: tuple[str, ...], error: type[LeadScoreError]) -> None:
+    with pytest.raises(error):
+        run(*arguments)
+
+
+def test_compare_puts_two_versions_side_by_side(run) -> None:
+    told = json.loads(run("models", "compare", "leads@champion", "leads/2", "--json"))
+    assert told["metrics"][0]["difference"] == pytest.approx(0.01)
+    assert "no difference" in run("models", "compare", "leads/1", "leads/2")
+
+
+def test_a_lead_in_a_file_is_explained_with_its_warnings(run, tmp_path: Path) -> None:
+    (tmp_path / "lead.json").write_text(LEAD)
+    told = json.loads(run("explain", "--model", "leads", "--lead", str(tmp_path / "lead.json"), "--json"))
+    assert told["lead_id"] == "L-1"
+    assert told["warnings"][0]["reason"] == "unseen_category"
+    assert len(told["reasons"]) <= 5
+    assert all(reason["text"].endswith("the score.") for reason in told["reasons"])
+
+
+def test_a_lead_of_a_table_is_explained_by_both_methods(run, tmp_path: Path) -> None:
+    table = tmp_path / "leads.csv"
+    table.write_text(f"{COLUMNS}\n6,1,1,1,1,event,FR,false,false\n7,100,3,4,5,referral,DE,true,false\n")
+    arguments = ("explain", "--model", "leads/1", "--data", str(table), "--id", "7", "--json")
+    shap, lime = json.loads(run(*arguments)), json.loads(run(*arguments, "--method", "lime"))
+    assert shap["probability"] == lime["probability"] == pytest.approx(lime["lime"]["probability"])
+    assert "reasons" in shap
+    with pytest.raises(NotFoundError, match="'8'"):
+        run("explain", "--model", "leads/1", "--data", str(table), "--id", "8")
