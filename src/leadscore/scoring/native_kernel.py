@@ -41,24 +41,24 @@ _NUMBERS = (
     ("base_double", ctypes.c_double),
     ("expectation", ctypes.c_double),
 )
-_ARRAYS = (
-    "numeric_feature",
-    "numeric_missing",
-    "category_feature",
-    "category_codes",
-    "category_slot",
-    "category_width",
-    "category_start",
-    "category_table",
-    "nodes",
-    "roots",
-    "depths",
-    "value",
-    "edges",
-    "share",
-    "points",
-    "quadrature",
-)
+_ARRAYS: dict[str, npt.DTypeLike] = {
+    "numeric_feature": np.int32,
+    "numeric_missing": np.int32,
+    "category_feature": np.int32,
+    "category_codes": np.int32,
+    "category_slot": np.int32,
+    "category_width": np.int32,
+    "category_start": np.int32,
+    "category_table": np.uint32,
+    "nodes": _NODE,
+    "roots": np.int32,
+    "depths": np.int32,
+    "value": np.float64,
+    "edges": _EDGE,
+    "share": np.float64,
+    "points": np.int32,
+    "quadrature": np.float64,
+}
 
 
 class _Forest(ctypes.Structure):
@@ -77,7 +77,10 @@ class NativeKernel:
     def __init__(self, forest: Forest, slots: Slots, paths: Paths, *, threads: int = 1) -> None:
         self.backend: Literal["native", "numpy"] = "native"
         library = _library()
-        self._arrays = _arrays(forest, slots, paths)
+        self._arrays = {
+            name: np.ascontiguousarray(array, _ARRAYS[name])
+            for name, array in _arrays(forest, slots, paths).items()
+        }
         self._forest = _Forest(
             **_numbers(forest, slots, paths),
             **{name: array.ctypes.data for name, array in self._arrays.items() if array.size},
