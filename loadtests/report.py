@@ -20,6 +20,9 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         latencies = (_figure(value) for value in (row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms))
         table.add_row(row.endpoint, str(row.requests), str(row.failed), *latencies)
     console.print(table)
+    if verdict.late_p95_ms is not None:
+        wait = f"of which waiting for a free connection, or for this load generator: P95 {verdict.late_p95_ms:.2f} ms"
+        console.print(wait, style="dim", highlight=False)
     for check in verdict.checks:
         mark = "[green]✓[/green]" if check.met else "[red]✗[/red]"
         console.print(f"{mark} {check.sentence}", highlight=False)

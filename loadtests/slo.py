@@ -72,10 +72,18 @@ class EndpointFigures:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The checks, and the figures per endpoint (the last one, `all`, covers every request)."""
+    """The judgement.
+
+    Attributes:
+        checks: One per objective.
+        endpoints: Figures per endpoint; the last one, `all`, covers every request.
+        late_p95_ms: P95 of the wait between due and sent, a part of the latency: large where the service holds every
+            connection, or where the load generator itself is short of CPU. None if nothing could be judged.
+    """
 
     checks: tuple[Check, ...]
     endpoints: tuple[EndpointFigures, ...]
+    late_p95_ms: float | None = None
 
     @property
     def met(self) -> bool:
@@ -84,7 +92,13 @@ class Verdict:
 
     def to_json(self) -> bytes:
         """One JSON document; a figure that is infinite or unknown is null."""
-        return msgspec.json.encode({"met": self.met, "checks": self.checks, "endpoints": self.endpoints})
+        document = {
+            "met": self.met,
+            "checks": self.checks,
+            "endpoints": self.endpoints,
+            "late_p95_ms": self.late_p95_ms,
+        }
+        return msgspec.json.encode(document)
 
 
 def percentile(latencies: Sequence[float], share: float) -> float:
@@ -113,7 +127,7 @@ def judge(samples: Sequence[Sample], seconds: float, objectives: Objectives) -> 
         _below("errors", (1 - answered / len(samples)) * 100, objectives.errors * 100, "%"),
         _at_least("throughput", answered / seconds, objectives.rate, "req/s"),
     )
-    return Verdict(checks=checks, endpoints=figures)
+    return Verdict(checks=checks, endpoints=figures, late_p95_ms=_late(samples))
 
 
 def judge_ramp(samples: Sequence[Sample], seconds: float, objectives: Objectives) -> Verdict:
@@ -123,9 +137,8 @@ def judge_ramp(samples: Sequence[Sample], seconds: float, objectives: Objectives
         return Verdict(checks=_unjudged(objectives, flaw), endpoints=())
     reached = capacity(samples, objectives)
     name = f"capacity (P95 < {objectives.p95_ms:g} ms, errors < {objectives.errors:.1%})"
-    return Verdict(
-        checks=(_at_least(name, reached, objectives.rate, "req/s"),), endpoints=endpoint_figures(samples)
-    )
+    check = _at_least(name, reached, objectives.rate, "req/s")
+    return Verdict(checks=(check,), endpoints=endpoint_figures(samples), late_p95_ms=_late(samples))
 
 
 def capacity(samples: Sequence[Sample], objectives: Objectives, *, window: float = 2.0) -> float:
@@ -167,6 +180,10 @@ def _figures(endpoint: str, samples: Sequence[Sample]) -> EndpointFigures:
 
 def _latencies(samples: Sequence[Sample]) -> list[float]:
     return [sample.latency_ms if sample.answered else math.inf for sample in samples]
+
+
+def _late(samples: Sequence[Sample]) -> float:
+    return percentile([sample.late_ms for sample in samples], 0.95)
 
 
 def _flaw(samples: Sequence[Sample], seconds: float) -> str | None:

@@ -127,6 +127,13 @@ def test_figures_are_per_endpoint_and_for_all():
     ]
 
 
+def test_the_wait_before_sending_is_told_apart_from_the_service():
+    samples = [Sample("/score-lead", 0.0, 50.0, late, answered=True) for late in (1.0, 48.0)]
+
+    assert judge(samples, 0.1, Objectives()).late_p95_ms == 48.0
+    assert judge([], 0.1, Objectives()).late_p95_ms is None
+
+
 def test_capacity_is_the_highest_rate_before_the_first_bad_window():
     good = [sample(1.0, due=i / 10) for i in range(20)] + [sample(1.0, due=2 + i / 50) for i in range(100)]
     bad = [sample(500.0, due=4 + i / 100) for i in range(200)]
