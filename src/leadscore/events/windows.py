@@ -149,9 +149,11 @@ def iter_labelled(
 
 def completeness_of(table: pa.Table, mature_until: int) -> LabelCompleteness:
     """Completeness of a labelled table; predictions scored at or before `mature_until` (µs) are mature."""
+    import pyarrow as pa  # noqa: PLC0415
+
     labelled = table.column("converted").is_valid().to_numpy()
     superseded = table.column("superseded").to_numpy()
-    old = table.column("scored_at").cast("int64").to_numpy() <= mature_until
+    old = table.column("scored_at").cast(pa.int64()).to_numpy() <= mature_until
     mature = old & (labelled | ~superseded)
     return LabelCompleteness(
         predictions=table.num_rows,
@@ -233,15 +235,14 @@ def _record_batch(
 
     columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
     types = _arrow_types()
-    arrays: dict[str, pa.Array] = {}
-    for name in names:
-        if name == "features" and contract is not None:
-            decoded = _decode(cast("Sequence[bytes]", columns[name]), contract)
-            for index, feature in enumerate(contract.inputs):
-                arrays[_PREFIX + feature.name] = pa.array(decoded[:, index])
-        else:
-            arrays[name] = pa.array(columns[name], types[name])
-    return pa.RecordBatch.from_pydict(arrays)
+    if contract is None:
+        return pa.RecordBatch.from_pydict({name: pa.array(columns[name], types[name]) for name in names})
+    arrays = {name: pa.array(columns[name], types[name]) for name in names if name != "features"}
+    decoded = _decode(cast("Sequence[bytes]", columns["features"]), contract)
+    features = {
+        _PREFIX + feature.name: pa.array(decoded[:, index]) for index, feature in enumerate(contract.inputs)
+    }
+    return pa.RecordBatch.from_pydict(arrays | features)
 
 
 def _decode(rows: Sequence[bytes], contract: FeatureContract) -> np.ndarray:
