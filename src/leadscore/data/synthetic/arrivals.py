@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Times = npt.NDArray[np.datetime64]
+Floats = npt.NDArray[np.float64]
 
 _MICROSECONDS_PER_HOUR = 3_600_000_000
 _MICROSECONDS_PER_DAY = 24.0 * _MICROSECONDS_PER_HOUR
@@ -37,8 +38,12 @@ def arrival_times(rows: int, seed: int, start: datetime, end: datetime) -> Times
     # The last hour may be cut short by the end of the span.
     edges = np.minimum(np.arange(hours + 1) * float(_MICROSECONDS_PER_HOUR), float(span))
     gaps = np.random.default_rng([seed, 0xA221]).standard_exponential(rows + 1).cumsum()
-    positions = np.interp(gaps[:-1] / gaps[-1] * operational[-1], operational, edges)
+    positions = _interpolate(gaps[:-1] / gaps[-1] * operational[-1], operational, edges)
     return first + positions.astype(np.int64).astype("timedelta64[us]")
+
+
+def _interpolate(at: Floats, xs: Floats, ys: Floats) -> Floats:
+    return np.asarray(np.interp(at, xs, ys), np.float64)
 
 
 def hour_of(times: Times) -> npt.NDArray[np.int64]:

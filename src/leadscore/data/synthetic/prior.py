@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from leadscore.data.synthetic.population import Bools, Leads
 from leadscore.data.synthetic.streams import Floats, Streams
@@ -54,9 +56,10 @@ def shift_prior(
 
 
 def _merge(leads: Leads, others: Leads, chosen: Bools) -> Leads:
-    return Leads(
-        **{
-            field.name: np.where(chosen, getattr(others, field.name), getattr(leads, field.name))
-            for field in fields(Leads)
-        }
-    )
+    def pick(name: str) -> Any:
+        # Codes, numbers or truths: what the field holds.
+        other: npt.NDArray[np.generic] = getattr(others, name)
+        own: npt.NDArray[np.generic] = getattr(leads, name)
+        return np.where(chosen, other, own)
+
+    return Leads(**{field.name: pick(field.name) for field in fields(Leads)})
