@@ -14,7 +14,7 @@ from rich.progress import Progress as RichBar
 from rich.progress import TaskID
 
 from leadscore.cli.output import emit, notes, progress_bar, table
-from leadscore.errors import BadInputError
+from leadscore.errors import BadInputError, UnavailableError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ def train(
         time_budget=time_budget,
     )
     rows = read_table(data)
-    home.root.mkdir(parents=True, exist_ok=True)
-    # Published models live in the registry; a run that fails after tuning is repeated from its study in no time.
-    with tempfile.TemporaryDirectory(prefix=".training-", dir=home.root) as scratch:
+    with _scratch(home.root) as scratch:
         with progress_bar() as bar:
             trained = run(rows, leads, options, out=Path(scratch) / "artefact", progress=_Bar(bar, trials))
         with EventStore(home.events_url) as store:
@@ -111,6 +109,21 @@ def train(
         emit(document, _view(trained.evidence, result), as_json=as_json)
     if not as_json:
         _next_steps(result)
+
+
+def _scratch(root: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder for the artefact until it is published.
+
+    A run that fails after tuning is repeated from its study in no time, so nothing of it needs to be kept.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".training-", dir=root)
+    except OSError as error:
+        raise UnavailableError(
+            f"Cannot write to {root}: {error.strerror or error}.",
+            hint="Set LEADSCORE_HOME to a folder that can be written.",
+        ) from error
 
 
 def parse_as_of(text: str) -> datetime:
