@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from loadtests.shapes import Constant
 
 from benchmarks.errors import BenchError
+from benchmarks.processes import client_core, this_thread_on
 from benchmarks.wrk import Target
 
 _CONNECTIONS = 16
@@ -32,7 +33,8 @@ def constant_rate(target: Target, *, rate: float, seconds: float) -> list[float]
     """
     with target.bodies.open("rb") as lines:
         bodies = [line.strip() for line in lines]
-    return asyncio.run(_run(target, bodies, list(Constant(seconds, rate).arrivals())))
+    with this_thread_on(client_core()):
+        return asyncio.run(_run(target, bodies, list(Constant(seconds, rate).arrivals())))
 
 
 async def _run(target: Target, bodies: Sequence[bytes], due: Sequence[float]) -> list[float]:

@@ -129,6 +129,20 @@ def on_core(core: int | None, command: Sequence[str]) -> list[str]:
     return list(command) if core is None else ["taskset", "--cpu-list", str(core), *command]
 
 
+@contextmanager
+def this_thread_on(core: int | None) -> Generator[None]:
+    """Keep the calling thread on that core for a while: load that comes from here must not take the server's."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def _wait_until_ready(plan: Plan, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.perf_counter() + _READY_SECONDS
     while time.perf_counter() < deadline:
