@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
-from benchmarks.errors import BenchError
 from benchmarks.processes import Plan
+from leadscore.apikeys import create_key
 
 _COMMAND = str(Path(sys.executable).parent / "leadscore")
-_SCOPES = ("score", "explain", "outcomes")
-_KEY_SECONDS = 60
-
-
-class _CreatedKey(msgspec.Struct, frozen=True):
-    key: str
 
 
 def service_plan(artefact: Path, folder: Path) -> Plan:
@@ -35,27 +25,10 @@ def service_plan(artefact: Path, folder: Path) -> Plan:
 
 
 def api_key(folder: Path) -> str:
-    """A fresh key with the scopes that the bench uses, in the key file under `folder`.
-
-    Raises:
-        BenchError: `leadscore keys create` failed, or printed no key.
-    """
+    """A fresh key with the scopes that the bench uses, in the key file under `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    scopes = [part for scope in _SCOPES for part in ("--scope", scope)]
-    done = subprocess.run(
-        [_COMMAND, "keys", "create", f"bench-{secrets.token_hex(4)}", *scopes, "--json"],
-        env={**os.environ, **_home(folder)},
-        capture_output=True,
-        text=True,
-        timeout=_KEY_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise BenchError(f"`leadscore keys create` failed: {done.stderr.strip()[-300:]}")
-    try:
-        return msgspec.json.decode(done.stdout, type=_CreatedKey).key
-    except msgspec.DecodeError as error:
-        raise BenchError(f"`leadscore keys create` printed no key: {error}.") from error
+    key, _ = create_key(_keys(folder), f"bench-{secrets.token_hex(4)}", ("score", "explain", "outcomes"))
+    return key
 
 
 def _home(folder: Path) -> Mapping[str, str]:
@@ -64,5 +37,9 @@ def _home(folder: Path) -> Mapping[str, str]:
     return {
         "LEADSCORE_HOME": str(folder),
         "LEADSCORE_EVENTS_URL": events,
-        "LEADSCORE_API_KEYS": str(folder / "api-keys.yaml"),
+        "LEADSCORE_API_KEYS": str(_keys(folder)),
     }
+
+
+def _keys(folder: Path) -> Path:
+    return folder / "api-keys.yaml"
