@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -207,3 +208,17 @@ def test_rows_in_any_order_are_put_in_order_of_time(
     moments = done.holdout.column("created_at").to_pylist()
     assert moments == sorted(moments)
     assert timedelta(0) <= moments[-1] - moments[0] < timedelta(days=60)
+
+
+def test_a_disk_that_fills_up_leaves_no_half_artefact(
+    leads: pa.Table, contract: FeatureContract, options: TrainOptions, tmp_path: Path
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The kernel refuses to let any file grow over the limit, as a full disk would.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(UnavailableError, match="Cannot write the artefact"):
+            train(leads, contract, dataclasses.replace(options, trials=1), out=tmp_path / "x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
