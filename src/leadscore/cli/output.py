@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from leadscore.errors import InvalidLeadError, LeadScoreError
 
@@ -41,12 +43,12 @@ def emit(document: object, view: RenderableType, *, as_json: bool) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
-    """A Rich table; `right` names the columns that hold numbers."""
+    """A Rich table; `right` names the columns that hold numbers. Cells are text, never markup (`[x]` stays `[x]`)."""
     view = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         view.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        view.add_row(*("–" if cell is None else str(cell) for cell in row))
+        view.add_row(*(cell if isinstance(cell, Text) else escape("–" if cell is None else str(cell)) for cell in row))
     return view
 
 
