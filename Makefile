@@ -56,6 +56,7 @@ format:  ## Let ruff format and fix what it can
 
 .PHONY: bench
 bench: setup  ## Every speed figure, side by side with others; writes docs/benchmarks.md
+	@tools/setup/system.sh bench
 	$(RUN) python -m benchmarks $(BENCH)
 
 .PHONY: load

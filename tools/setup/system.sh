@@ -1,18 +1,24 @@
 #!/bin/sh
-# PostgreSQL's server binaries for the integration tests, from the distribution. Nothing is started here.
+# What tests and the bench need from the distribution: PostgreSQL's server, and wrk for the bench. Nothing is started here.
+#   system.sh [bench]
 set -eu
+want="postgresql"
 if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1; then
-    exit 0
+    want=""
 fi
+if [ "${1:-}" = bench ] && ! command -v wrk >/dev/null 2>&1; then
+    want="$want wrk"
+fi
+[ -n "$want" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-    echo "note: PostgreSQL's server (initdb) is not installed and cannot be installed here without root and apt;" \
-         "the tests that need it say so"
+    echo "note: $want is not installed and cannot be installed here without root and apt; what needs it says so"
     exit 0
 fi
-echo "installing postgresql from the distribution"
+echo "installing from the distribution: $want"
 export DEBIAN_FRONTEND=noninteractive
 # The package would start a server of its own on 5432: tests start private ones.
 mkdir -p /etc/postgresql-common
 [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends postgresql >/dev/null
+# shellcheck disable=SC2086  # a list of package names
+apt-get install -y -qq --no-install-recommends $want >/dev/null

@@ -13,7 +13,21 @@ from typing import Annotated
 import typer
 
 from leadscore import __version__
-from leadscore.cli import bench, contract, data, events, evaluate, explain, keys, models, outcomes, score, serve, train
+from leadscore.cli import (
+    bench,
+    contract,
+    data,
+    evaluate,
+    events,
+    explain,
+    keys,
+    models,
+    outcomes,
+    score,
+    serve,
+    train,
+    up,
+)
 from leadscore.cli.output import console, notes, print_error
 from leadscore.errors import ExitCode, LeadScoreError
 
@@ -37,6 +51,7 @@ app.add_typer(models.app, name="models", rich_help_panel=_LEARN)
 app.command("score", rich_help_panel=_USE)(score.score)
 app.command("explain", rich_help_panel=_USE)(explain.explain)
 app.add_typer(outcomes.app, name="outcomes", rich_help_panel=_USE)
+app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("serve", rich_help_panel=_RUN)(serve.serve)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
@@ -52,7 +67,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
     ] = False,
 ) -> None:
     """Score leads, say why, and stay right about it."""

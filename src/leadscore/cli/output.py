@@ -42,13 +42,17 @@ def emit(document: object, view: RenderableType, *, as_json: bool) -> None:
         console.print(view)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
+) -> Table:
     """A Rich table; `right` names the columns that hold numbers. Cells are text, never markup (`[x]` stays `[x]`)."""
     view = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         view.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        view.add_row(*(cell if isinstance(cell, Text) else escape("–" if cell is None else str(cell)) for cell in row))
+        view.add_row(
+            *(cell if isinstance(cell, Text) else escape("–" if cell is None else str(cell)) for cell in row)
+        )
     return view
 
 
@@ -72,10 +76,10 @@ def print_error(error: LeadScoreError) -> None:
     notes.print(error.message, markup=False, highlight=False, soft_wrap=True)
     if isinstance(error, InvalidLeadError):
         for problem in error.problems:
-            line = f"  {problem.field}: {problem.reason}, received {problem.received}, allowed {problem.allowed}"
+            line = (
+                f"  {problem.field}: {problem.reason}, received {problem.received}, allowed {problem.allowed}"
+            )
             notes.print(line, markup=False, highlight=False, soft_wrap=True)
     if error.hint:
         notes.print("[bold]hint[/]: ", end="")
         notes.print(error.hint, markup=False, highlight=False, soft_wrap=True)
-
-
