@@ -1,0 +1,231 @@
+"""The ASGI application: every path of the service, in front of BentoML's own.
+
+BentoML constructs it as a middleware (`add_asgi_middleware`). Once the server has started it takes the place of the
+whole middleware stack: what BentoML and Starlette put around each request (tracing, a timer that is never
+cancelled, a task, error pages) costs more than a score (docs/decisions), and nothing of it is used here. No request
+falls through to BentoML's endpoints, which include its schema, its docs and whatever a later release adds.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import TYPE_CHECKING, Final
+
+from lead_scoring import system
+from lead_scoring.auth import ExpiredKeyError, MissingKeyError
+from lead_scoring.errors import (
+    BodyTimeoutError,
+    ClientGoneError,
+    InternalError,
+    MethodNotAllowedError,
+    MissingScopeError,
+    error_reply,
+)
+from lead_scoring.http import (
+    JSON,
+    REQUEST_ID,
+    AsgiApp,
+    Message,
+    Receive,
+    Reply,
+    Request,
+    Scope,
+    Send,
+    send_reply,
+)
+from lead_scoring.ids import PredictionIds
+from lead_scoring.logs import RequestLog
+from lead_scoring.metrics_layout import ENDPOINT_INDEX
+from lead_scoring.routes import OTHER, SCORING, SYSTEM
+from lead_scoring.settings import Settings
+from lead_scoring.worker import Worker
+from leadscore.apikeys import Scope as KeyScope
+from leadscore.errors import (
+    BodyTooLargeError,
+    LeadScoreError,
+    NotFoundError,
+    UnauthorizedError,
+    UnsupportedMediaTypeError,
+)
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+_log = logging.getLogger(__name__)
+
+_REQUEST_ID: Final = re.compile(rb"[!-~]{1,128}")
+# Refused before or while the body was read: the rest of it may never end.
+_UNREAD: Final = (
+    BodyTooLargeError,
+    BodyTimeoutError,
+    UnauthorizedError,
+    MissingScopeError,
+    UnsupportedMediaTypeError,
+)
+_ORDERLY: Final = frozenset({"ready", "starting", "failed"})
+
+
+class Application:
+    """Answers everything itself; passes only the server's start and stop on to `inner`.
+
+    Args:
+        inner: The application that BentoML made.
+        first: This is the worker that watches the shipper.
+    """
+
+    def __init__(self, inner: AsgiApp, *, first: bool = True) -> None:
+        self._inner = inner
+        self._first = first
+        self._ids = PredictionIds()
+        self._worker: Worker | None = None
+        self._request_log = RequestLog(sample=0.0, slow_ms=1e9)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI entry point."""
+        if scope["type"] != "http":
+            await self._not_http(scope, receive, send)
+            return
+        started = time.perf_counter_ns()
+        request = Request(scope, receive)
+        worker = self._worker
+        given = request.headers[REQUEST_ID]
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            request.request_id = given.decode("ascii")
+        else:
+            request.request_id = self._ids.next(request.now_ns)
+        if worker is None:
+            # A server that skips the lifespan protocol: nothing is loaded, and nothing will be.
+            await send_reply(
+                send, error_reply(_not_started(), request.request_id), request.request_id, close=True
+            )
+            return
+        span = self._span(worker, request)
+        try:
+            reply = await self._answer(worker, request)
+        except LeadScoreError as error:
+            reply = self._refuse(worker, request, error)
+        except Exception as error:  # noqa: BLE001 - the process boundary: a defect must not end the connection unsaid
+            _log.exception("request failed", extra={"fields": {"request_id": request.request_id}})
+            hint = "Repeat the request; if it fails again, report the request id."
+            reply = error_reply(
+                InternalError(f"Internal error ({type(error).__name__}).", hint=hint), request.request_id
+            )
+        if reply.status != 499:
+            await send_reply(send, reply, request.request_id, close=worker.lifecycle.phase not in _ORDERLY)
+        elapsed = time.perf_counter_ns() - started
+        engine = worker.engine
+        if engine is not None:
+            route = SCORING.get(request.path)
+            number = ENDPOINT_INDEX.get(request.path, OTHER) if route is None else route.endpoint
+            engine.counters.request(number, reply.status, elapsed)
+        self._request_log.answered(request, reply, elapsed)
+        if span is not None and engine is not None and engine.telemetry is not None:
+            engine.telemetry.end(span, request, reply)
+
+    async def _answer(self, worker: Worker, request: Request) -> Reply:
+        route = SCORING.get(request.path)
+        if route is None:
+            return self._system(worker, request)
+        if request.method != "POST":
+            raise MethodNotAllowedError(request.method, request.path, "POST")
+        engine = worker.engine
+        if engine is None:
+            raise worker.lifecycle.refusal()
+        if worker.keys is not None:
+            request.caller = worker.keys.caller(request, route.scope, request.now_ns).name
+        return await route.answer(engine, request)
+
+    def _system(self, worker: Worker, request: Request) -> Reply:
+        path = request.path
+        if path not in SYSTEM:
+            raise NotFoundError("There is nothing at this path.", hint="GET / lists what there is.")
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowedError(request.method, path, "GET, HEAD")
+        if path == "/livez":
+            return system.livez()
+        if path == "/readyz":
+            return system.readyz(worker.lifecycle, worker.engine)
+        if path == "/":
+            return system.index()
+        if worker.settings.protect_metrics:
+            self._authorise(worker, request, "metrics")
+        engine = worker.engine
+        if engine is None:
+            raise worker.lifecycle.refusal()
+        if path == "/openapi.json":
+            return Reply(200, worker.openapi, JSON)
+        return system.metrics(worker.lifecycle, engine, worker.keys)
+
+    @staticmethod
+    def _authorise(worker: Worker, request: Request, scope: KeyScope) -> None:
+        if worker.keys is not None:
+            request.caller = worker.keys.caller(request, scope, request.now_ns).name
+
+    @staticmethod
+    def _refuse(worker: Worker, request: Request, error: LeadScoreError) -> Reply:
+        if worker.engine is not None and isinstance(error, UnauthorizedError | MissingScopeError):
+            counters = worker.engine.counters
+            if isinstance(error, MissingScopeError):
+                counters.add("auth_scope")
+            elif isinstance(error, MissingKeyError):
+                counters.add("auth_missing")
+            elif isinstance(error, ExpiredKeyError):
+                counters.add("auth_expired")
+            else:
+                counters.add("auth_unknown")
+        if isinstance(error, ClientGoneError):
+            return Reply(error.status, b"")
+        return error_reply(error, request.request_id, close=isinstance(error, _UNREAD))
+
+    @staticmethod
+    def _span(worker: Worker, request: Request) -> Span | None:
+        engine = worker.engine
+        if engine is None or engine.telemetry is None or request.path not in SCORING:
+            return None
+        return engine.telemetry.start(request)
+
+    async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1003})
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start before the inner application starts, stop before it stops."""
+
+        async def receive_and_act() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._start()
+            elif message["type"] == "lifespan.shutdown" and self._worker is not None:
+                await self._worker.stop()
+            return message
+
+        async def send_and_act(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._take_over(scope)
+            await send(message)
+
+        await self._inner(scope, receive_and_act, send_and_act)
+
+    async def _start(self) -> None:
+        settings = Settings.from_environment()
+        self._worker = Worker(settings, first=self._first)
+        self._request_log = RequestLog(sample=settings.log_sample, slow_ms=settings.slow_ms)
+        await self._worker.start()
+        self._worker.drain_on_sigterm()
+
+    def _take_over(self, scope: Scope) -> None:
+        """Answer in place of the middleware stack that Starlette built around us."""
+        outer = scope.get("app")
+        if getattr(outer, "middleware_stack", None) is not None:
+            outer.middleware_stack = self  # type: ignore[union-attr]
+
+
+def _not_started() -> NotFoundError:
+    return NotFoundError(
+        "The service was started without ASGI lifespan.", hint="Start it with `leadscore serve`."
+    )

@@ -1,0 +1,169 @@
+"""`POST /score-leads`: many leads in one request, JSON or Arrow, all or nothing.
+
+Runs on a thread of its own, so that single leads are answered meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from lead_scoring.engine import Engine
+from lead_scoring.http import IDEMPOTENCY_KEY, Reply, Request
+from lead_scoring.idempotency import Answer
+from lead_scoring.media import ARROW_TYPE, JSON_TYPE, body_of, media_type, wants_arrow
+from lead_scoring.metrics_bins import Tally
+from lead_scoring.once import NewId, answer_once
+from lead_scoring.parameters import parse_query, whole_number
+from lead_scoring.replies import BulkResult, ScoredLeads
+from lead_scoring.score import flags_of
+from leadscore.contract.lead import DecodedLeads
+from leadscore.errors import BodyTooLargeError, UnavailableError
+from leadscore.events.records import Prediction
+from leadscore.scoring.grades import GRADES, scores_of
+from leadscore.scoring.reasons import Reason
+
+_TYPES = (JSON_TYPE, ARROW_TYPE)
+# Exact reasons cost a fraction of a millisecond each.
+_MAX_EXPLAINED = 1_000
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    answer: Answer
+    leads: DecodedLeads
+    tally: Tally
+
+
+async def score_leads(engine: Engine, request: Request) -> Reply:
+    """Score up to `max_bulk_rows` leads; one bad lead refuses the request, naming every bad field."""
+    kind = media_type(request, _TYPES)
+    given = parse_query(request.query, ("reasons",))
+    reasons = min(whole_number(given, "reasons", 0, 0, 10_000), len(engine.about.profile.features))
+    body = await body_of(request, engine.settings.max_body_bytes, engine.settings.body_timeout_s)
+    as_arrow = wants_arrow(request)
+    loop = asyncio.get_running_loop()
+
+    async def compute(new_id: NewId) -> Answer:
+        job = partial(_score, engine, request, body, kind, reasons, new_id, as_arrow=as_arrow)
+        scored = await loop.run_in_executor(engine.heavy, job)
+        engine.bins.add(scored.tally)
+        for warnings in scored.leads.warnings:
+            if warnings:
+                engine.counters.warn(warnings)
+        return scored.answer
+
+    if request.headers[IDEMPOTENCY_KEY] is not None:
+        return await answer_once(engine, request, body, compute)
+    answer = await compute(lambda: engine.ids.next(request.now_ns))
+    try:
+        dropped = await loop.run_in_executor(engine.heavy, engine.log_predictions, answer.records)
+    except UnavailableError:
+        engine.counters.add("spool_refused")
+        raise
+    engine.counters.add("spool_dropped", dropped)
+    return Reply(200, answer.body, (b"content-type", answer.media_type.encode()))
+
+
+def _score(
+    engine: Engine, request: Request, body: bytes, kind: bytes, reasons: int, new_id: NewId, *, as_arrow: bool
+) -> _Scored:
+    leads = _decode(engine, body, kind)
+    if reasons and len(leads.lead_ids) > _MAX_EXPLAINED:
+        raise BodyTooLargeError(
+            f"Reasons are given for at most {_MAX_EXPLAINED} leads in one request.",
+            hint="Send fewer leads, or leave `reasons` out.",
+        )
+    probabilities = engine.model.score_rows(leads.rows)
+    grades = [GRADES[code] for code in engine.model.grades.codes(probabilities)]
+    records = _records(engine, request, leads, probabilities, new_id)
+    explained = _reasons(engine, leads.rows, reasons)
+    if as_arrow:
+        answer = Answer(ARROW_TYPE.decode(), _arrow(leads, probabilities, records), records)
+    else:
+        results = [
+            BulkResult(
+                r.lead_id, r.score, r.probability, grades[i], explained[i], leads.warnings[i], r.prediction_id
+            )
+            for i, r in enumerate(records)
+        ]
+        about = engine.about
+        reply = ScoredLeads(results, about.name, about.version, about.contract_version)
+        answer = Answer(JSON_TYPE.decode(), _encode(reply), records)
+    return _Scored(answer, leads, engine.bins.tally(leads.rows, probabilities))
+
+
+def _decode(engine: Engine, body: bytes, kind: bytes) -> DecodedLeads:
+    limit = engine.settings.max_bulk_rows
+    decoder = engine.model.decoder
+    if kind == JSON_TYPE:
+        return decoder.decode_many(body, limit)
+    # Imported by the first Arrow request: most deployments never get one.
+    from lead_scoring.arrow import read_columns  # noqa: PLC0415
+
+    return decoder.columns_to_rows(read_columns(body, limit))
+
+
+def _records(
+    engine: Engine,
+    request: Request,
+    leads: DecodedLeads,
+    probabilities: npt.NDArray[np.float64],
+    new_id: NewId,
+) -> list[Prediction]:
+    about, role, scored_at = engine.about, engine.settings.role, request.now_ns // 1000
+    grades = engine.model.grades.codes(probabilities).tolist()
+    rows = zip(leads.lead_ids, probabilities.tolist(), scores_of(probabilities).tolist(), grades, strict=True)
+    return [
+        Prediction(
+            new_id(),
+            lead_id,
+            about.name,
+            about.version,
+            about.contract_version,
+            role,
+            scored_at,
+            probability,
+            score,
+            GRADES[grade],
+            leads.rows[i].tobytes(),
+            request.request_id,
+            flags_of(leads.warnings[i]),
+        )
+        for i, (lead_id, probability, score, grade) in enumerate(rows)
+    ]
+
+
+def _reasons(engine: Engine, rows: npt.NDArray[np.float32], top: int) -> list[tuple[Reason, ...]]:
+    if not top:
+        return [()] * len(rows)
+    explainer = engine.model.explainer
+    return [
+        explainer.reasons(row, values, top)
+        for row, values in zip(rows, engine.model.kernel.shapley_many(rows), strict=True)
+    ]
+
+
+def _arrow(
+    leads: DecodedLeads,
+    probabilities: npt.NDArray[np.float64],
+    records: list[Prediction],
+) -> bytes:
+    from lead_scoring.arrow import write_columns  # noqa: PLC0415
+
+    columns: dict[str, list[str] | npt.NDArray[np.float64]] = {
+        "lead_id": leads.lead_ids,
+        "score": scores_of(probabilities),
+        "probability": probabilities,
+        "grade": [record.grade for record in records],
+        "warnings": [";".join(record.warnings) for record in records],
+        "prediction_id": [record.prediction_id for record in records],
+        "model_version": [record.model_version for record in records],
+    }
+    return write_columns(columns, len(records))

@@ -1,0 +1,190 @@
+"""What a worker holds once its model is loaded: everything that answering a request needs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from lead_scoring.idempotency import ReplyStore
+from lead_scoring.ids import PredictionIds
+from lead_scoring.metrics_bins import BinCounts
+from lead_scoring.metrics_export import Model
+from lead_scoring.metrics_layout import Counters, Layout
+from lead_scoring.metrics_store import CounterFile
+from lead_scoring.settings import Settings
+from lead_scoring.telemetry import Telemetry, open_telemetry
+from leadscore.errors import NotFoundError, UnavailableError
+from leadscore.events.records import Outcome, Prediction
+from leadscore.events.spool import SpoolWriter
+from leadscore.scoring.model import ScoringModel
+
+_log = logging.getLogger(__name__)
+
+_WARM_UP_ROUNDS = 50
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Engine:
+    """One loaded model with its spool, counters and remembered replies.
+
+    Attributes:
+        settings: As read from the environment.
+        model: The verified model.
+        about: Its identity, as replies and metrics show it.
+        ids: Of predictions.
+        layout: Of the counters.
+        counter_file: This worker's counters, and the sum of all workers'.
+        counters: The same, for the hot path.
+        bins: Live counts in the reference profile's bins.
+        spool: Where every prediction and outcome goes before its reply.
+        replies: Remembered by `Idempotency-Key`.
+        remembering: The one thread that talks to `replies`.
+        heavy: The one thread for bulk requests and LIME: single leads keep their latency.
+        telemetry: None: no tracing.
+    """
+
+    settings: Settings
+    model: ScoringModel
+    about: Model
+    ids: PredictionIds
+    layout: Layout
+    counter_file: CounterFile
+    counters: Counters
+    bins: BinCounts
+    spool: SpoolWriter
+    replies: ReplyStore
+    remembering: ThreadPoolExecutor
+    heavy: ThreadPoolExecutor
+    telemetry: Telemetry | None
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Load, verify and warm up the model; claim a spool and a counter file.
+
+        Raises:
+            LeadScoreError: The model is not there or not what it should be, or the spool's disk cannot be used.
+        """
+        directory = _model_directory(settings)
+        model = ScoringModel.load(directory, threads=settings.threads)
+        about = Model(
+            name=model.manifest.name,
+            version=settings.model_version or _version(settings, directory) or model.digest[:12],
+            contract_version=model.manifest.contract_version,
+            backend=model.kernel.backend,
+            pod_template_hash=settings.pod_template_hash,
+            profile=model.profile,
+        )
+        identity = f"{about.name}/{about.version}/{model.digest}"
+        layout = Layout.of(model.profile, identity)
+        with ExitStack() as undo:
+            counter_file = CounterFile(settings.spool_dir / "counters", layout)
+            undo.callback(counter_file.close)
+            spool = undo.enter_context(
+                SpoolWriter(
+                    settings.spool_dir,
+                    max_bytes=settings.spool_max_bytes,
+                    segment_bytes=min(settings.spool_segment_bytes, settings.spool_max_bytes // 2),
+                    on_full=settings.spool_on_full,
+                )
+            )
+            replies = ReplyStore(
+                settings.spool_dir / "replies.db",
+                ttl_s=settings.idempotency_ttl_s,
+                max_bytes=settings.idempotency_max_bytes,
+            )
+            undo.pop_all()
+        _warm_up(model)
+        counter_file.counters.add("worker_starts")
+        return cls(
+            settings=settings,
+            model=model,
+            about=about,
+            ids=PredictionIds(),
+            layout=layout,
+            counter_file=counter_file,
+            counters=counter_file.counters,
+            bins=BinCounts(model.profile, model.grades, layout, counter_file.cells),
+            spool=spool,
+            replies=replies,
+            remembering=ThreadPoolExecutor(1, thread_name_prefix="replies"),
+            heavy=ThreadPoolExecutor(1, thread_name_prefix="heavy"),
+            telemetry=open_telemetry(settings, about.name, about.version),
+        )
+
+    def log_prediction(self, prediction: Prediction) -> None:
+        """Put a prediction on the spool, or raise so that its reply is never sent (unless told to drop).
+
+        Raises:
+            UnavailableError: The spool is full or its disk fails.
+        """
+        try:
+            if not self.spool.append_prediction(prediction):
+                self.counters.add("spool_dropped")
+        except UnavailableError:
+            self.counters.add("spool_refused")
+            raise
+
+    def log_predictions(self, predictions: list[Prediction]) -> int:
+        """The same for many, on any thread; returns how many were dropped, for the caller to count."""
+        return sum(not self.spool.append_prediction(prediction) for prediction in predictions)
+
+    def log_outcome(self, outcome: Outcome) -> None:
+        """Put an outcome on the spool; UnavailableError if it cannot be taken."""
+        try:
+            self.spool.append_outcome(outcome)
+        except UnavailableError:
+            self.counters.add("spool_refused")
+            raise
+        self.counters.add("outcomes_accepted")
+
+    def close(self) -> None:
+        """Finish threads, counters and spool."""
+        self.heavy.shutdown()
+        self.remembering.shutdown()
+        self.bins.flush()
+        self.replies.close()
+        self.spool.close()
+        self.counter_file.close()
+        if self.telemetry is not None:
+            self.telemetry.close()
+
+
+def _model_directory(settings: Settings) -> Path:
+    if settings.model_dir is not None:
+        if not settings.model_dir.is_dir():
+            raise NotFoundError(
+                f"There is no model folder {settings.model_dir}.", hint="Check LEADSCORE_MODEL_DIR."
+            )
+        return settings.model_dir
+    if not settings.model_ref:
+        raise NotFoundError(
+            "No model is named.", hint="Set LEADSCORE_MODEL (NAME@champion, NAME/7) or LEADSCORE_MODEL_DIR."
+        )
+    # Only when there is something to fetch; a pinned version in the cache needs no registry.
+    from leadscore.registry.store import ModelRegistry  # noqa: PLC0415
+
+    return ModelRegistry(settings.home).fetch(settings.model_ref)
+
+
+def _version(settings: Settings, directory: Path) -> str:
+    """The registered version, if the folder is in the cache of registered models (NAME/VERSION)."""
+    cached = directory.parent.parent == settings.home.models
+    return directory.name if cached and directory.name.isdigit() else ""
+
+
+def _warm_up(model: ScoringModel) -> None:
+    """Run the hot path until it has seen its code, so that the first caller does not pay for it."""
+    row = np.full(len(model.contract.inputs), np.nan, dtype=np.float32)
+    started = time.perf_counter()
+    for _ in range(_WARM_UP_ROUNDS):
+        model.score_row(row)
+        model.explain_row(row, 3)
+    model.score_rows(np.repeat(row[None, :], 64, axis=0))
+    _log.info("model warm", extra={"fields": {"ms": round(1000 * (time.perf_counter() - started), 1)}})

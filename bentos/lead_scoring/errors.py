@@ -1,0 +1,124 @@
+"""What goes wrong over HTTP, and the one JSON shape in which it is said."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from lead_scoring.http import JSON, Header, Reply
+from leadscore.errors import (
+    BadInputError,
+    ExitCode,
+    FieldProblem,
+    ForbiddenError,
+    InvalidLeadError,
+    LeadScoreError,
+    NotReadyError,
+    UnauthorizedError,
+    UnavailableError,
+)
+
+
+class SettingsError(BadInputError):
+    """An environment variable of the service holds what it cannot hold."""
+
+    code = "settings_invalid"
+
+
+class MethodNotAllowedError(BadInputError):
+    """The path exists, the method does not; `allow` lists those that do (RFC 9110, 15.5.6)."""
+
+    code = "method_not_allowed"
+    status = 405
+
+    def __init__(self, method: str, path: str, allow: str) -> None:
+        super().__init__(f"{path} does not take {method}.", hint=f"Use {allow}.")
+        self.allow = allow
+
+
+class BodyTimeoutError(BadInputError):
+    """The body did not arrive in time."""
+
+    code = "body_timeout"
+    status = 408
+
+
+class IdempotencyKeyReusedError(BadInputError):
+    """The `Idempotency-Key` was used before with another body (draft-ietf-httpapi-idempotency-key-header-07, 2.7)."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+class MissingScopeError(ForbiddenError):
+    """The API key is known but lacks the scope that the endpoint needs."""
+
+    def __init__(self, name: str, scope: str) -> None:
+        super().__init__(
+            f"The API key {name!r} lacks the scope {scope!r}.",
+            hint=f"Use a key with it: leadscore keys create NAME --scope {scope}.",
+        )
+        self.scope = scope
+
+
+class ClientGoneError(LeadScoreError):
+    """The client closed the connection before its request was complete; nobody is left to answer."""
+
+    code = "client_gone"
+    status = 499
+
+
+class InternalError(LeadScoreError):
+    """A defect of ours; the log line with the same request id says more."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong: a stable code, a sentence, what to do, and the bad fields if there are any."""
+
+    code: str
+    message: str
+    hint: str
+    fields: tuple[FieldProblem, ...]
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Body of every reply from 400 on."""
+
+    error: Problem
+    request_id: str
+
+
+_encode = msgspec.json.Encoder().encode
+_RETRY_LATER: Header = (b"retry-after", b"5")
+
+
+def error_reply(error: LeadScoreError, request_id: str, *, close: bool = False) -> Reply:
+    """The reply that says what is wrong with *this* request and what to do about it.
+
+    Args:
+        error: What was raised.
+        request_id: Echoed, so that a caller can quote it.
+        close: The body was left unread: ask the server to close the connection rather than to read it.
+    """
+    fields = error.problems if isinstance(error, InvalidLeadError) else ()
+    body = _encode(ErrorBody(Problem(error.code, error.message, error.hint, fields), request_id))
+    extra = list(_headers_of(error))
+    if close:
+        extra.append((b"connection", b"close"))
+    return Reply(error.status, body, JSON, tuple(extra))
+
+
+def _headers_of(error: LeadScoreError) -> tuple[Header, ...]:
+    if isinstance(error, UnauthorizedError):
+        return ((b"www-authenticate", b'Bearer realm="leadscore"'),)
+    if isinstance(error, MissingScopeError):
+        challenge = f'Bearer realm="leadscore", error="insufficient_scope", scope="{error.scope}"'
+        return ((b"www-authenticate", challenge.encode()),)
+    if isinstance(error, MethodNotAllowedError):
+        return ((b"allow", error.allow.encode()),)
+    if isinstance(error, NotReadyError):
+        return ((b"retry-after", str(error.retry_after).encode()),)
+    return (_RETRY_LATER,) if isinstance(error, UnavailableError) else ()

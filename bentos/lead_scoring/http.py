@@ -1,0 +1,137 @@
+"""Requests and replies as plain values, over raw ASGI messages (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+# The ASGI specification types scopes and messages as dictionaries of anything.
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+JSON: Final[Header] = (b"content-type", b"application/json")
+
+CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT = range(4)
+AUTHORIZATION, API_KEY, IDEMPOTENCY_KEY, REQUEST_ID, TRACEPARENT, TRACESTATE = range(4, 10)
+_SLOTS: Final[dict[bytes, int]] = {
+    b"content-type": CONTENT_TYPE,
+    b"content-length": CONTENT_LENGTH,
+    b"content-encoding": CONTENT_ENCODING,
+    b"accept": ACCEPT,
+    b"authorization": AUTHORIZATION,
+    b"x-api-key": API_KEY,
+    b"idempotency-key": IDEMPOTENCY_KEY,
+    b"x-request-id": REQUEST_ID,
+    b"traceparent": TRACEPARENT,
+    b"tracestate": TRACESTATE,
+}
+# Lengths of usual replies, encoded once.
+_LENGTHS: Final[tuple[Header, ...]] = tuple((b"content-length", b"%d" % n) for n in range(8192))
+
+
+class Request:
+    """One request: where it goes, when it came, the headers that we read, its body as it arrives.
+
+    `request_id`, `caller`, `lead_id` and `prediction_id` are filled in on the way, for logs and traces.
+    """
+
+    __slots__ = (
+        *("caller", "headers", "lead_id", "method", "now_ns", "path"),
+        *("prediction_id", "query", "receive", "request_id"),
+    )
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.receive = receive
+        self.now_ns = time.time_ns()
+        self.request_id = self.caller = self.lead_id = self.prediction_id = ""
+        headers: list[bytes | None] = [None] * 10
+        slot_of = _SLOTS.get
+        for name, value in scope["headers"]:
+            slot = slot_of(name)
+            if slot is not None:
+                headers[slot] = value
+        self.headers = headers
+
+    def text(self, slot: int) -> str:
+        """A header as text; empty if it is absent."""
+        value = self.headers[slot]
+        return "" if value is None else value.decode("latin-1")
+
+    def parameters(self) -> dict[str, str]:
+        """The query's parameters; the last of several with one name counts."""
+        return dict(parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)) if self.query else {}
+
+
+class Reply:
+    """One reply: a status, a whole body, and what is not constant in its headers."""
+
+    __slots__ = ("body", "content_type", "extra", "status")
+
+    def __init__(
+        self, status: int, body: bytes, content_type: Header = JSON, extra: tuple[Header, ...] = ()
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.extra = extra
+
+
+async def send_reply(send: Send, reply: Reply, request_id: str, *, close: bool) -> None:
+    """Send `reply` with its length and request id; `close` ends a kept-alive connection afterwards."""
+    size = len(reply.body)
+    length = _LENGTHS[size] if size < 8192 else (b"content-length", b"%d" % size)
+    headers = [reply.content_type, length, (b"x-request-id", request_id.encode("latin-1")), *reply.extra]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+class BodyOverflow(Exception):  # noqa: N818 - a signal between two functions, not an error a caller sees
+    """More bytes came than the cap allows."""
+
+
+class BodyCutOff(Exception):  # noqa: N818
+    """The client went away in the middle of the body."""
+
+
+async def read_body(receive: Receive, cap: int, timeout_s: float) -> bytes:
+    """The whole body, at most `cap` bytes.
+
+    Raises:
+        BodyOverflow: More than `cap` bytes came; reading stopped there.
+        BodyCutOff: The client disconnected.
+        TimeoutError: The rest of a body that came in parts took longer than `timeout_s`.
+    """
+    message = await receive()
+    if message["type"] != "http.request":
+        raise BodyCutOff
+    body: bytes = message.get("body", b"")
+    if len(body) > cap:
+        raise BodyOverflow
+    if not message.get("more_body", False):
+        return body
+    parts = [body]
+    size = len(body)
+    async with asyncio.timeout(timeout_s):
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise BodyCutOff
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > cap:
+                raise BodyOverflow
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)

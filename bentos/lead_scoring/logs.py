@@ -1,0 +1,83 @@
+"""One JSON object per log line: errors, slow requests, starts and stops; successes only when sampled.
+
+Lines carry ids, sizes and durations; never a feature's value, never a key.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+from datetime import UTC, datetime
+from typing import Final, cast
+
+import msgspec
+
+from lead_scoring.http import Reply, Request
+
+_log = logging.getLogger("lead_scoring.requests")
+# Their own handlers would print each line a second time, in another format.
+_FOREIGN: Final = ("bentoml", "uvicorn", "uvicorn.error", "circus")
+
+
+class JsonLines(logging.Formatter):
+    """Time, level, logger, event, and the fields given as `extra={"fields": {…}}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its newline."""
+        fields = cast("dict[str, object]", getattr(record, "fields", {}))
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **fields,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def configure_logging() -> None:
+    """Send every logger's lines to standard output as JSON, and uvicorn's access log nowhere."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in _FOREIGN:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.WARNING)
+    access = logging.getLogger("uvicorn.access")
+    # uvicorn formats its line for each request as soon as the logger has any handler, its ancestors' included.
+    access.handlers.clear()
+    access.propagate = False
+
+
+class RequestLog:
+    """Decides which requests get a line."""
+
+    __slots__ = ("_sample", "_slow_ns")
+
+    def __init__(self, *, sample: float, slow_ms: float) -> None:
+        self._sample = sample
+        self._slow_ns = int(slow_ms * 1_000_000)
+
+    def answered(self, request: Request, reply: Reply, nanoseconds: int) -> None:
+        """Note an answered request if it failed on our side, was slow, or is in the sample."""
+        slow = nanoseconds > self._slow_ns
+        # A probe that is told "not yet" is no failure.
+        failed = reply.status >= 500 and request.path != "/readyz"
+        if not (slow or failed) and (not self._sample or random.random() >= self._sample):  # noqa: S311
+            return
+        fields = {
+            "request_id": request.request_id,
+            "method": request.method,
+            "path": request.path[:200],
+            "status": reply.status,
+            "ms": round(nanoseconds / 1e6, 3),
+            "lead_id": request.lead_id,
+            "caller": request.caller,
+        }
+        event = "request failed" if failed else "slow request" if slow else "request"
+        _log.log(logging.WARNING if slow or failed else logging.INFO, event, extra={"fields": fields})

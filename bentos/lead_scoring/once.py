@@ -1,0 +1,75 @@
+"""Answering a request that carries an `Idempotency-Key` once, however often it comes (see `idempotency`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from lead_scoring.engine import Engine
+from lead_scoring.errors import IdempotencyKeyReusedError
+from lead_scoring.http import ACCEPT, CONTENT_TYPE, IDEMPOTENCY_KEY, Reply, Request
+from lead_scoring.idempotency import Answer, Remembered, check_key, digest_of
+from lead_scoring.ids import repeatable_id
+from leadscore.errors import UnavailableError
+
+NewId = Callable[[], str]
+
+
+async def answer_once(
+    engine: Engine, request: Request, body: bytes, compute: Callable[[NewId], Awaitable[Answer]]
+) -> Reply:
+    """The answer of the request's key: remembered, or computed, remembered and logged.
+
+    Args:
+        engine: The engine.
+        request: Carries the key; keys of different callers and paths do not meet.
+        body: The request's body: the same key with another body, query or media type is refused.
+        compute: Makes the answer, with prediction ids from the function it is given. It logs nothing.
+
+    Raises:
+        BadInputError: The key is not one, or was used for another request.
+        UnavailableError: The answer cannot be remembered or logged; nothing was acknowledged.
+    """
+    raw = request.headers[IDEMPOTENCY_KEY]
+    assert raw is not None  # noqa: S101 - the caller looked
+    key = digest_of(request.caller.encode(), request.path.encode(), check_key(raw))
+    accepted = (request.headers[CONTENT_TYPE] or b"", request.headers[ACCEPT] or b"")
+    fingerprint = digest_of(request.query, *accepted, body)
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.run_in_executor(engine.remembering, engine.replies.find, key, fingerprint)
+        if found is None:
+            answer = await compute(_ids(key))
+            remember = partial(engine.replies.remember, key, fingerprint, answer)
+            found = await loop.run_in_executor(engine.remembering, remember)
+    except IdempotencyKeyReusedError:
+        engine.counters.add("idempotency_refused")
+        raise
+    await _log(engine, found)
+    engine.counters.add("idempotency_replayed" if found.replayed else "idempotency_stored")
+    engine.counters.add("idempotency_evicted", found.evicted)
+    answer = found.answer
+    if answer.records:
+        request.prediction_id = answer.records[0].prediction_id
+    extra = ((b"idempotency-replayed", b"true"),) if found.replayed else ()
+    return Reply(200, answer.body, (b"content-type", answer.media_type.encode()), extra)
+
+
+def _ids(key: bytes) -> NewId:
+    numbers = iter(range(1 << 40))
+    return lambda: repeatable_id(key, next(numbers))
+
+
+async def _log(engine: Engine, found: Remembered) -> None:
+    records = found.answer.records
+    if len(records) == 1:
+        engine.log_prediction(records[0])
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        dropped = await loop.run_in_executor(engine.heavy, engine.log_predictions, records)
+    except UnavailableError:
+        engine.counters.add("spool_refused")
+        raise
+    engine.counters.add("spool_dropped", dropped)

@@ -1,0 +1,239 @@
+"""`/openapi.json` (OpenAPI 3.1), made from the model's own contract, so that it cannot disagree with it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+
+from lead_scoring.errors import ErrorBody
+from lead_scoring.explain import MAX_SAMPLES
+from lead_scoring.media import ARROW_TYPE, JSON_TYPE
+from lead_scoring.metrics_export import Model
+from lead_scoring.outcomes import MAX_OUTCOMES, VALUE_MAX
+from lead_scoring.replies import (
+    Explanation,
+    Index,
+    Liveness,
+    OutcomesTaken,
+    Readiness,
+    ScoredLead,
+    ScoredLeads,
+)
+from lead_scoring.settings import Settings
+from leadscore import __version__
+from leadscore.contract import FeatureContract
+from leadscore.contract.openapi import example_lead, lead_schema
+
+Json = dict[str, object]
+
+_MODELS = (ScoredLead, ScoredLeads, Explanation, OutcomesTaken, Readiness, Liveness, Index, ErrorBody)
+# What callers should send; more is understood (see docs/api.md).
+_TIME = (
+    r"^(197[1-9]|19[89][0-9]|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+    r"(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?)?$"
+)
+_ID = r"^[^\u0000-\u001f\u007f]{1,256}$"
+_WORDS = {
+    400: "The body or a parameter is not understood.",
+    401: "No API key, an unknown or an expired one.",
+    403: "The API key lacks the scope.",
+    408: "The body took too long to arrive.",
+    413: "The body or the number of leads is over the limit.",
+    415: "The media type is not taken.",
+    422: "One entry in `fields` per bad field; or an Idempotency-Key used for another request.",
+    503: "Not ready, stopping, or the spool takes nothing; see Retry-After.",
+}
+_POSTED = (400, 401, 403, 408, 413, 415, 422, 503)
+
+
+def openapi_document(contract: FeatureContract, about: Model, settings: Settings) -> bytes:
+    """The document, encoded."""
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": f"LeadScore: {contract.name}",
+                "version": __version__,
+                "description": "Scores leads, says why, and takes what became of them.",
+                "x-model": f"{about.name}/{about.version}",
+                "x-contract-version": about.contract_version,
+            },
+            "paths": _paths(contract, settings),
+            "components": {
+                "schemas": {**_schemas(), "Lead": _lead(contract), "Outcome": _outcome()},
+                "securitySchemes": {
+                    "bearer": {"type": "http", "scheme": "bearer"},
+                    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                },
+            },
+            "security": [{"bearer": []}, {"header": []}] if settings.auth == "keys" else [],
+        }
+    )
+
+
+def _schemas() -> Json:
+    _, components = msgspec.json.schema_components(_MODELS, ref_template="#/components/schemas/{name}")
+    return cast("Json", components)
+
+
+def _lead(contract: FeatureContract) -> Json:
+    return lead_schema(contract)
+
+
+def _outcome() -> Json:
+    moment = {"type": ["string", "null"], "pattern": _TIME}
+    return {
+        "type": "object",
+        "description": "What became of a lead. The same outcome sent twice is stored once; the latest correction counts.",
+        "properties": {
+            "lead_id": {
+                "anyOf": [
+                    {"type": "string", "pattern": _ID},
+                    {"type": "integer", "minimum": 0, "maximum": 2**53},
+                ]
+            },
+            "converted": {"type": "boolean"},
+            "prediction_id": {"type": ["string", "null"], "pattern": _ID},
+            "value": {"type": ["number", "null"], "minimum": -VALUE_MAX, "maximum": VALUE_MAX},
+            "occurred_at": {**moment, "description": "When it happened; now, if left out."},
+            "recorded_at": {**moment, "description": "When it was noted; now, if left out."},
+        },
+        "required": ["lead_id", "converted"],
+        "additionalProperties": False,
+        "examples": [
+            {"lead_id": "L-1001", "converted": True, "value": 1200.0, "occurred_at": "2026-05-04T10:00:00Z"}
+        ],
+    }
+
+
+def _paths(contract: FeatureContract, settings: Settings) -> Json:
+    lead = _ref("Lead")
+    example = example_lead(contract)
+    reasons = _parameter("reasons", "Signed top factors per lead.", 0, 10_000)
+    arrow: Json = {ARROW_TYPE.decode(): {}}
+    many: Json = {
+        "type": "object",
+        "properties": {"leads": {"type": "array", "items": lead, "maxItems": settings.max_bulk_rows}},
+        "required": ["leads"],
+        "additionalProperties": False,
+    }
+    wish: Json = {
+        "type": "object",
+        "properties": {
+            "lead": lead,
+            "method": {"enum": ["shap", "lime"]},
+            "top": {"type": ["integer", "null"], "minimum": 1, "maximum": 10_000},
+            "samples": {"type": "integer", "minimum": 50, "maximum": MAX_SAMPLES},
+            "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
+        },
+        "required": ["lead"],
+        "additionalProperties": False,
+    }
+    one_outcome = _ref("Outcome")
+    outcomes: Json = {
+        "anyOf": [one_outcome, {"type": "array", "items": one_outcome, "maxItems": MAX_OUTCOMES}]
+    }
+    return {
+        "/score-lead": {
+            "post": _post(
+                "score_lead",
+                "Score one lead.",
+                _body(lead, example),
+                _json("ScoredLead"),
+                parameters=[reasons, _idempotency_key()],
+            )
+        },
+        "/score-leads": {
+            "post": _post(
+                "score_leads",
+                "Score many leads, all or none.",
+                _body(many, {"leads": [example]}, arrow),
+                {**_json("ScoredLeads"), **arrow},
+                parameters=[reasons, _idempotency_key()],
+            )
+        },
+        "/explain-prediction": {
+            "post": _post(
+                "explain_prediction",
+                "Say why a lead gets its score. Parameters in the query belong to a bare lead.",
+                _body({"anyOf": [lead, wish]}, {"lead": example, "method": "shap", "top": 5}),
+                _json("Explanation"),
+                parameters=[
+                    {"name": "method", "in": "query", "schema": {"enum": ["shap", "lime"]}},
+                    _parameter("top", "Factors at most.", 1, 10_000),
+                    _parameter("samples", "Neighbours (lime).", 50, MAX_SAMPLES),
+                    _parameter("seed", "Of the neighbours (lime).", 0, 2**32 - 1),
+                ],
+            )
+        },
+        "/outcomes": {
+            "post": _post(
+                "take_outcomes",
+                "Take what became of leads.",
+                _body(outcomes, {"lead_id": "L-1001", "converted": True}),
+                _json("OutcomesTaken"),
+                status=202,
+            )
+        },
+        "/readyz": {
+            "get": _get("readyz", "Whether scores can be had.", _json("Readiness"), _json("Readiness"))
+        },
+        "/livez": {"get": _get("livez", "Whether the worker answers.", _json("Liveness"))},
+        "/": {"get": _get("index", "What there is.", _json("Index"))},
+    }
+
+
+def _post(
+    name: str,
+    summary: str,
+    body: Json,
+    content: Json,
+    *,
+    status: int = 200,
+    parameters: list[Json] | None = None,
+) -> Json:
+    errors = {str(code): {"description": _WORDS[code], "content": _json("ErrorBody")} for code in _POSTED}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "parameters": parameters or [],
+        "requestBody": body,
+        "responses": {str(status): {"description": "Done.", "content": content}, **errors},
+    }
+
+
+def _get(name: str, summary: str, content: Json, unavailable: Json | None = None) -> Json:
+    responses: Json = {"200": {"description": "Done.", "content": content}}
+    if unavailable is not None:
+        responses["503"] = {"description": _WORDS[503], "content": unavailable}
+    return {"operationId": name, "summary": summary, "security": [], "responses": responses}
+
+
+def _body(schema: Json, example: Json, more: Json | None = None) -> Json:
+    return {
+        "required": True,
+        "content": {JSON_TYPE.decode(): {"schema": schema, "example": example}, **(more or {})},
+    }
+
+
+def _json(name: str) -> Json:
+    return {JSON_TYPE.decode(): {"schema": _ref(name)}}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _parameter(name: str, description: str, low: int, high: int) -> Json:
+    schema: Json = {"type": "integer", "minimum": low, "maximum": high}
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _idempotency_key() -> Json:
+    return {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key and request get the same reply, on any worker, for a day.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    }

@@ -1,0 +1,80 @@
+"""Endpoints about the service itself: `/`, `/livez`, `/readyz`, `/metrics`, `/openapi.json`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lead_scoring.auth import KeyRing
+from lead_scoring.engine import Engine
+from lead_scoring.http import Reply
+from lead_scoring.lifecycle import Lifecycle
+from lead_scoring.metrics_export import CONTENT_TYPE, Gauges, render
+from lead_scoring.metrics_layout import ENDPOINTS
+from lead_scoring.replies import Index, Liveness, Readiness
+from leadscore import __version__
+from leadscore.events.health import read_health
+from leadscore.events.segments import list_segments
+
+_encode = msgspec.json.Encoder().encode
+_ALIVE = _encode(Liveness("alive"))
+_INDEX = _encode(
+    Index("lead-scoring", __version__, tuple(e for e in ENDPOINTS if e != "other"), "/openapi.json")
+)
+
+
+def index() -> Reply:
+    """What there is."""
+    return Reply(200, _INDEX)
+
+
+def livez() -> Reply:
+    """The worker's event loop answers: nothing more, so that a store that is down never restarts pods."""
+    return Reply(200, _ALIVE)
+
+
+def readyz(lifecycle: Lifecycle, engine: Engine | None) -> Reply:
+    """200 when the model is loaded, verified and warm; 503 with Retry-After before, after, and if it cannot be."""
+    about = None if engine is None else engine.about
+    body = Readiness(
+        lifecycle.phase,
+        lifecycle.reason,
+        "" if about is None else about.name,
+        "" if about is None else about.version,
+        "" if about is None else about.contract_version,
+        "" if about is None else about.backend,
+        _shipper(engine),
+    )
+    if lifecycle.phase == "ready":
+        return Reply(200, _encode(body))
+    return Reply(503, _encode(body), extra=((b"retry-after", b"2"),))
+
+
+def metrics(lifecycle: Lifecycle, engine: Engine, keys: KeyRing | None) -> Reply:
+    """The counters of all workers of this machine or pod."""
+    engine.bins.flush()
+    gauges = Gauges(
+        ready=lifecycle.phase == "ready",
+        keys=0 if keys is None else len(keys),
+        key_reload_errors=0 if keys is None else keys.reload_errors,
+        spool_bytes=_spool_bytes(engine),
+        spool_max_bytes=engine.settings.spool_max_bytes,
+        idempotency_bytes=engine.replies.file_bytes(),
+        shipper=read_health(engine.settings.spool_dir),
+    )
+    total: list[int] = engine.counter_file.total().tolist()
+    return Reply(200, render(engine.about, engine.layout, total, gauges), CONTENT_TYPE)
+
+
+def _shipper(engine: Engine | None) -> str:
+    health = None if engine is None else read_health(engine.settings.spool_dir)
+    return "" if health is None else health.state
+
+
+def _spool_bytes(engine: Engine) -> int:
+    total = 0
+    for segment in list_segments(engine.settings.spool_dir):
+        try:
+            total += segment.stat().st_size
+        except FileNotFoundError:  # shipped meanwhile
+            continue
+    return total

@@ -1,0 +1,154 @@
+"""The life of one worker process: start, load in the background, keep house, drain, stop within a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Final
+
+from lead_scoring.auth import KeyRing
+from lead_scoring.engine import Engine
+from lead_scoring.lifecycle import Lifecycle
+from lead_scoring.logs import configure_logging
+from lead_scoring.openapi import openapi_document
+from lead_scoring.settings import Settings
+from lead_scoring.shipper import ShipperProcess
+from leadscore.errors import LeadScoreError
+
+_log = logging.getLogger(__name__)
+
+_HOUSEKEEPING_S: Final = 1.0
+# The default of 5 ms is how long a bulk request's thread may keep the event loop waiting.
+_SWITCH_INTERVAL_S: Final = 0.0005
+_SHIPPER_SHARE: Final = 0.4
+
+
+class Worker:
+    """What the application asks for, made and unmade in the right order.
+
+    Attributes:
+        settings: Read at start.
+        lifecycle: Where we are.
+        engine: None until the model is loaded.
+        openapi: The OpenAPI document; empty until then.
+        keys: None when authentication is off.
+    """
+
+    def __init__(self, settings: Settings, *, first: bool) -> None:
+        self.settings = settings
+        self.lifecycle = Lifecycle()
+        self.engine: Engine | None = None
+        self.openapi = b""
+        self.keys = None if settings.auth == "off" else KeyRing(settings.api_keys)
+        self._shipper = (
+            ShipperProcess(settings.spool_dir, settings.home.events_url)
+            if first and settings.shipper
+            else None
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        # Under our supervisor the socket outlives it with us: without it we must not keep the port.
+        self._parent = os.getppid() if os.environ.get("LEADSCORE_SUPERVISED") else None
+
+    async def start(self) -> None:
+        """Begin: the listener answers at once, with 503 until the model is there."""
+        configure_logging()
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        if self.keys is None:
+            _log.warning("authentication is off", extra={"fields": {"setting": "LEADSCORE_AUTH=off"}})
+        else:
+            self.keys.reload()
+            if not self.keys:
+                _log.warning("there is no API key", extra={"fields": {"hint": "leadscore keys create NAME"}})
+        self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self._keep_house())]
+
+    async def _load(self) -> None:
+        try:
+            engine = await asyncio.get_running_loop().run_in_executor(None, Engine.open, self.settings)
+        except LeadScoreError as error:
+            self.lifecycle.fail(error.message)
+            _log.error(
+                "model not loaded",
+                extra={"fields": {"error": error.message, "hint": error.hint, "code": error.code}},
+            )
+            return
+        except Exception:
+            # A thread's end would otherwise go unnoticed: the worker must say why it never gets ready.
+            self.lifecycle.fail("The model cannot be loaded; the log has the exception.")
+            _log.exception("model not loaded")
+            raise
+        self.openapi = openapi_document(engine.model.contract, engine.about, self.settings)
+        self.engine = engine
+        self.lifecycle.ready()
+        about = engine.about
+        _log.info(
+            "ready",
+            extra={"fields": {"model": about.name, "version": about.version, "kernel": about.backend}},
+        )
+
+    async def _keep_house(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            # Started off the loop: fork and exec of a process this size take milliseconds.
+            if (
+                self._shipper is not None
+                and await loop.run_in_executor(None, self._shipper.keep)
+                and self.engine
+            ):
+                self.engine.counters.add("shipper_starts")
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            if self._parent not in (None, os.getppid()):
+                _log.error("the supervisor is gone")
+                self._parent = None
+                signal.raise_signal(signal.SIGTERM)
+            if self.keys is not None:
+                self.keys.reload()
+            if self.engine is not None:
+                self.engine.bins.flush()
+
+    async def stop(self) -> None:
+        """Finish everything, after the server has answered its last request."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        if self.engine is not None:
+            await loop.run_in_executor(None, self.engine.close)
+        if self._shipper is not None:
+            await loop.run_in_executor(None, self._shipper.stop, _SHIPPER_SHARE * self.settings.shutdown_s)
+        _log.info("stopped")
+
+    def drain_on_sigterm(self) -> None:
+        """Put a drain before the server's own reaction to SIGTERM, and a bound behind it.
+
+        The server closes its listener at once. Readiness fails first and the listener stays open for `drain_s`, so
+        that a proxy that has not noticed yet still gets answers. The bound is ours because neither uvicorn's
+        shutdown nor BentoML's process manager (86,400 s) has one.
+        """
+        loop = asyncio.get_running_loop()
+        before = signal.getsignal(signal.SIGTERM)
+
+        def finish(number: int) -> None:
+            if callable(before):
+                before(number, None)
+
+        def on_sigterm(number: int, frame: FrameType | None) -> None:
+            del frame
+            if self.lifecycle.phase == "draining":
+                return
+            self.lifecycle.drain()
+            threading.Thread(target=_cut_off, args=(self.settings,), name="cut-off", daemon=True).start()
+            loop.call_soon_threadsafe(loop.call_later, self.settings.drain_s, finish, number)
+
+        signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _cut_off(settings: Settings) -> None:
+    """End the process when it has not stopped in time; what was acknowledged is on the spool."""
+    threading.Event().wait(settings.drain_s + settings.shutdown_s)
+    _log.error("cut off", extra={"fields": {"after_s": settings.drain_s + settings.shutdown_s}})
+    os._exit(1)

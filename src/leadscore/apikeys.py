@@ -1,0 +1,174 @@
+"""API keys: random secrets of which only the SHA-256 digest is kept, in one YAML file that people may read.
+
+A key has 256 random bits, so a plain digest is enough: there is nothing to guess, and no salt or slow hash
+would make it harder (NIST SP 800-63B, 5.1.1.2 asks for those where people choose the secret).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal, cast, get_args
+
+import msgspec
+import yaml
+
+from leadscore.errors import BadInputError, ConflictError, NotFoundError, UnavailableError
+
+Scope = Literal["score", "explain", "outcomes", "metrics"]
+SCOPES: Final = cast("tuple[Scope, ...]", get_args(Scope))
+_PREFIX: Final = "lsk_"
+
+
+class KeyFileError(BadInputError):
+    """The file of API keys is not one; the message names the entry."""
+
+    code = "key_file_invalid"
+
+
+class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One key, without its secret.
+
+    Attributes:
+        name: Who uses it; unique in the file.
+        digest: SHA-256 of the key, hex.
+        scopes: What it may do.
+        created: When, UTC.
+        expires: Refused from then on; None: never.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    scopes: tuple[Scope, ...]
+    created: Annotated[datetime, msgspec.Meta(tz=True)]
+    expires: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    api_version: Literal["leadscore.dev/v1"] = msgspec.field(name="apiVersion", default="leadscore.dev/v1")
+    kind: Literal["ApiKeys"] = "ApiKeys"
+    keys: tuple[ApiKey, ...] = ()
+
+
+def digest_of(key: bytes) -> bytes:
+    """SHA-256 of a presented key."""
+    return hashlib.sha256(key).digest()
+
+
+def parse_keys(text: bytes, origin: str) -> tuple[ApiKey, ...]:
+    """Read the file's content; KeyFileError names what is wrong, `origin` where."""
+    try:
+        document: object = yaml.safe_load(text)
+        keys = msgspec.convert(document, type=_KeyFile).keys
+    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        # YAML quotes the text around an error; a digest in a log would do no harm, but a pasted key would.
+        reason = str(error) if isinstance(error, msgspec.ValidationError) else "it is not YAML"
+        raise KeyFileError(f"{origin} is no file of API keys: {reason}.", hint="See docs/api.md.") from error
+    for what in ("name", "digest"):
+        seen = [getattr(key, what) for key in keys]
+        if len(set(seen)) != len(seen):
+            raise KeyFileError(f"{origin} has two keys with the same {what}.", hint="Remove one.")
+    return keys
+
+
+def read_keys(path: Path) -> tuple[ApiKey, ...]:
+    """The keys of a file; none if it does not exist.
+
+    Raises:
+        KeyFileError: It is no such file.
+        UnavailableError: It cannot be read.
+    """
+    try:
+        return parse_keys(path.read_bytes(), path.name)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise UnavailableError(
+            f"{path} cannot be read: {error.strerror}.", hint="Check its owner."
+        ) from error
+
+
+def create_key(
+    path: Path, name: str, scopes: Sequence[Scope], *, expires: datetime | None = None
+) -> tuple[str, ApiKey]:
+    """Add a key to the file (made if need be) and return the secret, which is nowhere else, with its entry.
+
+    Raises:
+        ConflictError: The name is taken.
+        BadInputError: A name or scope that is none, or an expiry in the past.
+    """
+    if not scopes:
+        raise BadInputError("The key has no scope.", hint=f"Give at least one of: {', '.join(SCOPES)}.")
+    now = datetime.now(UTC).replace(microsecond=0)
+    if expires is not None and expires <= now:
+        raise BadInputError("The key would have expired already.", hint="Give a time in the future.")
+    secret = _PREFIX + secrets.token_urlsafe(32)
+    entry = ApiKey(
+        name=name,
+        digest=digest_of(secret.encode()).hex(),
+        scopes=tuple(dict.fromkeys(scopes)),
+        created=now,
+        expires=expires,
+    )
+    try:
+        msgspec.convert(msgspec.to_builtins(entry), type=ApiKey)
+    except msgspec.ValidationError as error:
+        raise BadInputError(
+            f"{name!r} with scopes {', '.join(scopes)} is no key: {error}.",
+            hint=f"Names: letters, digits, '.', '_', '-'. Scopes: {', '.join(SCOPES)}.",
+        ) from error
+    with _locked(path):
+        keys = read_keys(path)
+        if any(key.name == name for key in keys):
+            raise ConflictError(
+                f"There is a key {name!r} already.", hint="Revoke it first, or take another name."
+            )
+        _write(path, (*keys, entry))
+    return secret, entry
+
+
+def revoke_key(path: Path, name: str) -> ApiKey:
+    """Remove a key from the file; running services notice within seconds. NotFoundError if there is none."""
+    with _locked(path):
+        keys = read_keys(path)
+        for key in keys:
+            if key.name == name:
+                _write(path, tuple(other for other in keys if other is not key))
+                return key
+    raise NotFoundError(f"There is no key {name!r} in {path.name}.", hint="See: leadscore keys list.")
+
+
+def _write(path: Path, keys: tuple[ApiKey, ...]) -> None:
+    document: object = msgspec.to_builtins(_KeyFile(keys=keys))
+    text = yaml.safe_dump(document, sort_keys=False)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise UnavailableError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None]:
+    """Two people may create keys at once: one after the other."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (path.parent / f".{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise UnavailableError(
+            f"{path} cannot be written: {error.strerror}.", hint="Check its folder."
+        ) from error

@@ -1,0 +1,177 @@
+"""`leadscore serve`: one model over HTTP on this machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
+
+import typer
+
+from leadscore.cli.output import console, emit, notes
+from leadscore.errors import ArtefactError, BadInputError, UnavailableError
+from leadscore.settings import Home
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_READY_WITHIN_S: Final = 120.0
+_STOPPED_WITHIN_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What runs where: the document of `--json`."""
+
+    url: str
+    model: str
+    version: str
+    workers: int
+    api_key: str | None
+
+
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LEADSCORE_MODEL",
+            show_envvar=True,
+            help="NAME, NAME@champion or NAME/7. Left out: the folder in LEADSCORE_MODEL_DIR.",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; one per core at most.")] = 1,
+    auth: Annotated[
+        Literal["keys", "off"],
+        typer.Option(envvar="LEADSCORE_AUTH", show_envvar=True, help="Whether callers need an API key."),
+    ] = "keys",
+    api_keys: Annotated[
+        Path | None,
+        typer.Option(envvar="LEADSCORE_API_KEYS", show_envvar=True, help="File of API keys."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document when ready.")] = False,
+) -> None:
+    """Serve a model until Ctrl-C; prints a curl that works. A first API key is made if there is none."""
+    key_file = api_keys or Home.from_environment().api_keys
+    environ = {**os.environ, **_model_environment(model), "LEADSCORE_AUTH": auth}
+    environ["LEADSCORE_API_KEYS"] = str(key_file.absolute())
+    secret = None if auth == "off" else _first_key(key_file)
+    command = (
+        *(sys.executable, "-m", "lead_scoring.supervisor"),
+        *("--host", host, "--port", str(port), "--workers", str(workers)),
+    )
+    # Logs go to standard error, so that standard output holds what the person asked for.
+    process = subprocess.Popen(  # noqa: S603 - our own module, with checked arguments
+        command, env=environ, stdout=sys.stderr.fileno(), start_new_session=True
+    )
+    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
+    try:
+        name, version = _wait_until_ready(process, url)
+        served = Served(url, name, version, workers, secret)
+        emit(served, f"{served.model}/{served.version} at {url} (Ctrl-C stops it)", as_json=as_json)
+        if not as_json:
+            console.print(_curl(url, secret, auth), markup=False, highlight=False, soft_wrap=True)
+        code = process.wait()
+    except KeyboardInterrupt:
+        code = 0
+    finally:
+        _stop(process)
+    if code:
+        raise UnavailableError(f"The service ended with code {code}.", hint="Its log, above, says why.")
+
+
+def _model_environment(model: str | None) -> Mapping[str, str]:
+    """The model, resolved and verified before anything listens; the workers need no registry then."""
+    if model is None:
+        if not os.environ.get("LEADSCORE_MODEL_DIR"):
+            raise BadInputError(
+                "Which model?", hint="Give --model NAME@champion; see: leadscore models list."
+            )
+        return {}
+    from leadscore.registry.store import ModelRegistry
+
+    directory = ModelRegistry(Home.from_environment()).fetch(model)
+    return {"LEADSCORE_MODEL": model, "LEADSCORE_MODEL_DIR": str(directory)}
+
+
+def _first_key(path: Path) -> str | None:
+    from leadscore.apikeys import create_key, read_keys
+
+    if read_keys(path):
+        return None
+    secret, _ = create_key(path, "first", ("score", "explain", "outcomes"))
+    notes.print(f"Made a first API key in {path}; it is shown once, below.", markup=False)
+    return secret
+
+
+def _wait_until_ready(process: Popen[bytes], url: str) -> tuple[str, str]:
+    import msgspec
+
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while time.monotonic() < deadline:
+        code = process.poll()
+        if code is not None:
+            raise UnavailableError(
+                f"The service did not start (code {code}).", hint="Its log, above, says why."
+            )
+        raw = _get(f"{url}/readyz")
+        if raw:
+            state = msgspec.json.decode(raw, type=dict[str, str])
+            if state["status"] == "ready":
+                return state["model_name"], state["model_version"]
+            if state["status"] == "failed":
+                raise ArtefactError(state["reason"], hint="Its log, above, says more.")
+        time.sleep(0.05)
+    raise UnavailableError(
+        f"The service was not ready within {_READY_WITHIN_S:g} s.", hint="See its log, above."
+    )
+
+
+def _get(url: str) -> bytes:
+    """The body of a local GET, whatever its status; empty if nobody listens."""
+    from urllib.error import HTTPError, URLError
+    from urllib.request import ProxyHandler, build_opener
+
+    # A proxy from the environment does not know this machine's loopback.
+    opener = build_opener(ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as reply:
+            return cast("bytes", reply.read())
+    except HTTPError as error:
+        return error.read()
+    except (URLError, OSError):
+        return b""
+
+
+def _curl(url: str, secret: str | None, auth: str) -> str:
+    import msgspec
+
+    document = cast(
+        "dict[str, dict[str, dict[str, dict[str, list[object]]]]]",
+        msgspec.json.decode(_get(f"{url}/openapi.json")),
+    )
+    lead = msgspec.json.encode(document["components"]["schemas"]["Lead"]["examples"][0]).decode()
+    parts = ["curl", "-s", f"{url}/score-lead", "-H", "Content-Type: application/json"]
+    if auth == "keys":
+        # In double quotes below, so that the shell fills in the reader's own key.
+        parts += ["-H", f"Authorization: Bearer {secret or '$KEY'}"]
+    command = " ".join(f'"{part}"' if "$KEY" in part else shlex.quote(part) for part in parts)
+    return f"\n{command} \\\n  -d {shlex.quote(lead)}\n"
+
+
+def _stop(process: Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(_STOPPED_WITHIN_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
