@@ -47,12 +47,15 @@ class _Slot:
 
 
 class Supervisor:
-    """Keeps `workers` processes alive until it is told to stop."""
+    """Keeps `workers` processes alive until it is told to stop, or until `parent`, if given, is gone."""
 
-    def __init__(self, listener: socket.socket, workers: int, settings: Settings) -> None:
+    def __init__(
+        self, listener: socket.socket, workers: int, settings: Settings, parent: int | None = None
+    ) -> None:
         self._listener = listener
         self._slots = [_Slot(number + 1) for number in range(workers)]
         self._settings = settings
+        self._parent = parent
         self._stopping = False
 
     def stop(self) -> None:
@@ -61,7 +64,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Start the workers, replace those that die, stop them all in bounded time."""
-        while not self._stopping:
+        while not self._stopping and self._parent in (None, os.getppid()):
             for slot in self._slots:
                 self._keep(slot)
             time.sleep(_POLL_S)
@@ -139,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="0.0.0.0")  # noqa: S104 - in a container; the command line says 127.0.0.1
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=int(os.environ.get("LEADSCORE_WORKERS") or 1))
+    parser.add_argument("--exit-with-parent", type=int, metavar="PID", help="stop when this parent is gone")
     given = parser.parse_args(arguments)
     configure_logging()
     try:
@@ -147,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LeadScoreError as error:
         _log.error("cannot start", extra={"fields": {"error": error.message, "hint": error.hint}})
         return int(error.exit_code)
-    supervisor = Supervisor(listener, max(1, given.workers), settings)
+    supervisor = Supervisor(listener, max(1, given.workers), settings, given.exit_with_parent)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from lead_scoring.auth import KeyRing
@@ -12,6 +14,7 @@ from lead_scoring.metrics_export import CONTENT_TYPE, Gauges, render
 from lead_scoring.metrics_layout import ENDPOINTS
 from lead_scoring.replies import Index, Liveness, Readiness
 from leadscore import __version__
+from leadscore.errors import UnavailableError
 from leadscore.events.health import read_health
 from leadscore.events.segments import list_segments
 
@@ -72,9 +75,13 @@ def _shipper(engine: Engine | None) -> str:
 
 def _spool_bytes(engine: Engine) -> int:
     total = 0
-    for segment in list_segments(engine.settings.spool_dir):
-        try:
+    try:
+        segments = list_segments(engine.settings.spool_dir)
+    except OSError as error:
+        raise UnavailableError(
+            f"The spool cannot be read: {error.strerror}.", hint="Check its disk."
+        ) from error
+    for segment in segments:
+        with suppress(FileNotFoundError):  # shipped meanwhile
             total += segment.stat().st_size
-        except FileNotFoundError:  # shipped meanwhile
-            continue
     return total

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
 import typer
@@ -59,6 +62,7 @@ def serve(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document when ready.")] = False,
 ) -> None:
     """Serve a model until Ctrl-C; prints a curl that works. A first API key is made if there is none."""
+    _check_free(host, port)
     key_file = api_keys or Home.from_environment().api_keys
     environ = {**os.environ, **_model_environment(model), "LEADSCORE_AUTH": auth}
     environ["LEADSCORE_API_KEYS"] = str(key_file.absolute())
@@ -66,11 +70,13 @@ def serve(
     command = (
         *(sys.executable, "-m", "lead_scoring.supervisor"),
         *("--host", host, "--port", str(port), "--workers", str(workers)),
+        *("--exit-with-parent", str(os.getpid())),
     )
     # Logs go to standard error, so that standard output holds what the person asked for.
     process = subprocess.Popen(  # noqa: S603 - our own module, with checked arguments
         command, env=environ, stdout=sys.stderr.fileno(), start_new_session=True
     )
+    signal.signal(signal.SIGTERM, _interrupt)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
     try:
         name, version = _wait_until_ready(process, url)
@@ -85,6 +91,19 @@ def serve(
         _stop(process)
     if code:
         raise UnavailableError(f"The service ended with code {code}.", hint="Its log, above, says why.")
+
+
+def _check_free(host: str, port: int) -> None:
+    """Somebody else's service on this port must not be taken for ours."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UnavailableError(
+                f"Cannot listen on {host}:{port}: {error.strerror}.",
+                hint="Is it running already? Try another port.",
+            ) from error
 
 
 def _model_environment(model: str | None) -> Mapping[str, str]:
@@ -164,6 +183,12 @@ def _curl(url: str, secret: str | None, auth: str) -> str:
         parts += ["-H", f"Authorization: Bearer {secret or '$KEY'}"]
     command = " ".join(f'"{part}"' if "$KEY" in part else shlex.quote(part) for part in parts)
     return f"\n{command} \\\n  -d {shlex.quote(lead)}\n"
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """`kill` stops the service as Ctrl-C does."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _stop(process: Popen[bytes]) -> None:
