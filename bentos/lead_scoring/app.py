@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from lead_scoring import system
 from lead_scoring.auth import ExpiredKeyError, MissingKeyError
+from lead_scoring.engine import Engine
 from lead_scoring.errors import (
     BodyTimeoutError,
     ClientGoneError,
@@ -33,12 +34,12 @@ from lead_scoring.http import (
     Request,
     Scope,
     Send,
-    send_reply,
+    reply_messages,
 )
 from lead_scoring.ids import PredictionIds
 from lead_scoring.logs import RequestLog
 from lead_scoring.metrics_layout import ENDPOINT_INDEX
-from lead_scoring.routes import OTHER, SCORING, SYSTEM
+from lead_scoring.routes import OTHER, SCORING, SYSTEM, Scoring
 from lead_scoring.settings import Settings
 from lead_scoring.worker import Worker
 from leadscore.apikeys import Scope as KeyScope
@@ -64,7 +65,6 @@ _UNREAD: Final = (
     MissingScopeError,
     UnsupportedMediaTypeError,
 )
-_ORDERLY: Final = frozenset({"ready", "starting", "failed"})
 
 
 class Application:
@@ -89,53 +89,70 @@ class Application:
             return
         started = time.perf_counter_ns()
         request = Request(scope, receive)
+        request.request_id = self._request_id(request)
         worker = self._worker
-        given = request.headers[REQUEST_ID]
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            request.request_id = given.decode("ascii")
-        else:
-            request.request_id = self._ids.next(request.now_ns)
         if worker is None:
             # A server that skips the lifespan protocol: nothing is loaded, and nothing will be.
-            await send_reply(
-                send, error_reply(_not_started(), request.request_id), request.request_id, close=True
-            )
+            reply = error_reply(_not_started(), request.request_id)
+            for message in reply_messages(reply, request.request_id, close=True):
+                await send(message)
             return
         span = self._span(worker, request)
+        route = SCORING.get(request.path)
         try:
-            reply = await self._answer(worker, request)
+            if route is None:
+                reply = self._system(worker, request)
+            else:
+                reply = await route.answer(self._admit(worker, request, route), request)
         except LeadScoreError as error:
             reply = self._refuse(worker, request, error)
         except Exception as error:  # noqa: BLE001 - the process boundary: a defect must not end the connection unsaid
-            _log.exception("request failed", extra={"fields": {"request_id": request.request_id}})
-            hint = "Repeat the request; if it fails again, report the request id."
-            reply = error_reply(
-                InternalError(f"Internal error ({type(error).__name__}).", hint=hint), request.request_id
-            )
+            reply = self._defect(request, error)
         if reply.status != 499:
-            await send_reply(send, reply, request.request_id, close=worker.lifecycle.phase not in _ORDERLY)
+            draining = worker.lifecycle.phase == "draining"
+            start, body = reply_messages(reply, request.request_id, close=draining)
+            await send(start)
+            await send(body)
         elapsed = time.perf_counter_ns() - started
-        engine = worker.engine
-        if engine is not None:
-            route = SCORING.get(request.path)
-            number = ENDPOINT_INDEX.get(request.path, OTHER) if route is None else route.endpoint
-            engine.counters.request(number, reply.status, elapsed)
-        self._request_log.answered(request, reply, elapsed)
-        if span is not None and engine is not None and engine.telemetry is not None:
-            engine.telemetry.end(span, request, reply)
+        endpoint = ENDPOINT_INDEX.get(request.path, OTHER) if route is None else route.endpoint
+        self._note(worker, request, reply, endpoint, elapsed)
+        if span is not None and worker.engine is not None and worker.engine.telemetry is not None:
+            worker.engine.telemetry.end(span, request, reply)
 
-    async def _answer(self, worker: Worker, request: Request) -> Reply:
-        route = SCORING.get(request.path)
-        if route is None:
-            return self._system(worker, request)
+    def _request_id(self, request: Request) -> str:
+        """The caller's, if it is a decent one; otherwise a fresh one."""
+        given = request.headers[REQUEST_ID]
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given.decode("ascii")
+        return self._ids.next(request.now_ns)
+
+    def _note(self, worker: Worker, request: Request, reply: Reply, endpoint: int, elapsed: int) -> None:
+        if worker.engine is not None:
+            worker.engine.counters.request(endpoint, reply.status, elapsed)
+        self._request_log.answered(request, reply, elapsed)
+
+    @staticmethod
+    def _defect(request: Request, error: Exception) -> Reply:
+        _log.error(
+            "internal error",
+            exc_info=error,
+            extra={"fields": {"request_id": request.request_id, "path": request.path[:200]}},
+        )
+        hint = "Repeat the request; if it fails again, report the request id."
+        what = f"Internal error ({type(error).__name__})."
+        return error_reply(InternalError(what, hint=hint), request.request_id)
+
+    @staticmethod
+    def _admit(worker: Worker, request: Request, route: Scoring) -> Engine:
+        """The engine, for a request that may have it."""
         if request.method != "POST":
             raise MethodNotAllowedError(request.method, request.path, "POST")
         engine = worker.engine
         if engine is None:
             raise worker.lifecycle.refusal()
         if worker.keys is not None:
-            request.caller = worker.keys.caller(request, route.scope, request.now_ns).name
-        return await route.answer(engine, request)
+            request.caller = worker.keys.caller(request, route.scope, request.now_ns)
+        return engine
 
     def _system(self, worker: Worker, request: Request) -> Reply:
         path = request.path
@@ -161,7 +178,7 @@ class Application:
     @staticmethod
     def _authorise(worker: Worker, request: Request, scope: KeyScope) -> None:
         if worker.keys is not None:
-            request.caller = worker.keys.caller(request, scope, request.now_ns).name
+            request.caller = worker.keys.caller(request, scope, request.now_ns)
 
     @staticmethod
     def _refuse(worker: Worker, request: Request, error: LeadScoreError) -> Reply:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from lead_scoring.errors import MissingScopeError
@@ -35,19 +33,9 @@ class ExpiredKeyError(UnauthorizedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who a request is from: the key's name, which also separates callers' idempotency keys."""
-
-    name: str
-
-
-ANONYMOUS: Final = Caller("anonymous")
-
-
-@dataclass(frozen=True, slots=True)
 class _Known:
     digest: bytes
-    caller: Caller
+    name: str
     scopes: frozenset[Scope]
     expires_ns: int
 
@@ -61,7 +49,7 @@ class KeyRing:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: Mapping[bytes, _Known] = MappingProxyType({})
+        self._known: dict[bytes, _Known] = {}
         self._stamp: tuple[int, int, int] | None = None
         self.reload_errors = 0
         self._loaded = False
@@ -81,11 +69,11 @@ class KeyRing:
             self.reload_errors += 1
             _log.error("api keys not reloaded", extra={"fields": {"error": error.message, "kept": len(self)}})
             return
-        self._known = MappingProxyType({bytes.fromhex(key.digest): _known(key) for key in keys})
+        self._known = {bytes.fromhex(key.digest): _known(key) for key in keys}
         _log.info("api keys loaded", extra={"fields": {"keys": len(keys)}})
 
-    def caller(self, request: Request, scope: Scope, now_ns: int) -> Caller:
-        """Who sent the request.
+    def caller(self, request: Request, scope: Scope, now_ns: int) -> str:
+        """Name of the key that the request carries.
 
         Args:
             request: The request.
@@ -96,18 +84,15 @@ class KeyRing:
             UnauthorizedError: No key, an unknown or an expired one (401).
             MissingScopeError: The key may not do this (403).
         """
-        presented = _presented(request.headers)
-        digest = digest_of(presented)
+        digest = digest_of(_presented(request.headers))
         known = self._known.get(digest)
         if known is None or not hmac.compare_digest(known.digest, digest):
             raise UnknownKeyError("The API key is not known.", hint=_HINT)
         if now_ns >= known.expires_ns:
-            raise ExpiredKeyError(
-                f"The API key {known.caller.name!r} has expired.", hint="Ask for a new one."
-            )
+            raise ExpiredKeyError(f"The API key {known.name!r} has expired.", hint="Ask for a new one.")
         if scope not in known.scopes:
-            raise MissingScopeError(known.caller.name, scope)
-        return known.caller
+            raise MissingScopeError(known.name, scope)
+        return known.name
 
     def _look(self) -> tuple[int, int, int] | None:
         try:
@@ -132,4 +117,4 @@ def _presented(headers: list[bytes | None]) -> bytes:
 def _known(key: ApiKey) -> _Known:
     # Beyond every time that time_ns() can return: never.
     expires_ns = 1 << 63 if key.expires is None else int(key.expires.timestamp() * 1_000_000_000)
-    return _Known(bytes.fromhex(key.digest), Caller(key.name), frozenset(key.scopes), expires_ns)
+    return _Known(bytes.fromhex(key.digest), key.name, frozenset(key.scopes), expires_ns)

@@ -86,15 +86,16 @@ class Reply:
         self.extra = extra
 
 
-async def send_reply(send: Send, reply: Reply, request_id: str, *, close: bool) -> None:
-    """Send `reply` with its length and request id; `close` ends a kept-alive connection afterwards."""
-    size = len(reply.body)
+def reply_messages(reply: Reply, request_id: str, *, close: bool) -> tuple[Message, Message]:
+    """The two messages of a reply, with its length and request id; `close` ends a kept-alive connection afterwards."""
+    body = reply.body
+    size = len(body)
     length = _LENGTHS[size] if size < 8192 else (b"content-length", b"%d" % size)
     headers = [reply.content_type, length, (b"x-request-id", request_id.encode("latin-1")), *reply.extra]
     if close:
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    start = {"type": "http.response.start", "status": reply.status, "headers": headers}
+    return start, {"type": "http.response.body", "body": body}
 
 
 class BodyOverflow(Exception):  # noqa: N818 - a signal between two functions, not an error a caller sees
@@ -105,27 +106,18 @@ class BodyCutOff(Exception):  # noqa: N818
     """The client went away in the middle of the body."""
 
 
-async def read_body(receive: Receive, cap: int, timeout_s: float) -> bytes:
-    """The whole body, at most `cap` bytes.
+async def read_rest(first: Message, receive: Receive, cap: int, timeout_s: float) -> bytes:
+    """The whole body that begins with the message `first`, at most `cap` bytes.
 
     Raises:
         BodyOverflow: More than `cap` bytes came; reading stopped there.
         BodyCutOff: The client disconnected.
-        TimeoutError: The rest of a body that came in parts took longer than `timeout_s`.
+        TimeoutError: It took longer than `timeout_s`.
     """
-    message = await receive()
-    if message["type"] != "http.request":
-        raise BodyCutOff
-    body: bytes = message.get("body", b"")
-    if len(body) > cap:
-        raise BodyOverflow
-    if not message.get("more_body", False):
-        return body
-    parts = [body]
-    size = len(body)
+    message, size = first, 0
+    parts: list[bytes] = []
     async with asyncio.timeout(timeout_s):
         while True:
-            message = await receive()
             if message["type"] != "http.request":
                 raise BodyCutOff
             part: bytes = message.get("body", b"")
@@ -135,3 +127,4 @@ async def read_body(receive: Receive, cap: int, timeout_s: float) -> bytes:
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
+            message = await receive()

@@ -13,7 +13,7 @@ from lead_scoring.http import (
     BodyCutOff,
     BodyOverflow,
     Request,
-    read_body,
+    read_rest,
 )
 from leadscore.errors import BodyTooLargeError, UnsupportedMediaTypeError
 
@@ -79,8 +79,13 @@ async def body_of(request: Request, cap: int, timeout_s: float) -> bytes:
     declared = request.headers[CONTENT_LENGTH]
     if declared is not None and len(declared) <= 20 and declared.isdigit() and int(declared) > cap:
         raise _too_large(cap)
+    message = await request.receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        if len(body) <= cap:
+            return body
     try:
-        return await read_body(request.receive, cap, timeout_s)
+        return await read_rest(message, request.receive, cap, timeout_s)
     except BodyOverflow as error:
         raise _too_large(cap) from error
     except BodyCutOff as error:

@@ -120,6 +120,7 @@ class Layout:
 
 
 _STATUS_INDEX: Final = {status: index for index, status in enumerate(STATUSES)}
+_UNFORESEEN: Final = _STATUS_INDEX[500]
 ENDPOINT_INDEX: Final = {endpoint: index for index, endpoint in enumerate(ENDPOINTS)}
 SINGLE_INDEX: Final = {name: index for index, name in enumerate(SINGLES)}
 WARNING_INDEX: Final = {reason: index for index, reason in enumerate(WARNINGS)}
@@ -141,7 +142,7 @@ class Counters:
     def request(self, endpoint: int, status: int, nanoseconds: int) -> None:
         """Count one answered request."""
         cells = self._cells
-        cells[self._requests + endpoint * len(STATUSES) + _STATUS_INDEX[status]] += 1
+        cells[self._requests + endpoint * len(STATUSES) + _STATUS_INDEX.get(status, _UNFORESEEN)] += 1
         bucket = bisect_left(_EDGES_NS, nanoseconds)
         cells[self._latencies + endpoint * (len(LATENCY_EDGES) + 1) + bucket] += 1
         cells[self._sums + endpoint] += nanoseconds

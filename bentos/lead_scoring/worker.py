@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -82,6 +83,9 @@ class Worker:
             _log.exception("model not loaded")
             raise
         self.openapi = openapi_document(engine.model.contract, engine.about, self.settings)
+        # What is there now stays: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
         self.engine = engine
         self.lifecycle.ready()
         about = engine.about
