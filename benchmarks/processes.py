@@ -86,23 +86,31 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         except ProcessLookupError:
             break
         deadline = time.monotonic() + _STOP_SECONDS
-        while (process.poll() is None or session_processes(process.pid)) and time.monotonic() < deadline:
+        while (process.poll() is None or process_tree(process.pid)) and time.monotonic() < deadline:
             time.sleep(0.02)
     process.wait()
 
 
-def session_processes(leader: int) -> list[int]:
-    """Living processes of the session that `leader` began (a server and what it started); Linux only, else empty."""
-    found: list[int] = []
+def process_tree(leader: int) -> list[int]:
+    """Living processes that `leader` began: its session's, and the descendants of those, who may have sessions of their own.
+
+    Linux only, else empty.
+    """
+    parents: dict[int, int] = {}
+    tree: set[int] = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             # The name in brackets may hold spaces; what follows the last bracket does not.
-            state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            state, parent, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
         except OSError:
             continue
-        if int(session) == leader and state != "Z":
-            found.append(int(entry.name))
-    return found
+        if state != "Z":
+            parents[int(entry.name)] = int(parent)
+            if int(session) == leader:
+                tree.add(int(entry.name))
+    while grown := {pid for pid, parent in parents.items() if parent in tree} - tree:
+        tree |= grown
+    return sorted(tree)
 
 
 def free_port() -> int:

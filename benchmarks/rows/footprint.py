@@ -12,7 +12,7 @@ from benchmarks import contenders
 from benchmarks.bench import Bench, single
 from benchmarks.environments import environment, install
 from benchmarks.errors import BenchError
-from benchmarks.processes import Running, running, session_processes
+from benchmarks.processes import Running, process_tree, running
 from benchmarks.row import Row, at_most
 from benchmarks.service import api_key, service_plan
 from benchmarks.wrk import Target
@@ -100,7 +100,7 @@ def _pss_after_requests(target: Target, server: Running) -> list[float]:
     for number in range(_REQUESTS):
         connection.request("POST", target.path, bodies[number % len(bodies)], headers)
         connection.getresponse().read()
-    sizes = sorted((_pss_mib(pid) for pid in session_processes(server.pid)), reverse=True)
+    sizes = sorted((_pss_mib(pid) for pid in process_tree(server.pid)), reverse=True)
     connection.close()
     return sizes
 

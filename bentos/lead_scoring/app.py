@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from lead_scoring import system
@@ -39,6 +40,7 @@ from lead_scoring.http import (
 from lead_scoring.ids import PredictionIds
 from lead_scoring.logs import RequestLog
 from lead_scoring.metrics_layout import ENDPOINT_INDEX
+from lead_scoring.onewrite import send_whole
 from lead_scoring.routes import OTHER, SCORING, SYSTEM, Scoring
 from lead_scoring.settings import Settings
 from lead_scoring.worker import Worker
@@ -70,16 +72,27 @@ _UNREAD: Final = (
 class Application:
     """Answers everything itself; passes only the server's start and stop on to `inner`.
 
+    Attributes:
+        worker: None until the server has started.
+
     Args:
         inner: The application that BentoML made.
         first: This is the worker that watches the shipper.
+        settings: Read when the server starts.
     """
 
-    def __init__(self, inner: AsgiApp, *, first: bool = True) -> None:
+    def __init__(
+        self,
+        inner: AsgiApp,
+        *,
+        first: bool = True,
+        settings: Callable[[], Settings] = Settings.from_environment,
+    ) -> None:
         self._inner = inner
         self._first = first
+        self._settings = settings
         self._ids = PredictionIds()
-        self._worker: Worker | None = None
+        self.worker: Worker | None = None
         self._request_log = RequestLog(sample=0.0, slow_ms=1e9)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +103,7 @@ class Application:
         started = time.perf_counter_ns()
         request = Request(scope, receive)
         request.request_id = self._request_id(request)
-        worker = self._worker
+        worker = self.worker
         if worker is None:
             # A server that skips the lifespan protocol: nothing is loaded, and nothing will be.
             reply = error_reply(_not_started(), request.request_id)
@@ -108,11 +121,10 @@ class Application:
             reply = self._refuse(worker, request, error)
         except Exception as error:  # noqa: BLE001 - the process boundary: a defect must not end the connection unsaid
             reply = self._defect(request, error)
-        if reply.status != 499:
-            draining = worker.lifecycle.phase == "draining"
-            start, body = reply_messages(reply, request.request_id, close=draining)
-            await send(start)
-            await send(body)
+        draining = worker.lifecycle.phase == "draining"
+        if reply.status != 499 and (draining or not send_whole(send, reply, request.request_id)):
+            for message in reply_messages(reply, request.request_id, close=draining):
+                await send(message)
         elapsed = time.perf_counter_ns() - started
         endpoint = ENDPOINT_INDEX.get(request.path, OTHER) if route is None else route.endpoint
         self._note(worker, request, reply, endpoint, elapsed)
@@ -217,8 +229,8 @@ class Application:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self._start()
-            elif message["type"] == "lifespan.shutdown" and self._worker is not None:
-                await self._worker.stop()
+            elif message["type"] == "lifespan.shutdown" and self.worker is not None:
+                await self.worker.stop()
             return message
 
         async def send_and_act(message: Message) -> None:
@@ -229,11 +241,11 @@ class Application:
         await self._inner(scope, receive_and_act, send_and_act)
 
     async def _start(self) -> None:
-        settings = Settings.from_environment()
-        self._worker = Worker(settings, first=self._first)
+        settings = self._settings()
+        self.worker = Worker(settings, first=self._first)
         self._request_log = RequestLog(sample=settings.log_sample, slow_ms=settings.slow_ms)
-        await self._worker.start()
-        self._worker.drain_on_sigterm()
+        await self.worker.start()
+        self.worker.drain_on_sigterm()
 
     def _take_over(self, scope: Scope) -> None:
         """Answer in place of the middleware stack that Starlette built around us."""

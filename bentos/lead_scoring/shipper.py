@@ -55,7 +55,9 @@ class ShipperProcess:
         if now < self._not_before:
             return False
         try:
-            self._process = subprocess.Popen(self._command, env=self._environ, start_new_session=True)  # noqa: S603
+            # A group of its own, so that signals to ours pass it by; but our session, because its lower priority
+            # counts only among processes that the kernel schedules together (sched(7), autogroup).
+            self._process = subprocess.Popen(self._command, env=self._environ, process_group=0)  # noqa: S603
         except OSError as error:
             _log.error("shipper not started", extra={"fields": {"error": str(error)}})
             self._not_before = now + _LONGEST_PAUSE_S

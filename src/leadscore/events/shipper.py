@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    # Where both want the same core, leads are scored first: a backlog on disk is what the spool is for.
+    os.nice(given.nice)
     parent = cast("int | None", given.exit_with_parent)
     if parent is not None:
         threading.Thread(target=_watch, args=(parent, stop), name="parent-watch", daemon=True).start()
@@ -84,6 +86,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--exit-with-parent", type=int, metavar="PID", help="stop when this process is gone")
     parser.add_argument("--batch-records", type=int, default=defaults.batch_records)
     parser.add_argument("--drain-seconds", type=float, default=defaults.drain_seconds)
+    parser.add_argument(
+        "--nice", type=int, default=10, choices=range(20), metavar="0-19", help="scheduling priority"
+    )
     return parser.parse_args(arguments)
 
 

@@ -9,7 +9,7 @@ from benchmarks.bench import QUICK, Bench, Suite
 from benchmarks.environments import cache_folder
 from benchmarks.errors import BenchError
 from benchmarks.machine import Machine
-from benchmarks.processes import Plan, running, session_processes
+from benchmarks.processes import Plan, process_tree, running
 from benchmarks.row import Row
 from benchmarks.rows import bank
 from benchmarks.rows.footprint import folder_bytes
@@ -89,12 +89,12 @@ def test_a_server_is_waited_for_and_stopped_with_what_it_started(tmp_path):
     plan = Plan("tiny", (sys.executable, "-c", script, "{port}"), "/", tmp_path)
 
     with running(plan) as server:
-        started = session_processes(server.pid)
+        started = process_tree(server.pid)
         assert server.pid in started
         assert len(started) == 2
         assert server.seconds > 0
 
-    assert session_processes(server.pid) == []
+    assert process_tree(server.pid) == []
 
 
 def test_a_server_that_ends_is_an_error_with_its_log(tmp_path):
