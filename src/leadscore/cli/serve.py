@@ -29,6 +29,19 @@ _STOPPED_WITHIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """What to run: `secret` is a key that callers may be shown, None if there is none or it is not known."""
+
+    model: str | None
+    host: str
+    port: int
+    workers: int
+    auth: Literal["keys", "off"]
+    key_file: Path
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """What runs where: the document of `--json`."""
 
@@ -62,11 +75,17 @@ def serve(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document when ready.")] = False,
 ) -> None:
     """Serve a model until Ctrl-C; prints a curl that works. A first API key is made if there is none."""
-    _check_free(host, port)
+    check_free(host, port)
     key_file = api_keys or Home.from_environment().api_keys
-    environ = {**os.environ, **_model_environment(model), "LEADSCORE_AUTH": auth}
-    environ["LEADSCORE_API_KEYS"] = str(key_file.absolute())
     secret = None if auth == "off" else _first_key(key_file)
+    run_service(Service(model, host, port, workers, auth, key_file, secret), as_json=as_json)
+
+
+def run_service(service: Service, *, as_json: bool = False) -> None:
+    """Start the service, say when it is ready and how to call it, and stay until it ends or is interrupted."""
+    host, port, workers = service.host, service.port, service.workers
+    environ = {**os.environ, **_model_environment(service.model), "LEADSCORE_AUTH": service.auth}
+    environ["LEADSCORE_API_KEYS"] = str(service.key_file.absolute())
     command = (
         *(sys.executable, "-m", "lead_scoring.supervisor"),
         *("--host", host, "--port", str(port), "--workers", str(workers)),
@@ -80,10 +99,12 @@ def serve(
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
     try:
         name, version = _wait_until_ready(process, url)
-        served = Served(url, name, version, workers, secret)
+        served = Served(url, name, version, workers, service.secret)
         emit(served, f"{served.model}/{served.version} at {url} (Ctrl-C stops it)", as_json=as_json)
         if not as_json:
-            console.print(_curl(url, secret, auth), markup=False, highlight=False, soft_wrap=True)
+            console.print(
+                _curl(url, service.secret, service.auth), markup=False, highlight=False, soft_wrap=True
+            )
         code = process.wait()
     except KeyboardInterrupt:
         code = 0
@@ -93,7 +114,7 @@ def serve(
         raise UnavailableError(f"The service ended with code {code}.", hint="Its log, above, says why.")
 
 
-def _check_free(host: str, port: int) -> None:
+def check_free(host: str, port: int) -> None:
     """Somebody else's service on this port must not be taken for ours."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -31,7 +31,8 @@ def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
 ) -> None:
     """Train if there is no champion yet, make an API key if there is none, and serve. Ctrl-C stops it."""
-    from leadscore.cli import serve, train
+    from leadscore.cli import train
+    from leadscore.cli.serve import Service, check_free, run_service
     from leadscore.registry.store import ModelRegistry
 
     if (data is None) != (contract is None):
@@ -39,6 +40,7 @@ def up(
             "--data and --contract belong together.",
             hint="`leadscore contract infer TABLE --target … --id … -o contract.yaml` proposes a contract.",
         )
+    check_free(host, port)
     home = Home.from_environment()
     try:
         champion = ModelRegistry(home).resolve(f"{name}@champion")
@@ -46,8 +48,7 @@ def up(
     except NotFoundError:
         table, described = (data, contract) if data is not None and contract is not None else _synthetic(home)
         train.train(data=table, contract=described, name=name, trials=trials)
-    key = _local_key(home)
-    serve.serve(model=f"{name}@champion", host=host, port=port, key=key)
+    run_service(Service(f"{name}@champion", host, port, 1, "keys", home.api_keys, _local_key(home)))
 
 
 def _synthetic(home: Home) -> tuple[Path, Path]:
@@ -72,12 +73,12 @@ def _local_key(home: Home) -> str:
     from leadscore.apikeys import create_key, digest_of, read_keys, revoke_key
 
     kept = home.root / "local.key"
-    known = {key.name: key.digest for key in read_keys(home.api_keys)} if home.api_keys.exists() else {}
+    known = {key.name: key.digest for key in read_keys(home.api_keys)}
     if kept.exists() and known.get(_KEY_NAME) == digest_of(kept.read_bytes()).hex():
         return kept.read_text()
     if _KEY_NAME in known:
         revoke_key(home.api_keys, _KEY_NAME)
-    secret, _ = create_key(home.api_keys, _KEY_NAME, ["score", "explain", "outcomes"], expires=None)
+    secret, _ = create_key(home.api_keys, _KEY_NAME, ["score", "explain", "outcomes"])
     kept.unlink(missing_ok=True)
     with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secret)
