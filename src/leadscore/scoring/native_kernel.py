@@ -17,10 +17,11 @@ from leadscore.errors import NotFoundError
 from leadscore.scoring.forest import Doubles, Floats, Forest
 from leadscore.scoring.paths import POINTS, Paths, quadrature
 from leadscore.scoring.slots import Slots
+from leadscore.scoring.tables import BRANCH, GROUP, MAX_TABLE_BYTES, plan_tables
 
 LIBRARY = Path(__file__).parent / "native" / "_kernel.so"
 
-_ABI_VERSION = 1
+_ABI_VERSION = 2
 _FLOAT32 = np.dtype(np.float32)
 _NODE = np.dtype([("test", np.uint32), ("mask", np.uint32), ("slot", np.uint16), ("left", np.uint16)])
 _EDGE = np.dtype([("feature", np.uint16), ("earlier", np.uint16)])
@@ -58,6 +59,11 @@ _ARRAYS: dict[str, npt.DTypeLike] = {
     "share": np.float64,
     "points": np.int32,
     "quadrature": np.float64,
+    "parts": np.int32,
+    "branches": BRANCH,
+    "groups": GROUP,
+    "leaves": np.float64,
+    "entries": np.float64,
 }
 
 
@@ -70,16 +76,31 @@ class _Forest(ctypes.Structure):
 class NativeKernel:
     """Margins and Shapley values of one forest; see `leadscore.scoring.kernel.Kernel` for the methods' meaning.
 
+    Args:
+        forest: The forest.
+        slots: Its `plan_slots`.
+        paths: Its `plan_paths`.
+        threads: Threads for matrices.
+        table_bytes: What the tables for Shapley values may take; a forest that needs more does without, slower.
+
     Raises:
         NotFoundError: The library was not built for this machine, or belongs to another version of this module.
     """
 
-    def __init__(self, forest: Forest, slots: Slots, paths: Paths, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        forest: Forest,
+        slots: Slots,
+        paths: Paths,
+        *,
+        threads: int = 1,
+        table_bytes: int = MAX_TABLE_BYTES,
+    ) -> None:
         self.backend: Literal["native", "numpy"] = "native"
         library = _library()
         self._arrays = {
             name: np.ascontiguousarray(array, _ARRAYS[name])
-            for name, array in _arrays(forest, slots, paths).items()
+            for name, array in _arrays(forest, slots, paths, table_bytes).items()
         }
         self._forest = _Forest(
             **_numbers(forest, slots, paths),
@@ -212,7 +233,9 @@ def _numbers(forest: Forest, slots: Slots, paths: Paths) -> dict[str, int | floa
     }
 
 
-def _arrays(forest: Forest, slots: Slots, paths: Paths) -> dict[str, npt.NDArray[np.generic]]:
+def _arrays(
+    forest: Forest, slots: Slots, paths: Paths, table_bytes: int
+) -> dict[str, npt.NDArray[np.generic]]:
     nodes = np.empty(len(slots.left), _NODE)
     nodes["test"], nodes["mask"] = slots.test, slots.mask
     nodes["slot"], nodes["left"] = slots.slot, slots.left
@@ -237,4 +260,19 @@ def _arrays(forest: Forest, slots: Slots, paths: Paths) -> dict[str, npt.NDArray
         "share": paths.share,
         "points": paths.points,
         "quadrature": np.concatenate([np.concatenate(quadrature(points)) for points in POINTS]),
+        **_tables(forest, slots, paths, table_bytes),
+    }
+
+
+def _tables(forest: Forest, slots: Slots, paths: Paths, limit: int) -> dict[str, npt.NDArray[np.generic]]:
+    """The tables, or nothing: the library takes absent entries to mean that it must do without."""
+    tables = plan_tables(forest, slots, paths, limit)
+    if tables is None:
+        return {}
+    return {
+        "parts": tables.parts,
+        "branches": tables.branches,
+        "groups": tables.groups,
+        "leaves": tables.leaves,
+        "entries": tables.entries,
     }

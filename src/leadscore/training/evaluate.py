@@ -12,6 +12,7 @@ from leadscore.training.intervals import (
     Flags,
     Floats,
     auc_estimate,
+    centred_estimate,
     percentile_estimate,
     replicates_for,
     stratified_weights,
@@ -128,7 +129,10 @@ def evaluate(
     count = replicates_for(len(converted))
     draws = np.concatenate([figures.of(w) for w in stratified_weights(converted, rng, count)], axis=1)
     named = {
-        name: percentile_estimate(float(point[i]), draws[i], confidence) for i, name in enumerate(_FIGURES)
+        name: (centred_estimate if name == "ece" else percentile_estimate)(
+            float(point[i]), draws[i], confidence
+        )
+        for i, name in enumerate(_FIGURES)
     }
     revenue = None if figures.revenue is None else float(figures.revenue.sum())
     if not revenue:

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from leadscore.training.intervals import (
     auc_difference,
     auc_estimate,
+    centred_estimate,
     mean_estimate,
     percentile_estimate,
     placements,
@@ -102,3 +103,11 @@ def test_mean_interval_agrees_with_the_bootstrap() -> None:
     drawn = percentile_estimate(exact.value, (weights @ values) / 500, 0.95)
     assert exact.low == pytest.approx(drawn.low, abs=0.01)
     assert exact.high == pytest.approx(drawn.high, abs=0.01)
+
+
+def test_interval_of_a_well_calibrated_ece_holds_the_figure_itself() -> None:
+    draws = np.random.default_rng(3).normal(0.012, 0.002, 2_000)
+    estimate = centred_estimate(0.004, draws, 0.95)
+    assert estimate.low <= estimate.value <= estimate.high
+    assert estimate.low == pytest.approx(0.0001, abs=0.0006)
+    assert estimate.high == pytest.approx(0.0079, abs=0.0006)

@@ -1,4 +1,4 @@
-/* The layout of a forest that Python hands over (see slots.py and paths.py for its meaning).
+/* The layout of a forest that Python hands over (see slots.py, paths.py and tables.py for its meaning).
  *
  * Python validates every index once, when it builds these arrays; nothing here checks them again.
  * All memory belongs to Python; functions keep no state, so any number of threads may call them.
@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ABI_VERSION 1
+#define ABI_VERSION 2
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -31,6 +31,27 @@ typedef struct {
     uint16_t feature;
     uint16_t earlier; /* 0: none; a root has no incoming edge */
 } Edge;
+
+typedef struct {
+    uint32_t test;
+    uint32_t mask;
+    uint16_t slot;
+    uint16_t earlier;
+    uint16_t feature;
+    uint16_t stride; /* 0: no earlier edge matters */
+} Decision;
+
+typedef struct {
+    Decision decision;
+    uint32_t entry;
+    uint16_t left;
+    uint16_t right;
+} Branch;
+
+typedef struct {
+    Decision decision[3];
+    uint32_t entry;
+} Group;
 
 typedef struct {
     int32_t features;
@@ -60,7 +81,22 @@ typedef struct {
     const double *share;
     const int32_t *points;
     const double *quadrature; /* for 4, 8, 16, 32 points: the points, then the weights */
+    const int32_t *parts;
+    const Branch *branches;
+    const Group *groups;
+    const double *leaves;
+    const double *entries; /* NULL: too many, explained without */
 } Forest;
+
+#define SUM_LANES 2
+
+/* Working memory of explain_tabulated; one position per piece of the largest tree. */
+typedef struct {
+    double *carried; /* positions x points: products, then leaf sums */
+    double *sums;    /* features x SUM_LANES */
+    uint8_t *passed; /* does the row pass every decision so far on the feature of the edge into the piece */
+    uint8_t *state;  /* of each branch: which of its entries the row takes */
+} Pieces;
 
 INLINE float as_float(uint32_t bits)
 {
@@ -77,5 +113,8 @@ INLINE uint32_t goes_right(const Node *node, const uint32_t *slots)
 
 /* Turn one row into slots. */
 void expand_row(const Forest *forest, const float *row, uint32_t *slots);
+
+/* Shapley values of one row, from tables. */
+void explain_tabulated(const Forest *forest, const uint32_t *slots, const Pieces *pieces, double *values);
 
 #endif

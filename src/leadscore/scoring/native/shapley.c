@@ -1,4 +1,5 @@
-/* Exact path-dependent TreeSHAP by Gauss-Legendre quadrature; paths.py derives it.
+/* Exact path-dependent TreeSHAP by Gauss-Legendre quadrature; paths.py derives it. Forests of ordinary size have
+ * tables and are explained by tabulated.c; what follows needs none and serves the others.
  *
  * Down: each node gets the product, per quadrature point, of the factors of the distinct features above it.
  * Up: the products become sums of leaf value times product over the leaves below.
@@ -163,22 +164,37 @@ static void read_quadratures(const double *numbers, Quadrature *quadratures)
     }
 }
 
+static void explain_rows(const Forest *forest, const float *matrix, int64_t rows, double *values, uint32_t *slots,
+                         Scratch *scratch, double *sums)
+{
+    Quadrature quadratures[4];
+    Pieces pieces = {scratch->carried, sums, scratch->passed, scratch->right};
+    if (!forest->entries)
+        read_quadratures(forest->quadrature, quadratures);
+    for (int64_t i = 0; i < rows; i++) {
+        double *target = values + i * (forest->features + 1);
+        expand_row(forest, matrix + i * forest->features, slots);
+        if (forest->entries)
+            explain_tabulated(forest, slots, &pieces, target);
+        else
+            explain_row(forest, slots, quadratures, scratch, target);
+    }
+}
+
 /* Shapley values of `rows` rows into a zeroed (rows, features + 1) array; returns 0, or -1 if memory ran out. */
 EXPORT int32_t leadscore_shapley(const Forest *forest, const float *matrix, int64_t rows, double *values)
 {
     size_t nodes = (size_t)forest->largest_tree;
     size_t bytes = nodes * (size_t)forest->most_points * sizeof(double);
     uint32_t *slots = malloc((size_t)forest->slots * sizeof *slots);
+    double *sums = aligned_alloc(sizeof(Lanes), (size_t)forest->features * SUM_LANES * sizeof *sums);
     Scratch scratch = {aligned_alloc(sizeof(Lanes), bytes), aligned_alloc(sizeof(Lanes), bytes), malloc(nodes),
                        malloc(nodes)};
-    int32_t status = slots && scratch.carried && scratch.inverse && scratch.passed && scratch.right ? 0 : -1;
-    Quadrature quadratures[4];
-    read_quadratures(forest->quadrature, quadratures);
-    for (int64_t i = 0; status == 0 && i < rows; i++) {
-        expand_row(forest, matrix + i * forest->features, slots);
-        explain_row(forest, slots, quadratures, &scratch, values + i * (forest->features + 1));
-    }
+    int32_t status = slots && sums && scratch.carried && scratch.inverse && scratch.passed && scratch.right ? 0 : -1;
+    if (status == 0)
+        explain_rows(forest, matrix, rows, values, slots, &scratch, sums);
     free(slots);
+    free(sums);
     free(scratch.carried);
     free(scratch.inverse);
     free(scratch.passed);
