@@ -57,6 +57,8 @@ class CounterFile:
 
     def close(self) -> None:
         """Let another worker have the file. The memory stays mapped: late requests may still count."""
+        # The mapping holds a duplicate of the descriptor, and the lock with it: closing alone would not let go.
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
         os.close(self._fd)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support.artefacts import build_artefact
 
 from lead_scoring.app import Application
 from lead_scoring.engine import Engine
@@ -20,7 +21,6 @@ from leadscore.contract.openapi import example_lead
 from leadscore.events.records import Outcome, Prediction
 from leadscore.events.tail import SpoolTail
 from leadscore.scoring.model import ScoringModel
-from tests.support.artefacts import build_artefact
 
 JSON = {"content-type": "application/json"}
 

@@ -34,7 +34,9 @@ def test_a_name_is_given_once(tmp_path) -> None:
         revoke_key(path, "crm")
 
 
-@pytest.mark.parametrize(("name", "scopes"), [("", ["score"]), ("a b", ["score"]), ("a", []), ("a", ["root"])])
+@pytest.mark.parametrize(
+    ("name", "scopes"), [("", ["score"]), ("a b", ["score"]), ("a", []), ("a", ["root"])]
+)
 def test_names_and_scopes_are_checked(tmp_path, name, scopes) -> None:
     with pytest.raises(BadInputError):
         create_key(tmp_path / "k.yaml", name, scopes)

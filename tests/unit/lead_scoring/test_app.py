@@ -46,7 +46,8 @@ def test_system_endpoints_take_get_only(service, path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/schema.json", "/docs.json", "/healthz", "/static_content/x", "/score-lead/", "//livez", "/nope"]
+    "path",
+    ["/schema.json", "/docs.json", "/healthz", "/static_content/x", "/score-lead/", "//livez", "/nope"],
 )
 def test_nothing_falls_through_to_other_endpoints(service, path) -> None:
     answer = service.ask("GET", path)
@@ -81,7 +82,9 @@ def test_a_body_without_media_type_is_refused(service, lead, path) -> None:
     assert service.ask("POST", path, lead).status == 415
 
 
-@pytest.mark.parametrize("media", ["application/json", "Application/JSON ; charset=UTF-8", "application/json;charset=\"utf-8\""])
+@pytest.mark.parametrize(
+    "media", ["application/json", "Application/JSON ; charset=UTF-8", 'application/json;charset="utf-8"']
+)
 def test_json_is_taken_however_it_is_written(service, lead, media) -> None:
     assert service.ask("POST", "/score-lead", lead, {"content-type": media}).status == 200
 
@@ -93,7 +96,9 @@ def test_coded_bodies_are_refused(service, lead, path) -> None:
 
 
 @pytest.mark.parametrize("path", POSTS)
-@pytest.mark.parametrize("body", [b"", b"{", b"[1", b"\xff\xfe", b'{"a":NaN}', b"[" * 100_000, b"nul", b'{"a":1}x'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[1", b"\xff\xfe", b'{"a":NaN}', b"[" * 100_000, b"nul", b'{"a":1}x']
+)
 def test_what_is_not_json_is_refused_without_a_defect(make_service, path, body) -> None:
     service = make_service(LEADSCORE_MAX_LEAD_BYTES="1000000").start()
     answer = service.post(path, body)
@@ -169,7 +174,9 @@ def test_a_bad_lead_gets_one_entry_per_bad_field(service, lead) -> None:
     assert all(set(field) == {"field", "reason", "received", "allowed"} for field in fields)
 
 
-@pytest.mark.parametrize("query", ["reasons=x", "reasons=-1", "reasons=10001", "reason=1", "reasons=1&reasons=2"])
+@pytest.mark.parametrize(
+    "query", ["reasons=x", "reasons=-1", "reasons=10001", "reason=1", "reasons=1&reasons=2"]
+)
 @pytest.mark.parametrize("path", ["/score-lead", "/score-leads"])
 def test_parameters_are_checked(service, lead, path, query) -> None:
     answer = service.post(f"{path}?{query}", lead)
@@ -178,7 +185,9 @@ def test_parameters_are_checked(service, lead, path, query) -> None:
 
 
 @pytest.mark.parametrize("path", [*POSTS, "/metrics", "/openapi.json"])
-def test_before_the_model_is_loaded_requests_are_told_to_come_back(make_service, lead, path, tmp_path) -> None:
+def test_before_the_model_is_loaded_requests_are_told_to_come_back(
+    make_service, lead, path, tmp_path
+) -> None:
     service = make_service(LEADSCORE_MODEL_DIR=str(tmp_path / "none")).start(until=("failed",))
     answer = service.post(path, lead) if path in POSTS else service.ask("GET", path)
     assert answer.status == 503

@@ -73,7 +73,9 @@ def test_an_expired_key_is_refused(guarded, key_file, lead) -> None:
     service = guarded()
     assert service.post("/score-lead", lead, {"x-api-key": secret}).status == 200
     text = key_file.read_text()
-    key_file.write_text(text.replace(f"expires: {text.split('expires: ')[1].split()[0]}", "expires: '2020-01-01T00:00:00Z'"))
+    key_file.write_text(
+        text.replace(f"expires: {text.split('expires: ')[1].split()[0]}", "expires: '2020-01-01T00:00:00Z'")
+    )
     service.worker.keys.reload()
     answer = service.post("/score-lead", lead, {"x-api-key": secret})
     assert answer.status == 401

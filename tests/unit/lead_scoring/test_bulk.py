@@ -131,7 +131,9 @@ def test_a_list_column_is_refused_by_name(service, lead) -> None:
 def test_damaged_arrow_is_refused_and_never_a_defect(service, lead) -> None:
     body = stream(pa.Table.from_pylist(many(lead, 20)))
     damaged = [b"", b"x", b"\xff" * 64, body[:9], body[: len(body) // 2], body[:-20], body[8:]]
-    damaged += [body[:i] + bytes([body[i] ^ 0xFF]) + body[i + 1 :] for i in range(0, min(len(body), 2400), 13)]
+    damaged += [
+        body[:i] + bytes([body[i] ^ 0xFF]) + body[i + 1 :] for i in range(0, min(len(body), 2400), 13)
+    ]
     for sent in damaged:
         answer = service.ask("POST", "/score-leads", sent, {"content-type": ARROW})
         assert answer.status in (200, 400, 413, 422), answer.body

@@ -24,7 +24,12 @@ def test_one_outcome_is_on_the_spool_when_it_is_acknowledged(service) -> None:
     assert answer.status == 202
     (record,) = service.logged()
     assert answer.json == {"outcome_ids": [record.outcome_id]}
-    assert (record.lead_id, record.prediction_id, record.converted, record.value) == ("L-1", "P-1", True, 12.5)
+    assert (record.lead_id, record.prediction_id, record.converted, record.value) == (
+        "L-1",
+        "P-1",
+        True,
+        12.5,
+    )
     assert record.occurred_at == int(datetime(2026, 5, 4, 8, tzinfo=UTC).timestamp() * 1e6)
     assert record.source == "api"
 
@@ -49,10 +54,12 @@ def test_the_same_outcome_has_the_same_id_and_another_has_not() -> None:
 def test_the_id_is_that_of_the_same_outcome_imported_from_a_table() -> None:
     import pyarrow as pa
 
-    from leadscore.events.outcome_table import OutcomeColumns, read_outcomes as read_table
+    from leadscore.events.outcome_table import OutcomeColumns, outcomes_from_table
 
     table = pa.table({"lead_id": ["L-1"], "converted": [True], "occurred_at": ["2026-01-02T03:04:05Z"]})
-    imported = read_table(table, OutcomeColumns(), recorded_at=NOW, source="import")
+    imported = outcomes_from_table(
+        table, OutcomeColumns("lead_id", "converted", "occurred_at"), recorded_at=NOW, source="import"
+    )
     (sent,) = read({**GOOD, "occurred_at": "2026-01-02T03:04:05Z"})
     assert [outcome.outcome_id for outcome in imported.outcomes] == [sent.outcome_id]
 
@@ -105,7 +112,9 @@ def test_each_bad_field_is_named_with_its_place(change, field, reason) -> None:
     assert [(p.field, p.reason) for p in caught.value.problems] == [(f"[1].{field}", reason)]
 
 
-@pytest.mark.parametrize("body", [b'{"lead_id":"a","lead_id":"b","converted":true}', b'[1]', b'{"lead_id":"a","converted":NaN}'])
+@pytest.mark.parametrize(
+    "body", [b'{"lead_id":"a","lead_id":"b","converted":true}', b"[1]", b'{"lead_id":"a","converted":NaN}']
+)
 def test_nasty_outcomes_are_refused(service, body) -> None:
     assert service.post("/outcomes", body).status == 422
     assert service.logged() == []
@@ -113,7 +122,7 @@ def test_nasty_outcomes_are_refused(service, body) -> None:
 
 def test_a_full_spool_refuses_outcomes_even_when_it_may_drop_predictions(make_service) -> None:
     service = make_service(
-        LEADSCORE_SPOOL_MAX_BYTES="1024", LEADSCORE_SPOOL_SEGMENT_BYTES="512", LEADSCORE_SPOOL_ON_FULL="drop"
+        LEADSCORE_SPOOL_MAX_BYTES="2048", LEADSCORE_SPOOL_SEGMENT_BYTES="1024", LEADSCORE_SPOOL_ON_FULL="drop"
     ).start()
     statuses = [service.post("/outcomes", {**GOOD, "value": i}).status for i in range(40)]
     assert set(statuses) == {202, 503}

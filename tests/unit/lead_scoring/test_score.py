@@ -38,7 +38,8 @@ def test_as_many_reasons_as_asked_for(service, lead, query, count) -> None:
     reasons = service.post(f"/score-lead{query}", lead).json["reasons"]
     assert len(reasons) == count
     assert all(
-        set(r) == {"feature", "value", "impact", "share", "direction", "text"} and r["impact"] for r in reasons
+        set(r) == {"feature", "value", "impact", "share", "direction", "text"} and r["impact"]
+        for r in reasons
     )
 
 
