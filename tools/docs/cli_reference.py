@@ -6,9 +6,10 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
-import click
 import typer.main
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from leadscore.cli.main import app
 from leadscore.errors import ExitCode
@@ -32,37 +33,42 @@ def plain(text: str | None) -> str:
 
 
 def commands(
-    command: click.Command, path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    command: TyperCommand | TyperGroup, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
     """Every leaf command with its path, in the order of the help."""
-    if isinstance(command, click.Group):
-        for name in command.list_commands(click.Context(command)):
-            child = command.get_command(click.Context(command), name)
-            if child is not None:
-                yield from commands(child, (*path, name))
+    if isinstance(command, TyperGroup):
+        for name, child in command.commands.items():
+            yield from commands(cast("TyperCommand | TyperGroup", child), (*path, name))
     else:
         yield path, command
 
 
-def section(path: tuple[str, ...], command: click.Command) -> str:
-    """One command: its sentence and a row per option."""
-    context = click.Context(command, info_name=" ".join(path))
-    usage = plain(" ".join(command.collect_usage_pieces(context)))
-    lines = [f"## {' '.join(path)}", "", plain(command.help), "", f"`{' '.join(path)} {usage}`", ""]
-    rows = []
-    for parameter in command.params:
-        if not isinstance(parameter, click.Option):
-            rows.append(f"| `{parameter.human_readable_name}` | {plain(getattr(parameter, 'help', ''))} | |")
-        elif not parameter.hidden and "--help" not in parameter.opts:
-            names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
-            shown = (
-                parameter.default is None or callable(parameter.default) or parameter.default in ((), [], "")
-            )
-            default = "required" if parameter.required else "" if shown else f"`{parameter.default}`"
-            rows.append(f"| {names} | {plain(parameter.help)} | {default} |")
-    if rows:
-        lines += ["| argument | meaning | default |", "|---|---|---|", *rows, ""]
-    return "\n".join(lines)
+def section(path: tuple[str, ...], command: TyperCommand) -> str:
+    """One command: its sentence and a row per argument and option."""
+    arguments = [p for p in command.params if isinstance(p, TyperArgument)]
+    options = [p for p in command.params if isinstance(p, TyperOption) and not p.hidden and p.name != "help"]
+    words = [a.name.upper() if a.required else f"[{a.name.upper()}]" for a in arguments if a.name]
+    usage = " ".join([*path, *words, "[OPTIONS]"])
+    rows = [
+        f"| `{(a.name or '').upper()}` | {plain(a.help)} | {'required' if a.required else ''} |"
+        for a in arguments
+    ]
+    rows += [f"| {_names(option)} | {plain(option.help)} | {_default(option)} |" for option in options]
+    table = ["| argument | meaning | default |", "|---|---|---|", *rows, ""] if rows else []
+    return "\n".join([f"## {' '.join(path)}", "", plain(command.help), "", f"`{usage}`", "", *table])
+
+
+def _names(option: TyperOption) -> str:
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    return f"{names} (`${option.envvar}`)" if isinstance(option.envvar, str) else names
+
+
+def _default(option: TyperOption) -> str:
+    if option.required:
+        return "required"
+    if option.is_flag or option.default is None or callable(option.default) or option.default in ((), [], ""):
+        return ""
+    return f"`{option.default}`"
 
 
 def document() -> str:
@@ -81,7 +87,7 @@ def document() -> str:
         *(f"| {int(code)} | {meaning} |" for code, meaning in EXIT_MEANING.items()),
         "",
     ]
-    root = typer.main.get_command(app)
+    root = cast("TyperGroup", typer.main.get_command(app))
     return (
         "\n".join(head)
         + "\n"
