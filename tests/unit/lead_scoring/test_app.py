@@ -142,7 +142,7 @@ def test_a_body_that_never_ends_is_given_up_on(make_service) -> None:
         if not sent:
             sent.append(True)
             return {"type": "http.request", "body": b"{", "more_body": True}
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
     replies = []
 

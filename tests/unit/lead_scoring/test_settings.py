@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,17 @@ def test_the_documentation_lists_every_variable() -> None:
         read |= set(re.findall(r'"((?:LEADSCORE|OTEL)_[A-Z_]+)"', module.read_text()))
     documented = set(re.findall(r"^\| `((?:LEADSCORE|OTEL)_[A-Z_]+)` \|", DOCS.read_text(), re.MULTILINE))
     assert read - {"LEADSCORE_SUPERVISED"} <= documented
+
+
+def test_the_bentos_pins_are_the_locks() -> None:
+    root = SOURCE.parents[1]
+    lock = {
+        (package["name"], package["version"])
+        for package in tomllib.loads((root / "uv.lock").read_text())["package"]
+    }
+    lines = (SOURCE / "requirements.txt").read_text().splitlines()
+    pins = [line.split(";")[0].strip().split("==") for line in lines if line and not line.startswith("#")]
+    assert all((name.partition("[")[0], version) in lock for name, version in pins)
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["serve"]
+    wanted = {re.split(r"[\[=><]", dependency)[0] for dependency in extras}
+    assert wanted <= {name.partition("[")[0] for name, _ in pins}
