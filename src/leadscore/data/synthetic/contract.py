@@ -20,9 +20,7 @@ def synthetic_contract() -> FeatureContract:
 
 def _company() -> tuple[Feature, ...]:
     return (
-        Categorical(
-            name="source", categories=words.SOURCES, required=True, description="Where the lead came from."
-        ),
+        Categorical(name="source", categories=words.SOURCES, required=True, description="Lead source."),
         Categorical(
             name="industry", categories=words.INDUSTRIES, description="Industry of the planned company."
         ),
@@ -32,7 +30,7 @@ def _company() -> tuple[Feature, ...]:
         Categorical(
             name="company_size",
             categories=words.COMPANY_SIZES,
-            description="People expected in the first year.",
+            description="Company size expected in the first year.",
         ),
         Categorical(name="legal_form", categories=words.LEGAL_FORMS, description="Legal form wanted."),
     )
@@ -47,52 +45,54 @@ def _wishes() -> tuple[Feature, ...]:
             unit="EUR",
             description="Revenue expected in the first year.",
         ),
-        Categorical(name="urgency", categories=words.URGENCIES, description="When the company is to exist."),
+        Categorical(name="urgency", categories=words.URGENCIES, description="Start wanted."),
         _count("founders", 8, "Number of founders.", least=1),
     )
 
 
 def _web() -> tuple[Feature, ...]:
     return (
-        _count("page_views", 120, "Pages seen; missing without consent to tracking."),
-        _count("pricing_visits", 15, "Visits to the pricing page; missing without consent to tracking."),
+        _count("page_views", 120, "Number of pages seen; missing without consent to tracking."),
+        _count(
+            "pricing_visits", 15, "Number of visits to the pricing page; missing without consent to tracking."
+        ),
         Numeric(
             name="minutes_on_site",
             range=(0.0, 1_500.0),
             unit="min",
             description="Time on the site; missing without consent.",
         ),
-        _count("downloads", 12, "Guides and templates downloaded."),
-        _count("email_opens", 30, "Campaign e-mails opened; missing without consent to e-mail."),
-        Boolean(name="webinar", description="Attended a webinar."),
+        _count("downloads", 12, "Number of documents downloaded."),
+        _count("email_opens", 30, "Number of campaign e-mails opened; missing without consent to e-mail."),
+        Boolean(name="webinar", description="Has a webinar attendance."),
     )
 
 
 def _contacts() -> tuple[Feature, ...]:
     return (
-        _count("calls", 15, "Calls with the contact."),
-        _count("emails", 40, "E-mails exchanged."),
-        _count("meetings", 6, "Meetings held."),
+        _count("calls", 15, "Number of calls with the contact."),
+        _count("emails", 40, "Number of e-mails exchanged."),
+        _count("meetings", 6, "Number of meetings held."),
         Numeric(
             name="first_response_hours",
             range=(0.0, 500.0),
             unit="h",
-            description="Hours until sales answered; missing: not yet.",
+            description="Time until sales answered; missing: not yet.",
         ),
         Numeric(
             name="reply_hours",
             range=(0.0, 900.0),
             unit="h",
-            description="Hours until the contact replied; missing: never.",
+            description="Time until the contact replied; missing: never.",
         ),
     )
 
 
 def _person() -> tuple[Feature, ...]:
     return (
-        Boolean(name="referred", description="A customer or partner recommended us."),
-        Boolean(name="has_phone", description="Left a telephone number."),
-        Boolean(name="business_email", description="E-mail address under the company's own domain."),
+        Boolean(name="referred", description="Has a recommendation by a customer or partner."),
+        Boolean(name="has_phone", description="Has a telephone number."),
+        Boolean(name="business_email", description="Has an e-mail address under the company's own domain."),
         Categorical(name="language", categories=words.LANGUAGES, description="Preferred language (ISO 639-1)."),
         Categorical(
             name="founder_age", categories=words.FOUNDER_AGES, sensitive=True, description="Age band of the main founder."
