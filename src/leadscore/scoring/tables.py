@@ -43,9 +43,13 @@ DECISION = np.dtype(
 BRANCH = np.dtype([("decision", DECISION), ("entry", np.uint32), ("left", np.uint16), ("right", np.uint16)])
 GROUP = np.dtype([("decision", DECISION, (3,)), ("entry", np.uint32)])
 
+# Limits the memory that filling takes for a moment.
+_FILLED_AT_ONCE = 256
+_DOUBLE = 8
 _CACHE_LINE = 64
 _BRANCH, _GROUP, _LEAF = range(3)
 _Bools = npt.NDArray[np.bool_]
+_Nodes = npt.NDArray[np.int64]
 _Structs = npt.NDArray[np.void]
 
 
@@ -72,49 +76,41 @@ class Tables:
 def plan_tables(forest: Forest, slots: Slots, paths: Paths, limit: int = MAX_TABLE_BYTES) -> Tables | None:
     """Cut the trees and fill the entries; None if these need more than `limit` bytes."""
     pieces = _cut(forest)
-    top = pieces.nodes[pieces.kind == _BRANCH]
-    heads = pieces.nodes[pieces.kind == _GROUP]
-    below = np.stack((heads, forest.left[heads], forest.left[heads] + 1), axis=1)
-    widths = paths.points[pieces.tree] // 4
-    branches, groups = np.zeros(len(top), BRANCH), np.zeros(len(heads), GROUP)
-    branches["decision"] = _decisions(forest, slots, paths, pieces.position, top[:, None], 2)[:, 0]
-    groups["decision"] = _decisions(forest, slots, paths, pieces.position, below, 8)
-    states = np.zeros(len(pieces.nodes), np.int64)
-    states[pieces.kind == _BRANCH] = np.where(branches["decision"]["stride"] > 0, 4, 2)
-    states[pieces.kind == _GROUP] = 8 << (groups["decision"]["stride"] > 0).sum(axis=1)
-    starts = np.cumsum([0, *(states * widths).tolist()])
-    if starts[-1] * UNIT * 8 > limit:
+    is_branch, is_group = pieces.kind == _BRANCH, pieces.kind == _GROUP
+    above, heads = pieces.nodes[is_branch], pieces.nodes[is_group]
+    top = above[:, None]
+    left = forest.left[heads].astype(np.int64)
+    trios = np.stack((heads, left, left + 1), axis=1)
+    branches, groups = np.zeros(len(top), BRANCH), np.zeros(len(trios), GROUP)
+    branches["left"], branches["right"] = (pieces.position[forest.left[above] + side] for side in (0, 1))
+    decided = _decisions(forest, slots, paths, pieces.position, top)
+    branches["decision"] = decided[:, 0]
+    groups["decision"] = _decisions(forest, slots, paths, pieces.position, trios)
+    points = paths.points[pieces.tree]
+    units = np.zeros(len(pieces.nodes), np.int64)
+    units[is_branch], units[is_group] = _state_count(decided), _state_count(groups["decision"])
+    units *= points * 4 // UNIT
+    starts = np.cumsum(units) - units
+    total = int(units.sum()) * UNIT
+    if total * _DOUBLE > limit:
         return None
-    branches["entry"], groups["entry"] = (starts[:-1][pieces.kind == kind] for kind in (_BRANCH, _GROUP))
-    branches["left"], branches["right"] = (pieces.position[forest.left[top] + side] for side in (0, 1))
-    entries = _aligned(int(starts[-1]) * UNIT)
-    shares = _Shares(forest, paths)
-    for points in np.unique(paths.points).tolist():
-        point = quadrature(points)[0]
-        for kind, nodes, structs, fill in (
-            (_BRANCH, top[:, None], branches["decision"][:, None], shares.branch),
-            (_GROUP, below, groups["decision"], shares.group),
-        ):
-            first = starts[:-1][pieces.kind == kind]
-            mine = widths[pieces.kind == kind] * 4 == points
-            outside = structs["stride"] > 0
-            for pattern in np.unique(outside[mine], axis=0):
-                chosen = np.flatnonzero(mine & (outside == pattern).all(axis=1))
-                block = fill(nodes[chosen], pattern.tolist(), point)
-                block = block.reshape(len(chosen), -1)
-                at = first[chosen, None] * UNIT + np.arange(block.shape[1])
-                entries[at] = block
+    branches["entry"], groups["entry"] = starts[is_branch], starts[is_group]
+    entries, filler = _aligned(total), _Filler(forest, paths)
+    # An edge without cover, many times over, has no share that a double holds; the kernel's self-test finds it.
+    with np.errstate(all="ignore"):
+        filler.fill(entries, starts[is_branch], points[is_branch], decided["stride"] > 0, top)
+        filler.fill(entries, starts[is_group], points[is_group], groups["decision"]["stride"] > 0, trios)
     return Tables(pieces.parts, branches, groups, forest.value[pieces.nodes[pieces.kind == _LEAF]], entries)
 
 
 class _Pieces(NamedTuple):
     """All trees' pieces: the node that each starts with, its kind and tree; parts and positions as in `Tables`."""
 
-    nodes: npt.NDArray[np.int64]
-    kind: npt.NDArray[np.int64]
-    tree: npt.NDArray[np.int64]
+    nodes: _Nodes
+    kind: _Nodes
+    tree: _Nodes
     parts: Ints
-    position: npt.NDArray[np.int64]
+    position: _Nodes
 
 
 def _cut(forest: Forest) -> _Pieces:
@@ -135,29 +131,29 @@ def _cut(forest: Forest) -> _Pieces:
     return _Pieces(kept, kind, tree, parts, position)
 
 
-def _decisions(
-    forest: Forest,
-    slots: Slots,
-    paths: Paths,
-    position: npt.NDArray[np.int64],
-    nodes: npt.NDArray[np.int64],
-    outcomes: int,
-) -> _Structs:
+def _decisions(forest: Forest, slots: Slots, paths: Paths, position: _Nodes, nodes: _Nodes) -> _Structs:
     """The decisions of each piece's nodes, shape of `nodes`; a leaf's slot and test already say "left"."""
     earlier = paths.earlier[nodes]
+    # The edge from a group's top to its next node lies inside, and the top's outcome says what became of it.
     outside = (earlier >= 0) & ((earlier != nodes) | (nodes == nodes[:, :1]))
     decisions = np.zeros(nodes.shape, DECISION)
     decisions["test"], decisions["mask"] = slots.test[nodes], slots.mask[nodes]
     decisions["slot"], decisions["feature"] = slots.slot[nodes], np.maximum(forest.feature[nodes], 0)
     decisions["earlier"] = np.where(outside, position[earlier], 0)
-    decisions["stride"] = np.where(outside, outcomes << (np.cumsum(outside, axis=1) - outside), 0)
+    bit = nodes.shape[1] + np.cumsum(outside, axis=1) - outside
+    decisions["stride"] = np.where(outside, 1 << bit, 0)
     return decisions
+
+
+def _state_count(decisions: _Structs) -> _Nodes:
+    """Entries of each piece: one bit per decision and one per stride."""
+    return 1 << (decisions.shape[1] + (decisions["stride"] > 0).sum(axis=1))
 
 
 def _aligned(count: int) -> Doubles:
     """Doubles that start at a cache line, so that no vector of an entry crosses one."""
-    spare = np.empty(count + _CACHE_LINE // 8)
-    skip = -spare.ctypes.data % _CACHE_LINE // 8
+    spare = np.empty(count + _CACHE_LINE // _DOUBLE)
+    skip = -spare.ctypes.data % _CACHE_LINE // _DOUBLE
     return spare[skip : skip + count]
 
 
@@ -171,27 +167,38 @@ class _Split(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Shares:
-    """Fills entries: shape (pieces, states, 4, points)."""
+class _Filler:
+    """Fills the entries of pieces: shape (pieces, states, 4, points)."""
 
     forest: Forest
     paths: Paths
 
-    def branch(self, nodes: npt.NDArray[np.int64], outside: list[bool], point: Doubles) -> Doubles:
-        """Entries of the branches at `nodes` (n, 1); `outside` says if an earlier edge decides on the feature."""
+    def fill(self, entries: Doubles, starts: _Nodes, points: Ints, outside: _Bools, nodes: _Nodes) -> None:
+        """Entries of all branches (`nodes` (n, 1)) or groups (n, 3); `outside`: which decisions have a stride."""
+        contents = self._branches if nodes.shape[1] == 1 else self._groups
+        for size in np.unique(points).tolist():
+            point = quadrature(size)[0]
+            for pattern in np.unique(outside, axis=0):
+                alike = np.flatnonzero((points == size) & (outside == pattern).all(axis=1))
+                for first in range(0, len(alike), _FILLED_AT_ONCE):
+                    chosen = alike[first : first + _FILLED_AT_ONCE]
+                    block = contents(nodes[chosen], pattern.tolist(), point).reshape(len(chosen), -1)
+                    entries[starts[chosen, None] * UNIT + np.arange(block.shape[1])] = block
+
+    def _branches(self, nodes: _Nodes, outside: list[bool], point: Doubles) -> Doubles:
         right, passed = _states(1, outside)
         return np.stack(self._split(nodes[:, 0], right[0], passed[0], point), axis=2)
 
-    def group(self, nodes: npt.NDArray[np.int64], outside: list[bool], point: Doubles) -> Doubles:
-        """Entries of the groups whose top, left and right nodes are `nodes` (n, 3)."""
+    def _groups(self, nodes: _Nodes, outside: list[bool], point: Doubles) -> Doubles:
         right, passed = _states(3, outside)
         top = self._split(nodes[:, 0], right[0], passed[0], point)
-        parts: list[tuple[Doubles, Doubles]] = []
+        sides: list[tuple[Doubles, Doubles]] = []
         for side, came in ((1, 1 - right[0]), (2, right[0])):
             mine = nodes[:, side]
-            own = (self.paths.earlier[mine] == mine)[:, None, None]
-            parts.append(self._pair(mine, right[side], np.where(own, passed[0] * came, passed[side]), point))
-        (left_sum, left_effect), (right_sum, right_effect) = parts
+            inside = (self.paths.earlier[mine] == mine)[:, None, None]
+            before = np.where(inside, passed[0] * came, passed[side])
+            sides.append(self._pair(mine, right[side], before, point))
+        (left_sum, left_effect), (right_sum, right_effect) = sides
         left_sum, right_sum = top.left * left_sum, top.right * right_sum
         vectors = (
             left_sum + right_sum,
@@ -202,7 +209,7 @@ class _Shares:
         return np.stack(vectors, axis=2)
 
     def _pair(
-        self, nodes: npt.NDArray[np.int64], right: Doubles, passed: Doubles, point: Doubles
+        self, nodes: _Nodes, right: Doubles, passed: Doubles, point: Doubles
     ) -> tuple[Doubles, Doubles]:
         """Leaf sum and effect of nodes above two leaves; a leaf's value and nothing for leaves."""
         leaf = (self.forest.left[nodes] < 0)[:, None, None]
@@ -212,12 +219,12 @@ class _Shares:
         effect = split.weigh_left * left_sum + split.weigh_right * right_sum
         return np.where(leaf, left, left_sum + right_sum), np.where(leaf, 0.0, effect)
 
-    def _children(self, nodes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _children(self, nodes: _Nodes) -> tuple[_Nodes, _Nodes]:
         """Left and right children; leaves are their own."""
         left = self.forest.left[nodes]
         return np.where(left < 0, nodes, left), np.where(left < 0, nodes, left + 1)
 
-    def _split(self, nodes: npt.NDArray[np.int64], right: Doubles, passed: Doubles, point: Doubles) -> _Split:
+    def _split(self, nodes: _Nodes, right: Doubles, passed: Doubles, point: Doubles) -> _Split:
         absent = 1 - point
         earlier = self.paths.earlier[nodes]
         before = np.where(earlier < 0, 1.0, self.paths.share[earlier])[:, None, None]

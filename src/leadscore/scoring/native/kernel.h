@@ -95,7 +95,7 @@ typedef struct {
     double *carried; /* positions x points: products, then leaf sums */
     double *sums;    /* features x SUM_LANES */
     uint8_t *passed; /* does the row pass every decision so far on the feature of the edge into the piece */
-    uint8_t *state;  /* of each branch: which of its entries the row takes */
+    uint32_t *entry; /* 2 x positions: the entries that the row takes in this tree and in the next */
 } Pieces;
 
 INLINE float as_float(uint32_t bits)

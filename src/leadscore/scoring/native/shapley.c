@@ -165,17 +165,16 @@ static void read_quadratures(const double *numbers, Quadrature *quadratures)
 }
 
 static void explain_rows(const Forest *forest, const float *matrix, int64_t rows, double *values, uint32_t *slots,
-                         Scratch *scratch, double *sums)
+                         Scratch *scratch, const Pieces *pieces)
 {
     Quadrature quadratures[4];
-    Pieces pieces = {scratch->carried, sums, scratch->passed, scratch->right};
     if (!forest->entries)
         read_quadratures(forest->quadrature, quadratures);
     for (int64_t i = 0; i < rows; i++) {
         double *target = values + i * (forest->features + 1);
         expand_row(forest, matrix + i * forest->features, slots);
         if (forest->entries)
-            explain_tabulated(forest, slots, &pieces, target);
+            explain_tabulated(forest, slots, pieces, target);
         else
             explain_row(forest, slots, quadratures, scratch, target);
     }
@@ -187,14 +186,17 @@ EXPORT int32_t leadscore_shapley(const Forest *forest, const float *matrix, int6
     size_t nodes = (size_t)forest->largest_tree;
     size_t bytes = nodes * (size_t)forest->most_points * sizeof(double);
     uint32_t *slots = malloc((size_t)forest->slots * sizeof *slots);
-    double *sums = aligned_alloc(sizeof(Lanes), (size_t)forest->features * SUM_LANES * sizeof *sums);
     Scratch scratch = {aligned_alloc(sizeof(Lanes), bytes), aligned_alloc(sizeof(Lanes), bytes), malloc(nodes),
                        malloc(nodes)};
-    int32_t status = slots && sums && scratch.carried && scratch.inverse && scratch.passed && scratch.right ? 0 : -1;
+    Pieces pieces = {scratch.carried, aligned_alloc(sizeof(Lanes), (size_t)forest->features * SUM_LANES * sizeof(double)),
+                     scratch.passed, malloc(2 * nodes * sizeof *pieces.entry)};
+    int32_t status = slots && scratch.carried && scratch.inverse && scratch.passed && scratch.right && pieces.sums
+                     && pieces.entry ? 0 : -1;
     if (status == 0)
-        explain_rows(forest, matrix, rows, values, slots, &scratch, sums);
+        explain_rows(forest, matrix, rows, values, slots, &scratch, &pieces);
     free(slots);
-    free(sums);
+    free(pieces.sums);
+    free(pieces.entry);
     free(scratch.carried);
     free(scratch.inverse);
     free(scratch.passed);

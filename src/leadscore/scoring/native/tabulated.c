@@ -12,130 +12,147 @@ typedef double Lanes __attribute__((vector_size(LANES * sizeof(double)), may_ali
 
 #define BLOCKS (points / LANES)
 #define UNIT 16
+#define CACHE_LINE 64
 
 _Static_assert(LANES == SUM_LANES, "sums hold one register per feature");
 
-/* All that a walk needs, in one place that the compiler keeps in registers. */
+/* Where a tree's pieces lie. */
 typedef struct {
-    const uint32_t *slots;
-    const double *entries;
-    Lanes *carried;
-    Lanes *sums;
-    uint8_t *passed;
-    uint8_t *state;
-} Walk;
+    const Branch *branches;
+    const Group *groups;
+    const double *leaves;
+    int32_t branch_count;
+    int32_t group_count;
+    int32_t leaf_count;
+} Tree;
 
-INLINE uint32_t outcome(const Walk *walk, const Decision *decision)
+static Tree tree_at(const Forest *forest, int32_t index)
 {
-    return (walk->slots[decision->slot] & decision->mask) >= decision->test;
+    const int32_t *start = forest->parts + 3 * (int64_t)index, *end = start + 3;
+    return (Tree){forest->branches + start[0], forest->groups + start[1], forest->leaves + start[2],
+                  end[0] - start[0],           end[1] - start[1],         end[2] - start[2]};
 }
 
-INLINE uint32_t history(const Walk *walk, const Decision *decision)
+INLINE uint32_t outcome(const Decision *decision, const uint32_t *slots)
 {
-    return walk->passed[decision->earlier] * (uint32_t)decision->stride;
+    return (slots[decision->slot] & decision->mask) >= decision->test;
 }
 
-INLINE const Lanes *entry_at(const Walk *walk, uint32_t first, uint32_t state, int points)
+/* The CPU gets the entry while another tree is evaluated: without this, waiting is half of the time. */
+INLINE void fetch(const Forest *forest, uint32_t entry)
 {
-    return (const Lanes *)(walk->entries + ((uint64_t)first + (uint64_t)state * (uint32_t)(points / 4)) * UNIT);
+    const char *bytes = (const char *)(forest->entries + (uint64_t)entry * UNIT);
+    __builtin_prefetch(bytes);
+    __builtin_prefetch(bytes + CACHE_LINE);
 }
 
-INLINE void branch_down(const Walk *walk, const Branch *branch, int32_t position, int points)
+/* Which entry the row takes in each piece. */
+INLINE void choose_entries(const Forest *forest, int32_t index, const uint32_t *slots, uint8_t *passed, uint32_t *entry)
 {
-    const Decision *decision = &branch->decision;
-    uint32_t right = outcome(walk, decision), state = right + history(walk, decision);
-    uint32_t passed = walk->passed[decision->earlier] | !decision->stride;
-    uint32_t to_left = branch->left, to_right = branch->right;
-    const Lanes *entry = entry_at(walk, branch->entry, state, points);
-    const Lanes *from = walk->carried + position * BLOCKS;
-    Lanes *left = walk->carried + to_left * BLOCKS, *other = walk->carried + to_right * BLOCKS;
-    walk->state[position] = (uint8_t)state;
-    walk->passed[to_left] = (uint8_t)(passed & ~right);
-    walk->passed[to_right] = (uint8_t)(passed & right);
-    for (int k = 0; k < BLOCKS; k++) {
-        Lanes product = from[k], down_left = entry[k], down_right = entry[BLOCKS + k];
-        left[k] = product * down_left;
-        other[k] = product * down_right;
+    const Tree tree = tree_at(forest, index);
+    uint32_t units = (uint32_t)forest->points[index] / 4;
+    passed[0] = 1;
+    for (int32_t i = 0; i < tree.branch_count; i++) {
+        const Branch *branch = tree.branches + i;
+        const Decision *decision = &branch->decision;
+        uint32_t right = outcome(decision, slots), before = passed[decision->earlier];
+        uint32_t still = before | !decision->stride, left_at = branch->left, right_at = branch->right;
+        entry[i] = branch->entry + (right + before * decision->stride) * units;
+        fetch(forest, entry[i]);
+        passed[left_at] = (uint8_t)(still & ~right);
+        passed[right_at] = (uint8_t)(still & right);
+    }
+    for (int32_t i = 0; i < tree.group_count; i++) {
+        const Group *group = tree.groups + i;
+        uint32_t state = 0;
+        for (int j = 0; j < 3; j++) {
+            const Decision *decision = &group->decision[j];
+            state += (outcome(decision, slots) << j) + passed[decision->earlier] * (uint32_t)decision->stride;
+        }
+        entry[tree.branch_count + i] = group->entry + state * units;
+        fetch(forest, entry[tree.branch_count + i]);
     }
 }
 
-INLINE void branch_up(const Walk *walk, const Branch *branch, int32_t position, int points)
+INLINE void evaluate_group(const Group *group, const Lanes *entry, Lanes *carried, Lanes *sums, int points)
 {
-    const Lanes *weights = entry_at(walk, branch->entry, walk->state[position], points) + 2 * BLOCKS;
-    const Lanes *left = walk->carried + branch->left * BLOCKS, *other = walk->carried + branch->right * BLOCKS;
-    Lanes *sum = walk->carried + position * BLOCKS, effect = {0};
-    for (int k = 0; k < BLOCKS; k++) {
-        Lanes from_left = left[k], from_right = other[k];
-        effect += from_left * weights[k] + from_right * weights[BLOCKS + k];
-        sum[k] = from_left + from_right;
-    }
-    walk->sums[branch->decision.feature] += effect;
-}
-
-INLINE void evaluate_group(const Walk *walk, const Group *group, int32_t position, int points)
-{
-    uint32_t state = 0;
-    for (int i = 0; i < 3; i++)
-        state += (outcome(walk, &group->decision[i]) << i) + history(walk, &group->decision[i]);
-    const Lanes *entry = entry_at(walk, group->entry, state, points);
-    Lanes *carried = walk->carried + position * BLOCKS;
     Lanes effect[3] = {{0}, {0}, {0}};
     for (int k = 0; k < BLOCKS; k++) {
         Lanes product = carried[k];
-        for (int i = 0; i < 3; i++)
-            effect[i] += product * entry[(i + 1) * BLOCKS + k];
+        for (int j = 0; j < 3; j++)
+            effect[j] += product * entry[(j + 1) * BLOCKS + k];
         carried[k] = product * entry[k];
     }
-    for (int i = 0; i < 3; i++)
-        walk->sums[group->decision[i].feature] += effect[i];
+    for (int j = 0; j < 3; j++)
+        sums[group->decision[j].feature] += effect[j];
 }
 
-INLINE void explain_tree(const Forest *forest, int32_t tree, const Walk *walk, int points)
+INLINE void evaluate_tree(const Forest *forest, int32_t index, const uint32_t *chosen, Lanes *carried, Lanes *sums,
+                          int points)
 {
-    const int32_t *start = forest->parts + 3 * (int64_t)tree, *end = start + 3;
-    const Branch *branches = forest->branches + start[0];
-    const Group *groups = forest->groups + start[1];
-    const double *leaves = forest->leaves + start[2];
-    int32_t branch_count = end[0] - start[0], group_count = end[1] - start[1], leaf_count = end[2] - start[2];
+    const Tree tree = tree_at(forest, index);
+    const Lanes *entries = (const Lanes *)forest->entries;
     const Lanes *weight = (const Lanes *)(forest->quadrature + 2 * (points - 4) + points);
     for (int k = 0; k < BLOCKS; k++)
-        walk->carried[k] = weight[k];
-    walk->passed[0] = 1;
-    for (int32_t i = 0; i < branch_count; i++)
-        branch_down(walk, branches + i, i, points);
-    for (int32_t i = 0; i < group_count; i++)
-        evaluate_group(walk, groups + i, branch_count + i, points);
-    for (int32_t i = 0; i < leaf_count; i++) {
-        Lanes *carried = walk->carried + (branch_count + group_count + i) * BLOCKS;
-        for (int k = 0; k < BLOCKS; k++)
-            carried[k] *= leaves[i];
+        carried[k] = weight[k];
+    Lanes *at = carried;
+    for (int32_t i = 0; i < tree.branch_count; i++, at += BLOCKS) {
+        const Lanes *entry = entries + (uint64_t)chosen[i] * (UNIT / LANES);
+        Lanes *left = carried + tree.branches[i].left * BLOCKS, *right = carried + tree.branches[i].right * BLOCKS;
+        for (int k = 0; k < BLOCKS; k++) {
+            Lanes product = at[k], down_left = entry[k], down_right = entry[BLOCKS + k];
+            left[k] = product * down_left;
+            right[k] = product * down_right;
+        }
     }
-    for (int32_t i = branch_count - 1; i >= 0; i--)
-        branch_up(walk, branches + i, i, points);
+    for (int32_t i = 0; i < tree.group_count; i++, at += BLOCKS)
+        evaluate_group(tree.groups + i, entries + (uint64_t)chosen[tree.branch_count + i] * (UNIT / LANES), at, sums,
+                       points);
+    for (int32_t i = 0; i < tree.leaf_count; i++, at += BLOCKS)
+        for (int k = 0; k < BLOCKS; k++)
+            at[k] *= tree.leaves[i];
+    for (int32_t i = tree.branch_count - 1; i >= 0; i--) {
+        const Branch *branch = tree.branches + i;
+        const Lanes *weights = entries + (uint64_t)chosen[i] * (UNIT / LANES) + 2 * BLOCKS;
+        const Lanes *left = carried + branch->left * BLOCKS, *right = carried + branch->right * BLOCKS;
+        Lanes *sum = carried + i * BLOCKS, effect = {0};
+        for (int k = 0; k < BLOCKS; k++) {
+            Lanes from_left = left[k], from_right = right[k];
+            effect += from_left * weights[k] + from_right * weights[BLOCKS + k];
+            sum[k] = from_left + from_right;
+        }
+        sums[branch->decision.feature] += effect;
+    }
 }
 
 void explain_tabulated(const Forest *forest, const uint32_t *slots, const Pieces *pieces, double *values)
 {
-    const Walk walk = {slots,         forest->entries, (Lanes *)pieces->carried, (Lanes *)pieces->sums,
-                       pieces->passed, pieces->state};
-    memset(pieces->sums, 0, (size_t)forest->features * sizeof(Lanes));
+    Lanes *carried = (Lanes *)pieces->carried, *sums = (Lanes *)pieces->sums;
+    uint32_t *chosen = pieces->entry, *next = chosen + forest->largest_tree;
+    memset(sums, 0, (size_t)forest->features * sizeof *sums);
+    choose_entries(forest, 0, slots, pieces->passed, chosen);
     for (int32_t i = 0; i < forest->trees; i++) {
+        if (i + 1 < forest->trees)
+            choose_entries(forest, i + 1, slots, pieces->passed, next);
         /* Constant trip counts, so that the compiler keeps vectors in registers. */
         switch (forest->points[i]) {
         case 4:
-            explain_tree(forest, i, &walk, 4);
+            evaluate_tree(forest, i, chosen, carried, sums, 4);
             break;
         case 8:
-            explain_tree(forest, i, &walk, 8);
+            evaluate_tree(forest, i, chosen, carried, sums, 8);
             break;
         case 16:
-            explain_tree(forest, i, &walk, 16);
+            evaluate_tree(forest, i, chosen, carried, sums, 16);
             break;
         default:
-            explain_tree(forest, i, &walk, 32);
+            evaluate_tree(forest, i, chosen, carried, sums, 32);
         }
+        uint32_t *used = chosen;
+        chosen = next;
+        next = used;
     }
     for (int32_t i = 0; i < forest->features; i++)
-        values[i] = pieces->sums[i * LANES] + pieces->sums[i * LANES + 1];
+        values[i] = sums[i][0] + sums[i][1];
     values[forest->features] = forest->expectation;
 }

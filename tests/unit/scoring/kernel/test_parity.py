@@ -7,9 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leadscore.scoring.kernel import open_kernel
+from leadscore.scoring.forest import Forest
+from leadscore.scoring.kernel import Kernel, open_kernel
+from leadscore.scoring.native_kernel import NativeKernel
+from leadscore.scoring.paths import plan_paths
+from leadscore.scoring.slots import plan_slots
 
-BACKENDS = ("numpy", "native")
 slow = settings(
     max_examples=12,
     deadline=None,
@@ -18,11 +21,18 @@ slow = settings(
 )
 
 
+def _kernels(forest: Forest) -> dict[str, Kernel]:
+    return {
+        "numpy": open_kernel(forest, backend="numpy"),
+        "native": open_kernel(forest, backend="native"),
+        "native without tables": NativeKernel(forest, plan_slots(forest), plan_paths(forest), table_bytes=0),
+    }
+
+
 def _check(trained, rows, *, tolerance):
     expected = trained.margins(rows)
     contributions = trained.contributions(rows[:40])
-    for backend in BACKENDS:
-        kernel = open_kernel(trained.forest, backend=backend)
+    for backend, kernel in _kernels(trained.forest).items():
         margins = kernel.margins(rows)
         assert np.array_equal(margins, expected), backend
         assert [kernel.margin(row) for row in rows[:20]] == expected[:20].tolist()
@@ -90,8 +100,6 @@ def test_paths_with_many_features_get_more_quadrature_points(make_leads, train_x
     trained = train_xgboost(
         leads, max_depth=30, rounds=2, min_child_weight=0, reg_lambda=0, max_leaves=0, gamma=0
     )
-    from leadscore.scoring.paths import plan_paths
-
     assert plan_paths(trained.forest).points.max() >= points
     _check(trained, leads.rows[:60], tolerance=1e-5)
 
@@ -113,8 +121,6 @@ def test_huge_feature_values_split_exactly(make_leads, train_xgboost):
 def test_many_categories_are_packed_into_few_slots(make_leads, train_xgboost):
     leads = make_leads(11, n=2000, categorical=2, cardinality=90)
     trained = train_xgboost(leads, max_depth=6, max_cat_to_onehot=1, rounds=30)
-    from leadscore.scoring.slots import plan_slots
-
     slots = plan_slots(trained.forest)
     assert len(trained.forest.sets) > 64
     assert slots.category_width.sum() <= len(trained.forest.sets) / 32 + 2
