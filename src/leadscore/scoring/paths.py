@@ -9,7 +9,8 @@ cover ratios of the same decisions. The Shapley weights of coalitions are integr
 
 The integrand is a polynomial of degree |F| - 1: Gauss-Legendre quadrature with at least |F| / 2 points is exact, all
 its terms are positive (nothing cancels), and the points fill the lanes of a vector register. Products are carried
-down each tree and leaf sums carried up, so a row costs a few operations per node and point.
+down each tree and leaf sums carried up, so a row costs a few operations per node and point. (The native evaluator looks
+most of these up, see tables.py.)
 """
 
 from __future__ import annotations

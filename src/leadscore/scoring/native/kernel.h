@@ -38,7 +38,7 @@ typedef struct {
     uint16_t slot;
     uint16_t earlier;
     uint16_t feature;
-    uint16_t stride; /* 0: no earlier edge matters */
+    uint16_t stride; /* 0: no earlier edge matters, and `earlier` is the root */
 } Decision;
 
 typedef struct {
@@ -94,7 +94,7 @@ typedef struct {
 typedef struct {
     double *carried; /* positions x points: products, then leaf sums */
     double *sums;    /* features x SUM_LANES */
-    uint8_t *passed; /* does the row pass every decision so far on the feature of the edge into the piece */
+    uint8_t *passed;
     uint32_t *entry; /* 2 x positions: the entries that the row takes in this tree and in the next */
 } Pieces;
 

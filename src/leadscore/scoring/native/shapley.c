@@ -188,10 +188,11 @@ EXPORT int32_t leadscore_shapley(const Forest *forest, const float *matrix, int6
     uint32_t *slots = malloc((size_t)forest->slots * sizeof *slots);
     Scratch scratch = {aligned_alloc(sizeof(Lanes), bytes), aligned_alloc(sizeof(Lanes), bytes), malloc(nodes),
                        malloc(nodes)};
-    Pieces pieces = {scratch.carried, aligned_alloc(sizeof(Lanes), (size_t)forest->features * SUM_LANES * sizeof(double)),
-                     scratch.passed, malloc(2 * nodes * sizeof *pieces.entry)};
-    int32_t status = slots && scratch.carried && scratch.inverse && scratch.passed && scratch.right && pieces.sums
-                     && pieces.entry ? 0 : -1;
+    size_t sum_bytes = (size_t)forest->features * SUM_LANES * sizeof(double);
+    Pieces pieces = {scratch.carried, aligned_alloc(sizeof(Lanes), sum_bytes), scratch.passed,
+                     malloc(2 * nodes * sizeof(uint32_t))};
+    int ready = slots && scratch.carried && scratch.inverse && scratch.passed && scratch.right;
+    int32_t status = ready && pieces.sums && pieces.entry ? 0 : -1;
     if (status == 0)
         explain_rows(forest, matrix, rows, values, slots, &scratch, &pieces);
     free(slots);

@@ -1,8 +1,8 @@
 /* Exact path-dependent TreeSHAP from precomputed entries; tables.py says what they hold.
  *
- * Down the branches: products times the factors of the row's way. In each group: a leaf sum and three effects.
- * Up the branches: leaf sums, and one effect each. No step depends on a branch of this code, so the CPU overlaps
- * the memory latencies of many pieces and trees.
+ * First the row's decisions choose an entry per piece of a tree. Then, down the branches, products are multiplied by
+ * the factors of the row's way; in each group they become a leaf sum and three effects; up the branches leaf sums add
+ * up, and each branch adds one effect. There is nothing to mispredict but the ends of loops.
  */
 #include "kernel.h"
 
@@ -11,7 +11,7 @@
 typedef double Lanes __attribute__((vector_size(LANES * sizeof(double)), may_alias));
 
 #define BLOCKS (points / LANES)
-#define UNIT 16
+#define UNIT 16 /* doubles that entries are counted in */
 #define CACHE_LINE 64
 
 _Static_assert(LANES == SUM_LANES, "sums hold one register per feature");
@@ -38,7 +38,8 @@ INLINE uint32_t outcome(const Decision *decision, const uint32_t *slots)
     return (slots[decision->slot] & decision->mask) >= decision->test;
 }
 
-/* The CPU gets the entry while another tree is evaluated: without this, waiting is half of the time. */
+/* The memory delivers the entry while the tree before is evaluated: entries of all trees exceed a second-level cache,
+ * and which ones a row takes no CPU can guess. The first two lines hold all of an entry of four points. */
 INLINE void fetch(const Forest *forest, uint32_t entry)
 {
     const char *bytes = (const char *)(forest->entries + (uint64_t)entry * UNIT);
@@ -46,8 +47,10 @@ INLINE void fetch(const Forest *forest, uint32_t entry)
     __builtin_prefetch(bytes + CACHE_LINE);
 }
 
-/* Which entry the row takes in each piece. */
-INLINE void choose_entries(const Forest *forest, int32_t index, const uint32_t *slots, uint8_t *passed, uint32_t *entry)
+/* Which entry the row takes in each piece; `passed` says, per position, whether the row passes every decision so far on
+ * the feature of the edge into it. Not inlined, so that the loops of both steps have all registers. */
+static __attribute__((noinline)) void choose_entries(const Forest *forest, int32_t index, const uint32_t *slots,
+                                                     uint8_t *passed, uint32_t *entry)
 {
     const Tree tree = tree_at(forest, index);
     uint32_t units = (uint32_t)forest->points[index] / 4;
@@ -56,11 +59,11 @@ INLINE void choose_entries(const Forest *forest, int32_t index, const uint32_t *
         const Branch *branch = tree.branches + i;
         const Decision *decision = &branch->decision;
         uint32_t right = outcome(decision, slots), before = passed[decision->earlier];
-        uint32_t still = before | !decision->stride, left_at = branch->left, right_at = branch->right;
+        uint32_t left_at = branch->left, right_at = branch->right;
         entry[i] = branch->entry + (right + before * decision->stride) * units;
         fetch(forest, entry[i]);
-        passed[left_at] = (uint8_t)(still & ~right);
-        passed[right_at] = (uint8_t)(still & right);
+        passed[left_at] = (uint8_t)(before & ~right);
+        passed[right_at] = (uint8_t)(before & right);
     }
     for (int32_t i = 0; i < tree.group_count; i++) {
         const Group *group = tree.groups + i;
