@@ -93,7 +93,6 @@ def test_an_error_becomes_a_sentence_a_hint_and_its_exit_code(
         raise error
 
     monkeypatch.setattr(main, "app", lambda: failing([], standalone_mode=False))
-    monkeypatch.setattr(output.notes, "file", sys.stderr)
     with pytest.raises(SystemExit) as stopped:
         main.run()
     assert stopped.value.code == exit_code
@@ -103,10 +102,7 @@ def test_an_error_becomes_a_sentence_a_hint_and_its_exit_code(
     assert error.hint in captured.err
 
 
-def test_bad_fields_are_listed_one_per_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(output.notes, "file", sys.stderr)
+def test_bad_fields_are_listed_one_per_line(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_error(InvalidLeadError([FieldProblem("budget", "wrong_type", "string", "a number")]))
     assert "  budget: wrong_type, received string, allowed a number" in capsys.readouterr().err
 
