@@ -19,19 +19,20 @@ from leadscore.contract.words import short_name
 from leadscore.errors import BadInputError, MalformedBodyError
 from leadscore.scoring.lime import LimeExplanation, explain_lime
 
-MAX_SAMPLES = 10_000
-_MAX_SEED = (1 << 32) - 1
+MIN_SAMPLES, MAX_SAMPLES = 50, 10_000
+MAX_TOP = 10_000
+MAX_SEED = (1 << 32) - 1
 _encode = msgspec.json.Encoder().encode
 
 
 class _Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`{"lead": {…}, "method": …}`; a bare lead takes the same from the query, which is not looked at here."""
+    """`{"lead": {…}, "method": …}`. Numbers may be written `5.0`, which JSON Schema calls an integer too."""
 
     lead: msgspec.Raw
     method: Literal["shap", "lime"] = "shap"
-    top: int | None = None
-    samples: int = 1000
-    seed: int = 0
+    top: float | None = None
+    samples: float = 1000
+    seed: float = 0
 
 
 _parse_wish = msgspec.json.Decoder(_Wish).decode
@@ -45,40 +46,40 @@ async def explain_prediction(engine: Engine, request: Request) -> Reply:
     settings = engine.settings
     body = await body_of(request, settings.max_lead_bytes, settings.body_timeout_s)
     wish = _wish(body, given)
-    top = len(engine.about.profile.features) if wish.top is None else wish.top
+    top = len(engine.about.profile.features) if wish.top is None else int(wish.top)
     lead = engine.model.decoder.decode(bytes(wish.lead))
     request.lead_id = lead.lead_id
     if wish.method == "shap":
         return Reply(200, _encode(_shap(engine, lead, top)))
-    job = partial(explain_lime, engine.model, lead.row, samples=wish.samples, seed=wish.seed, top=top)
+    samples, seed = int(wish.samples), int(wish.seed)
+    job = partial(explain_lime, engine.model, lead.row, samples=samples, seed=seed, top=top)
     lime = await asyncio.get_running_loop().run_in_executor(engine.heavy, job)
     return Reply(200, _encode(_explanation(engine, lead, lime=lime)))
 
 
 def _wish(body: bytes, given: dict[str, str]) -> _Wish:
-    """What is asked for; the limits are the same for both ways of asking."""
+    """What is asked for: in the body around the lead, or else in the query (which is checked in any case)."""
+    method = given.get("method", "shap")
+    if method not in ("shap", "lime"):
+        raise BadInputError("The parameter 'method' is neither shap nor lime.", hint="Correct it.")
+    asked = _Wish(
+        lead=msgspec.Raw(body),
+        method="shap" if method == "shap" else "lime",
+        top=whole_number(given, "top", 1, 1, MAX_TOP) if "top" in given else None,
+        samples=whole_number(given, "samples", 1000, MIN_SAMPLES, MAX_SAMPLES),
+        seed=whole_number(given, "seed", 0, 0, MAX_SEED),
+    )
     wrapped = _wrapped(body)
-    if wrapped is not None:
-        wish = wrapped
-    else:
-        method = given.get("method", "shap")
-        if method not in ("shap", "lime"):
-            raise BadInputError("The parameter 'method' is neither shap nor lime.", hint="Correct it.")
-        wish = _Wish(
-            lead=msgspec.Raw(body),
-            method="shap" if method == "shap" else "lime",
-            top=whole_number(given, "top", 1, 1, 10_000) if "top" in given else None,
-            samples=whole_number(given, "samples", 1000, 50, MAX_SAMPLES),
-            seed=whole_number(given, "seed", 0, 0, _MAX_SEED),
-        )
+    if wrapped is None:
+        return asked
     for name, value, low, high in (
-        ("top", 1 if wish.top is None else wish.top, 1, 10_000),
-        ("samples", wish.samples, 50, MAX_SAMPLES),
-        ("seed", wish.seed, 0, _MAX_SEED),
+        ("top", 1 if wrapped.top is None else wrapped.top, 1, MAX_TOP),
+        ("samples", wrapped.samples, MIN_SAMPLES, MAX_SAMPLES),
+        ("seed", wrapped.seed, 0, MAX_SEED),
     ):
-        if not low <= value <= high:
+        if not (low <= value <= high and float(value).is_integer()):
             raise BadInputError(f"{name!r} is not a whole number from {low} to {high}.", hint="Correct it.")
-    return wish
+    return wrapped
 
 
 def _wrapped(body: bytes) -> _Wish | None:

@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 
 from lead_scoring.errors import ErrorBody
-from lead_scoring.explain import MAX_SAMPLES
+from lead_scoring.explain import MAX_SAMPLES, MAX_SEED, MAX_TOP, MIN_SAMPLES
 from lead_scoring.media import ARROW_TYPE, JSON_TYPE
 from lead_scoring.metrics_export import Model
 from lead_scoring.outcomes import MAX_OUTCOMES, VALUE_MAX
@@ -123,9 +123,9 @@ def _paths(contract: FeatureContract, settings: Settings) -> Json:
         "properties": {
             "lead": lead,
             "method": {"enum": ["shap", "lime"]},
-            "top": {"type": ["integer", "null"], "minimum": 1, "maximum": 10_000},
-            "samples": {"type": "integer", "minimum": 50, "maximum": MAX_SAMPLES},
-            "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
+            "top": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_TOP},
+            "samples": {"type": "integer", "minimum": MIN_SAMPLES, "maximum": MAX_SAMPLES},
+            "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED},
         },
         "required": ["lead"],
         "additionalProperties": False,
@@ -161,9 +161,9 @@ def _paths(contract: FeatureContract, settings: Settings) -> Json:
                 _json("Explanation"),
                 parameters=[
                     {"name": "method", "in": "query", "schema": {"enum": ["shap", "lime"]}},
-                    _parameter("top", "Factors at most.", 1, 10_000),
-                    _parameter("samples", "Neighbours (lime).", 50, MAX_SAMPLES),
-                    _parameter("seed", "Of the neighbours (lime).", 0, 2**32 - 1),
+                    _parameter("top", "Factors at most.", 1, MAX_TOP),
+                    _parameter("samples", "Neighbours (lime).", MIN_SAMPLES, MAX_SAMPLES),
+                    _parameter("seed", "Of the neighbours (lime).", 0, MAX_SEED),
                 ],
             )
         },

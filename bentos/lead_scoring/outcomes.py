@@ -131,8 +131,10 @@ class _Fields:
             if required:
                 self._missing(name, allowed)
             return None
-        if required and isinstance(value, int) and not isinstance(value, bool) and ID_MIN <= value <= ID_MAX:
-            return str(value)
+        # JSON has one kind of number: 17.0 is the integer 17.
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value
+        if required and isinstance(whole, int) and not isinstance(whole, bool) and ID_MIN <= whole <= ID_MAX:
+            return str(whole)
         if not isinstance(value, str):
             return self._note(name, "wrong_type", json_type(value), allowed)
         if not 1 <= len(value) <= _LONGEST or _CONTROL.search(value):

@@ -80,6 +80,7 @@ def test_times_are_read_as_utc_and_dates_as_their_end(text, moment) -> None:
 
 def test_an_integer_lead_id_is_text() -> None:
     assert read({**GOOD, "lead_id": 17})[0].lead_id == "17"
+    assert read({**GOOD, "lead_id": 17.0})[0].lead_id == "17"
 
 
 @pytest.mark.parametrize(

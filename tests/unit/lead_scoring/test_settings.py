@@ -86,7 +86,7 @@ def test_the_documentation_lists_every_variable() -> None:
 def test_the_bentos_pins_are_the_locks() -> None:
     root = SOURCE.parents[1]
     lock = {
-        (package["name"], package["version"])
+        (package["name"], package.get("version"))
         for package in tomllib.loads((root / "uv.lock").read_text())["package"]
     }
     lines = (SOURCE / "requirements.txt").read_text().splitlines()
