@@ -5,7 +5,6 @@ Runs on a thread of its own, so that single leads are answered meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,13 +45,17 @@ async def score_leads(engine: Engine, request: Request) -> Reply:
     kind = media_type(request, _TYPES)
     given = parse_query(request.query, ("reasons",))
     reasons = min(whole_number(given, "reasons", 0, 0, 10_000), len(engine.about.profile.features))
+    with engine.heavy:
+        return await _answer(engine, request, kind, reasons)
+
+
+async def _answer(engine: Engine, request: Request, kind: bytes, reasons: int) -> Reply:
     body = await body_of(request, engine.settings.max_body_bytes, engine.settings.body_timeout_s)
     as_arrow = wants_arrow(request)
-    loop = asyncio.get_running_loop()
 
     async def compute(new_id: NewId) -> Answer:
         job = partial(_score, engine, request, body, kind, reasons, new_id, as_arrow=as_arrow)
-        scored = await loop.run_in_executor(engine.heavy, job)
+        scored = await engine.heavy.run(job)
         engine.bins.add(scored.tally)
         for warnings in scored.leads.warnings:
             if warnings:
@@ -63,7 +66,7 @@ async def score_leads(engine: Engine, request: Request) -> Reply:
         return await answer_once(engine, request, body, compute)
     answer = await compute(lambda: engine.ids.next(request.now_ns))
     try:
-        dropped = await loop.run_in_executor(engine.heavy, engine.log_predictions, answer.records)
+        dropped = await engine.heavy.run(engine.log_predictions, answer.records)
     except UnavailableError:
         engine.counters.add("spool_refused")
         raise

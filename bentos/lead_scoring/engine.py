@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 
+from lead_scoring.heavy import HeavyWork
 from lead_scoring.idempotency import ReplyStore
 from lead_scoring.ids import PredictionIds
 from lead_scoring.metrics_bins import BinCounts
@@ -61,7 +62,7 @@ class Engine:
     spool: SpoolWriter
     replies: ReplyStore
     remembering: ThreadPoolExecutor
-    heavy: ThreadPoolExecutor
+    heavy: HeavyWork
     telemetry: Telemetry | None
 
     @classmethod
@@ -92,6 +93,7 @@ class Engine:
                     max_bytes=settings.spool_max_bytes,
                     segment_bytes=min(settings.spool_segment_bytes, settings.spool_max_bytes // 2),
                     on_full=settings.spool_on_full,
+                    fsync=settings.spool_fsync,
                 )
             )
             replies = ReplyStore(
@@ -114,7 +116,7 @@ class Engine:
             spool=spool,
             replies=replies,
             remembering=ThreadPoolExecutor(1, thread_name_prefix="replies"),
-            heavy=ThreadPoolExecutor(1, thread_name_prefix="heavy"),
+            heavy=HeavyWork(),
             telemetry=open_telemetry(settings, about.name, about.version),
         )
 
@@ -146,7 +148,7 @@ class Engine:
 
     def close(self) -> None:
         """Finish threads, counters and spool."""
-        self.heavy.shutdown()
+        self.heavy.close()
         self.remembering.shutdown()
         self.bins.flush()
         self.replies.close()

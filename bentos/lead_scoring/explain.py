@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Literal
 
@@ -53,7 +52,8 @@ async def explain_prediction(engine: Engine, request: Request) -> Reply:
         return Reply(200, _encode(_shap(engine, lead, top)))
     samples, seed = int(wish.samples), int(wish.seed)
     job = partial(explain_lime, engine.model, lead.row, samples=samples, seed=seed, top=top)
-    lime = await asyncio.get_running_loop().run_in_executor(engine.heavy, job)
+    with engine.heavy:
+        lime = await engine.heavy.run(job)
     return Reply(200, _encode(_explanation(engine, lead, lime=lime)))
 
 

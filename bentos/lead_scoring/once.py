@@ -66,9 +66,8 @@ async def _log(engine: Engine, found: Remembered) -> None:
     if len(records) == 1:
         engine.log_prediction(records[0])
         return
-    loop = asyncio.get_running_loop()
     try:
-        dropped = await loop.run_in_executor(engine.heavy, engine.log_predictions, records)
+        dropped = await engine.heavy.run(engine.log_predictions, records)
     except UnavailableError:
         engine.counters.add("spool_refused")
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from datetime import UTC, date, datetime
@@ -39,9 +38,8 @@ async def take_outcomes(engine: Engine, request: Request) -> Reply:
     parse_query(request.query, ())
     body = await body_of(request, engine.settings.max_body_bytes, engine.settings.body_timeout_s)
     if len(body) > 64 * 1024:
-        outcomes = await asyncio.get_running_loop().run_in_executor(
-            engine.heavy, read_outcomes, body, request.now_ns // 1000
-        )
+        with engine.heavy:
+            outcomes = await engine.heavy.run(read_outcomes, body, request.now_ns // 1000)
     else:
         outcomes = read_outcomes(body, request.now_ns // 1000)
     for outcome in outcomes:

@@ -40,6 +40,7 @@ class Settings:
         spool_max_bytes: Bound of one worker's spool.
         spool_segment_bytes: Size at which a segment is closed.
         spool_on_full: `refuse`: 503 rather than score unlogged; `drop`: score on and count what was dropped.
+        spool_fsync: What power loss may take: `never` (some 30 s), `interval` (1 s), `always` (nothing; slow).
         shipper: Worker 1 starts and supervises the process that ships the spool to the event store.
         idempotency_ttl_s: How long a reply is remembered for its `Idempotency-Key`.
         idempotency_max_bytes: Bound of the remembered replies; the oldest go first.
@@ -70,6 +71,7 @@ class Settings:
     spool_max_bytes: int
     spool_segment_bytes: int
     spool_on_full: Literal["refuse", "drop"]
+    spool_fsync: Literal["never", "interval", "always"]
     shipper: bool
     idempotency_ttl_s: int
     idempotency_max_bytes: int
@@ -107,6 +109,10 @@ class Settings:
             spool_segment_bytes=read.integer("LEADSCORE_SPOOL_SEGMENT_BYTES", 16 << 20, 1 << 10, 1 << 40),
             spool_on_full=cast(
                 'Literal["refuse", "drop"]', read.choice("LEADSCORE_SPOOL_ON_FULL", ("refuse", "drop"))
+            ),
+            spool_fsync=cast(
+                'Literal["never", "interval", "always"]',
+                read.choice("LEADSCORE_SPOOL_FSYNC", ("never", "interval", "always")),
             ),
             shipper=read.choice("LEADSCORE_SHIPPER", ("on", "off")) == "on",
             idempotency_ttl_s=read.integer("LEADSCORE_IDEMPOTENCY_TTL_S", 86_400, 1, 31_536_000),

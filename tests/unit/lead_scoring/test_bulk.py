@@ -8,6 +8,8 @@ import json
 import pyarrow as pa
 import pytest
 
+from lead_scoring.heavy import MAX_WAITING
+
 ARROW = "application/vnd.apache.arrow.stream"
 
 
@@ -150,3 +152,21 @@ def test_bad_cells_of_arrow_are_named(service, lead) -> None:
 def test_what_is_no_list_of_leads_is_refused(service) -> None:
     for body in ({"leads": {}}, {"lead": []}, [], {"leads": [], "more": 1}):
         assert service.post("/score-leads", json.dumps(body).encode()).status in (400, 422)
+
+
+def test_too_many_at_once_are_told_to_come_back(service, lead) -> None:
+    import asyncio
+
+    async def together():
+        body = {"leads": many(lead, 200)}
+        headers = {"content-type": "application/json"}
+        return await asyncio.gather(
+            *(service.asking("POST", "/score-leads", body, headers) for _ in range(MAX_WAITING + 4))
+        )
+
+    answers = service.loop.run_until_complete(together())
+    refused = [answer for answer in answers if answer.status == 503]
+    assert len(refused) == 4
+    assert refused[0].json["error"]["code"] == "busy"
+    assert refused[0].headers["retry-after"]
+    assert service.post("/score-leads", {"leads": many(lead, 2)}).status == 200

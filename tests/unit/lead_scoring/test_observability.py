@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -96,3 +99,32 @@ def test_all_successes_are_logged_when_all_are_sampled(make_service, lead, caplo
         logging.getLogger().addHandler(caplog.handler)
         service.post("/score-lead", lead)
     assert [record.getMessage() for record in caplog.records] == ["request"]
+
+
+def test_traces_go_to_the_configured_collector(make_service, lead, monkeypatch) -> None:
+    received: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        service = make_service(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint).start()
+        reply = service.post("/score-lead", lead, {"traceparent": TRACE}).json
+        service.engine.telemetry.close()
+        server.shutdown()
+        thread.join()
+    ((path, body),) = received
+    assert path == "/v1/traces"
+    content = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+    assert reply["prediction_id"].encode() in content
+    assert bytes.fromhex("0af7651916cd43dd8448eb211c80319c") in content
