@@ -38,7 +38,7 @@ class Recorder(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
+        return {"socket": None}.get(name, default)
 
 
 def exchange(request: bytes) -> tuple[list[bytes], list[bool]]:
