@@ -1,0 +1,1 @@
+"""A real Kubernetes on one machine with one command: kind, with or without an image registry."""

@@ -1,0 +1,113 @@
+"""A Docker daemon of our own, where none is running: started, remembered, stopped; nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tools.cluster.build import cache_root
+from tools.cluster.errors import ClusterError
+from tools.cluster.machine import PACKAGES, Plan
+from tools.cluster.shell import run, succeeds
+
+START_SECONDS = 60
+
+
+def state_folder() -> Path:
+    """What the running cluster needs to remember: pid, log and configuration of the daemon."""
+    return cache_root() / "docker"
+
+
+def install_packages() -> None:
+    """Install Docker and what the node image is made of from the distribution."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    hint = "Check the distribution's package sources, then run again."
+    # The package's start script would race the daemon that we start with our own configuration.
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        run(["apt-get", "update", "-qq"], timeout=300, env=environment, hint=hint)
+        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES], timeout=900, env=environment, hint=hint)
+    finally:
+        if ours:
+            policy.unlink()
+
+
+def start(plan: Plan) -> None:
+    """Start dockerd and wait until it answers; a daemon left by a crashed run is used as it is."""
+    if succeeds(["docker", "info"]):
+        return
+    folder = state_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration: dict[str, object] = {
+        "exec-opts": ["native.cgroupdriver=cgroupfs"],
+        "storage-driver": "overlay2",
+        "pidfile": str(folder / "dockerd.pid"),
+    }
+    if plan.drop_sys_resource:
+        configuration |= {"runtimes": {"fewer-caps": {"path": str(_runtime(folder))}}, "default-runtime": "fewer-caps"}
+    (folder / "daemon.json").write_text(json.dumps(configuration))
+    # Otherwise dockerd sets the FORWARD policy to DROP, which cuts pods off from DNS and services.
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    with (folder / "dockerd.log").open("ab") as log:
+        daemon = subprocess.Popen(
+            ["dockerd", "--config-file", str(folder / "daemon.json")],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    _wait_until_answers(daemon, folder / "dockerd.log")
+
+
+def _wait_until_answers(daemon: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if succeeds(["docker", "info"]):
+            return
+        if daemon.poll() is not None:
+            break
+        time.sleep(0.3)
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-6:])
+    raise ClusterError(f"The Docker daemon did not start:\n{last}", hint=f"The whole log: {log}")
+
+
+def stop() -> bool:
+    """Stop the daemon that `start` started, if it did; whether there was one."""
+    pid_file = state_folder() / "dockerd.pid"
+    if not pid_file.exists():
+        return False
+    pid = int(pid_file.read_text())
+    if not _is_ours(pid):
+        pid_file.unlink()
+        return False
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while _is_ours(pid):
+        if time.monotonic() > deadline:
+            raise ClusterError(f"The Docker daemon (process {pid}) did not stop within 30 s.", hint=f"kill -9 {pid}")
+        time.sleep(0.2)
+    return True
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether the process is still the daemon with our configuration, not a later one with the same number."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return str(state_folder() / "daemon.json").encode() in command
+
+
+def _runtime(folder: Path) -> Path:
+    """The runc wrapper, with the interpreter that is running now."""
+    wrapper = folder / "runc-fewer-caps"
+    source = (Path(__file__).parent / "runc_fewer_caps.py").read_text()
+    wrapper.write_text(f"#!{sys.executable} -I\n{source}")
+    wrapper.chmod(0o755)
+    return wrapper

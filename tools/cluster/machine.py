@@ -1,0 +1,121 @@
+"""What this machine is, and what that means for a cluster on it: the one place that knows quirks."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.cluster.errors import ClusterError
+from tools.cluster.shell import succeeds
+
+# Linux capability numbers, capabilities(7).
+CAP_SYS_RESOURCE = 24
+
+PACKAGES = (
+    "docker.io", "containerd", "runc", "containernetworking-plugins", "debootstrap",
+    "iptables", "iproute2", "conntrack", "socat", "ethtool", "kmod",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Facts, read once.
+
+    Attributes:
+        is_root: Whether packages can be installed and a Docker daemon started.
+        docker_answers: A Docker daemon is running and this user may talk to it.
+        has_dockerd: The daemon's program is installed.
+        has_apt: The distribution's packages can be installed.
+        has_sys_resource: CAP_SYS_RESOURCE is in the bounding set; privileged containers want it.
+        cgroup_v1: The machine has no unified cgroup hierarchy.
+        registry_answers: The public node image can be pulled.
+    """
+
+    is_root: bool
+    docker_answers: bool
+    has_dockerd: bool
+    has_apt: bool
+    has_sys_resource: bool
+    cgroup_v1: bool
+    registry_answers: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do about it.
+
+    Attributes:
+        install: Distribution packages that are needed before anything else.
+        start_docker: Start (and at the end stop) a Docker daemon of our own.
+        drop_sys_resource: Give containers a runtime that asks for one capability less.
+        build_node_image: Make the node image here instead of pulling it.
+        notes: A sentence for each thing that is out of the ordinary.
+    """
+
+    install: bool
+    start_docker: bool
+    drop_sys_resource: bool
+    build_node_image: bool
+    cgroup_v1: bool
+    notes: tuple[str, ...]
+
+
+def inspect(node_image: str) -> Machine:
+    """Read the facts; `node_image` is the public image whose registry is asked."""
+    docker_answers = succeeds(["docker", "info"])
+    return Machine(
+        is_root=os.geteuid() == 0,
+        docker_answers=docker_answers,
+        has_dockerd=shutil.which("dockerd") is not None,
+        has_apt=shutil.which("apt-get") is not None,
+        has_sys_resource=has_capability(Path("/proc/self/status").read_text(), CAP_SYS_RESOURCE),
+        cgroup_v1=not Path("/sys/fs/cgroup/cgroup.controllers").exists(),
+        registry_answers=docker_answers and succeeds(["docker", "manifest", "inspect", node_image], timeout=15),
+    )
+
+
+def has_capability(status: str, number: int) -> bool:
+    """Whether the bounding set in the text of /proc/PID/status has a capability."""
+    found = re.search(r"^CapBnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return found is not None and bool(int(found.group(1), 16) >> number & 1)
+
+
+def plan(machine: Machine) -> Plan:
+    """Decide from the facts; pure.
+
+    Raises:
+        ClusterError: A cluster is not possible here; says what is missing.
+    """
+    notes: list[str] = []
+    start_docker = not machine.docker_answers
+    install = start_docker and not machine.has_dockerd
+    if start_docker and not machine.is_root:
+        raise ClusterError(
+            "No Docker daemon answers, and without root none can be started.",
+            hint="Start Docker, or run as root, or set KUBECONFIG to a cluster you have.",
+        )
+    if install and not machine.has_apt:
+        raise ClusterError(
+            "Docker is not installed, and this machine has no apt to install it with.",
+            hint="Install Docker, or set KUBECONFIG to a cluster you have.",
+        )
+    if start_docker:
+        notes.append("No Docker daemon is running: one is started for the cluster and stopped with it.")
+    drop = start_docker and not machine.has_sys_resource
+    if drop:
+        notes.append("This machine lacks CAP_SYS_RESOURCE: containers are started without asking for it.")
+    if machine.cgroup_v1:
+        notes.append("This machine has cgroup v1: the kubelet is told to accept it (failCgroupV1: false, cgroupfs).")
+    if not machine.registry_answers:
+        notes.append("No image registry answers: the node image is built here from Go modules and distribution packages.")
+    return Plan(
+        install=install,
+        start_docker=start_docker,
+        drop_sys_resource=drop,
+        build_node_image=not machine.registry_answers,
+        cgroup_v1=machine.cgroup_v1,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,3 @@
+module leadscore.dev/tools/pause
+
+go 1.26.0

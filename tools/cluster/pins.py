@@ -1,0 +1,99 @@
+"""What the local cluster is made of: every program, its Go module and its version.
+
+Versions are pinned by the committed go.mod/go.sum beside this file (`modules/`), so a build is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULES = Path(__file__).parent / "modules"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One Go module that yields one or more binaries.
+
+    Attributes:
+        name: Folder below `modules/`.
+        packages: Import paths of the main packages, in build order.
+        module: The module whose version is the program's version.
+        binaries: File names that the build leaves, in the order of `packages`.
+        stamp: Linker variables to set (`-X`), `{version}` is replaced.
+        tags: Go build tags.
+        own_version: Version of a program whose source is beside its go.mod; empty for others.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    module: str
+    binaries: tuple[str, ...]
+    stamp: tuple[str, ...] = ()
+    tags: str = ""
+    own_version: str = ""
+
+    @property
+    def version(self) -> str:
+        """The pinned version, as go.mod says it (`v1.36.3`)."""
+        if self.own_version:
+            return self.own_version
+        text = (MODULES / self.name / "go.mod").read_text()
+        found = re.search(rf"^\s*(?:require )?{re.escape(self.module)} (v\S+)", text, re.MULTILINE)
+        if found is None:
+            raise LookupError(f"{self.module} is not required by modules/{self.name}/go.mod")
+        return found.group(1)
+
+    def linker_flags(self) -> str:
+        """Flags for `go build -ldflags`: stripped, with the version stamped where the program reports it."""
+        return " ".join(["-s", "-w", *(f"-X {variable.format(version=self.version)}" for variable in self.stamp)])
+
+
+def _kubernetes_stamp() -> tuple[str, ...]:
+    # kubeadm and the API server refuse to talk when the binary does not know its own version.
+    places = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    values = ("gitVersion={version}", "gitMajor=1", "gitMinor=36", "gitTreeState=clean", "buildDate=2026-01-01T00:00:00Z")
+    return tuple(f"{place}.{value}" for place in places for value in values)
+
+
+KUBERNETES = Program(
+    name="k8s",
+    packages=tuple(
+        f"k8s.io/kubernetes/cmd/{c}"
+        for c in ("kube-apiserver", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubectl", "kubeadm")
+    ),
+    module="k8s.io/kubernetes",
+    binaries=("kube-apiserver", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubectl", "kubeadm"),
+    stamp=_kubernetes_stamp(),
+)
+ETCD = Program("etcd", ("go.etcd.io/etcd/server/v3",), "go.etcd.io/etcd/server/v3", ("etcd",))
+COREDNS = Program("coredns", ("github.com/coredns/coredns",), "github.com/coredns/coredns", ("coredns",))
+KIND = Program("kind", ("sigs.k8s.io/kind",), "sigs.k8s.io/kind", ("kind",))
+HELM = Program("helm", ("helm.sh/helm/v3/cmd/helm",), "helm.sh/helm/v3", ("helm",))
+ARGO_ROLLOUTS = Program(
+    name="argo-rollouts",
+    packages=(
+        "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+        "github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts",
+    ),
+    module="github.com/argoproj/argo-rollouts",
+    binaries=("rollouts-controller", "kubectl-argo-rollouts"),
+)
+TRAEFIK = Program("traefik", ("github.com/traefik/traefik/v3/cmd/traefik",), "github.com/traefik/traefik/v3", ("traefik",))
+
+PROMETHEUS = Program(
+    name="prometheus",
+    packages=("github.com/prometheus/prometheus/cmd/prometheus",),
+    module="github.com/prometheus/prometheus",
+    binaries=("prometheus",),
+    # Of its thirty discovery mechanisms a cluster needs one; the others are most of the compile time.
+    tags="remove_all_sd,enable_kubernetes_sd",
+)
+METRICS_SERVER = Program(
+    "metrics-server", ("sigs.k8s.io/metrics-server/cmd/metrics-server",), "sigs.k8s.io/metrics-server", ("metrics-server",)
+)
+PAUSE = Program("pause", (".",), "", ("pause",), own_version="v1")
+
+# Longest first: what a person waits for is seen to move, and a failure shows early.
+PROGRAMS = (KUBERNETES, TRAEFIK, ARGO_ROLLOUTS, PROMETHEUS, COREDNS, HELM, METRICS_SERVER, ETCD, KIND, PAUSE)
