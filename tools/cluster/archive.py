@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 EPOCH = 1_767_225_600  # 2026-01-01: layers must not carry the time of the build
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def write_archive(image: Image, target: Path) -> None:
     _write_layer(image, layer)
     layer_digest = _digest_of(layer)
     config = _json({
-        "architecture": "amd64",
+        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
         "config": {
             "Entrypoint": list(image.entrypoint),

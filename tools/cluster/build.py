@@ -25,7 +25,7 @@ def build_key(program: Program) -> str:
     for name in ("go.mod", "go.sum"):
         digest.update((MODULES / program.name / name).read_bytes())
     digest.update(program.linker_flags().encode())
-    digest.update("\n".join((*program.packages, program.tags)).encode())
+    digest.update("\n".join(filter(None, (*program.packages, program.tags))).encode())
     return digest.hexdigest()[:16]
 
 

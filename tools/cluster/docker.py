@@ -10,12 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+from tools.cluster import firewall
 from tools.cluster.build import cache_root
 from tools.cluster.errors import ClusterError
 from tools.cluster.machine import PACKAGES, Plan
 from tools.cluster.shell import run, succeeds
 
 START_SECONDS = 60
+STOP_SECONDS = 60
 
 
 def state_folder() -> Path:
@@ -45,18 +47,21 @@ def start(plan: Plan) -> None:
     """Start dockerd and wait until it answers; a daemon left by a crashed run is used as it is."""
     if succeeds(["docker", "info"]):
         return
+    _sweep()
     folder = state_folder()
     folder.mkdir(parents=True, exist_ok=True)
     configuration: dict[str, object] = {
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         "storage-driver": "overlay2",
+        "data-root": str(folder / "data"),
         "pidfile": str(folder / "dockerd.pid"),
     }
     if plan.drop_sys_resource:
         configuration |= {"runtimes": {"fewer-caps": {"path": str(_runtime(folder))}}, "default-runtime": "fewer-caps"}
     (folder / "daemon.json").write_text(json.dumps(configuration))
+    firewall.remember(folder / "network.json")
     # Otherwise dockerd sets the FORWARD policy to DROP, which cuts pods off from DNS and services.
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    firewall.IP_FORWARD.write_text("1")
     with (folder / "dockerd.log").open("ab") as log:
         daemon = subprocess.Popen(
             ["dockerd", "--config-file", str(folder / "daemon.json")],
@@ -77,22 +82,44 @@ def _wait_until_answers(daemon: subprocess.Popen[bytes], log: Path) -> None:
     raise ClusterError(f"The Docker daemon did not start:\n{last}", hint=f"The whole log: {log}")
 
 
+def is_running() -> bool:
+    """Whether the daemon that `start` started is running."""
+    pid = _pid()
+    return pid is not None and _is_ours(pid)
+
+
 def stop() -> bool:
-    """Stop the daemon that `start` started, if it did; whether there was one."""
-    pid_file = state_folder() / "dockerd.pid"
-    if not pid_file.exists():
-        return False
-    pid = int(pid_file.read_text())
-    if not _is_ours(pid):
-        pid_file.unlink()
-        return False
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 30
-    while _is_ours(pid):
-        if time.monotonic() > deadline:
-            raise ClusterError(f"The Docker daemon (process {pid}) did not stop within 30 s.", hint=f"kill -9 {pid}")
-        time.sleep(0.2)
-    return True
+    """Stop the daemon that `start` started, if it did, and put the network back; whether there was one."""
+    pid = _pid()
+    running = pid is not None and _is_ours(pid)
+    if pid is not None and running:
+        if succeeds(["docker", "network", "inspect", "kind"]):
+            run(["docker", "network", "rm", "kind"])
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while _is_ours(pid):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"The Docker daemon (process {pid}) did not stop.", hint=f"kill -9 {pid}")
+            time.sleep(0.1)
+    _sweep()
+    return running
+
+
+def _sweep() -> None:
+    """Remove what a stopped daemon, or one that was killed, has left."""
+    firewall.restore(state_folder() / "network.json")
+    data = str(state_folder() / "data")
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in reversed([mount for mount in mounts if mount.startswith((data, "/var/run/docker", "/run/docker"))]):
+        run(["umount", mount])
+    (state_folder() / "dockerd.pid").unlink(missing_ok=True)
+
+
+def _pid() -> int | None:
+    try:
+        return int((state_folder() / "dockerd.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _is_ours(pid: int) -> bool:

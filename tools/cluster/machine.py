@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.cluster.errors import ClusterError
-from tools.cluster.shell import succeeds
+from tools.cluster.shell import run, succeeds
 
 # Linux capability numbers, capabilities(7).
 CAP_SYS_RESOURCE = 24
+REGISTRY = "https://registry-1.docker.io/v2/"
 
 PACKAGES = (
     "docker.io", "containerd", "runc", "containernetworking-plugins", "debootstrap",
@@ -27,6 +30,7 @@ class Machine:
     Attributes:
         is_root: Whether packages can be installed and a Docker daemon started.
         docker_answers: A Docker daemon is running and this user may talk to it.
+        docker_is_ours: That daemon was started by an earlier `up`.
         has_dockerd: The daemon's program is installed.
         has_apt: The distribution's packages can be installed.
         has_sys_resource: CAP_SYS_RESOURCE is in the bounding set; privileged containers want it.
@@ -36,6 +40,7 @@ class Machine:
 
     is_root: bool
     docker_answers: bool
+    docker_is_ours: bool
     has_dockerd: bool
     has_apt: bool
     has_sys_resource: bool
@@ -52,6 +57,7 @@ class Plan:
         start_docker: Start (and at the end stop) a Docker daemon of our own.
         drop_sys_resource: Give containers a runtime that asks for one capability less.
         build_node_image: Make the node image here instead of pulling it.
+        cgroup_v1: Tell the kubelet and containerd to accept cgroup v1.
         notes: A sentence for each thing that is out of the ordinary.
     """
 
@@ -63,18 +69,48 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def inspect(node_image: str) -> Machine:
-    """Read the facts; `node_image` is the public image whose registry is asked."""
+def inspect(node_image: str, *, docker_is_ours: bool) -> Machine:
+    """Read the facts.
+
+    Args:
+        node_image: The public image whose registry is asked.
+        docker_is_ours: The Docker daemon that may be running was started by an earlier `up`.
+    """
     docker_answers = succeeds(["docker", "info"])
+    status = Path("/proc/self/status")
     return Machine(
         is_root=os.geteuid() == 0,
         docker_answers=docker_answers,
+        docker_is_ours=docker_is_ours,
         has_dockerd=shutil.which("dockerd") is not None,
         has_apt=shutil.which("apt-get") is not None,
-        has_sys_resource=has_capability(Path("/proc/self/status").read_text(), CAP_SYS_RESOURCE),
-        cgroup_v1=not Path("/sys/fs/cgroup/cgroup.controllers").exists(),
-        registry_answers=docker_answers and succeeds(["docker", "manifest", "inspect", node_image], timeout=15),
+        # Where there is no /proc, Docker runs its containers on a virtual machine of its own, which has every capability.
+        has_sys_resource=not status.exists() or has_capability(status.read_text(), CAP_SYS_RESOURCE),
+        cgroup_v1=_has_cgroup_v1(docker_answers=docker_answers),
+        registry_answers=_registry_answers(node_image, docker_answers=docker_answers),
     )
+
+
+def _has_cgroup_v1(*, docker_answers: bool) -> bool:
+    if docker_answers:
+        return run(["docker", "info", "--format", "{{.CgroupVersion}}"]).strip() == "1"
+    return not Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
+def _registry_answers(node_image: str, *, docker_answers: bool) -> bool:
+    """Ask through Docker where it runs (it knows its mirrors), else the registry itself."""
+    if docker_answers:
+        return succeeds(["docker", "image", "inspect", node_image]) or succeeds(
+            ["docker", "manifest", "inspect", node_image], timeout=15
+        )
+    try:
+        with urllib.request.urlopen(REGISTRY, timeout=10):
+            return True
+    except urllib.error.HTTPError as answer:
+        # A registry asks who we are; a proxy that forbids it says something else.
+        return answer.code == 401
+    except OSError:
+        return False
 
 
 def has_capability(status: str, number: int) -> bool:
@@ -104,7 +140,7 @@ def plan(machine: Machine) -> Plan:
         )
     if start_docker:
         notes.append("No Docker daemon is running: one is started for the cluster and stopped with it.")
-    drop = start_docker and not machine.has_sys_resource
+    drop = not machine.has_sys_resource and (start_docker or machine.docker_is_ours)
     if drop:
         notes.append("This machine lacks CAP_SYS_RESOURCE: containers are started without asking for it.")
     if machine.cgroup_v1:

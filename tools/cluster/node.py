@@ -20,6 +20,7 @@ from pathlib import Path
 from tools.cluster.archive import Image, write_archive
 from tools.cluster.build import build_key, built_folder, cache_root
 from tools.cluster.errors import ClusterError
+from tools.cluster.images import ADDON_IMAGES
 from tools.cluster.machine import Plan
 from tools.cluster.pins import COREDNS, ETCD, KIND, KUBERNETES, MODULES, PAUSE
 from tools.cluster.shell import run, succeeds
@@ -41,6 +42,7 @@ UNWANTED_UNITS = (
     "lib/systemd/system/sockets.target.wants/*udev*", "lib/systemd/system/sockets.target.wants/*initctl*",
     "lib/systemd/system/basic.target.wants/*",
 )  # fmt: skip
+NODE_PROGRAMS = (KUBERNETES, ETCD, COREDNS, KIND, PAUSE, *(image.program for image in ADDON_IMAGES))
 UNWANTED_FILES = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/lib/apt/lists", "var/cache/apt")
 
 
@@ -55,36 +57,29 @@ class NodeImage:
 def node_key(plan: Plan) -> str:
     """What the image depends on: this recipe, the binaries, and the quirks built into it; 12 hex digits."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for program in (KUBERNETES, ETCD, COREDNS, KIND, PAUSE):
+    for program in NODE_PROGRAMS:
         digest.update(build_key(program).encode())
     digest.update(repr((plan.drop_sys_resource, plan.cgroup_v1)).encode())
     return digest.hexdigest()[:12]
 
 
 def ensure_node_image(plan: Plan, on_step: Callable[[str], None]) -> NodeImage:
-    """Make the image, or load it from the cache."""
+    """The image in Docker; made first if this version of it is not there."""
     reference = f"localhost/leadscore/kindnode:{KUBERNETES.version}-{node_key(plan)}"
     if succeeds(["docker", "image", "inspect", reference]):
         return NodeImage(reference, cached=True)
-    archive = cache_root() / "node" / f"{KUBERNETES.version}-{node_key(plan)}.tar"
-    cached = archive.exists()
-    if not cached:
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".node-", dir=archive.parent) as scratch:
-            root = Path(scratch) / "root"
-            _make_root(root, plan, on_step)
-            _preload(root, Path(scratch), on_step)
-            on_step("node image: packing")
-            partial = archive.with_suffix(".partial")
-            run(["tar", "-C", root, "-cf", partial, "."], timeout=600)
-            partial.rename(archive)
-    on_step("node image: importing into Docker")
-    run(
-        ["docker", "import", "-c", "ENV container=docker", "-c", 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]',
-         archive, reference],
-        timeout=600,
-    )  # fmt: skip
-    return NodeImage(reference, cached=cached)
+    workspace = cache_root() / "node"
+    workspace.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".node-", dir=workspace) as scratch:
+        root = Path(scratch) / "root"
+        _make_root(root, plan, on_step)
+        _preload(root, Path(scratch), on_step)
+        on_step("node image: importing into Docker")
+        entrypoint = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
+        archive = Path(scratch) / "node.tar"
+        run(["tar", "-C", root, "-cf", archive, "."], timeout=600)
+        run(["docker", "import", "-c", "ENV container=docker", "-c", entrypoint, archive, reference], timeout=600)
+    return NodeImage(reference, cached=False)
 
 
 def distribution_mirror(sources: str) -> str:
@@ -182,8 +177,8 @@ def _pause_tag() -> str:
 
 
 def _preload(root: Path, scratch: Path, on_step: Callable[[str], None]) -> None:
-    """Put the control plane's images into the node's content store, so that nothing is pulled at boot."""
-    on_step("node image: the control plane's images")
+    """Put the images of the control plane and the add-ons into the node's content store, so that nothing is pulled at boot."""
+    on_step("node image: images of the control plane and the add-ons")
     kubernetes, names = built_folder(KUBERNETES), control_plane_images()
     images = [
         Image(names[part], files=[(kubernetes / part, f"/usr/local/bin/{part}")], directories=["/tmp"])  # noqa: S108
@@ -195,6 +190,7 @@ def _preload(root: Path, scratch: Path, on_step: Callable[[str], None]) -> None:
         Image(names["coredns"], files=[(built_folder(COREDNS) / "coredns", "/coredns")], entrypoint=["/coredns"]),
         Image(names["pause"], files=[(built_folder(PAUSE) / "pause", "/pause")], entrypoint=["/pause"]),
         Image(names["kube-proxy"], root=proxy, files=[(kubernetes / "kube-proxy", "/usr/local/bin/kube-proxy")]),
+        *(addon.archive_image() for addon in ADDON_IMAGES),
     ]
     with _containerd(root / "var/lib/containerd", scratch) as socket:
         for image in images:
