@@ -10,7 +10,7 @@ import yaml
 
 from tools.cluster.build import build, built_folder, cache_root
 from tools.cluster.machine import Plan
-from tools.cluster.pins import KIND
+from tools.cluster.pins import KIND, KUBERNETES
 from tools.cluster.shell import run, succeeds
 
 NAME = "leadscore"
@@ -96,8 +96,6 @@ def delete() -> bool:
 
 def kubectl() -> Path | str:
     """The kubectl of the cluster's version where it was built, else the one on PATH."""
-    from tools.cluster.pins import KUBERNETES
-
     ours = built_folder(KUBERNETES) / "kubectl"
     return ours if ours.exists() else "kubectl"
 

@@ -1,0 +1,1 @@
+"""What the chart needs besides Kubernetes: Argo Rollouts, Traefik, metrics-server and Prometheus."""
