@@ -71,3 +71,15 @@ build: setup  ## The wheel (with the native kernel) and the bento
 .PHONY: clean
 clean:  ## Remove build products (never .leadscore, which holds your models and events)
 	rm -rf dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: cluster-up
+cluster-up: setup  ## A real Kubernetes on this machine, with ingress, rollouts and metrics
+	$(RUN) python -m tools.cluster up
+
+.PHONY: cluster-down
+cluster-down:  ## Take it down again, leaving nothing but the cache
+	$(RUN) python -m tools.cluster down
+
+.PHONY: cluster-status
+cluster-status:  ## Whether it is up, and what runs on it
+	$(RUN) python -m tools.cluster status

@@ -88,6 +88,11 @@ def is_running() -> bool:
     return pid is not None and _is_ours(pid)
 
 
+def left_something() -> bool:
+    """Whether a daemon of ours that no longer runs has left the network or a process number behind."""
+    return (state_folder() / "network.json").exists() or _pid() is not None
+
+
 def stop() -> bool:
     """Stop the daemon that `start` started, if it did, and put the network back; whether there was one."""
     pid = _pid()
