@@ -10,6 +10,7 @@ import yaml
 
 from tools.cluster.build import build, built_folder, cache_root
 from tools.cluster.machine import Plan
+from tools.cluster.node import REPOSITORY, VOLUMES
 from tools.cluster.pins import KIND, KUBERNETES
 from tools.cluster.shell import run, succeeds
 
@@ -40,7 +41,9 @@ def configuration(plan: Plan, image: str, ports: dict[int, int]) -> str:
         # Of the two drivers, the one that does not depend on what systemd makes of the host's hierarchy.
         kubelet |= {"cgroupDriver": "cgroupfs"} if plan.cgroup_v1 else {}
         networking |= {"disableDefaultCNI": True}
-        patches.append({"kind": "ClusterConfiguration", "imageRepository": "localhost/k8s"})
+        volumes = {"name": "volumes", "hostPath": VOLUMES, "mountPath": "/tmp/hostpath_pv", "pathType": "DirectoryOrCreate"}  # noqa: S108
+        controllers = {"extraVolumes": [volumes]}
+        patches.append({"kind": "ClusterConfiguration", "imageRepository": REPOSITORY, "controllerManager": controllers})
     mappings = [
         {"containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1"} for inside, outside in ports.items()
     ]

@@ -37,6 +37,29 @@ CNI = """\
    "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 """
+# Claims are served by Kubernetes' own host-path provisioner (`kind.configuration` gives it this folder). It makes folders that
+# only root may write to; pods without rights need more, and a local cluster has no tenants to keep apart.
+VOLUMES = "/var/lib/volumes"
+VOLUME_UNITS = {
+    "volumes.service": f"""\
+[Unit]
+Before=kubelet.service
+StartLimitIntervalSec=0
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'mkdir -p {VOLUMES} && ln -sfn {VOLUMES} /tmp/hostpath_pv'
+ExecStart=/usr/bin/find {VOLUMES} -mindepth 1 -maxdepth 1 -type d -exec chmod 0777 {{}} +
+[Install]
+WantedBy=multi-user.target
+""",
+    "volumes.path": f"""\
+[Path]
+PathChanged={VOLUMES}
+TriggerLimitIntervalSec=0
+[Install]
+WantedBy=multi-user.target
+""",
+}
 UNWANTED_UNITS = (
     "etc/systemd/system/*.wants/*", "lib/systemd/system/multi-user.target.wants/*", "lib/systemd/system/local-fs.target.wants/*",
     "lib/systemd/system/sockets.target.wants/*udev*", "lib/systemd/system/sockets.target.wants/*initctl*",
@@ -146,7 +169,9 @@ def _arrange_systemd(root: Path) -> None:
     service = root / "etc/systemd/system/containerd.service"
     service.write_text(service.read_text().replace("/usr/local/bin/containerd", "/usr/bin/containerd"))
     (root / "etc/systemd/journald.conf").open("a").write("ReadKMsg=no\n")
-    for unit in ("kubelet.service", "containerd.service", "undo-mount-hacks.service"):
+    for name, text in VOLUME_UNITS.items():
+        (root / "etc/systemd/system" / name).write_text(text)
+    for unit in ("kubelet.service", "containerd.service", "undo-mount-hacks.service", *VOLUME_UNITS):
         run(["chroot", root, "systemctl", "enable", unit])
     run(["chroot", root, "systemctl", "mask", "systemd-binfmt.service"])
 
