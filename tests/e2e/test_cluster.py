@@ -6,7 +6,6 @@ import urllib.error
 import urllib.request
 
 import pytest
-
 from tools.cluster.addons.install import status
 from tools.cluster.up import INGRESS_PORT, PROMETHEUS_PORT, target
 
@@ -110,19 +109,25 @@ def test_the_metrics_api_knows_the_node(cluster):
 def test_a_pod_resolves_a_service_and_an_analysis_reads_prometheus(cluster, namespace):
     cluster.run("apply", "--namespace", namespace, "--filename=-", stdin=json.dumps(ANALYSIS))
     phase = "--for=jsonpath={.status.phase}=Successful"
-    cluster.run("wait", "--namespace", namespace, "analysisrun/dns-and-prometheus", phase, "--timeout=60s", timeout=70)
+    cluster.run(
+        "wait", "--namespace", namespace, "analysisrun/dns-and-prometheus", phase, "--timeout=60s", timeout=70
+    )
 
 
 def test_prometheus_scrapes_traefik():
     def up():
-        _, body = fetch(f"http://127.0.0.1:{PROMETHEUS_PORT}/api/v1/query?query=up%7Bnamespace%3D%22traefik%22%7D")
+        _, body = fetch(
+            f"http://127.0.0.1:{PROMETHEUS_PORT}/api/v1/query?query=up%7Bnamespace%3D%22traefik%22%7D"
+        )
         return [series["value"][1] for series in json.loads(body)["data"]["result"]]
 
     assert until(lambda: "1" in up())
 
 
 def test_a_claim_without_a_class_is_bound_and_writable_for_a_user_without_rights(cluster, namespace):
-    prometheus = json.loads(cluster.run("get", "deployment/prometheus", "--namespace=monitoring", "-o", "json"))
+    prometheus = json.loads(
+        cluster.run("get", "deployment/prometheus", "--namespace=monitoring", "-o", "json")
+    )
     image = prometheus["spec"]["template"]["spec"]["containers"][0]["image"]
     pod = {
         "apiVersion": "v1",
@@ -148,7 +153,11 @@ def test_a_claim_without_a_class_is_bound_and_writable_for_a_user_without_rights
             ],
         },
     }
-    cluster.run("create", "configmap", "configuration", "--namespace", namespace, "--from-literal=prometheus.yml=")
+    cluster.run(
+        "create", "configmap", "configuration", "--namespace", namespace, "--from-literal=prometheus.yml="
+    )
     for document in (CLAIM, pod):
         cluster.run("apply", "--namespace", namespace, "--filename=-", stdin=json.dumps(document))
-    cluster.run("wait", "--namespace", namespace, "pod/writer", "--for=condition=Ready", "--timeout=60s", timeout=70)
+    cluster.run(
+        "wait", "--namespace", namespace, "pod/writer", "--for=condition=Ready", "--timeout=60s", timeout=70
+    )

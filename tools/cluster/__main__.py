@@ -21,7 +21,9 @@ notes = Console(stderr=True, soft_wrap=True)
 
 def main() -> int:
     """Run one command; 0 when it is done, 1 when the cluster is not ready or a step failed."""
-    parser = argparse.ArgumentParser(prog="python -m tools.cluster", description="A real Kubernetes on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.cluster", description="A real Kubernetes on this machine."
+    )
     parser.add_argument("command", choices=("up", "down", "status"))
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
@@ -65,7 +67,14 @@ def _status(*, as_json: bool) -> int:
     addons = status(chosen.cluster) if answers else []
     ready = answers and all(addon.available for addon in addons)
     if as_json:
-        _emit({"ready": ready, "answers": answers, "addons": [asdict(addon) for addon in addons], **_where(chosen)})
+        _emit(
+            {
+                "ready": ready,
+                "answers": answers,
+                "addons": [asdict(addon) for addon in addons],
+                **_where(chosen),
+            }
+        )
     elif not answers:
         notes.print("No cluster answers. `make cluster-up` makes one.")
     else:

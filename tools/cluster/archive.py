@@ -46,22 +46,28 @@ def write_archive(image: Image, target: Path) -> None:
     layer = target.with_suffix(".layer")
     _write_layer(image, layer)
     layer_digest = _digest_of(layer)
-    config = _json({
-        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
-        "os": "linux",
-        "config": {
-            "Entrypoint": list(image.entrypoint),
-            "User": image.user,
-            "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-        },
-        "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
-    })
-    manifest = _json({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": _descriptor("application/vnd.oci.image.config.v1+json", _digest(config), len(config)),
-        "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar", layer_digest, layer.stat().st_size)],
-    })
+    config = _json(
+        {
+            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "config": {
+                "Entrypoint": list(image.entrypoint),
+                "User": image.user,
+                "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+            },
+            "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
+        }
+    )
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": _descriptor("application/vnd.oci.image.config.v1+json", _digest(config), len(config)),
+            "layers": [
+                _descriptor("application/vnd.oci.image.layer.v1.tar", layer_digest, layer.stat().st_size)
+            ],
+        }
+    )
     entry = _descriptor("application/vnd.oci.image.manifest.v1+json", _digest(manifest), len(manifest))
     entry["annotations"] = {
         "io.containerd.image.name": image.name,
@@ -72,7 +78,9 @@ def write_archive(image: Image, target: Path) -> None:
         _add_bytes(archive, "index.json", _json({"schemaVersion": 2, "manifests": [entry]}))
         for blob in (config, manifest):
             _add_bytes(archive, "blobs/sha256/" + _digest(blob).removeprefix("sha256:"), blob)
-        archive.add(layer, arcname="blobs/sha256/" + layer_digest.removeprefix("sha256:"), filter=_same_every_time)
+        archive.add(
+            layer, arcname="blobs/sha256/" + layer_digest.removeprefix("sha256:"), filter=_same_every_time
+        )
     layer.unlink()
 
 
@@ -83,7 +91,11 @@ def _write_layer(image: Image, layer: Path) -> None:
                 archive.add(entry, arcname=entry.name, filter=_without_devices)
         for directory in image.directories:
             info = tarfile.TarInfo(directory.strip("/"))
-            info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o1777 if directory == "/tmp" else 0o755, EPOCH  # noqa: S108
+            info.type, info.mode, info.mtime = (
+                tarfile.DIRTYPE,
+                0o1777 if directory == "/tmp" else 0o755,
+                EPOCH,
+            )
             archive.addfile(info)
         for source, destination in image.files:
             info = archive.gettarinfo(source.resolve(), arcname=destination.strip("/"))

@@ -74,7 +74,9 @@ def _compile(program: Program, package: str, output: Path) -> None:
     command = ["go", "build", "-trimpath", "-ldflags", program.linker_flags(), "-o", str(output), package]
     if program.tags:
         command[2:2] = ["-tags", program.tags]
-    done = subprocess.run(command, cwd=MODULES / program.name, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=MODULES / program.name, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         last = "\n".join(done.stderr.strip().splitlines()[-8:])
         raise ClusterError(

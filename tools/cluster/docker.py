@@ -37,7 +37,12 @@ def install_packages() -> None:
         policy.chmod(0o755)
     try:
         run(["apt-get", "update", "-qq"], timeout=300, env=environment, hint=hint)
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES], timeout=900, env=environment, hint=hint)
+        run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
+            timeout=900,
+            env=environment,
+            hint=hint,
+        )
     finally:
         if ours:
             policy.unlink()
@@ -57,7 +62,10 @@ def start(plan: Plan) -> None:
         "pidfile": str(folder / "dockerd.pid"),
     }
     if plan.drop_sys_resource:
-        configuration |= {"runtimes": {"fewer-caps": {"path": str(_runtime(folder))}}, "default-runtime": "fewer-caps"}
+        configuration |= {
+            "runtimes": {"fewer-caps": {"path": str(_runtime(folder))}},
+            "default-runtime": "fewer-caps",
+        }
     (folder / "daemon.json").write_text(json.dumps(configuration))
     firewall.remember(folder / "network.json")
     # Otherwise dockerd sets the FORWARD policy to DROP, which cuts pods off from DNS and services.
@@ -115,7 +123,9 @@ def _sweep() -> None:
     firewall.restore(state_folder() / "network.json")
     data = str(state_folder() / "data")
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for mount in reversed([mount for mount in mounts if mount.startswith((data, "/var/run/docker", "/run/docker"))]):
+    for mount in reversed(
+        [mount for mount in mounts if mount.startswith((data, "/var/run/docker", "/run/docker"))]
+    ):
         run(["umount", mount])
     (state_folder() / "dockerd.pid").unlink(missing_ok=True)
 

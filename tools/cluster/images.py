@@ -51,7 +51,11 @@ class AddonImage:
         """What `archive.write_archive` needs to make it."""
         binary = built_folder(self.program) / self.program.binaries[0]
         return Image(
-            self.local, files=[(binary, self.path)], directories=["/tmp"], entrypoint=[self.path], user=self.user
+            self.local,
+            files=[(binary, self.path)],
+            directories=["/tmp"],
+            entrypoint=[self.path],
+            user=self.user,
         )
 
 

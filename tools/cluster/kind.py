@@ -32,7 +32,10 @@ def configuration(plan: Plan, image: str, ports: dict[int, int]) -> str:
         image: Node image.
         ports: NodePort → port on 127.0.0.1.
     """
-    kubelet: dict[str, object] = {"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1"}
+    kubelet: dict[str, object] = {
+        "kind": "KubeletConfiguration",
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+    }
     patches: list[dict[str, object]] = [kubelet]
     networking: dict[str, object] = {"podSubnet": "10.244.0.0/24"}
     if plan.cgroup_v1:
@@ -41,20 +44,30 @@ def configuration(plan: Plan, image: str, ports: dict[int, int]) -> str:
         # Of the two drivers, the one that does not depend on what systemd makes of the host's hierarchy.
         kubelet |= {"cgroupDriver": "cgroupfs"} if plan.cgroup_v1 else {}
         networking |= {"disableDefaultCNI": True}
-        volumes = {"name": "volumes", "hostPath": VOLUMES, "mountPath": "/tmp/hostpath_pv", "pathType": "DirectoryOrCreate"}  # noqa: S108
+        volumes = {
+            "name": "volumes",
+            "hostPath": VOLUMES,
+            "mountPath": "/tmp/hostpath_pv",
+            "pathType": "DirectoryOrCreate",
+        }
         controllers = {"extraVolumes": [volumes]}
-        patches.append({"kind": "ClusterConfiguration", "imageRepository": REPOSITORY, "controllerManager": controllers})
+        patches.append(
+            {"kind": "ClusterConfiguration", "imageRepository": REPOSITORY, "controllerManager": controllers}
+        )
     mappings = [
-        {"containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1"} for inside, outside in ports.items()
+        {"containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1"}
+        for inside, outside in ports.items()
     ]
-    return yaml.safe_dump({
-        "kind": "Cluster",
-        "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "name": NAME,
-        "networking": networking,
-        "nodes": [{"role": "control-plane", "image": image, "extraPortMappings": mappings}],
-        "kubeadmConfigPatches": [yaml.safe_dump(patch) for patch in patches],
-    })
+    return yaml.safe_dump(
+        {
+            "kind": "Cluster",
+            "apiVersion": "kind.x-k8s.io/v1alpha4",
+            "name": NAME,
+            "networking": networking,
+            "nodes": [{"role": "control-plane", "image": image, "extraPortMappings": mappings}],
+            "kubeadmConfigPatches": [yaml.safe_dump(patch) for patch in patches],
+        }
+    )
 
 
 def exists() -> bool:
@@ -67,7 +80,9 @@ def is_healthy(wanted: str) -> bool:
     marker = _marker()
     if not marker.exists() or marker.read_text() != _digest(wanted) or not kubeconfig_path().exists():
         return False
-    return succeeds(["docker", "exec", NODE, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz"])
+    return succeeds(
+        ["docker", "exec", NODE, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz"]
+    )
 
 
 def create(wanted: str) -> None:

@@ -144,9 +144,13 @@ def plan(machine: Machine) -> Plan:
     if drop:
         notes.append("This machine lacks CAP_SYS_RESOURCE: containers are started without asking for it.")
     if machine.cgroup_v1:
-        notes.append("This machine has cgroup v1: the kubelet is told to accept it (failCgroupV1: false, cgroupfs).")
+        notes.append(
+            "This machine has cgroup v1: the kubelet is told to accept it (failCgroupV1: false, cgroupfs)."
+        )
     if not machine.registry_answers:
-        notes.append("No image registry answers: the node image is built here from Go modules and distribution packages.")
+        notes.append(
+            "No image registry answers: the node image is built here from Go modules and distribution packages."
+        )
     return Plan(
         install=install,
         start_docker=start_docker,

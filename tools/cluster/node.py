@@ -101,15 +101,31 @@ def ensure_node_image(plan: Plan, on_step: Callable[[str], None]) -> NodeImage:
         entrypoint = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
         archive = Path(scratch) / "node.tar"
         run(["tar", "-C", root, "-cf", archive, "."], timeout=600)
-        run(["docker", "import", "-c", "ENV container=docker", "-c", entrypoint, archive, reference], timeout=600)
+        run(
+            ["docker", "import", "-c", "ENV container=docker", "-c", entrypoint, archive, reference],
+            timeout=600,
+        )
+    _forget_others(reference)
     return NodeImage(reference, cached=False)
+
+
+def _forget_others(reference: str) -> None:
+    """Remove images of earlier versions, 1.5 GB each; one that a cluster still runs on stays."""
+    repository = reference.rsplit(":", 1)[0]
+    for other in run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", repository]).split():
+        if other != reference:
+            succeeds(["docker", "image", "rm", other])
 
 
 def distribution_mirror(sources: str) -> str:
     """The first package source of this machine's own apt configuration (deb822 or one-line format)."""
-    found = re.search(r"^URIs:\s*(\S+)", sources, re.MULTILINE) or re.search(r"^deb (?:\[.*?\] )?(\S+)", sources, re.MULTILINE)
+    found = re.search(r"^URIs:\s*(\S+)", sources, re.MULTILINE) or re.search(
+        r"^deb (?:\[.*?\] )?(\S+)", sources, re.MULTILINE
+    )
     if found is None:
-        raise ClusterError("No package source found in apt's configuration.", hint="Look at /etc/apt/sources.list.d.")
+        raise ClusterError(
+            "No package source found in apt's configuration.", hint="Look at /etc/apt/sources.list.d."
+        )
     return found.group(1)
 
 
@@ -124,7 +140,10 @@ def _base_root() -> Path:
     mirror = distribution_mirror("\n".join(path.read_text() for path in lists))
     with tempfile.TemporaryDirectory(prefix=".base-", dir=base.parent) as scratch:
         root = Path(scratch) / "root"
-        run(["debootstrap", "--variant=minbase", f"--include={','.join(NODE_PACKAGES)}", SUITE, root, mirror], timeout=900)
+        run(
+            ["debootstrap", "--variant=minbase", f"--include={','.join(NODE_PACKAGES)}", SUITE, root, mirror],
+            timeout=900,
+        )
         run(["tar", "-C", root, "-cf", base.with_suffix(".partial"), "."], timeout=300)
     base.with_suffix(".partial").rename(base)
     return base
@@ -136,7 +155,9 @@ def _make_root(root: Path, plan: Plan, on_step: Callable[[str], None]) -> None:
     root.mkdir()
     run(["tar", "-C", root, "-xf", base], timeout=300)
     on_step("node image: kind's files and Kubernetes")
-    module = Path(run(["go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind"], cwd=MODULES / "kind").strip())
+    module = Path(
+        run(["go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kind"], cwd=MODULES / "kind").strip()
+    )
     files = module / "images" / "base" / "files"
     for folder in ("etc", "usr/local/bin", "kind"):
         # The module cache is read-only; the copies must not be.
@@ -206,30 +227,54 @@ def _preload(root: Path, scratch: Path, on_step: Callable[[str], None]) -> None:
     on_step("node image: images of the control plane and the add-ons")
     kubernetes, names = built_folder(KUBERNETES), control_plane_images()
     images = [
-        Image(names[part], files=[(kubernetes / part, f"/usr/local/bin/{part}")], directories=["/tmp"])  # noqa: S108
+        Image(names[part], files=[(kubernetes / part, f"/usr/local/bin/{part}")], directories=["/tmp"])
         for part in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     ]
     proxy = _proxy_root(root, scratch / "proxy")
     images += [
-        Image(names["etcd"], files=[(built_folder(ETCD) / "etcd", "/usr/local/bin/etcd")], directories=["/tmp"]),  # noqa: S108
-        Image(names["coredns"], files=[(built_folder(COREDNS) / "coredns", "/coredns")], entrypoint=["/coredns"]),
+        Image(
+            names["etcd"], files=[(built_folder(ETCD) / "etcd", "/usr/local/bin/etcd")], directories=["/tmp"]
+        ),
+        Image(
+            names["coredns"], files=[(built_folder(COREDNS) / "coredns", "/coredns")], entrypoint=["/coredns"]
+        ),
         Image(names["pause"], files=[(built_folder(PAUSE) / "pause", "/pause")], entrypoint=["/pause"]),
-        Image(names["kube-proxy"], root=proxy, files=[(kubernetes / "kube-proxy", "/usr/local/bin/kube-proxy")]),
+        Image(
+            names["kube-proxy"], root=proxy, files=[(kubernetes / "kube-proxy", "/usr/local/bin/kube-proxy")]
+        ),
         *(addon.archive_image() for addon in ADDON_IMAGES),
     ]
     with _containerd(root / "var/lib/containerd", scratch) as socket:
         for image in images:
             archive = scratch / "image.tar"
             write_archive(image, archive)
-            run(["ctr", "-a", socket, "-n", "k8s.io", "images", "import", "--no-unpack", archive], timeout=300)
+            run(
+                ["ctr", "-a", socket, "-n", "k8s.io", "images", "import", "--no-unpack", archive], timeout=300
+            )
             archive.unlink()
 
 
 def _proxy_root(root: Path, target: Path) -> Path:
     """kube-proxy needs iptables and conntrack and nothing else of the node."""
     target.mkdir()
-    leave = ("usr/bin/kube*", "usr/bin/containerd*", "usr/bin/ctr", "usr/lib/cni", "usr/lib/systemd", "usr/local", "opt", "kind", "var")
-    run(["sh", "-c", f"tar -C {root} {' '.join(f'--exclude=./{path}' for path in leave)} -c . | tar -C {target} -x"])
+    leave = (
+        "usr/bin/kube*",
+        "usr/bin/containerd*",
+        "usr/bin/ctr",
+        "usr/lib/cni",
+        "usr/lib/systemd",
+        "usr/local",
+        "opt",
+        "kind",
+        "var",
+    )
+    run(
+        [
+            "sh",
+            "-c",
+            f"tar -C {root} {' '.join(f'--exclude=./{path}' for path in leave)} -c . | tar -C {target} -x",
+        ]
+    )
     return target
 
 

@@ -47,13 +47,21 @@ class Program:
 
     def linker_flags(self) -> str:
         """Flags for `go build -ldflags`: stripped, with the version stamped where the program reports it."""
-        return " ".join(["-s", "-w", *(f"-X {variable.format(version=self.version)}" for variable in self.stamp)])
+        return " ".join(
+            ["-s", "-w", *(f"-X {variable.format(version=self.version)}" for variable in self.stamp)]
+        )
 
 
 def _kubernetes_stamp() -> tuple[str, ...]:
     # kubeadm and the API server refuse to talk when the binary does not know its own version.
     places = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    values = ("gitVersion={version}", "gitMajor=1", "gitMinor=36", "gitTreeState=clean", "buildDate=2026-01-01T00:00:00Z")
+    values = (
+        "gitVersion={version}",
+        "gitMajor=1",
+        "gitMinor=36",
+        "gitTreeState=clean",
+        "buildDate=2026-01-01T00:00:00Z",
+    )
     return tuple(f"{place}.{value}" for place in places for value in values)
 
 
@@ -61,10 +69,26 @@ KUBERNETES = Program(
     name="k8s",
     packages=tuple(
         f"k8s.io/kubernetes/cmd/{c}"
-        for c in ("kube-apiserver", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubectl", "kubeadm")
+        for c in (
+            "kube-apiserver",
+            "kubelet",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kube-proxy",
+            "kubectl",
+            "kubeadm",
+        )
     ),
     module="k8s.io/kubernetes",
-    binaries=("kube-apiserver", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubectl", "kubeadm"),
+    binaries=(
+        "kube-apiserver",
+        "kubelet",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kube-proxy",
+        "kubectl",
+        "kubeadm",
+    ),
     stamp=_kubernetes_stamp(),
 )
 ETCD = Program("etcd", ("go.etcd.io/etcd/server/v3",), "go.etcd.io/etcd/server/v3", ("etcd",))
@@ -80,7 +104,9 @@ ARGO_ROLLOUTS = Program(
     module="github.com/argoproj/argo-rollouts",
     binaries=("rollouts-controller", "kubectl-argo-rollouts"),
 )
-TRAEFIK = Program("traefik", ("github.com/traefik/traefik/v3/cmd/traefik",), "github.com/traefik/traefik/v3", ("traefik",))
+TRAEFIK = Program(
+    "traefik", ("github.com/traefik/traefik/v3/cmd/traefik",), "github.com/traefik/traefik/v3", ("traefik",)
+)
 
 PROMETHEUS = Program(
     name="prometheus",
@@ -91,7 +117,10 @@ PROMETHEUS = Program(
     tags="remove_all_sd,enable_kubernetes_sd",
 )
 METRICS_SERVER = Program(
-    "metrics-server", ("sigs.k8s.io/metrics-server/cmd/metrics-server",), "sigs.k8s.io/metrics-server", ("metrics-server",)
+    "metrics-server",
+    ("sigs.k8s.io/metrics-server/cmd/metrics-server",),
+    "sigs.k8s.io/metrics-server",
+    ("metrics-server",),
 )
 PAUSE = Program("pause", (".",), "", ("pause",), own_version="v1")
 

@@ -39,7 +39,9 @@ def run(
     return done.stdout
 
 
-def succeeds(command: Sequence[str | Path], *, timeout: float = 20, env: Mapping[str, str] | None = None) -> bool:
+def succeeds(
+    command: Sequence[str | Path], *, timeout: float = 20, env: Mapping[str, str] | None = None
+) -> bool:
     """Whether a probe works; missing, failing and hanging all mean no."""
     try:
         run(command, timeout=timeout, env=env)

@@ -49,7 +49,9 @@ def up(steps: Steps) -> Target:
     """Make the cluster, or keep a healthy one, and install the add-ons."""
     chosen = target()
     if chosen.given:
-        steps.console.print("KUBECONFIG is set: nothing is created, the add-ons are installed on that cluster.")
+        steps.console.print(
+            "KUBECONFIG is set: nothing is created, the add-ons are installed on that cluster."
+        )
         _require_answer(chosen.cluster)
         _install_addons(steps, chosen, local=False)
         return chosen
@@ -112,7 +114,9 @@ def _install_addons(steps: Steps, chosen: Target, *, local: bool) -> None:
     installed: list[Addon] = []
     for addon in ADDONS:
         if is_foreign(chosen.cluster, addon):
-            steps.console.print(f"• {addon.name} is there already, installed by somebody else: it is kept as it is.")
+            steps.console.print(
+                f"• {addon.name} is there already, installed by somebody else: it is kept as it is."
+            )
             continue
         with steps.step(f"{addon.name} applied"):
             apply(chosen.cluster, addon, local=local)
@@ -138,5 +142,7 @@ def _lock() -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ClusterError("Another run is working on the cluster.", hint="Wait until it has ended.") from error
+            raise ClusterError(
+                "Another run is working on the cluster.", hint="Wait until it has ended."
+            ) from error
         yield

@@ -51,7 +51,9 @@ def is_foreign(cluster: Cluster, addon: Addon) -> bool:
     """Whether somebody else has installed this add-on: then it is theirs to configure."""
     if not addon.marker or not cluster.succeeds("get", addon.marker):
         return False
-    managers = cluster.run("get", addon.marker, "--show-managed-fields", "-o", "jsonpath={.metadata.managedFields[*].manager}")
+    managers = cluster.run(
+        "get", addon.marker, "--show-managed-fields", "-o", "jsonpath={.metadata.managedFields[*].manager}"
+    )
     return MANAGER not in managers.split()
 
 
@@ -62,7 +64,13 @@ def apply(cluster: Cluster, addon: Addon, *, local: bool) -> None:
     rest = [document for document in documents if document["kind"] != "Namespace"]
     for part in (spaces, rest):
         if part:
-            options = ("--server-side", f"--field-manager={MANAGER}", "--namespace", addon.namespace, "--filename=-")
+            options = (
+                "--server-side",
+                f"--field-manager={MANAGER}",
+                "--namespace",
+                addon.namespace,
+                "--filename=-",
+            )
             cluster.run("apply", *options, stdin=_as_list(part), timeout=120)
 
 
