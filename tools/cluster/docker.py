@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.cluster import firewall
 from tools.cluster.build import cache_root
 from tools.cluster.errors import ClusterError
-from tools.cluster.machine import PACKAGES, Plan
+from tools.cluster.machine import Plan
 from tools.cluster.shell import run, succeeds
 
 START_SECONDS = 60
@@ -25,8 +26,8 @@ def state_folder() -> Path:
     return cache_root() / "docker"
 
 
-def install_packages() -> None:
-    """Install Docker and what the node image is made of from the distribution."""
+def install_packages(packages: Sequence[str]) -> None:
+    """Install what the plan names from the distribution."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     hint = "Check the distribution's package sources, then run again."
     # The package's start script would race the daemon that we start with our own configuration.
@@ -38,7 +39,7 @@ def install_packages() -> None:
     try:
         run(["apt-get", "update", "-qq"], timeout=300, env=environment, hint=hint)
         run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
             timeout=900,
             env=environment,
             hint=hint,

@@ -32,6 +32,7 @@ class Machine:
         docker_answers: A Docker daemon is running and this user may talk to it.
         docker_is_ours: That daemon was started by an earlier `up`.
         has_dockerd: The daemon's program is installed.
+        has_image_tools: What the node image is made with is installed (debootstrap and containerd).
         has_apt: The distribution's packages can be installed.
         has_sys_resource: CAP_SYS_RESOURCE is in the bounding set; privileged containers want it.
         cgroup_v1: The machine has no unified cgroup hierarchy.
@@ -42,6 +43,7 @@ class Machine:
     docker_answers: bool
     docker_is_ours: bool
     has_dockerd: bool
+    has_image_tools: bool
     has_apt: bool
     has_sys_resource: bool
     cgroup_v1: bool
@@ -61,7 +63,7 @@ class Plan:
         notes: A sentence for each thing that is out of the ordinary.
     """
 
-    install: bool
+    install: tuple[str, ...]
     start_docker: bool
     drop_sys_resource: bool
     build_node_image: bool
@@ -83,6 +85,7 @@ def inspect(node_image: str, *, docker_is_ours: bool) -> Machine:
         docker_answers=docker_answers,
         docker_is_ours=docker_is_ours,
         has_dockerd=shutil.which("dockerd") is not None,
+        has_image_tools=all(shutil.which(tool) for tool in ("debootstrap", "containerd", "ctr")),
         has_apt=shutil.which("apt-get") is not None,
         # Where there is no /proc, Docker runs its containers on a virtual machine of its own, which has every capability.
         has_sys_resource=not status.exists() or has_capability(status.read_text(), CAP_SYS_RESOURCE),
@@ -127,16 +130,22 @@ def plan(machine: Machine) -> Plan:
     """
     notes: list[str] = []
     start_docker = not machine.docker_answers
-    install = start_docker and not machine.has_dockerd
+    build_node_image = not machine.registry_answers
+    install = _missing_packages(machine, start_docker=start_docker, build_node_image=build_node_image)
     if start_docker and not machine.is_root:
         raise ClusterError(
             "No Docker daemon answers, and without root none can be started.",
             hint="Start Docker, or run as root, or set KUBECONFIG to a cluster you have.",
         )
+    if build_node_image and not machine.is_root:
+        raise ClusterError(
+            "No image registry answers, and without root the node image cannot be made here.",
+            hint="Check Docker's connection to docker.io, or run as root, or set KUBECONFIG to a cluster you have.",
+        )
     if install and not machine.has_apt:
         raise ClusterError(
-            "Docker is not installed, and this machine has no apt to install it with.",
-            hint="Install Docker, or set KUBECONFIG to a cluster you have.",
+            f"This machine lacks {', '.join(install)}, and has no apt to install them with.",
+            hint="Install them, or set KUBECONFIG to a cluster you have.",
         )
     if start_docker:
         notes.append("No Docker daemon is running: one is started for the cluster and stopped with it.")
@@ -147,7 +156,7 @@ def plan(machine: Machine) -> Plan:
         notes.append(
             "This machine has cgroup v1: the kubelet is told to accept it (failCgroupV1: false, cgroupfs)."
         )
-    if not machine.registry_answers:
+    if build_node_image:
         notes.append(
             "No image registry answers: the node image is built here from Go modules and distribution packages."
         )
@@ -155,7 +164,16 @@ def plan(machine: Machine) -> Plan:
         install=install,
         start_docker=start_docker,
         drop_sys_resource=drop,
-        build_node_image=not machine.registry_answers,
+        build_node_image=build_node_image,
         cgroup_v1=machine.cgroup_v1,
         notes=tuple(notes),
     )
+
+
+def _missing_packages(machine: Machine, *, start_docker: bool, build_node_image: bool) -> tuple[str, ...]:
+    if start_docker and not machine.has_dockerd:
+        return PACKAGES
+    if build_node_image and not machine.has_image_tools:
+        # A Docker from elsewhere conflicts with the distribution's; only what it does not bring is added.
+        return ("debootstrap",)
+    return ()

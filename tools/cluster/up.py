@@ -87,7 +87,7 @@ def down(steps: Steps) -> bool:
 def _make_cluster(steps: Steps, todo: Plan) -> None:
     if todo.install:
         with steps.step("Distribution packages installed"):
-            docker.install_packages()
+            docker.install_packages(todo.install)
     if todo.start_docker:
         with steps.step("Docker daemon started"):
             docker.start(todo)

@@ -7,7 +7,7 @@ from tools.cluster.kind import configuration
 from tools.cluster.machine import Plan
 
 PUBLIC = Plan(
-    install=False,
+    install=(),
     start_docker=False,
     drop_sys_resource=False,
     build_node_image=False,

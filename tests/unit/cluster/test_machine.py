@@ -11,6 +11,7 @@ WORKSTATION = Machine(
     docker_answers=True,
     docker_is_ours=False,
     has_dockerd=True,
+    has_image_tools=True,
     has_apt=True,
     has_sys_resource=True,
     cgroup_v1=False,
@@ -21,6 +22,7 @@ BARE = Machine(
     docker_answers=False,
     docker_is_ours=False,
     has_dockerd=False,
+    has_image_tools=False,
     has_apt=True,
     has_sys_resource=False,
     cgroup_v1=True,
@@ -64,6 +66,16 @@ def test_without_docker_and_root_the_way_out_is_named():
 def test_without_apt_docker_cannot_be_installed():
     with pytest.raises(ClusterError, match="no apt"):
         plan(dataclasses.replace(BARE, has_apt=False))
+
+
+def test_a_node_image_cannot_be_made_without_root():
+    with pytest.raises(ClusterError, match="without root"):
+        plan(dataclasses.replace(WORKSTATION, registry_answers=False))
+
+
+def test_a_docker_from_elsewhere_is_not_replaced_for_the_node_image():
+    machine = dataclasses.replace(WORKSTATION, is_root=True, registry_answers=False, has_image_tools=False)
+    assert plan(machine).install == ("debootstrap",)
 
 
 @pytest.mark.parametrize(

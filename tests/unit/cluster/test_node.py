@@ -9,7 +9,7 @@ from tools.cluster.machine import Plan
 from tools.cluster.node import containerd_configuration, distribution_mirror, node_key
 
 PLAN = Plan(
-    install=False, start_docker=True, drop_sys_resource=True, build_node_image=True, cgroup_v1=True, notes=()
+    install=(), start_docker=True, drop_sys_resource=True, build_node_image=True, cgroup_v1=True, notes=()
 )
 KINDS_OWN = """\
   base_runtime_spec = "/etc/containerd/cri-base.json"
