@@ -26,7 +26,7 @@ up: setup  ## Train on the synthetic CRM (or DATA=, CONTRACT=), register and ser
 
 .PHONY: test
 test: setup system  ## Set up and run every test (PostgreSQL, MLflow and the service run for real)
-	$(RUN) pytest -n 2 --dist loadgroup
+	$(RUN) pytest -n 2 --dist loadgroup -m "not e2e"
 
 .PHONY: unit
 unit: setup  ## Only the fast tests
