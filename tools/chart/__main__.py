@@ -26,9 +26,7 @@ def made_from(chart: Path) -> dict[Path, str]:
 def stale(chart: Path) -> list[str]:
     """Names of the files that are not what values.yaml makes of them."""
     return [
-        path.name
-        for path, text in made_from(chart).items()
-        if not path.exists() or path.read_text() != text
+        path.name for path, text in made_from(chart).items() if not path.exists() or path.read_text() != text
     ]
 
 

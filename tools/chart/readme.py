@@ -19,12 +19,17 @@ def readme_with(values: tuple[Value, ...], readme: str) -> str:
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValuesError("The chart's README has no markers.", hint=f"Write {BEGIN} and {END} where the table belongs.")
+        raise ValuesError(
+            "The chart's README has no markers.", hint=f"Write {BEGIN} and {END} where the table belongs."
+        )
     return f"{before}{BEGIN}\n{_table(values)}\n{END}{after}"
 
 
 def _table(values: tuple[Value, ...]) -> str:
-    rows = (f"| `{value.name}` | {_default(value.default)} | {_cell(value.sentence)} |" for value in _leaves(values))
+    rows = (
+        f"| `{value.name}` | {_default(value.default)} | {_cell(value.sentence)} |"
+        for value in _leaves(values)
+    )
     return "\n".join(("| value | default | what it is |", "|---|---|---|", *rows))
 
 

@@ -31,7 +31,10 @@ def _object(values: tuple[Value, ...], *, root: bool = True) -> dict[str, object
     properties: dict[str, object] = {value.path[-1]: _property(value) for value in values}
     if root:
         # Helm adds it to the values of a subchart.
-        properties["global"] = {"type": "object", "description": "Values shared with other charts; not used here."}
+        properties["global"] = {
+            "type": "object",
+            "description": "Values shared with other charts; not used here.",
+        }
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
