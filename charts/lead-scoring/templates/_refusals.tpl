@@ -77,6 +77,12 @@
 {{- if and (eq $v.model.source "claim") (not $v.model.claim.name) -}}
 {{- fail "model.source=claim needs model.claim.name." -}}
 {{- end -}}
+{{- if and $v.shadow.enabled (eq $v.model.source "image") (or $v.model.image.tag $v.model.image.digest) -}}
+{{- fail "shadow.enabled would serve the champion's artefact under another version: model.image.tag or model.image.digest names one image for both. Leave both empty (the tag is then the version), or use model.source=registry." -}}
+{{- end -}}
+{{- if and $v.shadow.enabled (eq $v.model.source "claim") (not (contains "{version}" $v.model.claim.subPath)) -}}
+{{- fail "shadow.enabled would serve the champion's artefact under another version: model.claim.subPath is the same for both. Put {version} into it." -}}
+{{- end -}}
 {{- if and (eq $v.spool.type "existingClaim") (not $v.spool.existingClaim) -}}
 {{- fail "spool.type=existingClaim needs spool.existingClaim." -}}
 {{- end -}}

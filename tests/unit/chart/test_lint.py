@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.support.chart import CHART, VALUES, Chart
-
 from tools.chart.__main__ import stale
 from tools.chart.errors import ValuesError
 from tools.chart.readme import readme_with

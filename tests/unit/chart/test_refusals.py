@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.support.chart import Chart
 
 REFUSED = [
@@ -50,6 +49,11 @@ REFUSED = [
     (("scoring.auth=off", "apiKeys.existingSecret=k"), "every caller would be let in"),
     (("model.source=registry",), "there is no registry"),
     (("model.source=claim",), "needs model.claim.name"),
+    (("shadow.enabled=true", "model.image.tag=latest"), "one image for both"),
+    (
+        ("shadow.enabled=true", "model.source=claim", "model.claim.name=c", "model.claim.subPath=leads"),
+        "subPath is the same for both",
+    ),
     (("spool.type=existingClaim",), "needs spool.existingClaim"),
     (("spool.existingClaim=spool",), "the claim would not be used"),
     (("mlflow.enabled=true",), "needs mlflow.artifactRoot"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from tests.support.chart import VALUES, Chart, Manifest
 
 One = Callable[..., Manifest]
@@ -56,6 +55,11 @@ def test_a_guard_runs_during_the_whole_canary(one: One) -> None:
 
 def test_pods_that_never_become_ready_abort_the_rollout(one: One) -> None:
     assert one("Rollout")["spec"]["progressDeadlineAbort"] is True
+
+
+def test_an_undo_skips_the_steps(one: One) -> None:
+    spec = one("Rollout")["spec"]
+    assert 0 < spec["rollbackWindow"]["revisions"] <= spec["revisionHistoryLimit"]
 
 
 def test_the_old_version_keeps_its_pods_during_a_canary(one: One) -> None:
