@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from lead_scoring.metrics_export import Gauges, Model, render
-from lead_scoring.metrics_layout import LATENCY_EDGES, Layout
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.chart import CHART, Chart, Manifest, queries
 
+from lead_scoring.metrics_export import Gauges, Model, render
+from lead_scoring.metrics_layout import LATENCY_EDGES, Layout
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
 One = Callable[..., Manifest]
