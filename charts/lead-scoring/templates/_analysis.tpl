@@ -1,0 +1,130 @@
+{{- define "leadscore.analysisArgs" -}}
+- name: canary-hash
+  valueFrom: {podTemplateHashValue: Latest}
+- name: stable-hash
+  valueFrom: {podTemplateHashValue: Stable}
+{{- end -}}
+
+{{/* Label matchers of a version's series: .root, .hash (canary-hash or stable-hash), .more. */}}
+{{- define "leadscore.series" -}}
+{{- $matchers := list (printf "pod_template_hash=\"{{args.%s}}\"" .hash) -}}
+{{- with tpl .root.Values.prometheus.matcher .root -}}{{- $matchers = prepend $matchers . -}}{{- end -}}
+{{- with .more -}}{{- $matchers = append $matchers . -}}{{- end -}}
+{{ "{" }}{{ join "," $matchers }}{{ "}" }}
+{{- end -}}
+
+{{- define "leadscore.scoringEndpoints" -}}
+endpoint=~"/score-lead|/score-leads|/explain-prediction|/outcomes"
+{{- end -}}
+
+{{- define "leadscore.errorRateQuery" -}}
+{{- $all := include "leadscore.series" (dict "root" .root "hash" "canary-hash" "more" (include "leadscore.scoringEndpoints" .)) -}}
+{{- $bad := include "leadscore.series" (dict "root" .root "hash" "canary-hash" "more" (printf "%s,status=~\"5..\"" (include "leadscore.scoringEndpoints" .))) -}}
+(sum(increase(leadscore_http_requests_total{{ $bad }}[{{ .window }}])) or vector(0))
+  / sum(increase(leadscore_http_requests_total{{ $all }}[{{ .window }}]))
+  and sum(increase(leadscore_http_requests_total{{ $all }}[{{ .window }}])) >= {{ .minimum }}
+{{- end -}}
+
+{{- define "leadscore.p95" -}}
+histogram_quantile(0.95, sum by (le) (rate(leadscore_http_request_duration_seconds_bucket{{ include "leadscore.series" (dict "root" .root "hash" .hash "more" "endpoint=\"/score-lead\"") }}[{{ .window }}])))
+{{- end -}}
+
+{{- define "leadscore.enoughLatencies" -}}
+sum(increase(leadscore_http_request_duration_seconds_count{{ include "leadscore.series" (dict "root" .root "hash" .hash "more" "endpoint=\"/score-lead\"") }}[{{ .window }}])) >= {{ .minimum }}
+{{- end -}}
+
+{{- define "leadscore.p95Query" -}}
+{{ include "leadscore.p95" (merge (dict "hash" "canary-hash") .) }}
+  and {{ include "leadscore.enoughLatencies" (merge (dict "hash" "canary-hash") .) }}
+{{- end -}}
+
+{{- define "leadscore.p95RatioQuery" -}}
+{{ include "leadscore.p95" (merge (dict "hash" "canary-hash") .) }}
+  / clamp_min({{ include "leadscore.p95" (merge (dict "hash" "stable-hash") .) }}, {{ .root.Values.analysis.p95FloorSeconds }})
+  and {{ include "leadscore.enoughLatencies" (merge (dict "hash" "canary-hash") .) }}
+  and {{ include "leadscore.enoughLatencies" (merge (dict "hash" "stable-hash") .) }}
+{{- end -}}
+
+{{/* Shares per bin; half a lead in every bin keeps an empty one from making the PSI infinite. */}}
+{{- define "leadscore.shares" -}}
+{{- $counts := printf "(sum by (%s) (increase(%s%s[%s])) + 0.5)" .bin .metric (include "leadscore.series" .) .window -}}
+{{ $counts }} / scalar(sum({{ $counts }}))
+{{- end -}}
+
+{{- define "leadscore.psiQuery" -}}
+{{- $canary := include "leadscore.shares" (merge (dict "hash" "canary-hash") .) -}}
+{{- $stable := include "leadscore.shares" (merge (dict "hash" "stable-hash") .) -}}
+sum(
+    ({{ $canary }} - {{ $stable }})
+    * ln(({{ $canary }}) / ({{ $stable }}))
+  )
+  and sum(increase({{ .metric }}{{ include "leadscore.series" (merge (dict "hash" "canary-hash") .) }}[{{ .window }}])) >= {{ .minimum }}
+  and sum(increase({{ .metric }}{{ include "leadscore.series" (merge (dict "hash" "stable-hash") .) }}[{{ .window }}])) >= {{ .minimum }}
+{{- end -}}
+
+{{- define "leadscore.traefikErrorsQuery" -}}
+{{- $service := printf "service=~\"%s-%s-canary-(80|http)@kubernetescrd\"" .root.Release.Namespace (include "leadscore.fullname" .root) -}}
+(sum(increase(traefik_service_requests_total{{ "{" }}{{ $service }},code=~"5.."{{ "}" }}[{{ .window }}])) or vector(0))
+  / sum(increase(traefik_service_requests_total{{ "{" }}{{ $service }}{{ "}" }}[{{ .window }}]))
+  and sum(increase(traefik_service_requests_total{{ "{" }}{{ $service }}{{ "}" }}[{{ .window }}])) >= {{ .minimum }}
+{{- end -}}
+
+{{/*
+One metric. The guard says nothing about what it does not see; the gate wants to see: NaN and an empty answer are
+neither success nor failure, which is inconclusive, which pauses the Rollout for a person.
+*/}}
+{{- define "leadscore.metric" -}}
+{{- $bad := printf "len(result) > 0 && !isNaN(result[0]) && result[0] > %v" .limit -}}
+- name: {{ .name }}
+  {{- if .gate }}
+  count: 1
+  failureLimit: 0
+  inconclusiveLimit: 0
+  consecutiveErrorLimit: 4
+  successCondition: len(result) > 0 && !isNaN(result[0]) && result[0] <= {{ .limit }}
+  {{- else }}
+  interval: {{ .root.Values.analysis.guard.interval }}
+  failureLimit: {{ .root.Values.analysis.guard.failureLimit }}
+  inconclusiveLimit: 0
+  consecutiveErrorLimit: {{ .root.Values.analysis.guard.consecutiveErrorLimit }}
+  successCondition: len(result) == 0 || isNaN(result[0]) || result[0] <= {{ .limit }}
+  {{- end }}
+  failureCondition: {{ $bad }}
+  provider:
+    prometheus:
+      address: {{ .root.Values.prometheus.address }}
+      query: |
+        {{- include .query . | nindent 8 }}
+{{- end -}}
+
+{{/* An AnalysisTemplate: .name guard, gate or watch (a gate at weight 100, where stable has no traffic to compare with). */}}
+{{- define "leadscore.analysisTemplate" -}}
+{{- $a := .root.Values.analysis -}}
+{{- $gate := ne .name "guard" -}}
+{{- $window := ternary "{{args.window}}" $a.guard.window $gate -}}
+{{- $of := dict "root" .root "gate" $gate "window" $window "minimum" (ternary $a.gate.minimumRequests $a.guard.minimumRequests $gate | int64) -}}
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata:
+  name: {{ include "leadscore.fullname" .root }}-{{ .name }}
+  labels: {{ include "leadscore.labels" (dict "root" .root "component" "scoring") | nindent 4 }}
+spec:
+  args:
+    - name: canary-hash
+    - name: stable-hash
+    {{- if $gate }}
+    - name: window
+    {{- end }}
+  metrics:
+    {{- include "leadscore.metric" (merge (dict "name" "error-rate" "limit" $a.maxErrorRate "query" "leadscore.errorRateQuery") $of) | nindent 4 }}
+    {{- include "leadscore.metric" (merge (dict "name" "p95-seconds" "limit" $a.maxP95Seconds "query" "leadscore.p95Query") $of) | nindent 4 }}
+    {{- if $a.traefikMetrics }}
+    {{- include "leadscore.metric" (merge (dict "name" "traefik-error-rate" "limit" $a.maxErrorRate "query" "leadscore.traefikErrorsQuery") $of) | nindent 4 }}
+    {{- end }}
+    {{- if ne .name "watch" }}
+    {{- include "leadscore.metric" (merge (dict "name" "p95-against-stable" "limit" $a.maxP95Ratio "query" "leadscore.p95RatioQuery") $of) | nindent 4 }}
+    {{- $psi := merge (dict "limit" $a.maxPsi "query" "leadscore.psiQuery" "minimum" (int64 $a.gate.minimumScores)) $of }}
+    {{- include "leadscore.metric" (merge (dict "name" "score-psi" "metric" "leadscore_score_bin_total" "bin" "bin") $psi) | nindent 4 }}
+    {{- include "leadscore.metric" (merge (dict "name" "grade-psi" "metric" "leadscore_leads_total" "bin" "grade") $psi) | nindent 4 }}
+    {{- end }}
+{{- end -}}

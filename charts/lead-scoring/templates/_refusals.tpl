@@ -1,0 +1,103 @@
+{{/* Combinations that would be silently ignored or cannot work; each with a sentence that says what to set. */}}
+{{- define "leadscore.refuse" -}}
+{{- $v := .Values -}}
+{{- $canary := include "leadscore.canary" . -}}
+{{- if and (eq $v.workload.kind "Deployment") $v.analysis.enabled -}}
+{{- fail "analysis.enabled judges a Rollout, and workload.kind is Deployment: nothing would roll back. Set analysis.enabled=false or workload.kind=Rollout." -}}
+{{- end -}}
+{{- if and (eq $v.workload.kind "Deployment") (eq $v.rollout.strategy "blueGreen") -}}
+{{- fail "rollout.strategy=blueGreen needs Argo Rollouts, and workload.kind is Deployment. Set workload.kind=Rollout or leave rollout.strategy at canary." -}}
+{{- end -}}
+{{- if and (eq $v.workload.kind "Rollout") (eq $v.rollout.strategy "blueGreen") $v.analysis.enabled -}}
+{{- fail "analysis.enabled compares a canary's traffic with stable's, and a blue-green preview has none. Set analysis.enabled=false or rollout.strategy=canary." -}}
+{{- end -}}
+{{- if and $v.analysis.enabled (not $v.prometheus.address) -}}
+{{- fail "analysis.enabled needs prometheus.address: without figures no version could be sent back. Name your Prometheus or set analysis.enabled=false." -}}
+{{- end -}}
+{{- if and $v.analysis.enabled $v.analysis.traefikMetrics (ne $v.trafficRouting.provider "traefik") -}}
+{{- fail "analysis.traefikMetrics asks for the metrics of an IngressRoute, which exists only with trafficRouting.provider=traefik. Set analysis.traefikMetrics=false." -}}
+{{- end -}}
+{{- if and $v.shadow.enabled (ne $v.trafficRouting.provider "traefik") -}}
+{{- fail (printf "shadow.enabled mirrors requests with a TraefikService, and trafficRouting.provider is %s (Traefik's Gateway API provider has no RequestMirror). Set trafficRouting.provider=traefik or shadow.enabled=false." $v.trafficRouting.provider) -}}
+{{- end -}}
+{{- if and (eq $v.trafficRouting.provider "gatewayAPI") (not $v.trafficRouting.gatewayAPI.gateway) -}}
+{{- fail "trafficRouting.provider=gatewayAPI needs a Gateway to attach to. Set trafficRouting.gatewayAPI.gateway." -}}
+{{- end -}}
+{{- if not $v.trafficRouting.paths -}}
+{{- fail "trafficRouting.paths is empty: nothing would be routed. List the scoring paths, or set trafficRouting.provider=none." -}}
+{{- end -}}
+{{- if and $v.trafficRouting.traefik.tlsSecret (ne $v.trafficRouting.provider "traefik") -}}
+{{- fail "trafficRouting.traefik.tlsSecret is used by provider traefik only. Unset it, or set trafficRouting.provider=traefik." -}}
+{{- end -}}
+{{- if $canary -}}
+{{- $last := 0 -}}
+{{- range $v.rollout.steps -}}
+{{- range $key, $_ := . -}}
+{{- if not (has $key (list "weight" "duration")) -}}
+{{- fail (printf "rollout.steps knows weight and duration, not %s (Argo's Traefik router ignores setMirrorRoute and setHeaderRoute without a word). For a copy of the traffic use shadow.enabled." $key) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (regexMatch "^([0-9]+(s|m|h))+$" (toString .duration)) -}}
+{{- fail (printf "rollout.steps: the duration %v of weight %v is none. Write it in s, m or h, such as 30m or 24h." .duration .weight) -}}
+{{- end -}}
+{{- if or (le (int .weight) $last) (gt (int .weight) 100) -}}
+{{- fail (printf "rollout.steps: weights must grow from step to step up to 100, and %v follows %d." .weight $last) -}}
+{{- end -}}
+{{- $last = int .weight -}}
+{{- end -}}
+{{- if ne $last 100 -}}
+{{- fail (printf "rollout.steps ends at %d: the last step must be weight 100, the intensive watch before the old version goes." $last) -}}
+{{- end -}}
+{{- if eq $v.trafficRouting.provider "none" -}}
+{{- $replicas := ternary $v.autoscaling.minReplicas $v.workload.replicas $v.autoscaling.enabled | int -}}
+{{- $first := (first $v.rollout.steps).weight | int -}}
+{{- if lt (mul $replicas $first) 100 -}}
+{{- fail (printf "With trafficRouting.provider=none a weight is a share of pods, and %d %% of %d pods is less than one. Use a router, more replicas, or a larger first weight." $first $replicas) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
+{{- fail "autoscaling.minReplicas is greater than autoscaling.maxReplicas." -}}
+{{- end -}}
+{{- if and (not $v.events.existingSecret) (not $v.postgresql.enabled) -}}
+{{- fail "There is no event store. Set events.existingSecret (your PostgreSQL's URL), or postgresql.enabled=true for an evaluation." -}}
+{{- end -}}
+{{- if and $v.events.existingSecret $v.postgresql.enabled (not (and $v.mlflow.enabled (not $v.mlflow.existingSecret))) -}}
+{{- fail "events.existingSecret names your PostgreSQL, so the bundled one would hold nothing. Set postgresql.enabled=false." -}}
+{{- end -}}
+{{- if and (eq $v.scoring.auth "keys") (not $v.apiKeys.existingSecret) (not $v.apiKeys.generate) -}}
+{{- fail "scoring.auth=keys and there are no keys. Set apiKeys.existingSecret, or apiKeys.generate=true for an evaluation." -}}
+{{- end -}}
+{{- if and (eq $v.scoring.auth "off") $v.apiKeys.existingSecret -}}
+{{- fail "apiKeys.existingSecret is set and scoring.auth is off: every caller would be let in all the same. Set scoring.auth=keys." -}}
+{{- end -}}
+{{- if and (eq $v.model.source "registry") (not (include "leadscore.trackingUri" .)) -}}
+{{- fail "model.source=registry and there is no registry. Set model.registry.trackingUri or mlflow.enabled=true." -}}
+{{- end -}}
+{{- if and (eq $v.model.source "claim") (not $v.model.claim.name) -}}
+{{- fail "model.source=claim needs model.claim.name." -}}
+{{- end -}}
+{{- if and $v.shadow.enabled (eq $v.model.source "image") (or $v.model.image.tag $v.model.image.digest) -}}
+{{- fail "shadow.enabled would serve the champion's artefact under another version: model.image.tag or model.image.digest names one image for both. Leave both empty (the tag is then the version), or use model.source=registry." -}}
+{{- end -}}
+{{- if and $v.shadow.enabled (eq $v.model.source "claim") (not (contains "{version}" $v.model.claim.subPath)) -}}
+{{- fail "shadow.enabled would serve the champion's artefact under another version: model.claim.subPath is the same for both. Put {version} into it." -}}
+{{- end -}}
+{{- if and (eq $v.spool.type "existingClaim") (not $v.spool.existingClaim) -}}
+{{- fail "spool.type=existingClaim needs spool.existingClaim." -}}
+{{- end -}}
+{{- if and (ne $v.spool.type "existingClaim") $v.spool.existingClaim -}}
+{{- fail "spool.existingClaim is set and spool.type is not existingClaim: the claim would not be used." -}}
+{{- end -}}
+{{- if $v.mlflow.enabled -}}
+{{- if not $v.mlflow.artifactRoot -}}
+{{- fail "mlflow.enabled needs mlflow.artifactRoot (s3://bucket/path, or file:///artefacts with mlflow.artifactClaim): artefacts are not proxied." -}}
+{{- end -}}
+{{- if and (hasPrefix "file:" $v.mlflow.artifactRoot) (not $v.mlflow.artifactClaim) -}}
+{{- fail "mlflow.artifactRoot is a folder, which pods do not share. Set mlflow.artifactClaim (ReadWriteMany), or use an object store." -}}
+{{- end -}}
+{{- if and (not $v.mlflow.existingSecret) (not $v.postgresql.enabled) -}}
+{{- fail "mlflow.enabled needs a database. Set mlflow.existingSecret (its URL), or postgresql.enabled=true for an evaluation." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,203 @@
+"""Queries of analyses, alerts and the dashboard: on metrics that the service exports, safe when there is no answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support.chart import CHART, Chart, Manifest, queries
+
+from lead_scoring.metrics_export import Gauges, Model, render
+from lead_scoring.metrics_layout import LATENCY_EDGES, Layout
+from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
+
+One = Callable[..., Manifest]
+# Set by the scrape, not by the service.
+TARGET_LABELS = {"namespace", "instance", "pod", "job"}
+SERIES = re.compile(r"(leadscore_[a-z0-9_]+)(?:\{([^}]*(?:\{\{[^}]*\}\}[^}]*)*)\})?")
+
+
+@pytest.fixture(scope="module")
+def exported() -> dict[str, set[str]]:
+    """Every series that the service exports, with its labels."""
+    features = (
+        FeatureProfile(
+            name="employees",
+            kind="numeric",
+            edges=(10.0,),
+            counts=(4, 6),
+            missing=0,
+            bin_means=(5.0, 20.0),
+            bin_stds=(1.0, 1.0),
+        ),
+    )
+    profile = ReferenceProfile(
+        rows=10, features=features, score_edges=(0.5,), score_counts=(5, 5), quantiles=(0.5,) * 101
+    )
+    layout = Layout.of(profile, "leads/1/x")
+    model = Model("leads", "1", "c", "numpy", "abc", profile)
+    gauges = Gauges(
+        ready=True,
+        keys=1,
+        key_reload_errors=0,
+        spool_bytes=1,
+        spool_max_bytes=2,
+        idempotency_bytes=0,
+        shipper=None,
+    )
+    text = render(model, layout, [1] * layout.size, gauges).decode()
+    series: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            series.setdefault(sample.name, set()).update(sample.labels)
+    return series
+
+
+def dashboard_queries() -> list[str]:
+    dashboard = json.loads((CHART / "files" / "dashboards" / "lead-scoring.json").read_text())
+    return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+
+
+def every_query(chart: Chart) -> list[str]:
+    return [*queries(chart.render(values="all-options")), *dashboard_queries()]
+
+
+def test_every_metric_that_is_asked_for_is_exported(chart: Chart, exported: dict[str, set[str]]) -> None:
+    asked = {name for query in every_query(chart) for name, _ in SERIES.findall(query)}
+    assert asked - set(exported) == set()
+    assert len(asked) > 15
+
+
+def test_every_label_that_is_matched_exists(chart: Chart, exported: dict[str, set[str]]) -> None:
+    for query in every_query(chart):
+        for name, matchers in SERIES.findall(query):
+            labels = set(re.findall(r"([a-z_]+)\s*(?:=~|!~|!=|=)\s*\"", matchers))
+            assert labels <= exported[name] | TARGET_LABELS, (name, labels)
+
+
+def test_every_grouping_is_by_labels_that_exist(chart: Chart, exported: dict[str, set[str]]) -> None:
+    known = set().union(*exported.values()) | TARGET_LABELS
+    for query in every_query(chart):
+        for labels in re.findall(r"(?:by|on)\s*\(([a-z_, ]*)\)", query):
+            assert {label.strip() for label in labels.split(",") if label.strip()} <= known, query
+
+
+def test_queries_have_no_placeholder_left_and_balanced_brackets(chart: Chart) -> None:
+    for query in queries(chart.render(values="all-options")):
+        assert "$" not in query
+        assert "%!" not in query
+        bare = re.sub(r"\"[^\"]*\"|\{\{args\.[a-z-]+\}\}", "", query)
+        for left, right in ("()", "{}", "[]"):
+            assert bare.count(left) == bare.count(right), query
+
+
+def metrics(one: One, ending: str, *settings: str) -> dict[str, Manifest]:
+    template = one("AnalysisTemplate", *settings, ending=ending)
+    return {metric["name"]: metric for metric in template["spec"]["metrics"]}
+
+
+def test_a_version_is_judged_by_errors_latency_and_distribution(one: One) -> None:
+    expected = {"error-rate", "p95-seconds", "p95-against-stable", "score-psi", "grade-psi"}
+    assert set(metrics(one, "-guard")) == expected
+    assert set(metrics(one, "-gate")) == expected
+
+
+def test_at_full_weight_nothing_is_compared_with_a_stable_that_has_no_traffic(one: One) -> None:
+    assert set(metrics(one, "-watch")) == {"error-rate", "p95-seconds"}
+
+
+def test_limits_are_the_documented_ones(one: One) -> None:
+    limits = {
+        name: metric["failureCondition"].split(" > ")[-1] for name, metric in metrics(one, "-gate").items()
+    }
+    assert limits == {
+        "error-rate": "0.02",
+        "p95-seconds": "0.5",
+        "p95-against-stable": "1.5",
+        "score-psi": "0.2",
+        "grade-psi": "0.2",
+    }
+
+
+@pytest.mark.parametrize("ending", ["-gate", "-watch"])
+def test_a_gate_passes_only_what_it_has_seen(one: One, ending: str) -> None:
+    for metric in metrics(one, ending).values():
+        # Neither condition holds for an empty answer or NaN: inconclusive, of which none is allowed, which pauses.
+        for condition in (metric["successCondition"], metric["failureCondition"]):
+            assert condition.startswith("len(result) > 0 && !isNaN(result[0]) && ")
+        assert metric["inconclusiveLimit"] == 0
+        assert metric["count"] == 1
+        assert metric["failureLimit"] == 0
+
+
+def test_the_guard_says_nothing_about_what_it_does_not_see(one: One) -> None:
+    for metric in metrics(one, "-guard").values():
+        assert metric["successCondition"].startswith("len(result) == 0 || isNaN(result[0]) || ")
+        assert metric["failureCondition"].startswith("len(result) > 0 && !isNaN(result[0]) && ")
+        assert "count" not in metric
+
+
+@pytest.mark.parametrize("ending", ["-guard", "-gate", "-watch"])
+def test_every_judgement_needs_a_minimum_of_samples(one: One, ending: str) -> None:
+    for name, metric in metrics(one, ending).items():
+        query = metric["provider"]["prometheus"]["query"]
+        minima = [int(minimum) for minimum in re.findall(r"and sum\(increase\(.*\)\) >= (\d+)", query)]
+        compares = name in {"p95-against-stable", "score-psi", "grade-psi"}
+        assert len(minima) == (2 if compares else 1), name
+        assert all(minimum >= 50 for minimum in minima), name
+
+
+def test_a_gate_looks_at_the_window_of_its_step(one: One) -> None:
+    for metric in metrics(one, "-gate").values():
+        windows = set(re.findall(r"\[([^\]]+)\]", metric["provider"]["prometheus"]["query"]))
+        assert windows == {"{{args.window}}"}
+
+
+def test_canary_and_stable_are_told_apart_by_template_hash(one: One) -> None:
+    query = metrics(one, "-gate")["score-psi"]["provider"]["prometheus"]["query"]
+    assert 'pod_template_hash="{{args.canary-hash}}"' in query
+    assert 'pod_template_hash="{{args.stable-hash}}"' in query
+
+
+def test_latency_limits_are_edges_of_the_histogram(one: One) -> None:
+    assert float(metrics(one, "-gate")["p95-seconds"]["failureCondition"].split(" > ")[-1]) in LATENCY_EDGES
+
+
+def test_the_matcher_may_be_left_out(one: One) -> None:
+    query = metrics(one, "-gate", "prometheus.matcher=")["error-rate"]["provider"]["prometheus"]["query"]
+    assert "namespace" not in query
+    assert "{," not in query
+
+
+def test_every_alert_links_to_its_runbook(one: One) -> None:
+    rules = one("PrometheusRule", values="all-options")["spec"]["groups"][0]["rules"]
+    assert len(rules) == len(list((CHART / "files" / "alerts").glob("*.yaml")))
+    for rule in rules:
+        url = rule["annotations"]["runbook_url"]
+        assert url.endswith(f"/{rule['alert']}.md")
+        assert (CHART.parents[1] / "docs" / "runbooks" / url.rsplit("/", 1)[-1]).exists()
+
+
+def test_an_alert_can_be_left_out(one: One) -> None:
+    disabled = 'monitoring.alerts.disabled=["LeadScoringDown"]'
+    rules = one("PrometheusRule", disabled, values="all-options")["spec"]["groups"][0]["rules"]
+    assert "LeadScoringDown" not in {rule["alert"] for rule in rules}
+
+
+def test_the_dashboard_is_the_file(one: One) -> None:
+    rendered = one("ConfigMap", values="all-options", ending="-dashboard")
+    panels = json.loads(rendered["data"]["lead-scoring.json"])["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 10
+    assert rendered["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_pods_are_scraped_once(one: One) -> None:
+    monitor = one("ServiceMonitor", values="gateway")["spec"]["selector"]["matchLabels"]
+    headless = one("Service", values="gateway", ending="-pods")
+    assert monitor.items() <= headless["metadata"]["labels"].items()
+    for ending in ("-stable", "-canary"):
+        labels = one("Service", values="gateway", ending=ending)["metadata"]["labels"]
+        assert not monitor.items() <= labels.items()

@@ -1,0 +1,82 @@
+"""The chart itself: it lints, and what is made from values.yaml is fresh."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.support.chart import CHART, VALUES, Chart
+from tools.chart.__main__ import stale
+from tools.chart.errors import ValuesError
+from tools.chart.readme import readme_with
+from tools.chart.schema import schema_of
+from tools.chart.values import read_values
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda p: p.stem)
+def test_every_values_file_passes_the_strict_lint(chart: Chart, values: Path) -> None:
+    done = chart.run("lint", "--strict", str(CHART), "--values", str(values))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_schema_and_readme_are_what_values_yaml_makes_of_them() -> None:
+    assert stale(CHART) == []
+
+
+def test_all_options_leave_no_template_unrendered(chart: Chart) -> None:
+    kinds = {m["kind"] for name in VALUES for m in chart.render(values=name.stem.removesuffix("-values"))}
+    assert kinds >= {
+        *("Rollout", "Deployment", "StatefulSet", "Job", "Service", "Secret", "ConfigMap", "ServiceAccount"),
+        *(
+            "TraefikService",
+            "IngressRoute",
+            "Middleware",
+            "ServersTransport",
+            "HTTPRoute",
+            "AnalysisTemplate",
+        ),
+        *("PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy"),
+        *("PodMonitor", "ServiceMonitor", "PrometheusRule"),
+    }
+
+
+def test_a_value_without_a_sentence_is_an_error() -> None:
+    with pytest.raises(ValuesError, match=r"line 2: a\.b is not documented|line 1: a is not documented"):
+        read_values("a:\n  b: 1\n")
+
+
+def test_an_undocumented_key_beside_documented_ones_is_an_error() -> None:
+    with pytest.raises(ValuesError, match=r"line 5: a\.c is not documented"):
+        read_values("# -- A.\na:\n  # -- B.\n  b: 1\n  c: 2\n")
+
+
+def test_schema_keywords_are_added_to_what_the_default_shows() -> None:
+    schema = json.loads(schema_of(read_values("# -- How many.\n# @schema minimum: 2\nreplicas: 3\n")))
+    assert schema["properties"]["replicas"] == {"description": "How many.", "type": "integer", "minimum": 2}
+
+
+def test_a_mapping_of_documented_keys_takes_no_others() -> None:
+    schema = json.loads(schema_of(read_values("# -- A.\na:\n  # -- B.\n  b: x\n# -- Free.\nc: {}\n")))
+    assert schema["properties"]["a"]["additionalProperties"] is False
+    assert "additionalProperties" not in schema["properties"]["c"]
+
+
+def test_a_readme_without_markers_is_an_error() -> None:
+    with pytest.raises(ValuesError, match="no markers"):
+        readme_with(read_values("# -- A.\na: 1\n"), "# Title\n")
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
+    alerts = {path.stem for path in (CHART / "files" / "alerts").glob("*.yaml")}
+    runbooks = {path.stem for path in (CHART.parents[1] / "docs" / "runbooks").glob("*.md")} - {"README"}
+    assert alerts == runbooks
+
+
+def test_alert_files_are_plain_yaml_with_what_an_alert_needs() -> None:
+    for path in (CHART / "files" / "alerts").glob("*.yaml"):
+        alert = yaml.safe_load(path.read_text())
+        assert list(alert) == ["expr", "for", "labels", "annotations"], path.name
+        assert alert["labels"]["severity"] in {"warning", "critical"}
+        assert alert["annotations"]["summary"]
