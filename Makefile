@@ -25,7 +25,7 @@ up: setup  ## Train on the synthetic CRM (or DATA=, CONTRACT=), register and ser
 	$(RUN) leadscore up --port $(PORT) $(if $(DATA),--data $(DATA)) $(if $(CONTRACT),--contract $(CONTRACT))
 
 .PHONY: test
-test: setup system  ## Set up and run every test (PostgreSQL, MLflow and the service run for real)
+test: setup system  ## Set up and run every test but the cluster's (PostgreSQL, MLflow and the service run for real)
 	$(RUN) pytest -n 2 --dist loadgroup -m "not e2e"
 
 .PHONY: unit
@@ -43,11 +43,13 @@ lint: setup  ## Format check, lint, types, import contract, fresh docs and lock
 	$(RUN) pyright
 	$(RUN) lint-imports --no-logo
 	$(RUN) python tools/docs/cli_reference.py --check
+	$(RUN) python -m tools.chart --check
 	$(UV) lock --check
 
 .PHONY: docs
-docs: setup  ## Regenerate the documents that are made from the code (docs/cli.md)
+docs: setup  ## Regenerate what is made from the code (docs/cli.md, the chart's schema and README table)
 	$(RUN) python tools/docs/cli_reference.py
+	$(RUN) python -m tools.chart
 
 .PHONY: format
 format:  ## Let ruff format and fix what it can
@@ -75,6 +77,10 @@ clean:  ## Remove build products (never .leadscore, which holds your models and 
 .PHONY: cluster-up
 cluster-up: setup  ## A real Kubernetes on this machine, with ingress, rollouts and metrics
 	$(RUN) python -m tools.cluster up
+
+.PHONY: e2e
+e2e: cluster-up  ## The tests that need the cluster (it stays up: make cluster-down)
+	$(RUN) pytest -m e2e tests/e2e
 
 .PHONY: cluster-down
 cluster-down:  ## Take it down again, leaving nothing but the cache
