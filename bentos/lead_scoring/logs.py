@@ -8,34 +8,14 @@ from __future__ import annotations
 import logging
 import random
 import sys
-from datetime import UTC, datetime
-from typing import Final, cast
-
-import msgspec
+from typing import Final
 
 from lead_scoring.http import Reply, Request
+from leadscore.logs import JsonLines
 
 _log = logging.getLogger("lead_scoring.requests")
 # Their own handlers would print each line a second time, in another format.
 _FOREIGN: Final = ("bentoml", "uvicorn", "uvicorn.error", "circus")
-
-
-class JsonLines(logging.Formatter):
-    """Time, level, logger, event, and the fields given as `extra={"fields": {…}}`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, without its newline."""
-        fields = cast("dict[str, object]", getattr(record, "fields", {}))
-        line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-            **fields,
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
 
 
 def configure_logging() -> None:

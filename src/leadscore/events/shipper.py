@@ -12,16 +12,14 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Final, cast
 
-import msgspec
-
 from leadscore.errors import LeadScoreError
 from leadscore.events.shipping import Shipment, Shipper, ShipperOptions
 from leadscore.events.store import EventStore
+from leadscore.logs import JsonLines
 from leadscore.settings import Home
 
 __all__ = ["Shipment", "Shipper", "ShipperOptions", "main"]
@@ -29,25 +27,11 @@ __all__ = ["Shipment", "Shipper", "ShipperOptions", "main"]
 _PARENT_POLL_SECONDS: Final = 0.5
 
 
-class _JsonLines(logging.Formatter):
-    """One JSON object per line: time, level, event, and the fields of the call."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-        }
-        fields = cast("dict[str, object]", getattr(record, "fields", {}))
-        return msgspec.json.encode({**line, **fields}).decode()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Ship until SIGTERM or SIGINT (or the parent's death); exit code 0, or that of a `LeadScoreError`."""
     given = _parse(arguments)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
+    handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     log = logging.getLogger("leadscore.events.shipper")
     stop = threading.Event()
