@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import UTC, date, datetime
 from datetime import time as day_time
@@ -19,7 +18,7 @@ from leadscore.contract.plain import ID_MAX, ID_MIN, Problems
 from leadscore.contract.strict import JsonObject, parse_strict
 from leadscore.contract.words import json_type, short_name
 from leadscore.errors import BodyTooLargeError, MalformedBodyError
-from leadscore.events.records import Outcome
+from leadscore.events.records import Outcome, outcome_id_of
 
 MAX_OUTCOMES: Final = 1_000
 VALUE_MAX: Final = 1e300
@@ -96,9 +95,8 @@ def _outcome(item: object, at: str, now_us: int, problems: Problems) -> Outcome 
     recorded = fields.moment("recorded_at")
     if len(problems) > before or lead_id is None or converted is None:
         return None
-    said = msgspec.json.encode((lead_id, prediction_id, converted, value, occurred, recorded))
     return Outcome(
-        outcome_id=hashlib.sha256(said).hexdigest()[:32],
+        outcome_id=outcome_id_of(lead_id, prediction_id, converted, value, occurred, recorded),
         lead_id=lead_id,
         prediction_id=prediction_id,
         converted=converted,

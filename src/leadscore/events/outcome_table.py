@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,8 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
-
 from leadscore.errors import TableError
-from leadscore.events.records import Outcome
+from leadscore.events.records import Outcome, outcome_id_of
 from leadscore.events.windows import to_microseconds
 
 if TYPE_CHECKING:
@@ -135,9 +132,8 @@ def _outcome(row: _Row, columns: OutcomeColumns, recorded_at: int, source: str) 
     recorded = row.read(columns.recorded, _moment, required=True)
     if not row.good or lead is None or converted is None or occurred is None:
         return None
-    said = msgspec.json.encode((lead, prediction, converted, value, occurred, recorded))
     return Outcome(
-        outcome_id=hashlib.sha256(said).hexdigest()[:32],
+        outcome_id=outcome_id_of(lead, prediction, converted, value, occurred, recorded),
         lead_id=lead,
         prediction_id=prediction,
         converted=converted,

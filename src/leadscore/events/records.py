@@ -6,6 +6,7 @@ PostgreSQL, without time zones to misread.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -110,6 +111,22 @@ def stamp_of(record: Record) -> int:
 def now_us() -> int:
     """Microseconds since the epoch."""
     return time.time_ns() // 1_000
+
+
+def outcome_id_of(
+    lead_id: str,
+    prediction_id: str | None,
+    converted: bool,
+    value: float | None,
+    occurred_at: int | None,
+    recorded_at: int | None,
+) -> str:
+    """The id of an outcome as it was told: the same content has the same id, whichever way it came.
+
+    Times are microseconds since the epoch, None where they were not told (what is filled in later does not count).
+    """
+    said = msgspec.json.encode((lead_id, prediction_id, converted, value, occurred_at, recorded_at))
+    return hashlib.sha256(said).hexdigest()[:32]
 
 
 def new_id() -> str:
