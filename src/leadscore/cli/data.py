@@ -1,8 +1,5 @@
 """`leadscore data`: synthetic tables to try everything on."""
 
-# Arrow has no type stubs.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from datetime import UTC, datetime

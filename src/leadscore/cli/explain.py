@@ -1,8 +1,7 @@
 """`leadscore explain`: why one lead got its score."""
 
-# Arrow has no type stubs and makes its compute functions when it is imported.
-# pyright: reportMissingTypeStubs=false, reportAttributeAccessIssue=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# Arrow makes its compute functions when it is imported.
+# pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

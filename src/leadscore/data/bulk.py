@@ -1,9 +1,5 @@
 """Scoring a whole table from file to file, streamed."""
 
-# Arrow has no type stubs.
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import time

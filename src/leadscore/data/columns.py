@@ -6,9 +6,6 @@ Tables are more forgiving only about how a value is stored: numbers may be text,
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false
-# Arrow has no type stubs.
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

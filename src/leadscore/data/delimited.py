@@ -2,9 +2,6 @@
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false
-# Arrow has no type stubs.
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -1,9 +1,5 @@
 """Tables from files: CSV, Parquet, Delta and Arrow in; CSV, Parquet and Arrow out."""
 
-# Arrow has no type stubs.
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
