@@ -83,10 +83,10 @@ class Supervisor:
             slot.process = None
             _log.warning("worker died", extra={"fields": {"worker": slot.number, "code": code}})
         if now >= slot.not_before:
-            slot.process = self._start(slot.number)
+            slot.process = self._start(slot.number, first=slot.started == 0.0)
             slot.started = now
 
-    def _start(self, number: int) -> subprocess.Popen[bytes]:
+    def _start(self, number: int, *, first: bool) -> subprocess.Popen[bytes]:
         descriptor = self._listener.fileno()
         command = (
             *(sys.executable, "-m", "_bentoml_impl.worker.service", "lead_scoring.service:LeadScoring"),
@@ -96,7 +96,8 @@ class Supervisor:
         )
         environ = {
             **os.environ,
-            "LEADSCORE_SUPERVISED": "1",
+            # From when on it answers: nobody must hear "not ready" from one worker while another could have answered.
+            "LEADSCORE_SUPERVISED": "at-once" if first and len(self._slots) == 1 else "loaded",
             "BENTOML_DO_NOT_TRACK": "True",
             # NumPy's own threads would each take a stack and never be used.
             "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),

@@ -53,10 +53,16 @@ class Worker:
         )
         self._tasks: list[asyncio.Task[None]] = []
         # Under our supervisor the socket outlives it with us: without it we must not keep the port.
-        self._parent = os.getppid() if os.environ.get("LEADSCORE_SUPERVISED") else None
+        self._supervised = os.environ.get("LEADSCORE_SUPERVISED", "")
+        self._parent = os.getppid() if self._supervised else None
 
     async def start(self) -> None:
-        """Begin: the listener answers at once, with 503 until the model is there."""
+        """Begin; the server takes connections from the socket when this returns.
+
+        A worker that is alone answers at once, with 503 and the reason, until the model is there. One that shares
+        the socket with others, or that replaces one that died, stays away from it until then: its siblings answer,
+        or the socket's backlog keeps the requests for the second that loading takes.
+        """
         configure_logging()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         if self.keys is None:
@@ -65,7 +71,10 @@ class Worker:
             self.keys.reload()
             if not self.keys:
                 _log.warning("there is no API key", extra={"fields": {"hint": "leadscore keys create NAME"}})
-        self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self._keep_house())]
+        loading = asyncio.create_task(self._load())
+        self._tasks = [loading, asyncio.create_task(self._keep_house())]
+        if self._supervised == "loaded":
+            await asyncio.wait({loading})
 
     async def _load(self) -> None:
         try:

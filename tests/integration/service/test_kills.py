@@ -26,16 +26,16 @@ class Load:
         self.others: list[int] = []
         self._url, self._body = url, body
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        self.threads = [threading.Thread(target=self._run) for _ in range(threads)]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join()
 
     def _run(self) -> None:
@@ -83,6 +83,26 @@ def test_a_killed_worker_is_replaced_within_seconds_and_counters_go_on(serve, le
     wait_until(lambda: len(served.workers()) == 2, seconds=5, what="a new worker")
     wait_until(lambda: served.metric("leadscore_worker_starts_total") == 3, what="its start")
     assert served.metric('leadscore_http_requests_total{endpoint="/score-lead"') == 20
+
+
+def test_a_worker_that_comes_back_never_says_not_ready(serve, lead_body) -> None:
+    served = serve()
+    with Load(served.url, lead_body) as load:
+        kill_worker(served, load)
+        after = len(load.acknowledged)
+        wait_until(lambda: len(load.acknowledged) > after + 200, what="load after the kill")
+    # Who was being answered by the killed worker lost the connection; all others waited for the new one.
+    assert load.others == []
+    assert load.failed <= len(load.threads)
+
+
+def test_workers_that_share_a_socket_answer_only_when_ready(serve, lead_body) -> None:
+    served = serve(workers=2)
+    os.kill(served.workers()[0], signal.SIGKILL)
+    with Load(served.url, lead_body) as load:
+        wait_until(lambda: served.metric("leadscore_worker_starts_total") == 3, what="the new worker")
+        wait_until(lambda: len(load.acknowledged) > 500, what="load")
+    assert load.others == []
 
 
 def test_sigterm_finishes_what_is_in_flight(serve, lead) -> None:
