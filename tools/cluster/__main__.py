@@ -1,9 +1,10 @@
-"""`python -m tools.cluster up | down | status`: what `make cluster-…` runs."""
+"""`python -m tools.cluster up | down | status | run`: what `make cluster-…` and `make test` run."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.cluster.addons.install import AddonStatus, status
+from tools.cluster.during import choose, impossible, run_during
 from tools.cluster.errors import ClusterError
 from tools.cluster.steps import Steps
 from tools.cluster.up import INGRESS_PORT, PROMETHEUS_PORT, Target, down, target, up
@@ -24,10 +26,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.cluster", description="A real Kubernetes on this machine."
     )
-    parser.add_argument("command", choices=("up", "down", "status"))
+    parser.add_argument("command", choices=("up", "down", "status", "run"))
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument(
+        "during", nargs="*", help="for `run`: a command, after `--`; the cluster is up meanwhile"
+    )
     arguments = parser.parse_args()
+    if bool(arguments.during) != (arguments.command == "run"):
+        parser.error("`run`, and only `run`, takes a command: run -- COMMAND …")
     try:
+        if arguments.command == "run":
+            return _run(arguments.during)
         return {"up": _up, "down": _down, "status": _status}[arguments.command](as_json=arguments.json)
     except ClusterError as error:
         notes.print(f"[red]error:[/red] {error.message}", highlight=False)
@@ -59,6 +68,17 @@ def _down(*, as_json: bool) -> int:
     elif not found:
         notes.print("There is nothing of ours to take down.")
     return 0
+
+
+def _run(command: list[str]) -> int:
+    choice = choose(impossible(), os.environ)
+    if choice.action == "run":
+        return run_during(Steps(notes), command)
+    if choice.action == "skip":
+        notes.print(f"[yellow]SKIPPED[/yellow] the cluster's tests: {choice.reason}", highlight=False)
+        return 0
+    notes.print(f"[red]error:[/red] CI runs the cluster's tests. {choice.reason}", highlight=False)
+    return 1
 
 
 def _status(*, as_json: bool) -> int:

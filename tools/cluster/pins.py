@@ -124,5 +124,13 @@ METRICS_SERVER = Program(
 )
 PAUSE = Program("pause", (".",), "", ("pause",), own_version="v1")
 
+# Not part of a cluster: it reads the CI workflows (`python -m tools.workflows`).
+ACTIONLINT = Program(
+    "actionlint",
+    ("github.com/rhysd/actionlint/cmd/actionlint",),
+    "github.com/rhysd/actionlint",
+    ("actionlint",),
+)
+
 # Longest first: what a person waits for is seen to move, and a failure shows early.
 PROGRAMS = (KUBERNETES, TRAEFIK, ARGO_ROLLOUTS, PROMETHEUS, COREDNS, HELM, METRICS_SERVER, ETCD, KIND, PAUSE)
