@@ -1,0 +1,181 @@
+"""Load from outside, open loop: requests leave on a schedule, nothing is ever sent twice, everything is counted.
+
+A reply that is late delays no later request, and latency counts from the due time (no coordinated omission). A
+connection that breaks is one failed request: repeating it is what this client must not do, since it would hide the
+very thing that stories are about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, cast
+
+from tests.e2e.story.tally import Sent, Tally
+
+_TIMEOUT = 15.0
+_POOL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go and with what key."""
+
+    host: str
+    port: int
+    api_key: str = ""
+    authority: str = ""
+
+    def head(self, path: str, length: int) -> bytes:
+        """The request's first lines."""
+        key = f"Authorization: Bearer {self.api_key}\r\n" if self.api_key else ""
+        host = self.authority or f"{self.host}:{self.port}"
+        return (
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{key}"
+            f"Content-Length: {length}\r\n\r\n"
+        ).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One request to send."""
+
+    path: str
+    content: bytes
+
+
+@dataclass(slots=True)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+class Load:
+    """A constant rate from a thread of its own, from `start` until `stop`.
+
+    Args:
+        endpoint: Where to.
+        bodies: Endless requests.
+        rate: Requests per second.
+    """
+
+    def __init__(self, endpoint: Endpoint, bodies: Iterator[Body], rate: float) -> None:
+        self._endpoint = endpoint
+        self._bodies = bodies
+        self._rate = rate
+        self._sent: list[Sent] = []
+        self._idle: list[_Connection] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load", daemon=True)
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> Tally:
+        """Send no more, wait for what is under way, and return everything."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_TIMEOUT + 10)
+            assert not self._thread.is_alive(), "the load client did not end"
+        if self._error is not None:
+            raise self._error
+        return self.tally
+
+    @property
+    def tally(self) -> Tally:
+        """What has been answered so far."""
+        return Tally.of(list(self._sent))
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                started = time.monotonic() + 0.05
+                number = 0
+                while not self._stop.is_set():
+                    due = started + number / self._rate
+                    await asyncio.sleep(max(due - time.monotonic(), 0))
+                    group.create_task(self._one(next(self._bodies), due))
+                    number += 1
+        # The thread's end would go unnoticed: a defect of the client must not look like an idle service.
+        except BaseException as error:  # noqa: BLE001
+            self._error = error
+        finally:
+            for connection in self._idle:
+                connection.writer.close()
+
+    async def _one(self, body: Body, due: float) -> None:
+        status, problem, version, known = 0, "", "", ()
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                status, content = await self._exchange(body)
+            if 200 <= status < 300:
+                version, known = acknowledged(content)
+            else:
+                problem = content[:160].decode(errors="replace")
+        except TimeoutError:
+            problem = f"no reply in {_TIMEOUT:.0f} s"
+        except (OSError, EOFError, ValueError) as error:
+            # Status 0 even if the head had come: a reply cut off is no reply.
+            status, problem = 0, repr(error)[:160]
+        self._sent.append(Sent(body.path, due, time.monotonic(), status, problem, version, known))
+
+    async def _exchange(self, body: Body) -> tuple[int, bytes]:
+        connection = self._idle.pop() if self._idle else await self._connect()
+        try:
+            connection.writer.write(self._endpoint.head(body.path, len(body.content)) + body.content)
+            head = await connection.reader.readuntil(b"\r\n\r\n")
+            content = await connection.reader.readexactly(content_length(head))
+        except BaseException:
+            connection.writer.close()
+            raise
+        if b"connection: close" in head.lower() or len(self._idle) >= _POOL:
+            connection.writer.close()
+        else:
+            self._idle.append(connection)
+        return int(head.split(None, 2)[1]), content
+
+    async def _connect(self) -> _Connection:
+        return _Connection(*await asyncio.open_connection(self._endpoint.host, self._endpoint.port))
+
+
+def content_length(head: bytes) -> int:
+    """Length of a reply's body; ValueError without a Content-Length, which every reply of ours has."""
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    raise ValueError(f"a reply has no Content-Length: {head[:80]!r}")
+
+
+def acknowledged(content: bytes) -> tuple[str, tuple[str, ...]]:
+    """Model version and prediction ids of a reply to one lead or to several; ValueError if it is neither."""
+    try:
+        reply = cast("dict[str, str]", json.loads(content))
+        scored = cast("list[dict[str, str]]", reply.get("results", [reply]))
+        return reply["model_version"], tuple(one["prediction_id"] for one in scored)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a reply of the service: {content[:80]!r}") from error
+
+
+def bodies_of(next_lead: Callable[[], object], *, bulk_every: int = 0, bulk_rows: int = 25) -> Iterator[Body]:
+    """Endless requests: one lead each, and every `bulk_every`-th (0: never) one with `bulk_rows` leads."""
+    number = 0
+    while True:
+        number += 1
+        if bulk_every and number % bulk_every == 0:
+            leads = [next_lead() for _ in range(bulk_rows)]
+            yield Body("/score-leads", json.dumps({"leads": leads}).encode())
+        else:
+            yield Body("/score-lead", json.dumps(next_lead()).encode())
