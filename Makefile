@@ -47,6 +47,7 @@ lint: setup  ## Format check, lint, types, import contract, fresh docs and lock
 	$(RUN) lint-imports --no-logo
 	$(RUN) python tools/docs/cli_reference.py --check
 	$(RUN) python -m tools.chart --check
+	$(RUN) python -m tools.workflows
 	$(UV) lock --check
 
 .PHONY: docs
@@ -92,3 +93,28 @@ cluster-down:  ## Take it down again, leaving nothing but the cache
 .PHONY: cluster-status
 cluster-status:  ## Whether it is up, and what runs on it
 	$(RUN) python -m tools.cluster status
+
+.PHONY: chart
+chart: setup  ## Lint the chart with every values file and package it (dist/lead-scoring-….tgz)
+	$(RUN) python -m tools.chart.package
+
+.PHONY: deploy
+deploy: setup  ## Bring a model to an environment (ENV=staging VERSION=7), watch its canary, then promote it
+	$(RUN) python -m tools.deploy apply --environment "$(ENV)" --version "$(VERSION)" $(if $(IMAGES),--images "$(IMAGES)") $(if $(CHART),--chart "$(CHART)") $(if $(INTERRUPT),--interrupt)
+
+.PHONY: deploy-verdict
+deploy-verdict: setup  ## Judge what runs in an environment (ENV=production); healthy: promote it, sent back: fail
+	$(RUN) python -m tools.deploy verdict --environment "$(ENV)"
+
+.PHONY: ci-access
+ci-access: setup  ## In a CI job: a kubeconfig from its identity, or from its secret
+	@$(RUN) python -m tools.deploy.access
+
+.PHONY: images
+images: setup  ## Build every role's image (and load them into the local cluster if it runs)
+	$(RUN) python -m tools.images build
+
+.PHONY: images-push
+images-push: setup  ## Push the local images (REGISTRY=host/path) and write their digests as values (build/images-values.yaml)
+	$(RUN) python -m tools.images load --docker
+	$(RUN) python -m tools.images values | $(RUN) python -m tools.deploy.images "$(REGISTRY)" build/images-values.yaml

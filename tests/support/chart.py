@@ -65,14 +65,18 @@ def _options(settings: tuple[str, ...], values: str) -> list[str]:
 def pod_specs(manifests: tuple[Manifest, ...]) -> Iterator[tuple[str, Manifest]]:
     """Every pod spec, claims of a StatefulSet among its volumes, with the name of what makes the pods."""
     for manifest in manifests:
+        owner = f"{manifest['kind']}/{manifest['metadata']['name']}"
         spec = manifest.get("spec", {})
-        template = spec.get("template")
-        if isinstance(template, dict) and "spec" in template:
+        if manifest["kind"] == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
+        if manifest["kind"] == "Pod":
+            yield owner, {"volumes": [], **spec}
+        elif isinstance(spec.get("template"), dict) and "spec" in spec["template"]:
             claims = [
                 {"name": c["metadata"]["name"], "ephemeral": {}} for c in spec.get("volumeClaimTemplates", [])
             ]
-            pod = {**template["spec"], "volumes": [*template["spec"]["volumes"], *claims]}
-            yield f"{manifest['kind']}/{manifest['metadata']['name']}", pod
+            pod = spec["template"]["spec"]
+            yield owner, {**pod, "volumes": [*pod.get("volumes", []), *claims]}
 
 
 def containers(spec: Manifest) -> list[Manifest]:
