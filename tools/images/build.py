@@ -1,0 +1,214 @@
+"""From a role to its archive: content decides the tag, so what has not changed is not made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from leadscore import __version__
+from tools.cluster.shell import run
+from tools.images import bases, code, packages
+from tools.images.context import write_context
+from tools.images.errors import ImageError
+from tools.images.normalise import normalise
+from tools.images.paths import RECIPE_MODULES, ROOT, cache_root
+from tools.images.roles import Code, Role
+
+REGISTRY = "localhost/leadscore"
+# Archives of a role that are kept: the newest, and one of another branch.
+KEPT = 2
+SECONDS = 1800
+
+OnStep = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image in the cache.
+
+    Attributes:
+        role: Its role's name.
+        reference: Full name with tag.
+        digest: Of its manifest, `sha256:…`.
+        base: What it started from.
+        epoch: Latest time in it, seconds.
+        archive: The OCI archive, as a path.
+    """
+
+    role: str
+    reference: str
+    digest: str
+    base: str
+    epoch: int
+    archive: str
+
+    @property
+    def repository(self) -> str:
+        """The name without the tag."""
+        return self.reference.rsplit(":", 1)[0]
+
+    @property
+    def tag(self) -> str:
+        """The tag alone."""
+        return self.reference.rsplit(":", 1)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an image is made of, before it is made.
+
+    Attributes:
+        role: Which.
+        base: Reference of what it starts from.
+        requirements: Pinned packages with hashes.
+        epoch: Latest time in it, seconds.
+        key: Digest of everything that decides about the content; 12 hex digits.
+        reference: Full name with tag.
+    """
+
+    role: Role
+    base: str
+    requirements: str
+    epoch: int
+    key: str
+    reference: str
+
+    @property
+    def archive(self) -> Path:
+        """Where its archive is, or will be."""
+        return cache_root() / "archives" / f"{self.role.name}-{self.key}.tar"
+
+
+def plan(role: Role, *, registry: bool, prefix: str = REGISTRY, tag: str = "") -> Plan:
+    """Read what decides about an image.
+
+    Args:
+        role: Which.
+        registry: Whether public images can be pulled.
+        prefix: What the image's name begins with.
+        tag: Its tag; by default the version and the key.
+    """
+    base = bases.reference(role.base, registry=registry)
+    requirements = packages.requirements(role) if role.extras or role.groups else ""
+    epoch = code.source_epoch([*code.sources(role), str(role.folder)])
+    digest = hashlib.sha256()
+    for part in (repr(role), base, requirements, str(epoch), prefix, tag):
+        digest.update(part.encode() + b"\0")
+    for path in (*_recipe(role), *(ROOT / each for each in code.source_files(code.sources(role)))):
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    key = digest.hexdigest()[:12]
+    return Plan(
+        role, base, requirements, epoch, key, f"{prefix}/{role.repository}:{tag or f'{__version__}-{key}'}"
+    )
+
+
+def _recipe(role: Role) -> list[Path]:
+    modules = [Path(__file__).with_name(name) for name in RECIPE_MODULES]
+    return [*modules, *sorted(path for path in role.folder.rglob("*") if path.is_file())]
+
+
+def find(planned: Plan) -> Built | None:
+    """The image, if it is in the cache."""
+    note = planned.archive.with_suffix(".json")
+    if not (note.exists() and planned.archive.exists()):
+        return None
+    return Built(**json.loads(note.read_text()))
+
+
+def build(planned: Plan, *, registry: bool, on_step: OnStep) -> Built:
+    """The image of a plan; made first if it is not in the cache."""
+    found = find(planned)
+    if found is not None:
+        os.utime(planned.archive)
+        return found
+    role = planned.role
+    on_step("base")
+    bases.ensure(role.base, registry=registry)
+    with tempfile.TemporaryDirectory(prefix=f"leadscore-{role.name}-") as scratch:
+        parts = context_parts(planned, Path(scratch), on_step)
+        return assemble(planned, parts, on_step)
+
+
+def context_parts(planned: Plan, scratch: Path, on_step: OnStep) -> list[tuple[Path, str]]:
+    """What the Dockerfile copies, as (source, name in the context)."""
+    role = planned.role
+    parts = [(path, path.name) for path in sorted(role.folder.iterdir())]
+    if planned.requirements:
+        on_step("packages")
+        parts.append((packages.prepare(role, planned.requirements), "packages"))
+    if role.code is not Code.NONE:
+        on_step("code")
+        code.prepare(role, planned.reference.rsplit(":", 1)[1].replace(".", "-"), planned.epoch, scratch / "app")
+        parts.append((scratch / "app", "app"))
+    return parts
+
+
+def assemble(planned: Plan, parts: Sequence[tuple[Path, str]], on_step: OnStep) -> Built:
+    """Let Docker build the context, and normalise what comes out."""
+    role, archive = planned.role, planned.archive
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    raw = f"{REGISTRY}/build-{role.name}:latest"
+    on_step("docker build")
+    docker_build(raw, planned.base, parts, planned.epoch)
+    on_step("normalising")
+    with tempfile.TemporaryDirectory(prefix=f".{role.name}-", dir=archive.parent) as scratch:
+        saved = Path(scratch) / "saved.tar"
+        run(["docker", "save", "--output", saved, raw], timeout=SECONDS)
+        labels = {"org.opencontainers.image.version": __version__, "dev.leadscore.role": role.name}
+        digest = normalise(saved, archive, name=planned.reference, epoch=planned.epoch, labels=labels)
+    built = Built(role.name, planned.reference, digest, planned.base, planned.epoch, str(archive))
+    archive.with_suffix(".json").write_text(json.dumps(asdict(built), indent=2))
+    _forget(role.name, archive)
+    return built
+
+
+def docker_build(name: str, base: str, parts: Sequence[tuple[Path, str]], epoch: int) -> None:
+    """`docker build` of a context that is streamed, so that nothing is copied on this side.
+
+    Raises:
+        ImageError: With the builder's last lines.
+    """
+    command = ["docker", "build", "--force-rm", "--tag", name, "--build-arg", f"BASE={base}", "-"]
+    # The classic builder is everywhere; what it lacks in reproducibility is made up for by `normalise`.
+    environment = {**os.environ, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")}
+    with tempfile.TemporaryFile() as log:
+        builder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
+        assert builder.stdin is not None
+        broken = False
+        try:
+            with builder.stdin as stream:
+                write_context(parts, epoch, stream)
+        except BrokenPipeError:
+            broken = True
+        code = builder.wait(timeout=SECONDS)
+        if code != 0 or broken:
+            log.seek(0)
+            last = "\n".join(log.read().decode(errors="replace").strip().splitlines()[-12:])
+            raise ImageError(f"`{' '.join(command)}` failed with code {code}:\n{last}")
+
+
+def write_folder(planned: Plan, folder: Path, on_step: OnStep) -> None:
+    """Write a role's context into a folder, for whoever builds it with tools of their own."""
+    if folder.exists() and any(folder.iterdir()):
+        raise ImageError(f"{folder} is not empty.", hint="Name a folder that is new.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="leadscore-context-") as scratch:
+        for source, name in context_parts(planned, Path(scratch), on_step):
+            if source.is_dir():
+                shutil.copytree(source, folder / name, symlinks=True)
+            else:
+                shutil.copy2(source, folder / name)
+
+
+def _forget(role: str, newest: Path) -> None:
+    others = [path for path in newest.parent.glob(f"{role}-*.tar") if path != newest]
+    for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
+        for path in newest.parent.glob(f"{old.stem}.*"):
+            path.unlink()

@@ -1,0 +1,111 @@
+"""Python packages of a role: exactly uv.lock's, wheels only, without what no container runs."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+from tools.cluster.shell import run
+from tools.images.bytecode import compile_folder
+from tools.images.paths import ROOT, cache_root
+from tools.images.roles import Role
+
+INSIDE = "/opt/leadscore/packages"
+PYTHON_VERSION = "3.11"
+# glibc of Debian bookworm is 2.36; wheels for 2.28 run on either base.
+PLATFORM = f"{platform.machine()}-manylinux_2_28"
+UNWANTED_SUFFIXES = (".pyi", ".pyx", ".pxd", ".c", ".h", ".hpp", ".cpp", ".cc", ".cu", ".cuh", ".a", ".pyc")
+# Of where and when an installation was made.
+UNWANTED_RECORDS = ("direct_url.json", "uv_cache.json", "INSTALLER", "REQUESTED", "RECORD")
+UNWANTED_FOLDERS = ("tests", "__pycache__")
+
+
+def requirements(role: Role, root: Path = ROOT) -> str:
+    """What uv.lock says for a role, with hashes."""
+    options = [word for extra in role.extras for word in ("--extra", extra)]
+    options += [word for group in role.groups for word in ("--group", group)]
+    return run(
+        [
+            *("uv", "export", "--frozen", "--no-default-groups", "--no-emit-project", "--no-header"),
+            *("--no-annotate", "--quiet", *options),
+        ],
+        cwd=root,
+        timeout=120,
+        hint="Run `uv lock` if pyproject.toml has changed.",
+    )
+
+
+def is_unwanted(path: Path) -> bool:
+    """Whether an image does without a file (path relative to the packages' folder); pure.
+
+    Tests, type stubs, C sources and headers, and notes about the installation. Licences and metadata stay.
+    """
+    if any(part in UNWANTED_FOLDERS for part in path.parts[:-1]):
+        return True
+    if path.parent.name.endswith(".dist-info"):
+        return path.name in UNWANTED_RECORDS
+    return path.suffix in UNWANTED_SUFFIXES
+
+
+def with_portable_interpreter(script: str) -> str:
+    """A console script with whatever python3 comes first on PATH, instead of this machine's; pure."""
+    first, _, rest = script.partition("\n")
+    return f"#!/usr/bin/env python3\n{rest}" if first.startswith("#!") and "python" in first else script
+
+
+def packages_key(text: str, commands: tuple[str, ...]) -> str:
+    """What a prepared folder depends on; 16 hex digits."""
+    digest = hashlib.sha256(repr((text, commands, PLATFORM)).encode())
+    for module in (Path(__file__), Path(__file__).with_name("bytecode.py")):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def prepare(role: Role, text: str) -> Path:
+    """The folder of a role's packages, made once per content of `text`."""
+    target = cache_root() / "packages" / f"{role.name}-{packages_key(text, role.commands)}"
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{role.name}-", dir=target.parent) as scratch:
+        listed, folder = Path(scratch) / "requirements.txt", Path(scratch) / "packages"
+        listed.write_text(text)
+        install(listed, folder)
+        tidy(folder, role.commands)
+        compile_folder(folder, INSIDE)
+        for earlier in target.parent.glob(f"{role.name}-*"):
+            shutil.rmtree(earlier)
+        folder.rename(target)
+    return target
+
+
+def install(listed: Path, folder: Path, *more: str) -> None:
+    """Install wheels into a folder, for the image's Python and platform."""
+    run(
+        [
+            *("uv", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--link-mode", "copy"),
+            *("--python-version", PYTHON_VERSION, "--python-platform", PLATFORM),
+            *("--target", folder, "--requirement", listed, *more),
+        ],
+        timeout=900,
+        hint="Check the connection to the package index.",
+    )
+
+
+def tidy(folder: Path, commands: tuple[str, ...]) -> None:
+    """Remove what `is_unwanted` names and every executable but `commands`."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        relative = path.relative_to(folder)
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif is_unwanted(relative) or (relative.parts[0] == "bin" and path.name not in commands):
+            path.unlink()
+    for command in commands:
+        script = folder / "bin" / command
+        if script.is_file():
+            script.write_text(with_portable_interpreter(script.read_text()))
+    (folder / ".lock").unlink(missing_ok=True)
