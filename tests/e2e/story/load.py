@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -115,6 +116,13 @@ class Load:
             for connection in self._idle:
                 connection.writer.close()
 
+    async def once(self, body: Body) -> Sent:
+        """One request by itself, now."""
+        await self._one(body, time.monotonic())
+        for connection in self._idle:
+            connection.writer.close()
+        return self._sent[-1]
+
     async def _one(self, body: Body, due: float) -> None:
         status, problem, version, known = 0, "", "", ()
         try:
@@ -169,12 +177,17 @@ def acknowledged(content: bytes) -> tuple[str, tuple[str, ...]]:
         raise ValueError(f"not a reply of the service: {content[:80]!r}") from error
 
 
-def bodies_of(next_lead: Callable[[], object], *, bulk_every: int = 0, bulk_rows: int = 25) -> Iterator[Body]:
-    """Endless requests: one lead each, and every `bulk_every`-th (0: never) one with `bulk_rows` leads."""
-    number = 0
+def bodies_of(
+    next_lead: Callable[[], object], *, bulk_share: float = 0.0, bulk_rows: int = 60, seed: int = 7
+) -> Iterator[Body]:
+    """Endless requests: one lead each, and by chance (a share of them) one with `bulk_rows` leads.
+
+    By chance, because a fixed rhythm would fall into step with the rhythm of a weighted round robin, and one version
+    would get all the bulk requests.
+    """
+    chance = random.Random(seed)
     while True:
-        number += 1
-        if bulk_every and number % bulk_every == 0:
+        if chance.random() < bulk_share:
             leads = [next_lead() for _ in range(bulk_rows)]
             yield Body("/score-leads", json.dumps({"leads": leads}).encode())
         else:

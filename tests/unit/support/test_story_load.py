@@ -115,10 +115,11 @@ def test_replies_name_their_version_and_predictions():
     assert acknowledged(bulk) == ("3", ("a", "b"))
 
 
-def test_every_fourth_request_is_a_bulk_one():
-    bodies = bodies_of(lambda: {"lead_id": "x"}, bulk_every=4, bulk_rows=3)
-    kinds = [next(bodies).path for _ in range(8)]
-    assert kinds == (["/score-lead"] * 3 + ["/score-leads"]) * 2
+def test_bulk_requests_come_by_chance_at_their_share():
+    bodies = bodies_of(lambda: {"lead_id": "x"}, bulk_share=0.25, bulk_rows=3)
+    kinds = [next(bodies).path for _ in range(2000)]
+    assert 400 < kinds.count("/score-leads") < 600
+    assert kinds[::4].count("/score-leads") > 80
 
 
 def sent(due: float, status: int = 200, version: str = "1") -> Sent:

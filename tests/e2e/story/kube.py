@@ -1,0 +1,109 @@
+"""kubectl, helm and the Rollouts plugin in one namespace of the cluster that is meant."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.cluster.addons.install import Cluster
+from tools.cluster.build import built_folder
+from tools.cluster.errors import ClusterError
+from tools.cluster.pins import ARGO_ROLLOUTS, HELM
+from tools.cluster.shell import run
+
+# What the API server answers; its shape is Kubernetes'.
+Object = dict[str, Any]
+
+WORKER = "_bentoml_impl.worker.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Kube:
+    """One namespace.
+
+    Attributes:
+        cluster: How to talk to the API server.
+        namespace: Where the story happens.
+    """
+
+    cluster: Cluster
+    namespace: str
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """For programs that read KUBECONFIG."""
+        return {**os.environ, "KUBECONFIG": self.cluster.kubeconfig}
+
+    def command(self, *arguments: str) -> list[str]:
+        """A kubectl command line in this namespace."""
+        return [str(self.cluster.kubectl), "--namespace", self.namespace, *arguments]
+
+    def run(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
+        """kubectl's output; ClusterError if it fails."""
+        return run(self.command(*arguments), stdin=stdin, timeout=timeout, env=self.environment)
+
+    def get(self, what: str, name: str) -> Object:
+        """One object."""
+        return json.loads(self.run("get", what, name, "--output=json"))
+
+    def list(self, what: str, selector: str = "") -> list[Object]:
+        """Objects of a kind, by labels."""
+        options = [f"--selector={selector}"] if selector else []
+        return json.loads(self.run("get", what, *options, "--output=json"))["items"]
+
+    def helm(self, *arguments: str, timeout: float = 180) -> str:
+        """Helm in this namespace."""
+        command = [program(built_folder(HELM) / "helm"), "--namespace", self.namespace, *arguments]
+        return run(command, timeout=timeout, env=self.environment)
+
+    def rollouts(self, *arguments: str, timeout: float = 60) -> str:
+        """`kubectl argo rollouts …`."""
+        tool = program(built_folder(ARGO_ROLLOUTS) / "kubectl-argo-rollouts")
+        return run([tool, "--namespace", self.namespace, *arguments], timeout=timeout, env=self.environment)
+
+    def python(self, pod: str, code: str, container: str = "scoring", timeout: float = 60) -> str:
+        """Run Python inside a container."""
+        return self.run("exec", pod, f"--container={container}", "--", "python", "-c", code, timeout=timeout)
+
+    def evict(self, pod: str) -> bool:
+        """Ask the eviction API, as `kubectl drain` does; False if a PodDisruptionBudget forbids it now."""
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": self.namespace},
+        }
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/eviction"
+        try:
+            self.run("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
+        except ClusterError as error:
+            if "disruption budget" in error.message:
+                return False
+            raise
+        return True
+
+    def service_get(self, service: str, path: str) -> str:
+        """GET from inside, through the API server: paths that the ingress does not route."""
+        return self.run(
+            "get", "--raw", f"/api/v1/namespaces/{self.namespace}/services/{service}:80/proxy{path}"
+        )
+
+
+def program(built: Path) -> str:
+    """A pinned program that was built here, else the one of that name on PATH."""
+    return str(built) if built.exists() else built.name
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a pod takes traffic and is not on its way out."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
+def restarts(pod: Object) -> int:
+    """How often the pod's containers were started anew."""
+    return sum(status["restartCount"] for status in pod["status"].get("containerStatuses", []))

@@ -1,0 +1,307 @@
+"""Then …: what must be so. Each word is one claim; what it measures on the way is written down."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+
+from tests.e2e.story import prometheus
+from tests.e2e.story.diagnosis import analyses
+from tests.e2e.story.kube import Object, restarts
+from tests.e2e.story.release import FULL
+from tests.e2e.story.scene import SETTLED, Scene
+from tests.e2e.story.tally import Tally, split_p_value
+from tests.e2e.story.when import When
+from tests.support.waiting import wait_until
+
+# A true split fails this test once in ten thousand stories.
+_SPLIT_P = 1e-4
+
+
+class Then:
+    """Claims about a release."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    @property
+    def when(self) -> When:
+        """Something else happens."""
+        return When(self._scene)
+
+    # --- how a version fares --------------------------------------------------------------------------------
+
+    def promoted(self, version: int, seconds: float = 180) -> Then:
+        """The version went through every weight in order and is stable."""
+        scene = self._scene
+        self._until_rollout(lambda r: _is_stable(r, version), seconds, f"version {version} to be stable")
+        scene.figure("canary promoted after", time.monotonic() - scene.began, "s")
+        weights = [weight for at, weight in scene.canary_weights() if at >= scene.began]
+        assert weights[:3] == [10, 50, 100], f"weights were {weights}"
+        return self
+
+    def split_as_weighted(self, stable: int, canary: int) -> Then:
+        """At each weight the requests were split as it says (χ²)."""
+        scene = self._scene
+        changes = [*scene.canary_weights(), (time.monotonic(), 0)]
+        tested = 0
+        for (start, weight), (end, _) in itertools.pairwise(changes):
+            if weight == 0 or start < scene.began:
+                continue
+            versions = scene.tally.between(start + SETTLED, end).versions
+            p = split_p_value(versions, {stable: 1 - weight / 100, canary: weight / 100})
+            assert p > _SPLIT_P, f"at weight {weight} the split was {dict(versions)} (p = {p:.2g})"
+            assert versions.total() >= 50, f"too few requests at weight {weight}: {dict(versions)}"
+            scene.figure(
+                f"canary share at weight {weight}", 100 * versions[str(canary)] / versions.total(), "%"
+            )
+            tested += 1
+        assert tested == 3, f"{tested} weights were seen"
+        return self
+
+    def aborted(self, bad: int, seconds: float = 150) -> Then:
+        """The version was sent back by itself, and from then on stable answers everything."""
+        scene = self._scene
+        self._until_rollout(_is_aborted, seconds, f"version {bad} to be sent back")
+        wait_until(lambda: scene.canary_weights()[-1][1] == 0, seconds=30, what="weight 0")
+        settled = time.monotonic() + SETTLED
+        wait_until(lambda: len(scene.tally.between(settled, settled + 60).requests) >= 100, seconds=60)
+        after = scene.tally.between(settled, time.monotonic())
+        assert after.of_version(bad) == []
+        assert after.failures == [], after.describe_failures()
+        return self
+
+    def bad_traffic_lasted(self, bad: int, at_most: float, what: str) -> Then:
+        """Seconds from the first sample of a bad version to the last: measured, and bounded generously."""
+        scene = self._scene
+        touched = [r for r in scene.tally.requests if r.failed or r.model_version == str(bad)]
+        assert touched, "no request met the bad version"
+        lasted = max(r.ended for r in touched) - min(r.due for r in touched)
+        scene.figure(f"first bad sample to all traffic stable: {what}", lasted, "s", at_most)
+        scene.figure(f"failed requests by then: {what}", sum(r.failed for r in touched), "requests")
+        # The goal is for an idle machine; this bound tells a rollback from none.
+        assert lasted < 3 * at_most, f"the bad version answered for {lasted:.1f} s"
+        return self
+
+    def never_answered(self, version: int) -> Then:
+        """Not one request met the version."""
+        assert self._scene.tally.of_version(version) == []
+        return self
+
+    def reason_is_readable(self, pattern: str) -> Then:
+        """`kubectl get rollout -o jsonpath={.status.message}` says why."""
+        said = self._scene.kube.run("get", "rollout", FULL, "--output=jsonpath={.status.message}")
+        assert re.search(pattern, said), f"the Rollout's message is {said!r}"
+        return self
+
+    def measured(self, metric: str) -> Then:
+        """The analysis that sent the version back is this one, and its number can be read."""
+        said = analyses(self._scene.kube)
+        assert re.search(rf"{metric}: Failed", said), said
+        return self
+
+    def logs_say(self, version: int, pattern: str) -> Then:
+        """`kubectl logs -l leadscore.dev/model-version=…` says why."""
+        said = self._scene.kube.run(
+            "logs", f"--selector=leadscore.dev/model-version={version}", "--container=scoring", "--tail=50"
+        )
+        assert re.search(pattern, said), said[-2000:]
+        return self
+
+    # --- what callers saw -----------------------------------------------------------------------------------
+
+    def no_request_failed(self) -> Then:
+        """Since the story's load began, every single request had a 2xx reply."""
+        tally = self._scene.tally
+        assert len(tally.requests) > 100
+        self._scene.figure("failed requests", len(tally.failures), "requests", 0)
+        assert tally.failures == [], (
+            f"{len(tally.failures)} of {len(tally.requests)}: {tally.describe_failures()}"
+        )
+        return self
+
+    def few_requests_failed(self, at_most: int, what: str) -> Then:
+        """An accident may cost what was under way in one process, and no more."""
+        tally = self._scene.tally
+        self._scene.figure(f"failed requests: {what}", len(tally.failures), "requests")
+        assert len(tally.failures) <= at_most, tally.describe_failures()
+        return self
+
+    def p95_is_noted(self, what: str, at_most: float, *, since_load: bool = False) -> Then:
+        """Write down the P95 of single leads since the last thing was done; CPU contention forbids a verdict here."""
+        scene = self._scene
+        start = 0.0 if since_load else scene.began
+        scene.figure(
+            f"P95 {what}", scene.tally.between(start, time.monotonic()).quantile_ms(0.95), "ms", at_most
+        )
+        return self
+
+    def only(self, version: int, requests: int = 100) -> Then:
+        """From now on this version answers every request."""
+        scene = self._scene
+        now = time.monotonic()
+        wait_until(lambda: len(scene.tally.between(now, now + 90).requests) >= requests, seconds=90)
+        assert set(scene.tally.between(now, now + 90).versions) == {str(version)}
+        return self
+
+    def all_traffic_on(self, version: int, within: float, what: str) -> Then:
+        """Seconds from the command to the last reply of any other version."""
+        scene = self._scene
+        others: Callable[[Tally], bool] = lambda t: set(t.versions) == {str(version)}  # noqa: E731
+
+        def settled() -> bool:
+            now = time.monotonic()
+            recent = scene.tally.between(now - 2.0, now)
+            return len(recent.requests) >= 20 and others(recent)
+
+        wait_until(settled, seconds=120, what=f"all traffic on version {version}")
+        old = [
+            r
+            for r in scene.tally.between(scene.began, time.monotonic()).requests
+            if r.model_version != str(version)
+        ]
+        lasted = max((r.ended for r in old), default=scene.began) - scene.began
+        scene.figure(what, lasted, "s", within)
+        assert lasted < 3 * within, f"{what}: {lasted:.1f} s"
+        return self
+
+    # --- pods -------------------------------------------------------------------------------------------------
+
+    def pods_replaced(self, pods: int = 2, seconds: float = 120) -> Then:
+        """None of the pods from before is left, and there are as many as there were."""
+        scene = self._scene
+        before: set[str] = scene.notes["pods before"]
+
+        def replaced() -> bool:
+            now = scene.release.ready_pods()
+            return len(now) == pods == len(scene.release.pods()) and not before & set(now)
+
+        wait_until(replaced, seconds=seconds, what="new pods in place of the old ones")
+        return self
+
+    def budget_said_no(self) -> Then:
+        """The PodDisruptionBudget forbade the next eviction while a pod was missing."""
+        assert self._scene.notes["refused evictions"] > 0
+        return self
+
+    def pod_recovered(self, *, container_restarts: int | None = None) -> Then:
+        """The pod answers again."""
+        scene = self._scene
+        name = scene.notes["pod"]
+        counter = f'leadscore_worker_starts_total{{pod="{name}"}}'
+        wait_until(lambda: (prometheus.scalar(counter) or 0) >= 2 or restarts(scene.kube.get("pod", name)) > 0,
+                   seconds=60, what="a worker started anew")  # fmt: skip
+        wait_until(lambda: name in scene.release.ready_pods(), seconds=60, what=f"{name} ready")
+        if container_restarts is not None:
+            assert restarts(scene.kube.get("pod", name)) == container_restarts
+        return self
+
+    def started_within_is_noted(self, version: int, at_most: float) -> Then:
+        """Write down the time from a pod's start to readiness, and the memory of a pod."""
+        scene = self._scene
+        for pod in scene.release.pods(version=version):
+            scene.figure("pod start to ready (image present)", seconds_to_ready(pod), "s", at_most)
+        return self
+
+    def memory_is_noted(self, at_most: float) -> Then:
+        """Write down the resident memory of every scoring pod, as the kubelet tells it (working set)."""
+        scene = self._scene
+        path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{scene.kube.namespace}/pods"
+        pods = {pod["metadata"]["name"] for pod in scene.release.pods()}
+        used: list[float] = []
+
+        def known() -> bool:
+            found = json.loads(scene.kube.run("get", "--raw", path))["items"]
+            used[:] = [_mebibytes(pod) for pod in found if pod["metadata"]["name"] in pods]
+            return len(used) == len(pods)
+
+        # metrics-server looks every 10 s.
+        wait_until(known, seconds=60, what="memory of every scoring pod")
+        for mebibytes in used:
+            scene.figure("memory of a scoring pod, one worker", mebibytes, "MiB", at_most)
+        return self
+
+    # --- metrics and records ----------------------------------------------------------------------------------
+
+    def metrics_tell_apart(self, *versions: int) -> Then:
+        """Prometheus has the requests of each version, as many as callers were answered."""
+        scene = self._scene
+
+        def counted() -> Counter[str]:
+            series = f'leadscore_http_requests_total{{namespace="{scene.kube.namespace}",status="200"}}'
+            grouped = prometheus.by("model_version", f"sum by (model_version) ({series})")
+            return Counter({version: int(value) for version, value in grouped.items()})
+
+        wait_until(
+            lambda: all(counted()[str(v)] > 0 for v in versions), seconds=30, what=f"metrics of {versions}"
+        )
+        return self
+
+    def stored_is_acknowledged(self, seconds: float = 120) -> Then:
+        """Every prediction that a caller was told of is in the event store, once the load has ended."""
+        scene = self._scene
+        assert scene.load is not None
+        acknowledged = scene.load.stop().acknowledged
+        stored: set[str] = set()
+
+        def complete() -> bool:
+            nonlocal stored
+            stored = set(
+                scene.release.psql("SELECT prediction_id FROM predictions WHERE role <> 'shadow'").split()
+            )
+            return acknowledged <= stored
+
+        try:
+            wait_until(complete, seconds=seconds, what="every acknowledged prediction in the store")
+        except AssertionError as error:
+            raise AssertionError(
+                f"{len(acknowledged - stored)} of {len(acknowledged)} are missing"
+            ) from error
+        scene.figure(
+            "acknowledged predictions missing from the store", len(acknowledged - stored), "predictions", 0
+        )
+        return self
+
+    def _until_rollout(self, condition: Callable[[Object], bool], seconds: float, what: str) -> None:
+        self._scene.rollouts.until(condition, seconds=seconds, what=what, since=self._scene.began)
+
+
+def seconds_to_ready(pod: Object) -> float:
+    """From the start of the pod (kubelet has taken it) to Ready, both as the API server tells them (whole seconds)."""
+    started = _time(pod["status"]["startTime"])
+    ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready" and c["status"] == "True")
+    return _time(ready["lastTransitionTime"]) - started
+
+
+def _mebibytes(pod: Object) -> float:
+    quantities = [container["usage"]["memory"] for container in pod["containers"]]
+    return sum(float(quantity.removesuffix("Ki")) / 1024 for quantity in quantities)
+
+
+def _time(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _is_current(rollout: Object) -> bool:
+    return str(rollout.get("status", {}).get("observedGeneration")) == str(rollout["metadata"]["generation"])
+
+
+def _is_stable(rollout: Object, version: int) -> bool:
+    status = rollout.get("status", {})
+    labels = rollout["spec"]["template"]["metadata"]["labels"]
+    return (
+        _is_current(rollout)
+        and status.get("phase") == "Healthy"
+        and status.get("stableRS") == status.get("currentPodHash")
+        and labels["leadscore.dev/model-version"] == str(version)
+    )
+
+
+def _is_aborted(rollout: Object) -> bool:
+    status = rollout.get("status", {})
+    return _is_current(rollout) and bool(status.get("abort"))
