@@ -118,3 +118,7 @@ images: setup  ## Build every role's image (and load them into the local cluster
 images-push: setup  ## Push the local images (REGISTRY=host/path) and write their digests as values (build/images-values.yaml)
 	$(RUN) python -m tools.images load --docker
 	$(RUN) python -m tools.images values | $(RUN) python -m tools.deploy.images "$(REGISTRY)" build/images-values.yaml
+
+.PHONY: images
+images: setup  ## Every role's image, loaded into the local cluster if it runs
+	$(RUN) python -m tools.images build $(ROLES)

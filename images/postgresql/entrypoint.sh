@@ -15,8 +15,9 @@ make_cluster() {
     mkdir -p -m 0700 "$new"
     umask 077
     printf '%s\n' "${POSTGRES_PASSWORD:?POSTGRES_PASSWORD is empty: set it}" > "$new.password"
-    initdb --pgdata="$new" --username="$user" --pwfile="$new.password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8
-    export PGPASSWORD="$POSTGRES_PASSWORD"
+    # As in the official image, who is in the container needs no password.
+    initdb --pgdata="$new" --username="$user" --pwfile="$new.password" --auth-local=trust --auth-host=scram-sha-256 \
+        --encoding=UTF8 --locale=C.UTF-8
     rm "$new.password"
     echo 'host all all all scram-sha-256' >> "$new/pg_hba.conf"
     # Only on the socket: nobody may take it for ready yet.
@@ -30,7 +31,6 @@ SQL
         psql -v ON_ERROR_STOP=1 --username="$user" --dbname="$database" --file="$file"
     done
     pg_ctl --pgdata="$new" --wait --mode=fast stop
-    unset PGPASSWORD
     mv "$new" "$PGDATA"
 }
 

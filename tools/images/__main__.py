@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "build":
             command.add_argument("--no-load", action="store_true", help="leave the cluster alone")
             command.add_argument("--json", action="store_true", help="one JSON document on standard output")
+            command.add_argument("--values", type=Path, help="write Helm values that name these images")
         if name == "load":
             command.add_argument("--docker", action="store_true", help="into Docker instead of the cluster")
         if name == "values":
@@ -76,8 +77,12 @@ def _parser() -> argparse.ArgumentParser:
 def _build(given: argparse.Namespace) -> int:
     _require_docker()
     registry, steps = registry_answers(), Steps(notes)
-    images = [_build_one(plan, registry=registry, steps=steps) for plan in _plans(given, registry=registry)]
+    planned = _plans(given, registry=registry)
+    images = [_build_one(each, registry=registry, steps=steps) for each in planned]
     _into_cluster(images, steps, wanted=not given.no_load)
+    if given.values:
+        named = [(each.role, built) for each, built in zip(planned, images, strict=True)]
+        given.values.write_text(yaml.safe_dump(helm_values(named), sort_keys=False))
     if given.json:
         _emit([asdict(each) for each in images])
     else:
