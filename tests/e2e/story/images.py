@@ -10,13 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tests.support.artefacts import build_artefact
 from tools.cluster.shell import run, succeeds
 from tools.images import build, load, model
 from tools.images.__main__ import registry_answers
 from tools.images.normalise import normalise
 from tools.images.paths import cache_root
+from tools.images.roles import find
+from tools.images.values import helm_values
 
 from leadscore.scoring.calibration import Calibration
 
@@ -31,11 +32,12 @@ SHIFTED = 7
 TAMPERED = 8
 
 
-def project_values() -> dict[str, Any]:
-    """Helm values that name the project's images, which are built and loaded if they are not yet."""
-    _tool("build")
-    values: dict[str, Any] = yaml.safe_load(_tool("values"))
-    return values
+def project_values(*roles: str) -> dict[str, Any]:
+    """Helm values that name images of the project (the service's, PostgreSQL's), built and loaded if need be."""
+    # Where a registry answers, PostgreSQL's official image is pulled.
+    wanted = roles or (("service",) if registry_answers() else ("service", "postgresql"))
+    made = [build.Built(**each) for each in json.loads(_tool("build", *wanted, "--json"))]
+    return helm_values([(find(each.role), each) for each in made])
 
 
 def artefacts(folder: Path) -> dict[int, Path]:

@@ -143,7 +143,7 @@ class Release:
         path = Path(f"/tmp/{self.kube.namespace}.yaml")
         path.write_text(yaml.safe_dump(values))
         try:
-            files = [f"--values={LOCAL_VALUES}", f"--values={path}"]
+            files = [f"--values={each}" for each in (LOCAL_VALUES, path) if each.exists()]
             self.kube.helm(verb, NAME, str(CHART), *files)
         finally:
             path.unlink()

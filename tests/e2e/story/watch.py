@@ -45,6 +45,8 @@ class Watch:
         self._process.terminate()
         self._process.wait()
         self._thread.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def until(
         self, condition: Callable[[Object], bool], *, seconds: float, what: str, since: float = 0.0
