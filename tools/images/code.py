@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tools.cluster.shell import run
 from tools.images.bytecode import compile_folder
-from tools.images.packages import install, tidy
+from tools.images.errors import ImageError
+from tools.images.packages import GLIBC, install, tidy
 from tools.images.paths import ROOT
 from tools.images.roles import Code, Role
 
@@ -23,6 +24,8 @@ WHEEL_SOURCES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "sr
 BENTO_SOURCES = (*WHEEL_SOURCES, "bentofile.yaml")
 # Of a bento, what a service needs; the rest serves BentoML's own way of making images.
 BENTO_PARTS = ("bento.yaml", "src")
+KERNEL = Path("src/leadscore/scoring/native/_kernel.so")
+NEWEST_GLIBC = (2, 40)
 
 
 def sources(role: Role) -> tuple[str, ...]:
@@ -55,12 +58,14 @@ def prepare(role: Role, version: str, epoch: int, target: Path) -> None:
             (stage / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / path, stage / path)
         wheel = _wheel(stage, Path(scratch) / "dist", epoch)
+        _require_old_glibc(stage / KERNEL)
         if role.code is Code.BENTO:
             _bento(stage, Path(scratch) / "bentoml", version, epoch, target)
         else:
             listed = Path(scratch) / "requirements.txt"
             listed.write_text(f"{wheel}\n")
-            install(listed, target, "--no-index", "--no-verify-hashes")
+            # The wheel's tag names this machine's C library; what its kernel really asks for has been looked at.
+            install(listed, target, "--no-index", "--no-verify-hashes", glibc=NEWEST_GLIBC)
             tidy(target, role.commands)
         for name in role.files:
             shutil.copytree(stage / name, target / name)
@@ -77,6 +82,21 @@ def _wheel(stage: Path, output: Path, epoch: int) -> Path:
     )
     (wheel,) = output.glob("*.whl")
     return wheel
+
+
+def needed_glibc(library: bytes) -> tuple[int, int]:
+    """The newest version of the C library that a shared object asks for, from the names of its symbol versions; pure."""
+    found = re.findall(rb"GLIBC_(\d+)\.(\d+)", library)
+    return max(((int(major), int(minor)) for major, minor in found), default=(0, 0))
+
+
+def _require_old_glibc(kernel: Path) -> None:
+    needed = needed_glibc(kernel.read_bytes())
+    if needed > GLIBC:
+        raise ImageError(
+            f"The kernel that was compiled here wants glibc {needed[0]}.{needed[1]}; the images have {GLIBC[0]}.{GLIBC[1]}.",
+            hint="Build on Debian bookworm, or without a C compiler on PATH: Zig's then compiles for an old one.",
+        )
 
 
 def _bento(stage: Path, home: Path, version: str, epoch: int, target: Path) -> None:

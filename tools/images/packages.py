@@ -15,8 +15,8 @@ from tools.images.roles import Role
 
 INSIDE = "/opt/leadscore/packages"
 PYTHON_VERSION = "3.11"
-# glibc of Debian bookworm is 2.36; wheels for 2.28 run on either base.
-PLATFORM = f"{platform.machine()}-manylinux_2_28"
+# Of the bases, Debian bookworm.
+GLIBC = (2, 36)
 UNWANTED_SUFFIXES = (".pyi", ".pyx", ".pxd", ".c", ".h", ".hpp", ".cpp", ".cc", ".cu", ".cuh", ".a", ".pyc")
 # Of where and when an installation was made.
 UNWANTED_RECORDS = ("direct_url.json", "uv_cache.json", "INSTALLER", "REQUESTED", "RECORD")
@@ -58,7 +58,7 @@ def with_portable_interpreter(script: str) -> str:
 
 def packages_key(text: str, commands: tuple[str, ...]) -> str:
     """What a prepared folder depends on; 16 hex digits."""
-    digest = hashlib.sha256(repr((text, commands, PLATFORM)).encode())
+    digest = hashlib.sha256(repr((text, commands, platform.machine())).encode())
     for module in (Path(__file__), Path(__file__).with_name("bytecode.py")):
         digest.update(module.read_bytes())
     return digest.hexdigest()[:16]
@@ -82,12 +82,13 @@ def prepare(role: Role, text: str) -> Path:
     return target
 
 
-def install(listed: Path, folder: Path, *more: str) -> None:
-    """Install wheels into a folder, for the image's Python and platform."""
+def install(listed: Path, folder: Path, *more: str, glibc: tuple[int, int] = GLIBC) -> None:
+    """Install wheels into a folder, for the image's Python and platform (with a C library up to `glibc`)."""
+    of_platform = f"{platform.machine()}-manylinux_{glibc[0]}_{glibc[1]}"
     run(
         [
             *("uv", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--link-mode", "copy"),
-            *("--python-version", PYTHON_VERSION, "--python-platform", PLATFORM),
+            *("--python-version", PYTHON_VERSION, "--python-platform", of_platform),
             *("--target", folder, "--requirement", listed, *more),
         ],
         timeout=900,
