@@ -11,13 +11,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from lead_scoring.metrics_layout import Layout
+from lead_scoring.metrics_layout import PROBABILITY_EDGES, Layout
 from leadscore.scoring.grades import Grades
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
 Tally = npt.NDArray[np.uint64]
 
 _ROWS: Final = 256
+_PROBABILITY_EDGES: Final = np.array(PROBABILITY_EDGES)
 
 
 class BinCounts:
@@ -62,6 +63,9 @@ class BinCounts:
         put(self._layout.grades, self._grades.codes(probabilities), 4)
         scores = np.searchsorted(self._score_edges, probabilities, side="right")
         put(self._layout.scores, scores, len(self._score_edges) + 1)
+        # "left": a bin holds its upper edge, as the label `le` says.
+        fixed = np.searchsorted(_PROBABILITY_EDGES, probabilities, side="left")
+        put(self._layout.probabilities, fixed, len(PROBABILITY_EDGES) + 1)
         for column, (feature, start, edges) in enumerate(self._features):
             put(start, feature_bins(feature, edges, rows[:, column]), len(feature.counts) + 1)
         return tally

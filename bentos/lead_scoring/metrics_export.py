@@ -14,9 +14,12 @@ from prometheus_client.registry import Collector
 from lead_scoring.metrics_layout import (
     ENDPOINTS,
     LATENCY_EDGES,
+    PROBABILITY_EDGES,
     SINGLE_INDEX,
     STATUSES,
     WARNINGS,
+    WATCHED_ENDPOINTS,
+    WATCHED_STATUSES,
     Layout,
     Single,
 )
@@ -95,7 +98,18 @@ def _families(model: Model, layout: Layout, total: Sequence[int], gauges: Gauges
     yield export.requests()
     yield export.latencies()
     yield export.indexed("leadscore_leads", "Leads scored, by grade.", "grade", GRADES, layout.grades)
-    yield export.scores()
+    yield export.bins(
+        "leadscore_score_bin",
+        "Leads scored, by bin of the reference profile's probabilities.",
+        model.profile.score_edges,
+        layout.scores,
+    )
+    yield export.bins(
+        "leadscore_probability_bin",
+        "Leads scored, by bins of probability that are the same for every model.",
+        PROBABILITY_EDGES,
+        layout.probabilities,
+    )
     yield export.features()
     yield export.reference()
     yield export.indexed(
@@ -136,8 +150,10 @@ class _Export:
         family = self.counter("leadscore_http_requests", "Answered requests.", "endpoint", "status")
         cell = self._layout.requests
         for endpoint in ENDPOINTS:
+            watched = WATCHED_STATUSES if endpoint in WATCHED_ENDPOINTS else ()
             for status in STATUSES:
-                if count := self._total[cell]:
+                count = self._total[cell]
+                if count or status in watched:
                     family.add_metric((*self._values, endpoint, str(status)), count)
                 cell += 1
         return family
@@ -152,7 +168,7 @@ class _Export:
         for number, endpoint in enumerate(ENDPOINTS):
             start = self._layout.latencies + number * width
             counts = self._total[start : start + width]
-            if not any(counts):
+            if not any(counts) and endpoint not in WATCHED_ENDPOINTS:
                 continue
             seconds = self._total[self._layout.latency_sums + number] / 1e9
             family.add_metric((*self._values, endpoint), _cumulative(LATENCY_EDGES, counts), seconds)
@@ -164,17 +180,11 @@ class _Export:
             family.add_metric((*self._values, value), self._total[start + offset])
         return family
 
-    def scores(self) -> Metric:
-        family = self.counter(
-            "leadscore_score_bin",
-            "Leads scored, by bin of the reference profile's probabilities.",
-            "bin",
-            "le",
-        )
-        edges = (*(f"{edge:g}" for edge in self._model.profile.score_edges), "1")
-        for number, edge in enumerate(edges):
-            count = self._total[self._layout.scores + number]
-            family.add_metric((*self._values, str(number), edge), count)
+    def bins(self, name: str, text: str, edges: Sequence[float], start: int) -> Metric:
+        """Counters per bin of probability; not cumulative, because PSI is a sum over bins."""
+        family = self.counter(name, text, "bin", "le")
+        for number, edge in enumerate((*(f"{edge:g}" for edge in edges), "1")):
+            family.add_metric((*self._values, str(number), edge), self._total[start + number])
         return family
 
     def features(self) -> Metric:

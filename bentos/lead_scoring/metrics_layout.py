@@ -26,10 +26,21 @@ ENDPOINTS: Final = (
     "other",
 )
 STATUSES: Final = (200, 202, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 499, 500, 503)
+# What alerts and analyses divide by. Exported from the start, at zero: `increase` sees nothing of a series that
+# begins at one, so the first error after a quiet time would not count.
+WATCHED_ENDPOINTS: Final = frozenset(("/score-lead", "/score-leads", "/explain-prediction", "/outcomes"))
+WATCHED_STATUSES: Final = frozenset((200, 202, 401, 413, 422, 500, 503))
 # Seconds; with edges at 0.2 and 0.5, where the objectives are, and fine ones where the latencies are.
 LATENCY_EDGES: Final = (
     *(0.001, 0.002, 0.003, 0.005, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075),
     *(0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0),
+)
+# Probabilities, the same for every model and version, so that two versions can be compared (a model's own bins are
+# its reference's deciles). About evenly spaced in log-odds: few leads convert, so scores pile up near zero, where
+# even steps of 0.05 would leave one crowded bin.
+PROBABILITY_EDGES: Final = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15),
+    *(0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99),
 )
 Single = Literal[
     "auth_missing",
@@ -64,6 +75,7 @@ class Layout:
         grades: One per grade.
         warnings: One per reason.
         scores: One per bin of the reference profile's score histogram.
+        probabilities: `len(PROBABILITY_EDGES) + 1`.
         features: For each feature its bins, then one for missing values; `feature_starts` says where each begins.
         size: Counters in all.
         digest: Tells apart files of different models or releases.
@@ -76,6 +88,7 @@ class Layout:
     grades: int
     warnings: int
     scores: int
+    probabilities: int
     features: int
     feature_starts: tuple[int, ...]
     size: int
@@ -92,6 +105,7 @@ class Layout:
             len(GRADES),
             len(WARNINGS),
             len(profile.score_counts),
+            len(PROBABILITY_EDGES) + 1,
         )
         starts = [0]
         for length in lengths:
@@ -101,9 +115,9 @@ class Layout:
         for feature in profile.features:
             feature_starts.append(end)
             end += len(feature.counts) + 1
-        names = (ENDPOINTS, STATUSES, LATENCY_EDGES, SINGLES, WARNINGS, identity, feature_starts, end)
-        digest = hashlib.sha256(msgspec.json.encode(names)).hexdigest()[:16]
-        requests, latencies, sums, singles, grades, warnings, scores, features = starts
+        names = (ENDPOINTS, STATUSES, LATENCY_EDGES, SINGLES, WARNINGS, PROBABILITY_EDGES, identity)
+        digest = hashlib.sha256(msgspec.json.encode((*names, feature_starts, end))).hexdigest()[:16]
+        requests, latencies, sums, singles, grades, warnings, scores, probabilities, features = starts
         return cls(
             requests=requests,
             latencies=latencies,
@@ -112,6 +126,7 @@ class Layout:
             grades=grades,
             warnings=warnings,
             scores=scores,
+            probabilities=probabilities,
             features=features,
             feature_starts=tuple(feature_starts),
             size=end,

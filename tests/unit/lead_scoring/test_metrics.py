@@ -11,9 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.artefacts import sample_matrix
 
-from lead_scoring.metrics_bins import feature_bins
+from lead_scoring.metrics_bins import BinCounts, feature_bins
 from lead_scoring.metrics_export import bin_names, reference_counts
-from lead_scoring.metrics_layout import LATENCY_EDGES, Counters, Layout
+from lead_scoring.metrics_layout import LATENCY_EDGES, PROBABILITY_EDGES, Counters, Layout
 from lead_scoring.metrics_store import CounterFile
 from leadscore.scoring.profile import FeatureProfile
 
@@ -88,6 +88,45 @@ def test_leads_are_counted_in_the_reference_bins(service, model, lead) -> None:
         assert value(bins, feature=feature.name) == 40
     assert value(families["leadscore_leads"]) == 40
     assert value(families["leadscore_score_bin"]) == 40
+    assert value(families["leadscore_probability_bin"]) == 40
+
+
+def test_probability_bins_are_the_same_for_every_model_and_hold_their_upper_edge(model) -> None:
+    layout = Layout.of(model.profile, "x")
+    cells = np.zeros(layout.size, dtype=np.uint64)
+    bins = BinCounts(model.profile, model.grades, layout, cells)
+    probabilities = np.array([0.0, 0.001, 0.00101, 0.05, 0.0500001, 0.99, 0.991, 1.0])
+    row = np.full(len(model.profile.features), np.nan, dtype=np.float32)
+    for probability in probabilities:
+        bins.note(row, probability)
+    bins.flush()
+    counted = cells[layout.probabilities : layout.probabilities + len(PROBABILITY_EDGES) + 1]
+    expected = np.zeros(len(PROBABILITY_EDGES) + 1)
+    for probability in probabilities:
+        expected[
+            next((i for i, e in enumerate(PROBABILITY_EDGES) if probability <= e), len(PROBABILITY_EDGES))
+        ] += 1
+    assert counted.tolist() == expected.tolist()
+    assert counted.sum() == len(probabilities)
+
+
+def test_probability_edges_grow_evenly_in_log_odds() -> None:
+    steps = np.diff([np.log(edge / (1 - edge)) for edge in PROBABILITY_EDGES])
+    assert steps.min() > 0.3
+    assert steps[:-1].max() < 1.0
+
+
+def test_what_alerts_divide_by_is_zero_before_the_first_request(make_service) -> None:
+    families = scrape(make_service().start())
+    requests = families["leadscore_http_requests"]
+    counted = {(s.labels["endpoint"], s.labels["status"]): s.value for s in requests.samples}
+    for endpoint in ("/score-lead", "/score-leads", "/explain-prediction", "/outcomes"):
+        for status in ("200", "422", "500", "503"):
+            assert counted[endpoint, status] == 0
+    durations = families["leadscore_http_request_duration_seconds"]
+    counts = {s.labels["endpoint"]: s.value for s in durations.samples if s.name.endswith("_count")}
+    assert counts["/score-lead"] == 0
+    assert set(counts) >= {"/score-leads", "/explain-prediction", "/outcomes"}
 
 
 def test_live_bins_of_the_training_rows_are_the_references_own(model) -> None:
