@@ -18,6 +18,7 @@ from tools.cluster.shell import succeeds
 from tools.cluster.steps import Steps
 from tools.images import build, load, model, roles
 from tools.images.errors import ImageError
+from tools.images.paths import only_one
 from tools.images.values import helm_values
 
 notes = Console(stderr=True, soft_wrap=True)
@@ -100,9 +101,11 @@ def _into_cluster(images: Sequence[build.Built], steps: Steps, *, wanted: bool) 
     if not wanted:
         return
     if not load.cluster_runs():
-        notes.print("The local cluster does not run: images stay in the cache (`python -m tools.images load`).")
+        notes.print(
+            "The local cluster does not run: images stay in the cache (`python -m tools.images load`)."
+        )
         return
-    with steps.step("into the cluster") as on_step:
+    with steps.step("into the cluster") as on_step, only_one():
         present = load.loaded()
         for each in images:
             on_step(each.reference)
@@ -151,7 +154,9 @@ def _model(given: argparse.Namespace) -> int:
 
 
 def _context(given: argparse.Namespace) -> int:
-    planned = build.plan(roles.find(given.role), registry=registry_answers(), prefix=given.registry, tag=given.tag)
+    planned = build.plan(
+        roles.find(given.role), registry=registry_answers(), prefix=given.registry, tag=given.tag
+    )
     with Steps(notes).step(f"context of {given.role}") as on_step:
         build.write_folder(planned, given.folder, on_step)
     return 0
@@ -194,7 +199,9 @@ def registry_answers() -> bool:
 
 def _require_docker() -> None:
     if not succeeds(["docker", "info"]):
-        raise ImageError("No Docker daemon answers.", hint="Start Docker, or run `make cluster-up`, which does.")
+        raise ImageError(
+            "No Docker daemon answers.", hint="Start Docker, or run `make cluster-up`, which does."
+        )
 
 
 def _emit(document: object) -> None:

@@ -16,8 +16,26 @@ from tools.images.paths import cache_root
 from tools.images.roles import Base
 
 # Needed by scripts that run while packages are installed, or only named so that a system boots.
-INSTALLERS = ("dpkg", "debconf", "debconf-2.0", "awk", "perl", "perl-base", "openssl", "adduser", "ucf", "init-system-helpers")
-DOCUMENTATION = ("usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug", "usr/share/doc-base")
+INSTALLERS = (
+    "dpkg",
+    "debconf",
+    "debconf-2.0",
+    "awk",
+    "perl",
+    "perl-base",
+    "openssl",
+    "adduser",
+    "ucf",
+    "init-system-helpers",
+)
+DOCUMENTATION = (
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/lintian",
+    "usr/share/bug",
+    "usr/share/doc-base",
+)
 FILES = "base-files", "base-passwd", "libc-bin", "dash", "coreutils"
 
 
@@ -27,15 +45,15 @@ class LocalBase:
 
     Attributes:
         packages: What is wanted of the distribution.
+        finish: What the packages' own scripts would have done.
         without: Dependencies that are left out.
         remove: Globs below the root of what no container of ours uses.
-        finish: What the packages' own scripts would have done.
     """
 
     packages: tuple[str, ...]
+    finish: Callable[[Path], None]
     without: tuple[str, ...] = INSTALLERS
     remove: tuple[str, ...] = ()
-    finish: Callable[[Path], None] = lambda root: None
 
 
 def _finish_system(root: Path) -> None:
@@ -89,7 +107,7 @@ LOCAL = {
 
 
 def local_key(base: Base) -> str:
-    """What a local base depends on: its recipe; 12 hex digits. (What the mirror has today is in the bill of materials.)"""
+    """What a local base depends on: its recipe, not what the mirror has today; 12 hex digits."""
     digest = hashlib.sha256(base.name.encode())
     for module in (Path(__file__), Path(debian.__file__)):
         digest.update(module.read_bytes())
@@ -136,7 +154,20 @@ def _archive(base: Base) -> Path:
         recipe.finish(root)
         _remove(root, (*DOCUMENTATION, *recipe.remove))
         partial = Path(scratch) / "base.tar"
-        run(["tar", "-C", root, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-cf", partial, "."])
+        run(
+            [
+                "tar",
+                "-C",
+                root,
+                "--sort=name",
+                "--owner=0",
+                "--group=0",
+                "--numeric-owner",
+                "-cf",
+                partial,
+                ".",
+            ]
+        )
         for earlier in target.parent.glob(f"{base.name.lower()}-*.tar"):
             earlier.unlink()
         partial.rename(target)

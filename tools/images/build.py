@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from leadscore import __version__
-from tools.cluster.shell import run
+from tools.cluster.shell import run, succeeds
 from tools.images import bases, code, packages
 from tools.images.context import write_context
 from tools.images.errors import ImageError
 from tools.images.normalise import normalise
-from tools.images.paths import RECIPE_MODULES, ROOT, cache_root
-from tools.images.roles import Code, Role
+from tools.images.paths import KEPT, RECIPE_MODULES, ROOT, cache_root, keep_newest, only_one
+from tools.images.roles import MODEL, Code, Role
 
 REGISTRY = "localhost/leadscore"
-# Archives of a role that are kept: the newest, and one of another branch.
-KEPT = 2
+# They are small, and each is another version.
+MODELS_KEPT = 50
 SECONDS = 1800
 
 OnStep = Callable[[str], None]
@@ -124,16 +124,16 @@ def find(planned: Plan) -> Built | None:
 
 def build(planned: Plan, *, registry: bool, on_step: OnStep) -> Built:
     """The image of a plan; made first if it is not in the cache."""
-    found = find(planned)
-    if found is not None:
-        os.utime(planned.archive)
-        return found
     role = planned.role
-    on_step("base")
-    bases.ensure(role.base, registry=registry)
-    with tempfile.TemporaryDirectory(prefix=f"leadscore-{role.name}-") as scratch:
-        parts = context_parts(planned, Path(scratch), on_step)
-        return assemble(planned, parts, on_step)
+    with only_one():
+        found = find(planned)
+        if found is not None:
+            os.utime(planned.archive)
+            return found
+        on_step("base")
+        bases.ensure(role.base, registry=registry)
+        with tempfile.TemporaryDirectory(prefix=f"leadscore-{role.name}-") as scratch:
+            return assemble(planned, context_parts(planned, Path(scratch), on_step), on_step)
 
 
 def context_parts(planned: Plan, scratch: Path, on_step: OnStep) -> list[tuple[Path, str]]:
@@ -145,7 +145,9 @@ def context_parts(planned: Plan, scratch: Path, on_step: OnStep) -> list[tuple[P
         parts.append((packages.prepare(role, planned.requirements), "packages"))
     if role.code is not Code.NONE:
         on_step("code")
-        code.prepare(role, planned.reference.rsplit(":", 1)[1].replace(".", "-"), planned.epoch, scratch / "app")
+        code.prepare(
+            role, planned.reference.rsplit(":", 1)[1].replace(".", "-"), planned.epoch, scratch / "app"
+        )
         parts.append((scratch / "app", "app"))
     return parts
 
@@ -156,7 +158,11 @@ def assemble(planned: Plan, parts: Sequence[tuple[Path, str]], on_step: OnStep) 
     archive.parent.mkdir(parents=True, exist_ok=True)
     raw = f"{REGISTRY}/build-{role.name}:latest"
     on_step("docker build")
+    earlier = _docker_id(raw)
     docker_build(raw, planned.base, parts, planned.epoch)
+    if earlier and earlier != _docker_id(raw):
+        # Nobody would ever remove it, and it may hold a gigabyte.
+        succeeds(["docker", "image", "rm", earlier])
     on_step("normalising")
     with tempfile.TemporaryDirectory(prefix=f".{role.name}-", dir=archive.parent) as scratch:
         saved = Path(scratch) / "saved.tar"
@@ -165,8 +171,12 @@ def assemble(planned: Plan, parts: Sequence[tuple[Path, str]], on_step: OnStep) 
         digest = normalise(saved, archive, name=planned.reference, epoch=planned.epoch, labels=labels)
     built = Built(role.name, planned.reference, digest, planned.base, planned.epoch, str(archive))
     archive.with_suffix(".json").write_text(json.dumps(asdict(built), indent=2))
-    _forget(role.name, archive)
+    _forget(role.name, archive, MODELS_KEPT if role is MODEL else KEPT)
     return built
+
+
+def _docker_id(name: str) -> str:
+    return run(["docker", "images", "--quiet", "--no-trunc", name]).strip()
 
 
 def docker_build(name: str, base: str, parts: Sequence[tuple[Path, str]], epoch: int) -> None:
@@ -200,15 +210,17 @@ def write_folder(planned: Plan, folder: Path, on_step: OnStep) -> None:
         raise ImageError(f"{folder} is not empty.", hint="Name a folder that is new.")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="leadscore-context-") as scratch:
-        for source, name in context_parts(planned, Path(scratch), on_step):
+        with only_one():
+            parts = context_parts(planned, Path(scratch), on_step)
+        for source, name in parts:
             if source.is_dir():
                 shutil.copytree(source, folder / name, symlinks=True)
             else:
                 shutil.copy2(source, folder / name)
 
 
-def _forget(role: str, newest: Path) -> None:
-    others = [path for path in newest.parent.glob(f"{role}-*.tar") if path != newest]
-    for old in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
-        for path in newest.parent.glob(f"{old.stem}.*"):
-            path.unlink()
+def _forget(role: str, newest: Path, number: int) -> None:
+    keep_newest(list(newest.parent.glob(f"{role}-*.tar")), number)
+    for note in newest.parent.glob(f"{role}-*.json"):
+        if not note.with_name(note.name.split(".")[0] + ".tar").exists():
+            note.unlink()

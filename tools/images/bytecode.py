@@ -37,7 +37,12 @@ def compile_folder(folder: Path, inside: str) -> None:
             hint="Run it through `make images`, whose environment has the right one.",
         )
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(pool.map(lambda share: _compile(folder, inside, share), shares(os.listdir(folder))))
+        list(
+            pool.map(
+                lambda share: _compile(folder, inside, share),
+                shares([entry.name for entry in folder.iterdir()]),
+            )
+        )
 
 
 def _compile(folder: Path, inside: str, names: Sequence[str]) -> None:

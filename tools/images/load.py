@@ -34,7 +34,9 @@ def load(built: Built, present: Mapping[str, str]) -> bool:
     """Load an image into the node, under its tag and under its digest; whether there was anything to do."""
     if present.get(built.reference) == built.digest:
         return False
-    _feed(["docker", "exec", "--interactive", kind.NODE, *CTR, "import", "--all-platforms", "-"], built.archive)
+    _feed(
+        ["docker", "exec", "--interactive", kind.NODE, *CTR, "import", "--all-platforms", "-"], built.archive
+    )
     by_digest = f"{built.repository}@{built.digest}"
     run(["docker", "exec", kind.NODE, *CTR, "tag", "--force", built.reference, by_digest])
     return True
@@ -47,9 +49,12 @@ def load_into_docker(built: Built) -> None:
 
 def _feed(command: list[str], archive: str) -> None:
     with Path(archive).open("rb") as content:
-        done = subprocess.run(command, stdin=content, capture_output=True, text=True, check=False, timeout=900)
+        done = subprocess.run(
+            command, stdin=content, capture_output=True, text=True, check=False, timeout=900
+        )
     if done.returncode != 0:
         last = "\n".join(done.stderr.strip().splitlines()[-6:])
         raise ImageError(
-            f"Loading {archive} into the node failed:\n{last}", hint="Is the cluster up? `make cluster-status`"
+            f"Loading {archive} into the node failed:\n{last}",
+            hint="Is the cluster up? `make cluster-status`",
         )

@@ -11,14 +11,20 @@ from tools.images import bases
 from tools.images.build import REGISTRY, Built, OnStep, Plan, assemble, find
 from tools.images.code import source_epoch
 from tools.images.errors import ImageError
-from tools.images.paths import RECIPE_MODULES
+from tools.images.paths import RECIPE_MODULES, only_one
 from tools.images.roles import MODEL
 
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 
 
 def plan_model(
-    artefact: Path, name: str, version: int, *, registry: bool, prefix: str = REGISTRY, epoch: int | None = None
+    artefact: Path,
+    name: str,
+    version: int,
+    *,
+    registry: bool,
+    prefix: str = REGISTRY,
+    epoch: int | None = None,
 ) -> Plan:
     """What the image of an artefact is made of.
 
@@ -26,9 +32,13 @@ def plan_model(
         ImageError: The name cannot be part of an image's, or there is no artefact.
     """
     if not NAME.match(name):
-        raise ImageError(f"{name!r} cannot be part of an image's name.", hint="Small letters, digits, . _ and -.")
+        raise ImageError(
+            f"{name!r} cannot be part of an image's name.", hint="Small letters, digits, . _ and -."
+        )
     if not (artefact / "manifest.json").is_file():
-        raise ImageError(f"{artefact} is no artefact: it has no manifest.json.", hint="`leadscore train` writes one.")
+        raise ImageError(
+            f"{artefact} is no artefact: it has no manifest.json.", hint="`leadscore train` writes one."
+        )
     base = bases.reference(MODEL.base, registry=registry)
     reference = f"{prefix}/model-{name}:{version}"
     time = source_epoch([str(MODEL.folder)]) if epoch is None else epoch
@@ -53,12 +63,13 @@ def build_model(planned: Plan, artefact: Path, *, registry: bool, verify: bool, 
     Raises:
         LeadScoreError: The artefact does not verify.
     """
-    found = find(planned)
-    if found is not None:
-        return found
     if verify:
         on_step("verifying the artefact")
         ScoringModel.load(artefact)
-    on_step("base")
-    bases.ensure(MODEL.base, registry=registry)
-    return assemble(planned, [(MODEL.folder / "Dockerfile", "Dockerfile"), (artefact, "model")], on_step)
+    with only_one():
+        found = find(planned)
+        if found is not None:
+            return found
+        on_step("base")
+        bases.ensure(MODEL.base, registry=registry)
+        return assemble(planned, [(MODEL.folder / "Dockerfile", "Dockerfile"), (artefact, "model")], on_step)

@@ -21,7 +21,17 @@ from typing import IO, Any
 
 # Made by the builder for the time of a RUN, and not part of what was built.
 BUILDERS_OWN = frozenset({".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab"})
-SETTINGS = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "WorkingDir", "Labels", "StopSignal", "Volumes")
+SETTINGS = (
+    "User",
+    "ExposedPorts",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "WorkingDir",
+    "Labels",
+    "StopSignal",
+    "Volumes",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,10 @@ def rewrite_layer(source: IO[bytes], target: Path, epoch: int) -> Layer:
     with tempfile.SpooledTemporaryFile(max_size=1 << 26, dir=target.parent) as copied:
         shutil.copyfileobj(source, copied, 1 << 20)
         copied.seek(0)
-        with tarfile.open(fileobj=copied) as layer, tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as out:
+        with (
+            tarfile.open(fileobj=copied) as layer,
+            tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as out,
+        ):
             members = sorted(
                 (member for member in layer if not is_builders_own(member.name)),
                 # A hard link must come after the file that it names.
@@ -147,7 +160,11 @@ def _write(target: Path, name: str, config: bytes, layers: list[Layer], epoch: i
         "org.opencontainers.image.ref.name": name.rsplit(":", 1)[1],
     }
     of_docker = [
-        {"Config": _blob(config_digest), "RepoTags": [name], "Layers": [_blob(each.digest) for each in layers]}
+        {
+            "Config": _blob(config_digest),
+            "RepoTags": [name],
+            "Layers": [_blob(each.digest) for each in layers],
+        }
     ]
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as archive:
         for path, content in (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
-import shutil
 import tempfile
 from pathlib import Path
 
 from tools.cluster.shell import run
 from tools.images.bytecode import compile_folder
-from tools.images.paths import ROOT, cache_root
+from tools.images.paths import KEPT, ROOT, cache_root, keep_newest
 from tools.images.roles import Role
 
 INSIDE = "/opt/leadscore/packages"
@@ -65,9 +65,10 @@ def packages_key(text: str, commands: tuple[str, ...]) -> str:
 
 
 def prepare(role: Role, text: str) -> Path:
-    """The folder of a role's packages, made once per content of `text`."""
+    """The folder of a role's packages, made once per content of `text`; call it under `only_one`."""
     target = cache_root() / "packages" / f"{role.name}-{packages_key(text, role.commands)}"
     if target.is_dir():
+        os.utime(target)
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{role.name}-", dir=target.parent) as scratch:
@@ -76,9 +77,9 @@ def prepare(role: Role, text: str) -> Path:
         install(listed, folder)
         tidy(folder, role.commands)
         compile_folder(folder, INSIDE)
-        for earlier in target.parent.glob(f"{role.name}-*"):
-            shutil.rmtree(earlier)
         folder.rename(target)
+    os.utime(target)
+    keep_newest(list(target.parent.glob(f"{role.name}-*")), KEPT)
     return target
 
 
@@ -87,7 +88,17 @@ def install(listed: Path, folder: Path, *more: str, glibc: tuple[int, int] = GLI
     of_platform = f"{platform.machine()}-manylinux_{glibc[0]}_{glibc[1]}"
     run(
         [
-            *("uv", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--link-mode", "copy"),
+            *(
+                "uv",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "--link-mode",
+                "copy",
+            ),
             *("--python-version", PYTHON_VERSION, "--python-platform", of_platform),
             *("--target", folder, "--requirement", listed, *more),
         ],
