@@ -35,6 +35,14 @@ test: setup system  ## Set up and run every test; the cluster's too, where a clu
 unit: setup  ## Only the fast tests
 	$(RUN) pytest tests/unit -n 2
 
+.PHONY: faults
+faults: setup system  ## Every story of the operator, once per call and way it can fail (FAULTS="--story NAME --workers 3")
+	$(RUN) python -m tests.faults $(FAULTS)
+
+.PHONY: faults-programs
+faults-programs: setup  ## Build etcd and kube-apiserver for the fault tests, once (minutes; kept in the cache)
+	$(RUN) python -m tests.faults --programs
+
 .PHONY: system
 system:  ## Install the distribution's packages that tests need (PostgreSQL)
 	@tools/setup/system.sh

@@ -1,10 +1,14 @@
 #!/bin/sh
-# What tests and the bench need from the distribution: PostgreSQL's server, and wrk for the bench. Nothing is started here.
+# What tests and the bench need from the distribution: PostgreSQL's server, libfaketime (the fault tests step an operator's
+# clock), and wrk for the bench. Nothing is started here.
 #   system.sh [bench]
 set -eu
 want="postgresql"
 if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1; then
     want=""
+fi
+if ! ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then
+    want="$want libfaketime"
 fi
 if [ "${1:-}" = bench ] && ! command -v wrk >/dev/null 2>&1; then
     want="$want wrk"

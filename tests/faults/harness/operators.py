@@ -1,0 +1,120 @@
+"""Operator processes: started with a kubeconfig that leads to the proxy, killed on demand, started again when they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from tests.faults.harness.clock import Clock
+from tests.faults.harness.controlplane import OPERATOR
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How an operator is started.
+
+    Attributes:
+        command: The process. `{namespace}`, `{client}`, `{folder}` (of the replay) and `{clock}` in a word are
+            replaced; the last is a file with the seconds to add to the clock, for who reads one.
+        environment: Added to this process's; the same words are replaced.
+    """
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    @property
+    def reads_a_clock_file(self) -> bool:
+        """Whether its clock can be moved with its own help."""
+        return any("{clock}" in word for word in (*self.command, *self.environment.values()))
+
+    def filled(self, **words: str) -> tuple[list[str], dict[str, str]]:
+        """Command and environment for one process."""
+
+        def fill(text: str) -> str:
+            for word, value in words.items():
+                text = text.replace(f"{{{word}}}", value)
+            return text
+
+        return [fill(word) for word in self.command], {k: fill(v) for k, v in self.environment.items()}
+
+
+class Operators:
+    """The processes of one replay, as a kubelet would keep them."""
+
+    def __init__(self, program: Program, namespace: str, folder: Path, clock: Clock) -> None:
+        self._program, self._namespace, self._folder, self._clock = program, namespace, folder, clock
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+        self.restarts = 0
+        self.stopped = False
+
+    def start(self, addresses: Mapping[str, str]) -> None:
+        """Start one process per address."""
+        for client, address in addresses.items():
+            config = self._folder / f"{client}.kubeconfig"
+            config.write_text(yaml.safe_dump(kubeconfig(address, self._namespace)))
+            self._spawn(client)
+
+    def revive(self) -> None:
+        """Start again what has ended."""
+        with self._lock:
+            ended = [c for c, process in self._processes.items() if process.poll() is not None]
+        for client in ended:
+            self.restarts += 1
+            self._spawn(client)
+
+    def kill(self, client: str) -> None:
+        """SIGKILL a process and wait until it is gone."""
+        with self._lock:
+            process = self._processes.get(client)
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def stop(self) -> None:
+        """End all of them, the gentle way first."""
+        self.stopped = True
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                process.wait(timeout=3)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def tail(self) -> str:
+        """The last lines of every process's output."""
+        logs = sorted(self._folder.glob("*.log"))
+        return "\n".join(f"--- {log.stem}\n" + "\n".join(log.read_text().splitlines()[-15:]) for log in logs)
+
+    def _spawn(self, client: str) -> None:
+        command, environment = self._program.filled(
+            namespace=self._namespace, client=client, folder=str(self._folder), clock=str(self._clock.file)
+        )
+        with (self._folder / f"{client}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                env={**os.environ, **self._clock.environment(), **environment, "KUBECONFIG": str(self._folder / f"{client}.kubeconfig")},
+            )  # fmt: skip
+        with self._lock:
+            self._processes[client] = process
+
+
+def kubeconfig(address: str, namespace: str, token: str = OPERATOR) -> dict[str, object]:
+    """A kubeconfig of the operator's ServiceAccount."""
+    context: dict[str, Sequence[str] | str] = {"cluster": "c", "user": "u", "namespace": namespace}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": address}}],
+        "users": [{"name": "u", "user": {"token": token}}],
+        "contexts": [{"name": "c", "context": context}],
+        "current-context": "c",
+    }

@@ -1,0 +1,202 @@
+"""A story: what a person does, what the world does meanwhile, and how it has to end whatever goes wrong."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.faults.harness.api import Api, Object
+from tests.faults.harness.calls import Call
+from tests.faults.harness.clock import Clock
+from tests.faults.harness.controlplane import OPERATOR_USER, ControlPlane
+from tests.faults.harness.faults import Fault
+from tests.faults.harness.operators import Operators, Program
+from tests.faults.harness.proxy import Entry, Proxy
+
+_POLL_SECONDS = 0.03
+_names = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a story may look at and touch: the true state, never the operator's view.
+
+    Attributes:
+        api: The API server as administrator, past the proxy.
+        namespace: The replay's own.
+        log: Every call of the operators so far.
+        memory: The story's own notes within one replay.
+    """
+
+    api: Api
+    namespace: str
+    log: list[Entry]
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    def path(self, resource: str, group: str = "", version: str = "v1") -> str:
+        """Path of a namespaced collection."""
+        root = f"apis/{group}/{version}" if group else f"api/{version}"
+        return f"{root}/namespaces/{self.namespace}/{resource}"
+
+    def done(self, verb: str, resource: str) -> list[Call]:
+        """Writes that the server committed, whether or not the operator heard of it."""
+        wanted = (verb, resource)
+        return [e.call for e in self.log if e.committed and (e.call.verb, e.call.resource) == wanted]
+
+
+class Story(Protocol):
+    """One story.
+
+    Attributes:
+        name: For the table.
+        operators: Names of the processes that run at once.
+        rules: RBAC rules of the operator in the namespace; what is not granted here is denied.
+        seconds: How long the story may take under one fault.
+    """
+
+    name: str
+    operators: tuple[str, ...]
+    rules: Sequence[Object]
+    seconds: float
+
+    def program(self) -> Program:
+        """How the operator is started."""
+        ...
+
+    def begin(self, world: World) -> None:
+        """What a person does first."""
+        ...
+
+    def act(self, world: World) -> None:
+        """What the world does meanwhile (a Job ends, a person approves); called often."""
+        ...
+
+    def ended(self, world: World) -> bool:
+        """Whether the story has come to an end that is meant to stay."""
+        ...
+
+    def state(self, world: World) -> object:
+        """The final state without what differs from replay to replay (uids, times, versions)."""
+        ...
+
+    def problems(self, world: World) -> list[str]:
+        """Broken promises, one sentence each: what was made twice, lost, or left over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one replay went.
+
+    Attributes:
+        faults: What was put in its way.
+        reached: Whether all of it happened.
+        state: The final state.
+        problems: Broken promises; empty is well.
+        calls: The operator's calls, in order.
+        events: Watch events seen per resource.
+        restarts: How often a process was started again.
+        seconds: How long it took.
+    """
+
+    faults: tuple[Fault, ...]
+    reached: bool
+    state: object
+    problems: tuple[str, ...]
+    calls: tuple[Entry, ...]
+    events: dict[str, int]
+    restarts: int
+    seconds: float
+
+
+def replay(
+    plane: ControlPlane, story: Story, faults: Sequence[Fault] = (), *, expected: object = None
+) -> Outcome:
+    """Tell a story once.
+
+    Args:
+        plane: The API server; the replay gets a namespace of its own.
+        story: What is told.
+        faults: What goes wrong meanwhile.
+        expected: The final state of the undisturbed story; None: there is nothing to compare with yet.
+    """
+    started = time.monotonic()
+    api = Api(plane)
+    namespace = f"replay-{os.getpid()}-{next(_names)}"
+    with tempfile.TemporaryDirectory(prefix="replay-") as folder:
+        program = story.program()
+        clock = Clock(Path(folder), own=program.reads_a_clock_file)
+        operators = Operators(program, namespace, Path(folder), clock)
+        proxy = Proxy(plane, story.operators, kill=operators.kill, step_clock=clock.step)
+        world = World(api, namespace, proxy.log)
+        try:
+            _grant(api, namespace, story.rules)
+            proxy.arm(faults)
+            story.begin(world)
+            operators.start(proxy.addresses)
+            problems = _tell(story, world, proxy, operators)
+            state = story.state(world)
+            problems += story.problems(world)
+            if expected is not None and state != expected:
+                problems.append(f"ended as {state}, not as {expected}")
+            problems += _denied(proxy.log)
+            if problems:
+                problems.append(operators.tail())
+        finally:
+            operators.stop()
+            proxy.close()
+            api.close()
+    return Outcome(
+        tuple(faults), set(faults) <= proxy.hit, state, tuple(problems), tuple(proxy.log), dict(proxy.events_seen),
+        operators.restarts, time.monotonic() - started,
+    )  # fmt: skip
+
+
+def _tell(story: Story, world: World, proxy: Proxy, operators: Operators) -> list[str]:
+    deadline = time.monotonic() + story.seconds
+    pause = threading.Event()
+    while not story.ended(world):
+        if time.monotonic() > deadline:
+            return [f"did not end within {story.seconds:.0f} s"]
+        operators.revive()
+        story.act(world)
+        pause.wait(_POLL_SECONDS)
+    # An end that is meant to stay: every operator has to look at the world anew, and leave it as it is.
+    settled = time.monotonic()
+    while time.monotonic() < deadline and not all(_looked(proxy.log, c, settled) for c in story.operators):
+        operators.revive()
+        story.act(world)
+        pause.wait(_POLL_SECONDS)
+    if not all(_looked(proxy.log, client, settled) for client in story.operators):
+        return ["an operator never looked at the world again: what it missed is missed for good"]
+    return [] if story.ended(world) else ["the end did not stay"]
+
+
+def _looked(log: list[Entry], client: str, since: float) -> bool:
+    """Whether a client has begun two full reads since: the first may have been under way."""
+    lists = [
+        e for e in log if e.client == client and e.call.verb == "list" and e.at > since and e.status == 200
+    ]
+    return len(lists) >= 2 and any(lists[-1].call.signature == e.call.signature for e in lists[:-1])
+
+
+def _denied(log: list[Entry]) -> list[str]:
+    return sorted({f"not allowed: {e.call.signature}" for e in log if e.status == 403})
+
+
+def _grant(api: Api, namespace: str, rules: Sequence[Object]) -> None:
+    api.create("api/v1/namespaces", {"metadata": {"name": namespace}})
+    rbac = f"apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+    api.create(f"{rbac}/roles", {"metadata": {"name": "operator"}, "rules": list(rules)})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": OPERATOR_USER}
+    api.create(
+        f"{rbac}/rolebindings", {"metadata": {"name": "operator"}, "roleRef": role, "subjects": [subject]}
+    )

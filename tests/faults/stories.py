@@ -1,0 +1,8 @@
+"""The stories that `make faults` sweeps. Add yours here."""
+
+from __future__ import annotations
+
+from tests.faults.harness.story import Story
+from tests.faults.toys.story import ToyStory
+
+STORIES: tuple[Story, ...] = (ToyStory(), ToyStory(operators=("a", "b")))
