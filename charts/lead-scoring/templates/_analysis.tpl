@@ -45,21 +45,27 @@ sum(increase(leadscore_http_request_duration_seconds_count{{ include "leadscore.
   and {{ include "leadscore.enoughLatencies" (merge (dict "hash" "stable-hash") .) }}
 {{- end -}}
 
-{{/* Shares per bin; half a lead in every bin keeps an empty one from making the PSI infinite. */}}
+{{- define "leadscore.counts" -}}
+sum by ({{ .bin }}) (increase({{ .metric }}{{ include "leadscore.series" . }}[{{ .window }}]))
+{{- end -}}
+
+{{/* Shares per bin; half a lead in every bin keeps one that is empty in one version from making the PSI infinite. */}}
 {{- define "leadscore.shares" -}}
-{{- $counts := printf "(sum by (%s) (increase(%s%s[%s])) + 0.5)" .bin .metric (include "leadscore.series" .) .window -}}
+{{- $counts := printf "(%s + 0.5)" (include "leadscore.counts" .) -}}
 {{ $counts }} / scalar(sum({{ $counts }}))
 {{- end -}}
 
+{{/* Bins without a lead in either version say nothing, whatever the half leads make of them. */}}
 {{- define "leadscore.psiQuery" -}}
-{{- $canary := include "leadscore.shares" (merge (dict "hash" "canary-hash") .) -}}
-{{- $stable := include "leadscore.shares" (merge (dict "hash" "stable-hash") .) -}}
+{{- $canary := merge (dict "hash" "canary-hash") . -}}
+{{- $stable := merge (dict "hash" "stable-hash") . -}}
 sum(
-    ({{ $canary }} - {{ $stable }})
-    * ln(({{ $canary }}) / ({{ $stable }}))
+    ({{ include "leadscore.shares" $canary }} - {{ include "leadscore.shares" $stable }})
+    * ln(({{ include "leadscore.shares" $canary }}) / ({{ include "leadscore.shares" $stable }}))
+    and ({{ include "leadscore.counts" $canary }} + {{ include "leadscore.counts" $stable }}) > 0
   )
-  and sum(increase({{ .metric }}{{ include "leadscore.series" (merge (dict "hash" "canary-hash") .) }}[{{ .window }}])) >= {{ .minimum }}
-  and sum(increase({{ .metric }}{{ include "leadscore.series" (merge (dict "hash" "stable-hash") .) }}[{{ .window }}])) >= {{ .minimum }}
+  and sum(increase({{ .metric }}{{ include "leadscore.series" $canary }}[{{ .window }}])) >= {{ .minimum }}
+  and sum(increase({{ .metric }}{{ include "leadscore.series" $stable }}[{{ .window }}])) >= {{ .minimum }}
 {{- end -}}
 
 {{- define "leadscore.traefikErrorsQuery" -}}
@@ -124,7 +130,7 @@ spec:
     {{- if ne .name "watch" }}
     {{- include "leadscore.metric" (merge (dict "name" "p95-against-stable" "limit" $a.maxP95Ratio "query" "leadscore.p95RatioQuery") $of) | nindent 4 }}
     {{- $psi := merge (dict "limit" $a.maxPsi "query" "leadscore.psiQuery" "minimum" (int64 $a.gate.minimumScores)) $of }}
-    {{- include "leadscore.metric" (merge (dict "name" "score-psi" "metric" "leadscore_score_bin_total" "bin" "bin") $psi) | nindent 4 }}
+    {{- include "leadscore.metric" (merge (dict "name" "score-psi" "metric" "leadscore_probability_bin_total" "bin" "bin") $psi) | nindent 4 }}
     {{- include "leadscore.metric" (merge (dict "name" "grade-psi" "metric" "leadscore_leads_total" "bin" "grade") $psi) | nindent 4 }}
     {{- end }}
 {{- end -}}
