@@ -108,11 +108,11 @@ chart: setup  ## Lint the chart with every values file and package it (dist/lead
 
 .PHONY: deploy
 deploy: setup  ## Bring a model to an environment (ENV=staging VERSION=7), watch its canary, then promote it
-	$(RUN) python -m tools.deploy apply --environment "$(ENV)" --version "$(VERSION)" $(if $(IMAGES),--images "$(IMAGES)") $(if $(CHART),--chart "$(CHART)") $(if $(INTERRUPT),--interrupt)
+	$(RUN) python -m tools.deploy apply --environment "$(ENV)" --version "$(VERSION)" $(if $(IMAGES),--images "$(IMAGES)") $(if $(CHART),--chart "$(CHART)") $(if $(INTERRUPT),--interrupt) $(if $(ENVIRONMENTS),--environments "$(ENVIRONMENTS)")
 
 .PHONY: deploy-verdict
 deploy-verdict: setup  ## Judge what runs in an environment (ENV=production); healthy: promote it, sent back: fail
-	$(RUN) python -m tools.deploy verdict --environment "$(ENV)"
+	$(RUN) python -m tools.deploy verdict --environment "$(ENV)" $(if $(ENVIRONMENTS),--environments "$(ENVIRONMENTS)")
 
 .PHONY: ci-access
 ci-access: setup  ## In a CI job: a kubeconfig from its identity, or from its secret

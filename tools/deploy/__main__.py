@@ -17,7 +17,7 @@ from leadscore.errors import LeadScoreError
 from tools.deploy import flow
 from tools.deploy.cluster import check_programs
 from tools.deploy.errors import DeploymentFailedError, StillRunningError
-from tools.deploy.target import CHART, Target, read_target
+from tools.deploy.target import CHART, ENVIRONMENTS, Target, read_target
 
 notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
@@ -44,10 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _apply(options: argparse.Namespace) -> str:
-    target = read_target(options.environment)
+    target = read_target(options.environment, options.environments)
     check_programs()
     version = flow.deploy(
-        target, options.environment, options.version, _say,
+        target, options.environments / options.environment / "values.yaml", options.version, _say,
         chart=options.chart, images=options.images, interrupt=options.interrupt,
     )  # fmt: skip
     return _judge(options, target, 60 * target.wait_minutes, version)
@@ -55,7 +55,9 @@ def _apply(options: argparse.Namespace) -> str:
 
 def _verdict(options: argparse.Namespace) -> str:
     check_programs()
-    return _judge(options, read_target(options.environment), 60 * options.wait_minutes, None)
+    return _judge(
+        options, read_target(options.environment, options.environments), 60 * options.wait_minutes, None
+    )
 
 
 def _judge(options: argparse.Namespace, target: Target, seconds: float, wanted: int | None) -> str:
@@ -88,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     verdict = commands.add_parser("verdict", help="judge what runs there, and promote it if it is healthy")
     verdict.add_argument("--wait-minutes", type=float, default=0, help="watch so long; 0 looks once")
     for command in (apply, verdict):
-        command.add_argument("--environment", required=True, help="a folder of manifests/environments")
+        command.add_argument("--environment", required=True, help="name of its folder")
+        command.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="where the folders are")
     return parser
 
 

@@ -28,7 +28,7 @@ UNANSWERED_SECONDS = 180.0
 
 def deploy(
     target: Target,
-    environment: str,
+    values: Path,
     version: int | None,
     say: Say,
     *,
@@ -40,7 +40,7 @@ def deploy(
 
     Args:
         target: The environment.
-        environment: Its name.
+        values: Its values file.
         version: Model version; None keeps the one that has the traffic.
         say: Told what is done.
         chart: Chart folder or package.
@@ -59,15 +59,15 @@ def deploy(
     chosen = running if version is None else version
     if chosen is None:
         raise NotFoundError(
-            f"{environment} serves no version yet: name one.", hint="make deploy ENV=… VERSION=…"
+            f"{target.namespace} serves no version yet: name one.", hint="make deploy ENV=… VERSION=…"
         )
     if not interrupt:
         _check_free(target, chosen, new_software=images is not None)
-    say(f"{environment}: model version {chosen} to release {target.release} in {target.namespace}")
+    say(f"model version {chosen} to release {target.release} in {target.namespace}")
     with TemporaryDirectory() as folder:
         if images is None:
             images = _carried(target, Path(folder))
-        helm(upgrade_arguments(target, environment, chosen, chart=chart, images=images))
+        helm(upgrade_arguments(target, values, chosen, chart=chart, images=images))
     return chosen
 
 

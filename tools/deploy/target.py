@@ -49,22 +49,26 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     registry: Registry = Registry()
 
 
-def names() -> list[str]:
+def names(folder: Path = ENVIRONMENTS) -> list[str]:
     """Environments that have a folder."""
-    return sorted(path.parent.name for path in ENVIRONMENTS.glob("*/target.yaml"))
+    return sorted(path.parent.name for path in folder.glob("*/target.yaml"))
 
 
-def read_target(environment: str) -> Target:
+def read_target(environment: str, folder: Path = ENVIRONMENTS) -> Target:
     """The environment's target.
+
+    Args:
+        environment: Its name.
+        folder: Where the environments are, each a folder with `target.yaml` and `values.yaml`.
 
     Raises:
         BadInputError: There is no such environment, or its file is wrong.
     """
-    if environment not in names():
+    if environment not in names(folder):
         raise BadInputError(
-            f"{environment!r} is not an environment.", hint=f"There are: {', '.join(names())} (ENV=…)."
+            f"{environment!r} is not an environment.", hint=f"There are: {', '.join(names(folder))} (ENV=…)."
         )
-    return parse_target((ENVIRONMENTS / environment / "target.yaml").read_text(), environment)
+    return parse_target((folder / environment / "target.yaml").read_text(), environment)
 
 
 def parse_target(text: str, environment: str) -> Target:
@@ -82,7 +86,7 @@ def parse_target(text: str, environment: str) -> Target:
 
 
 def upgrade_arguments(
-    target: Target, environment: str, version: int, *, chart: Path = CHART, images: Path | None = None
+    target: Target, values: Path, version: int, *, chart: Path = CHART, images: Path | None = None
 ) -> list[str]:
     """Arguments of Helm that bring a version to an environment.
 
@@ -90,12 +94,12 @@ def upgrade_arguments(
 
     Args:
         target: The environment.
-        environment: Its name, which is also the folder of its values.
+        values: Its values file.
         version: Model version.
         chart: Chart folder or package.
         images: Values that name the images, usually by digest.
     """
-    files = [ENVIRONMENTS / environment / "values.yaml", *([images] if images else [])]
+    files = [values, *([images] if images else [])]
     return [
         "upgrade", "--install", target.release, str(chart),
         "--namespace", target.namespace, "--reset-values",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tools.deploy.verdict import State, Verdict
 
 from leadscore.errors import ConflictError, NotFoundError, UnavailableError
 
-TARGET = Target("ns", "leads")
+TARGET, VALUES = Target("ns", "leads"), Path("values.yaml")
 GOING, DONE = Verdict(State.PROGRESSING, 8, weight=10), Verdict(State.HEALTHY, 8)
 ABORTED = Verdict(State.FAILED, 8, "RolloutAborted", revision="new")
 Script = Callable[..., list[str]]
@@ -142,7 +143,7 @@ def test_without_a_version_the_one_that_has_the_traffic_stays(
     lines = applied(monkeypatch)
     # Version 8 was sent back: the workload still asks for it, and 7 serves.
     seen(ABORTED)
-    assert flow.deploy(TARGET, "staging", None, print) == 7
+    assert flow.deploy(TARGET, VALUES, None, print) == 7
     assert "model.version=7" in lines[-1]
 
 
@@ -150,24 +151,24 @@ def test_a_first_deployment_names_its_version(seen: Script, monkeypatch: pytest.
     lines = applied(monkeypatch, serving=None)
     seen(NotFoundError("no release"))
     with pytest.raises(NotFoundError, match="name one"):
-        flow.deploy(TARGET, "staging", None, print)
+        flow.deploy(TARGET, VALUES, None, print)
     assert lines == []
-    assert flow.deploy(TARGET, "staging", 1, print) == 1
+    assert flow.deploy(TARGET, VALUES, 1, print) == 1
 
 
 def test_a_version_on_its_way_is_not_run_over(seen: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = applied(monkeypatch)
     seen(GOING)
     with pytest.raises(ConflictError, match="not done"):
-        flow.deploy(TARGET, "staging", 9, print)
+        flow.deploy(TARGET, VALUES, 9, print)
     assert lines == []
-    assert flow.deploy(TARGET, "staging", 8, print) == 8, "the same deployment is taken up again"
-    assert flow.deploy(TARGET, "staging", 9, print, interrupt=True) == 9
+    assert flow.deploy(TARGET, VALUES, 8, print) == 8, "the same deployment is taken up again"
+    assert flow.deploy(TARGET, VALUES, 9, print, interrupt=True) == 9
 
 
 def test_an_unknown_state_applies_nothing(seen: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = applied(monkeypatch)
     seen(UnavailableError("x"))
     with pytest.raises(UnavailableError):
-        flow.deploy(TARGET, "staging", 9, print)
+        flow.deploy(TARGET, VALUES, 9, print)
     assert lines == []

@@ -43,7 +43,7 @@ def test_a_wrong_target_is_refused_with_what_is_wrong(text: str, match: str) -> 
 
 
 def test_values_come_from_files_alone_and_images_win() -> None:
-    line = upgrade_arguments(read_target("staging"), "staging", 7, images=Path("images.yaml"))
+    line = upgrade_arguments(read_target("staging"), Path("values.yaml"), 7, images=Path("images.yaml"))
     assert "--reset-values" in line
     files = [line[i + 1] for i, word in enumerate(line) if word == "--values"]
     assert [Path(file).name for file in files] == ["values.yaml", "images.yaml"]
