@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leadscore.cli.output import emit, table
+from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from leadscore.registry.store import ModelRegistry
     from leadscore.registry.versions import Decision, ModelVersion
 
-app = typer.Typer(help="Look at published models; promote, roll back, archive.", no_args_is_help=True)
+app = typer.Typer(help="Look at published models; fetch, promote, roll back, archive.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version for good.")]
@@ -127,6 +128,49 @@ def compare(
 
 
 @app.command()
+def fetch(
+    model: Pinned,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", help="Also copy it into this folder, which is new, empty, or this version's copy."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Download a version, verify every file, keep it in the cache; prints the folder.
+
+    A version in the cache is verified again, and needs no registry.
+    """
+    from leadscore.scoring.artefact import artefact_digest, verify_artefact
+
+    registry = _registry()
+    with notes.status(f"Fetching {model} …"):
+        cached = registry.fetch(model)
+        folder = cached if to is None else _copied(cached, to)
+        manifest = verify_artefact(folder)
+    ref = f"{cached.parent.name}/{cached.name}"
+    document = {
+        "model": ref,
+        "path": str(folder),
+        "digest": artefact_digest(manifest),
+        "files": len(manifest.files),
+        "size": manifest.size,
+    }
+    notes.print(
+        f"{ref}: {len(manifest.files)} files, {_bytes(manifest.size)}, each as published "
+        f"(digest {artefact_digest(manifest)[:12]}).",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if as_json:
+        emit(document, "", as_json=True)
+    else:
+        # Bare and unwrapped, for `DIR=$(leadscore models fetch …)`.
+        typer.echo(folder)
+
+
+@app.command()
 def promote(
     model: Pinned,
     reason: Reason = "",
@@ -163,6 +207,23 @@ def archive(model: Pinned, reason: Reason = "", as_json: Json = False) -> None:
     version = registry.resolve(model)
     decision = registry.archive(version.name, version.version, reason=reason)
     _print_decision(decision, as_json=as_json)
+
+
+def _copied(cached: Path, to: Path) -> Path:
+    """A copy of a cached artefact at `to`; one that is there already and verifies is left alone."""
+    import shutil
+
+    from leadscore.errors import ArtefactError
+    from leadscore.scoring.artefact import artefact_digest, read_manifest, verify_artefact, writing_artefact
+
+    try:
+        if artefact_digest(verify_artefact(to)) == artefact_digest(read_manifest(cached)):
+            return to
+    except ArtefactError:
+        pass  # another thing or nothing: the writer below refuses what is not empty
+    with writing_artefact(to) as temporary:
+        shutil.copytree(cached, temporary, dirs_exist_ok=True)
+    return to
 
 
 def _registry() -> ModelRegistry:

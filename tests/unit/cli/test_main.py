@@ -51,7 +51,7 @@ def test_help_names_every_command_of_the_readme() -> None:
     "command",
     [[c] for c in ("contract", "data", "models", "outcomes", "keys", "events")]
     + [["contract", c] for c in ("infer", "check", "diff", "schema")]
-    + [["models", c] for c in ("list", "show", "compare", "promote", "rollback", "archive")]
+    + [["models", c] for c in ("list", "show", "compare", "fetch", "promote", "rollback", "archive")]
     + [
         ["data", "generate"],
         ["train"],

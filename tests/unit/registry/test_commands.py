@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from leadscore.cli import explain, models
 from leadscore.errors import BadInputError, ConflictError, LeadScoreError, NotFoundError, RefusedError
 from leadscore.registry.store import ModelRegistry
+from leadscore.scoring.artefact import artefact_digest, verify_artefact
 from leadscore.settings import Home
 
 LEAD = '{"lead_id": "L-1", "pricing_visits": 3, "source": "carrier pigeon"}'
@@ -48,6 +49,44 @@ def test_show_tells_origin_metrics_and_decisions(run) -> None:
     assert told["version"] == 1
     assert told["decisions"][0]["action"] == "promote"
     assert "promote" in run("models", "show", "leads/1")
+
+
+def test_fetch_prints_the_verified_folder_and_nothing_else(run, home: Home) -> None:
+    assert run("models", "fetch", "leads/2") == f"{home.models / 'leads' / '2'}\n"
+    told = json.loads(run("models", "fetch", "leads@champion", "--json"))
+    assert told["model"] == "leads/1"
+    assert told["digest"] == artefact_digest(verify_artefact(Path(told["path"])))
+    assert told["size"] > 1000
+
+
+def test_fetch_into_a_folder_may_be_repeated_but_overwrites_nothing_else(run, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "leads"
+    assert run("models", "fetch", "leads/1", "--to", str(folder)) == f"{folder}\n"
+    first = artefact_digest(verify_artefact(folder))
+    run("models", "fetch", "leads/1", "--to", str(folder))
+    with pytest.raises(ConflictError, match="exists already"):
+        run("models", "fetch", "leads/2", "--to", str(folder))
+    assert artefact_digest(verify_artefact(folder)) == first
+
+
+def test_fetch_of_a_cached_version_needs_no_registry(
+    run, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("models", "fetch", "leads/1")
+    monkeypatch.setenv("LEADSCORE_TRACKING_URI", "http://127.0.0.1:9")
+    assert run("models", "fetch", "leads/1") == f"{home.models / 'leads' / '1'}\n"
+
+
+def test_fetch_of_what_is_not_there_is_not_found(run) -> None:
+    with pytest.raises(NotFoundError):
+        run("models", "fetch", "leads/9")
+
+
+def test_fetch_replaces_a_damaged_copy_and_refuses_to_hand_one_out(run, home: Home) -> None:
+    folder = Path(run("models", "fetch", "leads/1").strip())
+    (folder / "metrics.json").write_text("{}")
+    assert Path(run("models", "fetch", "leads/1").strip()) == folder
+    verify_artefact(folder)
 
 
 def test_promote_and_rollback_say_what_they_did(run) -> None:
