@@ -30,7 +30,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
         model_name: Registered name of the model.
         model_version: Its version, as text.
         contract_version: Hash of the feature contract that `features` is encoded by.
-        role: Part the model played: `champion`, `challenger`, `canary`, `shadow`, ….
+        role: Part the model played: `champion` (its answer reached the caller, a canary's too), `shadow`, ….
         scored_at: Microseconds since the epoch.
         probability: Calibrated probability of conversion.
         score: 0 to 100.
