@@ -118,10 +118,6 @@ deploy-verdict: setup  ## Judge what runs in an environment (ENV=production); he
 ci-access: setup  ## In a CI job: a kubeconfig from its identity, or from its secret
 	@$(RUN) python -m tools.deploy.access
 
-.PHONY: images
-images: setup  ## Build every role's image (and load them into the local cluster if it runs)
-	$(RUN) python -m tools.images build
-
 .PHONY: images-push
 images-push: setup  ## Push the local images (REGISTRY=host/path) and write their digests as values (build/images-values.yaml)
 	$(RUN) python -m tools.images load --docker

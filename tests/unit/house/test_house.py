@@ -37,6 +37,11 @@ def test_make_help_lists_every_command_of_the_readme() -> None:
         assert re.search(rf"\b{target}\b", listed)
 
 
+def test_no_target_of_the_makefile_is_written_twice() -> None:
+    said = subprocess.run(["make", "--dry-run", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "overriding recipe" not in said.stderr
+
+
 def test_readme_shows_the_two_commands_on_its_first_screen() -> None:
     first_screen = (ROOT / "README.md").read_text().splitlines()[:12]
     assert any(line.startswith("make up") for line in first_screen)
