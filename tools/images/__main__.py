@@ -16,7 +16,8 @@ from leadscore.errors import LeadScoreError
 from tools.cluster.errors import ClusterError
 from tools.cluster.shell import succeeds
 from tools.cluster.steps import Steps
-from tools.images import build, load, model, roles
+from tools.images import build, contents, load, model, report, roles, sbom
+from tools.images.built import Built
 from tools.images.errors import ImageError
 from tools.images.paths import only_one
 from tools.images.values import helm_values
@@ -48,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         ("build", _build, "build the roles' images, and load them into the local cluster if it runs"),
         ("load", _load, "load what is built into the local cluster, or into Docker"),
         ("values", _values, "print Helm values that name the images"),
+        ("report", _report, "say how large the images are and what fills them"),
+        ("sbom", _sbom, "check the bills of materials (CycloneDX) and write them into a folder"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("roles", nargs="*", metavar="ROLE", help="default: all that make sense here")
@@ -58,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--values", type=Path, help="write Helm values that name these images")
         if name == "load":
             command.add_argument("--docker", action="store_true", help="into Docker instead of the cluster")
+        if name == "sbom":
+            command.add_argument("--output", type=Path, help="folder (default: only check)")
+        if name == "report":
+            command.add_argument("--top", type=int, default=12, help="rows per image")
         if name == "values":
             command.add_argument("--digests", action="store_true", help="by digest, too")
     one = commands.add_parser("model", help="make an image of a model's artefact, and load it")
@@ -92,12 +99,12 @@ def _build(given: argparse.Namespace) -> int:
     return 0
 
 
-def _build_one(planned: build.Plan, *, registry: bool, steps: Steps) -> build.Built:
+def _build_one(planned: build.Plan, *, registry: bool, steps: Steps) -> Built:
     with steps.step(f"{planned.role.name} image") as on_step:
         return build.build(planned, registry=registry, on_step=on_step)
 
 
-def _into_cluster(images: Sequence[build.Built], steps: Steps, *, wanted: bool) -> None:
+def _into_cluster(images: Sequence[Built], steps: Steps, *, wanted: bool) -> None:
     if not wanted:
         return
     if not load.cluster_runs():
@@ -135,6 +142,24 @@ def _values(given: argparse.Namespace) -> int:
     return 0
 
 
+def _report(given: argparse.Namespace) -> int:
+    for _, built in _built(given):
+        print(report.markdown(built, contents.describe(Path(built.archive)), given.top))
+    return 0
+
+
+def _sbom(given: argparse.Namespace) -> int:
+    for role, built in _built(given):
+        components = sbom.check(built.bill.read_text())
+        target = built.bill
+        if given.output:
+            given.output.mkdir(parents=True, exist_ok=True)
+            target = given.output / f"{role.repository}.cdx.json"
+            target.write_text(built.bill.read_text())
+        print(f"{role.name}: {components} components, valid CycloneDX {sbom.VERSION}  {target}")
+    return 0
+
+
 def _model(given: argparse.Namespace) -> int:
     _require_docker()
     registry, steps = registry_answers(), Steps(notes)
@@ -169,14 +194,17 @@ def _plans(given: argparse.Namespace, *, registry: bool) -> list[build.Plan]:
     ]
 
 
-def _built(given: argparse.Namespace) -> list[tuple[roles.Role, build.Built]]:
-    found: list[tuple[roles.Role, build.Built]] = []
+def _built(given: argparse.Namespace) -> list[tuple[roles.Role, Built]]:
+    """What is in the cache of the roles that are meant, with a note where their sources have changed since."""
+    found: list[tuple[roles.Role, Built]] = []
     for planned in _plans(given, registry=registry_answers()):
         built = build.find(planned)
         if built is None:
-            raise ImageError(
-                f"The {planned.role.name} image is not built, or its sources have changed since.",
-                hint="Run `make images`.",
+            built = build.newest(planned.role, given.registry)
+            if built is None:
+                raise ImageError(f"There is no {planned.role.name} image yet.", hint="Run `make images`.")
+            notes.print(
+                f"The sources of {planned.role.name} have changed since its image {built.tag} was built."
             )
         found.append((planned.role, built))
     return found

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from leadscore import __version__
 from tools.cluster.shell import run, succeeds
-from tools.images import bases, code, packages
+from tools.images import bases, code, contents, packages, sbom
+from tools.images.built import Built
 from tools.images.context import write_context
 from tools.images.errors import ImageError
 from tools.images.normalise import normalise
@@ -27,37 +28,6 @@ MODELS_KEPT = 50
 SECONDS = 1800
 
 OnStep = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An image in the cache.
-
-    Attributes:
-        role: Its role's name.
-        reference: Full name with tag.
-        digest: Of its manifest, `sha256:…`.
-        base: What it started from.
-        epoch: Latest time in it, seconds.
-        archive: The OCI archive, as a path.
-    """
-
-    role: str
-    reference: str
-    digest: str
-    base: str
-    epoch: int
-    archive: str
-
-    @property
-    def repository(self) -> str:
-        """The name without the tag."""
-        return self.reference.rsplit(":", 1)[0]
-
-    @property
-    def tag(self) -> str:
-        """The tag alone."""
-        return self.reference.rsplit(":", 1)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +92,20 @@ def find(planned: Plan) -> Built | None:
     return Built(**json.loads(note.read_text()))
 
 
+def newest(role: Role, prefix: str = REGISTRY) -> Built | None:
+    """The last image of a role in the cache, whatever its sources are now."""
+    notes = [
+        note
+        for note in (cache_root() / "archives").glob(f"{role.name}-*.json")
+        if not note.name.endswith(".cdx.json") and note.with_suffix(".tar").exists()
+    ]
+    for note in sorted(notes, key=lambda each: each.with_suffix(".tar").stat().st_mtime, reverse=True):
+        built = Built(**json.loads(note.read_text()))
+        if built.repository == f"{prefix}/{role.repository}":
+            return built
+    return None
+
+
 def build(planned: Plan, *, registry: bool, on_step: OnStep) -> Built:
     """The image of a plan; made first if it is not in the cache."""
     role = planned.role
@@ -169,7 +153,10 @@ def assemble(planned: Plan, parts: Sequence[tuple[Path, str]], on_step: OnStep) 
         run(["docker", "save", "--output", saved, raw], timeout=SECONDS)
         labels = {"org.opencontainers.image.version": __version__, "dev.leadscore.role": role.name}
         digest = normalise(saved, archive, name=planned.reference, epoch=planned.epoch, labels=labels)
+    on_step("bill of materials")
     built = Built(role.name, planned.reference, digest, planned.base, planned.epoch, str(archive))
+    bill = sbom.bill_of_materials(built, contents.describe(archive))
+    built.bill.write_text(bill)
     archive.with_suffix(".json").write_text(json.dumps(asdict(built), indent=2))
     _forget(role.name, archive, MODELS_KEPT if role is MODEL else KEPT)
     return built
@@ -222,5 +209,6 @@ def write_folder(planned: Plan, folder: Path, on_step: OnStep) -> None:
 def _forget(role: str, newest: Path, number: int) -> None:
     keep_newest(list(newest.parent.glob(f"{role}-*.tar")), number)
     for note in newest.parent.glob(f"{role}-*.json"):
-        if not note.with_name(note.name.split(".")[0] + ".tar").exists():
+        name = note.name.removesuffix(".json").removesuffix(".cdx")
+        if not note.with_name(f"{name}.tar").exists():
             note.unlink()

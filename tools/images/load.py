@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tools.cluster import kind
 from tools.cluster.shell import run, succeeds
-from tools.images.build import Built
+from tools.images.built import Built
 from tools.images.errors import ImageError
 
 CTR = ("ctr", "--namespace=k8s.io", "images")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from leadscore.scoring.model import ScoringModel
 from tools.images import bases
-from tools.images.build import REGISTRY, Built, OnStep, Plan, assemble, find
+from tools.images.build import REGISTRY, OnStep, Plan, assemble, find
+from tools.images.built import Built
 from tools.images.code import source_epoch
 from tools.images.errors import ImageError
 from tools.images.paths import RECIPE_MODULES, only_one

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -20,7 +22,7 @@ GLIBC = (2, 36)
 UNWANTED_SUFFIXES = (".pyi", ".pyx", ".pxd", ".c", ".h", ".hpp", ".cpp", ".cc", ".cu", ".cuh", ".a", ".pyc")
 # Of where and when an installation was made.
 UNWANTED_RECORDS = ("direct_url.json", "uv_cache.json", "INSTALLER", "REQUESTED", "RECORD")
-UNWANTED_FOLDERS = ("tests", "__pycache__")
+UNWANTED_FOLDERS = ("tests", "test", "__pycache__")
 
 
 def requirements(role: Role, root: Path = ROOT) -> str:
@@ -58,7 +60,7 @@ def with_portable_interpreter(script: str) -> str:
 
 def packages_key(text: str, commands: tuple[str, ...]) -> str:
     """What a prepared folder depends on; 16 hex digits."""
-    digest = hashlib.sha256(repr((text, commands, platform.machine())).encode())
+    digest = hashlib.sha256(repr((text, commands, platform.machine(), _strip_version())).encode())
     for module in (Path(__file__), Path(__file__).with_name("bytecode.py")):
         digest.update(module.read_bytes())
     return digest.hexdigest()[:16]
@@ -76,6 +78,7 @@ def prepare(role: Role, text: str) -> Path:
         listed.write_text(text)
         install(listed, folder)
         tidy(folder, role.commands)
+        strip(folder)
         compile_folder(folder, INSIDE)
         folder.rename(target)
     os.utime(target)
@@ -121,3 +124,23 @@ def tidy(folder: Path, commands: tuple[str, ...]) -> None:
         if script.is_file():
             script.write_text(with_portable_interpreter(script.read_text()))
     (folder / ".lock").unlink(missing_ok=True)
+
+
+def strip(folder: Path) -> None:
+    """Drop the debug sections of extension modules, which some wheels (uvloop, aiohttp) consist of for the most part.
+
+    Libraries that auditwheel has patched (`*.libs`) stay as they are: not every version of binutils keeps those intact.
+    """
+    if not _strip_version():
+        return
+    modules = [path for path in sorted(folder.rglob("*.so")) if not path.parent.name.endswith(".libs")]
+    for start in range(0, len(modules), 200):
+        run(["strip", "--strip-debug", "--enable-deterministic-archives", *modules[start : start + 200]])
+
+
+@functools.cache
+def _strip_version() -> str:
+    """The first line of `strip --version`; empty where there is no binutils, and packages stay larger."""
+    if shutil.which("strip") is None:
+        return ""
+    return run(["strip", "--version"]).partition("\n")[0]

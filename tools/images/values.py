@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tools.images.build import Built
+from tools.images.built import Built
 from tools.images.roles import Role
 
 
