@@ -16,7 +16,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
-from urllib.request import urlopen
 
 import gevent
 from locust import FastHttpUser, LoadTestShape, constant, events, task
@@ -28,6 +27,7 @@ from locust.runners import LocalRunner
 from rich.console import Console
 
 from leadscore.errors import LeadScoreError, RefusedError
+from loadtests.document import read_document, wait_for_document
 from loadtests.leads import Json, Lead, from_table, generated, lead_schema
 from loadtests.mix import Kind, Mix, Scored
 from loadtests.options import Options, add_options, read_options
@@ -63,6 +63,19 @@ def _add_options(parser: LocustArgumentParser) -> None:
     add_options(parser)
 
 
+@events.init.add_listener
+def _wait(environment: Environment, **_: object) -> None:
+    """Before the clock of `--run-time` starts: a Job is often there before the service is."""
+    options = read_options(cast("Namespace", environment.parsed_options))
+    if options.wait > 0:
+        wait_for_document(_document_url(environment, options), options.wait, gevent.sleep)
+
+
+def _document_url(environment: Environment, options: Options) -> str:
+    host = environment.host or cast("str", cast("Namespace", environment.parsed_options).host)
+    return options.openapi or f"{host}/openapi.json"
+
+
 @events.test_start.add_listener
 def _start(environment: Environment, **_: object) -> None:
     try:
@@ -79,8 +92,7 @@ def _open_session(environment: Environment) -> Session:
         )
     options = read_options(cast("Namespace", environment.parsed_options))
     shape = make_shape(options.shape, seconds=options.seconds, rate=options.rate, peak=options.peak)
-    with urlopen(f"{environment.host}/openapi.json", timeout=10) as reply:
-        schema = lead_schema(json.load(reply))
+    schema = lead_schema(read_document(_document_url(environment, options)))
     leads = generated(schema, options.seed) if options.leads is None else from_table(schema, options.leads)
     # Users need a moment to be spawned; what is due before they exist would be late through no fault of the service.
     run = Run(shape, started=time.perf_counter() + 1.0, stops_when_saturated=options.shape == "ramp")

@@ -23,6 +23,8 @@ class Options:
     connections: int
     seed: int
     leads: Path | None
+    openapi: str
+    wait: float
     api_key: str
     objectives: Objectives
     verdict: Path | None
@@ -57,6 +59,21 @@ def add_options(parser: LocustArgumentParser) -> None:
         help="table or .jsonl of leads; default: made from the service's OpenAPI document",
     )
     parser.add_argument(
+        "--openapi",
+        default="",
+        env_var="LEADSCORE_OPENAPI",
+        include_in_web_ui=False,
+        help="URL of the OpenAPI document, file: too; default: HOST/openapi.json, which no ingress routes",
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        env_var="LEADSCORE_WAIT",
+        include_in_web_ui=False,
+        help="seconds to wait for that document before the run starts (0)",
+    )
+    parser.add_argument(
         "--api-key",
         default="",
         env_var="LEADSCORE_API_KEY",
@@ -88,6 +105,8 @@ def read_options(parsed: Namespace) -> Options:
         connections=parsed.connections,
         seed=parsed.seed,
         leads=Path(parsed.leads) if parsed.leads else None,
+        openapi=parsed.openapi,
+        wait=parsed.wait,
         api_key=parsed.api_key,
         objectives=Objectives(p95_ms=parsed.slo_p95_ms, errors=parsed.slo_errors, rate=parsed.slo_rps),
         verdict=Path(parsed.slo_json) if parsed.slo_json else None,

@@ -1,4 +1,7 @@
-"""A service with the shape of ours and nothing behind it; `STATUS` makes it fail."""
+"""A service with the shape of ours and nothing behind it.
+
+`STATUS` makes it fail; its document is 503 for the first `UNREADY` times it is asked for, or always (-1).
+"""
 
 import json
 import os
@@ -14,6 +17,7 @@ LEAD = {
 OPENAPI = {
     "paths": {"/score-lead": {"post": {"requestBody": {"content": {"application/json": {"schema": LEAD}}}}}}
 }
+unready = int(os.environ.get("UNREADY", "0"))
 SCORE = {"lead_id": "L-1", "prediction_id": "p-1", "score": 50.0}
 
 
@@ -23,6 +27,9 @@ async def app(scope, receive, send):
         pass
     document = scope["path"] == "/openapi.json"
     status = 200 if document else int(os.environ.get("STATUS", "200"))
+    if document and unready:
+        status = 503
+        globals()["unready"] = unready - 1
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(OPENAPI if document else SCORE).encode()})

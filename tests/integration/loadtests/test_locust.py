@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import pytest
@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def service(status: int):
+def service(status: int, unready: int = 0):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", "echo_app:app", "--lifespan", "off", "--log-level", "warning"]
     process = subprocess.Popen(
         [*command, "--app-dir", str(Path(__file__).parent), "--port", str(port)],
-        env={**os.environ, "STATUS": str(status)},
+        env={**os.environ, "STATUS": str(status), "UNREADY": str(unready)},
     )
     host = f"http://127.0.0.1:{port}"
     try:
@@ -37,8 +37,10 @@ def _wait_until_up(host: str, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            with urlopen(f"{host}/openapi.json", timeout=5):
+            with urlopen(f"{host}/", timeout=5):
                 return
+        except HTTPError:
+            return
         except URLError:
             time.sleep(0.05)
     pytest.fail("the service did not start")
@@ -87,3 +89,23 @@ def test_a_service_that_is_not_there_is_said_in_a_sentence():
 
     assert done.returncode == 2
     assert "The load test cannot start" in done.stderr
+
+
+def test_a_job_that_comes_before_the_service_waits_for_it():
+    with service(200, unready=3) as host:
+        assert locust(host, "--run-time", "2s").returncode == 2
+        done = locust(host, "--run-time", "2s", "--wait", "60", "--slo-p95-ms", "5000")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "throughput: 25 req/s" in done.stdout
+
+
+def test_behind_an_ingress_the_document_is_read_elsewhere(tmp_path):
+    saved = tmp_path / "openapi.json"
+    with service(200) as host, urlopen(f"{host}/openapi.json") as reply:
+        saved.write_bytes(reply.read())
+
+    with service(200, unready=-1) as host:
+        done = locust(host, "--run-time", "2s", "--openapi", saved.as_uri(), "--slo-p95-ms", "5000")
+
+    assert done.returncode == 0, done.stdout + done.stderr
