@@ -19,7 +19,6 @@ from tools.cluster.steps import Steps
 from tools.images import build, contents, load, model, report, roles, sbom
 from tools.images.built import Built
 from tools.images.errors import ImageError
-from tools.images.paths import only_one
 from tools.images.values import helm_values
 
 notes = Console(stderr=True, soft_wrap=True)
@@ -57,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=function)
         if name == "build":
             command.add_argument("--no-load", action="store_true", help="leave the cluster alone")
+            command.add_argument(
+                "--fresh", action="store_true", help="build again what is built, without caches"
+            )
             command.add_argument("--json", action="store_true", help="one JSON document on standard output")
             command.add_argument("--values", type=Path, help="write Helm values that name these images")
         if name == "load":
@@ -86,7 +88,7 @@ def _build(given: argparse.Namespace) -> int:
     _require_docker()
     registry, steps = registry_answers(), Steps(notes)
     planned = _plans(given, registry=registry)
-    images = [_build_one(each, registry=registry, steps=steps) for each in planned]
+    images = [_build_one(each, registry=registry, fresh=given.fresh, steps=steps) for each in planned]
     _into_cluster(images, steps, wanted=not given.no_load)
     if given.values:
         named = [(each.role, built) for each, built in zip(planned, images, strict=True)]
@@ -99,9 +101,9 @@ def _build(given: argparse.Namespace) -> int:
     return 0
 
 
-def _build_one(planned: build.Plan, *, registry: bool, steps: Steps) -> Built:
+def _build_one(planned: build.Plan, *, registry: bool, fresh: bool, steps: Steps) -> Built:
     with steps.step(f"{planned.role.name} image") as on_step:
-        return build.build(planned, registry=registry, on_step=on_step)
+        return build.build(planned, registry=registry, on_step=on_step, fresh=fresh)
 
 
 def _into_cluster(images: Sequence[Built], steps: Steps, *, wanted: bool) -> None:
@@ -112,7 +114,7 @@ def _into_cluster(images: Sequence[Built], steps: Steps, *, wanted: bool) -> Non
             "The local cluster does not run: images stay in the cache (`python -m tools.images load`)."
         )
         return
-    with steps.step("into the cluster") as on_step, only_one():
+    with steps.step("into the cluster") as on_step:
         present = load.loaded()
         for each in images:
             on_step(each.reference)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.cluster.shell import run, succeeds
 from tools.images import debian
 from tools.images.bytecode import compile_folder
-from tools.images.paths import cache_root
+from tools.images.paths import cache_root, only_one
 from tools.images.roles import Base
 
 # Needed by scripts that run while packages are installed, or only named so that a system boots.
@@ -129,9 +129,15 @@ def reference(base: Base, *, registry: bool) -> str:
 def ensure(base: Base, *, registry: bool) -> str:
     """The reference of a base that Docker has or can pull; made first if need be."""
     wanted = reference(base, registry=registry)
-    if not wanted.startswith("localhost/") or succeeds(["docker", "image", "inspect", wanted]):
+    if not wanted.startswith("localhost/"):
         return wanted
-    archive = _archive(base)
+    with only_one(f"base-{base.name.lower()}"):
+        if not succeeds(["docker", "image", "inspect", wanted]):
+            _import(_archive(base), wanted)
+    return wanted
+
+
+def _import(archive: Path, wanted: str) -> None:
     run(
         [
             *("docker", "import", "--change", "ENV LANG=C.UTF-8", "--change"),
@@ -139,7 +145,11 @@ def ensure(base: Base, *, registry: bool) -> str:
         ],
         timeout=300,
     )
-    return wanted
+    repository = wanted.rsplit(":", 1)[0]
+    for earlier in run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", repository]).split():
+        if earlier != wanted:
+            # Layers that an image still uses stay.
+            succeeds(["docker", "image", "rm", earlier])
 
 
 def _archive(base: Base) -> Path:

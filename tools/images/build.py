@@ -106,18 +106,19 @@ def newest(role: Role, prefix: str = REGISTRY) -> Built | None:
     return None
 
 
-def build(planned: Plan, *, registry: bool, on_step: OnStep) -> Built:
-    """The image of a plan; made first if it is not in the cache."""
+def build(planned: Plan, *, registry: bool, on_step: OnStep, fresh: bool = False) -> Built:
+    """The image of a plan; made first if it is not in the cache, or if `fresh` (neither archive nor layers are reused)."""
     role = planned.role
-    with only_one():
+    with only_one(role.name):
         found = find(planned)
-        if found is not None:
+        if found is not None and not fresh:
             os.utime(planned.archive)
             return found
         on_step("base")
         bases.ensure(role.base, registry=registry)
         with tempfile.TemporaryDirectory(prefix=f"leadscore-{role.name}-") as scratch:
-            return assemble(planned, context_parts(planned, Path(scratch), on_step), on_step)
+            parts = context_parts(planned, Path(scratch), on_step)
+            return assemble(planned, parts, on_step, fresh=fresh)
 
 
 def context_parts(planned: Plan, scratch: Path, on_step: OnStep) -> list[tuple[Path, str]]:
@@ -136,14 +137,16 @@ def context_parts(planned: Plan, scratch: Path, on_step: OnStep) -> list[tuple[P
     return parts
 
 
-def assemble(planned: Plan, parts: Sequence[tuple[Path, str]], on_step: OnStep) -> Built:
+def assemble(
+    planned: Plan, parts: Sequence[tuple[Path, str]], on_step: OnStep, *, fresh: bool = False
+) -> Built:
     """Let Docker build the context, and normalise what comes out."""
     role, archive = planned.role, planned.archive
     archive.parent.mkdir(parents=True, exist_ok=True)
     raw = f"{REGISTRY}/build-{role.name}:latest"
     on_step("docker build")
     earlier = _docker_id(raw)
-    docker_build(raw, planned.base, parts, planned.epoch)
+    docker_build(raw, planned.base, parts, planned.epoch, "--no-cache" if fresh else "--force-rm")
     if earlier and earlier != _docker_id(raw):
         # Nobody would ever remove it, and it may hold a gigabyte.
         succeeds(["docker", "image", "rm", earlier])
@@ -166,13 +169,13 @@ def _docker_id(name: str) -> str:
     return run(["docker", "images", "--quiet", "--no-trunc", name]).strip()
 
 
-def docker_build(name: str, base: str, parts: Sequence[tuple[Path, str]], epoch: int) -> None:
+def docker_build(name: str, base: str, parts: Sequence[tuple[Path, str]], epoch: int, *options: str) -> None:
     """`docker build` of a context that is streamed, so that nothing is copied on this side.
 
     Raises:
         ImageError: With the builder's last lines.
     """
-    command = ["docker", "build", "--force-rm", "--tag", name, "--build-arg", f"BASE={base}", "-"]
+    command = ["docker", "build", *options, "--tag", name, "--build-arg", f"BASE={base}", "-"]
     # The classic builder is everywhere; what it lacks in reproducibility is made up for by `normalise`.
     environment = {**os.environ, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")}
     with tempfile.TemporaryFile() as log:
@@ -197,7 +200,7 @@ def write_folder(planned: Plan, folder: Path, on_step: OnStep) -> None:
         raise ImageError(f"{folder} is not empty.", hint="Name a folder that is new.")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="leadscore-context-") as scratch:
-        with only_one():
+        with only_one(planned.role.name):
             parts = context_parts(planned, Path(scratch), on_step)
         for source, name in parts:
             if source.is_dir():

@@ -67,7 +67,7 @@ def build_model(planned: Plan, artefact: Path, *, registry: bool, verify: bool, 
     if verify:
         on_step("verifying the artefact")
         ScoringModel.load(artefact)
-    with only_one():
+    with only_one(MODEL.name):
         found = find(planned)
         if found is not None:
             return found

@@ -67,7 +67,7 @@ def packages_key(text: str, commands: tuple[str, ...]) -> str:
 
 
 def prepare(role: Role, text: str) -> Path:
-    """The folder of a role's packages, made once per content of `text`; call it under `only_one`."""
+    """The folder of a role's packages, made once per content of `text`; call it under the role's lock."""
     target = cache_root() / "packages" / f"{role.name}-{packages_key(text, role.commands)}"
     if target.is_dir():
         os.utime(target)

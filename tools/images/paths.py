@@ -24,9 +24,9 @@ def cache_root() -> Path:
 
 
 @contextmanager
-def only_one() -> Iterator[None]:
-    """Wait until no other process is filling the cache; worktrees share it."""
-    lock = cache_root() / "lock"
+def only_one(what: str) -> Iterator[None]:
+    """Wait until no other process is making the same part of the cache; worktrees share it."""
+    lock = cache_root() / "locks" / what
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
