@@ -17,7 +17,7 @@ from leadscore.settings import Home
 from tools.deploy.cluster import Namespace, helm
 from tools.deploy.errors import DeploymentFailedError, NeedsPersonError, StillRunningError
 from tools.deploy.images import only_images
-from tools.deploy.reasons import HASH_LABEL, analysis_reasons, event_reasons, pod_reasons
+from tools.deploy.reasons import HASH_LABEL, analysis_reasons, event_reasons, pod_reasons, ready_pods
 from tools.deploy.target import CHART, Target, upgrade_arguments
 from tools.deploy.verdict import State, Verdict, judge
 
@@ -168,11 +168,12 @@ def _reasons(target: Target, seen: Verdict) -> list[str]:
 
     def warnings() -> list[str]:
         name = space.workload(target.release)["metadata"]["name"]
-        return event_reasons(space.items("events"), f"{name}-{seen.revision}")
+        ready = ready_pods(space.items("pods", selector))
+        return event_reasons(space.items("events"), f"{name}-{seen.revision}", without=ready)
 
     lines: list[str] = []
     for read in (
-        lambda: analysis_reasons(space.items("analysisruns.argoproj.io", selector)),
+        lambda: analysis_reasons(space.items("analysisruns.argoproj.io", selector), seen.turn),
         lambda: pod_reasons(space.items("pods", selector)),
         warnings,
     ):

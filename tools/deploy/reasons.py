@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
+
+from tools.deploy.verdict import TURN_ANNOTATION
 
 HASH_LABEL = "rollouts-pod-template-hash"
 _SPOKEN = {"Failed", "Error", "Inconclusive"}
@@ -34,8 +37,13 @@ class _Named(msgspec.Struct):
     name: str
 
 
+class _RunMeta(msgspec.Struct):
+    name: str
+    annotations: dict[str, str] = {}
+
+
 class _Run(msgspec.Struct):
-    metadata: _Named
+    metadata: _RunMeta
     status: _RunStatus = msgspec.field(default_factory=_RunStatus)
 
 
@@ -75,11 +83,18 @@ class _Event(msgspec.Struct, rename="camel"):
     count: int | None = None
 
 
-def analysis_reasons(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """One line per metric that failed, erred or could not decide, with its last value."""
+def analysis_reasons(runs: Sequence[dict[str, Any]], turn: str) -> list[str]:
+    """One line per metric that failed, erred or could not decide, with its last value.
+
+    Args:
+        runs: AnalysisRuns of the version.
+        turn: Which attempt is meant: a version may have been sent back before.
+    """
     lines: list[str] = []
     for raw in runs:
         run = msgspec.convert(raw, _Run)
+        if run.metadata.annotations.get(TURN_ANNOTATION, "") != turn:
+            continue
         spoken = [metric for metric in run.status.metric_results if metric.phase in _SPOKEN]
         for metric in spoken:
             values = [m.value for m in metric.measurements if m.phase in _SPOKEN and m.value]
@@ -111,13 +126,32 @@ def pod_reasons(pods: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def event_reasons(events: Sequence[dict[str, Any]], prefix: str) -> list[str]:
-    """Warnings about objects whose names start so (pods outlived by their events), each said once."""
+def ready_pods(pods: Sequence[dict[str, Any]]) -> set[str]:
+    """Names of the pods whose containers are all ready."""
+    known = [msgspec.convert(raw, _Pod) for raw in pods]
+    return {
+        pod.metadata.name
+        for pod in known
+        if pod.status.container_statuses and all(c.ready for c in pod.status.container_statuses)
+    }
+
+
+def event_reasons(
+    events: Sequence[dict[str, Any]], prefix: str, *, without: AbstractSet[str] = frozenset()
+) -> list[str]:
+    """Warnings about objects whose names start so (pods are outlived by their events), each said once.
+
+    Args:
+        events: Of the namespace.
+        prefix: What the names start with.
+        without: Names left out: a pod that is ready now has got over what its start met with.
+    """
     found: dict[str, None] = {}
     for raw in events:
         event = msgspec.convert(raw, _Event)
-        if event.type == "Warning" and event.involved_object.name.startswith(prefix):
-            found[f"{event.involved_object.name}: {event.reason}{_tail(event.message)}"] = None
+        name = event.involved_object.name
+        if event.type == "Warning" and name.startswith(prefix) and name not in without:
+            found[f"{name}: {event.reason}{_tail(event.message)}"] = None
     return list(found)
 
 

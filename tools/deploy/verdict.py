@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 VERSION_LABEL = "leadscore.dev/model-version"
+TURN_ANNOTATION = "rollout.argoproj.io/revision"
 # Pauses that end by themselves; every other one waits for a person.
 _TIMED_PAUSES = {"CanaryPauseStep"}
 
@@ -33,7 +34,8 @@ class Verdict(msgspec.Struct, frozen=True):
         version: Model version of the pod template that is wanted; None if the template does not say.
         message: In the controller's words.
         weight: Percent of traffic that the new version gets; None where nothing routes by weight.
-        revision: The pods' template hash, which tells the new version's pods and analyses from others.
+        revision: The pods' template hash, which tells the new version's pods from others.
+        turn: The controller's count of changes, which tells this attempt's analyses from those of one before.
     """
 
     state: State
@@ -41,6 +43,7 @@ class Verdict(msgspec.Struct, frozen=True):
     message: str = ""
     weight: int | None = None
     revision: str = ""
+    turn: str = ""
 
     @property
     def line(self) -> str:
@@ -52,6 +55,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 class _Meta(msgspec.Struct):
     labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
     generation: int = 0
 
 
@@ -123,7 +127,8 @@ def judge(workload: dict[str, Any]) -> Verdict:
         return _deployment(known, version)
     weights = status.canary.weights
     weight = None if weights is None else weights.canary.weight
-    return Verdict(_rollout(known), version, status.message, weight, status.current_pod_hash)
+    turn = known.metadata.annotations.get(TURN_ANNOTATION, "")
+    return Verdict(_rollout(known), version, status.message, weight, status.current_pod_hash, turn)
 
 
 def _rollout(known: _Workload) -> State:

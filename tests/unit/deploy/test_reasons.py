@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.deploy.reasons import analysis_reasons, event_reasons, pod_reasons
+from tools.deploy.reasons import analysis_reasons, event_reasons, pod_reasons, ready_pods
 
 
 def run(*metrics: dict[str, Any], **status: Any) -> dict[str, Any]:
-    return {"metadata": {"name": "leads-new-4"}, "status": {"metricResults": list(metrics), **status}}
+    metadata = {"name": "leads-new-4", "annotations": {"rollout.argoproj.io/revision": "4"}}
+    return {"metadata": metadata, "status": {"metricResults": list(metrics), **status}}
 
 
 def test_a_failed_metric_is_told_with_what_it_measured() -> None:
@@ -16,11 +17,11 @@ def test_a_failed_metric_is_told_with_what_it_measured() -> None:
         "name": "error-rate", "phase": "Failed",
         "measurements": [{"phase": "Successful", "value": "[0]"}, {"phase": "Failed", "value": "[0.5]"}],
     }  # fmt: skip
-    assert analysis_reasons([run(metric)]) == ["leads-new-4: error-rate Failed, measured [0.5]"]
+    assert analysis_reasons([run(metric)], "4") == ["leads-new-4: error-rate Failed, measured [0.5]"]
 
 
 def test_metrics_that_passed_are_not_told() -> None:
-    assert analysis_reasons([run({"name": "p95", "phase": "Successful"}, phase="Successful")]) == []
+    assert analysis_reasons([run({"name": "p95", "phase": "Successful"}, phase="Successful")], "4") == []
 
 
 def test_a_metric_that_could_not_be_asked_is_told_with_the_error() -> None:
@@ -29,13 +30,17 @@ def test_a_metric_that_could_not_be_asked_is_told_with_the_error() -> None:
         "phase": "Error",
         "measurements": [{"phase": "Error", "message": "no such host"}],
     }
-    assert analysis_reasons([run(metric)]) == ["leads-new-4: p95 Error (no such host)"]
+    assert analysis_reasons([run(metric)], "4") == ["leads-new-4: p95 Error (no such host)"]
 
 
 def test_a_run_that_failed_without_a_metric_is_told() -> None:
-    assert analysis_reasons([run(phase="Error", message="bad template")]) == [
+    assert analysis_reasons([run(phase="Error", message="bad template")], "4") == [
         "leads-new-4: Error (bad template)"
     ]
+
+
+def test_what_an_earlier_attempt_failed_at_is_not_told_again() -> None:
+    assert analysis_reasons([run({"name": "p95", "phase": "Failed"})], "5") == []
 
 
 def pod(state: dict[str, Any], *, init: bool = False) -> dict[str, Any]:
@@ -77,3 +82,18 @@ def test_warnings_of_the_versions_objects_are_told_once() -> None:
         "leads-new",
     )
     assert found == ["leads-new-x: Unhealthy: 503"]
+
+
+def test_what_a_ready_pods_start_met_with_is_no_reason() -> None:
+    started = {
+        "metadata": {"name": "leads-new-x"},
+        "status": {"containerStatuses": [{"name": "c", "ready": True}]},
+    }
+    assert ready_pods([started, pod({})]) == {"leads-new-x"}
+    event = {
+        "involvedObject": {"name": "leads-new-x"},
+        "type": "Warning",
+        "reason": "Unhealthy",
+        "message": "503",
+    }
+    assert event_reasons([event], "leads-new", without={"leads-new-x"}) == []
