@@ -71,6 +71,12 @@
 {{- if and (eq $v.scoring.auth "off") $v.apiKeys.existingSecret -}}
 {{- fail "apiKeys.existingSecret is set and scoring.auth is off: every caller would be let in all the same. Set scoring.auth=keys." -}}
 {{- end -}}
+{{- if and (eq $v.scoring.auth "off") $v.apiKeys.clientSecret -}}
+{{- fail "apiKeys.clientSecret is set and scoring.auth is off: the key would not be used. Unset it, or set scoring.auth=keys." -}}
+{{- end -}}
+{{- if and $v.loadTest.enabled (eq $v.scoring.auth "keys") (not (include "leadscore.clientSecret" .)) -}}
+{{- fail "loadTest.enabled needs a key, and apiKeys.existingSecret holds only digests. Set apiKeys.clientSecret to a Secret with a key itself." -}}
+{{- end -}}
 {{- if and (eq $v.model.source "registry") (not (include "leadscore.trackingUri" .)) -}}
 {{- fail "model.source=registry and there is no registry. Set model.registry.trackingUri or mlflow.enabled=true." -}}
 {{- end -}}

@@ -177,8 +177,15 @@ def test_every_alert_links_to_its_runbook(one: One) -> None:
     assert len(rules) == len(list((CHART / "files" / "alerts").glob("*.yaml")))
     for rule in rules:
         url = rule["annotations"]["runbook_url"]
-        assert url.endswith(f"/{rule['alert']}.md")
-        assert (CHART.parents[1] / "docs" / "runbooks" / url.rsplit("/", 1)[-1]).exists()
+        assert url == f"https://wiki.example.com/leadscore/runbooks/{rule['alert']}.md"
+
+
+def test_without_an_address_an_alert_names_the_runbooks_file(one: One) -> None:
+    rules = one("PrometheusRule", "monitoring.alerts.enabled=true")["spec"]["groups"][0]["rules"]
+    assert len(rules) == len(list((CHART / "files" / "alerts").glob("*.yaml")))
+    for rule in rules:
+        assert "runbook_url" not in rule["annotations"]
+        assert (CHART.parents[1] / rule["annotations"]["runbook"]).is_file()
 
 
 def test_an_alert_can_be_left_out(one: One) -> None:

@@ -188,9 +188,15 @@ def test_everything_is_denied_first(chart: Chart, values: str) -> None:
             assert deny["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
 
 
-def test_nothing_but_the_ingress_and_prometheus_reaches_scoring_pods(one: One) -> None:
+def test_nothing_but_ingress_prometheus_and_our_own_clients_reaches_scoring_pods(one: One) -> None:
     rules = one("NetworkPolicy", ending="-scoring")["spec"]["ingress"]
-    assert [next(iter(rule["from"][0])) for rule in rules] == ["namespaceSelector", "namespaceSelector"]
+    assert [next(iter(rule["from"][0])) for rule in rules] == [
+        "namespaceSelector",
+        "namespaceSelector",
+        "podSelector",
+    ]
+    clients = rules[2]["from"][0]["podSelector"]["matchExpressions"][0]["values"]
+    assert clients == ["load-test", "helm-test"]
 
 
 @pytest.mark.parametrize("values", [path.stem.removesuffix("-values") for path in VALUES])
