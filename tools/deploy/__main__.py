@@ -16,7 +16,7 @@ from rich.console import Console
 from leadscore.errors import LeadScoreError
 from tools.deploy import flow
 from tools.deploy.cluster import check_programs
-from tools.deploy.errors import DeploymentFailedError, StillRunningError
+from tools.deploy.errors import DeploymentFailedError, NotHealthyError, StillRunningError
 from tools.deploy.target import CHART, ENVIRONMENTS, Target, read_target
 
 notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         outcome = _apply(options) if options.command == "apply" else _verdict(options)
     except LeadScoreError as error:
-        reasons = error.reasons if isinstance(error, DeploymentFailedError) else ()
+        reasons = error.reasons if isinstance(error, NotHealthyError) else ()
         _publish(options.environment, error.message, reasons)
         notes.print(f"error: {error.message}", style="red")
         for reason in reasons:

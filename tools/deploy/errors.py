@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from leadscore.errors import ExitCode, LeadScoreError, RefusedError
+from leadscore.errors import ExitCode, LeadScoreError
 
 
-class DeploymentFailedError(LeadScoreError):
-    """The version was sent back, or never came up; stable keeps serving. `reasons` say why, one line each."""
-
-    code = "deployment_failed"
-    exit_code = ExitCode.UNEXPECTED
+class NotHealthyError(LeadScoreError):
+    """A deployment that ended otherwise than well; `reasons` say why, one line each."""
 
     def __init__(self, message: str, *, reasons: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reasons = reasons
 
 
-class NeedsPersonError(RefusedError):
+class DeploymentFailedError(NotHealthyError):
+    """The version was sent back, or never came up; stable keeps serving."""
+
+    code = "deployment_failed"
+    exit_code = ExitCode.UNEXPECTED
+
+
+class NeedsPersonError(NotHealthyError):
     """The evidence does not suffice for a judgement: somebody has to promote or abort."""
 
     code = "needs_person"
+    exit_code = ExitCode.REFUSED
 
 
 class StillRunningError(LeadScoreError):

@@ -151,7 +151,8 @@ def _settled(target: Target, seen: Verdict) -> Verdict:
     where = f"--namespace {target.namespace}"
     if seen.state is State.NEEDS_PERSON:
         raise NeedsPersonError(
-            "\n".join((f"{seen.line}.", *reasons)),
+            f"{seen.line}.",
+            reasons=tuple(reasons),
             hint=f"kubectl argo rollouts {where} promote|abort ROLLOUT decides it.",
         )
     raise DeploymentFailedError(

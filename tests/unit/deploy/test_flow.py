@@ -61,8 +61,9 @@ def test_an_abort_ends_the_watch_with_the_reasons(seen: Script) -> None:
 
 
 def test_an_inconclusive_pause_asks_for_a_person(seen: Script) -> None:
-    with pytest.raises(NeedsPersonError, match="error-rate"):
+    with pytest.raises(NeedsPersonError) as unclear:
         watch(seen(Verdict(State.NEEDS_PERSON, 8)))
+    assert unclear.value.reasons == ("error-rate Failed, measured [0.5]",)
 
 
 def test_an_api_server_that_is_away_for_a_moment_decides_nothing(seen: Script) -> None:
