@@ -139,7 +139,7 @@ class Release:
         ).strip()  # fmt: skip
 
     def _helm(self, verb: str) -> None:
-        values = merged(merged(self.values, self.images), {"trafficRouting": {"host": self.host}})
+        values = merged(merged(self.images, self.values), {"trafficRouting": {"host": self.host}})
         path = Path(f"/tmp/{self.kube.namespace}.yaml")
         path.write_text(yaml.safe_dump(values))
         try:
