@@ -62,6 +62,15 @@ class Namespace:
         chosen = ["--selector", selector] if selector else []
         return cast("list[dict[str, Any]]", self.get(kind, *chosen)["items"])
 
+    def logs(self, pod: str) -> str:
+        """The latest lines of a pod's containers; empty while none of them runs."""
+        try:
+            return self.kubectl("logs", pod, "--all-containers", "--tail=500")
+        except UnavailableError as error:
+            if "waiting to start" in str(error) or "not available" in str(error):
+                return ""
+            raise
+
     def workload(self, release: str) -> dict[str, Any]:
         """The Rollout, or else the Deployment, of a release's scoring pods.
 

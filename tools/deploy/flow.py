@@ -17,7 +17,14 @@ from leadscore.settings import Home
 from tools.deploy.cluster import Namespace, helm
 from tools.deploy.errors import DeploymentFailedError, NeedsPersonError, StillRunningError
 from tools.deploy.images import only_images
-from tools.deploy.reasons import HASH_LABEL, analysis_reasons, event_reasons, pod_reasons, ready_pods
+from tools.deploy.reasons import (
+    HASH_LABEL,
+    analysis_reasons,
+    event_reasons,
+    log_reasons,
+    pod_reasons,
+    ready_pods,
+)
 from tools.deploy.target import CHART, Target, upgrade_arguments
 from tools.deploy.verdict import State, Verdict, judge
 
@@ -172,10 +179,18 @@ def _reasons(target: Target, seen: Verdict) -> list[str]:
         ready = ready_pods(space.items("pods", selector))
         return event_reasons(space.items("events"), f"{name}-{seen.revision}", without=ready)
 
+    def errors() -> list[str]:
+        pods = space.items("pods", selector)
+        ready = ready_pods(pods)
+        names = sorted(str(pod["metadata"]["name"]) for pod in pods)
+        logs = {name: space.logs(name) for name in names if name not in ready}
+        return [line for name, log in logs.items() for line in log_reasons(name, log)]
+
     lines: list[str] = []
     for read in (
         lambda: analysis_reasons(space.items("analysisruns.argoproj.io", selector), seen.turn),
         lambda: pod_reasons(space.items("pods", selector)),
+        errors,
         warnings,
     ):
         try:

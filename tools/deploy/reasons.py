@@ -136,6 +136,26 @@ def ready_pods(pods: Sequence[dict[str, Any]]) -> set[str]:
     }
 
 
+class _LogLine(msgspec.Struct):
+    level: str = ""
+    event: str = ""
+    error: str = ""
+    hint: str = ""
+
+
+def log_reasons(name: str, log: str, most: int = 3) -> list[str]:
+    """The last errors that a pod of ours logged (JSON lines); lines of other programs are passed over."""
+    found: dict[str, None] = {}
+    for line in log.splitlines():
+        try:
+            said = msgspec.json.decode(line, type=_LogLine)
+        except msgspec.MsgspecError:
+            continue
+        if said.level in {"error", "critical"}:
+            found[f"pod {name} says: {said.event}{f': {said.error}' if said.error else ''}"[:400]] = None
+    return list(found)[-most:]
+
+
 def event_reasons(
     events: Sequence[dict[str, Any]], prefix: str, *, without: AbstractSet[str] = frozenset()
 ) -> list[str]:

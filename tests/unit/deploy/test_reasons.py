@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.deploy.reasons import analysis_reasons, event_reasons, pod_reasons, ready_pods
+from tools.deploy.reasons import analysis_reasons, event_reasons, log_reasons, pod_reasons, ready_pods
 
 
 def run(*metrics: dict[str, Any], **status: Any) -> dict[str, Any]:
@@ -82,6 +82,17 @@ def test_warnings_of_the_versions_objects_are_told_once() -> None:
         "leads-new",
     )
     assert found == ["leads-new-x: Unhealthy: 503"]
+
+
+def test_what_a_pod_logged_as_an_error_is_told_and_its_chatter_is_not() -> None:
+    log = """plain text
+{"level": "info", "event": "listening"}
+{"level": "error", "event": "model not loaded", "error": "calibration.json has 120 bytes"}
+{"level": "error", "event": "model not loaded", "error": "calibration.json has 120 bytes"}
+{"level": "warning", "event": "request failed"}
+["no", "object"]
+"""
+    assert log_reasons("p", log) == ["pod p says: model not loaded: calibration.json has 120 bytes"]
 
 
 def test_what_a_ready_pods_start_met_with_is_no_reason() -> None:
