@@ -34,7 +34,7 @@ from loadtests.options import Options, add_options, read_options
 from loadtests.report import print_verdict
 from loadtests.schedule import Arrival, Run
 from loadtests.shapes import make_shape
-from loadtests.slo import Sample, judge, judge_ramp
+from loadtests.slo import Sample, Verdict, judge, judge_ramp
 
 _ENDPOINTS: dict[Kind, str] = {
     "score": "/score-lead",
@@ -56,6 +56,7 @@ class Session:
 
 # Locust makes its users and shapes itself, from classes: this is the one place where they can meet.
 _sessions: dict[Environment, Session] = {}
+_verdicts: list[Verdict] = []
 
 
 @events.init_command_line_parser.add_listener
@@ -109,10 +110,20 @@ def _stop(environment: Environment, **_: object) -> None:
     verdict = (judge_ramp if options.shape == "ramp" else judge)(
         record.samples, record.seconds, options.objectives
     )
-    print_verdict(verdict, Console())
+    if cast("Namespace", environment.parsed_options).headless:
+        _verdicts.append(verdict)
+    else:
+        print_verdict(verdict, Console())
     if options.verdict is not None:
         options.verdict.write_bytes(verdict.to_json())
     environment.process_exit_code = 0 if verdict.met else 1
+
+
+@events.quit.add_listener
+def _quit(**_: object) -> None:
+    """After Locust's own summary, so that a log ends with the verdict."""
+    for verdict in _verdicts:
+        print_verdict(verdict, Console())
 
 
 class OpenLoop(LoadTestShape):
@@ -140,10 +151,12 @@ class Crm(FastHttpUser):
     def on_start(self) -> None:
         """Join the run."""
         self.session = _sessions[self.environment]
-        key = self.session.options.api_key
-        self.headers = {"Content-Type": "application/json"} | (
-            {"Authorization": f"Bearer {key}"} if key else {}
-        )
+        options = self.session.options
+        self.headers = {"Content-Type": "application/json"}
+        if options.api_key:
+            self.headers["Authorization"] = f"Bearer {options.api_key}"
+        if options.http_host:
+            self.headers["Host"] = options.http_host
 
     @task
     def serve_next_arrival(self) -> None:

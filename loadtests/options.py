@@ -23,6 +23,7 @@ class Options:
     connections: int
     seed: int
     leads: Path | None
+    http_host: str
     openapi: str
     wait: float
     api_key: str
@@ -57,6 +58,13 @@ def add_options(parser: LocustArgumentParser) -> None:
         env_var="LEADSCORE_LEADS",
         include_in_web_ui=False,
         help="table or .jsonl of leads; default: made from the service's OpenAPI document",
+    )
+    parser.add_argument(
+        "--http-host",
+        default="",
+        env_var="LEADSCORE_HTTP_HOST",
+        include_in_web_ui=False,
+        help="the Host header, where an ingress is called by another name than the one it routes",
     )
     parser.add_argument(
         "--openapi",
@@ -105,6 +113,7 @@ def read_options(parsed: Namespace) -> Options:
         connections=parsed.connections,
         seed=parsed.seed,
         leads=Path(parsed.leads) if parsed.leads else None,
+        http_host=parsed.http_host,
         openapi=parsed.openapi,
         wait=parsed.wait,
         api_key=parsed.api_key,

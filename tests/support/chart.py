@@ -58,7 +58,11 @@ def _options(settings: tuple[str, ...], values: str) -> list[str]:
     file = ["--values", str(CHART / "ci" / f"{values}-values.yaml")] if values else []
     return [
         *file,
-        *(part for setting in settings for part in ("--set-json" if "=[" in setting else "--set", setting)),
+        *(
+            part
+            for setting in settings
+            for part in ("--set-json" if "=[" in setting or "={" in setting else "--set", setting)
+        ),
     ]
 
 

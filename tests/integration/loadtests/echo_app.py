@@ -1,6 +1,6 @@
 """A service with the shape of ours and nothing behind it.
 
-`STATUS` makes it fail; its document is 503 for the first `UNREADY` times it is asked for, or always (-1).
+`STATUS` makes it fail, and so does another Host than `HOST_HEADER` if that is set; its document is 503 for the first `UNREADY` times it is asked for, or always (-1).
 """
 
 import json
@@ -27,6 +27,9 @@ async def app(scope, receive, send):
         pass
     document = scope["path"] == "/openapi.json"
     status = 200 if document else int(os.environ.get("STATUS", "200"))
+    wanted = os.environ.get("HOST_HEADER", "").encode()
+    if wanted and not document and dict(scope["headers"])[b"host"] != wanted:
+        status = 404
     if document and unready:
         status = 503
         globals()["unready"] = unready - 1

@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def service(status: int, unready: int = 0):
+def service(status: int, unready: int = 0, host_header: str = ""):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", "echo_app:app", "--lifespan", "off", "--log-level", "warning"]
     process = subprocess.Popen(
         [*command, "--app-dir", str(Path(__file__).parent), "--port", str(port)],
-        env={**os.environ, "STATUS": str(status), "UNREADY": str(unready)},
+        env={**os.environ, "STATUS": str(status), "UNREADY": str(unready), "HOST_HEADER": host_header},
     )
     host = f"http://127.0.0.1:{port}"
     try:
@@ -67,7 +67,8 @@ def test_the_constant_shape_sends_every_arrival_and_a_good_service_meets_the_obj
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "P95 latency" in done.stdout
-    assert "throughput" in done.stdout
+    last = done.stdout.strip().splitlines()[-1]
+    assert last.startswith("✓ throughput: 25 req/s"), last
     figures = {row["endpoint"]: row for row in json.loads(verdict.read_bytes())["endpoints"]}
     assert figures["all"]["requests"] == 100
     assert figures["/score-lead"]["requests"] > 60
@@ -105,7 +106,8 @@ def test_behind_an_ingress_the_document_is_read_elsewhere(tmp_path):
     with service(200) as host, urlopen(f"{host}/openapi.json") as reply:
         saved.write_bytes(reply.read())
 
-    with service(200, unready=-1) as host:
-        done = locust(host, "--run-time", "2s", "--openapi", saved.as_uri(), "--slo-p95-ms", "5000")
+    with service(200, unready=-1, host_header="leads.example.com") as host:
+        options = ("--openapi", saved.as_uri(), "--http-host", "leads.example.com")
+        done = locust(host, "--run-time", "2s", *options, "--slo-p95-ms", "5000")
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -53,13 +53,12 @@ def test_the_load_test_understands_its_arguments(one: One) -> None:
         load_test(
             one,
             "loadTest.shape=spike",
-            "loadTest.rate=12.5",
             "loadTest.peakRate=99",
             "loadTest.seconds=90",
             "loadTest.connections=1000000",
-            "loadTest.objectives.p95Milliseconds=15",
-            "loadTest.objectives.errorShare=0.001",
-            "loadTest.objectives.requestsPerSecond=12",
+            # `--set` would make text of a number with a point.
+            'loadTest={"rate": 12.5}',
+            'loadTest.objectives={"p95Milliseconds": 15, "errorShare": 0.001, "requestsPerSecond": 12}',
         )
     )
     assert found["host"] == "http://leads-lead-scoring-stable"
@@ -73,7 +72,14 @@ def test_the_load_test_understands_its_arguments(one: One) -> None:
 def test_through_the_ingress_the_document_still_comes_from_inside(one: One) -> None:
     found = options(load_test(one, "loadTest.target=http://traefik.traefik/"))
     assert found["host"] == "http://traefik.traefik"
+    assert not found["http_host"]
     assert found["openapi"] == "http://leads-lead-scoring-stable/openapi.json"
+
+
+def test_an_ingress_that_routes_by_host_is_called_by_that_name(one: One) -> None:
+    found = options(load_test(one, values="all-options"))
+    assert (found["host"], found["http_host"]) == ("http://traefik.traefik", "leads.example.com")
+    assert not options(load_test(one, "trafficRouting.host=leads.example.com"))["http_host"]
 
 
 def test_a_missed_objective_is_not_tried_again(one: One) -> None:
