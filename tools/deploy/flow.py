@@ -191,13 +191,17 @@ def _reasons(target: Target, seen: Verdict) -> list[str]:
         lambda: analysis_reasons(space.items("analysisruns.argoproj.io", selector), seen.turn),
         lambda: pod_reasons(space.items("pods", selector)),
         errors,
-        warnings,
     ):
-        try:
-            lines += read()
-        except (UnavailableError, NotFoundError) as error:
-            lines.append(f"(could not be asked: {error})")
-    return list(dict.fromkeys(lines))
+        lines += _tried(read)
+    # Events outlive pods and attempts: they are asked only when nothing nearer speaks.
+    return list(dict.fromkeys(lines or _tried(warnings)))
+
+
+def _tried(read: Callable[[], list[str]]) -> list[str]:
+    try:
+        return read()
+    except (UnavailableError, NotFoundError) as error:
+        return [f"(could not be asked: {error})"]
 
 
 def _check_free(target: Target, version: int, *, new_software: bool) -> None:
