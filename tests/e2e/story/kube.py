@@ -85,6 +85,10 @@ class Kube:
             raise
         return True
 
+    def pod_get(self, pod: str, path: str) -> str:
+        """GET from one scoring pod, through the API server."""
+        return self.run("get", "--raw", f"/api/v1/namespaces/{self.namespace}/pods/{pod}:3000/proxy{path}")
+
     def service_get(self, service: str, path: str) -> str:
         """GET from inside, through the API server: paths that the ingress does not route."""
         return self.run(

@@ -64,6 +64,13 @@ class Then:
         assert tested == 3, f"{tested} weights were seen"
         return self
 
+    def weights_only_grew(self) -> Then:
+        """Nothing took the canary's share back before it was done."""
+        scene = self._scene
+        weights = [weight for at, weight in scene.canary_weights() if at >= scene.began]
+        assert weights[:3] == [10, 50, 100], f"weights were {weights}"
+        return self
+
     def aborted(self, bad: int, seconds: float = 150) -> Then:
         """The version was sent back by itself, and from then on stable answers everything."""
         scene = self._scene
@@ -224,6 +231,42 @@ class Then:
         wait_until(known, seconds=60, what="memory of every scoring pod")
         for mebibytes in used:
             scene.figure("memory of a scoring pod, one worker", mebibytes, "MiB", at_most)
+        return self
+
+    # --- shadow -----------------------------------------------------------------------------------------------
+
+    def shadow_got(self, share: float) -> Then:
+        """The shadow has been sent this share of the requests (χ²), counted by itself."""
+        scene = self._scene
+        start = scene.notes["mirrored since"]
+
+        def counted() -> tuple[int, int]:
+            sent = len(scene.tally.between(start, time.monotonic()).requests)
+            return sent, round(scene.release.requests_of("shadow") - scene.notes["mirrored before"])
+
+        sent, mirrored = counted()
+        # The two are counted at slightly different moments: some requests are under way.
+        p = split_p_value(Counter({"1": mirrored, "0": max(sent - mirrored, 0)}), {1: share, 0: 1 - share})
+        assert p > _SPLIT_P, f"{mirrored} of {sent} requests were mirrored (p = {p:.2g})"
+        scene.figure("share of mirrored requests", 100 * mirrored / sent, "%")
+        return self
+
+    def shadow_predictions_are_stored(self, version: int) -> Then:
+        """With role `shadow` and its version, and none of them was told to a caller."""
+        scene = self._scene
+        sql = f"SELECT prediction_id FROM predictions WHERE role = 'shadow' AND model_version = '{version}'"
+        wait_until(
+            lambda: len(scene.release.psql(sql).split()) >= 50, seconds=60, what="the shadow's predictions"
+        )
+        assert not scene.tally.acknowledged & set(scene.release.psql(sql).split())
+        others = f"SELECT count(*) FROM predictions WHERE role = 'shadow' AND model_version <> '{version}'"
+        assert scene.release.psql(others) == "0"
+        return self
+
+    def shadow_is_gone(self) -> Then:
+        """No pod of it is left, and the stable version answers as before."""
+        release = self._scene.release
+        wait_until(lambda: release.pods("shadow") == [], seconds=90, what="the shadow's end")
         return self
 
     # --- metrics and records ----------------------------------------------------------------------------------

@@ -85,9 +85,21 @@ class When:
         self._scene.release.upgrade(values)
         return self
 
+    def shadowed(self, version: int, percent: int) -> When:
+        """A copy of this share of the requests goes to another version, from when its pod is ready."""
+        scene = self._scene
+        self.chart_changed({"shadow": {"enabled": True, "version": version, "percent": percent}})
+        scene.kube.run("rollout", "status", f"deployment/{FULL}-shadow", "--timeout=120s", timeout=130)
+        # Traefik hears of the ready pod, and what was under way is answered.
+        self.time_passes(requests=60)
+        scene.notes["mirrored before"] = scene.release.requests_of("shadow")
+        scene.notes["mirrored since"] = time.monotonic()
+        return self
+
     def chart_reapplied(self) -> When:
         """`helm upgrade` with the same values."""
-        return self.chart_changed({})
+        self._scene.release.upgrade({})
+        return self
 
     def restarted(self) -> When:
         """`kubectl argo rollouts restart`: every pod is replaced, one after the other."""
