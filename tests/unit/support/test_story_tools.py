@@ -1,0 +1,53 @@
+"""The stories' own tools: values over values, figures and their table, weights, and what the faults do to a service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.e2e import figures
+from tests.e2e.figures import Figure, table
+from tests.e2e.story.images import tampered
+from tests.e2e.story.release import merged
+from tests.e2e.story.scene import canary_weight
+from tests.e2e.story.then import seconds_to_ready
+from tests.support.artefacts import build_artefact
+
+from leadscore.errors import ArtefactError
+from leadscore.scoring.model import ScoringModel
+
+
+def test_values_merge_objects_and_replace_lists():
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert merged(base, {"a": {"c": []}, "d": 2}) == {"a": {"b": 1, "c": []}, "d": 2}
+    assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+
+
+def test_the_table_shows_the_worst_value_and_marks_a_missed_goal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LEADSCORE_E2E_FIGURES", str(tmp_path / "deep" / "figures.jsonl"))
+    for value, story in ((12.0, "one"), (17.5, "two")):
+        figures.record(Figure("P95", value, "ms", 15, story))
+    figures.record(Figure("share", 10.0, "%", None, "one"))
+    printed = table(figures.read(figures.figures_path()))
+    assert "| P95 | 17.5 ms (missed) | 15 ms | 2 |" in printed
+    assert "| share | 10 % |  | 1 |" in printed
+
+
+def test_a_canary_has_no_weight_before_the_controller_wrote_one():
+    services = [{"name": "x-stable"}, {"name": "x-canary"}]
+    assert canary_weight({"spec": {"weighted": {"services": services}}}) == 0
+    services[1]["weight"] = 50
+    assert canary_weight({"spec": {"weighted": {"services": services}}}) == 50
+
+
+def test_time_to_ready_counts_from_the_kubelets_start():
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:05Z"}
+    assert seconds_to_ready({"status": {"startTime": "2026-01-01T00:00:00Z", "conditions": [ready]}}) == 5
+
+
+def test_a_tampered_artefact_is_refused_by_the_name_of_its_file(tmp_path: Path):
+    folder = tampered(build_artefact(tmp_path / "model", trees=3, rows=120))
+    with pytest.raises(ArtefactError, match=r"model\.ubj"):
+        ScoringModel.load(folder)
