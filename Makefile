@@ -28,6 +28,7 @@ up: setup  ## Train on the synthetic CRM (or DATA=, CONTRACT=), register and ser
 
 .PHONY: test
 test: setup system  ## Set up and run every test; the cluster's too, where a cluster is possible
+	$(if $(filter true,$(CI)),$(RUN) python -m tests.faults --programs)
 	$(RUN) pytest -n 2 --dist loadgroup -m "not e2e"
 	$(E2E)
 
