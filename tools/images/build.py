@@ -143,13 +143,10 @@ def assemble(
     """Let Docker build the context, and normalise what comes out."""
     role, archive = planned.role, planned.archive
     archive.parent.mkdir(parents=True, exist_ok=True)
-    raw = f"{REGISTRY}/build-{role.name}:latest"
+    raw = f"{REGISTRY}/build-{role.name}:{planned.key}"
     on_step("docker build")
-    earlier = _docker_id(raw)
     docker_build(raw, planned.base, parts, planned.epoch, "--no-cache" if fresh else "--force-rm")
-    if earlier and earlier != _docker_id(raw):
-        # Nobody would ever remove it, and it may hold a gigabyte.
-        succeeds(["docker", "image", "rm", earlier])
+    _forget_builds(raw)
     on_step("normalising")
     with tempfile.TemporaryDirectory(prefix=f".{role.name}-", dir=archive.parent) as scratch:
         saved = Path(scratch) / "saved.tar"
@@ -165,8 +162,12 @@ def assemble(
     return built
 
 
-def _docker_id(name: str) -> str:
-    return run(["docker", "images", "--quiet", "--no-trunc", name]).strip()
+def _forget_builds(newest: str) -> None:
+    """Untag earlier builds of the role in Docker: nobody else would, and each may hold a gigabyte."""
+    repository = newest.rsplit(":", 1)[0]
+    for earlier in run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", repository]).split():
+        if earlier != newest:
+            succeeds(["docker", "image", "rm", earlier])
 
 
 def docker_build(name: str, base: str, parts: Sequence[tuple[Path, str]], epoch: int, *options: str) -> None:
