@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from tests.e2e.story import images
-from tests.e2e.story.diagnosis import diagnose
+from tests.e2e.story.begin import FAILED, installed, story
 from tests.e2e.story.given import Given
-from tests.e2e.story.kube import Kube
 from tests.e2e.story.release import Release, Values, merged, story_values
-from tests.e2e.story.scene import Scene
-from tools.cluster.up import target
-
-FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -26,24 +19,6 @@ def story_images() -> tuple[Values, str]:
     service = f"{values['image']['repository']}:{values['image']['tag']}"
     models = {"model": {"image": {"repository": images.load_models()}}}
     return merged(values, models), images.load_faulty(service)
-
-
-@contextmanager
-def installed(name: str, values: Values, images_values: Values) -> Iterator[Release]:
-    """The chart in a namespace of its own, gone afterwards; an installation that fails says why."""
-    made = Release(
-        Kube(target().cluster, f"story-{name}-{time.time_ns() % 1_000_000}"), values, images_values
-    )
-    try:
-        made.install()
-    except BaseException:
-        sys.stdout.write(diagnose(made.kube))
-        made.uninstall()
-        raise
-    try:
-        yield made
-    finally:
-        made.uninstall()
 
 
 @pytest.fixture(scope="session")
@@ -57,14 +32,8 @@ def release(story_images: tuple[Values, str]) -> Iterator[Release]:
 def given(
     request: pytest.FixtureRequest, release: Release, story_images: tuple[Values, str]
 ) -> Iterator[Given]:
-    """The beginning of a story; one that fails says what the cluster looked like."""
-    scene = Scene(request.node.name, release, story_images[1])
-    try:
-        yield Given(scene)
-    finally:
-        if request.node.stash.get(FAILED, False):
-            sys.stdout.write(diagnose(release.kube))
-        scene.close()
+    """The beginning of a story on the shared release."""
+    yield from story(request, release, story_images[1])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -74,3 +43,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.when == "call" and report.failed:
         item.stash[FAILED] = True
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first story also waits for images to be built and for the chart to be installed."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(900))

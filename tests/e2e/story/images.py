@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tests.support.artefacts import build_artefact
 from tools.cluster.shell import run, succeeds
 from tools.images import build, load, model
@@ -33,11 +35,22 @@ TAMPERED = 8
 
 
 def project_values(*roles: str) -> dict[str, Any]:
-    """Helm values that name images of the project (the service's, PostgreSQL's), built and loaded if need be."""
+    """Helm values that name images of the project (the service's, PostgreSQL's), built and loaded if need be.
+
+    `$LEADSCORE_E2E_IMAGES` may name a file that `python -m tools.images build --values FILE` wrote: then these.
+    """
+    if given := os.environ.get("LEADSCORE_E2E_IMAGES"):
+        values: dict[str, Any] = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+        return values
     # Where a registry answers, PostgreSQL's official image is pulled.
     wanted = roles or (("service",) if registry_answers() else ("service", "postgresql"))
     made = [build.Built(**each) for each in json.loads(_tool("build", *wanted, "--json"))]
     return helm_values([(find(each.role), each) for each in made])
+
+
+def jobs_values() -> dict[str, Any]:
+    """Helm values that name the jobs image (MLflow, `leadscore models fetch`)."""
+    return project_values("jobs")
 
 
 def artefacts(folder: Path) -> dict[int, Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,11 +69,12 @@ class Release:
         """Host name of this release at the ingress."""
         return f"{self.kube.namespace}.example.test"
 
-    def install(self) -> None:
-        """`helm install`, then wait until the first version takes traffic."""
+    def install(self, objects: Sequence[Object] = ()) -> None:
+        """A namespace, what has to be there before, and `helm install`."""
         self.kube.cluster.run("create", "namespace", self.kube.namespace)
+        for each in objects:
+            self.kube.run("create", "--filename=-", stdin=json.dumps(each))
         self._helm("install")
-        self.wait_until_ready()
 
     def upgrade(self, changes: Mapping[str, Any] | None = None) -> float:
         """`helm upgrade` with changed values; returns when (monotonic seconds) it was begun."""

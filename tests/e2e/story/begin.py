@@ -1,0 +1,64 @@
+"""How stories begin and end: a release for some of them, a scene for each, and a diagnosis for those that fail."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from tests.e2e.story.diagnosis import diagnose
+from tests.e2e.story.given import Given
+from tests.e2e.story.kube import Kube, Object
+from tests.e2e.story.release import Release, Values
+from tests.e2e.story.scene import Scene
+from tools.cluster.up import target
+
+FAILED = pytest.StashKey[bool]()
+
+
+@contextmanager
+def installed(
+    name: str,
+    values: Values,
+    images_values: Values,
+    *,
+    objects: Sequence[Object] = (),
+    before_ready: Callable[[Release], None] = lambda _: None,
+) -> Iterator[Release]:
+    """The chart in a namespace of its own, gone afterwards; an installation that fails says why.
+
+    Args:
+        name: Part of the namespace's name.
+        values: Over those of the local cluster.
+        images_values: What names the images.
+        objects: Made before the chart, such as claims.
+        before_ready: Done between `helm install` and the wait for the first version.
+    """
+    made = Release(
+        Kube(target().cluster, f"story-{name}-{time.time_ns() % 1_000_000}"), values, images_values
+    )
+    try:
+        made.install(objects)
+        before_ready(made)
+        made.wait_until_ready()
+    except BaseException:
+        sys.stdout.write(diagnose(made.kube))
+        made.uninstall()
+        raise
+    try:
+        yield made
+    finally:
+        made.uninstall()
+
+
+def story(request: pytest.FixtureRequest, release: Release, faulty_tag: str) -> Iterator[Given]:
+    """The beginning of a story; one that fails says what the cluster looked like."""
+    scene = Scene(request.node.name, release, faulty_tag)
+    try:
+        yield Given(scene)
+    finally:
+        if request.node.stash.get(FAILED, False):
+            sys.stdout.write(diagnose(release.kube))
+        scene.close()

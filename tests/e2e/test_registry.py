@@ -1,0 +1,144 @@
+"""Models from the registry: a version is fetched and verified, its alias follows the canary, and MLflow may be away."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.story.begin import installed, story
+from tests.e2e.story.given import Given
+from tests.e2e.story.images import MODEL, jobs_values
+from tests.e2e.story.release import FULL, Release, Values, merged, story_values
+from tests.support.artefacts import build_artefact
+from tests.support.waiting import wait_until
+from tools.cluster.errors import ClusterError
+
+pytestmark = pytest.mark.e2e
+
+# One node: a volume of one node is a volume of all pods.
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
+VALUES: Values = {
+    "model": {"name": MODEL, "source": "registry", "registry": {"cacheClaim": "models"}},
+    "mlflow": {
+        "enabled": True,
+        "workers": 1,
+        "artifactRoot": "file:///artefacts",
+        "artifactClaim": "artefacts",
+    },
+    # The first pods wait for somebody to publish a model.
+    "workload": {"progressDeadlineSeconds": 600},
+}
+_PUBLISH = """
+import base64, io, sys, tarfile
+from pathlib import Path
+from leadscore.registry.store import ModelRegistry
+from leadscore.settings import Home
+tarfile.open(fileobj=io.BytesIO(base64.b64decode(sys.stdin.read()))).extractall("/tmp/published", filter="data")
+for folder in sorted(Path("/tmp/published").iterdir()):
+    alias = "champion" if folder.name == "1" else "challenger"
+    print(ModelRegistry(Home.from_environment()).publish(folder, NAME, alias=alias, by="story").ref)
+"""
+
+
+class Registry:
+    """The chart's MLflow, spoken to with `leadscore models` in its own pod."""
+
+    def __init__(self, release: Release) -> None:
+        self._release = release
+
+    def run(self, *words: str, stdin: str | None = None) -> str:
+        """A command with the registry's address, in the MLflow pod."""
+        settings = ("LEADSCORE_TRACKING_URI=http://127.0.0.1:5000", "LEADSCORE_HOME=/tmp/leadscore")
+        target = f"deployment/{FULL}-mlflow"
+        return self._release.kube.run(
+            "exec", "--stdin", target, "--", "env", *settings, *words, stdin=stdin or "", timeout=180
+        )
+
+    def publish(self, folders: dict[int, Path]) -> None:
+        """Publish versions in order: the first is champion, the second challenger."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as packed:
+            for version, folder in folders.items():
+                packed.add(folder, arcname=str(version))
+        code = _PUBLISH.replace("NAME", repr(MODEL))
+        said = self.run("python", "-c", code, stdin=base64.b64encode(archive.getvalue()).decode())
+        assert said.split() == [f"{MODEL}/{version}" for version in folders]
+
+    def versions(self) -> dict[int, dict[str, Any]]:
+        """What `leadscore models list` says, by version."""
+        found = json.loads(self.run("leadscore", "models", "list", MODEL, "--json"))
+        return {version["version"]: version for version in found}
+
+
+@pytest.fixture(scope="module")
+def release(story_images: tuple[Values, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """A release whose models come from its own MLflow."""
+    folder = tmp_path_factory.mktemp("models")
+    artefacts = {v: build_artefact(folder / str(v), name=MODEL, trees=18 + v) for v in (1, 2)}
+    values = merged(story_values(steps_seconds=15), VALUES)
+
+    def publish(made: Release) -> None:
+        made.kube.run("rollout", "status", f"deployment/{FULL}-mlflow", "--timeout=240s", timeout=250)
+        Registry(made).publish(artefacts)
+        # Those that have asked for the model already would wait before they ask again.
+        made.kube.run("delete", "pods", "--selector=app.kubernetes.io/component=scoring", timeout=120)
+
+    claims = [
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": CLAIM}
+        for name in ("models", "artefacts")
+    ]
+    with installed(
+        "registry", values, merged(story_images[0], jobs_values()), objects=claims, before_ready=publish
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+def given(
+    request: pytest.FixtureRequest, release: Release, story_images: tuple[Values, str]
+) -> Iterator[Given]:
+    """A story on this release."""
+    yield from story(request, release, story_images[1])
+
+
+def test_alias_and_stage_follow_the_canary_and_the_rollback(given: Given, release: Release) -> None:
+    registry = Registry(release)
+    canary = given.stable(1).load().when.new_version(2).then.promoted(2).no_request_failed()
+    assert registry.versions()[1]["aliases"] == ["champion"]
+    registry.run(
+        "leadscore", "models", "promote", f"{MODEL}/2", "--expect-champion", "1", "--reason", "canary"
+    )
+    versions = registry.versions()
+    assert "champion" in versions[2]["aliases"]
+    assert versions[2]["stage"] == "Production"
+    assert versions[1]["aliases"] == ["previous"]
+    assert versions[1]["stage"] != "Production"
+    canary.when.undone().then.all_traffic_on(1, within=10, what="rollback, model from the registry")
+    registry.run("leadscore", "models", "rollback", MODEL, "--reason", "story")
+    assert "champion" in registry.versions()[1]["aliases"]
+    canary.no_request_failed()
+
+
+def test_a_promotion_against_another_champion_is_refused(release: Release) -> None:
+    with pytest.raises(ClusterError, match="champion"):
+        Registry(release).run("leadscore", "models", "promote", f"{MODEL}/2", "--expect-champion", "7")
+
+
+def test_pods_restart_while_mlflow_is_down(given: Given, release: Release) -> None:
+    (
+        given.stable(1)
+        .load()
+        .when.stopped("deployment", "mlflow")
+        .restarted()
+        .then.pods_replaced()
+        .only(1)
+        .no_request_failed()
+        .when.started("deployment", "mlflow")
+    )
+    wait_until(lambda: len(Registry(release).versions()) == 2, seconds=60, what="the registry's answer")
