@@ -21,8 +21,8 @@ MISTAKES: dict[str, tuple[Trouble, str]] = {
     "exists-then-create": ((LostReply(CREATE, "reset"), STALE_JOBS), "3 Jobs were made"),
     "mark-then-act": ((Kill(CREATE, "before"),), "ended as"),
     "conflict-is-fatal": ((Kill(CREATE, "after"),), "ended as"),
-    "failed-read-is-empty": ((Answer(Point("list configmaps", 3), 500),), "were deleted"),
-    "tidies-by-a-list": ((Stale(Point("list configmaps", 3)),), "were deleted"),
+    "failed-read-is-empty": ((Answer(Point("list configmaps", 2), 500),), "were deleted"),
+    "tidies-by-a-list": ((Stale(Point("list configmaps", 2), times=100),), "were deleted"),
 }
 
 
@@ -52,7 +52,7 @@ def test_a_known_mistake_passes_undisturbed_and_is_caught_by_its_fault(
 
 
 def test_who_lives_by_events_alone_loses_a_trigger_with_one(plane: ControlPlane) -> None:
-    outcome = replay(plane, ToyStory("events-only", seconds=4), [Event("configmaps", 2, "drop")])
+    outcome = replay(plane, ToyStory("events-only", seconds=8), [Event("configmaps", 2, "drop")])
     assert "did not end" in outcome.problems[0]
 
 
@@ -69,7 +69,7 @@ def test_a_right_that_is_missing_is_a_finding(plane: ControlPlane) -> None:
     class Poor(ToyStory):
         rules = ToyStory.rules[:1]
 
-    outcome = replay(plane, Poor(seconds=3))
+    outcome = replay(plane, Poor(seconds=8))
     assert "not allowed: create jobs.batch" in outcome.problems
     assert "not allowed: list jobs.batch" in outcome.problems
 

@@ -126,6 +126,8 @@ class Proxy:
         for runner in self._runners:
             await runner.cleanup()
         await self._session.close()
+        for _ in range(5):  # what was closed is let go of in the loop's next turns
+            await asyncio.sleep(0)
 
     def _handler(self, client: str) -> Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
