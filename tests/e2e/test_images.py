@@ -67,16 +67,16 @@ def run(image, entrypoint, *arguments):
     return done.stdout
 
 
-def test_two_builds_without_caches_are_the_same_bytes(registry, tmp_path):
+def test_builds_with_and_without_cached_layers_are_the_same_bytes(registry, tmp_path):
     artefact = build_artefact(tmp_path / "artefact")
     planned = model.plan_model(artefact, "built-twice", 1, registry=registry, epoch=1_700_000_000)
     bases.ensure(MODEL.base, registry=registry)
     parts = [(MODEL.folder / "Dockerfile", "Dockerfile"), (artefact, "model")]
     archives = []
-    for _ in range(2):
-        built = build.assemble(planned, parts, silent, fresh=True)
+    for fresh in (True, True, False):
+        built = build.assemble(planned, parts, silent, fresh=fresh)
         archives.append((built.digest, Path(built.archive).read_bytes(), built.bill.read_text()))
-    assert archives[0] == archives[1]
+    assert archives[0] == archives[1] == archives[2]
 
 
 def test_the_service_has_its_kernel_and_nothing_to_build_or_install_with(images):

@@ -1,4 +1,4 @@
-"""A built image as an archive whose bytes depend on its content only: times clamped, entries in order, no build host in it.
+"""A built image as an archive whose bytes depend on its content only: fixed times, entries in order, no build host in it.
 
 Builders write the time of the build into layers and configuration, so the same Dockerfile gives another digest every time.
 The archive is an OCI image layout 1.0.0 (github.com/opencontainers/image-spec) and at once what `docker load` reads: both
@@ -21,6 +21,9 @@ from typing import IO, Any
 
 # Made by the builder for the time of a RUN, and not part of what was built.
 BUILDERS_OWN = frozenset({".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab"})
+# In layers, for every file: a cached layer carries the time of some earlier build, which a mere limit would let through; and
+# layers that do not depend on the sources' time are shared by roles and versions.
+LAYER_TIME = 1_767_225_600  # 2026-01-01
 SETTINGS = (
     "User",
     "ExposedPorts",
@@ -50,7 +53,7 @@ def normalise(saved: Path, target: Path, *, name: str, epoch: int, labels: Mappi
         saved: Its tar file with one image.
         target: Archive to write.
         name: Full reference that the archive gives the image.
-        epoch: Latest time in it, seconds.
+        epoch: Time that its configuration carries, seconds.
         labels: Labels added to the image's own.
 
     Returns:
@@ -63,7 +66,7 @@ def normalise(saved: Path, target: Path, *, name: str, epoch: int, labels: Mappi
         for number, member in enumerate(manifest["Layers"]):
             source = archive.extractfile(archive.getmember(member))
             assert source is not None
-            layers.append(rewrite_layer(source, Path(scratch) / f"{number}.tar", epoch))
+            layers.append(rewrite_layer(source, Path(scratch) / f"{number}.tar"))
         config = _json(image_config(built, [layer.digest for layer in layers], epoch, labels))
         partial = Path(scratch) / "image.tar"
         digest = _write(partial, name, config, layers, epoch)
@@ -71,7 +74,7 @@ def normalise(saved: Path, target: Path, *, name: str, epoch: int, labels: Mappi
     return digest
 
 
-def rewrite_layer(source: IO[bytes], target: Path, epoch: int) -> Layer:
+def rewrite_layer(source: IO[bytes], target: Path) -> Layer:
     """Rewrite one layer."""
     with tempfile.SpooledTemporaryFile(max_size=1 << 26, dir=target.parent) as copied:
         shutil.copyfileobj(source, copied, 1 << 20)
@@ -87,7 +90,7 @@ def rewrite_layer(source: IO[bytes], target: Path, epoch: int) -> Layer:
             )
             for member in members:
                 content = layer.extractfile(member) if member.isreg() else None
-                out.addfile(normal(member, epoch), content)
+                out.addfile(normal(member), content)
     with target.open("rb") as content:
         digest = "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
     return Layer(target, digest, target.stat().st_size)
@@ -98,13 +101,13 @@ def is_builders_own(name: str) -> bool:
     return name.removeprefix("./") in BUILDERS_OWN
 
 
-def normal(member: tarfile.TarInfo, epoch: int) -> tarfile.TarInfo:
-    """An entry without names of the build host's users, extra headers, or a time after `epoch`; pure."""
+def normal(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """An entry without names of the build host's users, extra headers, or a time of its own; pure."""
     info = tarfile.TarInfo(member.name.removeprefix("./"))
     info.type, info.linkname, info.mode = member.type, member.linkname, member.mode
     info.size, info.uid, info.gid = member.size, member.uid, member.gid
     info.devmajor, info.devminor = member.devmajor, member.devminor
-    info.mtime = min(int(member.mtime), epoch)
+    info.mtime = LAYER_TIME
     return info
 
 
@@ -116,7 +119,7 @@ def image_config(
     config["Labels"] = {**config.get("Labels", {}), **labels}
     history = [
         {
-            "created": _clamped(step.get("created", ""), epoch),
+            "created": _time(epoch),
             "created_by": step.get("created_by", ""),
             **({"empty_layer": True} if step.get("empty_layer") else {}),
         }
@@ -130,12 +133,6 @@ def image_config(
         "rootfs": {"type": "layers", "diff_ids": layers},
         "history": history,
     }
-
-
-def _clamped(moment: str, epoch: int) -> str:
-    """An RFC 3339 time, or the epoch's if it is later; text comparison suffices for UTC."""
-    latest = _time(epoch)
-    return min(moment, latest) if moment else latest
 
 
 def _time(epoch: int) -> str:

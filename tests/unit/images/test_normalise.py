@@ -6,7 +6,7 @@ import json
 import tarfile
 
 import pytest
-from tools.images.normalise import image_config, is_builders_own, normalise
+from tools.images.normalise import LAYER_TIME, image_config, is_builders_own, normalise
 
 EPOCH = 1_700_000_000
 OLD = 1_500_000_000
@@ -101,13 +101,22 @@ def test_other_content_is_another_digest(tmp_path):
     assert first != second
 
 
-def test_the_time_of_the_build_is_cut_to_the_epoch_and_older_times_stay(tmp_path):
+def test_no_file_has_a_time_of_its_own_so_a_cached_layer_is_like_a_new_one(tmp_path):
     _, target = build(tmp_path, 1_800_000_001)
-    assert {name: member.mtime for name, member in members(target).items()} == {
-        "etc": EPOCH,
-        "etc/a": OLD,
-        "b": EPOCH,
-    }
+    assert {member.mtime for member in members(target).values()} == {LAYER_TIME}
+
+
+def test_another_source_time_changes_the_configuration_and_no_layer(tmp_path):
+    layers = [layer((("a", b"one", None),), now=1)]
+    manifests = []
+    for epoch in (EPOCH, EPOCH + 1):
+        target = tmp_path / f"{epoch}.tar"
+        digest = normalise(
+            saved(tmp_path / "saved.tar", layers, now=1), target, name=NAME, epoch=epoch, labels={}
+        )
+        manifests.append(json.loads(read(target, "blobs/sha256/" + digest.removeprefix("sha256:"))))
+    assert manifests[0]["layers"] == manifests[1]["layers"]
+    assert manifests[0]["config"] != manifests[1]["config"]
 
 
 def test_nothing_of_the_build_host_is_left(tmp_path):
