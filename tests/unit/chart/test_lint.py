@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.chart import CHART, VALUES, Chart
+from tests.support.chart import CHART, ROOT, VALUES, Chart
 from tools.chart.__main__ import stale
 from tools.chart.errors import ValuesError
 from tools.chart.readme import readme_with
 from tools.chart.schema import schema_of
 from tools.chart.values import read_values
+
+from lead_scoring.metrics_layout import LATENCY_EDGES
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda p: p.stem)
@@ -80,3 +82,19 @@ def test_alert_files_are_plain_yaml_with_what_an_alert_needs() -> None:
         assert list(alert) == ["expr", "for", "labels", "annotations"], path.name
         assert alert["labels"]["severity"] in {"warning", "critical"}
         assert alert["annotations"]["summary"]
+
+
+def test_the_local_clusters_values_lint_and_fit_the_cluster(chart: Chart) -> None:
+    values = ROOT / "manifests" / "local-cluster" / "values.yaml"
+    done = chart.run("template", "leads", str(CHART), "--namespace", "scoring", "--values", str(values))
+    assert done.returncode == 0, done.stderr
+    rollout = next(m for m in yaml.safe_load_all(done.stdout) if m and m["kind"] == "Rollout")
+    template = rollout["spec"]["template"]
+    port = template["spec"]["containers"][0]["ports"][0]["containerPort"]
+    annotations = template["metadata"]["annotations"]
+    assert annotations == {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
+    addon = (ROOT / "tools" / "cluster" / "addons" / "prometheus.yaml").read_text()
+    # Labels of the pod become labels of its series, which the matcher relies on.
+    assert "labelmap, regex: __meta_kubernetes_pod_label_(.+)" in addon
+    limit = yaml.safe_load(values.read_text())["analysis"]["maxP95Seconds"]
+    assert limit in LATENCY_EDGES
