@@ -92,6 +92,7 @@ def _build(given: argparse.Namespace) -> int:
     _into_cluster(images, steps, wanted=not given.no_load)
     if given.values:
         named = [(each.role, built) for each, built in zip(planned, images, strict=True)]
+        given.values.parent.mkdir(parents=True, exist_ok=True)
         given.values.write_text(yaml.safe_dump(helm_values(named), sort_keys=False))
     if given.json:
         _emit([asdict(each) for each in images])
