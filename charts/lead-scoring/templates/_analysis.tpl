@@ -103,6 +103,22 @@ neither success nor failure, which is inconclusive, which pauses the Rollout for
         {{- include .query . | nindent 8 }}
 {{- end -}}
 
+{{/* Asked once, when the progress deadline has passed: the figures that a pod exports only with its model loaded. */}}
+{{- define "leadscore.readyMetric" -}}
+- name: became-ready
+  initialDelay: {{ .root.Values.workload.progressDeadlineSeconds }}s
+  count: 1
+  failureLimit: 0
+  consecutiveErrorLimit: {{ .root.Values.analysis.guard.consecutiveErrorLimit }}
+  successCondition: result[0] >= 1
+  failureCondition: result[0] < 1
+  provider:
+    prometheus:
+      address: {{ .root.Values.prometheus.address }}
+      query: |
+        count(leadscore_model_info{{ include "leadscore.series" (dict "root" .root "hash" "canary-hash") }}) or vector(0)
+{{- end -}}
+
 {{/* An AnalysisTemplate: .name guard, gate or watch (a gate at weight 100, where stable has no traffic to compare with). */}}
 {{- define "leadscore.analysisTemplate" -}}
 {{- $a := .root.Values.analysis -}}
@@ -126,6 +142,9 @@ spec:
     {{- include "leadscore.metric" (merge (dict "name" "p95-seconds" "limit" $a.maxP95Seconds "query" "leadscore.p95Query") $of) | nindent 4 }}
     {{- if $a.traefikMetrics }}
     {{- include "leadscore.metric" (merge (dict "name" "traefik-error-rate" "limit" $a.maxErrorRate "query" "leadscore.traefikErrorsQuery") $of) | nindent 4 }}
+    {{- end }}
+    {{- if not $gate }}
+    {{- include "leadscore.readyMetric" (dict "root" .root) | nindent 4 }}
     {{- end }}
     {{- if ne .name "watch" }}
     {{- include "leadscore.metric" (merge (dict "name" "p95-against-stable" "limit" $a.maxP95Ratio "query" "leadscore.p95RatioQuery") $of) | nindent 4 }}

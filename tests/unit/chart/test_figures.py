@@ -101,7 +101,7 @@ def metrics(one: One, ending: str, *settings: str) -> dict[str, Manifest]:
 
 def test_a_version_is_judged_by_errors_latency_and_distribution(one: One) -> None:
     expected = {"error-rate", "p95-seconds", "p95-against-stable", "score-psi", "grade-psi"}
-    assert set(metrics(one, "-guard")) == expected
+    assert set(metrics(one, "-guard")) == expected | {"became-ready"}
     assert set(metrics(one, "-gate")) == expected
 
 
@@ -133,8 +133,23 @@ def test_a_gate_passes_only_what_it_has_seen(one: One, ending: str) -> None:
         assert metric["failureLimit"] == 0
 
 
+def judging(one: One, ending: str) -> dict[str, Manifest]:
+    """The metrics that judge how a version does; whether it came up at all needs no requests."""
+    return {name: metric for name, metric in metrics(one, ending).items() if name != "became-ready"}
+
+
+def test_a_version_that_never_becomes_ready_is_sent_back_by_the_guard(one: One) -> None:
+    metric = metrics(one, "-guard", "workload.progressDeadlineSeconds=77")["became-ready"]
+    assert metric["initialDelay"] == "77s"
+    assert metric["count"] == 1
+    assert "or vector(0)" in metric["provider"]["prometheus"]["query"]
+    assert (metric["successCondition"], metric["failureCondition"]) == ("result[0] >= 1", "result[0] < 1")
+    # It must run while the first step still waits for the pods.
+    assert "startingStep" not in one("Rollout")["spec"]["strategy"]["canary"]["analysis"]
+
+
 def test_the_guard_says_nothing_about_what_it_does_not_see(one: One) -> None:
-    for metric in metrics(one, "-guard").values():
+    for metric in judging(one, "-guard").values():
         assert metric["successCondition"].startswith("len(result) == 0 || isNaN(result[0]) || ")
         assert metric["failureCondition"].startswith("len(result) > 0 && !isNaN(result[0]) && ")
         assert "count" not in metric
@@ -142,7 +157,7 @@ def test_the_guard_says_nothing_about_what_it_does_not_see(one: One) -> None:
 
 @pytest.mark.parametrize("ending", ["-guard", "-gate", "-watch"])
 def test_every_judgement_needs_a_minimum_of_samples(one: One, ending: str) -> None:
-    for name, metric in metrics(one, ending).items():
+    for name, metric in judging(one, ending).items():
         query = metric["provider"]["prometheus"]["query"]
         minima = [int(minimum) for minimum in re.findall(r"and sum\(increase\(.*\)\) >= (\d+)", query)]
         compares = name in {"p95-against-stable", "score-psi", "grade-psi"}
