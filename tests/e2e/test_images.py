@@ -104,5 +104,5 @@ def test_jobs_can_train_with_both_boosters_and_run_mlflow(images):
     assert "train" in run(jobs, "leadscore", "--help")
 
 
-def test_the_load_test_knows_its_shapes(images):
-    assert "--shape" in run(images("loadtest"), "locust", "-f", "loadtests/locustfile.py", "--help")
+def test_the_load_test_loads_its_users(images):
+    assert "Available Users" in run(images("loadtest"), "locust", "-f", "loadtests/locustfile.py", "--list")

@@ -31,15 +31,23 @@ def workers():
 worker = workers()[0]
 """
 _KILL = _FIND_WORKER + "os.kill(worker, signal.SIGKILL)"
-# The kernel kills what weighs most: the worker says that it does, and this process takes memory until it is gone.
+# The kernel kills what weighs most: the worker says that it does, and processes that are small each use the memory up.
 _EXHAUST = (
     _FIND_WORKER
     + """
 pathlib.Path(f"/proc/{worker}/oom_score_adj").write_text("1000")
-kept = []
-while worker in workers() and len(kept) < 200:
-    kept.append(bytearray(os.urandom(1) * (8 << 20)))
+children = []
+while worker in workers() and len(children) < 60:
+    child = os.fork()
+    if not child:
+        kept = os.urandom(1) * (16 << 20)
+        time.sleep(60)
+        os._exit(0)
+    children.append(child)
+    time.sleep(0.1)
 print("killed" if worker not in workers() else "survived")
+for child in children:
+    os.kill(child, signal.SIGKILL)
 """
 )
 
