@@ -116,6 +116,9 @@ def _into_docker(reference: str) -> None:
     if succeeds(["docker", "image", "inspect", reference]):
         return
     for note in (cache_root() / "archives").glob("service-*.json"):
+        # Its bill of materials lies beside it.
+        if note.name.endswith(".cdx.json"):
+            continue
         built = build.Built(**json.loads(note.read_text()))
         if built.reference == reference:
             load.load_into_docker(built)
