@@ -69,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--top", type=int, default=12, help="rows per image")
         if name == "values":
             command.add_argument("--digests", action="store_true", help="by digest, too")
+    prune = commands.add_parser(
+        "prune", help="take images from the cluster that neither a pod uses nor the cache has"
+    )
+    prune.set_defaults(run=_prune)
     one = commands.add_parser("model", help="make an image of a model's artefact, and load it")
     one.add_argument("artefact", type=Path)
     one.add_argument("--version", type=int, required=True)
@@ -160,6 +164,20 @@ def _sbom(given: argparse.Namespace) -> int:
             target = given.output / f"{role.repository}.cdx.json"
             target.write_text(built.bill.read_text())
         print(f"{role.name}: {components} components, valid CycloneDX {sbom.VERSION}  {target}")
+    return 0
+
+
+def _prune(given: argparse.Namespace) -> int:
+    repositories = {f"{given.registry}/{role.repository}" for role in roles.ROLES}
+    present = {
+        reference: digest
+        for reference, digest in load.loaded().items()
+        if reference.split("@")[0].rsplit(":", 1)[0] in repositories
+        or reference.split("@")[0] in repositories
+    }
+    removed = load.unneeded(present, load.used_by_containers(), build.cached_references(), given.registry)
+    load.remove(removed)
+    print(f"{len(removed)} references removed from the node.")
     return 0
 
 

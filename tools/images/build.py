@@ -106,6 +106,14 @@ def newest(role: Role, prefix: str = REGISTRY) -> Built | None:
     return None
 
 
+def cached_references() -> set[str]:
+    """The images whose archives are in the cache."""
+    notes = (cache_root() / "archives").glob("*.json")
+    return {
+        json.loads(note.read_text())["reference"] for note in notes if not note.name.endswith(".cdx.json")
+    }
+
+
 def build(planned: Plan, *, registry: bool, on_step: OnStep, fresh: bool = False) -> Built:
     """The image of a plan; made first if it is not in the cache, or if `fresh` (neither archive nor layers are reused)."""
     role = planned.role

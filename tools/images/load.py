@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from tools.cluster import kind
@@ -40,6 +40,37 @@ def load(built: Built, present: Mapping[str, str]) -> bool:
     by_digest = f"{built.repository}@{built.digest}"
     run(["docker", "exec", kind.NODE, *CTR, "tag", "--force", built.reference, by_digest])
     return True
+
+
+def unneeded(
+    present: Mapping[str, str], used: Collection[str], kept: Collection[str], prefix: str
+) -> list[str]:
+    """References below `prefix` that no container uses and that are not kept, but for models; pure.
+
+    Args:
+        present: What the node has, reference → digest.
+        used: References that containers were made from.
+        kept: References whose archives are in the cache.
+        prefix: What the project's image names begin with.
+    """
+    digests = {present[each] for each in (*used, *kept) if each in present}
+    return [
+        each
+        for each, digest in sorted(present.items())
+        if each.startswith(f"{prefix}/") and not each.startswith(f"{prefix}/model-") and digest not in digests
+    ]
+
+
+def used_by_containers() -> set[str]:
+    """References that the node's containers were made from, stopped ones included."""
+    listing = run(["docker", "exec", kind.NODE, "ctr", "--namespace=k8s.io", "containers", "ls"])
+    return {line.split()[1] for line in listing.splitlines()[1:] if len(line.split()) > 1}
+
+
+def remove(references: Sequence[str]) -> None:
+    """Take images from the node; the last one waits until their content is gone."""
+    if references:
+        run(["docker", "exec", kind.NODE, *CTR, "rm", "--sync", *references], timeout=300)
 
 
 def load_into_docker(built: Built) -> None:

@@ -110,6 +110,18 @@ def test_what_a_node_has_is_read_with_its_digests():
     assert load.parse_images("") == {}
 
 
+def test_only_images_that_nobody_uses_or_can_load_again_are_pruned():
+    present = {
+        "l/jobs:1": "a",
+        "l/jobs@a": "a",
+        "l/jobs:2": "b",
+        "l/jobs:3": "c",
+        "l/model-x:1": "d",
+        "other:1": "e",
+    }
+    assert load.unneeded(present, {"l/jobs@a"}, {"l/jobs:2", "l/jobs:gone"}, "l") == ["l/jobs:3"]
+
+
 def test_what_is_no_artefact_is_refused(tmp_path):
     with pytest.raises(ImageError, match=r"manifest\.json"):
         plan_model(tmp_path, "leads", 1, registry=False)
