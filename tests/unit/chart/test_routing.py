@@ -119,6 +119,13 @@ def test_a_shadow_gets_a_copy_and_says_so(one: One) -> None:
     assert (variables["LEADSCORE_ROLE"], variables["LEADSCORE_MODEL"]) == ("shadow", "leads/8")
 
 
+def test_a_shadow_that_is_not_ready_takes_no_route_away(one: One) -> None:
+    """Traefik drops the router of a mirror without addresses, and with it every caller's requests."""
+    shadow = one("Service", values="all-options", ending="-shadow")
+    assert shadow["spec"]["publishNotReadyAddresses"] is True
+    assert "publishNotReadyAddresses" not in one("Service", values="all-options", ending="-stable")["spec"]
+
+
 def test_stable_never_selects_shadow_pods(one: One) -> None:
     stable = one("Service", values="all-options", ending="-stable")["spec"]["selector"]
     shadow = one("Deployment", values="all-options", ending="-shadow")["spec"]["template"]["metadata"][
