@@ -70,7 +70,7 @@ def test_the_old_version_keeps_its_pods_during_a_canary(one: One) -> None:
 
 
 def test_weights_are_left_to_argo(one: One) -> None:
-    services = one("TraefikService")["spec"]["weighted"]["services"]
+    services = one("TraefikService", ending="lead-scoring")["spec"]["weighted"]["services"]
     assert [s["name"] for s in services] == ["leads-lead-scoring-stable", "leads-lead-scoring-canary"]
     assert not any("weight" in s for s in services)
 
@@ -126,6 +126,16 @@ def test_a_shadow_that_is_not_ready_takes_no_route_away(one: One) -> None:
     assert "publishNotReadyAddresses" not in one("Service", values="all-options", ending="-stable")["spec"]
 
 
+def test_the_route_is_the_same_with_and_without_a_shadow(one: One) -> None:
+    """Helm applies an IngressRoute before a TraefikService: a route that changes names one that is not there yet."""
+    without, shadowed = (
+        one("IngressRoute", *settings)["spec"]["routes"] for settings in ((), ("shadow.enabled=true",))
+    )
+    assert without == shadowed
+    assert one("TraefikService", ending="-mirror")["spec"]["mirroring"]["kind"] == "TraefikService"
+    assert "mirrors" not in one("TraefikService", ending="-mirror")["spec"]["mirroring"]
+
+
 def test_stable_never_selects_shadow_pods(one: One) -> None:
     stable = one("Service", values="all-options", ending="-stable")["spec"]["selector"]
     shadow = one("Deployment", values="all-options", ending="-shadow")["spec"]["template"]["metadata"][
@@ -157,10 +167,7 @@ def test_blue_green_shows_the_new_version_behind_the_preview_service(one: One) -
     strategy = one("Rollout", *settings)["spec"]["strategy"]["blueGreen"]
     assert strategy["activeService"] == "leads-lead-scoring-stable"
     assert one("Service", *settings, ending="-preview")["metadata"]["name"] == strategy["previewService"]
-    assert (
-        one("IngressRoute", *settings)["spec"]["routes"][0]["services"][0]["name"]
-        == "leads-lead-scoring-stable"
-    )
+    assert one("TraefikService", *settings)["spec"]["mirroring"]["name"] == "leads-lead-scoring-stable"
 
 
 def test_a_drain_takes_one_pod_at_a_time_and_never_hangs(one: One) -> None:
