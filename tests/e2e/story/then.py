@@ -115,7 +115,7 @@ class Then:
     def logs_say(self, version: int, pattern: str) -> Then:
         """`kubectl logs -l leadscore.dev/model-version=…` says why."""
         said = self._scene.kube.run(
-            "logs", f"--selector=leadscore.dev/model-version={version}", "--container=scoring", "--tail=50"
+            "logs", f"--selector=leadscore.dev/model-version={version}", "--container=scoring", "--tail=-1"
         )
         assert re.search(pattern, said), said[-2000:]
         return self
