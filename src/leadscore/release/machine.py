@@ -51,12 +51,20 @@ def decide(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: da
     """
     if status.phase in FINAL:
         return Step(Wait("It has ended."), status)
+    if seen.ended is not None:
+        # A crash came between the record and the status: the record is what counts, whatever is seen now.
+        ended = msgspec.structs.replace(status, phase=seen.ended.phase, reason=seen.ended.reason)
+        return Step(Note(), ended)
     if status.since is None:
         status = msgspec.structs.replace(status, since=now)
     if status.phase == "Canary":
         return canary(spec, status, seen, now)
     if status.phase == "Watching":
         return watching(spec, status, seen, now)
+    return _without_traffic(spec, status, seen, now)
+
+
+def _without_traffic(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
     refusal = _before_traffic(spec, status, seen)
     if refusal is not None:
         return _end(spec, status, seen, refusal)

@@ -184,6 +184,13 @@ class RolloutSeen(msgspec.Struct, frozen=True, kw_only=True):
     release: str = ""
 
 
+class EndSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of how this release ended."""
+
+    phase: Final
+    reason: str
+
+
 class Observations(msgspec.Struct, frozen=True, kw_only=True):
     """All that a decision may look at, read afresh.
 
@@ -198,6 +205,7 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
         rollout: None: not there.
         kpi: Newest KPI report of this release's watch.
         ahead: Name of an older unfinished release of the same Rollout, or "".
+        ended: What `Finish` recorded (one record per release); None: nothing yet.
     """
 
     candidate: VersionSeen | None
@@ -210,6 +218,7 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
     rollout: RolloutSeen | None = None
     kpi: ReportSeen = ReportSeen()
     ahead: str = ""
+    ended: EndSeen | None = None
 
 
 def evidence_of(status: ReleaseStatus) -> tuple[str, ...]:
