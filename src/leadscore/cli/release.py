@@ -10,12 +10,13 @@ from rich.console import Group
 from rich.table import Table
 
 from leadscore.cli import approve as answers
+from leadscore.cli import experiment
 from leadscore.cli.output import emit, progress_bar, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.events.records import Evidence
-    from leadscore.release.replay import Replay
+    from leadscore.release.report import Replay
 
 app = typer.Typer(no_args_is_help=True, help="Bring a version to traffic, by evidence.")
 
@@ -215,3 +216,7 @@ def _replay_view(found: Replay, evidence_id: str) -> Group:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+app.command()(experiment.ab)
+app.command()(experiment.watch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,6 +23,10 @@ from leadscore.release.states import (
     ReportSeen,
     VersionSeen,
 )
+
+if TYPE_CHECKING:  # the operator has no SciPy
+    from leadscore.release.experiment import Experiment
+    from leadscore.release.watch import KpiReport
 
 GATE = "gate"
 REPLAY = "replay"
@@ -106,6 +111,22 @@ def record_end(store: EventStore, spec: ReleaseSpec, status: ReleaseStatus, fini
             document=msgspec.json.encode(document).decode(),
         ),
     )
+
+
+def record_kpi(store: EventStore, found: KpiReport, at: int) -> str:
+    """Record a report of the watch, once per release and number; returns its evidence id."""
+    evidence_id = report_id(KPI, found.release, found.number) if found.release else f"{KPI}-{found.ref}-{at}"
+    document = msgspec.json.encode(found).decode()
+    record_once(store, Evidence(evidence_id, KPI, found.ref, at, document))
+    return evidence_id
+
+
+def record_experiment(store: EventStore, found: Experiment, at: int) -> str:
+    """Record a look at an A/B test; every look is one more record."""
+    ref = f"{found.model}/{found.b.version}"
+    evidence_id = f"{EXPERIMENT}-{ref}-{at}"
+    store.record(Evidence(evidence_id, EXPERIMENT, ref, at, msgspec.json.encode(found).decode()))
+    return evidence_id
 
 
 # --- Observations -----------------------------------------------------------------------------------------

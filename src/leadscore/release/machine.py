@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from leadscore.release.binding import evidence_of, is_bound
 from leadscore.release.states import (
     FINAL,
     Final,
@@ -34,8 +35,6 @@ from leadscore.release.states import (
     Step,
     StopShadow,
     Wait,
-    evidence_of,
-    is_bound,
 )
 from leadscore.release.traffic import canary, watching
 

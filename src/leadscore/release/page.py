@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from leadscore.release.compare import Distribution
-from leadscore.release.replay import Replay
+from leadscore.release.report import Replay
 from leadscore.scoring.grades import GRADES
 from leadscore.training.intervals import Estimate
 

@@ -221,17 +221,6 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
     ended: EndSeen | None = None
 
 
-def evidence_of(status: ReleaseStatus) -> tuple[str, ...]:
-    """Evidence ids that an approval must be bound to."""
-    return tuple(e for e in (status.gate, status.evaluation) if e)
-
-
-def is_bound(answer: ApprovalSeen, spec: ReleaseSpec, status: ReleaseStatus) -> bool:
-    """Whether the answer is about exactly this candidate, these bytes and this evidence."""
-    about = (answer.model, answer.version, answer.digest) == (spec.model, spec.version, status.digest)
-    return about and bool(status.digest) and set(evidence_of(status)) <= set(answer.bound_to)
-
-
 # --- What to do -------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from leadscore.release.binding import is_bound
 from leadscore.release.states import (
     Finish,
     Note,
@@ -21,7 +22,6 @@ from leadscore.release.states import (
     RolloutSeen,
     Step,
     Wait,
-    is_bound,
 )
 
 

@@ -17,9 +17,10 @@ from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.release import page, replay
 from leadscore.release.evidence import REPLAY, binding_for, report_seen
+from leadscore.release.report import Replay
 
 
-def replayed(store: EventStore, registry: ModelRegistry, ref: str, release: str = "") -> replay.Replay:
+def replayed(store: EventStore, registry: ModelRegistry, ref: str, release: str = "") -> Replay:
     return replay.replay(
         store,
         registry,
@@ -87,7 +88,7 @@ def test_replay_approve_status_and_a_second_answer_as_typed(environment: Path, t
     done = run(main.app, ["release", "replay", "--candidate", "leads/2", "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output
     evidence_id = json.loads(done.stdout)["evidence_id"]
-    assert msgspec.json.decode(out.read_bytes(), type=replay.Replay).rows == 600
+    assert msgspec.json.decode(out.read_bytes(), type=Replay).rows == 600
 
     status = run(main.app, ["release", "status", "leads/2", "--json"])
     assert json.loads(status.stdout)["next"] == "leadscore approve leads/2 --as NAME --reason …"

@@ -12,8 +12,9 @@ import pytest
 from leadscore.errors import BadInputError, ConflictError, RefusedError
 from leadscore.events.store import EventStore
 from leadscore.release.approval import Binding, Verdict, answer, answers_of, open_requests, request
+from leadscore.release.binding import is_bound
 from leadscore.release.evidence import approval_seen, ended_seen, record_end, requested
-from leadscore.release.states import Finish, ReleaseSpec, ReleaseStatus, is_bound
+from leadscore.release.states import Finish, ReleaseSpec, ReleaseStatus
 
 BINDING = Binding(model="leads", version=7, digest="d" * 64, evidence=("gate-1", "replay-1"), release="uid-1")
 SPEC = ReleaseSpec(release="uid-1", model="leads", version=7)
