@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 # Shares of the capital that a bet can lose at once: from bets that suit tiny differences to nearly all of it.
 _STAKES = tuple(float(s) for s in np.geomspace(0.01, 0.75, 10))
-_HALVINGS = 40
+_HALVINGS = 26
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +89,11 @@ def betting_sequence(
     x = (values - low) / (high - low)
     looks = looks_of(len(x)) if looks is None else looks
     # Each bound has half of alpha; the upper one is the lower one of the mirrored values.
-    lows = np.array([_lower(x[:n], alpha / 2) for n in looks])
-    highs = np.array([1 - _lower(1 - x[:n], alpha / 2) for n in looks])
+    # Equal values count together: conversions, and those of a block, take few different ones.
+    unique, codes = np.unique(x, return_inverse=True)
+    counts = [np.bincount(codes[:n], minlength=len(unique)) for n in looks]
+    lows = np.array([_lower(unique, count, alpha / 2) for count in counts])
+    highs = np.array([1 - _lower(1 - unique, count, alpha / 2) for count in counts])
     centre = np.cumsum(values)[looks - 1] / looks
     lows, highs = np.maximum.accumulate(lows), np.minimum.accumulate(highs)
     return Sequence(looks, centre, low + (high - low) * lows, low + (high - low) * highs)
@@ -186,18 +189,16 @@ def _mean_before(values: Floats, arm: npt.NDArray[np.bool_]) -> Floats:
     return np.concatenate([np.zeros((*values.shape[:-1], 1)), mean[..., :-1]], axis=-1)
 
 
-def _lower(x: Floats, alpha: float) -> float:
+def _lower(unique: Floats, counts: npt.NDArray[np.intp], alpha: float) -> float:
     """Largest mean that is refuted from above: the capital falls as the candidate rises, so bisection finds it."""
     threshold = math.log(1 / alpha)
-    # Equal values count together: conversions of a block take few different ones.
-    unique, counts = np.unique(x, return_counts=True)
     stakes = np.array(_STAKES)[:, None]
 
     def refuted(candidate: float) -> bool:
         won = (counts * np.log1p(stakes * (unique / candidate - 1))).sum(axis=1)
         return float(np.logaddexp.reduce(won)) - math.log(len(_STAKES)) >= threshold
 
-    low, high = 0.0, float(x.mean())
+    low, high = 0.0, float(unique @ counts / counts.sum())
     if high <= 0:
         return 0.0
     for _ in range(_HALVINGS):
