@@ -1,4 +1,4 @@
-"""`leadscore release ab` and `leadscore release watch`: two versions in traffic, by their business figures."""
+"""`leadscore release ab` and `leadscore release kpi`: two versions in traffic, by their business figures."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def ab(
     emit(found, _ab_view(found), as_json=as_json)
 
 
-def watch(
+def kpi(
     candidate: Annotated[str, typer.Option("--candidate", help="NAME/VERSION that has all traffic.")],
-    previous: Annotated[int, typer.Option("--previous", min=1, help="The version before.")],
+    against: Annotated[str, typer.Option("--against", help="The version before, NAME/6.")],
     since: Annotated[str, typer.Option("--since", help="When it had all traffic: ISO 8601 time.")],
     exposure_hours: Annotated[
         float, typer.Option("--exposure-hours", min=0.0001, help="Hours each lead is given to convert.")
@@ -102,20 +102,28 @@ def watch(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Report whether conversion or revenue fell since a version took over; exit code 5 if so."""
+    """Report whether conversion or revenue fell since a version took over; exit code 5 if so.
+
+    With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be repeated.
+    """
     from datetime import UTC, datetime
 
     from leadscore.cli.train import parse_as_of
-    from leadscore.errors import RefusedError
+    from leadscore.errors import BadInputError, RefusedError
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
     from leadscore.registry.store import ModelRegistry
+    from leadscore.registry.versions import ModelRef
     from leadscore.release.evidence import record_kpi
     from leadscore.release.watch import WatchPlan, WatchQuestion
     from leadscore.release.watching import report
 
     home = Home.from_environment()
     version = ModelRegistry(home).resolve(candidate)
+    before = ModelRef.parse(against)
+    if before.name != version.name or before.version in {None, version.version}:
+        raise BadInputError(f"{against!r} is not another version of {version.name}.", hint="--against NAME/6")
+    previous = before.version or 0
     about = WatchQuestion(
         release=release,
         number=number,
@@ -144,7 +152,7 @@ def watch(
     columns = ("figure", f"{version.name}/{previous}", version.ref, "low", "high", "")
     view = table(f"{version.ref} since {found.since:%Y-%m-%d %H:%M} UTC", columns, rows, right=columns[1:5])
     emit({"evidence_id": evidence_id, "report": found}, Group(view, found.summary), as_json=as_json)
-    if not found.passed:
+    if not found.passed and not release:
         raise RefusedError(found.summary, hint=f"Back: leadscore models rollback {version.name}")
 
 

@@ -40,7 +40,10 @@ def replay(
     release: Release = "",
     as_json: Json = False,
 ) -> None:
-    """Let a candidate score the logged requests and compare it with the champion."""
+    """Let a candidate score the logged requests and compare it with the champion; exit code 5 if that speaks against it.
+
+    With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be repeated.
+    """
     import time
     from datetime import UTC, datetime, timedelta
 
@@ -78,7 +81,7 @@ def replay(
     if markdown is not None:
         markdown.write_text(pages.markdown(found), encoding="utf-8")
     emit({"evidence_id": evidence_id, "replay": found}, _replay_view(found, evidence_id), as_json=as_json)
-    if not found.passed:
+    if not found.passed and not release:
         raise RefusedError(found.summary, hint=f"The report is evidence {evidence_id}.")
 
 
@@ -219,4 +222,4 @@ def _number(value: float | None) -> str:
 
 
 app.command()(experiment.ab)
-app.command()(experiment.watch)
+app.command()(experiment.kpi)
