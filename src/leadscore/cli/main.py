@@ -14,6 +14,7 @@ import typer
 
 from leadscore import __version__
 from leadscore.cli import (
+    approve,
     bench,
     contract,
     data,
@@ -23,6 +24,7 @@ from leadscore.cli import (
     keys,
     models,
     outcomes,
+    release,
     score,
     serve,
     train,
@@ -48,6 +50,8 @@ app.add_typer(data.app, name="data", rich_help_panel=_LEARN)
 app.command("train", rich_help_panel=_LEARN)(train.train)
 app.command("evaluate", rich_help_panel=_LEARN)(evaluate.evaluate)
 app.add_typer(models.app, name="models", rich_help_panel=_LEARN)
+app.add_typer(release.app, name="release", rich_help_panel=_LEARN)
+app.command("approve", rich_help_panel=_LEARN)(approve.approve)
 app.command("score", rich_help_panel=_USE)(score.score)
 app.command("explain", rich_help_panel=_USE)(explain.explain)
 app.add_typer(outcomes.app, name="outcomes", rich_help_panel=_USE)

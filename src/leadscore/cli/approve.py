@@ -1,0 +1,68 @@
+"""`leadscore approve` and `leadscore release deny`: a person's answer to a candidate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leadscore.cli.output import emit, notes, table
+from leadscore.settings import Home
+
+if TYPE_CHECKING:
+    from leadscore.release.approval import Verdict
+
+Candidate = Annotated[str, typer.Argument(help="NAME/VERSION, such as leads/7.")]
+Person = Annotated[str, typer.Option("--as", help="Who decides: a person's name.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; kept for good.")]
+Digest = Annotated[
+    str,
+    typer.Option("--digest", help="Refuse unless the artefact's digest begins with this (8 digits or more)."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def approve(
+    model: Candidate, person: Person, reason: Why, digest: Digest = "", as_json: Json = False
+) -> None:
+    """Approve a candidate: bound to its bytes and to the evidence there is; given once."""
+    answer(model, "approved", person, reason, digest, as_json=as_json)
+
+
+def answer(model: str, verdict: Verdict, person: str, reason: str, digest: str, *, as_json: bool) -> None:
+    """Record an answer and say what it is about."""
+    from leadscore.errors import BadInputError, RefusedError
+    from leadscore.events.records import now_us
+    from leadscore.events.store import EventStore
+    from leadscore.registry.store import ModelRegistry
+    from leadscore.release import approval
+    from leadscore.release.evidence import binding_for
+
+    home = Home.from_environment()
+    version = ModelRegistry(home).resolve(model)
+    if digest and len(digest) < 8:
+        raise BadInputError(f"{digest!r} is too short to name a digest.", hint="Give 8 digits or more.")
+    if digest and not version.digest.startswith(digest.lower()):
+        raise RefusedError(
+            f"{version.ref} has digest {version.digest[:12]}, not {digest[:12]}.",
+            hint="What you looked at is not what would be released: look again.",
+        )
+    with EventStore(home.events_url) as store:
+        binding = binding_for(store, version)
+        said, new = approval.answer(store, binding, verdict, by=person, reason=reason, at=now_us())
+    rows = [
+        ("answer", said.verdict),
+        ("by", said.by),
+        ("reason", said.reason),
+        ("digest", said.binding.digest),
+        *(("evidence", evidence) for evidence in said.binding.evidence),
+        ("asked by", said.binding.release or "nobody"),
+        ("recorded as", said.binding.evidence_id),
+    ]
+    emit(
+        {"evidence_id": said.binding.evidence_id, "new": new, "approval": said},
+        table(version.ref, ("what", "value"), rows),
+        as_json=as_json,
+    )
+    if not new:
+        notes.print("It was on record already.", highlight=False)

@@ -1,0 +1,1 @@
+"""Release: from a trained candidate to traffic, by evidence only."""

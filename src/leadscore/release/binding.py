@@ -1,0 +1,16 @@
+"""What an approval must be bound to before the machine acts on it. Pure."""
+
+from __future__ import annotations
+
+from leadscore.release.states import ApprovalSeen, ReleaseSpec, ReleaseStatus
+
+
+def evidence_of(status: ReleaseStatus) -> tuple[str, ...]:
+    """Evidence ids that an approval must be bound to."""
+    return tuple(e for e in (status.gate, status.evaluation) if e)
+
+
+def is_bound(answer: ApprovalSeen, spec: ReleaseSpec, status: ReleaseStatus) -> bool:
+    """Whether the answer is about exactly this candidate, these bytes and this evidence."""
+    about = (answer.model, answer.version, answer.digest) == (spec.model, spec.version, status.digest)
+    return about and bool(status.digest) and set(evidence_of(status)) <= set(answer.bound_to)

@@ -1,0 +1,270 @@
+"""Reading the event store as the release machine's observations, and writing what it decides, once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from leadscore.errors import ConflictError, NotFoundError, RefusedError
+from leadscore.events.records import Evidence
+from leadscore.events.store import EventStore
+from leadscore.registry.store import ModelRegistry
+from leadscore.registry.versions import CHAMPION, ModelVersion
+from leadscore.release.approval import Approval, Binding, answers_of, open_requests, requests_of
+from leadscore.release.states import (
+    ApprovalSeen,
+    EndSeen,
+    Finish,
+    GateSeen,
+    ReleaseSpec,
+    ReleaseStatus,
+    ReportSeen,
+    VersionSeen,
+)
+
+if TYPE_CHECKING:  # the operator has no SciPy
+    from leadscore.release.experiment import Experiment
+    from leadscore.release.watch import KpiReport
+
+GATE = "gate"
+REPLAY = "replay"
+KPI = "kpi"
+RELEASE = "release"
+EXPERIMENT = "experiment"
+
+
+class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What every report says about itself (replay, KPI); the rest of its document is its own.
+
+    Attributes:
+        release: Release that asked for it, "" if a person did.
+        number: Which of the release's reports it is.
+        model: Registered name.
+        version: Candidate.
+        digest: Its artefact digest.
+        passed: Nothing speaks against the candidate.
+        summary: In a sentence.
+        until: End of the data, ISO 8601.
+    """
+
+    release: str
+    number: int = 1
+    model: str
+    version: int
+    digest: str
+    passed: bool
+    summary: str
+    until: datetime
+
+
+class _Gate(msgspec.Struct, frozen=True):
+    """The part of the gate's record that a release needs."""
+
+    passed: bool
+    summary: str
+    challenger: str
+    champion: str | None
+
+
+class _End(msgspec.Struct, frozen=True, kw_only=True):
+    release: str
+    model: str
+    version: int
+    finish: Finish
+    status: ReleaseStatus
+
+
+def record_once(store: EventStore, record: Evidence) -> bool:
+    """Record under an id that stands for one event; False if that event is on record, whatever time it gives.
+
+    Raises:
+        ConflictError: The id stands for something else.
+    """
+    try:
+        return store.record(record)
+    except ConflictError:
+        found = store.evidence(kind=record.kind, subject=record.subject)
+        if any(known.evidence_id == record.evidence_id for known in found):
+            return False
+        raise
+
+
+def report_id(kind: str, release: str, number: int) -> str:
+    """Id of a release's report: a Job that runs twice writes it once."""
+    return f"{kind}-{release}-{number}"
+
+
+def record_end(store: EventStore, spec: ReleaseSpec, status: ReleaseStatus, finish: Finish, at: int) -> bool:
+    """Record how a release ended; one record per release, so the first one counts."""
+    document = _End(
+        release=spec.release, model=spec.model, version=spec.version, finish=finish, status=status
+    )
+    return record_once(
+        store,
+        Evidence(
+            evidence_id=f"{RELEASE}-{spec.release}",
+            kind=RELEASE,
+            subject=spec.ref,
+            at=at,
+            document=msgspec.json.encode(document).decode(),
+        ),
+    )
+
+
+def record_kpi(store: EventStore, found: KpiReport, at: int) -> str:
+    """Record a report of the watch, once per release and number; returns its evidence id."""
+    evidence_id = report_id(KPI, found.release, found.number) if found.release else f"{KPI}-{found.ref}-{at}"
+    document = msgspec.json.encode(found).decode()
+    record_once(store, Evidence(evidence_id, KPI, found.ref, at, document))
+    return evidence_id
+
+
+def record_experiment(store: EventStore, found: Experiment, at: int) -> str:
+    """Record a look at an A/B test; every look is one more record."""
+    ref = f"{found.model}/{found.b.version}"
+    evidence_id = f"{EXPERIMENT}-{ref}-{at}"
+    store.record(Evidence(evidence_id, EXPERIMENT, ref, at, msgspec.json.encode(found).decode()))
+    return evidence_id
+
+
+# --- Observations -----------------------------------------------------------------------------------------
+
+
+def version_seen(registry: ModelRegistry, model: str, version: int) -> VersionSeen | None:
+    """The candidate as the registry has it now; None if it has none."""
+    try:
+        found = registry.get(model, version)
+    except NotFoundError:
+        return None
+    return _seen(found)
+
+
+def champion_seen(registry: ModelRegistry, model: str) -> VersionSeen | None:
+    """The champion now; None if there is none."""
+    try:
+        return _seen(registry.resolve(f"{model}@{CHAMPION}"))
+    except NotFoundError:
+        return None
+
+
+def gate_seen(store: EventStore, ref: str, digest: str) -> GateSeen | None:
+    """The newest gate verdict on exactly these bytes."""
+    for record in store.evidence(kind=GATE, subject=ref):
+        gate = msgspec.json.decode(record.document, type=_Gate)
+        if gate.challenger == digest:
+            return GateSeen(
+                evidence=record.evidence_id,
+                passed=gate.passed,
+                summary=gate.summary,
+                digest=gate.challenger,
+                champion=gate.champion,
+            )
+    return None
+
+
+def report_seen(store: EventStore, kind: str, ref: str, release: str) -> ReportSeen:
+    """A release's newest report of a kind that is on record; `absent` says nothing about a Job that may be running."""
+    newest = ReportSeen()
+    for record in store.evidence(kind=kind, subject=ref):
+        head = msgspec.json.decode(record.document, type=ReportHeader)
+        if head.release == release and head.number > newest.number:
+            newest = ReportSeen(
+                state="done",
+                evidence=record.evidence_id,
+                digest=head.digest,
+                passed=head.passed,
+                summary=head.summary,
+                at=head.until,
+                number=head.number,
+            )
+    return newest
+
+
+def approval_seen(store: EventStore, spec: ReleaseSpec) -> ApprovalSeen | None:
+    """The answer to this release's question; None while there is none (or no question)."""
+    asked = next((b for _, b in requests_of(store, spec.ref) if b.release == spec.release), None)
+    if asked is None:
+        return None
+    for record, said in answers_of(store, spec.ref):
+        if record.evidence_id == asked.evidence_id:
+            return _approval(record, said)
+    return None
+
+
+def requested(store: EventStore, spec: ReleaseSpec) -> bool:
+    """Whether this release's question is on record."""
+    return any(asked.release == spec.release for _, asked in requests_of(store, spec.ref))
+
+
+def ended_seen(store: EventStore, spec: ReleaseSpec) -> EndSeen | None:
+    """How this release ended, if that is on record."""
+    for record in store.evidence(kind=RELEASE, subject=spec.ref):
+        end = msgspec.json.decode(record.document, type=_End)
+        if end.release == spec.release:
+            return EndSeen(phase=end.finish.phase, reason=end.finish.reason)
+    return None
+
+
+def binding_for(store: EventStore, version: ModelVersion) -> Binding:
+    """What a person's answer about a version would be about: its open question, else its newest evidence.
+
+    Raises:
+        RefusedError: No gate has passed exactly these bytes.
+    """
+    for _, asked in open_requests(store, version.ref, ended=ended_releases(store, version.ref)):
+        if asked.digest == version.digest:
+            return asked
+    gate = gate_seen(store, version.ref, version.digest)
+    if gate is None or not gate.passed:
+        found = "has no gate verdict" if gate is None else f"did not pass the gate: {gate.summary}"
+        raise RefusedError(
+            f"{version.ref} {found}",
+            hint="Approval needs evidence: `leadscore train` runs the gate.",
+        )
+    evidence = [gate.evidence]
+    for record in store.evidence(kind=REPLAY, subject=version.ref):
+        if msgspec.json.decode(record.document, type=ReportHeader).digest == version.digest:
+            evidence.append(record.evidence_id)
+            break
+    return Binding(
+        model=version.name,
+        version=version.version,
+        digest=version.digest,
+        evidence=tuple(sorted(evidence)),
+    )
+
+
+def ended_releases(store: EventStore, ref: str | None = None) -> frozenset[str]:
+    """Releases whose end is on record."""
+    found = store.evidence(kind=RELEASE, subject=ref)
+    return frozenset(msgspec.json.decode(record.document, type=_End).release for record in found)
+
+
+def moment(microseconds: int) -> datetime:
+    """A record's time."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC)
+
+
+def _seen(version: ModelVersion) -> VersionSeen:
+    return VersionSeen(
+        version=version.version,
+        digest=version.digest,
+        archived=version.stage == "Archived",
+        challenger=version.stage == "Staging",
+    )
+
+
+def _approval(record: Evidence, said: Approval) -> ApprovalSeen:
+    about = said.binding
+    return ApprovalSeen(
+        evidence=record.evidence_id,
+        verdict=said.verdict,
+        by=said.by,
+        reason=said.reason,
+        model=about.model,
+        version=about.version,
+        digest=about.digest,
+        bound_to=about.evidence,
+    )

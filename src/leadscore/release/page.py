@@ -1,0 +1,166 @@
+"""A replay's report for people: Markdown, and one HTML file that loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from leadscore.release.compare import Distribution
+from leadscore.release.report import Replay
+from leadscore.scoring.grades import GRADES
+from leadscore.training.intervals import Estimate
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
+table{border-collapse:collapse;margin:.5rem 0}th,td{padding:.25rem .8rem;border-bottom:1px solid #d8dee4;text-align:left}
+td.n{text-align:right;font-variant-numeric:tabular-nums}
+.passed{color:#116329}.refused{color:#a40e26}
+svg{width:100%;height:auto}
+"""
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 220, 10, 28
+Rows = Sequence[tuple[str, str]]
+
+
+def markdown(found: Replay) -> str:
+    """The report as Markdown."""
+    parts = [
+        f"# Replay of {found.ref} against {found.model}/{found.champion}",
+        "",
+        f"**{'Nothing speaks against it' if found.passed else 'Refused'}.** {found.summary}",
+        "",
+        *(f"- {remark}" for remark in found.remarks),
+    ]
+    for title, rows in _sections(found):
+        parts += [
+            "",
+            f"## {title}",
+            "",
+            "| what | value |",
+            "|---|---|",
+            *(f"| {a} | {b} |" for a, b in rows),
+        ]
+    parts += [
+        "",
+        "## Grades",
+        "",
+        "| champion \\ candidate | " + " | ".join(GRADES) + " |",
+        "|---" * 5 + "|",
+    ]
+    parts += [
+        f"| {grade} | " + " | ".join(f"{n:,}" for n in row) + " |"
+        for grade, row in zip(GRADES, found.grades.matrix, strict=True)
+    ]
+    return "\n".join([*parts, ""])
+
+
+def html(found: Replay) -> str:
+    """The report as one self-contained page."""
+    verdict = "passed" if found.passed else "refused"
+    words = "Nothing speaks against it" if found.passed else "Refused"
+    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in found.remarks)
+    sections = "".join(f"<h2>{escape(t)}</h2>{_table(rows)}" for t, rows in _sections(found))
+    heads = "".join(f"<th>{g}</th>" for g in GRADES)
+    matrix = "".join(
+        f"<tr><th>{grade}</th>" + "".join(f'<td class="n">{n:,}</td>' for n in row) + "</tr>"
+        for grade, row in zip(GRADES, found.grades.matrix, strict=True)
+    )
+    title = escape(f"Replay of {found.ref} against {found.model}/{found.champion}")
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f'<h1>{title}</h1><p class="{verdict}"><b>{words}.</b> {escape(found.summary)}</p><ul>{remarks}</ul>'
+        f"<h2>Scores</h2>{_histogram(found.scores)}{sections}"
+        f"<h2>Grades</h2><p>Rows: the champion's grade; columns: the candidate's.</p>"
+        f"<table><tr><th></th>{heads}</tr>{matrix}</table></html>\n"
+    )
+
+
+def _sections(found: Replay) -> list[tuple[str, Rows]]:
+    known = found.known
+    order = found.order
+    about = [
+        ("window", f"{found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC"),
+        ("requests", f"{found.rows:,}"),
+        ("left out (other contract)", f"{found.left_out:,}"),
+        ("champion's logged answers given again", _share(found.reproduced)),
+        ("candidate's digest", found.digest),
+        ("took", f"{found.seconds:.1f} s"),
+    ]
+    spread = [
+        ("PSI", f"{found.scores.psi:.4f}"),
+        ("KS", f"{found.scores.ks:.4f}"),
+        ("mean probability, champion", f"{found.scores.champion_mean:.4f}"),
+        ("mean probability, candidate", f"{found.scores.candidate_mean:.4f}"),
+        ("Spearman", _number(order.spearman)),
+        (f"Kendall tau-b ({order.kendall_rows:,} leads)", _number(order.kendall)),
+        ("top tenth in common", f"{order.top_decile_overlap:.1%}"),
+        ("leads with another grade", f"{found.grades.changed:.1%}"),
+        ("… a better one / a worse one", f"{found.grades.better:.1%} / {found.grades.worse:.1%}"),
+    ]
+    outcomes = [
+        ("leads with a known outcome", f"{known.rows:,} ({known.converted:,} converted)"),
+        (f"labelled among those older than {known.maturity_days:g} days", _share(known.completeness)),
+        ("AUC, champion", _estimate(known.champion)),
+        ("AUC, candidate", _estimate(known.candidate)),
+        ("difference (DeLong, paired)", _estimate(known.difference)),
+    ]
+    speed = [
+        ("champion", f"{found.latency.champion:.1f} µs"),
+        ("candidate", f"{found.latency.candidate:.1f} µs"),
+    ]
+    return [
+        ("What was replayed", about),
+        ("What changes", spread),
+        ("Outcomes known already", outcomes),
+        ("Time per lead on this machine", speed),
+    ]
+
+
+def _histogram(scores: Distribution) -> str:
+    """Two histograms of probabilities as one SVG; heights are shares of all leads."""
+    total = max(sum(scores.champion), 1)
+    most = max(*scores.champion, *scores.candidate, 1) / total
+    width = (_WIDTH - 2 * _LEFT) / len(scores.champion)
+    floor = _HEIGHT - _BOTTOM
+    bars: list[str] = []
+    for counts, colour, shift in ((scores.champion, "#8c959f", 0.08), (scores.candidate, "#0969da", 0.5)):
+        for place, count in enumerate(counts):
+            height = (floor - 20) * count / total / most
+            x = _LEFT + (place + shift) * width
+            bars.append(
+                f'<rect x="{x:.1f}" y="{floor - height:.1f}" width="{0.42 * width:.1f}" height="{height:.1f}"'
+                f' fill="{colour}"/>'
+            )
+    labels = "".join(
+        f'<text x="{_LEFT + edge * (_WIDTH - 2 * _LEFT):.1f}" y="{floor + 16}" font-size="11" text-anchor="middle">'
+        f"{edge:.1f}</text>"
+        for edge in scores.edges[::4]
+    )
+    legend = (
+        f'<rect x="{_WIDTH - 220}" y="4" width="10" height="10" fill="#8c959f"/>'
+        f'<text x="{_WIDTH - 205}" y="13" font-size="12">champion</text>'
+        f'<rect x="{_WIDTH - 120}" y="4" width="10" height="10" fill="#0969da"/>'
+        f'<text x="{_WIDTH - 105}" y="13" font-size="12">candidate</text>'
+    )
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Histogram of probabilities">'
+        f'{"".join(bars)}<line x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="{floor}" y2="{floor}" stroke="#57606a"/>'
+        f"{labels}{legend}</svg>"
+    )
+
+
+def _table(rows: Rows) -> str:
+    cells = "".join(f'<tr><td>{escape(a)}</td><td class="n">{escape(b)}</td></tr>' for a, b in rows)
+    return f"<table>{cells}</table>"
+
+
+def _estimate(found: Estimate | None) -> str:
+    return "–" if found is None else f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _share(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1%}"

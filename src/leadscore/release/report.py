@@ -1,0 +1,195 @@
+"""A replay's report: put together from two models' scores of the same logged requests. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from leadscore.registry.versions import ModelVersion
+from leadscore.release.compare import (
+    Codes,
+    Distribution,
+    Floats,
+    GradeChanges,
+    Known,
+    Latency,
+    Ranks,
+    distribution,
+    grade_changes,
+    known_outcomes,
+    objections,
+    ranks,
+    remarks,
+)
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """The report; the first fields are a `ReportHeader`.
+
+    Attributes:
+        release: Release that asked for it; "" if a person did.
+        number: 1: a release has one replay.
+        model: Registered name.
+        version: Candidate.
+        digest: Its artefact digest.
+        passed: Nothing speaks against the candidate so clearly that no person need be asked.
+        summary: In a sentence.
+        until: End of the window.
+        champion: Version compared with.
+        champion_digest: Its artefact digest.
+        since: Begin of the window.
+        rows: Logged requests that both scored.
+        left_out: Logged requests that were not: their features were encoded under another contract.
+        reproduced: Share of the champion's own logged answers that it gives again; below 1 the log and the artefact
+            disagree. None: it answered none of these.
+        scores: Spread of the scores.
+        order: Order of the leads.
+        grades: Changes of grade.
+        latency: Time per lead.
+        known: Leads whose outcome is known.
+        objections: Why not passed.
+        remarks: What the approver should look at.
+        seconds: How long the replay took.
+    """
+
+    release: str
+    number: int = 1
+    model: str
+    version: int
+    digest: str
+    passed: bool
+    summary: str
+    until: datetime
+    champion: int
+    champion_digest: str
+    since: datetime
+    rows: int
+    left_out: int
+    reproduced: float | None
+    scores: Distribution
+    order: Ranks
+    grades: GradeChanges
+    latency: Latency
+    known: Known
+    objections: tuple[str, ...]
+    remarks: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ref(self) -> str:
+        """The candidate, `leads/7`."""
+        return f"{self.model}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a replay is about.
+
+    Attributes:
+        candidate: Version to try.
+        champion: Version to compare with.
+        since: Begin of the window.
+        until: End of the window.
+        maturity: Age at which an outcome should be known.
+        release: Release that asks; "" if a person does.
+    """
+
+    candidate: ModelVersion
+    champion: ModelVersion
+    since: datetime
+    until: datetime
+    maturity: timedelta
+    release: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Scored:
+    """What both models said about each logged request (n,), and what is known of its lead."""
+
+    champion: Floats
+    candidate: Floats
+    champion_grades: Codes
+    candidate_grades: Codes
+    labelled: npt.NDArray[np.bool_]
+    converted: npt.NDArray[np.bool_]
+    mature: npt.NDArray[np.bool_]
+    own: npt.NDArray[np.bool_]
+    same: npt.NDArray[np.bool_]
+    sample: npt.NDArray[np.float32]
+
+
+def report(
+    scored: Scored,
+    latency: Latency,
+    question: Question,
+    *,
+    left_out: int = 0,
+    notes: tuple[str, ...] = (),
+    seconds: Callable[[], float] = lambda: 0.0,
+) -> Replay:
+    """Put the comparison together. Pure but for `seconds`, which is asked last."""
+    candidate, champion = question.candidate, question.champion
+    spread = distribution(scored.champion, scored.candidate)
+    order = ranks(scored.champion, scored.candidate)
+    grades = grade_changes(scored.champion_grades, scored.candidate_grades)
+    due = int(scored.mature.sum())
+    known = known_outcomes(
+        scored.champion[scored.labelled],
+        scored.candidate[scored.labelled],
+        scored.converted[scored.labelled],
+        int((scored.mature & scored.labelled).sum()) / due if due else None,
+        question.maturity / timedelta(days=1),
+    )
+    own = int(scored.own.sum())
+    reproduced = int(scored.same.sum()) / own if own else None
+    against = objections(known, latency)
+    look_at = [*remarks(spread, order, grades, known), *notes]
+    if reproduced is not None and reproduced < 1.0:
+        look_at.append(
+            f"{champion.ref} gives only {reproduced:.1%} of its own logged answers again: the log or the artefact changed."
+        )
+    if left_out:
+        look_at.append(f"{left_out:,} requests were logged under another contract and left out.")
+    return Replay(
+        release=question.release,
+        model=candidate.name,
+        version=candidate.version,
+        digest=candidate.digest,
+        passed=not against,
+        summary=_summary(candidate, champion, len(scored.champion), known, against),
+        until=question.until,
+        champion=champion.version,
+        champion_digest=champion.digest,
+        since=question.since,
+        rows=len(scored.champion),
+        left_out=left_out,
+        reproduced=reproduced,
+        scores=spread,
+        order=order,
+        grades=grades,
+        latency=latency,
+        known=known,
+        objections=tuple(against),
+        remarks=tuple(look_at),
+        seconds=round(seconds(), 3),
+    )
+
+
+def _summary(
+    candidate: ModelVersion, champion: ModelVersion, rows: int, known: Known, against: list[str]
+) -> str:
+    about = f"{candidate.ref} on {rows:,} logged requests against {champion.ref}: "
+    if against:
+        return about + "; ".join(against) + "."
+    if known.difference is None:
+        return about + "nothing speaks against it; no outcomes known."
+    d = known.difference
+    return (
+        f"{about}AUC {d.value:+.4f} ({d.low:+.4f} to {d.high:+.4f}) on {known.rows:,} known outcomes; nothing"
+        " speaks against it."
+    )

@@ -1,0 +1,125 @@
+"""Where a version stands on its way to traffic, from what is on record."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from leadscore.events.records import Evidence
+from leadscore.events.store import EventStore
+from leadscore.registry.versions import ModelVersion
+from leadscore.release.approval import APPROVAL, Approval, Binding, answers_of, open_requests
+from leadscore.release.evidence import REPLAY, ReportHeader, ended_releases, gate_seen
+
+State = Literal["yes", "no", "open", "absent"]
+
+
+class Station(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a version needs: whether it has it, what it says, and the record."""
+
+    name: str
+    state: State
+    says: str
+    evidence: str = ""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """All stations of a version, and what a person can do next."""
+
+    ref: str
+    digest: str
+    stations: tuple[Station, ...]
+    next: str
+
+
+class _Sentence(msgspec.Struct, frozen=True):
+    summary: str = ""
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    finish: dict[str, str]
+
+
+def standing(store: EventStore, version: ModelVersion) -> Standing:
+    """Read what is on record about exactly this version's bytes."""
+    gate = gate_seen(store, version.ref, version.digest)
+    replayed = _replayed(store, version)
+    asked = [
+        (record, binding)
+        for record, binding in open_requests(store, version.ref, ended=ended_releases(store, version.ref))
+        if binding.digest == version.digest
+    ]
+    answered = [
+        (record, said)
+        for record, said in answers_of(store, version.ref)
+        if said.binding.digest == version.digest
+    ]
+    stations = (
+        Station(name="gate", state="absent", says="no verdict")
+        if gate is None
+        else Station(
+            name="gate", state="yes" if gate.passed else "no", says=gate.summary, evidence=gate.evidence
+        ),
+        replayed,
+        _approval(asked, answered),
+        Station(name="champion", state="yes" if version.stage == "Production" else "no", says=version.stage),
+    )
+    return Standing(
+        ref=version.ref, digest=version.digest, stations=stations, next=_next(version.ref, stations)
+    )
+
+
+def in_a_sentence(record: Evidence) -> str:
+    """What a record says, for a table."""
+    match record.kind:
+        case "approval":
+            said = msgspec.json.decode(record.document, type=Approval)
+            return f"{said.verdict} by {said.by}: {said.reason}"
+        case "approval-request":
+            asked = msgspec.json.decode(record.document, type=Binding)
+            return f"release {asked.release} asks about {asked.digest[:12]}"
+        case "release":
+            end = msgspec.json.decode(record.document, type=_Ended).finish
+            return f"{end['phase']}: {end['reason']}"
+        case _:
+            return msgspec.json.decode(record.document, type=_Sentence).summary
+
+
+def _replayed(store: EventStore, version: ModelVersion) -> Station:
+    for record in store.evidence(kind=REPLAY, subject=version.ref):
+        head = msgspec.json.decode(record.document, type=ReportHeader)
+        if head.digest == version.digest:
+            state: State = "yes" if head.passed else "no"
+            return Station(name=REPLAY, state=state, says=head.summary, evidence=record.evidence_id)
+    return Station(name=REPLAY, state="absent", says="not replayed")
+
+
+def _approval(asked: list[tuple[Evidence, Binding]], answered: list[tuple[Evidence, Approval]]) -> Station:
+    if asked:
+        record, binding = asked[0]
+        return Station(
+            name=APPROVAL, state="open", says=f"asked by {binding.release}", evidence=record.evidence_id
+        )
+    if answered:
+        record, said = answered[0]
+        return Station(
+            name=APPROVAL,
+            state="yes" if said.verdict == "approved" else "no",
+            says=f"{said.by}: {said.reason}",
+            evidence=record.evidence_id,
+        )
+    return Station(name=APPROVAL, state="absent", says="nobody asked")
+
+
+def _next(ref: str, stations: tuple[Station, ...]) -> str:
+    gate, replayed, approval, champion = (station.state for station in stations)
+    if champion == "yes":
+        return "nothing: it is the champion."
+    if gate != "yes":
+        return "train again: without the gate nothing goes on."
+    if replayed == "absent":
+        return f"leadscore release replay --candidate {ref}"
+    if approval in {"open", "absent"}:
+        return f"leadscore approve {ref} --as NAME --reason …"
+    return "its release goes on." if approval == "yes" else "it was denied: train again."

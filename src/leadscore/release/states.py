@@ -1,0 +1,350 @@
+"""What the release machine speaks of: a wish, what was decided so far, what is seen now, what to do next.
+
+Everything here is data. A field that is None was looked for and is not there; a read that failed must not be put
+here at all: it ends the step (unknown is not empty).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+Phase = Literal[
+    "Pending",
+    "Gated",
+    "Replay",
+    "Shadow",
+    "AwaitingApproval",
+    "Canary",
+    "Watching",
+    "Promoted",
+    "Rejected",
+    "Aborted",
+    "RolledBack",
+]
+Final = Literal["Promoted", "Rejected", "Aborted", "RolledBack"]
+Retreat = Literal["Aborted", "RolledBack"]
+Evaluation = Literal["replay", "shadow", "none"]
+
+FINAL: frozenset[Phase] = frozenset(("Promoted", "Rejected", "Aborted", "RolledBack"))
+
+
+class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bring one version of a model to traffic.
+
+    Attributes:
+        release: Identity of this wish (the resource's uid); marks what it changed.
+        model: Registered name.
+        version: The candidate.
+        evaluation: How the candidate is tried without answering anybody.
+        replay_days: Days of logged requests that a replay scores.
+        shadow_seconds: How long requests are mirrored.
+        approval_seconds: How long a request for approval stands; then the release is rejected.
+        watch_seconds: How long the business KPI is watched at 100 %.
+        watch_every_seconds: How often a KPI report is made in that time.
+        abort: A person wants it stopped.
+    """
+
+    release: str
+    model: str
+    version: int
+    evaluation: Evaluation = "replay"
+    replay_days: int = 14
+    shadow_seconds: float = 86_400.0
+    approval_seconds: float = 7 * 86_400.0
+    watch_seconds: float = 48 * 3_600.0
+    watch_every_seconds: float = 3_600.0
+    abort: bool = False
+
+    @property
+    def ref(self) -> str:
+        """The candidate, `leads/7`."""
+        return f"{self.model}/{self.version}"
+
+
+class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided so far: only what cannot be seen any more once it is past.
+
+    Attributes:
+        phase: Where the release is.
+        reason: Why it is there or what it waits for; a sentence.
+        since: When the phase began.
+        digest: Artefact digest that everything is bound to, from the first look on.
+        champion: Champion when the gate's verdict was taken; None if there was none.
+        gate: Evidence id of the gate's verdict.
+        evaluation: Evidence id of the replay or shadow report.
+        approval: Evidence id of the approval.
+        approved_by: Who approved.
+        previous: Version that the Rollout served when the canary began.
+        watch_since: When the candidate had all traffic.
+        retreat: Set once it goes back; the release ends in this phase and in no other.
+        kpi: Evidence id of the last KPI report that was decided on.
+    """
+
+    phase: Phase = "Pending"
+    reason: str = ""
+    since: datetime | None = None
+    digest: str = ""
+    champion: int | None = None
+    gate: str = ""
+    evaluation: str = ""
+    approval: str = ""
+    approved_by: str = ""
+    previous: int | None = None
+    watch_since: datetime | None = None
+    retreat: Retreat | None = None
+    kpi: str = ""
+
+
+# --- What is seen -----------------------------------------------------------------------------------------
+
+
+class VersionSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A version in the registry."""
+
+    version: int
+    digest: str
+    archived: bool = False
+    challenger: bool = False
+
+
+class GateSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest gate verdict on the candidate; `champion` is the digest it was judged against."""
+
+    evidence: str
+    passed: bool
+    summary: str
+    digest: str
+    champion: str | None
+
+
+class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A report that a Job makes: replay, shadow or KPI.
+
+    Attributes:
+        state: `absent`: no Job and no record. `failed`: the Job gave up.
+        evidence: Id of its record, once `done`.
+        digest: Artefact digest that it is about.
+        passed: Replay and shadow: nothing speaks against the candidate. KPI: no supported fall.
+        summary: In a sentence.
+        at: Until when its data reaches.
+        number: KPI: which of the watch's reports it is, from 1; 0 with `absent`.
+    """
+
+    state: Literal["absent", "running", "failed", "done"] = "absent"
+    evidence: str = ""
+    digest: str = ""
+    passed: bool = False
+    summary: str = ""
+    at: datetime | None = None
+    number: int = 0
+
+
+class ApprovalSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to this release's request."""
+
+    evidence: str
+    verdict: Literal["approved", "denied"]
+    by: str
+    reason: str
+    model: str
+    version: int
+    digest: str
+    bound_to: tuple[str, ...]
+
+
+class ShadowSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The shadow workload: which version gets a copy of the traffic, ready since when."""
+
+    version: int
+    ready_since: datetime | None
+
+
+class RolloutSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The Rollout.
+
+    Attributes:
+        desired: Version in its pod template.
+        stable: Version of its stable ReplicaSet.
+        weight: Share of traffic, percent, of `desired` where it is not `stable` yet.
+        state: Argo's phase; `Healthy` only if it was reported for the present generation.
+        aborted: Argo sent `desired` back.
+        message: Argo's own words.
+        release: Which release patched it last (annotation, set in the same patch as the version).
+    """
+
+    desired: int
+    stable: int | None
+    weight: int
+    state: Literal["Healthy", "Progressing", "Paused", "Degraded"]
+    aborted: bool = False
+    message: str = ""
+    release: str = ""
+
+
+class EndSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of how this release ended."""
+
+    phase: Final
+    reason: str
+
+
+class Observations(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a decision may look at, read afresh.
+
+    Attributes:
+        candidate: The spec's version; None: the registry has none.
+        champion: Now; None: there is none.
+        gate: Newest verdict on the candidate's present digest.
+        evaluation: The replay's or shadow's report of this release.
+        approval: Answer to this release's request; None: nobody answered.
+        requested: Whether the request for approval is on record.
+        shadow: The shadow workload; None: not there.
+        rollout: None: not there.
+        kpi: Newest KPI report of this release's watch.
+        ahead: Name of an older unfinished release of the same Rollout, or "".
+        ended: What `Finish` recorded (one record per release); None: nothing yet.
+    """
+
+    candidate: VersionSeen | None
+    champion: VersionSeen | None
+    gate: GateSeen | None
+    evaluation: ReportSeen = ReportSeen()
+    approval: ApprovalSeen | None = None
+    requested: bool = False
+    shadow: ShadowSeen | None = None
+    rollout: RolloutSeen | None = None
+    kpi: ReportSeen = ReportSeen()
+    ahead: str = ""
+    ended: EndSeen | None = None
+
+
+# --- What to do -------------------------------------------------------------------------------------------
+
+
+class Note(msgspec.Struct, frozen=True, tag=True):
+    """Only write the status: a fact that must be on record before anything is done about it."""
+
+
+class Wait(msgspec.Struct, frozen=True, tag=True):
+    """Nothing to do before `until` (None: before something changes)."""
+
+    reason: str
+    until: datetime | None = None
+
+
+class Nominate(msgspec.Struct, frozen=True, tag=True):
+    """Make the candidate the challenger."""
+
+    version: int
+    reason: str
+
+
+class StartReplay(msgspec.Struct, frozen=True, tag=True):
+    """Create (or adopt) the Job that replays logged requests; `key` names it."""
+
+    version: int
+    days: int
+    key: str
+
+
+class StartShadow(msgspec.Struct, frozen=True, tag=True):
+    """Create (or adopt) the shadow workload of a version."""
+
+    version: int
+
+
+class ReportShadow(msgspec.Struct, frozen=True, tag=True):
+    """Create (or adopt) the Job that compares the shadow's answers with the champion's."""
+
+    version: int
+    since: datetime
+    key: str
+
+
+class StopShadow(msgspec.Struct, frozen=True, tag=True):
+    """Remove the shadow workload; one that is gone is removed already."""
+
+    reason: str
+
+
+class RequestApproval(msgspec.Struct, frozen=True, tag=True):
+    """Put the question on record: this digest, this evidence."""
+
+    digest: str
+    evidence: tuple[str, ...]
+
+
+class PatchRollout(msgspec.Struct, frozen=True, tag=True):
+    """Set the version in the pod template and the annotation `release`, in one patch."""
+
+    version: int
+    release: str
+    reason: str
+
+
+class ReportKpi(msgspec.Struct, frozen=True, tag=True):
+    """Create (or adopt) the Job of the watch's report `number`: the business KPI since `since` against `previous`."""
+
+    version: int
+    previous: int
+    since: datetime
+    number: int
+
+
+class Promote(msgspec.Struct, frozen=True, tag=True):
+    """Move the champion alias, refused by the registry if the champion is not `expected`."""
+
+    version: int
+    expected: int | None
+    reason: str
+
+
+class RollBack(msgspec.Struct, frozen=True, tag=True):
+    """Give the Rollout its previous version back, steps skipped; same patch as `PatchRollout`."""
+
+    to: int
+    release: str
+    reason: str
+
+
+class ReturnAlias(msgspec.Struct, frozen=True, tag=True):
+    """Move the champion alias back from the candidate to `to` (a promotion that expects the candidate)."""
+
+    to: int
+    expected: int
+    reason: str
+
+
+class Finish(msgspec.Struct, frozen=True, tag=True):
+    """Record how it ended; the status becomes final."""
+
+    phase: Final
+    reason: str
+
+
+Action = (
+    Note
+    | Wait
+    | Nominate
+    | StartReplay
+    | StartShadow
+    | ReportShadow
+    | StopShadow
+    | RequestApproval
+    | PatchRollout
+    | ReportKpi
+    | Promote
+    | RollBack
+    | ReturnAlias
+    | Finish
+)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Do `action`, then write `status` (if it differs), then look and decide again, until the action is a Wait."""
+
+    action: Action
+    status: ReleaseStatus

@@ -1,0 +1,209 @@
+"""The part of the release machine that touches traffic: canary, watch, promotion, and the way back. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from leadscore.release.binding import is_bound
+from leadscore.release.states import (
+    Finish,
+    Note,
+    Observations,
+    PatchRollout,
+    Promote,
+    ReleaseSpec,
+    ReleaseStatus,
+    ReportKpi,
+    Retreat,
+    ReturnAlias,
+    RollBack,
+    RolloutSeen,
+    Step,
+    Wait,
+)
+
+
+def canary(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
+    """Bring the candidate to all traffic; Argo moves the weights and aborts within minutes."""
+    if status.retreat is not None:
+        return _go_back(spec, status, status.retreat, seen)
+    rollout = seen.rollout
+    if rollout is None:
+        return _wait(status, "The Rollout is gone.")
+    if rollout.release != spec.release:
+        return _begin(spec, status, seen, rollout)
+    if rollout.desired != spec.version:
+        return _taken(spec, status, "Aborted", rollout)
+    against = _against(spec, status, seen) or _sent_back(rollout)
+    if against:
+        return _turn(status, "Aborted", against)
+    if rollout.stable == spec.version or rollout.weight >= 100:
+        reason = f"Has all traffic; its business figures are watched from {now:%Y-%m-%d %H:%M} UTC."
+        return Step(
+            Note(),
+            msgspec.structs.replace(status, phase="Watching", reason=reason, since=now, watch_since=now),
+        )
+    words = f": {rollout.message}" if rollout.message else ""
+    return _wait(status, f"Canary at {rollout.weight} %, {rollout.state}{words}.")
+
+
+def watching(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
+    """Watch the business KPI at 100 %; then promote, or go back."""
+    if status.retreat is not None:
+        return _go_back(spec, status, status.retreat, seen)
+    rollout = seen.rollout
+    if rollout is None:
+        return _wait(status, "The Rollout is gone.")
+    if rollout.release != spec.release or rollout.desired != spec.version:
+        return _taken(spec, status, "RolledBack", rollout)
+    against = _against(spec, status, seen) or _sent_back(rollout)
+    if against:
+        return _turn(status, "RolledBack", against)
+    since = status.watch_since or now
+    end = since + timedelta(seconds=spec.watch_seconds)
+    previous = _target(spec, status, seen)
+    if previous is not None:
+        pending = _kpi(spec, status, seen, since, previous, now)
+        if pending is not None:
+            return pending
+    elif now < end:
+        return _wait(
+            status, f"No other version to compare with; watched until {end:%Y-%m-%d %H:%M} UTC.", end
+        )
+    if rollout.stable != spec.version or rollout.state != "Healthy":
+        return _wait(status, f"The watch is over; the Rollout is {rollout.state} at {rollout.weight} %.")
+    if seen.champion is not None and seen.champion.version == spec.version:
+        words = f"{spec.ref} is champion: approved by {status.approved_by}, watched until {end:%Y-%m-%d %H:%M} UTC."
+        return _finish(status, Finish("Promoted", words))
+    reason = f"Released by {spec.release}: gate, approval of {status.approved_by}, canary and watch passed."
+    return Step(Promote(spec.version, status.champion, reason), status)
+
+
+def _begin(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, rollout: RolloutSeen) -> Step:
+    """The one place from which a candidate comes to traffic: everything is asked again, from fresh reads."""
+    against = _against(spec, status, seen)
+    if against:
+        return _finish(status, Finish("Aborted", against))
+    answer = seen.approval
+    if answer is None or answer.verdict != "approved" or not is_bound(answer, spec, status):
+        return _wait(status, f"No approval of {spec.ref} with digest {status.digest[:12]} is on record.")
+    if rollout.desired not in {status.previous, spec.version}:
+        return _taken(spec, status, "Aborted", rollout)
+    reason = f"Canary of {spec.ref}, approved by {status.approved_by}."
+    return Step(PatchRollout(spec.version, spec.release, reason), status)
+
+
+def _kpi(
+    spec: ReleaseSpec,
+    status: ReleaseStatus,
+    seen: Observations,
+    since: datetime,
+    previous: int,
+    now: datetime,
+) -> Step | None:
+    """The watch's next step; None when its last report is there and speaks for the candidate.
+
+    The last report must reach to the end of the watch: without it the candidate is not promoted, however long ago
+    the watch ended.
+    """
+    end = since + timedelta(seconds=spec.watch_seconds)
+    report = seen.kpi
+    ours = report.state == "done" and report.digest == status.digest
+    if ours and not report.passed:
+        return _turn(status, "RolledBack", report.summary, kpi=report.evidence)
+    if ours and report.at is not None and report.at >= end:
+        return None
+    # Report n belongs to the n-th interval; after the end one more is due. The numbers only rise.
+    every = timedelta(seconds=spec.watch_every_seconds)
+    due = max((now - since) // every + (now >= end), 0)
+    if due > report.number and report.state != "running":
+        return Step(ReportKpi(spec.version, previous, since, due), status)
+    upcoming = since + ((now - since) // every + 1) * every
+    upcoming = min(upcoming, end) if now < end else upcoming
+    if report.state == "failed":
+        words = f"KPI report {report.number} could not be made ({report.summary or 'its Job gave up'}); the next is due"
+    elif ours:
+        words = report.summary
+    else:
+        words = "No KPI report yet; the next is due"
+    if report.state == "running":
+        return _wait(status, f"KPI report {report.number} is being made.")
+    if not ours:
+        words = f"{words} at {upcoming:%Y-%m-%d %H:%M} UTC."
+    return _wait(status, words, upcoming)
+
+
+def _go_back(spec: ReleaseSpec, status: ReleaseStatus, retreat: Retreat, seen: Observations) -> Step:
+    rollout = seen.rollout
+    if rollout is None:
+        return _wait(status, f"{status.reason} (The Rollout is gone.)", keep=True)
+    target = _target(spec, status, seen)
+    if target is None:
+        words = f"{status.reason} There is no other version to return to: a person must decide."
+        return _finish(status, Finish(retreat, words))
+    if rollout.desired == spec.version:
+        return Step(RollBack(target, spec.release, status.reason), status)
+    if seen.champion is not None and seen.champion.version == spec.version:
+        to = target if status.champion is None else status.champion
+        return Step(ReturnAlias(to, spec.version, status.reason), status)
+    if rollout.desired != target:
+        return _taken(spec, status, retreat, rollout)
+    if rollout.stable == target and rollout.state == "Healthy":
+        return _finish(status, Finish(retreat, status.reason))
+    return _wait(status, f"Returning to {spec.model}/{target}.", keep=True)
+
+
+def _against(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations) -> str:
+    """What ends a release whose candidate has traffic, or ""."""
+    if spec.abort:
+        return "A person stopped it."
+    if seen.candidate is None:
+        return f"{spec.ref} is not in the registry any more."
+    if seen.candidate.archived:
+        return f"{spec.ref} was archived."
+    if seen.candidate.digest != status.digest:
+        return f"{spec.ref} was {status.digest[:12]} and is now {seen.candidate.digest[:12]}: it was tampered with."
+    champion = None if seen.champion is None else seen.champion.version
+    if champion not in {status.champion, spec.version}:
+        return f"Somebody made {_named(spec, champion)} champion meanwhile."
+    return ""
+
+
+def _sent_back(rollout: RolloutSeen) -> str:
+    return f"Argo sent it back: {rollout.message or 'no message'}" if rollout.aborted else ""
+
+
+def _target(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations) -> int | None:
+    """Where the way back leads: to what served before, else to the champion."""
+    champion = None if seen.champion is None else seen.champion.version
+    for version in (status.previous, status.champion, champion):
+        if version is not None and version != spec.version:
+            return version
+    return None
+
+
+def _taken(spec: ReleaseSpec, status: ReleaseStatus, phase: Retreat, rollout: RolloutSeen) -> Step:
+    """Somebody else set the Rollout: it is theirs, we do not fight over it."""
+    words = f"Somebody else set the Rollout to {_named(spec, rollout.desired)}; it is left as it is."
+    reason = f"{status.reason} {words}" if status.retreat else words
+    return _finish(status, Finish(phase, reason))
+
+
+def _turn(status: ReleaseStatus, retreat: Retreat, reason: str, *, kpi: str = "") -> Step:
+    """Put the decision to go back on record before acting on it: it is never taken back."""
+    return Step(Note(), msgspec.structs.replace(status, retreat=retreat, reason=reason, kpi=kpi))
+
+
+def _finish(status: ReleaseStatus, finish: Finish) -> Step:
+    return Step(finish, msgspec.structs.replace(status, phase=finish.phase, reason=finish.reason))
+
+
+def _wait(status: ReleaseStatus, reason: str, until: datetime | None = None, *, keep: bool = False) -> Step:
+    """Wait; `keep` leaves the status' reason alone because it says why the release goes back."""
+    return Step(Wait(reason, until), status if keep else msgspec.structs.replace(status, reason=reason))
+
+
+def _named(spec: ReleaseSpec, version: int | None) -> str:
+    return "none" if version is None else f"{spec.model}/{version}"

@@ -1,0 +1,111 @@
+"""A/B and watch over a real log, as typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.events import outcome, prediction
+from typer.testing import CliRunner
+
+from leadscore.cli import main
+from leadscore.errors import RefusedError
+from leadscore.events.store import EventStore
+from leadscore.release.cohorts import read_cohort
+from leadscore.release.evidence import KPI, report_seen
+
+HOUR_US = 3_600_000_000
+NOW = datetime.now(UTC)
+BEGIN = NOW - timedelta(days=10)
+
+
+@pytest.fixture
+def busy(environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventStore]:
+    """Ten days: versions 1 (nine in ten) and 2, which converts a third as often; each outcome an hour later."""
+    url = f"sqlite:///{tmp_path / 'busy.db'}"
+    monkeypatch.setenv("LEADSCORE_EVENTS_URL", url)
+    rng = np.random.default_rng(0)
+    begin = int(BEGIN.timestamp() * 1e6)
+    scored, known = [], []
+    for n in range(6000):
+        second = rng.random() < 0.1
+        at = begin + n * 10 * 24 * HOUR_US // 6000
+        scored.append(
+            prediction(
+                f"p{n}", f"L-{n}", scored_at=at, model_name="leads", model_version="2" if second else "1",
+                role="canary" if second else "champion",
+            )
+        )  # fmt: skip
+        if rng.random() < (0.1 if second else 0.3):
+            known.append(
+                outcome(
+                    f"o{n}", f"L-{n}", value=float(np.exp(7 + rng.normal())), occurred_at=at + HOUR_US,
+                    recorded_at=at + HOUR_US,
+                )
+            )  # fmt: skip
+    with EventStore(url) as store:
+        store.append(scored, known)
+        yield store
+
+
+def test_an_ab_test_rolls_a_worse_version_back_and_draws_why(busy: EventStore, tmp_path: Path) -> None:
+    for ending in ("png", "svg"):
+        picture = tmp_path / f"ab.{ending}"
+        command = ["release", "ab", "--a", "leads/1", "--b", "leads/2", "--since", BEGIN.isoformat()]
+        done = CliRunner().invoke(main.app, [*command, "--exposure", "1", "--plot", str(picture), "--json"])
+        assert done.exit_code == 0, done.output
+        assert picture.stat().st_size > 5000
+    found = json.loads(done.stdout)
+    assert found["verdict"] == "roll_back"
+    assert found["immature"] == pytest.approx(600, abs=60)
+    assert len(busy.evidence(kind="experiment", subject="leads/2")) == 2
+    shown = CliRunner().invoke(main.app, [*command, "--exposure", "1"])
+    assert "roll back: B is worse" in " ".join(shown.output.split())
+
+
+def test_an_exposure_that_nobody_has_had_yet_is_no_verdict(busy: EventStore) -> None:
+    command = ["release", "ab", "--a", "leads/1", "--b", "leads/2", "--since", BEGIN.isoformat(), "--json"]
+    found = json.loads(CliRunner().invoke(main.app, [*command, "--exposure", "30"]).stdout)
+    assert (found["verdict"], found["a"]["leads"], found["immature"]) == ("continue", 0, 6000)
+
+
+def test_a_fall_is_an_exit_code_to_a_person_and_one_record_per_number_to_a_release(busy: EventStore) -> None:
+    command = [
+        "release", "kpi", "--candidate", "leads/2", "--against", "leads/1", "--since",
+        (NOW - timedelta(days=9)).isoformat(), "--exposure-hours", "2",
+    ]  # fmt: skip
+    done = CliRunner().invoke(main.app, command)
+    assert isinstance(done.exception, RefusedError)
+    assert "conversion fell" in done.exception.message
+    as_a_job = [*command, "--release", "uid-3", "--number", "4"]
+    assert [CliRunner().invoke(main.app, as_a_job).exit_code for _ in range(2)] == [0, 0]
+    assert len(busy.evidence(kind=KPI)) == 2
+    seen = report_seen(busy, KPI, "leads/2", "uid-3")
+    assert (seen.state, seen.number, seen.passed) == ("done", 4, False)
+
+
+def test_a_lead_that_both_scored_counts_for_the_first_and_once(tmp_path: Path) -> None:
+    with EventStore(f"sqlite:///{tmp_path / 'events.db'}") as store:
+        store.append(
+            [
+                prediction("p1", "L-1", scored_at=10, model_version="1"),
+                prediction("p2", "L-1", scored_at=20, model_version="2", role="canary"),
+                prediction("p3", "L-1", scored_at=5, model_version="2", role="shadow"),
+            ],
+            [outcome("o1", "L-1", value=9.0, occurred_at=30, recorded_at=40)],
+        )
+        start = datetime(1970, 1, 1, tzinfo=UTC)
+        found = read_cohort(
+            store,
+            "crm",
+            (1, 2),
+            since=start,
+            now=start + timedelta(seconds=1),
+            exposure=timedelta(microseconds=50),
+        )
+    assert (found.second.tolist(), found.converted.tolist(), found.value.tolist()) == ([False], [1.0], [9.0])
+    assert found.crossed == 1

@@ -1,0 +1,247 @@
+"""A registry, an evidence store, Jobs and a Rollout in a few plain fields: what the release machine acts on.
+
+Every action is done the way a correct shell does it (create or adopt, record once), so doing one twice must leave the
+world as doing it once: tests compare.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from leadscore.release.machine import decide
+from leadscore.release.states import (
+    Action,
+    ApprovalSeen,
+    EndSeen,
+    Finish,
+    GateSeen,
+    Nominate,
+    Note,
+    Observations,
+    PatchRollout,
+    Promote,
+    ReleaseSpec,
+    ReleaseStatus,
+    ReportKpi,
+    ReportSeen,
+    ReportShadow,
+    RequestApproval,
+    ReturnAlias,
+    RollBack,
+    RolloutSeen,
+    ShadowSeen,
+    StartReplay,
+    StartShadow,
+    StopShadow,
+    VersionSeen,
+    Wait,
+)
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+SPEC = ReleaseSpec(release="uid-1", model="leads", version=7, evaluation="replay")
+DIGEST = "d" * 64
+OLD_DIGEST = "c" * 64
+
+
+@dataclass
+class World:
+    """What exists. `served` keeps, in order, every version the Rollout was ever told to serve."""
+
+    spec: ReleaseSpec = SPEC
+    now: datetime = START
+    digest: str = DIGEST
+    archived: bool = False
+    challenger: int | None = None
+    champion: int | None = 6
+    gate: GateSeen | None = None
+    evaluation: ReportSeen = field(default_factory=ReportSeen)
+    approval: ApprovalSeen | None = None
+    requested: tuple[str, tuple[str, ...]] | None = None
+    shadow: ShadowSeen | None = None
+    rollout: RolloutSeen = field(
+        default_factory=lambda: RolloutSeen(desired=6, stable=6, weight=100, state="Healthy")
+    )
+    kpi: ReportSeen = field(default_factory=ReportSeen)
+    status: ReleaseStatus = field(default_factory=ReleaseStatus)
+    ended: EndSeen | None = None
+    champions: list[int | None] = field(default_factory=list["int | None"])
+    patches: list[int] = field(default_factory=list[int])
+
+    def look(self) -> Observations:
+        """A fresh read of everything."""
+        digests = {6: OLD_DIGEST, self.spec.version: self.digest}
+        return Observations(
+            candidate=VersionSeen(
+                version=self.spec.version,
+                digest=self.digest,
+                archived=self.archived,
+                challenger=self.challenger == self.spec.version,
+            ),
+            champion=None
+            if self.champion is None
+            else VersionSeen(version=self.champion, digest=digests.get(self.champion, "e" * 64)),
+            gate=self.gate,
+            evaluation=self.evaluation,
+            approval=self.approval,
+            requested=self.requested is not None,
+            shadow=self.shadow,
+            rollout=self.rollout,
+            kpi=self.kpi,
+            ended=self.ended,
+        )
+
+    def act(self, action: Action) -> None:  # noqa: C901, PLR0912 (one arm per action)
+        """Do one action."""
+        match action:
+            case Note() | Wait():
+                pass
+            case Nominate(version=version):
+                self.challenger = version
+            case StartReplay() | ReportShadow():
+                if self.evaluation.state == "absent":
+                    self.evaluation = ReportSeen(state="running")
+            case StartShadow(version=version):
+                if self.shadow is None:
+                    self.shadow = ShadowSeen(version=version, ready_since=self.now)
+            case StopShadow():
+                self.shadow = None
+            case RequestApproval(digest=digest, evidence=evidence):
+                self.requested = self.requested or (digest, evidence)
+            case PatchRollout(version=version, release=release) | RollBack(to=version, release=release):
+                self._patch(version, release)
+            case ReportKpi(number=number):
+                if number > self.kpi.number:
+                    self.kpi = ReportSeen(state="running", number=number)
+            case Promote(version=version, expected=expected):
+                if self.champion in {expected, version}:
+                    self._move(version)
+            case ReturnAlias(to=to, expected=expected):
+                if self.champion == expected:
+                    self._move(to)
+            case Finish(phase=phase, reason=reason):
+                self.ended = self.ended or EndSeen(phase=phase, reason=reason)
+
+    def step(self, *, crash: str = "") -> Action:
+        """One round of a shell; `crash` is `before` the action, `after` it (the status is not written) or "" (no crash)."""
+        decided = decide(self.spec, self.status, self.look(), self.now)
+        if crash == "before":
+            return decided.action
+        self.act(decided.action)
+        once = self.picture()
+        self.act(decided.action)
+        assert self.picture() == once, f"{decided.action} done twice is not the same as done once"
+        if not crash:
+            self.status = decided.status
+        return decided.action
+
+    def settle(self, limit: int = 50) -> Action:
+        """Rounds until the machine waits."""
+        for _ in range(limit):
+            action = self.step()
+            if isinstance(action, Wait):
+                return action
+        raise AssertionError(f"still busy after {limit} rounds in {self.status}")
+
+    def picture(self) -> dict[str, object]:
+        """Everything, to compare."""
+        return {name: copy.copy(value) for name, value in vars(self).items()}
+
+    # --- What others do -----------------------------------------------------------------------------------
+
+    def judge(self, *, passed: bool = True, champion: str | None = OLD_DIGEST) -> None:
+        self.gate = GateSeen(
+            evidence="gate-1",
+            passed=passed,
+            summary="Passed: AUC +3 %" if passed else "Refused: no supported improvement.",
+            digest=self.digest,
+            champion=champion,
+        )
+
+    def evaluate(self, *, passed: bool = True) -> None:
+        if self.evaluation.state == "running":
+            self.evaluation = ReportSeen(
+                state="done",
+                evidence="replay-1",
+                digest=self.digest,
+                passed=passed,
+                summary="fine" if passed else "AUC is lower.",
+            )
+
+    def answer(self, verdict: str = "approved", *, digest: str | None = None) -> None:
+        """A person answers once: the evidence is append-only and has one slot per request."""
+        if self.requested is None or self.approval is not None:
+            return
+        self.approval = ApprovalSeen(
+            evidence=f"approval-{digest or self.requested[0]}",
+            verdict="denied" if verdict == "denied" else "approved",
+            by="Ada",
+            reason="read the report",
+            model=self.spec.model,
+            version=self.spec.version,
+            digest=digest or self.requested[0],
+            bound_to=self.requested[1],
+        )
+
+    def roll(self) -> None:
+        """Argo brings the desired version one step on: 10, 50, 100, stable."""
+        r = self.rollout
+        if r.aborted or r.desired == r.stable:
+            return
+        following = {0: 10, 10: 50, 50: 100}.get(r.weight)
+        if following is None:
+            self._roll(stable=r.desired, weight=100, state="Healthy")
+        else:
+            self._roll(weight=following, state="Paused")
+
+    def abort(self) -> None:
+        """Argo's analysis fails."""
+        if self.rollout.desired != self.rollout.stable:
+            self._roll(aborted=True, weight=0, state="Degraded", message="error rate 0.31 > 0.02")
+
+    def report(self, *, passed: bool = True) -> None:
+        """A KPI Job ends."""
+        if self.kpi.state == "running":
+            self.kpi = ReportSeen(
+                state="done",
+                number=self.kpi.number,
+                evidence=f"kpi-{self.kpi.number}",
+                digest=self.digest,
+                passed=passed,
+                summary="no supported fall" if passed else "conversion fell by 30 %",
+                at=self.now,
+            )
+
+    def fail_report(self) -> None:
+        """A KPI Job gives up."""
+        if self.kpi.state == "running":
+            self.kpi = ReportSeen(state="failed", number=self.kpi.number)
+
+    def someone_sets(self, version: int) -> None:
+        """A person sets the Rollout (the annotation stays as it was)."""
+        self._roll(desired=version, weight=0, aborted=False, state="Progressing", message="")
+        if self.rollout.stable == version:
+            self._roll(weight=100, state="Healthy")
+
+    def pass_time(self, span: timedelta) -> None:
+        self.now += span
+
+    def _patch(self, version: int, release: str) -> None:
+        if (self.rollout.desired, self.rollout.release) == (version, release):
+            return
+        self.patches.append(version)
+        changed = version != self.rollout.desired
+        self._roll(release=release)
+        if changed:
+            self.someone_sets(version)
+
+    def _move(self, version: int) -> None:
+        if self.champion != version:
+            self.champion = version
+            self.champions.append(version)
+
+    def _roll(self, **facts: object) -> None:
+        self.rollout = msgspec.structs.replace(self.rollout, **facts)

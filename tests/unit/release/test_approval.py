@@ -1,0 +1,133 @@
+"""An approval is given once, by a person, for exactly these bytes and this evidence."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from leadscore.errors import BadInputError, ConflictError, RefusedError
+from leadscore.events.store import EventStore
+from leadscore.release.approval import Binding, Verdict, answer, answers_of, open_requests, request
+from leadscore.release.binding import is_bound
+from leadscore.release.evidence import approval_seen, ended_seen, record_end, requested
+from leadscore.release.states import Finish, ReleaseSpec, ReleaseStatus
+
+BINDING = Binding(model="leads", version=7, digest="d" * 64, evidence=("gate-1", "replay-1"), release="uid-1")
+SPEC = ReleaseSpec(release="uid-1", model="leads", version=7)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EventStore]:
+    with EventStore(f"sqlite:///{tmp_path / 'events.db'}") as opened:
+        yield opened
+
+
+def approve(store: EventStore, binding: Binding = BINDING, by: str = "Ada", at: int = 5) -> bool:
+    return answer(store, binding, "approved", by=by, reason="replay is fine", at=at)[1]
+
+
+def test_an_approval_is_on_record_with_everything_it_is_about(store: EventStore) -> None:
+    request(store, BINDING, at=1)
+    assert approve(store)
+    (record, said), *more = answers_of(store, "leads/7")
+    assert more == []
+    assert (record.kind, record.subject, record.at) == ("approval", "leads/7", 5)
+    assert (said.by, said.reason, said.binding) == ("Ada", "replay is fine", BINDING)
+    assert said.login
+
+
+def test_the_same_approval_again_changes_nothing(store: EventStore) -> None:
+    approve(store, at=5)
+    assert not approve(store, at=9)
+    assert [record.at for record, _ in answers_of(store)] == [5]
+
+
+def test_a_second_person_s_approval_is_refused_with_the_first_one_s_name(store: EventStore) -> None:
+    approve(store)
+    with pytest.raises(RefusedError, match=r"was approved by Ada .* an answer is given once"):
+        approve(store, by="Grace")
+
+
+@pytest.mark.parametrize(("first", "second"), [("approved", "denied"), ("denied", "approved")])
+def test_the_opposite_answer_is_refused(store: EventStore, first: Verdict, second: Verdict) -> None:
+    answer(store, BINDING, first, by="Ada", reason="x", at=1)
+    with pytest.raises(RefusedError, match=f"was {first} by Ada"):
+        answer(store, BINDING, second, by="Ada", reason="x", at=2)
+
+
+def test_approving_other_bytes_of_the_same_version_is_refused(store: EventStore) -> None:
+    approve(store)
+    changed = msgspec.structs.replace(BINDING, digest="e" * 64)
+    with pytest.raises(RefusedError, match="with digest dddddddddddd; it is eeeeeeeeeeee now"):
+        approve(store, changed)
+
+
+def test_new_evidence_is_a_new_question(store: EventStore) -> None:
+    answer(store, BINDING, "denied", by="Ada", reason="too slow", at=1)
+    assert approve(store, msgspec.structs.replace(BINDING, evidence=("gate-1", "replay-2")))
+
+
+def test_of_two_people_at_the_same_moment_one_is_heard(store: EventStore) -> None:
+    store.counts()
+    gate = threading.Barrier(2)
+    results: list[bool | str] = []
+
+    def go(by: str) -> None:
+        gate.wait()
+        try:
+            results.append(approve(store, by=by))
+        except RefusedError as error:
+            results.append(error.message)
+
+    people = [threading.Thread(target=go, args=(name,)) for name in ("Ada", "Grace")]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+    assert len(answers_of(store)) == 1
+    assert sorted(isinstance(r, str) for r in results) == [False, True]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "root", "CI", "42", "x" * 201])
+def test_an_account_is_not_a_person(store: EventStore, name: str) -> None:
+    with pytest.raises(BadInputError, match="not a person's name"):
+        approve(store, by=name)
+
+
+@pytest.mark.parametrize("reason", ["", " ", "…", "x" * 2001])
+def test_an_approval_needs_a_reason(store: EventStore, reason: str) -> None:
+    with pytest.raises(BadInputError, match="reason"):
+        answer(store, BINDING, "approved", by="Ada", reason=reason, at=1)
+
+
+def test_a_release_asks_once_and_only_about_one_thing(store: EventStore) -> None:
+    assert request(store, BINDING, at=1)
+    assert not request(store, BINDING, at=2)
+    with pytest.raises(ConflictError):
+        request(store, msgspec.structs.replace(BINDING, digest="e" * 64), at=3)
+    assert requested(store, SPEC)
+
+
+def test_the_machine_sees_the_answer_to_its_own_question(store: EventStore) -> None:
+    request(store, BINDING, at=1)
+    assert approval_seen(store, SPEC) is None
+    assert [asked for _, asked in open_requests(store)] == [BINDING]
+    approve(store)
+    seen = approval_seen(store, SPEC)
+    assert seen is not None
+    status = ReleaseStatus(digest="d" * 64, gate="gate-1", evaluation="replay-1")
+    assert is_bound(seen, SPEC, status)
+    assert not is_bound(seen, SPEC, msgspec.structs.replace(status, evaluation="replay-2"))
+    assert open_requests(store) == ()
+
+
+def test_the_first_record_of_an_end_counts(store: EventStore) -> None:
+    assert record_end(store, SPEC, ReleaseStatus(), Finish("Aborted", "error rate"), at=1)
+    assert not record_end(store, SPEC, ReleaseStatus(), Finish("Rejected", "late"), at=2)
+    ended = ended_seen(store, SPEC)
+    assert ended is not None
+    assert (ended.phase, ended.reason) == ("Aborted", "error rate")
