@@ -28,9 +28,7 @@ def retrain(
     start: Annotated[
         str | None, typer.Option("--from", help="First moment of the leads (ISO 8601); default 180 days ago.")
     ] = None,
-    end: Annotated[
-        datetime | None, typer.Option("--to", help="First moment after them; default now.")
-    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="First moment after them; default now.")] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="A table to train on instead of the log of the service.")
     ] = None,
