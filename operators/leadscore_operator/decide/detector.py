@@ -13,10 +13,11 @@ from leadscore.policy.durations import format_time
 from leadscore.policy.state import Observation
 from leadscore_operator.decide.cron import next_run
 from leadscore_operator.decide.jobs import JobEnd, LastWords, job_end
+from leadscore_operator.errors import KubeError
 from leadscore_operator.kube.resources import CRONJOBS, Manifest
 from leadscore_operator.plan import Change, Create, Delete, Happening, Patch, Plan, condition, prune
 from leadscore_operator.resources import DetectorSpec, decode
-from leadscore_operator.specs.checks import SCHEDULE_LABEL, cron_job
+from leadscore_operator.specs.checks import GENERATION, SCHEDULE_LABEL, cron_job
 from leadscore_operator.specs.differ import differs
 from leadscore_operator.specs.workload import Workload
 
@@ -50,6 +51,7 @@ def plan_detector(seen: DetectorSeen, workload: Workload, now: datetime) -> Plan
 
     Raises:
         BadInputError: The spec cannot be read (the caller says so in the Ready condition).
+        KubeError: The detector that was read is older than its CronJobs.
     """
     detector = seen.detector
     spec = decode(detector["spec"], DetectorSpec, "spec")
@@ -185,6 +187,11 @@ def observations(detector: Manifest) -> list[Observation]:
 def _cron_jobs(seen: DetectorSeen, spec: DetectorSpec, workload: Workload) -> tuple[Change, ...]:
     uid = seen.detector["metadata"]["uid"]
     found = {c["metadata"]["name"]: c for c in seen.cron_jobs}
+    made_from = [int(c["metadata"].get("annotations", {}).get(GENERATION, 0)) for c in seen.cron_jobs]
+    if max(made_from, default=0) > seen.detector["metadata"]["generation"]:
+        raise KubeError(
+            "A CronJob was made from a newer generation of the detector than the one that was read."
+        )
     changes: list[Change] = []
     for schedule in spec.schedules:
         wanted = cron_job(seen.detector, spec, schedule, workload)
@@ -194,7 +201,8 @@ def _cron_jobs(seen: DetectorSeen, spec: DetectorSpec, workload: Workload) -> tu
             changes.append(Create(CRONJOBS, wanted, uid))
         elif differs(wanted["spec"], known.get("spec")):
             version = known["metadata"]["resourceVersion"]
-            patch = {"metadata": {"resourceVersion": version}, "spec": wanted["spec"]}
+            about = {"resourceVersion": version, "annotations": wanted["metadata"]["annotations"]}
+            patch = {"metadata": about, "spec": wanted["spec"]}
             changes.append(Patch(CRONJOBS, name, patch))
     changes += [Delete(CRONJOBS, name, c["metadata"]["uid"]) for name, c in found.items()]
     return tuple(changes)
