@@ -80,6 +80,7 @@ class RunTemplate(_Part, frozen=True):
     min_records: int = 10_000
     seed: int = 0
     attempts: int = 3
+    retry_delay: str = "30s"
     deadline_seconds: int = 14_400
     args: tuple[str, ...] = ()
     resources: dict[str, Any] = {}

@@ -24,6 +24,7 @@ from leadscore_operator.specs.workload import Workload
 KEPT: Final = 30
 # A finished Job whose pod is gone for so long has said its last word to nobody.
 PATIENCE: Final = timedelta(minutes=10)
+LOOK_AGAIN: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class _Reading:
             words = seen.words.get(name)
             if words is None and now - end.at < PATIENCE:
                 # Its pod may still appear in a later read; another look decides.
-                self.again = end.at + PATIENCE
+                self.again = now + LOOK_AGAIN
                 continue
             self._one(name, job["metadata"].get("labels", {}).get(SCHEDULE_LABEL, ""), end, words)
             done.append(name)

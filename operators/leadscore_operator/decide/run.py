@@ -24,7 +24,7 @@ FINAL: Final = ("Succeeded", "Failed")
 # Exit codes that another attempt cannot change.
 HOPELESS: Final = (ExitCode.USAGE, ExitCode.BAD_INPUT, ExitCode.NOT_FOUND, ExitCode.REFUSED, ExitCode.CORRUPT)
 _PATIENCE: Final = timedelta(minutes=10)
-_FIRST_DELAY: Final = timedelta(seconds=30)
+_LOOK_AGAIN: Final = timedelta(seconds=2)
 
 
 class TrainingReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +132,7 @@ def _running(seen: RunInView, old: Manifest, now: datetime, started: str) -> Man
 
 def _ended(seen: RunInView, policy: PolicySpec, end: JobEnd, now: datetime) -> Plan:
     if seen.words is None and now - end.at < _PATIENCE:
-        return Plan(again=end.at + _PATIENCE)
+        return Plan(again=now + _LOOK_AGAIN)
     if not end.succeeded:
         said = seen.words.message.strip() if seen.words else ""
         why = said or end.reason or "The Job failed."
@@ -189,7 +189,7 @@ def _next_attempt(seen: RunInView, policy: PolicySpec, now: datetime, why: str) 
     if attempt >= policy.run.attempts:
         return _failed(seen, now, f"{why} That was attempt {attempt} of {policy.run.attempts}.", now)
     old: Manifest = seen.run.get("status", {})
-    later = now + _FIRST_DELAY * 2 ** (attempt - 1)
+    later = now + parse_duration(policy.run.retry_delay) * 2 ** (attempt - 1)
     message = f"Attempt {attempt} failed: {why}"[:1000]
     status = _status(seen, old, now, phase="Pending", message=message)
     status |= {"attempt": attempt + 1, "notBefore": format_time(later)}
