@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,12 @@ def install(world: World) -> None:
         world.api.apply(f"{base}/{name}", crd)
     # Established comes a little before the server answers.
     for plural in ("driftdetectors", "retrainpolicies", "retrainruns", "modelreleases"):
-        wait_until(lambda path=custom(world, plural): world.api.status("GET", path) == 200, seconds=20)
+        path = custom(world, plural)
+        wait_until(partial(_answers, world, path), seconds=20, what=path)
+
+
+def _answers(world: World, path: str) -> bool:
+    return world.api.status("GET", path) == 200
 
 
 def custom(world: World, plural: str) -> str:
