@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -121,6 +121,23 @@ class RunSpec(_Part, frozen=True):
     reason: str = ""
     key: str = ""
     window: RunWindow | None = None
+
+
+# --- ModelRelease -----------------------------------------------------------------------------------------
+
+
+class ReleaseWish(_Part, frozen=True):
+    """A ModelRelease's wish."""
+
+    model: str
+    version: int
+    rollout: str
+    evaluation: Literal["replay", "none"] = "replay"
+    replay_window: str = "14d"
+    approval_for: str = "7d"
+    watch_for: str = "48h"
+    watch_every: str = "1h"
+    abort: bool = False
 
 
 def decode(value: object, kind: type[T], what: str) -> T:

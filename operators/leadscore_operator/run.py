@@ -24,11 +24,13 @@ from leadscore_operator.engine.resync import Resync
 from leadscore_operator.errors import KubeConflictError, KubeError, NotLeaderError
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.credentials import find_access
-from leadscore_operator.kube.resources import DETECTORS, POLICIES, RUNS
+from leadscore_operator.kube.resources import DETECTORS, POLICIES, RELEASES, RUNS
 from leadscore_operator.reconcile.base import Shell
 from leadscore_operator.reconcile.detector import reconcile_detector
 from leadscore_operator.reconcile.policy import reconcile_policy
+from leadscore_operator.reconcile.release import reconcile_release
 from leadscore_operator.reconcile.run import reconcile_run
+from leadscore_operator.registry_view import RegistryView
 from leadscore_operator.settings import OperatorOptions
 from leadscore_operator.specs.workload import Workload
 from leadscore_operator.watching import build_registry, watch_settings
@@ -61,6 +63,7 @@ async def run_operator(options: OperatorOptions) -> None:
             DETECTORS.plural: partial(reconcile_detector, shell),
             POLICIES.plural: partial(reconcile_policy, shell),
             RUNS.plural: partial(reconcile_run, shell),
+            RELEASES.plural: partial(reconcile_release, shell, store, _registry(options)),
         }
         watching = kopf.operator(
             registry=build_registry(queue, Relations(), health),
@@ -80,6 +83,11 @@ async def run_operator(options: OperatorOptions) -> None:
         await lease.give_up()
     if store is not None:
         store.close()
+
+
+def _registry(options: OperatorOptions) -> RegistryView | None:
+    uri = options.tracking_uri or ""
+    return RegistryView(uri) if uri.startswith(("http://", "https://")) else None
 
 
 async def _until_stopped(

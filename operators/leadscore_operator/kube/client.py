@@ -55,6 +55,10 @@ class Kube:
         other._session = self._session
         return other
 
+    def may_write(self) -> None:
+        """Raise unless this process may write (for writes elsewhere that belong to a step)."""
+        self._allowed()
+
     async def get(self, resource: Resource, name: str) -> Manifest | None:
         """The object; None only if the server says that there is none."""
         return await self._call("GET", resource.path(self.namespace, name), missing=True)

@@ -38,6 +38,8 @@ EVENTS: Final = Resource("v1", "Event", "events")
 LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
 ROLLOUTS: Final = Resource("argoproj.io/v1alpha1", "Rollout", "rollouts")
 
+REPLICA_SETS: Final = Resource("apps/v1", "ReplicaSet", "replicasets")
+
 # Label of every child: the uid of the object it belongs to.
 OWNER_LABEL: Final = f"{GROUP}/owner-uid"
 MANAGED_LABEL: Final = "app.kubernetes.io/managed-by"
