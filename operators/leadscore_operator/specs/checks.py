@@ -44,8 +44,9 @@ def cron_job(detector: Manifest, spec: DetectorSpec, schedule: Schedule, workloa
     }
     name = cron_job_name(meta["name"], meta["uid"], schedule.name)
     command = check_command(meta["name"], spec, schedule)
+    about = metadata(name, detector, DETECTORS, part=CHECK, labels={SCHEDULE_LABEL: schedule.name})
     return {
-        "metadata": metadata(name, detector, DETECTORS, part=CHECK, labels={SCHEDULE_LABEL: schedule.name}),
+        "metadata": {**about, "annotations": {GENERATION: str(meta["generation"])}},
         "spec": {
             "schedule": schedule.cron,
             "timeZone": spec.time_zone,
