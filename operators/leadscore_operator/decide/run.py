@@ -113,7 +113,8 @@ def _begin(seen: RunInView, policy: PolicySpec, workload: Workload, now: datetim
         message = f"The RetrainRun {seen.ahead} of the same policy is still live."
         return _waiting(seen, old, now, "Queued", message)
     later = _not_before(old)
-    if later is not None and later > now:
+    # A wait that is longer than the delay was written by a clock that has been set back since.
+    if later is not None and now < later <= now + _delay(policy, attempt - 1):
         return Plan(again=later)
     spec = decode(seen.run["spec"], RunSpec, "spec")
     job = train_job(seen.run, policy, _window(spec, policy, seen.run), attempt, workload)
@@ -189,7 +190,7 @@ def _next_attempt(seen: RunInView, policy: PolicySpec, now: datetime, why: str) 
     if attempt >= policy.run.attempts:
         return _failed(seen, now, f"{why} That was attempt {attempt} of {policy.run.attempts}.", now)
     old: Manifest = seen.run.get("status", {})
-    later = now + parse_duration(policy.run.retry_delay) * 2 ** (attempt - 1)
+    later = now + _delay(policy, attempt)
     message = f"Attempt {attempt} failed: {why}"[:1000]
     status = _status(seen, old, now, phase="Pending", message=message)
     status |= {"attempt": attempt + 1, "notBefore": format_time(later)}
@@ -197,6 +198,11 @@ def _next_attempt(seen: RunInView, policy: PolicySpec, now: datetime, why: str) 
         status["started"] = old["started"]
     happening = Happening("AttemptFailed", message, f"attempt{attempt}", "Warning")
     return Plan(happenings=(happening,), status=status, again=later)
+
+
+def _delay(policy: PolicySpec, attempt: int) -> timedelta:
+    """Time after a failed attempt before the next one."""
+    return parse_duration(policy.run.retry_delay) * 2 ** max(attempt - 1, 0)
 
 
 def _failed(seen: RunInView, now: datetime, why: str, at: datetime) -> Plan:

@@ -14,7 +14,7 @@ _DETECTOR = {"model": "leads@champion", "schedules": [{"name": "daily", "cron": 
 @dataclass(frozen=True)
 class _OperatorStory:
     operators: tuple[str, ...] = ("a",)
-    seconds: float = 40.0
+    seconds: float = 90.0
     rules = stage.RULES
     title = ""
 

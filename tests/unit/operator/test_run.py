@@ -68,6 +68,11 @@ def test_a_failed_attempt_is_put_on_record_before_the_next_job_is_made() -> None
     assert create.body["metadata"]["name"].endswith("-2")
 
 
+def test_a_clock_that_was_set_back_does_not_hold_the_next_attempt() -> None:
+    waiting = run({"phase": "Pending", "attempt": 2, "notBefore": stamp(NOW + timedelta(hours=1))})
+    assert len(plan(waiting).changes) == 1
+
+
 def test_attempts_have_an_end() -> None:
     item = run({"phase": "Running", "attempt": 3, "job": current_job(run({"attempt": 3}))})
     done = plan(item, job=job(current_job(item), ended="Failed"), words=LastWords("Killed.", 137))
