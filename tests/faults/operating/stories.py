@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.faults.harness.operators import Program
 from tests.faults.harness.story import World
-from tests.faults.operator import stage
+from tests.faults.operating import stage
 
 _DETECTOR = {"model": "leads@champion", "schedules": [{"name": "daily", "cron": "@daily", "window": "1d"}]}
 

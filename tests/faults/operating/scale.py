@@ -1,4 +1,4 @@
-"""How the operator does with many DriftDetectors: `python -m tests.faults.operator.scale [--detectors 1000]`.
+"""How the operator does with many DriftDetectors: `python -m tests.faults.operating.scale [--detectors 1000]`.
 
 Against a real API server and etcd without controllers, so that what is measured is the operator. Prints memory, CPU when
 idle, the time to settle everything when it is new and after a restart, and the time from a check's end to the training Job.
@@ -24,7 +24,7 @@ from rich.table import Table
 from tests.faults.harness.api import Api
 from tests.faults.harness.controlplane import ADMIN, ControlPlane, running
 from tests.faults.harness.story import World
-from tests.faults.operator import stage
+from tests.faults.operating import stage
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
