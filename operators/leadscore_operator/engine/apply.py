@@ -79,6 +79,7 @@ class Applier:
     async def _record(self, finding: Finding) -> None:
         if self._store is None:
             return
+        self._kube.may_write()
         document = {**finding.document, "by": self._identity, "fencingToken": self._token()}
         evidence = Evidence(
             evidence_id=finding.id,

@@ -14,7 +14,7 @@ from typing import Final
 
 Key = tuple[str, str]  # plural, name
 
-FROZEN_SECONDS: Final = 45.0
+FROZEN_SECONDS: Final = 90.0
 STUCK_SECONDS: Final = 180.0
 
 
