@@ -29,6 +29,7 @@ def main(
         str | None, typer.Option(envvar="LEADSCORE_TRACKING_URI", help="MLflow, for releases.")
     ] = None,
     identity: Annotated[str | None, typer.Option(help="Name in the Lease; unique.")] = None,
+    lease: Annotated[str, typer.Option(help="Name of the Lease.")] = "leadscore-operator",
     lease_duration: Annotated[
         float, typer.Option(min=1, help="Seconds after which a silent leader is replaced.")
     ] = 15.0,
@@ -49,6 +50,7 @@ def main(
         identity=name,
         events_url=events_url,
         tracking_uri=tracking_uri,
+        lease=lease,
         lease_seconds=lease_duration,
         resync_seconds=resync,
         workers=workers,

@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import typer
 import yaml
 from tests.support.chart import CHART, Chart, Manifest
 
+from leadscore_operator.__main__ import main
 from leadscore_operator.specs.workload import Workload
 
 ON = ("operator.enabled=true",)
@@ -31,6 +33,16 @@ def test_definitions_are_kept_when_the_release_goes_unless_told_otherwise(chart:
 def test_the_operator_is_one_pod_that_is_never_two(one: One) -> None:
     spec = one("Deployment", *ON, ending="-operator")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_operator_knows_every_option_that_the_chart_gives_it(one: One) -> None:
+    app = typer.Typer()
+    app.command()(main)
+    known = {option for parameter in typer.main.get_command(app).params for option in parameter.opts}
+    (container,) = one("Deployment", *ON, ending="-operator")["spec"]["template"]["spec"]["containers"]
+    assert {argument.partition("=")[0] for argument in container["args"]} <= known
+    given = {entry["name"] for entry in container["env"]}
+    assert {"POD_NAMESPACE", "LEADSCORE_EVENTS_URL"} <= given
 
 
 def test_its_rights_are_a_role_in_its_namespace_without_secrets_and_without_wildcards(
