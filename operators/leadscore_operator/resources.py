@@ -36,14 +36,6 @@ class FalseAlarms(_Part, frozen=True):
     per: str = "30d"
 
 
-class Thresholds(_Part, frozen=True):
-    """Fixed cuts of the PSI."""
-
-    moderate: float = 0.1
-    significant: float = 0.25
-    critical: float = 0.5
-
-
 class CheckJob(_Part, frozen=True):
     """How a check runs."""
 
@@ -60,7 +52,8 @@ class DetectorSpec(_Part, frozen=True):
     suspend: bool = False
     time_zone: str = "Etc/UTC"
     false_alarms: FalseAlarms | None = None
-    thresholds: Thresholds | None = None
+    mode: Literal["budget", "thresholds"] = "budget"
+    hysteresis: str = "1/1"
     job: CheckJob = CheckJob()
 
     @property

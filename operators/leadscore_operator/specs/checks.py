@@ -23,13 +23,12 @@ SCHEDULE_LABEL = "leadscore.dev/schedule"
 def check_command(detector: str, spec: DetectorSpec, schedule: Schedule) -> list[str]:
     """The command line of a check: what to compare, by which rule, and where to say the verdict."""
     command = ["leadscore", "drift", "check", f"--model={spec.model}", f"--window={schedule.window}"]
-    command += [f"--detector={detector}", f"--schedule={schedule.name}"]
+    # A detector's memory of earlier windows is kept under its name: each schedule has its own.
+    command += [f"--detector={detector}-{schedule.name}", f"--mode={spec.mode}"]
     if spec.false_alarms is not None:
         command.append(f"--false-alarms={spec.false_alarms.expected:g}/{spec.false_alarms.per}")
-    if spec.thresholds is not None:
-        cuts = spec.thresholds
-        command.append(f"--psi={cuts.moderate:g},{cuts.significant:g},{cuts.critical:g}")
-    return [*command, f"--termination-message={MESSAGE_PATH}", *schedule.args]
+    command += [f"--hysteresis={spec.hysteresis}", f"--termination-log={MESSAGE_PATH}"]
+    return [*command, *schedule.args]
 
 
 def cron_job(detector: Manifest, spec: DetectorSpec, schedule: Schedule, workload: Workload) -> Manifest:
