@@ -20,7 +20,7 @@ from tools.images.paths import ROOT
 from tools.images.roles import Code, Role
 
 INSIDE = "/opt/leadscore/app"
-WHEEL_SOURCES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "src", "bentos")
+WHEEL_SOURCES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "src", "bentos", "operators")
 BENTO_SOURCES = (*WHEEL_SOURCES, "bentofile.yaml")
 # Of a bento, what a service needs; the rest serves BentoML's own way of making images.
 BENTO_PARTS = ("bento.yaml", "src")

@@ -78,6 +78,15 @@ ROLES = (
         chart_value=("jobsImage",),
     ),
     Role(
+        "operator",
+        "operator",
+        Base.PYTHON,
+        Code.WHEEL,
+        extras=("operator",),
+        commands=("leadscore",),
+        chart_value=("operator", "image"),
+    ),
+    Role(
         "loadtest",
         "loadtest",
         Base.PYTHON,

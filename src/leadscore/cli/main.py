@@ -25,6 +25,7 @@ from leadscore.cli import (
     models,
     outcomes,
     release,
+    retrain,
     score,
     serve,
     train,
@@ -48,6 +49,7 @@ _RUN = "Running it"
 app.add_typer(contract.app, name="contract", rich_help_panel=_LEARN)
 app.add_typer(data.app, name="data", rich_help_panel=_LEARN)
 app.command("train", rich_help_panel=_LEARN)(train.train)
+app.command("retrain", rich_help_panel=_LEARN)(retrain.retrain)
 app.command("evaluate", rich_help_panel=_LEARN)(evaluate.evaluate)
 app.add_typer(models.app, name="models", rich_help_panel=_LEARN)
 app.add_typer(release.app, name="release", rich_help_panel=_LEARN)

@@ -191,6 +191,14 @@ def promote(
 
 
 @app.command()
+def nominate(model: Pinned, reason: Reason = "", as_json: Json = False) -> None:
+    """Make a version the challenger."""
+    registry = _registry()
+    version = registry.resolve(model)
+    _print_decision(registry.nominate(version.name, version.version, reason=reason), as_json=as_json)
+
+
+@app.command()
 def rollback(
     name: Annotated[str, typer.Argument(help="Model, such as leads.")],
     reason: Reason = "",

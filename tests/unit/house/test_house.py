@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 MODULES = sorted(
     p
-    for folder in ("src", "bentos", "loadtests", "benchmarks", "tools")
+    for folder in ("src", "bentos", "operators", "loadtests", "benchmarks", "tools")
     for p in (ROOT / folder).rglob("*.py")
 )
 

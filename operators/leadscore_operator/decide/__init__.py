@@ -1,0 +1,1 @@
+"""Decisions, one module per kind: pure functions from what was read to a plan."""

@@ -1,0 +1,279 @@
+"""DriftDetector: keep a CronJob per schedule, and put what its Jobs say into the status. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from leadscore.drift.verdict import SEVERITIES, DriftVerdict
+from leadscore.errors import BadInputError
+from leadscore.policy.durations import format_time
+from leadscore.policy.state import Observation
+from leadscore_operator.decide.cron import next_run
+from leadscore_operator.decide.jobs import JobEnd, LastWords, job_end
+from leadscore_operator.errors import KubeError
+from leadscore_operator.kube.resources import CRONJOBS, Manifest
+from leadscore_operator.plan import Change, Create, Delete, Happening, Patch, Plan, condition, prune
+from leadscore_operator.resources import DetectorSpec, decode
+from leadscore_operator.specs.checks import GENERATION, SCHEDULE_LABEL, cron_job
+from leadscore_operator.specs.differ import differs
+from leadscore_operator.specs.workload import Workload
+
+KEPT: Final = 30
+# A finished Job whose pod is gone for so long has said its last word to nobody.
+PATIENCE: Final = timedelta(minutes=10)
+LOOK_AGAIN: Final = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSeen:
+    """What was read: the object, its CronJobs, its Jobs, and the last words of the Jobs that need them.
+
+    A Job that `unread` named and that has no entry in `words` has no pod (any more).
+    """
+
+    detector: Manifest
+    cron_jobs: Sequence[Manifest]
+    jobs: Sequence[Manifest]
+    words: Mapping[str, LastWords]
+
+
+def unread(detector: Manifest, jobs: Sequence[Manifest]) -> list[str]:
+    """Names of finished Jobs whose verdict is not in the status yet, oldest first."""
+    read = set(detector.get("status", {}).get("readJobs", []))
+    ended = [(end.at, job["metadata"]["name"]) for job in jobs if (end := job_end(job)) is not None]
+    return [name for _, name in sorted(ended) if name not in read]
+
+
+def plan_detector(seen: DetectorSeen, workload: Workload, now: datetime) -> Plan:
+    """Everything to do for a detector now.
+
+    Raises:
+        BadInputError: The spec cannot be read (the caller says so in the Ready condition).
+        KubeError: The detector that was read is older than its CronJobs.
+    """
+    detector = seen.detector
+    spec = decode(detector["spec"], DetectorSpec, "spec")
+    changes = _cron_jobs(seen, spec, workload)
+    old: Manifest = detector.get("status", {})
+    reading = _Reading(seen, old, now)
+    upcoming = {s.name: next_run(s.cron, spec.time_zone, now) for s in spec.schedules}
+    soonest = min((t for t in upcoming.values() if t is not None), default=None)
+    if spec.suspend:
+        upcoming, soonest = dict.fromkeys(upcoming), None
+    schedules = [
+        prune(
+            {
+                **reading.last.get(s.name, _last_of(old, s.name)),
+                "name": s.name,
+                "cronJob": cron_job(detector, spec, s, workload)["metadata"]["name"],
+                "nextRun": _time(upcoming[s.name]),
+            }
+        )
+        for s in spec.schedules
+    ]
+    generation = detector["metadata"]["generation"]
+    failed = [s for s in schedules if s.get("outcome") == "Failed"]
+    message = failed[0].get("message", "") if failed else "Every schedule has its CronJob."
+    ready = condition(
+        old,
+        now,
+        ready=not failed,
+        reason="CheckFailed" if failed else "Scheduled",
+        message=message,
+        generation=generation,
+    )
+    status = prune(
+        {
+            "observedGeneration": generation,
+            **_summary(reading.verdicts, [s.name for s in spec.schedules]),
+            "lastRun": max((s["lastRun"] for s in schedules if "lastRun" in s), default=None),
+            "nextRun": _time(soonest),
+            "schedules": schedules,
+            "verdicts": reading.verdicts,
+            "readJobs": reading.read,
+            "conditions": ready,
+        }
+    )
+    times = [t for t in (soonest, reading.again) if t is not None]
+    again = min(times, default=None)
+    return Plan(changes=changes, happenings=tuple(reading.happenings), status=status, again=again)
+
+
+class _Reading:
+    """Goes through the Jobs that were not read yet, oldest first."""
+
+    def __init__(self, seen: DetectorSeen, old: Manifest, now: datetime) -> None:
+        by_name = {job["metadata"]["name"]: job for job in seen.jobs}
+        self.verdicts: list[Manifest] = list(old.get("verdicts", []))
+        self.happenings: list[Happening] = []
+        self.last: dict[str, Manifest] = {}
+        self.again: datetime | None = None
+        todo = unread(seen.detector, seen.jobs)
+        kept = {v["job"] for v in self.verdicts}
+        done = [name for name in old.get("readJobs", []) if name in by_name or name in kept]
+        for name in todo:
+            job = by_name[name]
+            end = job_end(job)
+            if end is None:
+                continue
+            words = seen.words.get(name)
+            if words is None and now - end.at < PATIENCE:
+                # Its pod may still appear in a later read; another look decides.
+                self.again = now + LOOK_AGAIN
+                continue
+            self._one(name, job["metadata"].get("labels", {}).get(SCHEDULE_LABEL, ""), end, words)
+            done.append(name)
+        self.read = sorted(done)
+        self.verdicts.sort(key=lambda v: (v["windowEnd"], v["job"]), reverse=True)
+        del self.verdicts[KEPT:]
+
+    def _one(self, name: str, schedule: str, end: JobEnd, words: LastWords | None) -> None:
+        entry: Manifest = {"lastJob": name, "lastRun": format_time(end.at)}
+        try:
+            verdict = _verdict(end, words)
+        except BadInputError as error:
+            text = f"The check {name} gave no verdict: {error.message[:400]}"
+            self.last[schedule] = {**entry, "outcome": "Failed", "message": text}
+            self.happenings.append(Happening("CheckFailed", text, name, "Warning"))
+            return
+        self.last[schedule] = {**entry, "outcome": "Verdict"}
+        if any(v["job"] == name for v in self.verdicts):
+            return
+        self.verdicts.append(_entry(name, schedule, end, verdict))
+        if verdict.severity != "none":
+            self.happenings.append(_happening(name, verdict))
+
+
+def _verdict(end: JobEnd, words: LastWords | None) -> DriftVerdict:
+    if not end.succeeded:
+        said = words.message.strip() if words else ""
+        raise BadInputError(said or end.reason or "The Job failed.")
+    if words is None:
+        raise BadInputError("Its pod was gone before its verdict was read.")
+    return DriftVerdict.from_json(words.message)
+
+
+def observations(detector: Manifest) -> list[Observation]:
+    """The verdicts in a detector's status, as policies take them.
+
+    Raises:
+        BadInputError: An entry is not one (never "no verdict").
+    """
+    return [
+        decode(
+            {
+                "detector": detector["metadata"]["name"],
+                "schedule": v["schedule"],
+                "model_version": v["modelVersion"],
+                "window_start": v["windowStart"],
+                "window_end": v["windowEnd"],
+                "severity": v["severity"],
+                "drifted": v["drifted"],
+                "triage": v["triage"],
+                "kind": v["kind"],
+                "drop": v.get("drop"),
+                "worst": v.get("worst", ""),
+                "why": v.get("why", ""),
+            },
+            Observation,
+            "status.verdicts",
+        )
+        for v in detector.get("status", {}).get("verdicts", [])
+    ]
+
+
+def _cron_jobs(seen: DetectorSeen, spec: DetectorSpec, workload: Workload) -> tuple[Change, ...]:
+    uid = seen.detector["metadata"]["uid"]
+    found = {c["metadata"]["name"]: c for c in seen.cron_jobs}
+    made_from = [int(c["metadata"].get("annotations", {}).get(GENERATION, 0)) for c in seen.cron_jobs]
+    if max(made_from, default=0) > seen.detector["metadata"]["generation"]:
+        raise KubeError(
+            "A CronJob was made from a newer generation of the detector than the one that was read."
+        )
+    changes: list[Change] = []
+    for schedule in spec.schedules:
+        wanted = cron_job(seen.detector, spec, schedule, workload)
+        name = wanted["metadata"]["name"]
+        known = found.pop(name, None)
+        if known is None:
+            changes.append(Create(CRONJOBS, wanted, uid))
+        elif differs(wanted["spec"], known.get("spec")):
+            version = known["metadata"]["resourceVersion"]
+            about = {"resourceVersion": version, "annotations": wanted["metadata"]["annotations"]}
+            patch = {"metadata": about, "spec": wanted["spec"]}
+            changes.append(Patch(CRONJOBS, name, patch))
+    changes += [Delete(CRONJOBS, name, c["metadata"]["uid"]) for name, c in found.items()]
+    return tuple(changes)
+
+
+def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> Manifest:
+    seen = Observation.of("", schedule, verdict)
+    return prune(
+        {
+            "job": name,
+            "schedule": schedule,
+            "finished": format_time(end.at),
+            "modelVersion": verdict.model_version,
+            "windowStart": format_time(verdict.window_start),
+            "windowEnd": format_time(verdict.window_end),
+            "rows": verdict.rows,
+            "severity": verdict.severity,
+            "drifted": verdict.drifted,
+            "triage": verdict.triage,
+            "kind": verdict.kind,
+            "since": _time(verdict.since),
+            "drop": seen.drop,
+            "worst": seen.worst or None,
+            "why": seen.why or None,
+        }
+    )
+
+
+def _happening(name: str, verdict: DriftVerdict) -> Happening:
+    worst = f", worst in {verdict.worst[0].feature}" if verdict.worst else ""
+    why = f" {verdict.reasons[0]}" if verdict.reasons else ""
+    text = f"{verdict.severity.capitalize()} drift{worst} ({verdict.triage}).{why}"
+    if verdict.triage == "pipeline_bug":
+        return Happening("PipelineBug", f"{text} Tell the owner of the data.", name, "Warning")
+    return Happening("Drifted" if verdict.drifted else "DriftSeen", text, name, "Warning")
+
+
+def _summary(verdicts: list[Manifest], schedules: list[str]) -> Manifest:
+    """The worst of the newest verdicts of each schedule: what a person sees first."""
+    newest: dict[str, Manifest] = {}
+    for verdict in verdicts:
+        if verdict["schedule"] in schedules:
+            newest.setdefault(verdict["schedule"], verdict)
+    if not newest:
+        return {"severity": "unknown", "drifted": False, "triage": "none", "consecutiveBreaches": 0}
+    worst = max(
+        newest.values(), key=lambda v: (SEVERITIES.index(v["severity"]), v["drifted"], v["windowEnd"])
+    )
+    streak = 0
+    for verdict in verdicts:
+        if verdict["schedule"] == worst["schedule"]:
+            if verdict["severity"] == "none":
+                break
+            streak += 1
+    return {
+        "severity": worst["severity"],
+        "drifted": worst["drifted"],
+        "triage": worst["triage"],
+        "worst": worst.get("worst"),
+        "since": worst.get("since"),
+        "message": worst.get("why"),
+        "modelVersion": worst["modelVersion"],
+        "consecutiveBreaches": streak,
+    }
+
+
+def _last_of(status: Manifest, schedule: str) -> Manifest:
+    known = next((s for s in status.get("schedules", []) if s["name"] == schedule), {})
+    return {key: known[key] for key in ("lastJob", "lastRun", "outcome", "message") if key in known}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)

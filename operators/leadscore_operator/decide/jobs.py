@@ -1,0 +1,51 @@
+"""What became of a Job, and what its pod said last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from leadscore_operator.kube.resources import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """A finished Job: whether it succeeded, when it ended, and Kubernetes' reason if it failed."""
+
+    succeeded: bool
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """What the deciding container of a Job's pods left: its message and exit code."""
+
+    message: str
+    exit_code: int
+
+
+def job_end(job: Manifest) -> JobEnd | None:
+    """How the Job ended; None while it runs."""
+    for item in job.get("status", {}).get("conditions", []):
+        if item.get("status") == "True" and item.get("type") in {"Complete", "Failed"}:
+            at = parse_time(item["lastTransitionTime"])
+            return JobEnd(item["type"] == "Complete", at, item.get("message") or item.get("reason") or "")
+    return None
+
+
+def last_words(pods: list[Manifest], *, succeeded: bool) -> LastWords | None:
+    """Of the pod that succeeded, or of the last one that failed; None if no pod of that kind is left."""
+    found: list[tuple[str, LastWords]] = []
+    for pod in pods:
+        for status in pod.get("status", {}).get("containerStatuses", []):
+            ended = status.get("state", {}).get("terminated")
+            if ended and (ended.get("exitCode") == 0) == succeeded:
+                words = LastWords(ended.get("message") or "", int(ended.get("exitCode", -1)))
+                found.append((ended.get("finishedAt") or "", words))
+    return max(found, key=lambda item: item[0])[1] if found else None
+
+
+def parse_time(text: str) -> datetime:
+    """A time as the API server writes it."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,132 @@
+"""ModelRelease: the object in the release machine's words and back. Pure; the machine is `leadscore.release`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from leadscore.policy.durations import format_time, parse_duration
+from leadscore.release.states import FINAL, ReleaseSpec, ReleaseStatus, ReportSeen, Step, Wait
+from leadscore_operator.decide.jobs import job_end
+from leadscore_operator.kube.resources import JOBS, Manifest
+from leadscore_operator.plan import Change, Create, Happening, Plan, condition
+from leadscore_operator.resources import ReleaseWish
+from leadscore_operator.specs.releases import STEP_LABEL, release_command, release_job
+from leadscore_operator.specs.workload import Workload
+
+_NAMES: Final = {"approved_by": "approvedBy", "watch_since": "watchSince"}
+# Approvals, the registry and the Rollout send no events to us.
+_POLL: Final = timedelta(seconds=5)
+
+
+def machine_spec(release: Manifest, wish: ReleaseWish) -> ReleaseSpec:
+    """What is wanted."""
+    return ReleaseSpec(
+        release=release["metadata"]["uid"],
+        model=wish.model,
+        version=wish.version,
+        evaluation=wish.evaluation,
+        replay_days=max(1, round(parse_duration(wish.replay_window) / timedelta(days=1))),
+        approval_seconds=parse_duration(wish.approval_for).total_seconds(),
+        watch_seconds=parse_duration(wish.watch_for).total_seconds(),
+        watch_every_seconds=parse_duration(wish.watch_every).total_seconds(),
+        abort=wish.abort,
+    )
+
+
+def machine_status(release: Manifest) -> ReleaseStatus:
+    """What was decided so far."""
+    status: Manifest = release.get("status", {})
+    back = {to: name for name, to in _NAMES.items()}
+    known = {back.get(key, key): value for key, value in status.items()}
+    fields = {key: known[key] for key in ReleaseStatus.__struct_fields__ if key in known}
+    return msgspec.convert(fields, ReleaseStatus)
+
+
+def object_status(status: ReleaseStatus, release: Manifest, now: datetime) -> Manifest:
+    """The machine's status as the object's."""
+    said: Manifest = {}
+    for key in status.__struct_fields__:
+        value = getattr(status, key)
+        if isinstance(value, datetime):
+            value = format_time(value)
+        if value is not None and value != "":
+            said[_NAMES.get(key, key)] = value
+    generation = release["metadata"]["generation"]
+    conditions = condition(
+        release.get("status", {}), now, ready=True, reason="AsAsked", message="", generation=generation
+    )
+    return {"observedGeneration": generation, **said, "conditions": conditions}
+
+
+def report_of(done: ReportSeen, jobs: Sequence[Manifest], step: str) -> ReportSeen:
+    """A report on record, or how far the Job is that makes a newer one.
+
+    Args:
+        done: Newest report on record.
+        jobs: The release's Jobs.
+        step: `replay`, or `kpi` for the numbered ones.
+    """
+    newest = done
+    for job in jobs:
+        name, _, number = job["metadata"].get("labels", {}).get(STEP_LABEL, "").partition("-")
+        count = int(number) if number.isdigit() else 1
+        if name != step or count <= newest.number:
+            continue
+        end = job_end(job)
+        state = "running" if end is None or end.succeeded else "failed"
+        # A report that is being made does not take the last one's place as evidence.
+        newest = ReportSeen(
+            state=state,
+            number=count,
+            summary="" if end is None else end.reason,
+            evidence="",
+        )
+    return newest
+
+
+def ahead_of(release: Manifest, releases: Sequence[Manifest]) -> str:
+    """An older release of the same Rollout that has not ended, or ""."""
+
+    def age(item: Manifest) -> tuple[str, str]:
+        return item["metadata"]["creationTimestamp"], item["metadata"]["name"]
+
+    older = [
+        other
+        for other in releases
+        if other["spec"].get("rollout") == release["spec"]["rollout"]
+        and other.get("status", {}).get("phase") not in FINAL
+        and age(other) < age(release)
+    ]
+    return min(older, key=age)["metadata"]["name"] if older else ""
+
+
+def plan_step(
+    step: Step,
+    spec: ReleaseSpec,
+    release: Manifest,
+    workload: Workload,
+    now: datetime,
+    *,
+    others: tuple[Change, ...],
+) -> Plan:
+    """The cluster's part of a step: a Job if it needs one, the changes that the shell has built, and the status."""
+    wanted = release_command(step.action, spec)
+    changes = others
+    if wanted is not None:
+        job = release_job(release, *wanted, workload)
+        changes = (Create(JOBS, job, release["metadata"]["uid"]), *others)
+    status = object_status(step.status, release, now)
+    old: Manifest = release.get("status", {})
+    happenings: tuple[Happening, ...] = ()
+    if (old.get("phase"), old.get("reason")) != (status["phase"], status.get("reason")):
+        kind = "Warning" if status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
+        text = status.get("reason") or f"Phase {status['phase']}."
+        happenings = (Happening(status["phase"], text, f"{status['phase']}{text}", kind),)
+    again = None if status["phase"] in FINAL else now + _POLL
+    if isinstance(step.action, Wait) and step.action.until is not None and again is not None:
+        again = min(again, step.action.until)
+    return Plan(changes=changes, happenings=happenings, status=status, again=again)

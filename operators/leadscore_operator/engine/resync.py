@@ -1,0 +1,78 @@
+"""The periodic look at everything: finds what no event told, and notices when the watch tells nothing any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from leadscore_operator.engine.health import Health, Key
+from leadscore_operator.engine.queue import WorkQueue
+from leadscore_operator.kube.client import Kube
+from leadscore_operator.kube.resources import (
+    CRONJOBS,
+    DETECTORS,
+    JOBS,
+    MANAGED_LABEL,
+    MANAGER,
+    OWNER_LABEL,
+    POLICIES,
+    RELEASES,
+    RUNS,
+    Manifest,
+)
+
+KINDS = (DETECTORS, POLICIES, RUNS, RELEASES)
+
+
+class Resync:
+    """Lists every kind and queues each object that has changed, or whose children have, since the last look.
+
+    Versions are only compared for being equal, as the API asks of clients.
+    """
+
+    def __init__(self, kube: Kube, queue: WorkQueue[Key], health: Health) -> None:
+        self._kube = kube
+        self._queue = queue
+        self._health = health
+        self._known: dict[Key, frozenset[str]] = {}
+
+    async def once(self) -> int:
+        """One look at everything; how many objects were queued.
+
+        Raises:
+            LeadScoreError: A list could not be read; nothing was forgotten.
+        """
+        ours = f"{MANAGED_LABEL}={MANAGER}"
+        lists = {resource.plural: await self._kube.list(resource) for resource in KINDS}
+        jobs = await self._kube.list(JOBS, labels=ours)
+        cron_jobs = await self._kube.list(CRONJOBS, labels=ours)
+        for plural, objects in (*lists.items(), (JOBS.plural, jobs)):
+            self._health.listed(plural, ((o["metadata"]["name"], _version(o)) for o in objects))
+        children = _by_owner((*jobs, *cron_jobs))
+        found = {
+            (plural, item["metadata"]["name"]): frozenset(
+                (_version(item), *children.get(item["metadata"]["uid"], ()))
+            )
+            for plural, objects in lists.items()
+            for item in objects
+        }
+        changed = [key for key, versions in found.items() if self._known.get(key) != versions]
+        # A policy decides from objects that are not its children.
+        if changed:
+            changed += [key for key in found if key[0] == POLICIES.plural and key not in changed]
+        for key in changed:
+            self._queue.add(key)
+        self._known = found
+        self._health.resynced()
+        return len(changed)
+
+
+def _by_owner(objects: Iterable[Manifest]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for item in objects:
+        owner = item["metadata"].get("labels", {}).get(OWNER_LABEL, "")
+        found.setdefault(owner, []).append(f"{item['metadata']['name']}={_version(item)}")
+    return found
+
+
+def _version(item: Manifest) -> str:
+    return str(item["metadata"]["resourceVersion"])

@@ -1,0 +1,95 @@
+"""What a decision asks the shell to do: data, in the order in which it must happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from leadscore.policy.durations import format_time
+from leadscore_operator.kube.resources import Manifest, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create a child, or find that it is there already and ours (`owner`: uid that it must carry as its label)."""
+
+    resource: Resource
+    body: Manifest
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Merge-patch an object; `patch` carries the resourceVersion that was looked at."""
+
+    resource: Resource
+    name: str
+    patch: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete exactly this object."""
+
+    resource: Resource
+    name: str
+    uid: str
+
+
+Change = Create | Patch | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event on the object. `about` tells two of the same reason apart; the same one is written once."""
+
+    reason: str
+    message: str
+    about: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A decision for the event store; the first record of an id stands."""
+
+    id: str
+    kind: str
+    subject: str
+    document: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything to do now: findings, then changes, then events, then the status; then look again at `again`."""
+
+    findings: tuple[Finding, ...] = ()
+    changes: tuple[Change, ...] = ()
+    happenings: tuple[Happening, ...] = ()
+    status: Manifest | None = None
+    again: datetime | None = None
+
+
+def condition(
+    old: Manifest, now: datetime, *, ready: bool, reason: str, message: str, generation: int
+) -> list[Manifest]:
+    """The list of conditions with `Ready` as it is now; its time moves only when its status does."""
+    status = "True" if ready else "False"
+    before = next((c for c in old.get("conditions", []) if c["type"] == "Ready"), None)
+    since = before["lastTransitionTime"] if before and before["status"] == status else format_time(now)
+    return [
+        {
+            "type": "Ready",
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "observedGeneration": generation,
+            "lastTransitionTime": since,
+        }
+    ]
+
+
+def prune(value: Manifest) -> Manifest:
+    """The object without fields that are None, which a structural schema would refuse."""
+    return {key: item for key, item in value.items() if item is not None}

@@ -1,0 +1,64 @@
+"""What the reconcilers share: how the last words of a Job are read, and how trouble gets into the Ready condition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from leadscore.errors import BadInputError, LeadScoreError
+from leadscore_operator.decide.jobs import LastWords, last_words
+from leadscore_operator.engine.apply import Applier
+from leadscore_operator.engine.clock import Clock
+from leadscore_operator.errors import KubeRefusedError, NameTakenError
+from leadscore_operator.kube.client import Kube
+from leadscore_operator.kube.resources import PODS, Manifest, Resource
+from leadscore_operator.plan import Happening, Plan, condition
+from leadscore_operator.specs.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What a reconcile works with."""
+
+    kube: Kube
+    applier: Applier
+    clock: Clock
+    workload: Workload
+
+
+async def words_of(kube: Kube, job: str, *, succeeded: bool) -> LastWords | None:
+    """What the Job's deciding pod said last; None if no such pod is there (any more)."""
+    pods = await kube.list(PODS, labels=f"batch.kubernetes.io/job-name={job}")
+    return last_words(pods, succeeded=succeeded)
+
+
+async def settle(shell: Shell, resource: Resource, item: Manifest, plan: Plan) -> datetime | None:
+    """Carry out a plan; when to look again.
+
+    Raises:
+        LeadScoreError: As `Applier.apply`. What a person has to mend is put into the Ready condition first.
+    """
+    try:
+        await shell.applier.apply(resource, item, plan)
+    except (NameTakenError, KubeRefusedError) as error:
+        await trouble(shell, resource, item, error)
+        raise
+    return plan.again
+
+
+async def trouble(shell: Shell, resource: Resource, item: Manifest, error: LeadScoreError) -> None:
+    """Say in the status why the object cannot be served."""
+    old: Manifest = item.get("status", {})
+    reason = "SpecInvalid" if isinstance(error, BadInputError) else "Refused"
+    conditions = condition(
+        old,
+        shell.clock.now(),
+        ready=False,
+        reason=reason,
+        message=str(error)[:1000],
+        generation=item["metadata"]["generation"],
+    )
+    happening = Happening(reason, str(error), str(error), "Warning")
+    await shell.applier.apply(
+        resource, item, Plan(happenings=(happening,), status={**old, "conditions": conditions})
+    )

@@ -1,0 +1,48 @@
+"""RetrainRuns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from leadscore.errors import BadInputError
+from leadscore_operator.decide.jobs import job_end
+from leadscore_operator.decide.run import FINAL, RunInView, current_job, plan_run
+from leadscore_operator.kube.resources import JOBS, POLICIES, RUNS, Manifest
+from leadscore_operator.reconcile.base import Shell, settle, trouble, words_of
+
+
+async def reconcile_run(shell: Shell, name: str) -> datetime | None:
+    """Read a run, its policy and its Job, and do what is to be done; when to look again."""
+    run = await shell.kube.get(RUNS, name)
+    if run is None or "deletionTimestamp" in run["metadata"]:
+        return None
+    policy = await shell.kube.get(POLICIES, run["spec"]["policy"])
+    job = await shell.kube.get(JOBS, current_job(run))
+    end = None if job is None else job_end(job)
+    words = None
+    if end is not None and run.get("status", {}).get("phase") not in FINAL:
+        words = await words_of(shell.kube, current_job(run), succeeded=end.succeeded)
+    ahead = await _ahead(shell, run) if job is None else ""
+    try:
+        plan = plan_run(RunInView(run, policy, job, words, ahead), shell.workload, shell.clock.now())
+    except BadInputError as error:
+        await trouble(shell, RUNS, run, error)
+        return None
+    return await settle(shell, RUNS, run, plan)
+
+
+async def _ahead(shell: Shell, run: Manifest) -> str:
+    """An older run of the same policy that has not ended: runs of a policy go one after the other."""
+    mine = _age(run)
+    older = [
+        other
+        for other in await shell.kube.list(RUNS)
+        if other["spec"].get("policy") == run["spec"]["policy"]
+        and other.get("status", {}).get("phase") not in FINAL
+        and _age(other) < mine
+    ]
+    return min(older, key=_age)["metadata"]["name"] if older else ""
+
+
+def _age(run: Manifest) -> tuple[str, str]:
+    return run["metadata"]["creationTimestamp"], run["metadata"]["name"]

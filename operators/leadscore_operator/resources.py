@@ -1,0 +1,145 @@
+"""What the custom resources say, typed. Defaults are the schema's: the API server has filled them in already."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from leadscore.errors import BadInputError
+from leadscore.policy.spec import RetrainRules
+
+T = TypeVar("T")
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    pass
+
+
+# --- DriftDetector ----------------------------------------------------------------------------------------
+
+
+class Schedule(_Part, frozen=True):
+    """When to check, over how much of the past."""
+
+    name: str
+    cron: str
+    window: str
+    args: tuple[str, ...] = ()
+
+
+class FalseAlarms(_Part, frozen=True):
+    """False alarms accepted on an unchanged stream."""
+
+    expected: float = 1.0
+    per: str = "30d"
+
+
+class CheckJob(_Part, frozen=True):
+    """How a check runs."""
+
+    deadline_seconds: int = 1800
+    retries: int = 1
+    resources: dict[str, Any] = {}
+
+
+class DetectorSpec(_Part, frozen=True):
+    """A DriftDetector's wish."""
+
+    model: str
+    schedules: tuple[Schedule, ...]
+    suspend: bool = False
+    time_zone: str = "Etc/UTC"
+    false_alarms: FalseAlarms | None = None
+    mode: Literal["budget", "thresholds"] = "budget"
+    hysteresis: str = "1/1"
+    job: CheckJob = CheckJob()
+
+    @property
+    def model_name(self) -> str:
+        """The model without alias or version."""
+        return self.model.replace("@", "/").split("/", maxsplit=1)[0]
+
+
+# --- RetrainPolicy ----------------------------------------------------------------------------------------
+
+
+class RunTemplate(_Part, frozen=True):
+    """How a training runs."""
+
+    data: str = ""
+    trials: int = 50
+    min_records: int = 10_000
+    seed: int = 0
+    attempts: int = 3
+    retry_delay: str = "30s"
+    deadline_seconds: int = 14_400
+    args: tuple[str, ...] = ()
+    resources: dict[str, Any] = {}
+
+
+class PolicySpec(RetrainRules, frozen=True, kw_only=True, rename="camel"):
+    """A RetrainPolicy's wish: the rules that decide, and how a training and a release are made."""
+
+    run: RunTemplate = RunTemplate()
+    release: dict[str, Any] | None = None
+
+
+class RunSeen(_Part, frozen=True, omit_defaults=True):
+    """A retraining in a policy's status."""
+
+    name: str
+    key: str
+    created: datetime
+    finished: datetime | None = None
+    outcome: str | None = None
+
+
+# --- RetrainRun -------------------------------------------------------------------------------------------
+
+
+class RunWindow(_Part, frozen=True):
+    """Leads to train on."""
+
+    start: datetime
+    end: datetime
+
+
+class RunSpec(_Part, frozen=True):
+    """A RetrainRun's wish."""
+
+    policy: str
+    trigger: str = "manual"
+    reason: str = ""
+    key: str = ""
+    window: RunWindow | None = None
+
+
+# --- ModelRelease -----------------------------------------------------------------------------------------
+
+
+class ReleaseWish(_Part, frozen=True):
+    """A ModelRelease's wish."""
+
+    model: str
+    version: int
+    rollout: str
+    evaluation: Literal["replay", "none"] = "replay"
+    replay_window: str = "14d"
+    approval_for: str = "7d"
+    watch_for: str = "48h"
+    watch_every: str = "1h"
+    abort: bool = False
+
+
+def decode(value: object, kind: type[T], what: str) -> T:
+    """The typed form of a part of an object.
+
+    Raises:
+        BadInputError: It does not have that form; the sentence names the field.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"{what} cannot be read: {error}.", hint="Correct the object.") from error

@@ -1,0 +1,181 @@
+"""One operator process: watches, workers, resync, lease and probes side by side, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+from functools import partial
+
+import kopf
+from aiohttp import web
+
+from leadscore.errors import LeadScoreError
+from leadscore.events.store import EventStore
+from leadscore_operator.engine.apply import Applier
+from leadscore_operator.engine.clock import Clock
+from leadscore_operator.engine.health import Health, Key
+from leadscore_operator.engine.lease import Lease
+from leadscore_operator.engine.queue import WorkQueue
+from leadscore_operator.engine.relations import Relations
+from leadscore_operator.engine.resync import Resync
+from leadscore_operator.errors import KubeConflictError, KubeError, NotLeaderError
+from leadscore_operator.kube.client import Kube
+from leadscore_operator.kube.credentials import find_access
+from leadscore_operator.kube.resources import DETECTORS, POLICIES, RELEASES, RUNS
+from leadscore_operator.reconcile.base import Shell
+from leadscore_operator.reconcile.detector import reconcile_detector
+from leadscore_operator.reconcile.policy import reconcile_policy
+from leadscore_operator.reconcile.release import reconcile_release
+from leadscore_operator.reconcile.run import reconcile_run
+from leadscore_operator.registry_view import RegistryView
+from leadscore_operator.settings import OperatorOptions
+from leadscore_operator.specs.workload import Workload
+from leadscore_operator.watching import build_registry, watch_settings
+
+_log = logging.getLogger(__name__)
+
+Reconcile = Callable[[str], Awaitable[datetime | None]]
+
+
+async def run_operator(options: OperatorOptions) -> None:
+    """Run until SIGTERM or SIGINT; then finish what is being written and give the Lease up.
+
+    Raises:
+        BadInputError: The workload file, the kubeconfig or the event store's URL cannot be used.
+    """
+    workload = Workload.read(options.workload)
+    settings = watch_settings()
+    clock, health = Clock(options.clock_offset_file), Health()
+    queue: WorkQueue[Key] = WorkQueue()
+    store = None if options.events_url is None else EventStore(options.events_url)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Kube(find_access(settings), options.namespace) as kube:
+        lease = Lease(kube, options.lease, options.identity, clock.now, options.lease_seconds)
+        guarded = kube.guarded(lease.check)
+        applier = Applier(guarded, store, clock, lambda: lease.token, options.identity)
+        shell = Shell(guarded, applier, clock, workload)
+        reconciles: dict[str, Reconcile] = {
+            DETECTORS.plural: partial(reconcile_detector, shell),
+            POLICIES.plural: partial(reconcile_policy, shell),
+            RUNS.plural: partial(reconcile_run, shell),
+            RELEASES.plural: partial(reconcile_release, shell, store, _registry(options)),
+        }
+        watching = kopf.operator(
+            registry=build_registry(queue, Relations(), health),
+            settings=settings,
+            namespaces=[options.namespace],
+            standalone=True,
+            stop_flag=stop,
+        )
+        endless: list[Coroutine[object, object, None]] = [
+            lease.keep(),
+            _resync(Resync(kube, queue, health), options.resync_seconds),
+            *(_work(queue, reconciles, lease, clock, health) for _ in range(options.workers)),
+        ]
+        if options.port:
+            endless.append(_serve(options, health, lease, queue))
+        await _until_stopped(stop, watching, endless)
+        await lease.give_up()
+    if store is not None:
+        store.close()
+
+
+def _registry(options: OperatorOptions) -> RegistryView | None:
+    uri = options.tracking_uri or ""
+    return RegistryView(uri) if uri.startswith(("http://", "https://")) else None
+
+
+async def _until_stopped(
+    stop: asyncio.Event,
+    watching: Coroutine[object, object, None],
+    endless: list[Coroutine[object, object, None]],
+) -> None:
+    """Run everything; the end of any part ends the process, so that nothing is missing in silence."""
+    watcher = asyncio.create_task(watching)
+    tasks = [asyncio.create_task(part) for part in endless]
+    stopper = asyncio.create_task(_wait(stop))
+    done, _ = await asyncio.wait([watcher, stopper, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    for task in (*tasks, stopper):
+        task.cancel()
+    await asyncio.gather(*tasks, stopper, watcher, return_exceptions=True)
+    for task in done - {stopper}:
+        task.result()
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _work(
+    queue: WorkQueue[Key], reconciles: dict[str, Reconcile], lease: Lease, clock: Clock, health: Health
+) -> None:
+    while True:
+        await lease.leading.wait()
+        key = await queue.take()
+        reconcile = reconciles.get(key[0])
+        if reconcile is None:
+            queue.done(key)
+            continue
+        health.started(key)
+        outcome = "ok"
+        try:
+            again = await reconcile(key[1])
+            queue.done(key)
+            if again is not None:
+                # A second late rather than early: API times have no fractions.
+                queue.add_after(key, (again - clock.now()).total_seconds() + 1.0)
+        except (KubeConflictError, NotLeaderError) as error:
+            outcome = "conflict"
+            queue.failed(key)
+            _log.info("looked again", extra={"fields": {"key": "/".join(key), "why": str(error)}})
+        except LeadScoreError as error:
+            outcome = "error"
+            wait = error.retry_after_seconds if isinstance(error, KubeError) else None
+            delay = queue.failed(key, wait or 0.0)
+            fields = {"key": "/".join(key), "error": str(error), "retry_seconds": round(delay, 1)}
+            _log.warning("a step failed", extra={"fields": fields})
+        except Exception:  # noqa: BLE001
+            # A defect in the handling of one object must not end the service of the others.
+            outcome = "defect"
+            queue.failed(key, 30.0)
+            _log.exception("a step failed unexpectedly", extra={"fields": {"key": "/".join(key)}})
+        finally:
+            health.ended(key, outcome)
+
+
+async def _resync(resync: Resync, seconds: float) -> None:
+    wait = 0.0
+    while True:
+        await asyncio.sleep(wait)
+        try:
+            await resync.once()
+            wait = seconds
+        except LeadScoreError as error:
+            wait = min(max(wait, 1.0) * 2, seconds)
+            _log.warning("the resync failed", extra={"fields": {"error": str(error)}})
+
+
+async def _serve(options: OperatorOptions, health: Health, lease: Lease, queue: WorkQueue[Key]) -> None:
+    async def livez(_: web.Request) -> web.Response:
+        illness = health.illness()
+        return web.Response(text=illness or "ok", status=500 if illness else 200)
+
+    async def readyz(_: web.Request) -> web.Response:
+        ready = health.ready(3 * options.resync_seconds)
+        return web.Response(text="ok" if ready else "not read yet", status=200 if ready else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=health.metrics(leading=lease.leading.is_set(), waiting=len(queue)))
+
+    app = web.Application()
+    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "0.0.0.0", options.port).start()  # noqa: S104 (the kubelet asks from outside)
+    await asyncio.Event().wait()

@@ -1,0 +1,1 @@
+"""Builders of Kubernetes objects: pure, from a wish and the installation's workload settings."""

@@ -1,0 +1,66 @@
+"""CronJobs that check for drift."""
+
+from __future__ import annotations
+
+from leadscore_operator.kube.resources import DETECTORS, MANAGED_LABEL, MANAGER, OWNER_LABEL, Manifest
+from leadscore_operator.resources import DetectorSpec, Schedule
+from leadscore_operator.specs.names import cron_job_name
+from leadscore_operator.specs.workload import (
+    MESSAGE_PATH,
+    NAME_LABEL,
+    PART_LABEL,
+    Workload,
+    metadata,
+    pod_template,
+)
+
+CHECK = "drift-check"
+# Generation of the detector that a CronJob was made from: an older look at the detector must not undo a newer one.
+GENERATION = "leadscore.dev/generation"
+SCHEDULE_LABEL = "leadscore.dev/schedule"
+
+
+def check_command(detector: str, spec: DetectorSpec, schedule: Schedule) -> list[str]:
+    """The command line of a check: what to compare, by which rule, and where to say the verdict."""
+    command = ["leadscore", "drift", "check", f"--model={spec.model}", f"--window={schedule.window}"]
+    # A detector's memory of earlier windows is kept under its name: each schedule has its own.
+    command += [f"--detector={detector}-{schedule.name}", f"--mode={spec.mode}"]
+    if spec.false_alarms is not None:
+        command.append(f"--false-alarms={spec.false_alarms.expected:g}/{spec.false_alarms.per}")
+    command += [f"--hysteresis={spec.hysteresis}", f"--termination-log={MESSAGE_PATH}"]
+    return [*command, *schedule.args]
+
+
+def cron_job(detector: Manifest, spec: DetectorSpec, schedule: Schedule, workload: Workload) -> Manifest:
+    """The CronJob of one schedule. Runs never overlap, and one that was missed by ten minutes is left out."""
+    meta = detector["metadata"]
+    labels = {
+        MANAGED_LABEL: MANAGER,
+        OWNER_LABEL: meta["uid"],
+        SCHEDULE_LABEL: schedule.name,
+        PART_LABEL: CHECK,
+        NAME_LABEL: meta["name"],
+    }
+    name = cron_job_name(meta["name"], meta["uid"], schedule.name)
+    command = check_command(meta["name"], spec, schedule)
+    about = metadata(name, detector, DETECTORS, part=CHECK, labels={SCHEDULE_LABEL: schedule.name})
+    return {
+        "metadata": {**about, "annotations": {GENERATION: str(meta["generation"])}},
+        "spec": {
+            "schedule": schedule.cron,
+            "timeZone": spec.time_zone,
+            "suspend": spec.suspend,
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 600,
+            "successfulJobsHistoryLimit": 3,
+            "failedJobsHistoryLimit": 2,
+            "jobTemplate": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "backoffLimit": spec.job.retries,
+                    "activeDeadlineSeconds": spec.job.deadline_seconds,
+                    "template": pod_template(workload, command, labels, resources=spec.job.resources),
+                },
+            },
+        },
+    }

@@ -1,0 +1,77 @@
+"""Logged predictions and their outcomes as a table to train on: what the service was asked, back in its own columns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from leadscore.contract import FeatureContract
+from leadscore.contract.model import Boolean, Categorical, Feature
+from leadscore.errors import RefusedError
+from leadscore.events.store import EventStore
+from leadscore.events.windows import feature_matrix, labelled_window
+
+# A shadow's predictions are copies of requests that another version answered.
+_ANSWERED: Final = ("champion", "canary", "challenger")
+
+
+def logged_leads(
+    store: EventStore, contract: FeatureContract, model: str, start: datetime, end: datetime
+) -> pa.Table:
+    """Leads scored in [start, end) with the outcomes known by now, in the contract's columns.
+
+    A lead's time is when it was scored. Of a lead that was scored several times the score that its outcome belongs
+    to is kept. Missing and unseen values are null (they were logged alike). Features that never enter the model are
+    not logged, so fairness over them cannot be measured from the log.
+
+    Raises:
+        RefusedError: Nothing was logged in that time.
+        ConflictError: The window holds predictions under another contract.
+        UnavailableError: The store cannot be read.
+    """
+    window = labelled_window(store, start, end, contract=contract, model_name=model).table
+    keep = np.isin(window.column("role").to_numpy(), _ANSWERED) & ~window.column("superseded").to_numpy()
+    window = window.filter(pa.array(keep))
+    if not window.num_rows:
+        raise RefusedError(
+            f"No lead was scored by {model} between {start:%Y-%m-%d} and {end:%Y-%m-%d}.",
+            hint="Train on a table (--data), or wait until leads were scored.",
+        )
+    matrix = feature_matrix(window, contract)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {contract.id: window.column("lead_id")}
+    for index, feature in enumerate(contract.inputs):
+        columns[feature.name] = _decoded(feature, matrix[:, index])
+    if contract.time is not None:
+        columns[contract.time] = window.column("scored_at")
+    columns[contract.target.column] = _target(contract, window.column("converted"))
+    if contract.target.known_at is not None:
+        columns[contract.target.known_at] = window.column("recorded_at")
+    if contract.value is not None:
+        columns[contract.value] = window.column("value")
+    return pa.table(columns)
+
+
+def _decoded(feature: Feature, codes: npt.NDArray[np.float32]) -> pa.Array:
+    missing = np.isnan(codes)
+    if isinstance(feature, Categorical):
+        indices = pa.array(np.where(missing, 0, codes).astype(np.int32), mask=missing)
+        return pa.DictionaryArray.from_arrays(indices, pa.array(feature.categories)).cast(pa.string())
+    if isinstance(feature, Boolean):
+        return pa.array(np.where(missing, 0, codes) > 0.5, mask=missing)
+    return pa.array(codes.astype(np.float64), mask=missing)
+
+
+def _target(contract: FeatureContract, converted: pa.ChunkedArray) -> pa.Array:
+    positive = contract.target.positive
+    if isinstance(positive, bool):
+        negative: str | int | bool = not positive
+    elif isinstance(positive, int):
+        negative = 0 if positive != 0 else 1
+    else:
+        negative = f"not {positive}"
+    known = cast("list[bool | None]", converted.to_pylist())
+    return pa.array([None if hit is None else (positive if hit else negative) for hit in known])

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, detector, job, verdict
+
+from leadscore.errors import BadInputError
+from leadscore_operator.decide.detector import DetectorSeen, observations, plan_detector, unread
+from leadscore_operator.decide.jobs import LastWords
+from leadscore_operator.errors import KubeError
+from leadscore_operator.plan import Create, Delete, Patch, Plan
+from leadscore_operator.resources import DetectorSpec, Schedule, decode
+from leadscore_operator.specs.checks import cron_job
+
+
+def plan(item: Manifest, *, crons: Any = None, jobs: Any = (), words: Any = None) -> Plan:
+    spec = decode(item["spec"], DetectorSpec, "spec")
+    if crons is None:
+        crons = [made(item, schedule) for schedule in spec.schedules]
+    return plan_detector(DetectorSeen(item, crons, jobs, words or {}), WORKLOAD, NOW)
+
+
+def made(item: Manifest, schedule: Schedule) -> Manifest:
+    body = cron_job(item, decode(item["spec"], DetectorSpec, "spec"), schedule, WORKLOAD)
+    return body | {"metadata": body["metadata"] | {"uid": "u", "resourceVersion": "9"}}
+
+
+def status(done: Plan) -> Manifest:
+    assert done.status is not None
+    return done.status
+
+
+def test_a_new_detector_gets_a_cron_job_per_schedule_and_a_next_run() -> None:
+    done = plan(detector(), crons=[])
+    (create,) = done.changes
+    assert isinstance(create, Create)
+    command = create.body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert command[:5] == ["leadscore", "drift", "check", "--model=leads@champion", "--window=1d"]
+    assert status(done)["severity"] == "unknown"
+    assert status(done)["nextRun"] == "2026-03-11T00:00:00Z"
+
+
+def test_a_settled_detector_asks_for_nothing_and_gives_the_same_status_again() -> None:
+    done = plan(detector())
+    assert done.changes == ()
+    again = plan(detector(status(done)))
+    assert (again.status, again.happenings) == (done.status, ())
+
+
+def test_what_somebody_changed_in_a_cron_job_is_set_back_and_what_is_not_wanted_goes() -> None:
+    item = detector()
+    (schedule,) = decode(item["spec"], DetectorSpec, "spec").schedules
+    bent = made(item, schedule)
+    bent["spec"]["schedule"] = "0 1 * * *"
+    (patch,) = plan(item, crons=[bent]).changes
+    assert isinstance(patch, Patch)
+    assert patch.patch["spec"]["schedule"] == "@daily"
+    assert patch.patch["metadata"]["resourceVersion"] == "9"
+    left = made(item, replace_name(schedule, "hourly"))
+    deletes = [c for c in plan(item, crons=[made(item, schedule), left]).changes if isinstance(c, Delete)]
+    assert [d.name for d in deletes] == [left["metadata"]["name"]]
+
+
+def replace_name(schedule: Schedule, name: str) -> Schedule:
+    return Schedule(name=name, cron=schedule.cron, window=schedule.window)
+
+
+def test_an_old_look_at_the_detector_undoes_nothing_newer() -> None:
+    item = detector()
+    newer = made(item, replace_name(Schedule(name="x", cron="@daily", window="1d"), "hourly"))
+    newer["metadata"]["annotations"]["leadscore.dev/generation"] = "2"
+    with pytest.raises(KubeError, match="newer generation"):
+        plan(item, crons=[newer])
+
+
+def test_a_verdict_gets_into_the_status_once() -> None:
+    jobs = [job("c-1", ended="Complete")]
+    done = plan(detector(), jobs=jobs, words={"c-1": verdict()})
+    found = status(done)
+    assert (found["severity"], found["worst"], found["triage"]) == ("significant", "budget", "market_moved")
+    assert [h.reason for h in done.happenings] == ["Drifted"]
+    item = detector(found)
+    assert unread(item, jobs) == []
+    assert plan(item, jobs=jobs).happenings == ()
+    (observation,) = observations(item)
+    assert (observation.detector, observation.severity, observation.model_version) == (
+        "leads",
+        "significant",
+        "3",
+    )
+
+
+def test_a_pipeline_bug_is_told_to_the_owner_of_the_data() -> None:
+    done = plan(
+        detector(), jobs=[job("c-1", ended="Complete")], words={"c-1": verdict("critical", "pipeline_bug")}
+    )
+    assert [(h.reason, h.type) for h in done.happenings] == [("PipelineBug", "Warning")]
+    assert "owner of the data" in done.happenings[0].message
+
+
+@pytest.mark.parametrize(
+    ("ended", "words", "says"),
+    [
+        ("Failed", LastWords("The event store is down.", 6), "event store is down"),
+        ("Complete", LastWords("not JSON", 0), "not a drift verdict"),
+        ("Failed", None, "because"),
+    ],
+)
+def test_a_check_without_a_verdict_is_a_failure_and_never_no_drift(
+    ended: str, words: LastWords | None, says: str
+) -> None:
+    known = {"c-1": words} if words else {}
+    done = plan(detector(), jobs=[job("c-1", ended=ended, minutes_ago=11)], words=known)
+    assert status(done)["severity"] == "unknown"
+    (ready,) = status(done)["conditions"]
+    assert (ready["status"], ready["reason"]) == ("False", "CheckFailed")
+    assert says in ready["message"]
+
+
+def test_a_finished_job_whose_pod_is_not_seen_yet_is_looked_at_again() -> None:
+    done = plan(detector(), jobs=[job("c-1", ended="Complete")])
+    assert status(done)["readJobs"] == []
+    assert done.again is not None
+    assert done.again <= NOW + timedelta(seconds=5)
+
+
+def test_successive_breaches_are_counted_and_a_calm_window_ends_them() -> None:
+    words = {
+        f"c-{n}": verdict(severity, days_ago=4 - n)
+        for n, severity in enumerate(["none", "moderate", "critical"])
+    }
+    jobs = [job(name, ended="Complete", minutes_ago=9 - n) for n, name in enumerate(words)]
+    found = status(plan(detector(), jobs=jobs, words=words))
+    assert (found["severity"], found["consecutiveBreaches"]) == ("critical", 2)
+    calm = plan(
+        detector(found),
+        jobs=[job("c-9", ended="Complete")],
+        words={"c-9": verdict("none", "none", days_ago=0)},
+    )
+    assert (status(calm)["severity"], status(calm)["consecutiveBreaches"]) == ("none", 0)
+
+
+def test_a_suspended_detector_has_suspended_cron_jobs_and_no_next_run() -> None:
+    done = plan(detector(suspend=True), crons=[])
+    assert isinstance(done.changes[0], Create)
+    assert done.changes[0].body["spec"]["suspend"] is True
+    assert "nextRun" not in status(done)
+
+
+def test_a_spec_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(BadInputError, match="spec cannot be read"):
+        plan_detector(DetectorSeen(detector(schedules=[{"name": "x"}]), [], [], {}), WORKLOAD, NOW)

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from tests.support.kubeapi import KubeApi
+from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, job, thing
+
+from leadscore.errors import RefusedError, UnavailableError
+from leadscore.release.machine import decide
+from leadscore.release.states import (
+    ApprovalSeen,
+    GateSeen,
+    Observations,
+    PatchRollout,
+    ReleaseStatus,
+    ReportSeen,
+    VersionSeen,
+)
+from leadscore_operator.decide.release import (
+    ahead_of,
+    machine_spec,
+    machine_status,
+    object_status,
+    plan_step,
+    report_of,
+)
+from leadscore_operator.plan import Create
+from leadscore_operator.registry_view import RegistryView
+from leadscore_operator.resources import ReleaseWish, decode
+from leadscore_operator.specs.rollouts import seen_rollout, version_patch
+
+WISH = {"model": "leads", "version": 7, "rollout": "leads", "evaluation": "replay", "replayWindow": "14d"}
+
+
+def release(status: Manifest | None = None, name: str = "leads-7", **spec: Any) -> Manifest:
+    return thing(name, WISH | spec, status)
+
+
+def rollout(version: int = 6, **status: Any) -> Manifest:
+    template = {
+        "metadata": {"labels": {"leadscore.dev/model-version": str(version)}},
+        "spec": {
+            "initContainers": [{"name": "model", "image": f"registry:5000/demo-model:{version}"}],
+            "containers": [
+                {
+                    "name": "scoring",
+                    "image": "registry:5000/scoring:6",
+                    "env": [
+                        {"name": "LEADSCORE_MODEL_VERSION", "value": str(version)},
+                        {"name": "A", "value": "6"},
+                    ],
+                }
+            ],
+        },
+    }
+    found = {"observedGeneration": "1", "phase": "Healthy", "stableRS": "h6", "currentPodHash": "h6"}
+    return thing("leads", {"template": template}, found | status)
+
+
+def replica_set(hash_: str, version: int) -> Manifest:
+    template = {"metadata": {"labels": {"leadscore.dev/model-version": str(version)}}}
+    return thing(f"rs-{hash_}", {"template": template}, labels={"rollouts-pod-template-hash": hash_})
+
+
+def test_the_patch_pins_the_version_wherever_the_chart_names_it_and_nowhere_else() -> None:
+    patch = version_patch(rollout(), "leads", 7, "uid-1")
+    template = patch["spec"]["template"]
+    assert template["metadata"]["labels"]["leadscore.dev/model-version"] == "7"
+    assert template["spec"]["initContainers"][0]["image"] == "registry:5000/demo-model:7"
+    (scoring,) = template["spec"]["containers"]
+    assert scoring["image"] == "registry:5000/scoring:6", "the service's own tag is not the model's"
+    assert scoring["env"] == [{"name": "LEADSCORE_MODEL_VERSION", "value": "7"}, {"name": "A", "value": "6"}]
+    assert patch["metadata"] == {"resourceVersion": "7", "annotations": {"leadscore.dev/release": "uid-1"}}
+
+
+def test_a_registry_reference_and_a_claims_path_are_pinned_too() -> None:
+    by_registry = rollout()
+    container = by_registry["spec"]["template"]["spec"]["containers"][0]
+    by_registry["spec"]["template"]["spec"]["initContainers"] = []
+    container["env"].append({"name": "LEADSCORE_MODEL", "value": "leads/6"})
+    container["volumeMounts"] = [{"name": "model", "subPath": "leads/6"}, {"name": "tmp", "subPath": "x/6"}]
+    found = version_patch(by_registry, "leads", 7, "r")["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "LEADSCORE_MODEL", "value": "leads/7"} in found["env"]
+    assert [m["subPath"] for m in found["volumeMounts"]] == ["leads/7", "x/6"]
+
+
+def test_an_image_by_digest_is_refused_rather_than_patched_to_nothing() -> None:
+    digested = rollout()
+    digested["spec"]["template"]["spec"]["initContainers"][0]["image"] = "demo-model@sha256:66"
+    with pytest.raises(RefusedError, match="does not name version 6"):
+        version_patch(digested, "leads", 7, "r")
+
+
+def test_a_rollout_in_mid_canary_is_seen_as_it_is() -> None:
+    item = rollout(
+        7, stableRS="h6", currentPodHash="h7", phase="Paused", canary={"weights": {"canary": {"weight": 10}}}
+    )
+    seen = seen_rollout(item, [replica_set("h6", 6), replica_set("h7", 7)])
+    assert (seen.desired, seen.stable, seen.weight, seen.state) == (7, 6, 10, "Paused")
+    assert seen_rollout(rollout(7, stableRS="h7", currentPodHash="h7"), [replica_set("h7", 7)]).weight == 100
+
+
+def test_a_status_of_an_older_generation_never_says_healthy() -> None:
+    stale = rollout()
+    stale["metadata"]["generation"] = 2
+    assert seen_rollout(stale, []).state == "Progressing"
+
+
+def test_a_rollout_of_somebody_else_is_refused() -> None:
+    with pytest.raises(RefusedError, match="pod template"):
+        seen_rollout(thing("x", {"template": {"metadata": {"labels": {}}}}), [])
+
+
+def test_the_status_comes_back_as_it_was_written() -> None:
+    status = ReleaseStatus(
+        phase="Watching", reason="r", since=NOW, digest="d", champion=6, gate="g", evaluation="e", approval="a",
+        approved_by="Ada", previous=6, watch_since=NOW, retreat="RolledBack", kpi="k",
+    )  # fmt: skip
+    written = object_status(status, release(), NOW)
+    assert written["approvedBy"] == "Ada"
+    assert machine_status(release(written)) == status
+    assert machine_status(release()) == ReleaseStatus()
+
+
+def test_a_report_on_record_counts_more_than_its_job_and_a_newer_job_more_than_an_older_report() -> None:
+    done = ReportSeen(state="done", number=2, evidence="kpi-2", passed=True)
+
+    def kpi(number: int, ended: str = "") -> Manifest:
+        return job(f"kpi-{number}", ended=ended, **{"leadscore.dev/step": f"kpi-{number}"})
+
+    assert report_of(done, [kpi(1, "Failed"), kpi(2, "Failed")], "kpi") == done
+    assert report_of(done, [kpi(3)], "kpi").state == "running"
+    assert report_of(done, [kpi(3, "Failed")], "kpi").state == "failed"
+    assert report_of(ReportSeen(), [kpi(1)], "replay").state == "absent"
+
+
+def test_one_release_at_a_time_changes_a_rollout_and_the_older_goes_first() -> None:
+    older = release(name="leads-6", version=6)
+    older["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    assert ahead_of(release(), [older, release()]) == "leads-6"
+    assert ahead_of(older, [older, release()]) == ""
+    assert ahead_of(release(), [older | {"status": {"phase": "Promoted"}}]) == ""
+    assert ahead_of(release(), [older | {"spec": older["spec"] | {"rollout": "other"}}]) == ""
+
+
+def test_a_release_goes_from_gate_to_canary_by_the_machine_and_each_step_is_one_job_or_record() -> None:
+    """The pure part, told as a story: what is seen changes, the status is what was written."""
+    item = release()
+    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+    digest, champion = "d" * 64, VersionSeen(version=6, digest="c" * 64)
+    gate = GateSeen(evidence="gate-1", passed=True, summary="ok", digest=digest, champion="c" * 64)
+    candidate = VersionSeen(version=7, digest=digest)
+    seen = Observations(
+        candidate=candidate,
+        champion=champion,
+        gate=gate,
+        rollout=seen_rollout(rollout(), [replica_set("h6", 6)]),
+    )
+    made: list[str] = []
+    for _ in range(12):
+        step = decide(spec, machine_status(item), seen, NOW)
+        plan = plan_step(step, spec, item, WORKLOAD, NOW, others=())
+        made += [
+            c.body["metadata"]["labels"]["leadscore.dev/step"] for c in plan.changes if isinstance(c, Create)
+        ]
+        action = type(step.action).__name__
+        if action == "Nominate":
+            seen = msgspec.structs.replace(
+                seen, candidate=msgspec.structs.replace(candidate, challenger=True)
+            )
+        elif action == "StartReplay":
+            report = ReportSeen(
+                state="done",
+                evidence="replay-1",
+                digest=digest,
+                passed=True,
+                summary="alike",
+                at=NOW,
+                number=1,
+            )
+            seen = msgspec.structs.replace(seen, evaluation=report)
+        elif action == "RequestApproval":
+            answer = ApprovalSeen(
+                evidence="approval-1", verdict="approved", by="Ada", reason="good", model="leads", version=7,
+                digest=digest, bound_to=("gate-1", "replay-1"),
+            )  # fmt: skip
+            seen = msgspec.structs.replace(seen, requested=True, approval=answer)
+        elif isinstance(step.action, PatchRollout):
+            assert step.action == PatchRollout(7, "uid-leads-7", step.action.reason)
+            break
+        item = release(plan.status)
+    else:
+        pytest.fail("never came to the canary")
+    assert made == ["nominate", "replay"]
+    assert machine_status(item).approved_by == "Ada"
+
+
+def test_the_registry_is_read_and_its_silence_is_not_an_answer() -> None:
+    api = KubeApi()
+    version = {
+        "version": "7",
+        "tags": [{"key": "digest", "value": "d"}, {"key": "stage", "value": "Staging"}],
+    }
+    missing = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}
+
+    async def story() -> None:
+        async with api.serving() as address:
+            view = RegistryView(address)
+            api.answers.append(web.json_response({"model_version": version}))
+            assert await view.version("leads", 7) == VersionSeen(version=7, digest="d", challenger=True)
+            api.answers.append(web.json_response(missing, status=404))
+            assert await view.version("leads", 8) is None
+            aliases = [{"alias": "champion", "version": "7"}]
+            api.answers.append(web.json_response({"registered_model": {"aliases": aliases}}))
+            api.answers.append(web.json_response({"model_version": version}))
+            champion = await view.champion("leads")
+            assert champion is not None
+            assert champion.version == 7
+            for answer in (web.json_response({}, status=500), web.Response(text="<html>", status=404)):
+                api.answers.append(answer)
+                with pytest.raises(UnavailableError):
+                    await view.version("leads", 7)
+        with pytest.raises(UnavailableError):
+            await RegistryView(address).champion("leads")
+
+    asyncio.run(story())
+
+
+def test_times_of_the_wish_are_the_machines() -> None:
+    item = release(watchFor="2h", approvalFor="1d", replayWindow="2w")
+    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+    assert (spec.watch_seconds, spec.approval_seconds, spec.replay_days) == (7200, 86_400, 14)
+    assert spec.release == "uid-leads-7"

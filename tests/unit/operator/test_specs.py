@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from tests.unit.operator.objects import WORKLOAD, Manifest, detector, run
+
+from leadscore.errors import BadInputError
+from leadscore.policy.spec import DriftTrigger, PerformanceTrigger, RampStep, ScheduleTrigger, Triggers
+from leadscore.policy.state import Window
+from leadscore_operator.decide.jobs import parse_time
+from leadscore_operator.resources import (
+    CheckJob,
+    DetectorSpec,
+    FalseAlarms,
+    PolicySpec,
+    ReleaseWish,
+    RunSpec,
+    RunTemplate,
+    Schedule,
+    decode,
+)
+from leadscore_operator.specs.checks import cron_job
+from leadscore_operator.specs.differ import differs
+from leadscore_operator.specs.names import cron_job_name, job_name, release_name, run_name
+from leadscore_operator.specs.trainings import train_job
+from leadscore_operator.specs.workload import Workload
+
+CRDS = Path(__file__).parents[3] / "charts" / "lead-scoring" / "files" / "crds"
+
+
+def pods() -> list[Manifest]:
+    wish = decode(detector()["spec"], DetectorSpec, "spec")
+    check = cron_job(detector(), wish, wish.schedules[0], WORKLOAD)
+    window = Window(parse_time("2026-01-01T00:00:00Z"), parse_time("2026-02-01T00:00:00Z"))
+    training = train_job(run(), PolicySpec(model="leads"), window, 1, WORKLOAD)
+    return [check["spec"]["jobTemplate"]["spec"]["template"]["spec"], training["spec"]["template"]["spec"]]
+
+
+@pytest.mark.parametrize("pod", pods())
+def test_pods_have_no_token_and_meet_the_restricted_standard(pod: Manifest) -> None:
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = pod["containers"]
+    security = container["securityContext"]
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert (security["allowPrivilegeEscalation"], security["readOnlyRootFilesystem"]) == (False, True)
+    said = [argument.partition("=")[2] for argument in container["command"]]
+    assert container["terminationMessagePath"] in said
+
+
+def test_names_fit_their_kinds_and_differ_by_owner() -> None:
+    long = "x" * 63
+    assert len(cron_job_name(long, "u", "0123456789")) <= 52
+    assert len(run_name(long, "u", "k")) <= 50
+    assert len(job_name("x" * 50, "u", 10)) <= 63
+    assert run_name("a", "u1", "k") != run_name("a", "u2", "k")
+    assert run_name("a", "u1", "k") == run_name("a", "u1", "k")
+    assert release_name("My.Leads_EU", 12) == "my-leads-eu-12"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "answer"),
+    [
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1}, {"a": 2}, True),
+        ({"a": [1, 2]}, {"a": [1]}, True),
+        ({"cpu": "1000m"}, {"cpu": "1"}, False),
+        ({"memory": "1Gi"}, {"memory": "1024Mi"}, False),
+        ({"memory": "1Gi"}, {"memory": "1G"}, True),
+        ({"suspend": False}, {}, False),
+        ({"suspend": True}, {}, True),
+        ({"resources": {}}, {}, False),
+        ({"a": "b"}, {"a": "c"}, True),
+    ],
+)
+def test_what_we_set_must_be_as_we_set_it_and_the_rest_is_others(
+    wanted: Any, found: Any, answer: bool
+) -> None:
+    assert differs(wanted, found) is answer
+
+
+def test_a_workload_file_with_a_typo_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "workload.yaml"
+    file.write_text("imgae: x\n")
+    with pytest.raises(BadInputError, match="cannot be used"):
+        Workload.read(file)
+
+
+def schema(kind: str, *path: str) -> Manifest:
+    crd = yaml.safe_load((CRDS / f"{kind}.yaml").read_text())
+    node = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    for step in path:
+        node = node["items"] if step == "[]" else node["properties"][step]
+    return node
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "struct"),
+    [
+        ("driftdetectors", (), DetectorSpec),
+        ("driftdetectors", ("schedules", "[]"), Schedule),
+        ("driftdetectors", ("falseAlarms",), FalseAlarms),
+        ("driftdetectors", ("job",), CheckJob),
+        ("retrainpolicies", (), PolicySpec),
+        ("retrainpolicies", ("run",), RunTemplate),
+        ("retrainpolicies", ("triggers",), Triggers),
+        ("retrainpolicies", ("triggers", "drift"), DriftTrigger),
+        ("retrainpolicies", ("triggers", "performance"), PerformanceTrigger),
+        ("retrainpolicies", ("triggers", "schedule"), ScheduleTrigger),
+        ("retrainpolicies", ("triggers", "schedule", "ramp", "[]"), RampStep),
+        ("retrainruns", (), RunSpec),
+        ("modelreleases", (), ReleaseWish),
+    ],
+)
+def test_schema_and_code_know_the_same_fields_with_the_same_defaults(
+    kind: str, path: tuple[str, ...], struct: type[msgspec.Struct]
+) -> None:
+    node = schema(kind, *path)
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    assert set(node["properties"]) == set(fields)
+    for name, about in node["properties"].items():
+        assert about.get("description"), f"kubectl explain says nothing about {name}"
+        default = fields[name].default
+        if "default" in about and about["type"] not in {"object", "array"} and kind != "retrainruns":
+            assert default == about["default"], name
+
+
+@pytest.mark.parametrize("file", sorted(CRDS.glob("*.yaml")), ids=lambda f: f.stem)
+def test_every_rule_of_a_schema_refuses_with_a_sentence(file: Path) -> None:
+    def rules(node: Any) -> list[Manifest]:
+        if isinstance(node, dict):
+            return node.get("x-kubernetes-validations", []) + [r for v in node.values() for r in rules(v)]
+        return [r for v in node for r in rules(v)] if isinstance(node, list) else []
+
+    found = rules(yaml.safe_load(file.read_text()))
+    assert found
+    for rule in found:
+        assert " " in rule["message"]
+        assert rule["message"].endswith((".", "d."))
