@@ -123,7 +123,7 @@ def sample_cells(
     size = min(n, m)
     scores = rank_scores(pooled)
     draws, proposal = _propose(pooled, size, scores if ordered else None, rng, effort)
-    fits = (draws <= pooled).all(axis=1)
+    fits = np.asarray((draws <= pooled).all(axis=1))
     draws, proposal = draws[fits], proposal[fits]
     log_null = _log_hypergeometric(pooled, draws, size)
     # The largest ratio is bounded by the mixture's part near the null, so no weight can run away.
@@ -222,4 +222,4 @@ def _log_hypergeometric(pooled: Counts, draws: Counts, size: int) -> Floats:
 def _log_choose(n: int, k: npt.NDArray[np.int64]) -> Floats:
     with np.errstate(invalid="ignore"):
         value = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    return np.where((k < 0) | (k > n), -np.inf, value)
+    return np.asarray(np.where((k < 0) | (k > n), -np.inf, value), dtype=np.float64)
