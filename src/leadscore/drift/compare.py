@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from leadscore.drift import statistics as st
-from leadscore.drift.counts import FeatureCounts, WindowCounts
+from leadscore.drift.counts import FeatureCounts
 from leadscore.drift.null import Tail, rate_null, sample_cells
 from leadscore.drift.options import SCORE
 from leadscore.drift.statistics import Counts
@@ -174,18 +174,19 @@ def feature_tests(
 
 
 def score_tests(
-    profile: ReferenceProfile,
-    pool: WindowCounts,
-    window: WindowCounts,
+    index: int,
+    base: tuple[int, ...],
+    pool: tuple[int, ...],
+    window: tuple[int, ...],
     rng: np.random.Generator,
     *,
     effort: int,
 ) -> tuple[Test, ...]:
-    """The calibrated tests of the probability's distribution; none if a side has no probabilities."""
-    if not window.scores or not pool.scores:
+    """The calibrated tests of the probability's distribution (counts per bin); none if a side has no probabilities."""
+    if not window or not pool:
         return ()
-    cells = (np.array(profile.score_counts), np.array(pool.scores), np.array(window.scores))
-    return _cell_tests(len(profile.features), *cells, rng, ordered=True, effort=effort)
+    cells = (np.array(base), np.array(pool), np.array(window))
+    return _cell_tests(index, *cells, rng, ordered=True, effort=effort)
 
 
 def name_of(profile: ReferenceProfile, feature: int) -> str:

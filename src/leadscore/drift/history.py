@@ -6,7 +6,7 @@ that was stored, and judging a window twice gives the same verdict.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -15,8 +15,6 @@ from leadscore.drift.options import DriftOptions
 from leadscore.errors import BadInputError, ConflictError
 from leadscore.scoring.profile import ReferenceProfile
 
-_HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
 ALL = "all"
 
 
@@ -84,16 +82,6 @@ def check_order(history: History, model: str, start: datetime) -> None:
             f"The window begins at {start.isoformat()}, before the last judged one ended ({history.end.isoformat()}).",
             hint="Judge windows in order, each once; a window that is judged again needs the history from before it.",
         )
-
-
-def stratum_of(start: datetime, end: datetime, options: DriftOptions) -> str:
-    """The stratum of the week a window belongs to; `all` if seasons do not matter or it is longer than a day."""
-    if options.season == "none" or end - start > _DAY:
-        return ALL
-    local = start + timedelta(hours=options.utc_offset_hours)
-    if end - start > _HOUR:
-        return f"day-{local.weekday()}"
-    return f"hour-{local.weekday() * 24 + local.hour}"
 
 
 def advance(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -184,7 +185,7 @@ def _intervals(edges: tuple[float, ...]) -> tuple[str, ...]:
     if not edges:
         return ("all",)
     words = [f"{edge:.4g}" for edge in edges]
-    inner = [f"{low} – {high}" for low, high in zip(words, words[1:], strict=False)]
+    inner = [f"{low} – {high}" for low, high in itertools.pairwise(words)]
     return (f"< {words[0]}", *inner, f"≥ {words[-1]}")
 
 

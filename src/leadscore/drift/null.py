@@ -206,7 +206,7 @@ def _tilted(shares: Floats, scores: Floats, z: float, size: int, correction: flo
 
 def _log_proposal(draws: Counts, shares: Floats, concentration: float | None, size: int) -> Floats:
     if concentration is None:
-        return draws @ np.log(shares)
+        return draws.astype(np.float64) @ np.log(shares)
     start = concentration * shares
     ratio = (special.gammaln(draws + start) - special.gammaln(start)).sum(axis=1)
     return ratio + special.gammaln(concentration) - special.gammaln(size + concentration)
@@ -220,6 +220,6 @@ def _log_hypergeometric(pooled: Counts, draws: Counts, size: int) -> Floats:
 
 
 def _log_choose(n: int, k: npt.NDArray[np.int64]) -> Floats:
-    with np.errstate(invalid="ignore"):
-        value = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    return np.asarray(np.where((k < 0) | (k > n), -np.inf, value), dtype=np.float64)
+    """Log of the binomial coefficient, for 0 <= k <= n."""
+    ways: Floats = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    return ways

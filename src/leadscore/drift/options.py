@@ -10,7 +10,7 @@ from leadscore.drift.runlength import FalseAlarms, Hysteresis
 from leadscore.drift.verdict import SEVERITIES, Severity
 
 Mode = Literal["budget", "thresholds"]
-Season = Literal["none", "hour_of_week"]
+Season = Literal["none", "week"]
 
 # The name under which the model's probability is reported beside the features.
 SCORE: Final = "score"
@@ -56,9 +56,9 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         min_effect: Smallest PSI above noise that may breach in mode `budget`: with many rows everything is significant.
         act_at: Severity from which a window breaches; None: `moderate` with a budget, `significant` (0.25) with lines.
         min_rows: Windows with fewer leads are not judged.
-        season: Compare listed features with the same hour of the week (windows of an hour or less) or the same
-            day of the week (up to a day).
-        seasonal_features: Which ones, `score` possibly among them.
+        season: `week`: features that follow the week are compared with the same hour of the week (windows of an
+            hour or less) or the same day (up to a day) instead of with the training leads of all hours.
+        seasonal_features: Which ones, `score` possibly among them; None: those that are seen to (see `seasonal`).
         utc_offset_hours: Of the clock whose hours count.
         learn_windows: Calm windows are added to the reference until it is so many times as large as a window;
             0 compares with the reference alone.
@@ -72,8 +72,8 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     min_effect: float = 0.01
     act_at: Severity | None = None
     min_rows: int = 30
-    season: Season = "none"
-    seasonal_features: tuple[str, ...] = ()
+    season: Season = "week"
+    seasonal_features: tuple[str, ...] | None = None
     utc_offset_hours: float = 0.0
     learn_windows: int = 50
     seed: int = 0

@@ -48,19 +48,19 @@ class ScoreBlocks:
         return np.diff(np.append(self.starts, len(self.covariance)))
 
 
-def score_blocks(cells: Cells, shares: tuple[Floats, ...], tests: tuple[tuple[int, str], ...]) -> ScoreBlocks:
+def score_blocks(cells: Cells, tests: tuple[tuple[int, str], ...]) -> ScoreBlocks:
     """Score functions of the tests `(feature, "distribution" | "shift" | "missing" | other)`.
 
     Args:
         cells: Sampled rows (rows, features).
-        shares: Per feature its cells' shares; rows in cells that hold nobody are left out.
         tests: In the order of the probabilities given to `union_ratio`. Tests of other names count as independent.
     """
     rng = np.random.default_rng(0)
     blocks: list[Floats] = []
     names: list[tuple[int, str]] = []
     for feature, name in tests:
-        block = _scores(cells[:, feature], shares[feature], name) if name in _SCORES else None
+        score = _SCORES.get(name)
+        block = None if score is None else score(cells[:, feature])
         if block is None:
             # A column of its own that hangs together with nothing.
             block = rng.standard_normal((len(cells), 1))
@@ -125,35 +125,30 @@ def _given_alarm(
     return rows + (target - rows[:, own]) @ gain
 
 
-def _scores(column: npt.NDArray[np.int64], shares: Floats, name: str) -> Floats | None:
-    return _SCORES[name](column, shares)
-
-
-def _distribution(column: npt.NDArray[np.int64], shares: Floats) -> Floats | None:
+def _distribution(column: npt.NDArray[np.int64]) -> Floats | None:
     """Orthonormal contrasts of the cells, 0 for missing: their squares sum to the chi-square statistic."""
-    counts = np.bincount(column[column >= 0], minlength=len(shares))
+    counts = np.bincount(column[column >= 0])
     used = np.flatnonzero(counts)
     if len(used) < 2:
         return None
     p = counts[used] / counts.sum()
     root = np.sqrt(p)
     complement = np.linalg.qr(np.column_stack([root, np.eye(len(p))[:, : len(p) - 1]]))[0][:, 1:]
-    functions = np.zeros((len(shares) + 1, len(p) - 1))
+    functions = np.zeros((len(counts) + 1, len(p) - 1))
     functions[used] = complement / root[:, None]
     present = counts.sum() / len(column)
     return functions[column] / np.sqrt(present)
 
 
-def _shift(column: npt.NDArray[np.int64], shares: Floats) -> Floats | None:
-    counts = np.bincount(column[column >= 0], minlength=len(shares))
+def _shift(column: npt.NDArray[np.int64]) -> Floats | None:
+    counts = np.bincount(column[column >= 0])
     scores = np.append(rank_scores(counts), 0.0)
     if not scores.any():
         return None
     return (scores[column] / np.sqrt(counts.sum() / len(column)))[:, None]
 
 
-def _missing(column: npt.NDArray[np.int64], shares: Floats) -> Floats | None:
-    del shares
+def _missing(column: npt.NDArray[np.int64]) -> Floats | None:
     absent = column < 0
     rate = float(absent.mean())
     if not 0.0 < rate < 1.0:
