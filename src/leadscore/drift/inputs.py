@@ -64,7 +64,7 @@ class Reference:
         *,
         sample: Matrix | None = None,
         sample_probabilities: Probabilities | None = None,
-        sample_shapley: Matrix | npt.NDArray[np.float64] | None = None,
+        explained: tuple[Matrix, npt.NDArray[np.float64]] | None = None,
     ) -> Self:
         """Prepare a reference.
 
@@ -76,7 +76,7 @@ class Reference:
             sample: Rows of `reference_sample.arrow` (n, inputs): they tell how features hang together, and allow a finer
                 grid for KS and triage by rows.
             sample_probabilities: The model's probabilities of the same rows (n,).
-            sample_shapley: Shapley values of the same rows (n, inputs).
+            explained: Some reference rows and their Shapley values, both (m, inputs).
         """
         base = reference_counts(profile)
         grid = None
@@ -88,11 +88,7 @@ class Reference:
             sample = None
             counts = [np.array(f.counts) for f in profile.features] + [np.array(profile.score_counts)]
             cells = independent_cells(tuple(counts), (*(f.missing for f in profile.features), 0))
-        attention = (
-            None
-            if sample is None or sample_shapley is None
-            else _attention(profile, cells, np.abs(sample_shapley))
-        )
+        attention = None if explained is None else _attention(profile, *explained)
         return cls(
             model_name=model_name,
             model_version=model_version,
@@ -220,15 +216,16 @@ def cells_of(edges: npt.NDArray[np.float64] | None, column: npt.NDArray[np.float
 
 
 def _attention(
-    profile: ReferenceProfile, cells: Cells, shapley: npt.NDArray[np.floating]
+    profile: ReferenceProfile, rows: Matrix, shapley: npt.NDArray[np.float64]
 ) -> tuple[tuple[float, ...], ...]:
     result: list[tuple[float, ...]] = []
     for i, feature in enumerate(profile.features):
         size = len(feature.counts) + 1
-        place = np.where(cells[:, i] < 0, size - 1, cells[:, i])
-        totals = np.bincount(place, weights=shapley[:, i].astype(np.float64), minlength=size)
-        rows = np.bincount(place, minlength=size)
-        # A cell that the sample never saw (unseen categories, say) gets the feature's mean.
-        mean = totals.sum() / max(rows.sum(), 1)
-        result.append(tuple(np.where(rows > 0, totals / np.maximum(rows, 1), mean).tolist()))
+        cells = cells_of(np.array(feature.edges) if feature.kind == "numeric" else None, rows[:, i])
+        place = np.where(cells < 0, size - 1, cells)
+        totals = np.bincount(place, weights=np.abs(shapley[:, i]), minlength=size)
+        hits = np.bincount(place, minlength=size)
+        # A cell that no row was in (unseen categories, say) gets the feature's mean.
+        mean = totals.sum() / max(len(rows), 1)
+        result.append(tuple(np.where(hits > 0, totals / np.maximum(hits, 1), mean).tolist()))
     return tuple(result)
