@@ -109,13 +109,13 @@ def _tests(reference: Reference, window: Window, options: DriftOptions, beside: 
         tests.extend(
             feature_tests(
                 i, feature, beside.base[i], beside.pool[i], window.counts.features[i],
-                _generator(options, feature.name), effort=effort, in_range=reference.in_range(i),
+                _generator(options, feature.name), effort=effort, in_range=reference.in_range(i), seasonal=feature.name in beside.follows,
             )
         )  # fmt: skip
     tests.extend(
         score_tests(
             len(profile.features), beside.base_scores, beside.pool_scores, window.counts.scores,
-            _generator(options, SCORE), effort=effort,
+            _generator(options, SCORE), effort=effort, seasonal=SCORE in beside.follows,
         )
     )  # fmt: skip
     return tuple(tests)

@@ -136,6 +136,7 @@ def feature_tests(
     *,
     effort: int,
     in_range: bool,
+    seasonal: bool,
 ) -> tuple[Test, ...]:
     """The calibrated tests of one feature.
 
@@ -148,11 +149,12 @@ def feature_tests(
         rng: Of the null's draws.
         effort: Of the null's draws.
         in_range: Whether the reference is known to keep the contract's range.
+        seasonal: Whether the pool is of a part of the week, without the rows that the bins were cut by.
     """
     tests = list(
         _cell_tests(
             index, _cells(profile, base), _cells(profile, pool), _cells(profile, window), rng,
-            ordered=profile.kind == "numeric", effort=effort,
+            ordered=profile.kind == "numeric", quantile_cut=profile.kind == "numeric" and not seasonal, effort=effort,
         )
     )  # fmt: skip
     categorical = profile.kind == "categorical"
@@ -181,12 +183,13 @@ def score_tests(
     rng: np.random.Generator,
     *,
     effort: int,
+    seasonal: bool,
 ) -> tuple[Test, ...]:
     """The calibrated tests of the probability's distribution (counts per bin); none if a side has no probabilities."""
     if not window or not pool:
         return ()
     cells = (np.array(base), np.array(pool), np.array(window))
-    return _cell_tests(index, *cells, rng, ordered=True, effort=effort)
+    return _cell_tests(index, *cells, rng, ordered=True, quantile_cut=not seasonal, effort=effort)
 
 
 def name_of(profile: ReferenceProfile, feature: int) -> str:
@@ -202,9 +205,10 @@ def _cell_tests(
     rng: np.random.Generator,
     *,
     ordered: bool,
+    quantile_cut: bool,
     effort: int,
 ) -> tuple[Test, ...]:
-    null = sample_cells(pool, window, rng, ordered=ordered, effort=effort)
+    null = sample_cells(pool, window, rng, ordered=ordered, quantile_cut=quantile_cut, effort=effort)
     if null is None:
         return ()
     # G times this is on the scale of PSI (both are quadratic in small changes), yet finite for empty cells.

@@ -1,8 +1,11 @@
 """What a two-sample statistic does when nothing has changed: its exact conditional null, sampled in the tail.
 
-If window and reference are draws of one population then, given the pooled counts, the window's counts are
-multivariate hypergeometric, whatever the population is. That null needs no asymptotics, knows both sample sizes,
-and holds for rare categories and small windows. Cuts of a false-alarm budget lie at probabilities of 1e-3 to 1e-7,
+Two nulls, both free of the population and of asymptotics. Cells that were fixed beforehand (categories): if window and
+reference are draws of one population then, given the pooled counts, the window's are multivariate hypergeometric.
+Cells cut at the reference's own quantiles (numbers): the reference's counts are no random numbers then, but the population's
+shares are, Dirichlet with the reference's counts as parameters (uniform spacings, David and Nagaraja 2003 § 2), so the
+window's counts, given the reference and the calm windows before, are Dirichlet-multinomial. Taking the first
+for the second would alarm 3 % too often at 5,000 reference and 100 window rows. Cuts of a false-alarm budget lie at probabilities of 1e-3 to 1e-7,
 where plain sampling sees nothing: draws come from a mixture that reaches there (Dirichlet-multinomial draws are
 overdispersed in all directions, tilted ones in the direction of a shift) and carry the ratio of both probabilities as
 weight, with the balance heuristic of Veach and Guibas (1995). Both probabilities are closed forms, so the weights
@@ -72,38 +75,46 @@ class Tail:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellsNull:
-    """Weighted draws of the window's counts given the pooled ones.
+    """Weighted draws of the window's counts under no change.
 
     Attributes:
         window: Counts per draw (draws, cells), int64.
-        reference: The rest of the pool per draw (draws, cells).
+        reference: What each is compared with (draws, cells), or the same for all (1, cells).
         weights: Of each draw; they sum to about 1 (draws,).
-        scores: `rank_scores` of the pool (cells,).
     """
 
     window: Counts
     reference: Counts
     weights: Floats
-    scores: Floats
 
     def g(self) -> Tail:
         """Of `statistics.g_statistic`."""
         n, m = float(self.reference[0].sum()), float(self.window[0].sum())
-        pooled = self.window[0] + self.reference[0]
-        constant = special.xlogy(pooled, pooled).sum() + special.xlogy(n, n) + special.xlogy(m, m)
-        constant -= special.xlogy(n + m, n + m)
+        pooled = self.window + self.reference
         cells = special.xlogy(self.window, self.window) + special.xlogy(self.reference, self.reference)
-        return Tail.of(np.maximum(0.0, 2.0 * (cells.sum(axis=1) - constant)), self.weights)
+        margins = special.xlogy(n, n) + special.xlogy(m, m) - special.xlogy(n + m, n + m)
+        total = (cells - special.xlogy(pooled, pooled)).sum(axis=1)
+        return Tail.of(np.maximum(0.0, 2.0 * (total - margins)), self.weights)
 
     def shift(self) -> Tail:
         """Of the absolute value of `statistics.rank_sum`."""
         n, m = int(self.reference[0].sum()), int(self.window[0].sum())
-        spread = math.sqrt(m * n / (n + m - 1))
-        return Tail.of(np.abs(self.window @ self.scores) / spread, self.weights)
+        pooled = self.window + self.reference
+        centred = np.cumsum(pooled, axis=1) - pooled / 2 - (n + m) / 2
+        spread = np.sqrt((centred**2 * pooled).sum(axis=1) / (n + m))
+        # All rows in one cell: there is no rank to speak of.
+        sums = (self.window * centred).sum(axis=1) / np.where(spread > 0, spread, 1.0)
+        return Tail.of(np.abs(sums) / math.sqrt(m * n / (n + m - 1)), self.weights)
 
 
 def sample_cells(
-    reference: Counts, window: Counts, rng: np.random.Generator, *, ordered: bool, effort: int = 1
+    reference: Counts,
+    window: Counts,
+    rng: np.random.Generator,
+    *,
+    ordered: bool,
+    quantile_cut: bool = False,
+    effort: int = 1,
 ) -> CellsNull | None:
     """Draws of the null of two samples over the same cells; None if there is nothing that could differ.
 
@@ -112,26 +123,33 @@ def sample_cells(
         window: Counts (cells,).
         rng: Source of the draws: the same seed gives the same cuts.
         ordered: Also reach into the tails of a shift along the cells' order.
+        quantile_cut: The cells were cut at quantiles of the reference (rows that it has gained since do not matter).
         effort: Times the usual number of draws, whose error of a tail probability is a tenth of it.
     """
-    pooled = reference + window
-    used = pooled > 0
-    pooled = pooled[used]
     n, m = int(reference.sum()), int(window.sum())
-    if n == 0 or m == 0 or len(pooled) < 2:
+    used = (reference + window) > 0
+    reference, window = reference[used], window[used]
+    if n == 0 or m == 0 or len(reference) < 2:
         return None
+    if quantile_cut:
+        # A cell that the reference lost (it cannot be cut empty) keeps half a row: shares must be possible.
+        concentrations = np.maximum(reference, 0.5)
+        total = float(concentrations.sum())
+        null = _Null(m, concentrations / total, (total + m) / (total + 1), total)
+        draws, proposal = _propose(null, rng, effort=effort, ordered=ordered)
+        weights = np.exp(_log_proposal(draws, null.shares, total, m) + special.gammaln(m + 1) - proposal)
+        return CellsNull(window=draws, reference=reference[None, :], weights=weights / len(draws))
+    pooled = reference + window
     size = min(n, m)
-    scores = rank_scores(pooled)
-    draws, proposal = _propose(pooled, size, scores if ordered else None, rng, effort)
+    # Drawing without replacement varies by this factor less than a multinomial.
+    null = _Null(size, pooled / (n + m), (n + m - size) / max(n + m - 1, 1), None)
+    draws, proposal = _propose(null, rng, effort=effort, ordered=ordered)
     fits = np.asarray((draws <= pooled).all(axis=1))
     draws, proposal = draws[fits], proposal[fits]
-    log_null = _log_hypergeometric(pooled, draws, size)
     # The largest ratio is bounded by the mixture's part near the null, so no weight can run away.
-    weights = np.exp(log_null - proposal) / len(fits)
+    weights = np.exp(_log_hypergeometric(pooled, draws, size) - proposal) / len(fits)
     rest = pooled - draws
-    return CellsNull(
-        window=draws if m <= n else rest, reference=rest if m <= n else draws, weights=weights, scores=scores
-    )
+    return CellsNull(window=draws if m <= n else rest, reference=rest if m <= n else draws, weights=weights)
 
 
 def rate_null(
@@ -165,31 +183,46 @@ def rate_null(
     return Tail.of(statistic, mass), float(statistic[window_hits - support[0]])
 
 
-def _propose(
-    pooled: Counts, size: int, scores: Floats | None, rng: np.random.Generator, effort: int
-) -> tuple[Counts, Floats]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Null:
+    """What draws are proposed around.
+
+    Attributes:
+        size: Rows drawn.
+        shares: Mean share of each cell (cells,).
+        dispersion: Variance relative to a multinomial's.
+        concentration: Of the Dirichlet-multinomial, None for a hypergeometric null.
+    """
+
+    size: int
+    shares: Floats
+    dispersion: float
+    concentration: float | None
+
+
+def _propose(null: _Null, rng: np.random.Generator, *, effort: int, ordered: bool) -> tuple[Counts, Floats]:
     """Draws of the mixture and the log of their mixture probability, less the factor 1 / prod n!, which cancels."""
-    total = int(pooled.sum())
-    shares = pooled / total
-    # Drawing without replacement varies by this factor less than a multinomial.
-    correction = (total - size) / max(total - 1, 1)
-    concentrations = [_concentration(size, relative * correction) for relative in _DISPERSIONS]
-    plain = _DRAWS * effort
-    draws: list[Counts] = []
-    for concentration in concentrations:
-        if concentration is None:
-            draws.append(rng.multinomial(size, shares, plain))
-        else:
-            gammas = np.maximum(rng.standard_gamma(concentration * shares, (plain, len(shares))), 1e-300)
-            draws.append(rng.multinomial(size, gammas / gammas.sum(axis=1, keepdims=True)))
-    tilts = [] if scores is None else [_tilted(shares, scores, z, size, correction) for z in _SHIFTS]
-    draws += [rng.multinomial(size, tilt, _TILTED_DRAWS * effort) for tilt in tilts]
-    everything = np.concatenate(draws)
-    parts = np.array([len(part) for part in draws]) / len(everything)
-    logs = [_log_proposal(everything, shares, c, size) for c in concentrations]
-    logs += [everything @ np.log(tilt) for tilt in tilts]
-    mixture = special.logsumexp(np.stack(logs, axis=1), axis=1, b=parts)
-    return everything, mixture + special.gammaln(size + 1)
+    parts: list[tuple[Floats, float | None, int]] = [
+        (null.shares, _concentration(null.size, relative * null.dispersion), _DRAWS * effort)
+        for relative in _DISPERSIONS
+    ]
+    if ordered:
+        scores = rank_scores(np.maximum(1, np.round(null.shares * 1e9)).astype(np.int64))
+        parts += [(_tilted(null, scores, z), null.concentration, _TILTED_DRAWS * effort) for z in _SHIFTS]
+    draws = np.concatenate([_draw(null.size, *part, rng) for part in parts])
+    weights = np.array([count for _, _, count in parts]) / len(draws)
+    logs = [_log_proposal(draws, shares, concentration, null.size) for shares, concentration, _ in parts]
+    mixture = special.logsumexp(np.stack(logs, axis=1), axis=1, b=weights)
+    return draws, mixture + special.gammaln(null.size + 1)
+
+
+def _draw(
+    size: int, shares: Floats, concentration: float | None, count: int, rng: np.random.Generator
+) -> Counts:
+    if concentration is None:
+        return rng.multinomial(size, shares, count)
+    gammas = np.maximum(rng.standard_gamma(concentration * shares, (count, len(shares))), 1e-300)
+    return rng.multinomial(size, gammas / gammas.sum(axis=1, keepdims=True))
 
 
 def _concentration(size: int, dispersion: float) -> float | None:
@@ -198,9 +231,9 @@ def _concentration(size: int, dispersion: float) -> float | None:
     return None if dispersion <= 1.0 + 1e-9 else (size - dispersion) / (dispersion - 1.0)
 
 
-def _tilted(shares: Floats, scores: Floats, z: float, size: int, correction: float) -> Floats:
-    tilt = np.clip(z * math.sqrt(correction / size), -3.0, 3.0)
-    weights = shares * np.exp(tilt * np.clip(scores, -5.0, 5.0))
+def _tilted(null: _Null, scores: Floats, z: float) -> Floats:
+    tilt = np.clip(z * math.sqrt(null.dispersion / null.size), -3.0, 3.0)
+    weights = null.shares * np.exp(tilt * np.clip(scores, -5.0, 5.0))
     return weights / weights.sum()
 
 
