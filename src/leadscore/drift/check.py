@@ -74,6 +74,9 @@ def check(
         (i, f) for i, f in enumerate(features[: len(reference.profile.features)]) if f.severity != "none"
     ]
     kind, sure, findings = kinds.triage(reference, window, suspects)
+    if kind == "none" and worst != "none":
+        # The score alone has moved: features in combination, or each by less than could be seen.
+        kind = "unclear"
     report = DriftReport(
         verdict=no_verdict(reference, window, ""),
         features=features,

@@ -228,6 +228,8 @@ def _rate_test(
     base, pool, window = hits
     tail, statistic = rate_null(pool, rows[1], window, rows[2], both_sides=both_sides)
     effect = excess_psi(np.array([rows[0] - base, base]), np.array([rows[2] - window, window]))
+    if not both_sides and _share(window, rows[2]) <= _share(base, rows[0]):
+        effect = 0.0
     return Test(index, name, statistic, tail, _share(window, rows[2]), None, effect)
 
 

@@ -85,13 +85,12 @@ class WindowCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 f"Counts of {len(self.features)} and of {len(other.features)} features cannot be added.",
                 hint="They belong to different contracts.",
             )
-        both = bool(self.scores) == bool(other.scores) or not (self.rows and other.rows)
         return WindowCounts(
             rows=self.rows + other.rows,
             features=tuple(
                 _add(left, right) for left, right in zip(self.features, other.features, strict=True)
             ),
-            scores=_add_counts(self.scores, other.scores) if both else (),
+            scores=_add_where_known(self.scores, self.rows, other.scores, other.rows),
         )
 
 
@@ -291,21 +290,28 @@ def _as_counts(feature: FeatureProfile, present: int) -> FeatureCounts:
 def _add(left: FeatureCounts, right: FeatureCounts) -> FeatureCounts:
     lows = [v for v in (left.minimum, right.minimum) if v is not None]
     highs = [v for v in (left.maximum, right.maximum) if v is not None]
-    # A sum over a part of the rows would be no sum: the grid stays only where both have it (or are empty).
-    gridded = bool(left.fine) == bool(right.fine) or not (left.present and right.present)
     return FeatureCounts(
         counts=_add_counts(left.counts, right.counts),
         missing=left.missing + right.missing,
         below=left.below + right.below,
         above=left.above + right.above,
-        fine=_add_counts(left.fine, right.fine) if gridded else (),
+        fine=_add_where_known(left.fine, left.present, right.fine, right.present),
         total=left.total + right.total,
         minimum=min(lows, default=None),
         maximum=max(highs, default=None),
     )
 
 
+def _add_where_known(
+    left: tuple[int, ...], left_rows: int, right: tuple[int, ...], right_rows: int
+) -> tuple[int, ...]:
+    """Sum of counts that a side may lack; a sum over a part of the rows would be no sum, so then there is none."""
+    if not left_rows:
+        return right if right_rows else left or right
+    if not right_rows:
+        return left
+    return _add_counts(left, right) if left and right else ()
+
+
 def _add_counts(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
-    if not left or not right:
-        return left or right
     return tuple(a + b for a, b in zip(left, right, strict=True))

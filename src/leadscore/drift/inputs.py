@@ -180,7 +180,7 @@ def cell_labels(reference: Reference, index: int) -> tuple[str, ...]:
 def _intervals(edges: tuple[float, ...]) -> tuple[str, ...]:
     if not edges:
         return ("all",)
-    words = [f"{edge:.4g}" for edge in edges]
+    words = [f"{edge:,.0f}" if abs(edge) >= 10_000 else f"{edge:.4g}" for edge in edges]
     inner = [f"{low} – {high}" for low, high in itertools.pairwise(words)]
     return (f"< {words[0]}", *inner, f"≥ {words[-1]}")
 

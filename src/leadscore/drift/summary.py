@@ -174,11 +174,13 @@ def _reasons(
             else ""
         )
         return (f"No feature has changed beyond what chance and the least effect allow.{again}",)
+    if all(feature.kind == "score" for feature in changed):
+        triage = "none"
     words = {
         "pipeline_bug": f"This looks like a broken pipeline ({sure:.0%} sure): tell the data owner, do not retrain.",
         "market_moved": f"The leads themselves have changed ({sure:.0%} sure): retraining can help.",
         "unclear": "Some changes look like a broken pipeline, others do not: look before retraining.",
-        "none": "The scores have changed although no feature has: look at the joint tests.",
+        "none": "The scores have changed although no single feature has: look at the joint tests.",
     }
     reasons = [words[triage], *(finding.sentence for finding in report.findings[:5])]
     if report.at_risk:

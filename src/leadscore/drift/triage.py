@@ -120,9 +120,14 @@ def _unit(suspect: Suspect) -> Finding | None:
     if change < 0.1:
         return None
     factors = [*_FACTORS, *(1.0 / factor for factor in _FACTORS), -1.0]
-    remains, factor = min((left(values / factor), factor) for factor in factors)
-    # A zero stays zero in every unit: where most values are zero, a factor explains nothing.
-    if remains > _LEFT * change or np.mean(values == 0.0) > 0.5:
+    tried = [(left(values / factor), factor) for factor in factors]
+    best = min(remains for remains, _ in tried)
+    # 1,000 and 1,024 explain as well as each other: the more usual one, which is listed first, is named.
+    remains, factor = next(t for t in tried if t[0] <= best + 0.02)
+    # A zero stays zero in every unit: where most values are zero, a factor explains nothing. And markets do
+    # double or halve: a small factor must explain a change that is large.
+    small = max(abs(factor), 1.0 / abs(factor)) < 5.0 and factor > 0.0
+    if remains > _LEFT * change or np.mean(values == 0.0) > 0.5 or (small and change < 1.0):
         return None
     words = f"{factor:g} times" if abs(factor) >= 1 else f"1/{1 / factor:g} of"
     return Finding(

@@ -25,7 +25,7 @@ main{max-width:1040px;margin:0 auto;padding:28px 20px 60px}h1{font-size:25px;lin
 h2{font-size:18px;margin:34px 0 10px}.soft{color:var(--soft)}.banner{border-left:6px solid var(--s);padding:4px 0 4px 16px}
 ul{padding-left:20px;margin:14px 0}li{margin:4px 0}.scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:6px 9px;border-bottom:1px solid var(--line);white-space:nowrap}
+th,td{text-align:right;padding:6px 7px;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}th{font-weight:600;color:var(--soft)}
 .none{--s:var(--none)}.moderate{--s:var(--moderate)}.significant{--s:var(--significant)}.critical{--s:var(--critical)}
 .tag{color:var(--s);font-weight:600}.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(440px,1fr));gap:22px}

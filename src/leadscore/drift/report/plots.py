@@ -11,8 +11,8 @@ from leadscore.drift.reporting import FeatureReport
 
 _WIDTH: Final = 460
 _BAR: Final = 17
-_LABEL: Final = 150
-_VALUES: Final = 92
+_LABEL: Final = 142
+_VALUES: Final = 118
 _TITLE: Final = 24
 _MOST_CELLS: Final = 16
 _LABEL_CHARACTERS: Final = 22

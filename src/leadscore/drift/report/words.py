@@ -21,7 +21,8 @@ def headline(report: DriftReport) -> str:
     """One sentence: the verdict."""
     verdict = report.verdict
     state = "ALARM" if verdict.drifted else ("breach, no alarm yet" if report.breached else "no alarm")
-    sure = f", {verdict.confidence:.1%} sure" if report.features else ""
+    percent = "> 99.9%" if verdict.confidence > 0.999 else f"{verdict.confidence:.1%}"
+    sure = f", {percent} sure" if report.features else ""
     return (
         f"{state}: {verdict.severity} drift{sure}" if verdict.severity != "none" else f"{state}: calm{sure}"
     )
@@ -65,7 +66,7 @@ def row(feature: FeatureReport) -> tuple[str, ...]:
         f"{feature.effect:.3f}",
         p_words(smallest),
         change(figures.reference_missing_rate, figures.missing_rate, "{:.1%}"),
-        change(figures.reference_mean, figures.mean, "{:.4g}"),
+        means(feature),
         "–" if feature.impact is None else f"{feature.impact:.1%}",
         "–" if feature.at_risk is None else f"{feature.at_risk:.1%}",
     )
@@ -82,6 +83,13 @@ def change(before: float | None, after: float | None, form: str) -> str:
         return "–"
     left, right = form.format(before), form.format(after)
     return right if left == right else f"{left} → {right}"
+
+
+def means(feature: FeatureReport) -> str:
+    """Mean before and now."""
+    values = (feature.statistics.reference_mean, feature.statistics.mean)
+    form = "{:,.0f}" if max(abs(v or 0.0) for v in values) >= 10_000 else "{:.4g}"
+    return change(*values, form)
 
 
 def ordered(report: DriftReport) -> list[FeatureReport]:
