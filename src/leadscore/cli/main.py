@@ -18,6 +18,7 @@ from leadscore.cli import (
     bench,
     contract,
     data,
+    drift,
     evaluate,
     events,
     explain,
@@ -57,6 +58,7 @@ app.command("approve", rich_help_panel=_LEARN)(approve.approve)
 app.command("score", rich_help_panel=_USE)(score.score)
 app.command("explain", rich_help_panel=_USE)(explain.explain)
 app.add_typer(outcomes.app, name="outcomes", rich_help_panel=_USE)
+app.add_typer(drift.app, name="drift", rich_help_panel=_USE)
 app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("serve", rich_help_panel=_RUN)(serve.serve)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)

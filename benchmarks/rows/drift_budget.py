@@ -1,0 +1,97 @@
+"""Drift: false alarms on unchanged streams against the number asked for, and the time of a check."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import numpy as np
+
+from benchmarks.bench import Bench, single
+from benchmarks.drift_streams import START, Stream, learning_run_lengths, static_run_lengths
+from benchmarks.row import Row, at_most
+
+_RUN_LENGTHS = (50, 500, 5_000)
+_ROWS = 1_000_000
+
+
+def _run_length(bench: Bench, windows: int) -> Row:
+    # Alarms decide the error; long runs cost more of them.
+    quick = bench.effort.rounds <= 2
+    references, alarms = (6, 4) if quick else {50: (150, 20), 500: (100, 12), 5_000: (60, 8)}[windows]
+    stream = Stream(6, 5_000, 100, float(windows))
+    bench.say(f"drift: unchanged streams, a false alarm per {windows:,} windows asked for")
+    ratios = static_run_lengths(stream, references, alarms, seed=1) / windows
+    error = float(ratios.std(ddof=1) / len(ratios) ** 0.5)
+    beside = ""
+    if windows == 50:
+        small = Stream(6, 1_000, 200, 50.0)
+        runs = 40 if quick else 1_000
+        learned = float(learning_run_lengths(small, runs, seed=1).mean()) / 50
+        alone = Stream(6, 1_000, 200, 50.0, learn_windows=0)
+        fixed = static_run_lengths(alone, 6 if quick else 60, 8, seed=2, most_windows=30.0) / 50
+        beside = (
+            f"reference of 5 windows' size: {learned:.2f} with calm windows learned, {fixed.mean():.2f} with the "
+            "reference alone"
+        )
+    return Row(
+        name=f"drift-run-length-{windows}",
+        what=f"achieved over requested run length, {windows:,} windows: distance from 1",
+        value=abs(float(ratios.mean()) - 1.0),
+        unit="",
+        goal=at_most(0.05),
+        beside=beside,
+        how=f"ratio {ratios.mean():.3f} ± {error:.3f}: {references} references of 5,000 leads, {alarms} alarms each, 6 "
+        "correlated features, windows of 100 leads",
+    )
+
+
+def _check_time(bench: Bench) -> Row:
+    from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target  # noqa: PLC0415
+    from leadscore.drift.check import check  # noqa: PLC0415
+    from leadscore.drift.inputs import Reference, Window  # noqa: PLC0415
+    from leadscore.drift.options import DriftOptions  # noqa: PLC0415
+    from leadscore.drift.reference import build_profile  # noqa: PLC0415
+
+    rng = np.random.default_rng(0)
+    rows = min(_ROWS, bench.effort.bulk_rows)
+    features = (
+        *(Numeric(name=f"number{i}") for i in range(15)),
+        *(Categorical(name=f"category{i}", categories=tuple("abcdefghijkl")) for i in range(8)),
+        *(Boolean(name=f"truth{i}") for i in range(2)),
+    )
+    contract = FeatureContract(name="speed", id="id", target=Target(column="y"), features=features)
+    matrix = np.column_stack(
+        [rng.normal(size=(rows, 15)), rng.integers(0, 12, (rows, 8)), rng.integers(0, 2, (rows, 2))]
+    ).astype(np.float32)
+    matrix[rng.random(matrix.shape) < 0.03] = np.nan
+    scores = rng.random(rows)
+    profile = build_profile(contract, matrix[:20_000], scores[:20_000])
+    reference = Reference.of(
+        "speed", "1", contract, profile, sample=matrix[:10_000], sample_probabilities=scores[:10_000]
+    )
+    options = DriftOptions(season="none")
+    end = START.replace(day=2)
+    seconds: list[float] = []
+    for turn in range(max(bench.effort.rounds, 2)):
+        bench.say(f"drift: check of {rows:,} rows, round {turn + 1}")
+        started = time.perf_counter()
+        check(reference, Window.of(reference, START, end, matrix, scores), options)
+        seconds.append(time.perf_counter() - started)
+    return Row(
+        name="drift-check-time",
+        what=f"drift check of {rows:,} rows x 25 features, all univariate tests, calibrated",
+        value=median(seconds),
+        unit="s",
+        goal=at_most(1.0),
+        how=f"from the encoded matrix to the report, one core, median of {len(seconds)}",
+    )
+
+
+SUITES = (
+    *(
+        single(f"drift-run-length-{windows}", lambda bench, windows=windows: _run_length(bench, windows))
+        for windows in _RUN_LENGTHS
+    ),
+    single("drift-check-time", _check_time),
+)

@@ -1,0 +1,276 @@
+"""`leadscore drift`: has the market, or the data, changed since the model was trained?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from leadscore.cli.output import emit, notes, table
+from leadscore.errors import BadInputError, NotFoundError
+from leadscore.settings import Home
+
+if TYPE_CHECKING:
+    from leadscore.cli.drift_records import DriftRecord
+    from leadscore.drift.options import DriftOptions
+    from leadscore.drift.reporting import DriftReport
+
+app = typer.Typer(no_args_is_help=True, help="Watch for drift.")
+
+_COLOURS = {"none": "green", "moderate": "yellow", "significant": "dark_orange", "critical": "red"}
+
+
+@app.callback()
+def drift() -> None:
+    """Watch for drift."""
+
+
+@app.command("check")
+def check(
+    model: Annotated[
+        str, typer.Option("--model", help="NAME, NAME@champion, NAME/7 or an artefact folder.")
+    ] = "leads@champion",
+    window: Annotated[str, typer.Option("--window", help="Length of a window: 1h, 1d, 1w.")] = "1d",
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Judge the leads of a table instead of those in the event store."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", help="End of the window (ISO 8601); default: the last whole window."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--windows", min=1, help="Judge so many windows up to there, one after another.")
+    ] = 1,
+    prime: Annotated[
+        str | None,
+        typer.Option("--prime", help="A new detector first learns this span as calm, such as 4w."),
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option("--detector", help="Its name in the event store; default: window-LENGTH.")
+    ] = None,
+    mode: Annotated[
+        Literal["budget", "thresholds"] | None,
+        typer.Option(
+            help="Cuts from a false-alarm budget (the default), or PSI 0.1/0.25/0.5, KL 0.1, p 0.05."
+        ),
+    ] = None,
+    false_alarms: Annotated[
+        str | None, typer.Option("--false-alarms", help="Budget: EXPECTED/PERIOD (1/30d unless set).")
+    ] = None,
+    hysteresis: Annotated[
+        str | None, typer.Option("--hysteresis", help="Breaching windows that make an alarm: N/M (1/1).")
+    ] = None,
+    options_file: Annotated[
+        Path | None, typer.Option("--options", help="All options as JSON (see docs/drift.md).")
+    ] = None,
+    history_file: Annotated[
+        Path | None,
+        typer.Option("--history", help="With --data: keep the detector's memory in this file."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the report as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the report as an HTML page.")] = None,
+    delta: Annotated[
+        Path | None, typer.Option("--delta", help="Append to this Delta table (drift_metrics).")
+    ] = None,
+    metrics_file: Annotated[
+        Path | None, typer.Option("--metrics-file", help="Write Prometheus gauges to this file.")
+    ] = None,
+    termination_log: Annotated[
+        Path | None,
+        typer.Option(
+            "--termination-log", help="Write the short verdict here (in a pod: /dev/termination-log)."
+        ),
+    ] = None,
+    events_url: Annotated[
+        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Compare a window of leads with what the model was trained on, and say what to do."""
+    from leadscore.cli import drift_records as records
+    from leadscore.cli.drift_run import Run
+    from leadscore.cli.drift_windows import (
+        StoredWindows,
+        TableWindows,
+        grading,
+        load_model,
+        load_reference,
+        parse_span,
+    )
+    from leadscore.drift.report.html import to_html
+    from leadscore.events.store import EventStore
+    from leadscore.scoring.model import ScoringModel
+
+    home = Home.from_environment()
+    span = parse_span(window)
+    options = read_options(options_file, mode, false_alarms, hysteresis)
+    name, version, folder = load_model(model, home)
+    scorer = ScoringModel.load(folder)
+    reference = load_reference(name, version, folder, scorer)
+    detector = detector or f"window-{window}"
+    end = None if until is None else _parse_moment(until)
+    calm = None if prime is None else parse_span(prime)
+    if data is not None:
+        windows = TableWindows(data, reference, scorer)
+        history = None if history_file is None else records.read_history(history_file, reference.model)
+        run = Run(reference, windows, options, span, detector, grading(scorer))
+        judged = run.judge(history, end, count, calm)
+        if history_file is not None:
+            records.write_file(history_file, judged[-1].history.to_json())
+    else:
+        with EventStore(events_url or home.events_url) as store:
+            run = Run(reference, StoredWindows(store, reference), options, span, detector, grading(scorer))
+            judged = run.judge_stored(store, end, count, calm)
+    last = judged[-1].report
+    if delta is not None:
+        for record in judged:
+            records.append_metrics(delta, record)
+    for path, content in (
+        (out, last.to_json),
+        (html, lambda: to_html(last).encode()),
+        (metrics_file, lambda: records.prometheus_text(judged[-1]).encode()),
+    ):
+        if path is not None:
+            records.write_file(path, content())
+    if termination_log is not None:
+        records.write_termination(termination_log, last.verdict)
+    emit(last, view(last) if len(judged) == 1 else Group(_windows(judged), view(last)), as_json=as_json)
+
+
+@app.command("report")
+def report(
+    source: Annotated[
+        Path | None, typer.Argument(help="A report of `drift check --out`; default: the newest one stored.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="Whose newest report.")] = "leads@champion",
+    detector: Annotated[str, typer.Option("--detector", help="Of which detector.")] = "window-1d",
+    html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown.")] = None,
+    events_url: Annotated[
+        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show a drift report again: on the terminal, as HTML, as Markdown."""
+    from leadscore.cli.drift_records import write_file
+    from leadscore.drift.report.html import to_html
+    from leadscore.drift.report.markdown import to_markdown
+
+    found = _read_report(source) if source is not None else _stored_report(model, detector, events_url)
+    if html is not None:
+        write_file(html, to_html(found).encode())
+    if markdown is not None:
+        write_file(markdown, to_markdown(found).encode())
+    emit(found, view(found), as_json=as_json)
+
+
+def read_options(
+    path: Path | None,
+    mode: Literal["budget", "thresholds"] | None,
+    false_alarms: str | None,
+    hysteresis: str | None,
+) -> DriftOptions:
+    """Options from a file, with single ones set on the command line.
+
+    Raises:
+        BadInputError: One of them cannot be read.
+    """
+    import msgspec
+
+    from leadscore.cli.drift_windows import parse_span
+    from leadscore.drift.options import DriftOptions
+    from leadscore.drift.runlength import FalseAlarms, Hysteresis
+
+    try:
+        options = (
+            DriftOptions() if path is None else msgspec.json.decode(path.read_bytes(), type=DriftOptions)
+        )
+        changes: dict[str, object] = {} if mode is None else {"mode": mode}
+        if false_alarms is not None:
+            expected, _, period = false_alarms.partition("/")
+            hours = parse_span(period) / timedelta(hours=1)
+            changes["false_alarms"] = FalseAlarms(expected=float(expected), per_hours=hours)
+        if hysteresis is not None:
+            breaches, _, windows = hysteresis.partition("/")
+            changes["hysteresis"] = Hysteresis(breaches=int(breaches), windows=int(windows))
+        return msgspec.structs.replace(options, **changes)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise BadInputError(
+            f"The options cannot be read: {error}.", hint="Write --false-alarms 1/30d, --hysteresis 2/3."
+        ) from error
+    except OSError as error:
+        raise BadInputError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def view(found: DriftReport) -> RenderableType:
+    """A report on the terminal."""
+    from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, row, span
+
+    colour = _COLOURS[found.verdict.severity]
+    parts: list[RenderableType] = [
+        Text(headline(found), style=f"bold {colour}"),
+        Text(span(found), style="dim"),
+    ]
+    parts += [Text(f"• {reason}") for reason in found.verdict.reasons]
+    if found.features:
+        parts += [
+            table("", COLUMNS, [row(f) for f in ordered(found)], right=COLUMNS[2:]),
+            Text(calibration(found), style="dim"),
+        ]
+    return Group(*parts)
+
+
+def _windows(judged: list[DriftRecord]) -> RenderableType:
+    rows = [
+        (
+            f"{r.report.verdict.window_start:%Y-%m-%d %H:%M}",
+            f"{r.report.verdict.rows:,}",
+            r.report.verdict.severity,
+            "ALARM" if r.report.verdict.drifted else "",
+            ", ".join(f.feature for f in r.report.verdict.worst[:3]),
+        )
+        for r in judged
+    ]
+    return table("Windows", ("window", "leads", "severity", "alarm", "worst"), rows, right=("leads",))
+
+
+def _read_report(source: Path) -> DriftReport:
+    from leadscore.drift.reporting import DriftReport
+
+    try:
+        return DriftReport.from_json(source.read_bytes())
+    except OSError as error:
+        raise BadInputError(f"Cannot read {source}: {error.strerror or error}.") from error
+
+
+def _stored_report(model: str, detector: str, events_url: str | None) -> DriftReport:
+    from leadscore.cli.drift_records import latest_record
+    from leadscore.cli.drift_windows import load_model
+    from leadscore.events.store import EventStore
+
+    home = Home.from_environment()
+    name, version, _ = load_model(model, home)
+    with EventStore(events_url or home.events_url) as store:
+        found = latest_record(store, f"{name}/{version}", detector)
+    if found is None:
+        raise NotFoundError(
+            f"Detector {detector!r} has judged no window of {name}/{version}.",
+            hint="Run `leadscore drift check` first.",
+        )
+    return found.report
+
+
+def _parse_moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInputError(f"--until {text!r} is not a time.", hint="Write 2026-03-01T00:00Z.") from error
+    if moment.tzinfo is None:
+        notes.print("--until has no zone: taken as UTC.")
+        return moment.replace(tzinfo=UTC)
+    return moment

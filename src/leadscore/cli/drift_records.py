@@ -1,0 +1,245 @@
+"""Where `leadscore drift` puts its results: event store, Delta table, Prometheus textfile, termination message."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import pyarrow as pa
+
+from leadscore.drift.history import History
+from leadscore.drift.reporting import DriftReport
+from leadscore.drift.verdict import SEVERITIES
+from leadscore.errors import BadInputError, UnavailableError
+from leadscore.events.files import replace_file
+from leadscore.events.records import Evidence
+from leadscore.events.store import EventStore
+from leadscore.events.windows import to_microseconds
+
+if TYPE_CHECKING:
+    from leadscore.drift.verdict import DriftVerdict
+
+KIND: Final = "drift"
+
+
+class DriftRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One judged window as it is kept: what was decided, and the memory to go on from.
+
+    Attributes:
+        detector: Name of the detector (of a schedule), as given by `--detector`.
+        report: The result.
+        history: The memory after it.
+    """
+
+    detector: str
+    report: DriftReport
+    history: History
+
+
+def subject_of(model: str, detector: str) -> str:
+    """Under which subject a detector's records are kept."""
+    return f"{model}:{detector}"
+
+
+def record_id(model: str, detector: str, start: datetime, end: datetime) -> str:
+    """The id of a window's record: a job that runs twice writes one."""
+    said = msgspec.json.encode((model, detector, to_microseconds(start), to_microseconds(end)))
+    return f"drift-{hashlib.sha256(said).hexdigest()[:32]}"
+
+
+def latest_record(store: EventStore, model: str, detector: str) -> DriftRecord | None:
+    """The detector's newest record; None if it never judged a window.
+
+    Raises:
+        UnavailableError: The store cannot be read, which is not the same as an empty one.
+        BadInputError: The record is damaged.
+    """
+    found = store.evidence(kind=KIND, subject=subject_of(model, detector), limit=1)
+    return _decode(found[0].document) if found else None
+
+
+def save(store: EventStore, model: str, record: DriftRecord) -> None:
+    """Keep a judged window; the same one twice is one record."""
+    verdict = record.report.verdict
+    store.record(
+        Evidence(
+            evidence_id=record_id(model, record.detector, verdict.window_start, verdict.window_end),
+            kind=KIND,
+            subject=subject_of(model, record.detector),
+            at=to_microseconds(verdict.window_end),
+            document=msgspec.json.encode(record).decode(),
+        )
+    )
+
+
+def append_metrics(path: Path, record: DriftRecord) -> bool:
+    """Append the window's figures to the Delta table `drift_metrics`, one row per feature.
+
+    Each detector is one application in Delta's transaction log, with the window's end as its version: a window that is
+    written again is skipped. Returns whether rows were written.
+
+    Raises:
+        UnavailableError: The table cannot be read or written.
+    """
+    from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+    from deltalake.exceptions import DeltaError
+
+    verdict = record.report.verdict
+    application = subject_of(f"{verdict.model_name}/{verdict.model_version}", record.detector)
+    version = to_microseconds(verdict.window_end)
+    try:
+        if DeltaTable.is_deltatable(str(path)):
+            known = DeltaTable(str(path)).transaction_version(application)
+            if known is not None and known >= version:
+                return False
+        write_deltalake(
+            str(path),
+            metrics_table(record),
+            mode="append",
+            commit_properties=CommitProperties(app_transactions=[Transaction(application, version)]),
+        )
+    except (DeltaError, OSError) as error:
+        raise UnavailableError(f"Cannot append to the Delta table {path}: {error}.") from error
+    return True
+
+
+def metrics_table(record: DriftRecord) -> pa.Table:
+    """The rows of `drift_metrics`: one per feature of the window."""
+    verdict = record.report.verdict
+    rows = [
+        {
+            "detector": record.detector,
+            "model_name": verdict.model_name,
+            "model_version": verdict.model_version,
+            "window_start": verdict.window_start.astimezone(UTC),
+            "window_end": verdict.window_end.astimezone(UTC),
+            "rows": verdict.rows,
+            "drifted": verdict.drifted,
+            "feature": feature.name,
+            "severity": feature.severity,
+            "effect": feature.effect,
+            "smallest_p": min((t.p_value for t in feature.tests), default=feature.statistics.chi_square_p),
+            "impact": feature.impact,
+            "leads_at_risk": feature.at_risk,
+            **{name: getattr(feature.statistics, name) for name in _FIGURES},
+        }
+        for feature in record.report.features
+    ]
+    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+
+
+_FIGURES: Final = (
+    "psi", "kl", "jensen_shannon", "chi_square", "chi_square_p", "ks", "ks_p", "wasserstein", "mean",
+    "reference_mean", "missing_rate", "reference_missing_rate", "unseen_rate", "range_rate",
+)  # fmt: skip
+_MOMENT: Final = pa.timestamp("us", "UTC")
+_SCHEMA: Final = pa.schema(
+    [
+        *((name, pa.string()) for name in ("detector", "model_name", "model_version")),
+        ("window_start", _MOMENT),
+        ("window_end", _MOMENT),
+        ("rows", pa.int64()),
+        ("drifted", pa.bool_()),
+        *((name, pa.string()) for name in ("feature", "severity")),
+        *((name, pa.float64()) for name in ("effect", "smallest_p", "impact", "leads_at_risk", *_FIGURES)),
+    ]
+)
+
+
+def prometheus_text(record: DriftRecord) -> str:
+    """The window as gauges in Prometheus' text format, for node-exporter's textfile collector or a push gateway."""
+    report = record.report
+    verdict = report.verdict
+    common = {
+        "detector": record.detector,
+        "model_name": verdict.model_name,
+        "model_version": verdict.model_version,
+    }
+    lines: list[str] = []
+
+    def gauge(name: str, text: str, samples: list[tuple[dict[str, str], float]]) -> None:
+        if samples:
+            lines.extend((f"# HELP leadscore_drift_{name} {text}", f"# TYPE leadscore_drift_{name} gauge"))
+            lines.extend(
+                f"leadscore_drift_{name}{_labels(common | more)} {value!r}" for more, value in samples
+            )
+
+    gauge("drifted", "1 while the detector's alarm stands.", [({}, float(verdict.drifted))])
+    gauge("severity", "0 none, 1 moderate, 2 significant, 3 critical.", [({}, _rank(verdict))])
+    gauge("rows", "Leads in the last judged window.", [({}, float(verdict.rows))])
+    gauge("window_end_timestamp_seconds", "End of that window.", [({}, verdict.window_end.timestamp())])
+    features = report.features
+    gauge("psi", "PSI against training.", [({"feature": f.name}, f.statistics.psi) for f in features])
+    gauge("effect", "PSI above noise.", [({"feature": f.name}, f.effect) for f in features])
+    gauge(
+        "feature_severity",
+        "0 none to 3 critical.",
+        [({"feature": f.name}, float(SEVERITIES.index(f.severity))) for f in features],
+    )
+    return "\n".join(lines) + "\n"
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a result; the reader sees it whole or not at all.
+
+    Raises:
+        UnavailableError: It cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            # A termination log may be a device or a bind mount: it cannot be renamed over.
+            path.write_bytes(content)
+        else:
+            replace_file(path, content)
+    except OSError as error:
+        raise UnavailableError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def write_termination(path: Path, verdict: DriftVerdict) -> None:
+    """Write the verdict where Kubernetes reads it (in place: the kubelet has mounted that very file).
+
+    Raises:
+        UnavailableError: It cannot be written.
+    """
+    try:
+        path.write_bytes(verdict.to_termination_message())
+    except OSError as error:
+        raise UnavailableError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def read_history(path: Path, model: str) -> History:
+    """A memory kept in a file; a new one if there is none.
+
+    Raises:
+        BadInputError: The file holds something else.
+    """
+    try:
+        return History.from_json(path.read_bytes())
+    except FileNotFoundError:
+        return History(model=model)
+    except OSError as error:
+        raise UnavailableError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def _decode(document: str) -> DriftRecord:
+    try:
+        return msgspec.json.decode(document, type=DriftRecord)
+    except msgspec.DecodeError as error:
+        raise BadInputError(
+            f"The detector's last record cannot be read: {error}.",
+            hint="Start a new detector (another --detector name); its memory begins anew.",
+        ) from error
+
+
+def _rank(verdict: DriftVerdict) -> float:
+    return float(SEVERITIES.index(verdict.severity))
+
+
+def _labels(labels: dict[str, str]) -> str:
+    def quoted(text: str) -> str:
+        return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+    return "{" + ",".join(f'{name}="{quoted(value)}"' for name, value in labels.items()) + "}"

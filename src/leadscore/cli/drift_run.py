@@ -1,0 +1,83 @@
+"""A detector at work: which windows are due, judged in order, each once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from leadscore.cli.drift_records import DriftRecord, latest_record, save
+from leadscore.cli.drift_windows import Windows, aligned
+from leadscore.drift.check import check, prime
+from leadscore.drift.history import History
+from leadscore.drift.impact import Grading
+from leadscore.drift.inputs import Reference
+from leadscore.drift.options import DriftOptions
+from leadscore.events.store import EventStore
+
+
+class Run:
+    """A detector at work: which windows are due, judged in order."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        windows: Windows,
+        options: DriftOptions,
+        span: timedelta,
+        detector: str,
+        grade: Grading,
+    ) -> None:
+        self._reference = reference
+        self._windows = windows
+        self._options = options
+        self._span = span
+        self._detector = detector
+        self._grade = grade
+
+    def judge_stored(
+        self, store: EventStore, until: datetime | None, count: int, calm: timedelta | None
+    ) -> list[DriftRecord]:
+        """Go on from the newest record; a window that is recorded already is shown again, not judged again."""
+        model = self._reference.model
+        newest = latest_record(store, model, self._detector)
+        end = self._end(until)
+        if newest is not None and newest.history.end == end:
+            return [newest]
+        judged = self.judge(None if newest is None else newest.history, until, count, calm)
+        for record in judged:
+            if record.report.features:
+                save(store, model, record)
+        return judged
+
+    def judge(
+        self, history: History | None, until: datetime | None, count: int, calm: timedelta | None
+    ) -> list[DriftRecord]:
+        """Judge the windows that are due, at most `count`, after learning from `calm` if the detector is new."""
+        end = self._end(until)
+        first = end - count * self._span
+        if history is None or history.end is None:
+            history = self._prime(History(model=self._reference.model), first, calm)
+        elif first < history.end <= end - self._span:
+            # Judged windows are not judged again; what is due begins where the last one ended.
+            first = end - (end - history.end) // self._span * self._span
+        judged: list[DriftRecord] = []
+        while first < end:
+            window = self._windows.read(first, first + self._span)
+            found, history = check(
+                self._reference, window, self._options, history, every=self._span, grade=self._grade
+            )
+            judged.append(DriftRecord(detector=self._detector, report=found, history=history))
+            first += self._span
+        return judged
+
+    def _prime(self, history: History, end: datetime, calm: timedelta | None) -> History:
+
+        start = end if calm is None else end - calm // self._span * self._span
+        while start < end:
+            window = self._windows.read(start, start + self._span)
+            history = prime(self._reference, window, self._options, history)
+            start += self._span
+        return history
+
+    def _end(self, until: datetime | None) -> datetime:
+
+        return until or aligned(self._windows.latest(), self._span)

@@ -1,0 +1,230 @@
+"""Where `leadscore drift` gets its reference and its windows: registry and artefact, event store or table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.ipc
+
+from leadscore.contract import Categorical, FeatureContract
+from leadscore.data.matrix import encode_batch, times
+from leadscore.data.tables import read_table
+from leadscore.drift.impact import Grading
+from leadscore.drift.inputs import Reference, Window
+from leadscore.errors import ArtefactError, BadInputError
+from leadscore.events.labels import Selection
+from leadscore.events.store import EventStore
+from leadscore.events.windows import feature_matrix, iter_predictions, to_microseconds
+from leadscore.registry.store import ModelRegistry
+from leadscore.registry.versions import ModelRef
+from leadscore.scoring import artefact
+from leadscore.scoring.model import ScoringModel
+from leadscore.settings import Home
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Rows of the reference sample that Shapley values are computed for; more would not change a mean noticeably.
+_EXPLAINED: Final = 2_000
+_MOST_TEXTS: Final = 20
+_UNITS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+class Windows(Protocol):
+    """A source of windows."""
+
+    def read(self, start: datetime, end: datetime) -> Window:
+        """The leads of [start, end)."""
+        ...
+
+    def latest(self) -> datetime:
+        """The moment up to which leads are complete."""
+        ...
+
+
+def parse_span(text: str) -> timedelta:
+    """`30m`, `1h`, `1d`, `2w`.
+
+    Raises:
+        BadInputError: Not of that form, or not positive.
+    """
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdigit() or int(number) == 0:
+        raise BadInputError(f"{text!r} is not a span of time.", hint="Write 30m, 1h, 1d or 2w.")
+    return timedelta(seconds=int(number) * _UNITS[unit])
+
+
+def aligned(moment: datetime, span: timedelta) -> datetime:
+    """The latest end of a window at or before a moment: whole hours, days (midnight UTC), weeks (Monday)."""
+    origin = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday
+    return origin + (moment - origin) // span * span
+
+
+def load_model(ref: str, home: Home) -> tuple[str, str, Path]:
+    """Name, version and verified folder of `NAME`, `NAME@champion`, `NAME/7` or an artefact folder."""
+    folder = Path(ref)
+    if (folder / artefact.MANIFEST).is_file():
+        return artefact.verify_artefact(folder).name, folder.resolve().name, folder
+    registry = ModelRegistry(home)
+    parsed = ModelRef.parse(ref)
+    # Resolved once: the alias may move while the artefact is fetched.
+    version = parsed.version if parsed.alias is None else registry.resolve(ref).version
+    return parsed.name, str(version), registry.fetch(f"{parsed.name}/{version}")
+
+
+def load_reference(name: str, version: str, folder: Path, model: ScoringModel) -> Reference:
+    """The model's reference profile and sample, with scores and Shapley values of the sampled rows.
+
+    Raises:
+        ArtefactError: The sample is not one of this contract.
+    """
+    sample = _sample(folder, model.contract)
+    if sample is None or len(sample) == 0:
+        return Reference.of(name, version, model.contract, model.profile)
+    explained = np.ascontiguousarray(sample[:: max(1, len(sample) // _EXPLAINED)])
+    shapley = model.kernel.shapley_many(explained)[:, : len(model.contract.inputs)]
+    return Reference.of(
+        name,
+        version,
+        model.contract,
+        model.profile,
+        sample=sample,
+        sample_probabilities=model.score_rows(sample),
+        explained=(explained, shapley),
+    )
+
+
+def grading(model: ScoringModel) -> Grading:
+    """Encoded leads to grade codes."""
+
+    def grade(matrix: NDArray[np.float32]) -> NDArray[np.intp]:
+        return model.grades.codes(model.score_rows(np.ascontiguousarray(matrix)))
+
+    return grade
+
+
+class StoredWindows:
+    """Windows of what a model version scored, from the event store."""
+
+    def __init__(self, store: EventStore, reference: Reference) -> None:
+        self._store = store
+        self._reference = reference
+
+    def latest(self) -> datetime:
+        """Now."""
+        return datetime.now(UTC)
+
+    def read(self, start: datetime, end: datetime) -> Window:
+        """The predictions scored in [start, end) by this version."""
+        reference = self._reference
+        selection = Selection(
+            to_microseconds(start),
+            to_microseconds(end),
+            model_name=reference.model_name,
+            model_version=reference.model_version,
+        )
+        matrices: list[NDArray[np.float32]] = []
+        probabilities: list[NDArray[np.float64]] = []
+        unseen: dict[str, int] = {}
+        for batch in iter_predictions(self._store, selection, contract=reference.contract):
+            matrices.append(feature_matrix(batch, reference.contract))
+            probabilities.append(batch.column("probability").to_numpy())
+            _count_unseen(batch.column("warnings"), unseen)
+        return Window.of(
+            reference,
+            start,
+            end,
+            np.concatenate(matrices),
+            np.concatenate(probabilities),
+            unseen={feature: count for feature, count in unseen.items() if count},
+        )
+
+
+class TableWindows:
+    """Windows of a table of leads, by the contract's time column; scored here.
+
+    Raises:
+        TableError: The table cannot be read or does not fit the contract.
+        BadInputError: It has no rows.
+    """
+
+    def __init__(self, path: Path, reference: Reference, model: ScoringModel) -> None:
+        self._reference = reference
+        self._model = model
+        self._table = read_table(path)
+        if self._table.num_rows == 0:
+            raise BadInputError(f"{path} has no rows.")
+        self._times = times(reference.contract, self._table)
+
+    def latest(self) -> datetime:
+        """Just after the last lead."""
+        microseconds = int(self._times.max().astype(np.int64)) + 1
+        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
+
+    def read(self, start: datetime, end: datetime) -> Window:
+        """The leads created in [start, end)."""
+        inside = (self._times >= _moment(start)) & (self._times < _moment(end))
+        rows = self._table.filter(pa.array(inside))
+        encoded = encode_batch(self._reference.contract, rows, threads=1)
+        inputs = self._reference.contract.inputs
+        unseen = {f.name: int(n) for f, n in zip(inputs, encoded.unseen, strict=True) if n}
+        return Window.of(
+            self._reference,
+            start,
+            end,
+            encoded.matrix,
+            self._model.score_rows(encoded.matrix),
+            unseen=unseen,
+            unseen_values={name: _texts(rows, self._reference.contract, name) for name in unseen},
+        )
+
+
+def _sample(folder: Path, contract: FeatureContract) -> NDArray[np.float32] | None:
+    path = folder / artefact.REFERENCE_SAMPLE
+    if not path.is_file():
+        return None
+    try:
+        with pa.OSFile(str(path), "rb") as source:
+            table = pyarrow.ipc.open_file(source).read_all()
+        columns = [table.column(feature.name).to_numpy() for feature in contract.inputs]
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise ArtefactError(f"{artefact.REFERENCE_SAMPLE} is no sample of this contract: {error}.") from error
+    return np.stack(columns, axis=1).astype(np.float32) if columns else None
+
+
+def _count_unseen(warnings: pa.Array, unseen: dict[str, int]) -> None:
+    """Add the `field:unseen_category` warnings, JSON lists of texts, to the counts."""
+    flagged = warnings.filter(pc.match_substring(warnings, ":unseen_category"))  # pyright: ignore[reportAttributeAccessIssue]
+    for text in flagged.to_pylist():
+        for warning in _decode_warnings(text):
+            field, _, reason = warning.rpartition(":")
+            if reason == "unseen_category":
+                unseen[field] = unseen.get(field, 0) + 1
+
+
+def _decode_warnings(text: str) -> tuple[str, ...]:
+    import msgspec
+
+    return msgspec.json.decode(text, type=tuple[str, ...])
+
+
+def _texts(rows: pa.Table, contract: FeatureContract, name: str) -> Mapping[str, int]:
+    """The most frequent texts of a column that the contract does not list, with their numbers."""
+    feature = next(f for f in contract.inputs if f.name == name)
+    if not isinstance(feature, Categorical):
+        return {}
+    column = pc.drop_null(rows.column(name).cast(pa.string()))  # pyright: ignore[reportAttributeAccessIssue]
+    listed = pa.array(feature.categories, pa.string())
+    unlisted = column.filter(pc.invert(pc.is_in(column, listed)))  # pyright: ignore[reportAttributeAccessIssue]
+    counts = {str(pair["values"]): int(pair["counts"]) for pair in unlisted.value_counts().to_pylist()}
+    return dict(sorted(counts.items(), key=lambda pair: -pair[1])[:_MOST_TEXTS])
+
+
+def _moment(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")

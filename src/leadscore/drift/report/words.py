@@ -1,0 +1,98 @@
+"""The words and figures that every form of the report shares."""
+
+from __future__ import annotations
+
+from leadscore.drift.reporting import DriftReport, FeatureReport
+
+COLUMNS = (
+    "feature",
+    "severity",
+    "PSI",
+    "above noise",
+    "smallest p",
+    "missing",
+    "mean",
+    "impact",
+    "grades changed",
+)
+
+
+def headline(report: DriftReport) -> str:
+    """One sentence: the verdict."""
+    verdict = report.verdict
+    state = "ALARM" if verdict.drifted else ("breach, no alarm yet" if report.breached else "no alarm")
+    percent = "> 99.9%" if verdict.confidence > 0.999 else f"{verdict.confidence:.1%}"
+    sure = f", {percent} sure" if report.features else ""
+    return (
+        f"{state}: {verdict.severity} drift{sure}" if verdict.severity != "none" else f"{state}: calm{sure}"
+    )
+
+
+def span(report: DriftReport) -> str:
+    """Model, window and size."""
+    verdict = report.verdict
+    return (
+        f"{verdict.model_name}/{verdict.model_version}, {verdict.rows:,} leads from "
+        f"{verdict.window_start:%Y-%m-%d %H:%M} to {verdict.window_end:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def calibration(report: DriftReport) -> str:
+    """Where the cuts come from, in a sentence."""
+    found = report.calibration
+    if found is None:
+        lines = report.options.lines
+        return (
+            f"Fixed lines: PSI {lines.moderate:g} moderate, {lines.significant:g} significant, {lines.critical:g} critical, "
+            f"KL {lines.kl:g}, and p < {lines.p:g}. They say nothing about how often calm windows cross them."
+        )
+    rule = report.options.hysteresis
+    needed = "" if rule.windows == 1 else f" ({rule.breaches} of {rule.windows} windows make an alarm)"
+    return (
+        f"One false alarm in {found.run_length:,.0f} windows{needed} leaves each window a chance of "
+        f"{found.breach_expected:.2g}; shared by {found.tests} tests against {found.pooled_rows:,} leads, "
+        f"each breaches at p ≤ {found.level:.2g} and a PSI of at least {report.options.min_effect:g} above noise."
+    )
+
+
+def row(feature: FeatureReport) -> tuple[str, ...]:
+    """A feature's figures in the order of `COLUMNS`."""
+    figures = feature.statistics
+    smallest = min((test.p_value for test in feature.tests), default=figures.chi_square_p)
+    return (
+        feature.name,
+        feature.severity,
+        f"{figures.psi:.3f}",
+        f"{feature.effect:.3f}",
+        p_words(smallest),
+        change(figures.reference_missing_rate, figures.missing_rate, "{:.1%}"),
+        means(feature),
+        "–" if feature.impact is None else f"{feature.impact:.1%}",
+        "–" if feature.at_risk is None else f"{feature.at_risk:.1%}",
+    )
+
+
+def p_words(p: float) -> str:
+    """A p-value at the precision that it has."""
+    return "< 1e-9" if p < 1e-9 else f"{p:.2g}"
+
+
+def change(before: float | None, after: float | None, form: str) -> str:
+    """`before → after`, or one of them if they read the same."""
+    if before is None or after is None:
+        return "–"
+    left, right = form.format(before), form.format(after)
+    return right if left == right else f"{left} → {right}"
+
+
+def means(feature: FeatureReport) -> str:
+    """Mean before and now."""
+    values = (feature.statistics.reference_mean, feature.statistics.mean)
+    form = "{:,.0f}" if max(abs(v or 0.0) for v in values) >= 10_000 else "{:.4g}"
+    return change(*values, form)
+
+
+def ordered(report: DriftReport) -> list[FeatureReport]:
+    """Features with the verdict's order first, then by effect."""
+    rank = {feature.feature: i for i, feature in enumerate(report.verdict.worst)}
+    return sorted(report.features, key=lambda f: (rank.get(f.name, len(rank)), -f.effect))
