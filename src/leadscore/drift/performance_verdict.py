@@ -202,12 +202,14 @@ def _reasons(
 
 
 def _worst(verdict: PerformanceVerdict, figures: PerformanceFigures) -> tuple[FeatureVerdict, ...]:
-    auc, ratio = figures.auc, figures.observed_expected
+    ratio = figures.observed_expected
+    drop = verdict.drop or Estimate(0.0, 0.0, 0.0)
+    # A policy acts on `auc_drop`: a loss that may be chance goes by another name.
     lost = FeatureVerdict(
         feature="score",
-        statistic="auc",
-        value=auc.value if auc else float("nan"),
-        effect=verdict.drop.value if verdict.drop else 0.0,
+        statistic="auc_drop" if drop.low > 0.0 else "auc_drop_uncertain",
+        value=drop.value,
+        effect=drop.value,
         p_value=verdict.p_value,
         severity=verdict.ranking,
     )
