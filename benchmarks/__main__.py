@@ -17,7 +17,16 @@ from benchmarks.environments import pins
 from benchmarks.machine import Machine
 from benchmarks.report import markdown, rich_section, rich_table, write_between
 from benchmarks.row import Row
-from benchmarks.rows import bank, footprint, inprocess, latency, offline, throughput, training
+from benchmarks.rows import (
+    bank,
+    drift_sequential,
+    footprint,
+    inprocess,
+    latency,
+    offline,
+    throughput,
+    training,
+)
 from leadscore.errors import LeadScoreError
 
 _ROOT = Path(__file__).parents[1]
@@ -32,6 +41,7 @@ SUITES: tuple[Suite, ...] = (
     *footprint.SUITES,
     *training.SUITES,
     *bank.SUITES,
+    *drift_sequential.SUITES,
 )
 # Its data is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(name for suite in bank.SUITES for name in suite.rows)

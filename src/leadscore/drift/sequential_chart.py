@@ -9,7 +9,14 @@ import msgspec
 import numpy as np
 
 from leadscore.drift.sequential import Boundary, Floats, simulate_boundary
-from leadscore.drift.sequential_histograms import MEMORIES, Histogram, HistogramPaths, Layout, faded
+from leadscore.drift.sequential_histograms import (
+    MEMORIES,
+    Histogram,
+    HistogramPaths,
+    Layout,
+    LookKind,
+    faded,
+)
 from leadscore.drift.verdict import DriftVerdict, FeatureVerdict, Severity
 from leadscore.errors import BadInputError
 
@@ -55,9 +62,10 @@ class HistogramStep(msgspec.Struct, frozen=True):
         statistic: Largest surprise, -log p.
         level: An alarm is above it.
         alarm: Whether it is.
-        surprises: Largest surprise of each histogram over the memories, in their order.
-        distances: Pearson's chi-square distance of each histogram's faded shares, sum (z - p)^2 / p, of the
-            memory that is most surprised.
+        surprises: Largest surprise of each histogram over its looks and the memories, in their order.
+        looks: Which look that was.
+        distances: Chi-square distance of each histogram's faded shares from the reference's, sum (z - p)^2 / p,
+            in the memory that is most surprised.
     """
 
     state: HistogramState
@@ -65,6 +73,7 @@ class HistogramStep(msgspec.Struct, frozen=True):
     level: float
     alarm: bool
     surprises: tuple[float, ...]
+    looks: tuple[LookKind, ...]
     distances: tuple[float, ...]
 
 
@@ -101,7 +110,6 @@ class HistogramDetector:
     def __init__(self, chart: HistogramChart) -> None:
         self.chart = chart
         self.layout = Layout(chart.histograms, chart.memories)
-        self._cells = [np.array(h.cells, dtype=np.intp) for h in chart.histograms]
 
     def start(self) -> HistogramState:
         """The state before any window: as if the past had been like the reference."""
@@ -113,7 +121,8 @@ class HistogramDetector:
 
         Args:
             state: From `start` or the last step.
-            counts: For each histogram the window's rows per cell (bins or categories, then missing).
+            counts: For each histogram the window's rows per cell (bins or categories, then missing), as `cells_of`
+                orders them.
 
         Raises:
             BadInputError: No rows, or counts that do not fit the histograms.
@@ -126,33 +135,37 @@ class HistogramDetector:
         statistic, level = float(surprise.max()), self.chart.boundary.at(window)
         alarm = statistic > level
         after = HistogramState(window, tuple(tuple(m.tolist()) for m in means), tuple(spread.tolist()))
-        loudest = means[np.unravel_index(int(surprise.argmax()), surprise.shape)[0]]
-        distances = np.add.reduceat(
-            (loudest - self.layout.shares) ** 2 / self.layout.shares, self.layout.offsets[:-1]
-        )
+        loudest = int(surprise.max(axis=1).argmax())
+        best = [self._best(surprise.max(axis=0), index) for index in range(len(self.chart.histograms))]
         return HistogramStep(
             state=self.start() if alarm else after,
             statistic=statistic,
             level=level,
             alarm=alarm,
-            surprises=tuple(surprise.max(axis=0).tolist()),
-            distances=tuple(distances.tolist()),
+            surprises=tuple(value for value, _ in best),
+            looks=tuple(kind for _, kind in best),
+            distances=tuple(self.layout.distances(means[loudest]).tolist()),
         )
 
+    def _best(self, surprise: Floats, histogram: int) -> tuple[float, LookKind]:
+        own = [
+            (float(surprise[i]), look.kind) for i, (h, look) in enumerate(self.layout.looks) if h == histogram
+        ]
+        return max(own)
+
     def _shares(self, counts: Sequence[Sequence[int]]) -> tuple[Floats, int]:
-        if len(counts) != len(self._cells):
-            raise BadInputError(f"Counts of {len(counts)} histograms, the chart has {len(self._cells)}.")
+        histograms = self.chart.histograms
+        if len(counts) != len(histograms):
+            raise BadInputError(f"Counts of {len(counts)} histograms, the chart has {len(histograms)}.")
         parts: list[Floats] = []
-        for name, cells, piece, counted in zip(
-            self.layout.names, self._cells, self.layout.slices, counts, strict=True
-        ):
-            total = sum(counted)
-            if len(counted) != len(cells) or total < 1:
+        for histogram, counted in zip(histograms, counts, strict=True):
+            total, width = sum(counted), len(histogram.counts)
+            if len(counted) != width or total < 1:
                 raise BadInputError(
-                    f"The window's counts of {name!r} have {len(counted)} cells and {total} rows;"
-                    f" the chart has {len(cells)} cells and needs at least one row."
+                    f"The window's counts of {histogram.name!r} have {len(counted)} cells and {total} rows;"
+                    f" the chart has {width} cells and needs at least one row."
                 )
-            parts.append(np.bincount(cells, weights=counted, minlength=piece.stop - piece.start) / total)
+            parts.append(np.array(counted, dtype=np.float64) / total)
         return np.concatenate(parts), sum(counts[0])
 
 
@@ -171,18 +184,20 @@ def chart_verdict(
     chi-square distance, which for small changes is PSI's scale, so PSI's familiar cuts name the severity. An alarm
     is at least moderate.
     """
-    ranked = sorted(zip(chart.histograms, step.surprises, step.distances, strict=True), key=lambda r: -r[1])
+    ranked = sorted(
+        zip(chart.histograms, step.surprises, step.looks, step.distances, strict=True), key=lambda r: -r[1]
+    )
     worst = tuple(
         FeatureVerdict(
             feature=histogram.name,
-            statistic="qt_ewma",
+            statistic=f"qt_ewma_{look}",
             value=surprise,
             cut=step.level,
             effect=distance,
             p_value=float(np.exp(-surprise)),
             severity=_severity(distance) if surprise > step.level else "none",
         )
-        for histogram, surprise, distance in ranked[:5]
+        for histogram, surprise, look, distance in ranked[:5]
     )
     only_score = step.alarm and ranked[0][0].name == "score"
     return DriftVerdict(
@@ -198,7 +213,7 @@ def chart_verdict(
         since=start if step.alarm else None,
         confidence=_confidence(step),
         triage="unclear" if step.alarm else "none",
-        reasons=(_reason(chart, step, ranked[0][0].name),),
+        reasons=(_reason(chart, step, ranked[0][0].name, ranked[0][2]),),
         kind="prediction" if only_score else "data",
     )
 
@@ -213,10 +228,8 @@ def _severity(distance: float) -> Severity:
     return "critical" if distance >= 0.5 else "significant" if distance >= 0.25 else "moderate"
 
 
-def _reason(chart: HistogramChart, step: HistogramStep, name: str) -> str:
+def _reason(chart: HistogramChart, step: HistogramStep, name: str, look: LookKind) -> str:
     asked = f"one false alarm in {chart.boundary.run_length:,.0f} windows"
     if step.alarm:
-        return (
-            f"{name} has left its reference: surprise {step.statistic:.1f} over {step.level:.1f} ({asked})."
-        )
+        return f"{name} ({look}) has left its reference: surprise {step.statistic:.1f} over {step.level:.1f} ({asked})."
     return f"Nothing beyond chance: largest surprise {step.statistic:.1f} of {step.level:.1f} ({asked})."

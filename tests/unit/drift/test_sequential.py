@@ -19,13 +19,13 @@ from leadscore.drift.sequential_chart import (
     chart_verdict,
     design_chart,
 )
-from leadscore.drift.sequential_histograms import MEMORIES, Histogram, Layout, faded, histograms_of
+from leadscore.drift.sequential_histograms import MEMORIES, Layout, Look, faded, histograms_of, make_histogram
 from leadscore.drift.verdict import as_utc
 from leadscore.errors import BadInputError
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
 BINS, REFERENCE, WINDOW = 8, 2_000, 200
-ONE = Histogram("budget", tuple(range(BINS)), (REFERENCE // BINS,) * BINS)
+ONE = make_histogram("budget", (REFERENCE // BINS,) * BINS, WINDOW, ordered=True)
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +126,29 @@ def test_windows_of_other_sizes_are_weighed_by_their_rows(chart: HistogramChart)
     assert large.statistic > small.statistic
 
 
-def test_rare_cells_are_counted_together_and_missing_has_a_cell() -> None:
-    feature = FeatureProfile(name="source", kind="categorical", counts=(900, 95, 1, 0), missing=4)
+def test_rare_unseen_and_missing_cells_are_looked_at_by_themselves() -> None:
+    feature = FeatureProfile(name="source", kind="categorical", counts=(800, 90, 1, 0), missing=109)
     profile = ReferenceProfile(
         rows=1000, features=(feature,), score_edges=(0.5,), score_counts=(600, 400), quantiles=(0.5,) * 101
     )
     source, score = histograms_of(profile, window_rows=100)
-    assert source == Histogram("source", (0, 1, 2, 2, 2), (900, 95, 5))
-    assert score == Histogram("score", (0, 1), (600, 400))
+    assert source.looks == (
+        Look("shape", (0, 1, -1, -1, 2)),
+        Look("missing", (0, 0, 0, 0, 1)),
+        Look("rare", (-1, -1, 0, -1, -1)),
+        Look("unseen", (-1, -1, -1, 0, -1)),
+    )
+    assert score.looks == (Look("shape", (0, 1)),)
+
+
+def test_a_new_category_alarms_and_is_named_as_such() -> None:
+    histogram = make_histogram("source", (5_000, 5_000, 0), 100, ordered=False)
+    detector = HistogramDetector(design_chart([histogram], window_rows=100, run_length=200))
+    calm = detector.watch(detector.start(), [[52, 48, 0]])
+    assert not calm.alarm
+    step = detector.watch(calm.state, [[49, 46, 5]])
+    assert step.alarm
+    assert step.looks == ("unseen",)
 
 
 def test_a_window_without_rows_is_refused_not_calm(chart: HistogramChart) -> None:
