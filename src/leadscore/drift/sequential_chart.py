@@ -148,8 +148,10 @@ class HistogramDetector:
         )
 
     def _best(self, surprise: Floats, histogram: int) -> tuple[float, LookKind]:
-        own = [
-            (float(surprise[i]), look.kind) for i, (h, look) in enumerate(self.layout.looks) if h == histogram
+        own: list[tuple[float, LookKind]] = [
+            (float(surprise[i]), look.kind)
+            for i, (owner, look) in enumerate(self.layout.looks)
+            if owner == histogram
         ]
         return max(own)
 
