@@ -19,6 +19,7 @@ from benchmarks.report import markdown, rich_section, rich_table, write_between
 from benchmarks.row import Row
 from benchmarks.rows import (
     bank,
+    drift_evidently,
     drift_sequential,
     footprint,
     inprocess,
@@ -42,6 +43,7 @@ SUITES: tuple[Suite, ...] = (
     *training.SUITES,
     *bank.SUITES,
     *drift_sequential.SUITES,
+    *drift_evidently.SUITES,
 )
 # Its data is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(name for suite in bank.SUITES for name in suite.rows)
