@@ -78,6 +78,10 @@ bench: setup  ## Every speed figure, side by side with others; writes docs/bench
 load:  ## 25 req/s for 60 s against http://127.0.0.1:$(PORT), with the SLO verdict
 	$(RUN) locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:$(PORT) --run-time 60s
 
+.PHONY: drift-alibi
+drift-alibi: setup  ## alibi-detect 0.11.4 in an environment of its own (800 MB), for `alibi:` drift detectors
+	@tools/setup/alibi.sh
+
 .PHONY: build
 build: setup  ## The wheel (with the native kernel) and the bento
 	$(UV) build --wheel

@@ -17,7 +17,18 @@ from benchmarks.environments import pins
 from benchmarks.machine import Machine
 from benchmarks.report import markdown, rich_section, rich_table, write_between
 from benchmarks.row import Row
-from benchmarks.rows import bank, drift_budget, footprint, inprocess, latency, offline, throughput, training
+from benchmarks.rows import (
+    bank,
+    drift_budget,
+    drift_evidently,
+    drift_sequential,
+    footprint,
+    inprocess,
+    latency,
+    offline,
+    throughput,
+    training,
+)
 from leadscore.errors import LeadScoreError
 
 _ROOT = Path(__file__).parents[1]
@@ -33,6 +44,8 @@ SUITES: tuple[Suite, ...] = (
     *training.SUITES,
     *bank.SUITES,
     *drift_budget.SUITES,
+    *drift_sequential.SUITES,
+    *drift_evidently.SUITES,
 )
 # Its data is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(name for suite in bank.SUITES for name in suite.rows)

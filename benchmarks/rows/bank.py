@@ -144,7 +144,7 @@ def _retrained(
 
 
 def _judge(name: str, inside: Flags, probabilities: Floats, converted: Flags, retrained: Floats) -> Month:
-    from leadscore.training.intervals import auc_estimate  # noqa: PLC0415
+    from leadscore.intervals import auc_estimate  # noqa: PLC0415
 
     won, predicted = converted[inside], probabilities[inside]
     few = min(int(won.sum()), int((~won).sum())) < _MIN_CLASS

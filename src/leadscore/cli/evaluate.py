@@ -12,7 +12,7 @@ from leadscore.cli.output import emit, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
-    from leadscore.training.intervals import Estimate
+    from leadscore.intervals import Estimate
     from leadscore.training.monthly import Performance, PeriodFigures
 
 _COLUMNS = ("period", "leads", "converted", "said", "came", "AUC", "Brier", "ECE", "lift", "capture", "note")

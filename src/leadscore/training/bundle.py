@@ -16,13 +16,13 @@ import pyarrow as pa
 
 from leadscore.contract import FeatureContract, dump_contract
 from leadscore.errors import ConflictError, UnavailableError
+from leadscore.intervals import Flags, Floats
 from leadscore.scoring import artefact
 from leadscore.scoring.artefact import Algorithm, DataSnapshot, Manifest
 from leadscore.scoring.golden import GOLDEN_ROWS, Golden
 from leadscore.scoring.profile import ReferenceProfile
 from leadscore.training.card import Origin, model_card
 from leadscore.training.evidence import Evidence
-from leadscore.training.intervals import Flags, Floats
 
 # Enough for multivariate drift tests; about a megabyte with 25 features.
 SAMPLE_ROWS = 10_000

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.intervals import Flags, Floats
+from leadscore.reliability import log_losses
 from leadscore.scoring.calibration import Calibration
-from leadscore.training.evaluate import log_losses
-from leadscore.training.intervals import Flags, Floats
 
 Fitter = Callable[[Floats, Flags], Calibration | None]
 

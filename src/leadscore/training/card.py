@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import msgspec
 
 from leadscore.contract import Feature, FeatureContract, contract_version
+from leadscore.intervals import Estimate
+from leadscore.reliability import CalibrationBin
 from leadscore.scoring.artefact import Algorithm, DataSnapshot
-from leadscore.training.evaluate import CalibrationBin
 from leadscore.training.evidence import Evidence, WindowRecord
 from leadscore.training.fairness import AttributeFairness
-from leadscore.training.intervals import Estimate
 
 # Completeness under this makes figures of the newest months doubtful.
 _COMPLETE = 0.9

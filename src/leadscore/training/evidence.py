@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from leadscore.errors import ArtefactError
+from leadscore.reliability import CalibrationBin
 from leadscore.scoring.grades import Grades
 from leadscore.training.calibrate import CalibrationFit
-from leadscore.training.evaluate import CalibrationBin, Estimates, Evaluation
+from leadscore.training.evaluate import Estimates, Evaluation
 from leadscore.training.fairness import AttributeFairness
 from leadscore.training.threshold import Decision
 from leadscore.training.tune import Tuning

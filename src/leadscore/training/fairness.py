@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.contract import Categorical, Feature, FeatureContract, Numeric
-from leadscore.training.intervals import Estimate, Flags, Floats, percentile_estimate
+from leadscore.intervals import Estimate, Flags, Floats, percentile_estimate
 
 REPLICATES = 2000
 _CELLS = 4

@@ -17,9 +17,9 @@ import pyarrow as pa
 from leadscore.contract import Categorical, FeatureContract, Numeric, contract_version
 from leadscore.data.matrix import encode_table, labels, times, values
 from leadscore.errors import RefusedError
+from leadscore.intervals import Flags
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.gate_checks import HeldOut, Side, compare, floors, rows_check
-from leadscore.training.intervals import Flags
 from leadscore.training.leads import sensitive_slices, take
 from leadscore.training.snapshot import table_digest
 from leadscore.training.verdict import Check, GateThresholds, GateVerdict, conclude

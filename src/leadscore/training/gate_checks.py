@@ -9,9 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.training.evaluate import CALIBRATION_BINS, bin_codes
-from leadscore.training.fairness import REPLICATES, Slices, spreads
-from leadscore.training.intervals import (
+from leadscore.intervals import (
     Estimate,
     Flags,
     Floats,
@@ -22,6 +20,8 @@ from leadscore.training.intervals import (
     replicates_for,
     stratified_weights,
 )
+from leadscore.reliability import CALIBRATION_BINS, bin_codes
+from leadscore.training.fairness import REPLICATES, Slices, spreads
 from leadscore.training.ranking import Ranking
 from leadscore.training.verdict import Check, GateThresholds
 

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from leadscore.contract import FeatureContract
 from leadscore.data.matrix import encode_table, labels, times, values
 from leadscore.errors import BadInputError, TableError
+from leadscore.intervals import Flags, Floats
 from leadscore.training.fairness import Slices, sensitive_contract, slice_features
-from leadscore.training.intervals import Flags, Floats
 from leadscore.training.split import Ticks
 from leadscore.training.window import Moments, utc_moment
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from leadscore.data.matrix import encode_table, labels, times, values
 from leadscore.errors import BadInputError, RefusedError
+from leadscore.intervals import Flags, Floats
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.evaluate import Evaluation, evaluate
-from leadscore.training.intervals import Flags, Floats
 from leadscore.training.split import MIN_CLASS, count_classes
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from leadscore.contract import FeatureContract, contract_version
 from leadscore.drift.reference import build_profile
 from leadscore.errors import RefusedError
+from leadscore.intervals import Floats
 from leadscore.scoring.artefact import DataSnapshot, Manifest
 from leadscore.scoring.grades import Grades
 from leadscore.training import bundle
@@ -21,7 +22,6 @@ from leadscore.training.cpus import available_cpus
 from leadscore.training.evaluate import Evaluation, evaluate
 from leadscore.training.evidence import Evidence, HoldoutFacts, WindowRecord
 from leadscore.training.fairness import AttributeFairness, measure_fairness
-from leadscore.training.intervals import Floats
 from leadscore.training.leads import Leads, arrange, label_state, lead_times, take
 from leadscore.training.learners import FittedForest, Sample, learner
 from leadscore.training.options import TrainOptions

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.training.intervals import Floats
+from leadscore.intervals import Floats
 
 Weights = npt.NDArray[np.float32]
 

@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from leadscore.intervals import Floats
 from leadscore.scoring.grades import Grades
-from leadscore.training.intervals import Floats
 from leadscore.training.options import Costs
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from leadscore.training.intervals import Estimate
+from leadscore.intervals import Estimate
 
 
 class GateThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

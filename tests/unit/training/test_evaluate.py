@@ -17,7 +17,8 @@ from sklearn.metrics import (
 )
 
 from leadscore.errors import RefusedError
-from leadscore.training.evaluate import calibration_bins, evaluate
+from leadscore.reliability import calibration_bins
+from leadscore.training.evaluate import evaluate
 from leadscore.training.ranking import Ranking
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from leadscore.training.intervals import (
+from leadscore.intervals import (
     auc_difference,
     auc_estimate,
     centred_estimate,

@@ -1,0 +1,241 @@
+"""Who decides when to retrain: the policy under test, and the simple rules that it has to be better than."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from leadscore.backtest.model import TrainedModel
+from leadscore.backtest.stream import Month, Stream, moment
+from leadscore.drift.performance import LabelCounts, measure_window
+from leadscore.drift.performance_verdict import PerformanceLimits, judge_performance, performance_drift
+from leadscore.drift.verdict import DriftVerdict
+from leadscore.policy.decide import decide
+from leadscore.policy.spec import RetrainRules
+from leadscore.policy.state import Observation, PastRun, PolicyState, Retrain
+from leadscore.scoring.profile import FeatureProfile
+
+Values = npt.NDArray[np.float32]
+
+_PSI = 0.25
+_P_VALUE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a strategy sees at the end of a month: the stream up to `now`, never later.
+
+    Attributes:
+        stream: All of it; a strategy reads only rows before `now`, and outcomes known before it.
+        month: That has just ended.
+        model: In force during it.
+        now: Its end.
+    """
+
+    stream: Stream
+    month: Month
+    model: TrainedModel
+    now: np.datetime64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether the detector spoke, whether to retrain, and why."""
+
+    alarm: bool
+    retrain: bool
+    reason: str
+
+
+class Strategy(Protocol):
+    """Decides month by month."""
+
+    @property
+    def name(self) -> str:
+        """For the table."""
+        ...
+
+    def decide(self, view: View) -> Answer:
+        """What to do at the end of the month."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """The model of the warm-up, for ever."""
+
+    name: str = "never"
+
+    def decide(self, view: View) -> Answer:
+        """Nothing."""
+        del view
+        return Answer(False, False, "")
+
+
+@dataclass(frozen=True, slots=True)
+class EveryMonth:
+    """Retrain at the end of every month."""
+
+    name: str = "every window"
+
+    def decide(self, view: View) -> Answer:
+        """Retrain."""
+        del view
+        return Answer(False, True, "every window")
+
+
+@dataclass(frozen=True, slots=True)
+class EveryDays:
+    """Retrain when the model in force is that many days old."""
+
+    days: int = 30
+
+    @property
+    def name(self) -> str:
+        """For the table."""
+        return f"every {self.days} days"
+
+    def decide(self, view: View) -> Answer:
+        """Retrain if the model is old enough."""
+        old = view.now - view.model.trained >= np.timedelta64(self.days, "D")
+        return Answer(False, bool(old), "age" if old else "")
+
+
+@dataclass(frozen=True, slots=True)
+class PsiAbove:
+    """Retrain when some feature's PSI against the model's training leads is above the familiar 0.25."""
+
+    limit: float = _PSI
+
+    @property
+    def name(self) -> str:
+        """For the table."""
+        return f"PSI > {self.limit:g}"
+
+    def decide(self, view: View) -> Answer:
+        """Compare the month's leads with the training's."""
+        worst, name = max(month_psi(view))
+        return Answer(worst > self.limit, worst > self.limit, f"PSI {worst:.2f} of {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class AnyKs:
+    """Retrain when some feature's two-sample KS test against the training leads has p < 0.05."""
+
+    level: float = _P_VALUE
+
+    @property
+    def name(self) -> str:
+        """For the table."""
+        return f"any KS p < {self.level:g}"
+
+    def decide(self, view: View) -> Answer:
+        """Compare the month's leads with the training's."""
+        from scipy.special import kolmogorov  # noqa: PLC0415 (a second to import)
+
+        smallest, name = 1.0, ""
+        for index, feature in enumerate(view.stream.contract.inputs):
+            trained = view.stream.matrix[view.model.rows, index]
+            now = view.stream.matrix[view.month.rows, index]
+            trained, now = trained[~np.isnan(trained)], now[~np.isnan(now)]
+            if len(trained) and len(now):
+                size = len(trained) * len(now) / (len(trained) + len(now))
+                p_value = float(kolmogorov(np.sqrt(size) * largest_gap(trained, now)))
+                smallest, name = min((smallest, name), (p_value, feature.name))
+        alarm = smallest < self.level
+        return Answer(alarm, alarm, f"KS p {smallest:.2g} of {name}")
+
+
+@dataclass(slots=True)
+class ByPolicy:
+    """The RetrainPolicy under test, deciding from the performance detector's verdicts as the operator does.
+
+    Attributes:
+        rules: The policy.
+        limits: Of the performance detector.
+        lookback_days: Mature leads of that many days are judged together.
+        name: For the table.
+    """
+
+    rules: RetrainRules
+    limits: PerformanceLimits = field(default_factory=PerformanceLimits)
+    lookback_days: int = 31
+    name: str = "policy"
+    _seen: list[Observation] = field(default_factory=list[Observation])
+    _runs: list[PastRun] = field(default_factory=list[PastRun])
+
+    def decide(self, view: View) -> Answer:
+        """Measure the model in force, then ask the policy."""
+        verdict = performance_verdict(view, self.limits, self.lookback_days)
+        self._seen.append(Observation.of("performance", "monthly", verdict))
+        created = moment(view.stream.months[0].start)
+        state = PolicyState(created=created, observations=tuple(self._seen), runs=tuple(self._runs))
+        now = moment(view.now)
+        decision = decide(self.rules, state, now)
+        if isinstance(decision, Retrain):
+            self._runs.append(PastRun(key=decision.key, created=now, finished=now))
+        return Answer(verdict.drifted, isinstance(decision, Retrain), decision.reason)
+
+
+def performance_verdict(view: View, limits: PerformanceLimits, lookback_days: int) -> DriftVerdict:
+    """The model in force on its mature leads: scored since it was trained, within the days looked back."""
+    stream = view.stream
+    newest = view.now - stream.maturity
+    start = max(view.model.trained, newest - np.timedelta64(lookback_days, "D"))
+    inside = (stream.time >= view.model.trained) & (stream.time < view.now)
+    mature = inside & (stream.time < newest) & (stream.time >= start)
+    known = stream.labelled & (stream.known < view.now)
+    rows = np.flatnonzero(mature & known)
+    labels = LabelCounts(int(inside.sum()), int((inside & known).sum()), int(mature.sum()), len(rows))
+    figures = None
+    if len(rows):
+        figures = measure_window(
+            stream.converted[rows], view.model.probabilities(stream.matrix[rows]), labels
+        )
+    judged = judge_performance(figures, labels, view.model.baseline, limits)
+    return performance_drift(
+        judged,
+        figures,
+        model=("backtest", view.model.version),
+        start=moment(min(start, view.now)),
+        end=moment(view.now),
+        rows=labels.predictions,
+    )
+
+
+def month_psi(view: View) -> list[tuple[float, str]]:
+    """PSI of each feature's month against the training's profile, missing values a bin of their own."""
+    matrix = view.stream.matrix[view.month.rows]
+    return [
+        (psi((*f.counts, f.missing), _counted(f, matrix[:, i])), f.name)
+        for i, f in enumerate(view.model.profile.features)
+    ]
+
+
+def largest_gap(first: Values, second: Values) -> float:
+    """The two-sample KS statistic: the largest distance between the empirical distribution functions."""
+    both = np.concatenate([first, second])
+    below = [np.searchsorted(np.sort(v), both, side="right") / len(v) for v in (first, second)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def psi(reference: tuple[int, ...], window: tuple[int, ...]) -> float:
+    """Population stability index with half a row in every bin, which keeps empty bins finite."""
+    a, b = np.array(reference) + 0.5, np.array(window) + 0.5
+    p, q = a / a.sum(), b / b.sum()
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def _counted(feature: FeatureProfile, column: Values) -> tuple[int, ...]:
+    missing = np.isnan(column)
+    present = column[~missing]
+    codes = (
+        np.searchsorted(feature.edges, present, side="right")
+        if feature.kind == "numeric"
+        else present.astype(np.intp)
+    )
+    counts = np.bincount(codes, minlength=len(feature.counts))
+    return (*(int(c) for c in counts), int(missing.sum()))

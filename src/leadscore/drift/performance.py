@@ -1,0 +1,226 @@
+"""Concept drift: does the model still rank leads and mean its probabilities, now that outcomes are known?
+
+Only mature leads are judged, those old enough that their outcome should be known: among younger ones wins come in
+before losses are admitted, and any figure of them would flatter the model. How complete the labels are is part of
+every answer, and a window whose labels are not complete enough is said to be unjudged, never fine.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+
+from leadscore.errors import BadInputError
+from leadscore.intervals import (
+    Estimate,
+    Flags,
+    Floats,
+    auc_estimate,
+    centred_estimate,
+    percentile_estimate,
+    replicates_for,
+    stratified_weights,
+)
+from leadscore.reliability import CALIBRATION_BINS, bin_codes
+
+_EDGE: Final = 1e-6
+_NEWTON_STEPS: Final = 40
+
+
+class LabelState(Protocol):
+    """How much of a window's truth is known (`events.windows.LabelCompleteness` is one)."""
+
+    @property
+    def predictions(self) -> int:
+        """In the window."""
+        ...
+
+    @property
+    def labelled(self) -> int:
+        """Of these, with an outcome."""
+        ...
+
+    @property
+    def mature(self) -> int:
+        """Of these, old enough that the outcome should be known."""
+        ...
+
+    @property
+    def mature_labelled(self) -> int:
+        """Of the mature ones, with an outcome."""
+        ...
+
+
+class LabelCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `LabelState` in a record."""
+
+    predictions: int
+    labelled: int
+    mature: int
+    mature_labelled: int
+
+    @property
+    def share(self) -> float | None:
+        """Labelled share of the mature predictions; None when there are none."""
+        return self.mature_labelled / self.mature if self.mature else None
+
+    @classmethod
+    def of(cls, state: LabelState) -> LabelCounts:
+        """A copy of any label state."""
+        return cls(state.predictions, state.labelled, state.mature, state.mature_labelled)
+
+
+class PerformanceFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the outcomes of a window say about the model.
+
+    Attributes:
+        labels: How complete they are.
+        rows: Mature labelled leads: what the figures are about.
+        positives: Converted ones.
+        confidence: Of the intervals.
+        auc: Area under the ROC curve (DeLong); None if one of the outcomes is missing.
+        brier: Mean squared error of the probability (bootstrap).
+        ece: Expected calibration error over ten bins of equal size (bias-centred bootstrap).
+        observed_expected: Conversions over the sum of probabilities (Wilson's interval of the rate); 1 is right.
+        intercept: Calibration in the large: shift of the log-odds at slope 1 (Wald); 0 is right.
+        slope: Of the outcome's log-odds over the predicted ones (Wald); 1 is right, 0 is no ranking at all.
+            Intercept and slope are None where they cannot be estimated.
+    """
+
+    labels: LabelCounts
+    rows: int
+    positives: int
+    confidence: float
+    auc: Estimate | None
+    brier: Estimate
+    ece: Estimate
+    observed_expected: Estimate
+    intercept: Estimate | None
+    slope: Estimate | None
+
+
+def measure_window(
+    converted: Flags,
+    probabilities: Floats,
+    labels: LabelState,
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> PerformanceFigures:
+    """Figures of the mature labelled leads of a window.
+
+    Args:
+        converted: Outcomes of the mature labelled leads (n,).
+        probabilities: What had been predicted for them (n,).
+        labels: How complete the window is.
+        confidence: Of the intervals.
+        seed: Of the bootstrap.
+
+    Raises:
+        BadInputError: No lead, lengths that differ, or another number of leads than `labels` says.
+    """
+    if len(converted) == 0 or not len(converted) == len(probabilities) == labels.mature_labelled:
+        raise BadInputError(
+            f"{len(converted)} outcomes and {len(probabilities)} probabilities of"
+            f" {labels.mature_labelled} mature labelled leads.",
+            hint="Give exactly the mature leads whose outcome is known; without any there is nothing to measure.",
+        )
+    p = np.asarray(probabilities, dtype=np.float64)
+    brier, ece = _bootstrapped(converted, p, confidence, seed)
+    return PerformanceFigures(
+        labels=LabelCounts.of(labels),
+        rows=len(converted),
+        positives=int(converted.sum()),
+        confidence=confidence,
+        auc=auc_estimate(converted, p, confidence),
+        brier=brier,
+        ece=ece,
+        observed_expected=observed_over_expected(converted, p, confidence),
+        intercept=calibration_intercept(converted, p, confidence),
+        slope=calibration_slope(converted, p, confidence),
+    )
+
+
+def observed_over_expected(converted: Flags, probabilities: Floats, confidence: float = 0.95) -> Estimate:
+    """Observed over predicted conversions with Wilson's interval of the observed rate."""
+    n, won, expected = len(converted), int(converted.sum()), max(float(probabilities.sum()), _EDGE)
+    z = _z(confidence)
+    rate = won / n
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)))
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Estimate(won / expected, low * n / expected, high * n / expected)
+
+
+def calibration_intercept(
+    converted: Flags, probabilities: Floats, confidence: float = 0.95
+) -> Estimate | None:
+    """Shift of the log-odds that makes the mean prediction right; None if all outcomes are alike."""
+    logit = _logit(probabilities)
+    found = _logistic(np.ones((len(logit), 1)), logit, converted)
+    return None if found is None else _wald(found[0][0], found[1][0, 0], confidence)
+
+
+def calibration_slope(converted: Flags, probabilities: Floats, confidence: float = 0.95) -> Estimate | None:
+    """Cox's calibration slope; None if all outcomes or all probabilities are alike, or they separate."""
+    logit = _logit(probabilities)
+    if float(logit.std()) < _EDGE:
+        return None
+    centred = np.column_stack([np.ones(len(logit)), logit - logit.mean()])
+    found = _logistic(centred, np.zeros(len(logit)), converted)
+    return None if found is None else _wald(found[0][1], found[1][1, 1], confidence)
+
+
+def _bootstrapped(converted: Flags, p: Floats, confidence: float, seed: int) -> tuple[Estimate, Estimate]:
+    off = p - converted
+    member = np.eye(CALIBRATION_BINS)[bin_codes(p)] * off[:, None]
+    columns = np.column_stack([off**2, member]).astype(np.float32)
+
+    def figures(weights: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Floats:
+        sums = (weights @ columns).astype(np.float64) / len(p)
+        return np.stack([sums[:, 0], np.abs(sums[:, 1:]).sum(axis=1)])
+
+    point = figures(np.ones((1, len(p)), dtype=np.float32))[:, 0]
+    rng = np.random.default_rng(seed)
+    draws = np.concatenate(
+        [figures(w) for w in stratified_weights(converted, rng, replicates_for(len(p)))], axis=1
+    )
+    return (
+        percentile_estimate(float(point[0]), draws[0], confidence),
+        centred_estimate(float(point[1]), draws[1], confidence),
+    )
+
+
+def _logistic(x: Floats, offset: Floats, converted: Flags) -> tuple[Floats, Floats] | None:
+    """Maximum likelihood of a logistic regression and its covariance, by Newton; None where there is none."""
+    if bool(converted.all()) or not bool(converted.any()):
+        return None
+    beta = np.zeros(x.shape[1])
+    for _ in range(_NEWTON_STEPS):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ beta + offset, -35, 35)))
+        information = (x * (p * (1 - p))[:, None]).T @ x
+        if np.linalg.cond(information) > 1e12:
+            return None
+        step = np.linalg.solve(information, x.T @ (converted - p))
+        # Far from the maximum a full step may overshoot.
+        beta = beta + step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
+        if float(np.abs(step).max()) < 1e-9:
+            return beta, np.asarray(np.linalg.inv(information), dtype=np.float64)
+    return None
+
+
+def _wald(value: float, variance: float, confidence: float) -> Estimate:
+    half = _z(confidence) * float(np.sqrt(variance))
+    return Estimate(float(value), float(value) - half, float(value) + half)
+
+
+def _logit(probabilities: Floats) -> Floats:
+    p = np.clip(probabilities, _EDGE, 1 - _EDGE)
+    return np.log(p) - np.log1p(-p)
+
+
+def _z(confidence: float) -> float:
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
