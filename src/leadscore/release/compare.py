@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from leadscore.intervals import Estimate, auc_difference, auc_estimate
 from leadscore.scoring.grades import GRADES, Grades
-from leadscore.training.intervals import Estimate, auc_difference, auc_estimate
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]

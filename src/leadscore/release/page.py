@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from leadscore.intervals import Estimate
 from leadscore.release.compare import Distribution
 from leadscore.release.report import Replay
 from leadscore.scoring.grades import GRADES
-from leadscore.training.intervals import Estimate
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
