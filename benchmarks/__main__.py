@@ -18,6 +18,7 @@ from benchmarks.machine import Machine
 from benchmarks.report import markdown, rich_section, rich_table, write_between
 from benchmarks.row import Row
 from benchmarks.rows import (
+    backtest,
     bank,
     drift_budget,
     drift_evidently,
@@ -46,9 +47,10 @@ SUITES: tuple[Suite, ...] = (
     *drift_budget.SUITES,
     *drift_sequential.SUITES,
     *drift_evidently.SUITES,
+    *backtest.SUITES,
 )
 # Its data is not the project's to give: whoever has none can still meet every goal.
-_MAY_LACK_DATA = frozenset(name for suite in bank.SUITES for name in suite.rows)
+_MAY_LACK_DATA = frozenset(name for suite in (*bank.SUITES, *backtest.SUITES) for name in suite.rows)
 
 
 def main(arguments: Sequence[str]) -> int:
