@@ -89,6 +89,10 @@ neither success nor failure, which is inconclusive, which pauses the Rollout for
   consecutiveErrorLimit: 4
   successCondition: len(result) > 0 && !isNaN(result[0]) && result[0] <= {{ .limit }}
   {{- else }}
+  {{- with .initialDelay }}
+  # These series do not tell versions apart: one that was sent back a moment ago must not speak for this one.
+  initialDelay: {{ . }}
+  {{- end }}
   interval: {{ .root.Values.analysis.guard.interval }}
   failureLimit: {{ .root.Values.analysis.guard.failureLimit }}
   inconclusiveLimit: 0
@@ -141,7 +145,7 @@ spec:
     {{- include "leadscore.metric" (merge (dict "name" "error-rate" "limit" $a.maxErrorRate "query" "leadscore.errorRateQuery") $of) | nindent 4 }}
     {{- include "leadscore.metric" (merge (dict "name" "p95-seconds" "limit" $a.maxP95Seconds "query" "leadscore.p95Query") $of) | nindent 4 }}
     {{- if $a.traefikMetrics }}
-    {{- include "leadscore.metric" (merge (dict "name" "traefik-error-rate" "limit" $a.maxErrorRate "query" "leadscore.traefikErrorsQuery") $of) | nindent 4 }}
+    {{- include "leadscore.metric" (merge (dict "name" "traefik-error-rate" "limit" $a.maxErrorRate "query" "leadscore.traefikErrorsQuery" "initialDelay" $a.guard.window) $of) | nindent 4 }}
     {{- end }}
     {{- if not $gate }}
     {{- include "leadscore.readyMetric" (dict "root" .root) | nindent 4 }}

@@ -45,8 +45,8 @@ class Given:
             scene.kube.rollouts("promote", FULL, "--full")
         return False
 
-    def load(self, rate: float = 25, *, bulk_share: float = 0.2) -> Given:
-        """A constant rate from outside, until the story ends; a share of the requests brings 60 leads."""
+    def load(self, rate: float = 25, *, bulk_share: float = 0.3) -> Given:
+        """A constant rate from outside, until the story ends; a share of the requests brings 150 leads."""
         scene = self._scene
         scene.start_load(rate, bulk_share)
         wait_until(lambda: len(scene.tally.requests) >= rate, seconds=30, what="the first replies")

@@ -178,7 +178,7 @@ def acknowledged(content: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def bodies_of(
-    next_lead: Callable[[], object], *, bulk_share: float = 0.0, bulk_rows: int = 60, seed: int = 7
+    next_lead: Callable[[], object], *, bulk_share: float = 0.0, bulk_rows: int = 150, seed: int = 7
 ) -> Iterator[Body]:
     """Endless requests: one lead each, and by chance (a share of them) one with `bulk_rows` leads.
 

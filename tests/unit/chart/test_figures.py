@@ -133,9 +133,11 @@ def test_a_gate_passes_only_what_it_has_seen(one: One, ending: str) -> None:
         assert metric["failureLimit"] == 0
 
 
-def judging(one: One, ending: str) -> dict[str, Manifest]:
+def judging(one: One, ending: str, *settings: str) -> dict[str, Manifest]:
     """The metrics that judge how a version does; whether it came up at all needs no requests."""
-    return {name: metric for name, metric in metrics(one, ending).items() if name != "became-ready"}
+    return {
+        name: metric for name, metric in metrics(one, ending, *settings).items() if name != "became-ready"
+    }
 
 
 def test_a_version_that_never_becomes_ready_is_sent_back_by_the_guard(one: One) -> None:
@@ -146,6 +148,14 @@ def test_a_version_that_never_becomes_ready_is_sent_back_by_the_guard(one: One) 
     assert (metric["successCondition"], metric["failureCondition"]) == ("result[0] >= 1", "result[0] < 1")
     # It must run while the first step still waits for the pods.
     assert "startingStep" not in one("Rollout")["spec"]["strategy"]["canary"]["analysis"]
+
+
+def test_errors_of_the_version_before_do_not_count_against_the_next(one: One) -> None:
+    """Traefik's series name the canary service, whichever version is behind it."""
+    settings = ("analysis.traefikMetrics=true", "analysis.guard.window=40s")
+    for name, metric in judging(one, "-guard", *settings).items():
+        assert metric.get("initialDelay") == ("40s" if name == "traefik-error-rate" else None)
+    assert not any("initialDelay" in metric for metric in metrics(one, "-gate", *settings).values())
 
 
 def test_the_guard_says_nothing_about_what_it_does_not_see(one: One) -> None:
