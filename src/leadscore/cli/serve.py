@@ -24,8 +24,25 @@ from leadscore.settings import Home
 if TYPE_CHECKING:
     from subprocess import Popen
 
+_POLL_S: Final = 0.05
 _READY_WITHIN_S: Final = 120.0
 _STOPPED_WITHIN_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class Asked:
+    """Whether somebody wants the service to end: what SIGINT and SIGTERM leave behind.
+
+    A flag, not a KeyboardInterrupt: an exception that Python raises in a finaliser or a callback is printed and lost,
+    and with it the one Ctrl-C.
+    """
+
+    to_stop: bool = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler."""
+        del number, frame
+        self.to_stop = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +112,21 @@ def run_service(service: Service, *, as_json: bool = False) -> None:
     process = subprocess.Popen(  # noqa: S603 - our own module, with checked arguments
         command, env=environ, stdout=sys.stderr.fileno(), start_new_session=True
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    asked = Asked()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, asked)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
     try:
-        name, version = _wait_until_ready(process, url)
-        served = Served(url, name, version, workers, service.secret)
-        emit(served, f"{served.model}/{served.version} at {url} (Ctrl-C stops it)", as_json=as_json)
-        if not as_json:
-            console.print(
-                _curl(url, service.secret, service.auth), markup=False, highlight=False, soft_wrap=True
-            )
-        code = process.wait()
-    except KeyboardInterrupt:
-        code = 0
+        if (ready := _wait_until_ready(process, url, asked)) is not None:
+            served = Served(url, *ready, workers, service.secret)
+            emit(served, f"{served.model}/{served.version} at {url} (Ctrl-C stops it)", as_json=as_json)
+            if not as_json:
+                console.print(
+                    _curl(url, service.secret, service.auth), markup=False, highlight=False, soft_wrap=True
+                )
+        while process.poll() is None and not asked.to_stop:
+            time.sleep(_POLL_S)
+        code = 0 if asked.to_stop else process.returncode
     finally:
         _stop(process)
     if code:
@@ -151,11 +170,14 @@ def _first_key(path: Path) -> str | None:
     return secret
 
 
-def _wait_until_ready(process: Popen[bytes], url: str) -> tuple[str, str]:
+def _wait_until_ready(process: Popen[bytes], url: str, asked: Asked) -> tuple[str, str] | None:
+    """Name and version of the model that answers; None if somebody asked to stop meanwhile."""
     import msgspec
 
     deadline = time.monotonic() + _READY_WITHIN_S
     while time.monotonic() < deadline:
+        if asked.to_stop:
+            return None
         code = process.poll()
         if code is not None:
             raise UnavailableError(
@@ -168,7 +190,7 @@ def _wait_until_ready(process: Popen[bytes], url: str) -> tuple[str, str]:
                 return state["model_name"], state["model_version"]
             if state["status"] == "failed":
                 raise ArtefactError(state["reason"], hint="Its log, above, says more.")
-        time.sleep(0.05)
+        time.sleep(_POLL_S)
     raise UnavailableError(
         f"The service was not ready within {_READY_WITHIN_S:g} s.", hint="See its log, above."
     )
@@ -206,18 +228,12 @@ def _curl(url: str, secret: str | None, auth: str) -> str:
     return f"\n{command} \\\n  -d {shlex.quote(lead)}\n"
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """`kill` stops the service as Ctrl-C does."""
-    del number, frame
-    raise KeyboardInterrupt
-
-
 def _stop(process: Popen[bytes]) -> None:
     if process.poll() is not None:
         return
     process.terminate()
     try:
         process.wait(_STOPPED_WITHIN_S)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+    except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

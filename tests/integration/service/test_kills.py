@@ -77,10 +77,11 @@ def test_a_worker_killed_under_load_loses_and_doubles_nothing(serve, lead_body) 
 
 def test_a_killed_worker_is_replaced_within_seconds_and_counters_go_on(serve, lead_body) -> None:
     served = serve(workers=2)
+    wait_until(lambda: served.metric("leadscore_worker_starts_total") == 2, what="both workers")
     for _ in range(20):
         httpx.post(f"{served.url}/score-lead", content=lead_body, headers=JSON).raise_for_status()
     os.kill(served.workers()[0], signal.SIGKILL)
-    wait_until(lambda: len(served.workers()) == 2, seconds=5, what="a new worker")
+    wait_until(lambda: len(served.workers()) == 2, what="a new worker")
     wait_until(lambda: served.metric("leadscore_worker_starts_total") == 3, what="its start")
     assert served.metric('leadscore_http_requests_total{endpoint="/score-lead"') == 20
 
@@ -98,6 +99,7 @@ def test_a_worker_that_comes_back_never_says_not_ready(serve, lead_body) -> None
 
 def test_workers_that_share_a_socket_answer_only_when_ready(serve, lead_body) -> None:
     served = serve(workers=2)
+    wait_until(lambda: served.metric("leadscore_worker_starts_total") == 2, what="both workers")
     os.kill(served.workers()[0], signal.SIGKILL)
     with Load(served.url, lead_body) as load:
         wait_until(lambda: served.metric("leadscore_worker_starts_total") == 3, what="the new worker")
