@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leadscore.backtest.replay import Backtest
+from leadscore.backtest.replay import Backtest, StrategyResult
 
 
 def plot_backtest(result: Backtest, path: Path) -> None:
@@ -20,10 +20,13 @@ def plot_backtest(result: Backtest, path: Path) -> None:
     for index, strategy in enumerate(result.strategies):
         colour = f"C{index}"
         kept.scatter([strategy.retrainings], [100 * strategy.kept], color=colour, s=40, zorder=3)
+        # Rules that retrain as often and keep as much share a dot: one label names them all.
+        same = [s for s in result.strategies if _place(s) == _place(strategy)]
         kept.annotate(
-            strategy.name,
+            ", ".join(s.name for s in same) if same[0] is strategy else "",
             (strategy.retrainings, 100 * strategy.kept),
-            xytext=(5, -11 - 9 * (index % 3)),
+            xytext=(0, -14),
+            ha="right" if strategy.retrainings > result.months / 2 else "left",
             textcoords="offset points",
             fontsize=8,
             color=colour,
@@ -43,3 +46,7 @@ def plot_backtest(result: Backtest, path: Path) -> None:
     monthly.grid(visible=True, alpha=0.3)
     monthly.legend(fontsize=8)
     figure.savefig(path)
+
+
+def _place(strategy: StrategyResult) -> tuple[int, float]:
+    return strategy.retrainings, round(strategy.kept, 4)

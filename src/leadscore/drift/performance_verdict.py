@@ -10,7 +10,7 @@ import numpy as np
 
 from leadscore.drift.cbpe import ExpectedPerformance
 from leadscore.drift.performance import LabelCounts, LabelState, PerformanceFigures
-from leadscore.drift.verdict import DriftVerdict, FeatureVerdict, Severity, worst_severity
+from leadscore.drift.verdict import SEVERITIES, DriftVerdict, FeatureVerdict, Severity, worst_severity
 from leadscore.intervals import Estimate
 
 
@@ -197,7 +197,7 @@ def _reasons(
     came = f"{ratio.value:.2f} conversions came for each one predicted ({ratio.low:.2f} to {ratio.high:.2f})"
     complete = f"{labels.mature_labelled:,} of {labels.mature:,} mature leads have an outcome"
     ordered = (sentences[ranking], came + ("." if calibration == "none" else ": miscalibrated."))
-    first = ordered if ranking != "none" or calibration == "none" else ordered[::-1]
+    first = ordered if _ranking_first(ranking, calibration) else ordered[::-1]
     return (*first, f"{complete}; {labels.predictions - labels.mature:,} younger leads were left out.")
 
 
@@ -220,7 +220,11 @@ def _worst(verdict: PerformanceVerdict, figures: PerformanceFigures) -> tuple[Fe
         effect=abs(ratio.value - 1.0),
         severity=verdict.calibration,
     )
-    return (lost, off) if verdict.ranking != "none" else (off, lost)
+    return (lost, off) if _ranking_first(verdict.ranking, verdict.calibration) else (off, lost)
+
+
+def _ranking_first(ranking: Severity, calibration: Severity) -> bool:
+    return SEVERITIES.index(ranking) >= SEVERITIES.index(calibration)
 
 
 def _deviation(estimate: Estimate, confidence: float) -> float:
