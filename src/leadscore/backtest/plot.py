@@ -23,9 +23,10 @@ def plot_backtest(result: Backtest, path: Path) -> None:
         # Rules that retrain as often and keep as much share a dot: one label names them all.
         same = [s for s in result.strategies if _place(s) == _place(strategy)]
         kept.annotate(
-            ", ".join(s.name for s in same) if same[0] is strategy else "",
+            "\n".join(s.name for s in same) if same[0] is strategy else "",
             (strategy.retrainings, 100 * strategy.kept),
-            xytext=(0, -14),
+            xytext=(0, -8),
+            va="top",
             ha="right" if strategy.retrainings > result.months / 2 else "left",
             textcoords="offset points",
             fontsize=8,
