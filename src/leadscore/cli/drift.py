@@ -10,6 +10,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from leadscore.cli.backtest import backtest
 from leadscore.cli.output import emit, notes, table
 from leadscore.errors import BadInputError, NotFoundError
 from leadscore.settings import Home
@@ -27,6 +28,9 @@ _COLOURS = {"none": "green", "moderate": "yellow", "significant": "dark_orange",
 @app.callback()
 def drift() -> None:
     """Watch for drift."""
+
+
+app.command("backtest")(backtest)
 
 
 @app.command("check")
