@@ -29,7 +29,7 @@ _SCENARIOS: tuple[ScenarioName, ...] = (
 _MAGNITUDE = 0.5
 _AFTER = 1_000
 _CALM, _CHANGED = 100, 20
-_ALIBI = {"ert": 1_500, "window_sizes": [50], "n_bootstraps": 14_000, "seed": 1}
+_ALIBI = {"ert": 1_000, "window_sizes": [50], "n_bootstraps": 9_500, "seed": 1}
 _RUN_LENGTHS = {
     "sequential-arl-50": (50, 6_000),
     "sequential-arl-500": (500, 4_000),
@@ -144,7 +144,7 @@ def _alibi(
     pairs = [pair for name in _SCENARIOS for pair in changed[name]]
     watched = [leads.watched for leads in calm[:60]] + [leads.watched for leads, _ in pairs]
     result = run_alibi(
-        "CVMDriftOnline", world.contract, world.reference.watched[:4_000], watched, dict(_ALIBI)
+        "CVMDriftOnline", world.contract, world.reference.watched[:2_000], watched, dict(_ALIBI)
     )
     rows = [w.alarm_row for w in result.windows]
     still = len(calm[:60])
