@@ -16,7 +16,8 @@ from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
-    from leadscore.training.retrain import RetrainReport, RetrainRequest
+    from leadscore.events.retraining import RetrainReport
+    from leadscore.training.retrain import RetrainRequest
 
 
 def retrain(
