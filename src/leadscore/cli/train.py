@@ -192,15 +192,16 @@ def _figure(value: float | None) -> str | None:
 
 
 def _next_steps(result: Nomination) -> None:
+    if not result.promoted:
+        notes.print(f"{result.version.ref} is challenger; the champion is unchanged.", highlight=False)
+    notes.print(next_step(result), highlight=False, markup=False)
+
+
+def next_step(result: Nomination) -> str:
+    """What a person types next; pure."""
     name, ref = result.version.name, result.version.ref
     if result.promoted:
-        notes.print(
-            f"{ref} is champion. Next: leadscore serve --model {name}@champion --port 3000", highlight=False
-        )
-        return
-    notes.print(f"{ref} is challenger; the champion is unchanged.", highlight=False)
+        return f"{ref} is champion. Next: leadscore serve --model {name}@champion --port 3000"
     if result.verdict.passed or result.champion is None:
-        step = f"leadscore models promote {name} {result.version.version} --reason '…'"
-    else:
-        step = f"leadscore models compare {name} {result.champion.version} {result.version.version}"
-    notes.print(f"Next: {step}", highlight=False, markup=False)
+        return f"Next: leadscore models promote {ref} --reason '…'"
+    return f"Next: leadscore models compare {result.champion.ref} {ref}"
