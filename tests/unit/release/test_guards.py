@@ -146,6 +146,20 @@ def test_what_ends_a_release_before_traffic(
     ends(make(), "Rejected", words, **seen)
 
 
+def test_every_step_says_in_the_status_what_it_does_and_since_when() -> None:
+    found = world()
+    found.pass_time(HOUR)
+    found.settle()
+    assert (found.status.since, found.status.reason) == (START + HOUR, "The replay is running.")
+    found.pass_time(HOUR)
+    found.evaluate()
+    step = about(found)
+    assert (step.status.phase, step.status.since) == ("AwaitingApproval", START + 2 * HOUR)
+    assert step.status.reason == "Waits for a person's approval."
+    ended = about(found, candidate=None).status
+    assert (ended.phase, ended.reason) == ("Rejected", "leads/7 is not in the registry any more.")
+
+
 def test_an_archived_version_is_never_begun_with() -> None:
     ends(world(), "Rejected", "archived", candidate=msgspec.structs.replace(CANDIDATE, archived=True))
 
@@ -212,7 +226,10 @@ def test_a_report_about_other_bytes_rejects() -> None:
     ends(replaying(), "Rejected", "The report is about ffffffffffff, not leads/7", evaluation=said)
 
 
-@pytest.mark.parametrize(("summary", "words"), [("", "its Job gave up"), ("no log", "no log")])
+@pytest.mark.parametrize(
+    ("summary", "words"),
+    [("", "The replay report could not be made: its Job gave up."), ("no log", "be made: no log.")],
+)
 def test_a_report_that_cannot_be_made_rejects_and_says_why(summary: str, words: str) -> None:
     ends(replaying(), "Rejected", words, evaluation=ReportSeen(state="failed", summary=summary))
 
@@ -253,6 +270,8 @@ def test_another_s_shadow_is_not_taken_down_at_the_end() -> None:
     assert isinstance(about(shadowing(), evaluation=failed).action, StopShadow)
     ends(shadowing(), "Rejected", evaluation=failed, shadow=ShadowSeen(version=5, ready_since=START))
     ends(shadowing(), "Rejected", evaluation=failed, shadow=None)
+    # A shadow of the same version that this release has not begun is somebody else's, too.
+    ends(awaiting(), "Rejected", candidate=None, shadow=ShadowSeen(version=7, ready_since=START))
 
 
 # --- From approval to traffic -----------------------------------------------------------------------------
@@ -267,6 +286,14 @@ def test_an_approved_candidate_waits_for_a_rollout_at_rest() -> None:
     moving = RolloutSeen(desired=5, stable=6, weight=10, state="Progressing")
     waits(granted(), "on its way to leads/5", rollout=moving)
     waits(granted(), "on its way to leads/6", rollout=msgspec.structs.replace(moving, desired=6, stable=None))
+
+
+def test_the_status_keeps_who_approved_and_what_served_before() -> None:
+    found = in_canary()
+    assert found.approval is not None
+    assert (found.status.approval, found.status.approved_by) == (found.approval.evidence, "Ada")
+    assert (found.status.gate, found.status.evaluation, found.status.previous) == ("gate-1", "replay-1", 6)
+    assert found.status.digest == DIGEST
 
 
 def test_the_request_for_approval_ends_at_its_hour() -> None:
