@@ -22,6 +22,8 @@ from leadscore.release.states import (
     ReleaseStatus,
     ReportSeen,
     ReportShadow,
+    ReturnAlias,
+    RollBack,
     RolloutSeen,
     ShadowSeen,
     StartReplay,
@@ -367,9 +369,14 @@ def test_without_a_rollout_nothing_is_decided(make: Callable[[], World]) -> None
 @pytest.mark.parametrize("make", [in_canary, watching])
 def test_a_rollout_that_others_took_is_theirs(make: Callable[[], World]) -> None:
     found = make()
-    theirs = msgspec.structs.replace(found.rollout, desired=9)
-    assert "leads/9" in about(found, rollout=theirs).status.reason
-    assert isinstance(about(found, rollout=theirs).action, Finish)
+    step = about(found, rollout=msgspec.structs.replace(found.rollout, desired=9))
+    assert isinstance(step.action, Finish)
+    assert step.status.reason == "Somebody else set the Rollout to leads/9; it is left as it is."
+
+
+def test_a_rollout_that_others_took_before_the_canary_is_theirs() -> None:
+    taken = RolloutSeen(desired=9, stable=6, weight=10, state="Progressing")
+    ends(begun(), "Aborted", "Somebody else set the Rollout to leads/9", rollout=taken)
 
 
 def test_a_watch_ends_if_another_release_patched_the_rollout() -> None:
@@ -388,7 +395,95 @@ def test_the_watch_begins_with_all_traffic_whether_or_not_argo_calls_it_stable()
         step = about(found, rollout=rollout)
         assert (step.status.phase, step.status.watch_since) == ("Watching", found.now)
     partly = RolloutSeen(desired=7, stable=6, weight=99, state="Paused", message="step 3", release="uid-1")
-    waits(found, "Canary at 99 %, Paused: step 3", rollout=partly)
+    waits(found, "Canary at 99 %, Paused: step 3.", rollout=partly)
+    waits(found, "Canary at 99 %, Paused.", rollout=msgspec.structs.replace(partly, message=""))
+
+
+# --- The watch's reports ----------------------------------------------------------------------------------
+
+
+def reported(after: timedelta, **report: object) -> World:
+    """A watch whose newest report is this, so long after its begin."""
+    found = watching()
+    found.pass_time(after)
+    number = int(after / HOUR) + (after >= 48 * HOUR)
+    said = ReportSeen(
+        state="done", number=number, digest=DIGEST, passed=True, at=found.now, summary="no fall"
+    )
+    found.kpi = msgspec.structs.replace(said, **report)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("every", "after", "then"),
+    [
+        (HOUR, timedelta(minutes=20), HOUR),
+        (HOUR, HOUR, 2 * HOUR),
+        (HOUR, timedelta(hours=47, minutes=30), 48 * HOUR),
+        (5 * HOUR, 46 * HOUR, 48 * HOUR),
+        (HOUR, timedelta(hours=48, minutes=30), 49 * HOUR),
+        (HOUR, 60 * HOUR, 61 * HOUR),
+        (5 * HOUR, 48 * HOUR, 50 * HOUR),
+    ],
+    ids=str,
+)
+def test_the_next_look_is_at_the_next_interval_or_the_end_of_the_watch(
+    every: timedelta, after: timedelta, then: timedelta
+) -> None:
+    found = reported(after, number=1_000)
+    found.spec = msgspec.structs.replace(found.spec, watch_every_seconds=every.total_seconds())
+    action = about(found).action
+    assert isinstance(action, Wait)
+    assert found.status.watch_since is not None
+    assert action.until == found.status.watch_since + then
+
+
+def test_a_report_that_is_being_made_is_not_overtaken_by_the_next() -> None:
+    found = reported(5 * HOUR, state="running", number=1, digest="")
+    waits(found, "KPI report 1 is being made")
+
+
+@pytest.mark.parametrize("after", [5 * HOUR, 50 * HOUR])
+def test_a_report_that_could_not_be_made_is_named_with_the_time_of_the_next(after: timedelta) -> None:
+    found = reported(after, state="failed", digest="", summary="no log")
+    then = START + after + HOUR
+    words = f"could not be made (no log); the next is due at {then:%Y-%m-%d %H:%M} UTC."
+    waits(found, words)
+    silent = msgspec.structs.replace(found.kpi, summary="")
+    waits(found, "could not be made (its Job gave up)", kpi=silent)
+
+
+def test_without_a_report_the_time_of_the_first_is_named() -> None:
+    waits(watching(), "No KPI report yet; the next is due at 2026-03-01 01:00 UTC.")
+
+
+def test_during_the_watch_the_report_s_own_words_are_told_however_little_it_saw() -> None:
+    assert about(reported(5 * HOUR)).status.reason == "no fall"
+    assert about(reported(5 * HOUR, leads=1_000, judged=True)).status.reason == "no fall"
+
+
+def test_a_first_model_s_promotion_is_nobody_s_decision_against_the_watch() -> None:
+    found = World(champion=None, rollout=RolloutSeen(desired=7, stable=7, weight=100, state="Healthy"))
+    found.judge(champion=None)
+    found.settle()
+    found.evaluate()
+    found.settle()
+    found.answer()
+    found.settle()
+    waits(found, "No other version to compare with; watched until 2026-03-03 00:00 UTC")
+    step = about(found, champion=VersionSeen(version=5, digest=OTHER))
+    assert step.status.retreat == "RolledBack"
+    found.pass_time(48 * HOUR)
+    found.settle()
+    assert found.status.reason == "leads/7 is champion: approved by Ada, watched until 2026-03-03 00:00 UTC."
+
+
+def test_a_first_model_returns_to_a_champion_that_somebody_made_meanwhile() -> None:
+    found = watching()
+    found.status = msgspec.structs.replace(found.status, previous=7, champion=None, retreat="RolledBack")
+    action = about(found, champion=VersionSeen(version=5, digest=OTHER)).action
+    assert isinstance(action, RollBack)
+    assert action.to == 5
 
 
 # --- The end of the watch ---------------------------------------------------------------------------------
@@ -453,6 +548,17 @@ def test_the_way_back_goes_to_what_served_before_even_if_the_champion_is_another
     assert found.rollout.desired == 4
 
 
+@pytest.mark.parametrize(("champion", "to"), [(6, 6), (None, 4)])
+def test_the_alias_goes_back_to_the_champion_before_if_there_was_one(champion: int | None, to: int) -> None:
+    found = watching()
+    found.status = msgspec.structs.replace(
+        found.status, previous=4, champion=champion, retreat="RolledBack", reason="conversion fell"
+    )
+    back = RolloutSeen(desired=4, stable=7, weight=0, state="Progressing", release="uid-1")
+    action = about(found, champion=CANDIDATE, rollout=back).action
+    assert action == ReturnAlias(to, 7, "conversion fell")
+
+
 def test_the_way_back_waits_until_the_old_version_serves() -> None:
     found = watching()
     found.spec = msgspec.structs.replace(found.spec, abort=True)
@@ -484,4 +590,5 @@ def test_an_unfinished_status_names_no_previous_version_and_the_champion_is_retu
         reason="so",
     )
     action = about(found).action
-    assert (type(action).__name__, getattr(action, "to", None)) == ("RollBack", 6)
+    assert isinstance(action, RollBack)
+    assert action.to == 6
