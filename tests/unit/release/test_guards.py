@@ -20,6 +20,7 @@ from leadscore.release.states import (
     PatchRollout,
     Promote,
     ReleaseStatus,
+    ReportKpi,
     ReportSeen,
     ReportShadow,
     ReturnAlias,
@@ -91,9 +92,11 @@ def about(found: World, **seen: object) -> Step:
 
 
 def ends(found: World, phase: str, *words: str, **seen: object) -> None:
-    action = about(found, **seen).action
+    step = about(found, **seen)
+    action = step.action
     assert isinstance(action, Finish), action
     assert action.phase == phase
+    assert (step.status.phase, step.status.reason) == (action.phase, action.reason)
     for word in words:
         assert word in action.reason
 
@@ -388,12 +391,16 @@ def test_a_watch_ends_if_another_release_patched_the_rollout() -> None:
 
 def test_the_watch_begins_with_all_traffic_whether_or_not_argo_calls_it_stable() -> None:
     found = in_canary()
+    found.status = msgspec.structs.replace(found.status, since=START - HOUR)
     for rollout in (
         RolloutSeen(desired=7, stable=6, weight=100, state="Paused", release="uid-1"),
         RolloutSeen(desired=7, stable=7, weight=0, state="Healthy", release="uid-1"),
     ):
         step = about(found, rollout=rollout)
-        assert (step.status.phase, step.status.watch_since) == ("Watching", found.now)
+        assert (step.status.phase, step.status.since, step.status.watch_since) == ("Watching", START, START)
+        assert step.status.reason.startswith(
+            "Has all traffic; its business figures are watched from 2026-03-01 00:00"
+        )
     partly = RolloutSeen(desired=7, stable=6, weight=99, state="Paused", message="step 3", release="uid-1")
     waits(found, "Canary at 99 %, Paused: step 3.", rollout=partly)
     waits(found, "Canary at 99 %, Paused.", rollout=msgspec.structs.replace(partly, message=""))
@@ -436,6 +443,14 @@ def test_the_next_look_is_at_the_next_interval_or_the_end_of_the_watch(
     assert isinstance(action, Wait)
     assert found.status.watch_since is not None
     assert action.until == found.status.watch_since + then
+
+
+def test_at_the_end_of_the_watch_one_more_report_is_due_at_once() -> None:
+    found = reported(48 * HOUR, number=48)
+    since = found.status.watch_since
+    assert since is not None
+    early = msgspec.structs.replace(found.kpi, at=found.now - timedelta(minutes=5), leads=1_000, judged=True)
+    assert about(found, kpi=early).action == ReportKpi(7, 6, since, 49)
 
 
 def test_a_report_that_is_being_made_is_not_overtaken_by_the_next() -> None:
