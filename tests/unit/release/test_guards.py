@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from tests.support.release_world import DIGEST, OLD_DIGEST, SPEC, START, World
 
+from leadscore.release.binding import is_bound
 from leadscore.release.machine import decide
 from leadscore.release.states import (
     Action,
@@ -291,6 +292,14 @@ def test_an_approved_candidate_waits_for_a_rollout_at_rest() -> None:
     moving = RolloutSeen(desired=5, stable=6, weight=10, state="Progressing")
     waits(granted(), "on its way to leads/5", rollout=moving)
     waits(granted(), "on its way to leads/6", rollout=msgspec.structs.replace(moving, desired=6, stable=None))
+
+
+def test_no_answer_is_bound_to_a_release_that_has_no_bytes_yet() -> None:
+    found = granted()
+    assert found.approval is not None
+    empty = msgspec.structs.replace(found.approval, digest="", bound_to=())
+    assert not is_bound(empty, found.spec, ReleaseStatus())
+    assert is_bound(found.approval, found.spec, found.status)
 
 
 def test_the_status_keeps_who_approved_and_what_served_before() -> None:
@@ -585,6 +594,7 @@ def test_the_way_back_waits_until_the_old_version_serves() -> None:
     waits(found, "Returning", rollout=msgspec.structs.replace(healthy, stable=7))
     ends(found, "RolledBack", "A person stopped it", rollout=healthy)
     waits(found, "A person stopped it. (The Rollout is gone.)", rollout=None)
+    assert about(found, rollout=None).status.reason == "A person stopped it."
     ends(
         found,
         "RolledBack",
