@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from leadscore.errors import BadInputError, ConflictError, RefusedError
+from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.release.approval import Binding, Verdict, answer, answers_of, open_requests, request
 from leadscore.release.binding import is_bound
@@ -109,6 +110,48 @@ def test_of_two_ends_at_the_same_moment_one_is_the_end(store: EventStore, url: s
     assert ended is not None
     assert ended.reason == f"so it was {ended.phase}"
     assert len(store.evidence(kind="release")) == 1
+
+
+class LooksTooEarly(EventStore):
+    """A store whose first look at answers comes before anybody's answer."""
+
+    looks = 0
+
+    def evidence(
+        self, *, kind: str | None = None, subject: str | None = None, limit: int = 1_000
+    ) -> tuple[Evidence, ...]:
+        self.looks += 1
+        return () if self.looks == 1 else super().evidence(kind=kind, subject=subject, limit=limit)
+
+
+def test_an_answer_that_came_between_look_and_write_is_found(store: EventStore, url: str) -> None:
+    approve(store)
+    with LooksTooEarly(url) as late:
+        assert not approve(late)
+    with LooksTooEarly(url) as late, pytest.raises(RefusedError, match="was approved by Ada"):
+        approve(late, by="Grace")
+    assert len(answers_of(store)) == 1
+
+
+def test_the_order_of_the_evidence_makes_no_other_question(store: EventStore) -> None:
+    backwards = msgspec.structs.replace(BINDING, evidence=("replay-1", "gate-1"))
+    assert request(store, backwards, at=1)
+    assert not request(store, BINDING, at=2)
+    assert [asked.evidence for _, asked in open_requests(store)] == [("gate-1", "replay-1")]
+    assert approve(store, backwards)
+    assert not approve(store)
+
+
+def test_the_question_of_a_release_that_has_ended_is_open_no_more(store: EventStore) -> None:
+    request(store, BINDING, at=1)
+    assert open_requests(store, ended=frozenset({"uid-2"})) != ()
+    assert open_requests(store, ended=frozenset({"uid-1"})) == ()
+
+
+def test_the_longest_name_and_reason_are_taken(store: EventStore) -> None:
+    said, new = answer(store, BINDING, "approved", by="x" * 200, reason="y" * 2_000, at=1)
+    assert new
+    assert (len(said.by), len(said.reason)) == (200, 2_000)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "root", "CI", "42", "x" * 201])
