@@ -39,7 +39,12 @@ def story_values(steps_seconds: int) -> Values:
         "workload": {"replicas": 2, "progressDeadlineSeconds": 45},
         "analysis": {
             "guard": {"interval": "5s", "window": "15s", "minimumRequests": 10, "consecutiveErrorLimit": 10},
-            "gate": {"minimumRequests": 12, "minimumScores": 250},
+            "gate": {
+                "interval": "3s",
+                "inconclusiveLimit": 1000,
+                "minimumRequests": 12,
+                "minimumScores": 250,
+            },
             # By chance alone the PSI of 250 scores in 20 bins is about 0.1.
             "maxPsi": 0.5,
             # A shared test machine stutters: what is judged is the fault of 0.7 s.
