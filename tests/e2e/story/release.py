@@ -51,7 +51,7 @@ def story_values(steps_seconds: int) -> Values:
             "p95FloorSeconds": 0.2,
         },
         # Two cores hold everything here: what is asked for is a floor, not what is used.
-        "scoring": {"resources": {"requests": {"cpu": "50m", "memory": "128Mi"}}},
+        "scoring": {"resources": {"requests": {"cpu": "100m", "memory": "128Mi"}}},
     }
 
 
