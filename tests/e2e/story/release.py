@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,13 +156,11 @@ class Release:
 
     def _helm(self, verb: str) -> None:
         values = merged(merged(self.images, self.values), {"trafficRouting": {"host": self.host}})
-        path = Path(f"/tmp/{self.kube.namespace}.yaml")
-        path.write_text(yaml.safe_dump(values))
-        try:
-            files = [f"--values={each}" for each in (LOCAL_VALUES, path)]
+        with tempfile.NamedTemporaryFile("w", prefix=f"{self.kube.namespace}-", suffix=".yaml") as file:
+            yaml.safe_dump(values, file)
+            file.flush()
+            files = [f"--values={each}" for each in (LOCAL_VALUES, file.name)]
             self.kube.helm(verb, NAME, str(CHART), *files)
-        finally:
-            path.unlink()
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:
