@@ -34,6 +34,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("RetrainRun", {"policy": "leads", "window": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}, "window.start must be before window.end"),
     ("ModelRelease", {"model": "leads@champion", "version": 1, "rollout": "r"}, "without version or alias"),
     ("ModelRelease", {"model": "leads", "version": 0, "rollout": "r"}, "greater than or equal to 1"),
+    (
+        "ModelRelease",
+        {"model": "leads", "version": 1, "rollout": "r", "watchMinimumLeads": -1},
+        "greater than or equal to 0",
+    ),
 ]  # fmt: skip
 PLURALS = {
     "DriftDetector": "driftdetectors", "RetrainPolicy": "retrainpolicies", "RetrainRun": "retrainruns",
