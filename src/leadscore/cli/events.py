@@ -46,3 +46,48 @@ def status(
         ("shipper's last error", None if shipper is None else shipper.last_error or None),
     ]
     emit(found, table("Event log", ("what", "value"), lines, right=("value",)), as_json=as_json)
+
+
+@app.command("backfill")
+def backfill(
+    data: Annotated[
+        Path, typer.Option("--data", help="Past leads with outcomes: CSV, Parquet, Arrow or a Delta folder.")
+    ],
+    model: Annotated[str, typer.Option("--model", help="NAME/VERSION or NAME@champion.")] = "leads@champion",
+    since: Annotated[
+        str | None, typer.Option("--since", help="Leave older leads out: a day or an ISO 8601 time.")
+    ] = None,
+    events_url: Annotated[
+        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Log past leads as if this model had scored them when they came; the same leads again change nothing."""
+    from datetime import UTC, datetime
+
+    from leadscore.data.tables import read_table
+    from leadscore.errors import BadInputError
+    from leadscore.events.store import EventStore
+    from leadscore.registry.store import ModelRegistry
+    from leadscore.scoring.model import ScoringModel
+    from leadscore.training import backfill as filling
+
+    try:
+        begin = None if since is None else datetime.fromisoformat(since)
+    except ValueError as error:
+        raise BadInputError(f"--since {since!r} is not a time.", hint="Write 2026-03-01.") from error
+    if begin is not None and begin.tzinfo is None:
+        begin = begin.replace(tzinfo=UTC)
+    home = Home.from_environment()
+    registry = ModelRegistry(home)
+    version = registry.resolve(model)
+    scorer = ScoringModel.load(registry.fetch(version.ref))
+    leads = read_table(data)
+    with EventStore(events_url or home.events_url) as store:
+        new = filling.backfill(store, scorer, version.name, version.version, leads, since=begin)
+    rows = [("predictions", new.predictions), ("outcomes", new.outcomes)]
+    emit(
+        new,
+        table(f"New in the log, by {version.ref}", ("what", "rows"), rows, right=("rows",)),
+        as_json=as_json,
+    )
