@@ -222,7 +222,7 @@ def _next_steps(result: Nomination) -> None:
         return
     notes.print(f"{ref} is challenger; the champion is unchanged.", highlight=False)
     if result.verdict.passed or result.champion is None:
-        step = f"leadscore models promote {name} {result.version.version} --reason '…'"
+        step = f"leadscore models promote {name}/{result.version.version} --reason '…'"
     else:
         step = f"leadscore models compare {name} {result.champion.version} {result.version.version}"
     notes.print(f"Next: {step}", highlight=False, markup=False)

@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 MODEL = "leads"
 ENDED = ("Promoted", "Rejected", "Aborted", "RolledBack")
 # How long the market must have been so before a check is asked about it.
-_ENOUGH = timedelta(seconds=25)
+_ENOUGH = timedelta(seconds=30)
 _TRAINING = "leadscore.dev/part in (retrain,drift-check)"
 
 

@@ -16,6 +16,8 @@ from leadscore.data.synthetic import Scenario, simulate, synthetic_contract
 Mood = Literal["calm", "covariate_shift", "pipeline_bug", "poor"]
 
 _ROWS = 4_000
+# So strong that a minute which is half calm still shows it.
+_MAGNITUDE: dict[Mood, float] = {"covariate_shift": 3.0, "pipeline_bug": 1.0}
 _START = datetime(2026, 6, 1, tzinfo=UTC)
 # The contract's inputs and the lead's id are what a caller sends; the outcome is not known yet.
 _CONTRACT = synthetic_contract()
@@ -42,7 +44,7 @@ class Market:
 
 @cache
 def _leads(mood: Mood) -> list[Lead]:
-    shift = [Scenario(mood, _START)] if mood in {"covariate_shift", "pipeline_bug"} else []
+    shift = [Scenario(mood, _START, _MAGNITUDE[mood])] if mood in _MAGNITUDE else []
     world = simulate(
         rows=_ROWS, seed=17, start=_START, months=2, scenarios=[Scenario("concept_drift", _START), *shift]
     )
