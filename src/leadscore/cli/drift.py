@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +11,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from leadscore.cli.backtest import backtest
-from leadscore.cli.output import emit, notes, table
+from leadscore.cli.moments import parse_moment
+from leadscore.cli.output import emit, table
 from leadscore.errors import BadInputError, NotFoundError
 from leadscore.settings import Home
 
@@ -45,7 +46,9 @@ def check(
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option("--until", help="End of the window (ISO 8601); default: the last whole window."),
+        typer.Option(
+            "--until", help="End of the window (UTC, or with a zone); default: the last whole window."
+        ),
     ] = None,
     count: Annotated[
         int, typer.Option("--windows", min=1, help="Judge so many windows up to there, one after another.")
@@ -112,12 +115,12 @@ def check(
 
     home = Home.from_environment()
     span = parse_span(window)
+    end = None if until is None else parse_moment(until, "--until")
     options = read_options(options_file, mode, false_alarms, hysteresis)
     name, version, folder = load_model(model, home)
     scorer = ScoringModel.load(folder)
     reference = load_reference(name, version, folder, scorer)
     detector = detector or f"window-{window}"
-    end = None if until is None else _parse_moment(until)
     calm = None if prime is None else parse_span(prime)
     if data is not None:
         windows = TableWindows(data, reference, scorer)
@@ -267,14 +270,3 @@ def _stored_report(model: str, detector: str, events_url: str | None) -> DriftRe
             hint="Run `leadscore drift check` first.",
         )
     return found.report
-
-
-def _parse_moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInputError(f"--until {text!r} is not a time.", hint="Write 2026-03-01T00:00Z.") from error
-    if moment.tzinfo is None:
-        notes.print("--until has no zone: taken as UTC.")
-        return moment.replace(tzinfo=UTC)
-    return moment

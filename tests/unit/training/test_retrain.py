@@ -13,13 +13,14 @@ from leadscore.contract import FeatureContract, contract_version
 from leadscore.data.matrix import encode_table, labels, times
 from leadscore.errors import RefusedError, UnavailableError
 from leadscore.events.records import Outcome, Prediction
+from leadscore.events.retraining import RetrainReport
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.settings import Home
 from leadscore.training.logged import logged_leads
 from leadscore.training.options import TrainOptions
 from leadscore.training.pipeline import TrainedModel
-from leadscore.training.retrain import RetrainReport, RetrainRequest, claim, find_report, retrain
+from leadscore.training.retrain import RetrainRequest, claim, find_report, retrain
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
 
