@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from leadscore.cli.moments import parse_moment
 from leadscore.cli.output import emit, table
 from leadscore.settings import Home
 
@@ -63,21 +64,13 @@ def backfill(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Log past leads as if this model had scored them when they came; the same leads again change nothing."""
-    from datetime import UTC, datetime
-
     from leadscore.data.tables import read_table
-    from leadscore.errors import BadInputError
     from leadscore.events.store import EventStore
     from leadscore.registry.store import ModelRegistry
     from leadscore.scoring.model import ScoringModel
     from leadscore.training import backfill as filling
 
-    try:
-        begin = None if since is None else datetime.fromisoformat(since)
-    except ValueError as error:
-        raise BadInputError(f"--since {since!r} is not a time.", hint="Write 2026-03-01.") from error
-    if begin is not None and begin.tzinfo is None:
-        begin = begin.replace(tzinfo=UTC)
+    begin = None if since is None else parse_moment(since, "--since")
     home = Home.from_environment()
     registry = ModelRegistry(home)
     version = registry.resolve(model)
