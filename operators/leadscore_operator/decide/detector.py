@@ -237,7 +237,9 @@ def _happening(name: str, verdict: DriftVerdict) -> Happening:
     why = f" {verdict.reasons[0]}" if verdict.reasons else ""
     text = f"{verdict.severity.capitalize()} drift{worst} ({verdict.triage}).{why}"
     if verdict.triage == "pipeline_bug":
-        return Happening("PipelineBug", f"{text} Tell the owner of the data.", name, "Warning")
+        # A verdict's own sentence may have said so.
+        tell = "" if "data owner" in why else " Tell the data owner."
+        return Happening("PipelineBug", f"{text}{tell}", name, "Warning")
     return Happening("Drifted" if verdict.drifted else "DriftSeen", text, name, "Warning")
 
 

@@ -97,7 +97,7 @@ def test_a_pipeline_bug_is_told_to_the_owner_of_the_data() -> None:
         detector(), jobs=[job("c-1", ended="Complete")], words={"c-1": verdict("critical", "pipeline_bug")}
     )
     assert [(h.reason, h.type) for h in done.happenings] == [("PipelineBug", "Warning")]
-    assert "owner of the data" in done.happenings[0].message
+    assert "data owner" in done.happenings[0].message
 
 
 @pytest.mark.parametrize(

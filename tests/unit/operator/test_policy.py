@@ -101,6 +101,20 @@ def test_a_candidate_that_passed_holds_retraining_until_its_release_has_ended() 
     assert len(plan(item, detectors=detectors, runs=[released], releases=[ended]).changes) == 1
 
 
+def test_a_verdict_about_a_champion_that_a_release_has_replaced_retrains_nothing() -> None:
+    # The verdict is about version 3, and its window ended 0.1 days ago.
+    def promoted(version: int, **ago: float) -> Manifest:
+        status = {"phase": "Promoted", "since": stamp(NOW - timedelta(**ago))}
+        return thing(f"leads-{version}", {"model": "leads", "version": version, "rollout": "r"}, status)
+
+    assert plan(policy(), detectors=[watched()], releases=[promoted(4, minutes=5)]).changes == ()
+    other = thing("churn-4", {"model": "churn", "version": 4, "rollout": "r"}, {"phase": "Promoted"})
+    assert plan(policy(), detectors=[watched()], releases=[promoted(3, minutes=5), other]).changes
+    assert plan(policy(), detectors=[watched()], releases=[promoted(4, days=1)]).changes, (
+        "a version that came back since is judged again"
+    )
+
+
 def test_the_annotation_asks_once_per_word() -> None:
     item = policy(annotations={"leadscore.dev/retrain": "monday"})
     (create,) = plan(item).changes
