@@ -206,6 +206,13 @@ def report(
 
 def view(found: DriftReport) -> RenderableType:
     """A report on the terminal."""
+    from leadscore.drift.report.methods import (
+        JOINT_COLUMNS,
+        OUTCOME_COLUMNS,
+        joint_rows,
+        outcome_rows,
+        outcomes_caption,
+    )
     from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, row, span
 
     colour = _COLOURS[found.verdict.severity]
@@ -219,6 +226,13 @@ def view(found: DriftReport) -> RenderableType:
             table("", COLUMNS, [row(f) for f in ordered(found)], right=COLUMNS[2:]),
             Text(calibration(found), style="dim"),
         ]
+    caption = outcomes_caption(found)
+    if caption:
+        if rows := outcome_rows(found):
+            parts.append(table("", OUTCOME_COLUMNS, rows, right=OUTCOME_COLUMNS[2:]))
+        parts.append(Text(caption, style="dim"))
+    if rows := joint_rows(found):
+        parts.append(table("", JOINT_COLUMNS, rows, right=JOINT_COLUMNS[4:]))
     return Group(*parts)
 
 

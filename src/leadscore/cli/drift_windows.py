@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # Rows of the reference sample that Shapley values are computed for; more would not change a mean noticeably.
 _EXPLAINED: Final = 2_000
 _MOST_TEXTS: Final = 20
-_UNITS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class Windows(Protocol):
@@ -62,7 +62,7 @@ class Windows(Protocol):
 
 
 def parse_span(text: str) -> timedelta:
-    """`30m`, `1h`, `1d`, `2w`.
+    """`90s`, `30m`, `1h`, `1d`, `2w`.
 
     Raises:
         BadInputError: Not of that form, or not positive.

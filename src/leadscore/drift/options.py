@@ -124,6 +124,8 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"there is no method {unknown[0]!r}; there are {known}")
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise ValueError("methods must name at least one method, each once")
+        if self.methods == ("cbpe",):
+            raise ValueError("cbpe estimates and never alarms: name another method beside it")
         if self.min_rows < 1 or self.min_effect < 0.0 or self.learn_windows < 0:
             raise ValueError("min_rows must be positive, min_effect and learn_windows not negative")
         if self.act_at == "none":
