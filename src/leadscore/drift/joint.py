@@ -19,7 +19,7 @@ from leadscore.errors import BadInputError
 JOINT: Final = "joint"
 # The smallest p-value must lie well below the level, and permutations take time: some 5 s per 10,000.
 _PER_LEVEL: Final = 4
-_MOST_PERMUTATIONS: Final = 20_000
+_MOST_PERMUTATIONS: Final = 50_000
 
 
 def joint_report(
