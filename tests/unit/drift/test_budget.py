@@ -8,7 +8,7 @@ from benchmarks.drift_streams import Stream, learning_run_lengths, static_run_le
 
 from leadscore.drift.budget import solve_level, window_p_value
 from leadscore.drift.null import Tail
-from leadscore.drift.overlap import ScoreBlocks, independent_cells, score_blocks, union_ratio
+from leadscore.drift.overlap import ScoreBlocks, base_draws, independent_cells, score_blocks, union_ratio
 from leadscore.drift.runlength import FalseAlarms, Hysteresis, breach_probability, mean_run_length
 from leadscore.errors import BadInputError
 
@@ -50,14 +50,18 @@ def test_a_budget_that_hysteresis_cannot_keep_is_refused():
 @pytest.mark.parametrize("tests", [1, 4, 30])
 def test_tests_that_are_one_alarm_as_one(tests, level):
     blocks = ScoreBlocks(np.ones((tests, tests)), np.arange(tests), tuple((i, "shift") for i in range(tests)))
-    assert union_ratio(blocks, np.full(tests, level), 0) == pytest.approx(1 / tests, rel=0.02)
+    assert union_ratio(blocks, base_draws(blocks, 0), np.full(tests, level), 0) == pytest.approx(
+        1 / tests, rel=0.02
+    )
 
 
 @pytest.mark.parametrize("level", [0.05, 1e-3, 1e-6])
 def test_independent_tests_alarm_by_the_product_rule(level):
     blocks = ScoreBlocks(np.eye(30), np.arange(30), tuple((i, "shift") for i in range(30)))
     expected = (1 - (1 - level) ** 30) / (30 * level)
-    assert union_ratio(blocks, np.full(30, level), 0) == pytest.approx(expected, rel=0.03)
+    assert union_ratio(blocks, base_draws(blocks, 0), np.full(30, level), 0) == pytest.approx(
+        expected, rel=0.03
+    )
 
 
 def test_score_functions_are_standardised():
