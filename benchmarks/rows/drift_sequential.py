@@ -82,7 +82,7 @@ def _kept(bench: Bench, name: str, windows: int, fresh: int) -> Row:
     ratio = watched / alarms / windows
     return Row(
         name=name,
-        what=f"QT-EWMA on unchanged streams: furthest of achieved / requested run length from 1, {windows:,} windows",
+        what=f"QT-EWMA on unchanged streams: distance of achieved / requested run length from 1, {windows:,} windows",
         value=abs(ratio - 1.0),
         unit="",
         goal=at_most(0.05),
