@@ -19,7 +19,7 @@ from leadscore.drift.runlength import breach_probability
 from leadscore.drift.seasonal import seasonal_features
 
 # Draws are shared out so that few features get more: their errors do not average.
-_EFFORT_TESTS = 40
+_EFFORT_TESTS = 80
 _MOST_EFFORT = 6
 
 
