@@ -223,11 +223,6 @@ def view(found: DriftReport) -> RenderableType:
         Text(span(found), style="dim"),
     ]
     parts += [Text(f"• {reason}") for reason in found.verdict.reasons]
-    if found.features:
-        parts += [
-            table("", COLUMNS, [row(f) for f in ordered(found)], right=COLUMNS[2:]),
-            Text(calibration(found), style="dim"),
-        ]
     caption = outcomes_caption(found)
     if caption:
         if rows := outcome_rows(found):
@@ -235,6 +230,11 @@ def view(found: DriftReport) -> RenderableType:
         parts.append(Text(caption, style="dim"))
     if rows := joint_rows(found):
         parts.append(table("", JOINT_COLUMNS, rows, right=JOINT_COLUMNS[4:]))
+    if found.features:
+        parts += [
+            table("", COLUMNS, [row(f) for f in ordered(found)], right=COLUMNS[2:]),
+            Text(calibration(found), style="dim"),
+        ]
     return Group(*parts)
 
 
