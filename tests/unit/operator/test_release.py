@@ -114,6 +114,17 @@ def test_a_status_of_an_older_generation_never_says_healthy() -> None:
     assert seen_rollout(stale, []).state == "Progressing"
 
 
+def test_a_patched_rollout_has_no_traffic_yet_while_argo_still_tells_of_the_version_before() -> None:
+    behind = rollout(7, stableRS="h6", currentPodHash="h6", canary={"weights": {"canary": {"weight": 50}}})
+    behind["metadata"]["generation"] = 2
+    seen = seen_rollout(behind, [replica_set("h6", 6)])
+    assert (seen.desired, seen.stable, seen.weight, seen.state) == (7, 6, 0, "Progressing")
+    # Even if the generation were told before the hashes.
+    behind["metadata"]["generation"] = 1
+    behind["status"]["canary"] = {}
+    assert seen_rollout(behind, [replica_set("h6", 6)]).weight == 0
+
+
 def test_a_rollout_of_somebody_else_is_refused() -> None:
     with pytest.raises(RefusedError, match="pod template"):
         seen_rollout(thing("x", {"template": {"metadata": {"labels": {}}}}), [])
