@@ -90,7 +90,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, help="only each n-th trouble")
     parser.add_argument("--workers", type=int, default=4, help="replays at once")
     parser.add_argument("--minutes", type=float, default=0, help="begin no replay after this; 0: no bound")
-    parser.add_argument("--patience", type=float, default=1.0, help="times the stories' own time limits")
+    parser.add_argument(
+        "--patience", type=float, default=1.0, help="times the stories' limits and the operators' intervals"
+    )
     parser.add_argument("--output", type=Path, default=Path("build/faults.jsonl"), help="one line per replay")
     parser.add_argument("--resume", action="store_true", help="keep the output and replay what it lacks")
     parser.add_argument("--table", action="store_true", help="only print what the output says, by story")

@@ -143,12 +143,12 @@ def replay(
         story: What is told.
         faults: What goes wrong meanwhile.
         expected: The final state of the undisturbed story; None: there is nothing to compare with yet.
-        patience: Times the story's own limit, for a machine that has little time to spare.
+        patience: Times the story's own limit and the operators' intervals, for a machine with little time to spare.
     """
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="replay-") as folder,
-        telling(plane, story, Path(folder), faults) as (world, proxy, operators),
+        telling(plane, story, Path(folder), faults, patience=patience) as (world, proxy, operators),
     ):
         broken = _tell(story, world, proxy, operators, patience * story.seconds)
         state = story.state(world)
@@ -167,7 +167,7 @@ def replay(
 
 @contextmanager
 def telling(
-    plane: ControlPlane, story: Story, folder: Path, faults: Sequence[Fault] = ()
+    plane: ControlPlane, story: Story, folder: Path, faults: Sequence[Fault] = (), *, patience: float = 1.0
 ) -> Generator[tuple[World, Proxy, Operators]]:
     """A story that has begun, in a namespace of its own, its operators running; stopped in the end.
 
@@ -176,12 +176,13 @@ def telling(
         story: What is told.
         folder: Of the replay.
         faults: What goes wrong.
+        patience: Times the operators' intervals.
     """
     api = Api(plane)
     namespace = f"replay-{os.getpid()}-{next(_names)}"
     program = story.program()
     clock = Clock(folder, own=program.reads_a_clock_file)
-    operators = Operators(program, namespace, folder, clock)
+    operators = Operators(program, namespace, folder, clock, patience)
     proxy = Proxy(plane, story.operators, kill=operators.kill, step_clock=clock.step)
     world = World(api, namespace, proxy.log, folder=folder, clock=clock)
     try:
