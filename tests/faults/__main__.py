@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -50,20 +51,23 @@ def _sweep(options: argparse.Namespace, journal: Journal) -> None:
     signal.signal(signal.SIGTERM, lambda *_: cut.set())
     known = {(r.story, r.trouble) for r in journal.read() if not r.problems}
     with running() as plane:
-        found = [scout(plane, story, patience=options.patience) for story in stories]
+        with ThreadPoolExecutor(options.workers) as pool:
+            found = [*pool.map(partial(scout, plane, patience=options.patience), stories)]
         for scouted in found:
             journal.add(record(scouted.story.name, scouted.undisturbed, len(scouted.troubles)))
         jobs = [
-            (scouted, trouble)
+            (rank(trouble), number, scouted, trouble)
             for scouted in found
-            for trouble in scouted.troubles
+            for number, trouble in enumerate(scouted.troubles)
             if _wanted(options, trouble) and (scouted.story.name, describe(trouble)) not in known
         ][:: options.every]
-        jobs.sort(key=lambda job: rank(job[1]))
+        jobs.sort(key=lambda job: job[:2])
 
-        def one(job: tuple[Scouted, Trouble]) -> None:
+        def one(job: tuple[int, int, Scouted, Trouble]) -> None:
+            scouted, trouble = job[2:]
             if time.monotonic() < until and not cut.is_set():
-                _done(journal, job[0].story.name, disturbed(plane, *job, patience=options.patience))
+                outcome = disturbed(plane, scouted, trouble, patience=options.patience)
+                _done(journal, scouted.story.name, outcome)
 
         with ThreadPoolExecutor(options.workers) as pool:
             deque(pool.map(one, jobs), maxlen=0)
@@ -84,9 +88,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--story", action="append", help="only stories whose name holds this")
     parser.add_argument("--only", action="append", help="only troubles whose description holds this")
     parser.add_argument("--every", type=int, default=1, help="only each n-th trouble")
-    parser.add_argument("--workers", type=int, default=6, help="replays at once")
+    parser.add_argument("--workers", type=int, default=4, help="replays at once")
     parser.add_argument("--minutes", type=float, default=0, help="begin no replay after this; 0: no bound")
-    parser.add_argument("--patience", type=float, default=1.0, help="times the stories' own time limits")
+    parser.add_argument(
+        "--patience", type=float, default=1.0, help="times the stories' limits and the operators' intervals"
+    )
     parser.add_argument("--output", type=Path, default=Path("build/faults.jsonl"), help="one line per replay")
     parser.add_argument("--resume", action="store_true", help="keep the output and replay what it lacks")
     parser.add_argument("--table", action="store_true", help="only print what the output says, by story")

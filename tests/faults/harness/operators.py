@@ -13,14 +13,18 @@ from tests.faults.harness.clock import Clock
 from tests.faults.harness.controlplane import OPERATOR
 from tests.faults.harness.processes import Child, forked, started
 
+RESYNC_SECONDS = 1.0
+LEASE_SECONDS = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """How an operator is started.
 
     Attributes:
-        command: The process. `{namespace}`, `{client}`, `{folder}` (of the replay) and `{clock}` in a word are
-            replaced; the last is a file with the seconds to add to the clock, for who reads one.
+        command: The process. `{namespace}`, `{client}`, `{folder}` (of the replay), `{resync}` and `{lease}` (seconds)
+            and `{clock}` in a word are replaced; the last is a file with the seconds to add to the clock, for who
+            reads one.
         environment: Added to this process's; the same words are replaced.
         modules: If the command is `python -m PACKAGE words`, the package and what else it imports: it is then forked
             from a process that has imported them, and a start costs milliseconds instead of two seconds of CPU.
@@ -49,7 +53,14 @@ class Program:
 class Operators:
     """The processes of one replay, as a kubelet would keep them."""
 
-    def __init__(self, program: Program, namespace: str, folder: Path, clock: Clock) -> None:
+    def __init__(
+        self, program: Program, namespace: str, folder: Path, clock: Clock, patience: float = 1.0
+    ) -> None:
+        """`patience`: times the operators' intervals, so that on a machine with little time they do not only tick."""
+        self._intervals = {
+            "resync": f"{RESYNC_SECONDS * patience:g}",
+            "lease": f"{LEASE_SECONDS * patience:g}",
+        }
         self._program, self._namespace, self._folder, self._clock = program, namespace, folder, clock
         self._processes: dict[str, Child] = {}
         self._lock = threading.Lock()
@@ -101,7 +112,11 @@ class Operators:
 
     def _spawn(self, client: str) -> None:
         command, environment = self._program.filled(
-            namespace=self._namespace, client=client, folder=str(self._folder), clock=str(self._clock.file)
+            namespace=self._namespace,
+            client=client,
+            folder=str(self._folder),
+            clock=str(self._clock.file),
+            **self._intervals,
         )
         full = {
             **os.environ,

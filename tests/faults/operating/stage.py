@@ -33,11 +33,11 @@ def operator(**environment: str) -> Program:
     return Program(
         (
             sys.executable, "-m", "leadscore_operator", "--namespace", "{namespace}", "--workload", str(WORKLOAD),
-            "--identity", "{client}", "--lease-duration", "3", "--resync", "1", "--port", "0",
+            "--identity", "{client}", "--lease-duration", "{lease}", "--resync", "{resync}", "--port", "0",
             "--clock-offset-file", "{clock}",
         ),
         {"LEADSCORE_EVENTS_URL": "sqlite:///{folder}/events.db", **environment},
-        modules=("leadscore_operator", "leadscore_operator.__main__", "sqlalchemy.dialects.sqlite"),
+        modules=("leadscore_operator", "leadscore_operator.__main__", "sqlalchemy.dialects.sqlite", "pydantic.type_adapter"),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A sample of the operator's fault sweep; `make faults` runs all of it."""
+"""A sample of the operator's fault sweep; `make faults` runs all of it, and the release stories, which need MLflow."""
 
 from __future__ import annotations
 
