@@ -123,6 +123,8 @@ def plan_step(
     status = object_status(step.status, release, now)
     old: Manifest = release.get("status", {})
     happenings: tuple[Happening, ...] = ()
+    if status["phase"] in FINAL and old.get("phase") not in FINAL:
+        status["since"] = format_time(now)
     if (old.get("phase"), old.get("reason")) != (status["phase"], status.get("reason")):
         kind = "Warning" if status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
         text = status.get("reason") or f"Phase {status['phase']}."
