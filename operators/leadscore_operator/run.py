@@ -52,8 +52,7 @@ async def run_operator(options: OperatorOptions) -> None:
     queue: WorkQueue[Key] = WorkQueue()
     store = None if options.events_url is None else EventStore(options.events_url)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _listen(stop)
     async with Kube(find_access(settings), options.namespace) as kube:
         lease = Lease(kube, options.lease, options.identity, clock.now, options.lease_seconds)
         guarded = kube.guarded(lease.check)
@@ -65,13 +64,7 @@ async def run_operator(options: OperatorOptions) -> None:
             RUNS.plural: partial(reconcile_run, shell),
             RELEASES.plural: partial(reconcile_release, shell, store, _registry(options)),
         }
-        watching = kopf.operator(
-            registry=build_registry(queue, Relations(), health),
-            settings=settings,
-            namespaces=[options.namespace],
-            standalone=True,
-            stop_flag=stop,
-        )
+        registry = build_registry(queue, Relations(), health)
         endless: list[Coroutine[object, object, None]] = [
             lease.keep(),
             _resync(Resync(kube, queue, health), options.resync_seconds),
@@ -79,8 +72,7 @@ async def run_operator(options: OperatorOptions) -> None:
         ]
         if options.port:
             endless.append(_serve(options, health, lease, queue))
-        await _until_stopped(stop, watching, endless)
-        await lease.give_up()
+        await _until_stopped(stop, _watch(registry, settings, options.namespace, stop), endless, lease)
     if store is not None:
         store.close()
 
@@ -90,20 +82,44 @@ def _registry(options: OperatorOptions) -> RegistryView | None:
     return RegistryView(uri) if uri.startswith(("http://", "https://")) else None
 
 
+async def _watch(
+    registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, namespace: str, stop: asyncio.Event
+) -> None:
+    """Kopf's part, until `stop`; what `kopf.operator` does, with our signal handlers in the end.
+
+    kopf takes SIGTERM for itself and then gives every task in the loop five seconds: ours would go on leading meanwhile.
+    """
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry, settings=settings, namespaces=[namespace], standalone=True, stop_flag=stop
+    )
+    _listen(stop)
+    await kopf.run_tasks(tasks, ignored=others)
+
+
+def _listen(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
 async def _until_stopped(
     stop: asyncio.Event,
     watching: Coroutine[object, object, None],
     endless: list[Coroutine[object, object, None]],
+    lease: Lease,
 ) -> None:
     """Run everything; the end of any part ends the process, so that nothing is missing in silence."""
-    watcher = asyncio.create_task(watching)
     tasks = [asyncio.create_task(part) for part in endless]
     stopper = asyncio.create_task(_wait(stop))
+    watcher = asyncio.create_task(watching)
     done, _ = await asyncio.wait([watcher, stopper, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     for task in (*tasks, stopper):
         task.cancel()
-    await asyncio.gather(*tasks, stopper, watcher, return_exceptions=True)
+    await asyncio.gather(*tasks, stopper, return_exceptions=True)
+    # Nothing of ours writes any more: a successor need not wait for kopf to close its watches.
+    await lease.give_up()
+    await asyncio.gather(watcher, return_exceptions=True)
     for task in done - {stopper}:
         task.result()
 

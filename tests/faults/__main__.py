@@ -1,16 +1,22 @@
-"""`make faults`: sweep every story, print the table, write build/faults.json; 1 if a promise was broken."""
+"""`make faults`: sweep every story, write each replay to build/faults.jsonl, print the table; 1 if a promise was broken."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import signal
 import sys
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from tests.faults.harness.controlplane import programs, running
+from tests.faults.harness.journal import Journal, newest, record, table
 from tests.faults.harness.story import Outcome
-from tests.faults.harness.sweep import Swept, Trouble, kind, sweep, table
+from tests.faults.harness.sweep import Scouted, Trouble, describe, disturbed, rank, scout
 from tests.faults.stories import STORIES
 
 notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -18,62 +24,80 @@ notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 def main() -> int:
     """Sweep what was asked for."""
+    options = _options()
+    if options.programs:
+        programs()
+        return 0
+    journal = Journal(options.output)
+    if not options.resume and not options.table:
+        options.output.unlink(missing_ok=True)
+    if not options.table:
+        _sweep(options, journal)
+    records = newest(journal.read())
+    wide = Console(width=140)
+    wide.print(table(records, kinds=not options.table))
+    broken = [r for r in records if r.problems]
+    for one in broken:
+        notes.print(f"\n{one.story}, {one.trouble}:", style="red")
+        notes.print("\n".join(one.problems))
+    return 1 if broken else 0
+
+
+def _sweep(options: argparse.Namespace, journal: Journal) -> None:
+    """Every chosen trouble of every story, the most telling ones of all stories first."""
+    stories = [s for s in STORIES if not options.story or any(word in s.name for word in options.story)]
+    until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    cut = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: cut.set())
+    known = {(r.story, r.trouble) for r in journal.read() if not r.problems}
+    with running() as plane:
+        with ThreadPoolExecutor(options.workers) as pool:
+            found = [*pool.map(partial(scout, plane, patience=options.patience), stories)]
+        for scouted in found:
+            journal.add(record(scouted.story.name, scouted.undisturbed, len(scouted.troubles)))
+        jobs = [
+            (rank(trouble), number, scouted, trouble)
+            for scouted in found
+            for number, trouble in enumerate(scouted.troubles)
+            if _wanted(options, trouble) and (scouted.story.name, describe(trouble)) not in known
+        ][:: options.every]
+        jobs.sort(key=lambda job: job[:2])
+
+        def one(job: tuple[int, int, Scouted, Trouble]) -> None:
+            scouted, trouble = job[2:]
+            if time.monotonic() < until and not cut.is_set():
+                outcome = disturbed(plane, scouted, trouble, patience=options.patience)
+                _done(journal, scouted.story.name, outcome)
+
+        with ThreadPoolExecutor(options.workers) as pool:
+            deque(pool.map(one, jobs), maxlen=0)
+
+
+def _wanted(options: argparse.Namespace, trouble: Trouble) -> bool:
+    return not options.only or any(word in describe(trouble) for word in options.only)
+
+
+def _done(journal: Journal, story: str, outcome: Outcome) -> None:
+    journal.add(record(story, outcome))
+    end = "BROKEN" if outcome.problems else "ok" if outcome.reached else "ok (not reached)"
+    notes.print(f"{outcome.seconds:6.1f} s  {story}: {describe(outcome.faults)}: {end}")
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="The fault sweep.")
     parser.add_argument("--story", action="append", help="only stories whose name holds this")
     parser.add_argument("--only", action="append", help="only troubles whose description holds this")
     parser.add_argument("--every", type=int, default=1, help="only each n-th trouble")
-    parser.add_argument("--workers", type=int, default=2, help="replays at once")
-    parser.add_argument("--output", type=Path, default=Path("build/faults.json"))
+    parser.add_argument("--workers", type=int, default=4, help="replays at once")
+    parser.add_argument("--minutes", type=float, default=0, help="begin no replay after this; 0: no bound")
+    parser.add_argument(
+        "--patience", type=float, default=1.0, help="times the stories' limits and the operators' intervals"
+    )
+    parser.add_argument("--output", type=Path, default=Path("build/faults.jsonl"), help="one line per replay")
+    parser.add_argument("--resume", action="store_true", help="keep the output and replay what it lacks")
+    parser.add_argument("--table", action="store_true", help="only print what the output says, by story")
     parser.add_argument("--programs", action="store_true", help="only build etcd and kube-apiserver")
-    options = parser.parse_args()
-    if options.programs:
-        programs()
-        return 0
-    stories = [s for s in STORIES if not options.story or any(word in s.name for word in options.story)]
-
-    def choose(troubles: list[Trouble]) -> list[Trouble]:
-        wanted = [
-            t for t in troubles if not options.only or any(word in describe(t) for word in options.only)
-        ]
-        return wanted[:: options.every]
-
-    with running() as plane:
-        swept = [
-            sweep(plane, story, choose=choose, workers=options.workers, done=report) for story in stories
-        ]
-    Console().print(table(swept))
-    for one in swept:
-        for outcome in one.broken:
-            notes.print(f"\n{one.story}, {describe(outcome.faults)}:", style="red")
-            notes.print("\n".join(outcome.problems))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps([summary(one) for one in swept], indent=2) + "\n")
-    return 1 if any(one.broken for one in swept) else 0
-
-
-def report(outcome: Outcome) -> None:
-    """One line per replay, while the sweep runs."""
-    end = "BROKEN" if outcome.problems else "ok" if outcome.reached else "ok (not reached)"
-    notes.print(f"{outcome.seconds:6.1f} s  {describe(outcome.faults)}: {end}")
-
-
-def describe(trouble: Trouble) -> str:
-    """A trouble in words."""
-    return " + ".join(str(fault) for fault in trouble) or "undisturbed"
-
-
-def summary(swept: Swept) -> dict[str, object]:
-    """A sweep for programs."""
-    return {
-        "story": swept.story,
-        "calls": len(swept.undisturbed.calls),
-        "replays": len(swept.outcomes),
-        "reached": sum(outcome.reached for outcome in swept.outcomes),
-        "broken": [
-            {"trouble": describe(o.faults), "kind": kind(o.faults) if o.faults else "undisturbed", "problems": o.problems}
-            for o in swept.broken
-        ],
-    }  # fmt: skip
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -175,6 +175,7 @@ def observations(detector: Manifest) -> list[Observation]:
                 "triage": v["triage"],
                 "kind": v["kind"],
                 "drop": v.get("drop"),
+                "outcomes_end": v.get("outcomesEnd"),
                 "worst": v.get("worst", ""),
                 "why": v.get("why", ""),
             },
@@ -226,6 +227,7 @@ def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> Mani
             "kind": verdict.kind,
             "since": _time(verdict.since),
             "drop": seen.drop,
+            "outcomesEnd": _time(seen.outcomes_end),
             "worst": seen.worst or None,
             "why": seen.why or None,
         }

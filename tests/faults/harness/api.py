@@ -16,6 +16,7 @@ class Api:
     """Objects by path, such as `apis/batch/v1/namespaces/x/jobs`."""
 
     def __init__(self, plane: ControlPlane, token: str = ADMIN) -> None:
+        self.address = plane.address
         self._client = httpx.Client(
             base_url=plane.address,
             verify=plane.tls(),

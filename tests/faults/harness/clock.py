@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _PLACES = (
@@ -25,6 +27,7 @@ class Clock:
         self.file = folder / "clock"
         self._own = own
         self._offset = 0
+        self._lock = threading.Lock()
         self.file.write_text("+0")
 
     def environment(self) -> dict[str, str]:
@@ -47,7 +50,13 @@ class Clock:
         """
         if library() is None and not self._own:
             raise RuntimeError("libfaketime is not installed: tools/setup/system.sh faults")
-        self._offset += seconds
-        fresh = self.file.with_suffix(".new")
-        fresh.write_text(f"{self._offset:+d}")
-        fresh.replace(self.file)
+        # A fault may move it while the story does.
+        with self._lock:
+            self._offset += seconds
+            fresh = self.file.with_suffix(".new")
+            fresh.write_text(f"{self._offset:+d}")
+            fresh.replace(self.file)
+
+    def now(self) -> datetime:
+        """The time by this clock."""
+        return datetime.now(UTC) + timedelta(seconds=self._offset)

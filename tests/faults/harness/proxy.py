@@ -216,6 +216,14 @@ class Proxy:
             f for f in self._faults if isinstance(f, Event) and f.resource == resource and f not in self.hit
         ]
         stream = Stream(faults, lambda: self._count_event(resource))
+        try:
+            return await self._pass_on(stream, reply, answer)
+        except ConnectionResetError:  # the client was killed, or has had enough
+            return answer
+
+    async def _pass_on(
+        self, stream: Stream, reply: aiohttp.ClientResponse, answer: web.StreamResponse
+    ) -> web.StreamResponse:
         async for line in reply.content:
             for step in stream.feed(line):
                 self.hit.update(stream.hit)

@@ -7,7 +7,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,12 +17,17 @@ from tests.faults.harness.api import Api, Object
 from tests.faults.harness.calls import Call
 from tests.faults.harness.clock import Clock
 from tests.faults.harness.controlplane import OPERATOR_USER, ControlPlane
-from tests.faults.harness.faults import Fault
+from tests.faults.harness.faults import Fault, Stale
 from tests.faults.harness.operators import Operators, Program
 from tests.faults.harness.proxy import Entry, Proxy
 
 _POLL_SECONDS = 0.03
+# The story is asked when an operator has written something; in between only this often: questions cost CPU too.
+_LOOK_SECONDS = 0.5
 _names = itertools.count(1)
+# How a promise is broken: the end did not come in time (a lost trigger shows like this, too); it did not stay or is
+# another one; something was made twice or is left over; a right was missing.
+WAYS = ("late", "another end", "doubled", "forbidden")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +39,16 @@ class World:
         namespace: The replay's own.
         log: Every call of the operators so far.
         memory: The story's own notes within one replay.
+        folder: Of the replay; the operators know it too.
+        clock: The operators'; a story may let days pass.
     """
 
     api: Api
     namespace: str
     log: list[Entry]
     memory: dict[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+    clock: Clock | None = None
 
     def path(self, resource: str, group: str = "", version: str = "v1") -> str:
         """Path of a namespaced collection."""
@@ -97,9 +107,10 @@ class Outcome:
 
     Attributes:
         faults: What was put in its way.
-        reached: Whether all of it happened.
+        reached: Whether it happened; of old answers one at least.
         state: The final state.
         problems: Broken promises; empty is well.
+        ways: Of which kinds they are (`WAYS`).
         calls: The operator's calls, in order.
         events: Watch events seen per resource.
         restarts: How often a process was started again.
@@ -110,6 +121,7 @@ class Outcome:
     reached: bool
     state: object
     problems: tuple[str, ...]
+    ways: frozenset[str]
     calls: tuple[Entry, ...]
     events: dict[str, int]
     restarts: int
@@ -117,7 +129,12 @@ class Outcome:
 
 
 def replay(
-    plane: ControlPlane, story: Story, faults: Sequence[Fault] = (), *, expected: object = None
+    plane: ControlPlane,
+    story: Story,
+    faults: Sequence[Fault] = (),
+    *,
+    expected: object = None,
+    patience: float = 1.0,
 ) -> Outcome:
     """Tell a story once.
 
@@ -126,57 +143,101 @@ def replay(
         story: What is told.
         faults: What goes wrong meanwhile.
         expected: The final state of the undisturbed story; None: there is nothing to compare with yet.
+        patience: Times the story's own limit and the operators' intervals, for a machine with little time to spare.
     """
     started = time.monotonic()
-    api = Api(plane)
-    namespace = f"replay-{os.getpid()}-{next(_names)}"
-    with tempfile.TemporaryDirectory(prefix="replay-") as folder:
-        program = story.program()
-        clock = Clock(Path(folder), own=program.reads_a_clock_file)
-        operators = Operators(program, namespace, Path(folder), clock)
-        proxy = Proxy(plane, story.operators, kill=operators.kill, step_clock=clock.step)
-        world = World(api, namespace, proxy.log)
-        try:
-            _grant(api, namespace, story.rules)
-            proxy.arm(faults)
-            story.begin(world)
-            operators.start(proxy.addresses)
-            problems = _tell(story, world, proxy, operators)
-            state = story.state(world)
-            problems += story.problems(world)
-            if expected is not None and state != expected:
-                problems.append(f"ended as {state}, not as {expected}")
-            problems += _denied(proxy.log)
-            if problems:
-                problems.append(operators.tail())
-        finally:
-            operators.stop()
-            proxy.close()
-            api.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="replay-") as folder,
+        telling(plane, story, Path(folder), faults, patience=patience) as (world, proxy, operators),
+    ):
+        broken = _tell(story, world, proxy, operators, patience * story.seconds)
+        state = story.state(world)
+        broken += [("doubled", problem) for problem in story.problems(world)]
+        if expected is not None and state != expected:
+            broken.append(("another end", f"ended as {state}, not as {expected}"))
+        broken += [("forbidden", problem) for problem in _denied(proxy.log)]
+        problems = [sentence for _, sentence in broken]
+        if problems:
+            problems.append(operators.tail())
     return Outcome(
-        tuple(faults), set(faults) <= proxy.hit, state, tuple(problems), tuple(proxy.log), dict(proxy.events_seen),
-        operators.restarts, time.monotonic() - started,
+        tuple(faults), _reached(faults, proxy.hit), state, tuple(problems), frozenset(way for way, _ in broken),
+        tuple(proxy.log), dict(proxy.events_seen), operators.restarts, time.monotonic() - started,
     )  # fmt: skip
 
 
-def _tell(story: Story, world: World, proxy: Proxy, operators: Operators) -> list[str]:
-    deadline = time.monotonic() + story.seconds
-    pause = threading.Event()
+@contextmanager
+def telling(
+    plane: ControlPlane, story: Story, folder: Path, faults: Sequence[Fault] = (), *, patience: float = 1.0
+) -> Generator[tuple[World, Proxy, Operators]]:
+    """A story that has begun, in a namespace of its own, its operators running; stopped in the end.
+
+    Args:
+        plane: The API server.
+        story: What is told.
+        folder: Of the replay.
+        faults: What goes wrong.
+        patience: Times the operators' intervals.
+    """
+    api = Api(plane)
+    namespace = f"replay-{os.getpid()}-{next(_names)}"
+    program = story.program()
+    clock = Clock(folder, own=program.reads_a_clock_file)
+    operators = Operators(program, namespace, folder, clock, patience)
+    proxy = Proxy(plane, story.operators, kill=operators.kill, step_clock=clock.step)
+    world = World(api, namespace, proxy.log, folder=folder, clock=clock)
+    try:
+        _grant(api, namespace, story.rules)
+        proxy.arm(faults)
+        story.begin(world)
+        operators.start(proxy.addresses)
+        yield world, proxy, operators
+    finally:
+        operators.stop()
+        proxy.close()
+        api.close()
+
+
+def _tell(
+    story: Story, world: World, proxy: Proxy, operators: Operators, seconds: float
+) -> list[tuple[str, str]]:
+    deadline = time.monotonic() + seconds
+    pacer = _Pacer(proxy.log)
     while not story.ended(world):
         if time.monotonic() > deadline:
-            return [f"did not end within {story.seconds:.0f} s"]
+            return [("late", f"did not end within {seconds:.0f} s")]
         operators.revive()
         story.act(world)
-        pause.wait(_POLL_SECONDS)
+        pacer.pause(operators)
     # An end that is meant to stay: every operator has to look at the world anew, and leave it as it is.
     settled = time.monotonic()
     while time.monotonic() < deadline and not all(_looked(proxy.log, c, settled) for c in story.operators):
         operators.revive()
         story.act(world)
-        pause.wait(_POLL_SECONDS)
+        pacer.pause(operators)
     if not all(_looked(proxy.log, client, settled) for client in story.operators):
-        return ["an operator never looked at the world again: what it missed is missed for good"]
-    return [] if story.ended(world) else ["the end did not stay"]
+        words = "an operator never looked at the world again: what it missed is missed for good"
+        return [("late", words)]
+    return [] if story.ended(world) else [("another end", "the end did not stay")]
+
+
+class _Pacer:
+    """Waits for something to look at."""
+
+    def __init__(self, log: list[Entry]) -> None:
+        self._log = log
+        self._known = -1
+
+    def pause(self, operators: Operators) -> None:
+        """Return soon after an operator's write, and now and then anyway."""
+        until = time.monotonic() + _LOOK_SECONDS
+        pause = threading.Event()
+        while time.monotonic() < until:
+            pause.wait(_POLL_SECONDS)
+            operators.revive()
+            written = sum(e.committed for e in self._log if e.call.resource != "leases")
+            if written != self._known:
+                self._known = written
+                return
 
 
 def _looked(log: list[Entry], client: str, since: float) -> bool:
@@ -185,6 +246,11 @@ def _looked(log: list[Entry], client: str, since: float) -> bool:
         e for e in log if e.client == client and e.call.verb == "list" and e.at > since and e.status == 200
     ]
     return len(lists) >= 2 and any(lists[-1].call.signature == e.call.signature for e in lists[:-1])
+
+
+def _reached(faults: Sequence[Fault], hit: set[Fault]) -> bool:
+    old = [fault for fault in faults if isinstance(fault, Stale)]
+    return {fault for fault in faults if fault not in old} <= hit and (not old or any(f in hit for f in old))
 
 
 def _denied(log: list[Entry]) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from rich.table import Table
-from tests.faults.harness.calls import Call, Point
+from tests.faults.harness.calls import WRITES, Call, Point
 from tests.faults.harness.clock import library
 from tests.faults.harness.controlplane import ControlPlane
 from tests.faults.harness.faults import EVENT_KINDS, Answer, ClockStep, Event, Fault, Kill, LostReply, Stale
@@ -20,13 +20,23 @@ EVENTS = 12
 CLOCK_STEPS = (3600, -3600)
 
 
+# Of each kind, at a write and at a read (see `rank`). To the world a kill after a read is a kill before it.
+_RANKS = {
+    "kill before": (0, 1),
+    "kill after": (0, 3),
+    "reply lost (reset)": (0, 2),
+    "reply lost (hang)": (2, 3),
+    "stale answer": (1, 1),
+    "clock steps": (2, 4),
+}
+
 # What goes wrong in one replay: one fault, or several that belong together.
 Trouble = tuple[Fault, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """A story's sweep: the undisturbed replay and those with faults."""
+    """A story's sweep: the undisturbed replay and those with faults (without their calls: there are many)."""
 
     story: str
     undisturbed: Outcome
@@ -95,13 +105,44 @@ def kind(trouble: Trouble) -> str:
     return f"{name}, then stale" if len(trouble) > 1 else name
 
 
+def describe(trouble: Trouble) -> str:
+    """A trouble in words."""
+    return " + ".join(str(fault) for fault in trouble) or "undisturbed"
+
+
+def rank(trouble: Trouble) -> int:
+    """How soon in a sweep that may be cut: first what loses or doubles things most easily."""
+    first = trouble[0]
+    if isinstance(first, Event):
+        return 1
+    at_write, at_read = _RANKS.get(kind(trouble).removesuffix(", then stale"), (1, 2))
+    return at_write if first.at.signature.partition(" ")[0] in WRITES else at_read
+
+
+@dataclass(frozen=True, slots=True)
+class Scouted:
+    """A story told undisturbed, and all that can go wrong in it (nothing, if it went wrong by itself)."""
+
+    story: Story
+    undisturbed: Outcome
+    troubles: tuple[Trouble, ...]
+
+
+def scout(plane: ControlPlane, story: Story, *, patience: float = 1.0) -> Scouted:
+    """Tell a story undisturbed and see where faults can be put."""
+    undisturbed = replay(plane, story, patience=patience)
+    if undisturbed.problems:
+        return Scouted(story, undisturbed, ())
+    clock = library() is not None or story.program().reads_a_clock_file
+    return Scouted(story, undisturbed, tuple(faults_of(undisturbed.calls, undisturbed.events, clock=clock)))
+
+
 def sweep(
     plane: ControlPlane,
     story: Story,
     *,
     choose: Callable[[list[Trouble]], Sequence[Trouble]] = lambda troubles: troubles,
     workers: int = 1,
-    done: Callable[[Outcome], None] = lambda _: None,
 ) -> Swept:
     """Replay a story undisturbed, then once per fault.
 
@@ -110,36 +151,14 @@ def sweep(
         story: The story.
         choose: Which of the troubles; all, if not given.
         workers: Replays at once.
-        done: Told of each replay.
     """
-    undisturbed = replay(plane, story)
-    if undisturbed.problems:
-        return Swept(story.name, undisturbed, ())
-    clock = library() is not None or story.program().reads_a_clock_file
-    every = faults_of(undisturbed.calls, undisturbed.events, clock=clock)
-
-    def one(trouble: Trouble) -> Outcome:
-        outcome = replay(plane, story, trouble, expected=undisturbed.state)
-        done(outcome)
-        return outcome
-
+    scouted = scout(plane, story)
     with ThreadPoolExecutor(workers) as pool:
-        return Swept(story.name, undisturbed, tuple(pool.map(one, choose(every))))
+        outcomes = pool.map(partial(disturbed, plane, scouted), choose([*scouted.troubles]))
+        return Swept(story.name, scouted.undisturbed, tuple(outcomes))
 
 
-def table(sweeps: Sequence[Swept]) -> Table:
-    """Story × kind of fault: replays, how many reached their fault, how many broke a promise."""
-    shown = Table("story", "fault", "replays", "reached", "broken", title="Fault sweep")
-    for swept in sweeps:
-        kinds = dict.fromkeys(kind(o.faults) for o in swept.outcomes)
-        for name in kinds:
-            of_kind = [o for o in swept.outcomes if kind(o.faults) == name]
-            shown.add_row(
-                swept.story, name, str(len(of_kind)), str(sum(o.reached for o in of_kind)),
-                str(sum(bool(o.problems) for o in of_kind)),
-            )  # fmt: skip
-        total = swept.outcomes
-        shown.add_row(
-            swept.story, "all", str(len(total)), str(sum(o.reached for o in total)), str(len(swept.broken)), style="bold"
-        )  # fmt: skip
-    return shown
+def disturbed(plane: ControlPlane, scouted: Scouted, trouble: Trouble, *, patience: float = 1.0) -> Outcome:
+    """One replay under a trouble, without its calls: a sweep has many."""
+    expected = scouted.undisturbed.state
+    return replace(replay(plane, scouted.story, trouble, expected=expected, patience=patience), calls=())

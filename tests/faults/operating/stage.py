@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,30 +24,41 @@ RULES = tuple(yaml.safe_load((CHART / "operator" / "rules.yaml").read_text()))
 WORKLOAD = Path(__file__).parent / "workload.yaml"
 GROUP, VERSION = "leadscore.dev", "v1alpha1"
 Object = dict[str, Any]
+_installed: set[str] = set()
+_installing = threading.Lock()
 
 
-def operator() -> Program:
-    """The operator as a process, quick to take over and to look again."""
+def operator(**environment: str) -> Program:
+    """The operator as a process, quick to take over and to look again; `environment` is added to its own."""
     return Program(
         (
             sys.executable, "-m", "leadscore_operator", "--namespace", "{namespace}", "--workload", str(WORKLOAD),
-            "--identity", "{client}", "--lease-duration", "3", "--resync", "1", "--port", "0",
+            "--identity", "{client}", "--lease-duration", "{lease}", "--resync", "{resync}", "--port", "0",
             "--clock-offset-file", "{clock}",
         ),
-        {"LEADSCORE_EVENTS_URL": "sqlite:///{folder}/events.db"},
+        {"LEADSCORE_EVENTS_URL": "sqlite:///{folder}/events.db", **environment},
+        modules=("leadscore_operator", "leadscore_operator.__main__", "sqlalchemy.dialects.sqlite", "pydantic.type_adapter"),
     )  # fmt: skip
 
 
 def install(world: World) -> None:
-    """The custom resources' definitions, once per API server, and the Rollouts' place left empty."""
+    """The custom resources' definitions, ours and Argo's Rollouts, once per API server."""
+    with _installing:
+        if world.api.address in _installed:
+            return
+        _define(world)
+        _installed.add(world.api.address)
+
+
+def _define(world: World) -> None:
     base = "apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    for file in sorted((CHART / "crds").glob("*.yaml")):
+    for file in (*sorted((CHART / "crds").glob("*.yaml")), Path(__file__).parent / "rollouts.yaml"):
         crd = yaml.safe_load(file.read_text())
         name = crd["metadata"]["name"]
         world.api.apply(f"{base}/{name}", crd)
     # Established comes a little before the server answers.
-    for plural in ("driftdetectors", "retrainpolicies", "retrainruns", "modelreleases"):
-        path = custom(world, plural)
+    ours = [custom(world, p) for p in ("driftdetectors", "retrainpolicies", "retrainruns", "modelreleases")]
+    for path in (*ours, world.path("rollouts", "argoproj.io", "v1alpha1")):
         wait_until(partial(_answers, world, path), seconds=20, what=path)
 
 

@@ -1,13 +1,18 @@
-"""A sample of the operator's fault sweep; `make faults` runs all of it."""
+"""A sample of the operator's fault sweep; `make faults` runs all of it, and the release stories, which need MLflow."""
 
 from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
 
 import pytest
 from tests.faults.harness.calls import Point
 from tests.faults.harness.controlplane import ControlPlane
 from tests.faults.harness.faults import Answer, Event, Fault, Kill, LostReply
-from tests.faults.harness.story import Story, replay
+from tests.faults.harness.story import Story, World, replay, telling
+from tests.faults.operating import stage
 from tests.faults.operating.stories import AttemptsStory, DriftStory, PipelineBugStory, QueueStory
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("faults")
 SAMPLE: list[tuple[Story, list[Fault]]] = [
@@ -31,3 +36,28 @@ def test_a_story_ends_as_it_should_whatever_goes_wrong(
     outcome = replay(plane, story, faults)
     assert outcome.problems == ()
     assert outcome.reached
+
+
+def test_a_leader_that_is_told_to_stop_gives_its_lease_up_and_does_nothing_else(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    with telling(plane, DriftStory(operators=("a", "b")), tmp_path) as (world, proxy, operators):
+        leases = world.path("leases", "coordination.k8s.io")
+        holder = partial(_holder, world, f"{leases}/leadscore-operator")
+        # A leader that works knows that it leads.
+        wait_until(lambda: bool(world.done("create", "cronjobs")), seconds=30, what="a leader's work")
+        first = holder()
+        told = len(proxy.log)
+        operators.terminate(first)
+        wait_until(lambda: holder() not in {"", first}, seconds=30, what="a successor")
+        wait_until(lambda: operators.has_ended(first), seconds=30, what="the end of the first")
+        since = [e.call.signature for e in proxy.log[told:] if e.client == first]
+    assert since[-2:] == ["get leases.coordination.k8s.io", "update leases.coordination.k8s.io"]
+    # A look at everything may have been under way; it looks no more after that one.
+    assert since.count("list cronjobs.batch") <= 1
+    assert since.count("update leases.coordination.k8s.io") <= 2
+
+
+def _holder(world: World, path: str) -> str:
+    lease = stage.find(world, path)
+    return "" if lease is None else str(lease["spec"].get("holderIdentity", ""))

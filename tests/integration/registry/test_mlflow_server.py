@@ -18,7 +18,7 @@ from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
-    from tests.integration.registry.conftest import MlflowServer
+    from tests.support.mlflow_server import MlflowServer
 
 
 @pytest.fixture

@@ -267,3 +267,11 @@ def test_times_of_the_wish_are_the_machines() -> None:
     spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
     assert (spec.watch_seconds, spec.approval_seconds, spec.replay_days) == (7200, 86_400, 14)
     assert spec.release == "uid-leads-7"
+
+
+@pytest.mark.parametrize(
+    ("wish", "least"), [({}, 200), ({"watchMinimumLeads": 0}, 0), ({"watchMinimumLeads": 50}, 50)]
+)
+def test_the_least_leads_of_a_watch_are_the_machines(wish: Manifest, least: int) -> None:
+    item = release(**wish)
+    assert machine_spec(item, decode(item["spec"], ReleaseWish, "spec")).watch_minimum_leads == least

@@ -1,0 +1,115 @@
+"""The stories of a release: published, judged, replayed, answered by a person; then canary, watch, champion, or nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from tests.faults.harness.operators import Program
+from tests.faults.harness.story import World
+from tests.faults.operating import releasing, stage
+
+from leadscore.release.approval import Verdict, answers_of, requests_of
+from leadscore.release.states import FINAL
+
+
+@dataclass(frozen=True)
+class ReleaseStory:
+    """A candidate that passed the gate is released; a person says yes or no.
+
+    Attributes:
+        verdict: What the person says.
+    """
+
+    verdict: Verdict = "approved"
+    operators: tuple[str, ...] = ("a",)
+    seconds: float = 120.0
+    rules = stage.RULES
+
+    @property
+    def name(self) -> str:
+        """For the table."""
+        return (
+            f"release {self.verdict}{f', {len(self.operators)} at once' if len(self.operators) > 1 else ''}"
+        )
+
+    @property
+    def title(self) -> str:
+        """For test ids."""
+        return self.name
+
+    def program(self) -> Program:
+        """The operator's process, told where the registry is."""
+        return stage.operator(LEADSCORE_TRACKING_URI=releasing.registry().uri)
+
+    def begin(self, world: World) -> None:
+        """Two published versions, the gate's verdict, a Rollout, and a person who wants the newer one released."""
+        stage.install(world)
+        releasing.prepare(world)
+        spec = {"model": releasing.model_of(world), "version": releasing.NEW, "rollout": "leads"}
+        stage.create(world, "modelreleases", "ModelRelease", releasing.RELEASE, spec)
+
+    def act(self, world: World) -> None:
+        """Jobs do their work, Argo moves traffic, the person answers, two days pass."""
+        releasing.run_jobs(world)
+        releasing.move_traffic(world)
+        releasing.decide(world, self.verdict)
+        releasing.let_days_pass(world)
+
+    def ended(self, world: World) -> bool:
+        """The release has ended, and so has every Job."""
+        phase = releasing.release(world).get("status", {}).get("phase")
+        return phase in FINAL and all(stage.ended(job) for job in releasing.jobs(world))
+
+    def state(self, world: World) -> object:
+        """What release, Rollout, registry and event store say, without ids and times."""
+        status = releasing.release(world).get("status", {})
+        model = releasing.model_of(world)
+        versions = releasing.registry().models.versions(model)
+        return {
+            "release": {
+                key: status.get(key) for key in ("phase", "digest", "champion", "previous", "approvedBy")
+            },
+            "evidence": sorted(key for key in ("gate", "evaluation", "approval") if status.get(key)),
+            "served": releasing.desired(world),
+            "registry": [(v.version, v.stage, v.aliases) for v in versions],
+            "jobs": sorted({releasing.step_of(job).partition("-")[0] for job in releasing.jobs(world)}),
+            "records": sorted(self._records(world)),
+        }
+
+    def problems(self, world: World) -> list[str]:
+        """One answer, one patch of the Rollout per decision, one promotion, no Job twice or without its release."""
+        found: list[str] = []
+        approved = self.verdict == "approved"
+        patches = len(world.done("patch", "rollouts"))
+        if patches > approved:
+            found.append(f"the Rollout was patched {patches} times")
+        model = releasing.model_of(world)
+        with releasing.events(world) as store:
+            asked, answered = (len(f(store, f"{model}/{releasing.NEW}")) for f in (requests_of, answers_of))
+        if asked > 1 or answered > 1:
+            found.append(f"asked {asked} times, answered {answered} times")
+        candidate = releasing.registry().models.get(model, releasing.NEW)
+        done = Counter(decision.action for decision in candidate.decisions)
+        found += [f"{action} was done {n} times" for action, n in done.items() if n > 1]
+        jobs, uid = releasing.jobs(world), releasing.release(world)["metadata"]["uid"]
+        found += [
+            f"the Job {job['metadata']['name']} is an orphan"
+            for job in jobs
+            if job["metadata"]["ownerReferences"][0]["uid"] != uid
+        ]
+        steps = Counter(releasing.step_of(job) for job in jobs)
+        found += [f"{n} Jobs of the step {step}" for step, n in steps.items() if n > 1]
+        made = len(world.done("create", "jobs"))
+        return [*found, *([f"{made} Jobs were made and {len(jobs)} are there"] if made != len(jobs) else [])]
+
+    @staticmethod
+    def _records(world: World) -> set[str]:
+        with releasing.events(world) as store:
+            return {
+                record.kind
+                for record in store.evidence(subject=f"{releasing.model_of(world)}/{releasing.NEW}")
+            }
+
+
+RELEASE_STORIES = (ReleaseStory(), ReleaseStory("denied"), ReleaseStory(operators=("a", "b")))

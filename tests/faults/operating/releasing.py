@@ -1,0 +1,275 @@
+"""The world around a release: a real MLflow server and event store; the parts of Argo, the Jobs and the person are played."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import tempfile
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from tests.faults.harness.story import World
+from tests.faults.operating import stage
+from tests.support.mlflow_server import MlflowServer
+
+from leadscore.errors import UnavailableError
+from leadscore.events.records import Evidence
+from leadscore.events.store import EventStore
+from leadscore.registry.store import ModelRegistry
+from leadscore.release.approval import Verdict, answer, requests_of
+from leadscore.release.evidence import GATE, KPI, REPLAY, ReportHeader, report_id
+from leadscore.settings import Home
+from leadscore_operator.specs.releases import STEP_LABEL
+from leadscore_operator.specs.rollouts import VERSION_LABEL
+
+OLD, NEW = 1, 2
+DIGESTS = {OLD: "c" * 64, NEW: "d" * 64}
+RELEASE = "leads-2"
+WATCHED = timedelta(hours=48)
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The registry of all replays; each has a model of its own."""
+
+    uri: str
+    models: ModelRegistry
+
+    def publish(self, model: str) -> None:
+        """Two versions, the old one champion. Their artefacts are never read here, so there are none."""
+        stages = {OLD: "Production", NEW: "None"}
+        with httpx.Client(base_url=f"{self.uri}/api/2.0/mlflow", timeout=60) as client:
+            _told(client.post("/registered-models/create", json={"name": model}))
+            for version, digest in DIGESTS.items():
+                tags = [{"key": "digest", "value": digest}, {"key": "stage", "value": stages[version]}]
+                body = {"name": model, "source": f"s3://models/{model}/{version}", "tags": tags}
+                _told(client.post("/model-versions/create", json=body))
+            alias = {"name": model, "alias": "champion", "version": str(OLD)}
+            _told(client.post("/registered-models/alias", json=alias))
+
+
+def _told(reply: httpx.Response) -> None:
+    assert reply.is_success, reply.text[:500]
+
+
+_starting = threading.Lock()
+
+
+def registry() -> Registry:
+    """The one of this process; starting it takes some ten seconds."""
+    with _starting:
+        return _registry()
+
+
+@functools.cache
+def _registry() -> Registry:
+    folder = tempfile.TemporaryDirectory(prefix="faults-mlflow-")
+    server = MlflowServer(Path(folder.name))
+    atexit.register(folder.cleanup)
+    atexit.register(server.kill)
+    server.start()
+    home = {"LEADSCORE_HOME": f"{folder.name}/home", "LEADSCORE_TRACKING_URI": server.uri}
+    return Registry(server.uri, ModelRegistry(Home.from_environment(home)))
+
+
+def model_of(world: World) -> str:
+    """The replay's own model."""
+    return f"leads-{world.namespace}"
+
+
+@contextmanager
+def events(world: World) -> Generator[EventStore]:
+    """The event store that the operators use."""
+    store = EventStore(f"sqlite:///{world.folder}/events.db")
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def prepare(world: World) -> None:
+    """Published and judged: two versions, the gate's verdict, a Rollout that serves the old one, its ReplicaSet."""
+    model = model_of(world)
+    registry().publish(model)
+    verdict = {
+        "passed": True,
+        "summary": "Passed: AUC.",
+        "challenger": DIGESTS[NEW],
+        "champion": DIGESTS[OLD],
+    }
+    _record(world, f"gate-{model}", GATE, verdict)
+    template = {
+        "metadata": {"labels": {VERSION_LABEL: str(OLD)}},
+        "spec": {"containers": [{"name": "scoring", "env": [{"name": "LEADSCORE_MODEL", "value": f"{model}/{OLD}"}]}]},
+    }  # fmt: skip
+    body = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "leads"}}
+    world.api.create(rollouts(world), body | {"spec": {"template": template}})
+    _replica_set(world, OLD)
+    _argo_says(world, OLD, OLD, "Healthy")
+
+
+def rollouts(world: World) -> str:
+    """Path of the collection."""
+    return world.path("rollouts", "argoproj.io", "v1alpha1")
+
+
+def desired(world: World) -> int:
+    """Version in the Rollout's pod template."""
+    template = world.api.get(f"{rollouts(world)}/leads")["spec"]["template"]
+    return int(template["metadata"]["labels"][VERSION_LABEL])
+
+
+def release(world: World) -> Object:
+    """The ModelRelease."""
+    return world.api.get(f"{stage.custom(world, 'modelreleases')}/{RELEASE}")
+
+
+def jobs(world: World) -> list[Object]:
+    """Jobs of releases."""
+    found = world.api.items(world.path("jobs", "batch"))
+    return [j for j in found if j["metadata"].get("labels", {}).get("leadscore.dev/part") == "release"]
+
+
+def step_of(job: Object) -> str:
+    """`nominate`, `replay`, `promote`, `kpi-3` …"""
+    return str(job["metadata"]["labels"][STEP_LABEL])
+
+
+def nudge(world: World) -> None:
+    """Touch the release: the operator looks at once and not at its next poll, which would only make replays longer."""
+    count = world.memory["nudges"] = world.memory.get("nudges", 0) + 1
+    path = f"{stage.custom(world, 'modelreleases')}/{RELEASE}"
+    world.api.merge(path, {"metadata": {"annotations": {"story/nudge": str(count)}}})
+
+
+def run_jobs(world: World) -> None:
+    """What the Jobs of a release do, with the code that does it; one whose registry is busy is tried again."""
+    for job in jobs(world):
+        if stage.ended(job):
+            continue
+        try:
+            _do(world, job)
+        except UnavailableError:
+            continue
+        stage.finish(world, job["metadata"]["name"], "")
+
+
+def _do(world: World, job: Object) -> None:
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    words = [*container.get("command", []), *container.get("args", [])]
+    options = dict(word.removeprefix("--").partition("=")[::2] for word in words if word.startswith("--"))
+    model, step = model_of(world), step_of(job)
+    if step == "nominate":
+        registry().models.nominate(model, NEW, reason=options["reason"], by="story")
+    elif step == "promote":
+        expected = int(options["expect-champion"])
+        registry().models.promote(
+            model, NEW, reason=options["reason"], by="story", expected_champion=expected
+        )
+    elif step == "replay":
+        _report(world, REPLAY, options["release"], 1)
+    else:
+        _report(world, KPI, options["release"], int(options["number"]))
+
+
+def _report(world: World, kind: str, release: str, number: int) -> None:
+    assert world.clock is not None
+    head = ReportHeader(
+        release=release, number=number, model=model_of(world), version=NEW, digest=DIGESTS[NEW], passed=True,
+        summary="Nothing speaks against it.", until=world.clock.now(),
+    )  # fmt: skip
+    _record(world, report_id(kind, release, number), kind, msgspec.to_builtins(head))
+
+
+def _record(world: World, name: str, kind: str, document: Object) -> None:
+    with events(world) as store:
+        known = {record.evidence_id for record in store.evidence(kind=kind)}
+        if name not in known:
+            text = msgspec.json.encode(document).decode()
+            store.record(Evidence(name, kind, f"{model_of(world)}/{NEW}", time.time_ns() // 1000, text))
+
+
+def decide(world: World, verdict: Verdict) -> None:
+    """A person answers the release's question, once, when it is asked."""
+    if "answered" in world.memory or release(world).get("status", {}).get("phase") != "AwaitingApproval":
+        return
+    with events(world) as store:
+        asked = [binding for _, binding in requests_of(store, f"{model_of(world)}/{NEW}")]
+        if not asked:
+            return
+        said = "The replay shows it."
+        answer(store, asked[0], verdict, by="Ada Lovelace", reason=said, at=time.time_ns() // 1000)
+    world.memory["answered"] = True
+    nudge(world)
+
+
+def let_days_pass(world: World) -> None:
+    """Once the candidate has all traffic: two days and a bit, by the operators' clock."""
+    if "watched" in world.memory or release(world).get("status", {}).get("phase") != "Watching":
+        return
+    assert world.clock is not None
+    # More than an hour to spare: a fault may set the clock back by one.
+    world.clock.step(int((WATCHED + timedelta(hours=2)).total_seconds()))
+    world.memory["watched"] = True
+    nudge(world)
+
+
+def move_traffic(world: World) -> None:
+    """Argo: a new template gets 10 %, and all of it the next time."""
+    rollout = world.api.get(f"{rollouts(world)}/leads")
+    wanted, status = desired(world), rollout["status"]
+    if (
+        status["observedGeneration"] == str(rollout["metadata"]["generation"])
+        and status["phase"] == "Healthy"
+    ):
+        return
+    if status["currentPodHash"] != _hash(wanted):
+        _replica_set(world, wanted)
+        _argo_says(world, OLD, wanted, "Paused")
+    else:
+        _argo_says(world, wanted, wanted, "Healthy")
+    nudge(world)
+
+
+def _hash(version: int) -> str:
+    return f"hash{version}"
+
+
+def _argo_says(world: World, stable: int, current: int, phase: str) -> None:
+    path = f"{rollouts(world)}/leads"
+    generation = world.api.get(path)["metadata"]["generation"]
+    weight = 0 if stable == current else 10
+    status = {
+        "observedGeneration": str(generation), "phase": phase, "stableRS": _hash(stable),
+        "currentPodHash": _hash(current), "canary": {"weights": {"canary": {"weight": weight}}},
+    }  # fmt: skip
+    world.api.merge(f"{path}/status", {"status": status})
+
+
+def _replica_set(world: World, version: int) -> None:
+    owner = world.api.get(f"{rollouts(world)}/leads")
+    labels = {"rollouts-pod-template-hash": _hash(version), VERSION_LABEL: str(version)}
+    reference = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "leads", "controller": True}
+    containers = [{"name": "scoring", "image": "none"}]
+    body = {
+        "metadata": {
+            "name": f"leads-{_hash(version)}",
+            "labels": labels,
+            "ownerReferences": [{**reference, "uid": owner["metadata"]["uid"]}],
+        },
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+        },
+    }
+    world.api.create(world.path("replicasets", "apps"), body)
