@@ -55,13 +55,17 @@ class Leads:
 
 
 class World:
-    """The model, its reference, and streams drawn like it until something happens."""
+    """The model, its reference, and streams drawn like it until something happens.
 
-    def __init__(self) -> None:
+    Args:
+        seeds: Of the leads that the model is trained on, and of those of its reference.
+    """
+
+    def __init__(self, seeds: tuple[int, int]) -> None:
         import xgboost  # noqa: PLC0415
 
         contract = synthetic_contract()
-        trained, reference = (self._raw(contract, REFERENCE, seed) for seed in (11, 12))
+        trained, reference = (self._raw(contract, REFERENCE, seed) for seed in seeds)
         types = ["c" if isinstance(f, Categorical) else "q" for f in contract.inputs]
         self._options = {"feature_types": types, "enable_categorical": True}
         settings = {"objective": "binary:logistic", "max_depth": 4, "eta": 0.06, "nthread": 1, "seed": 1}
@@ -166,18 +170,28 @@ def _psi(reference: npt.NDArray[np.integer], window: Sequence[int]) -> float:
 
 def ks_per_window(world: World) -> Detector:
     """-log of the smallest two-sample KS p-value over the columns: what alibi-detect's KSDrift decides by."""
-    from scipy.stats import ks_2samp  # noqa: PLC0415
-
-    reference = filled(world.reference.watched)
+    reference = np.sort(filled(world.reference.watched), axis=0)
 
     def smallest(window: Matrix) -> float:
-        p = [
-            float(ks_2samp(reference[:, i], window[:, i], method="asymp").pvalue)
-            for i in range(window.shape[1])
-        ]
+        p = [ks_p_value(reference[:, i], window[:, i]) for i in range(window.shape[1])]
         return -float(np.log(max(min(p), 1e-300)))
 
     return lambda leads: np.array([smallest(filled(leads.watched[w])) for w in windows_of(leads)])
+
+
+def ks_p_value(reference: Matrix, window: Matrix) -> float:
+    """SciPy's `ks_2samp(method="asymp")`, for a reference that was sorted once."""
+    from scipy.stats import kstwo  # noqa: PLC0415
+
+    values, counts = np.unique(window, return_counts=True)
+    n, m = len(reference), len(window)
+    after = np.cumsum(counts) / m
+    # Between two values of the window its distribution rests and the reference's rises: the gap is widest at the ends.
+    gaps = (
+        np.searchsorted(reference, values, side="right") / n - after,
+        np.searchsorted(reference, values, side="left") / n - np.concatenate([[0.0], after[:-1]]),
+    )
+    return float(kstwo.sf(np.abs(gaps).max(), round(m * n / (m + n))))
 
 
 def filled(watched: Matrix) -> Matrix:

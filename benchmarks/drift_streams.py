@@ -1,7 +1,9 @@
 """Unchanged streams in counts, fast: what a detector with a false-alarm budget does when nothing happens.
 
 Leads are correlated normals (so features alarm together), cut at the deciles of each simulated reference. Cuts come from
-the library as they do in a check; only the counting of windows is done for thousands at a time.
+the library as they do in a check; only the counting of windows is done for thousands at a time. Where a false alarm
+comes once in thousands of windows, its chance is measured by drawing windows that are known to hold one
+(`breach_chance`); plain simulation (`static_run_lengths`) is what that is tested against.
 """
 
 from __future__ import annotations
@@ -11,21 +13,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from scipy.special import xlogy
+from scipy.special import gammaln, logsumexp, ndtr, ndtri, xlogy
 
 from leadscore.contract import FeatureContract, Numeric, Target
-from leadscore.drift.beside import beside_of, calibrate
+from leadscore.drift.beside import Calibrated, beside_of, calibrate
+from leadscore.drift.budget import solve_level
 from leadscore.drift.history import ALL, History
 from leadscore.drift.inputs import Reference, Window
 from leadscore.drift.options import DriftOptions
+from leadscore.drift.overlap import score_blocks
 from leadscore.drift.reference import build_profile
-from leadscore.drift.runlength import FalseAlarms, Hysteresis
+from leadscore.drift.runlength import FalseAlarms, Hysteresis, breach_probability
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LOADING = 0.7
 # Windows that are simulated at once: what fits the second-level cache by feature.
 _CHUNK_ROWS = 400_000
+# Windows that are drawn to hold an alarm: variances relative to a plain draw's, and shifts in standard deviations.
+_WIDER, _SHIFTS, _DRAWS = (2.5, 5.0), (-4.5, -3.0, 3.0, 4.5), 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +96,109 @@ def make_reference(stream: Stream, rng: np.random.Generator) -> Reference:
 
 def cuts(stream: Stream, reference: Reference, history: History, counts: np.ndarray) -> Cut:
     """The library's cuts for a window of these counts (features, bins)."""
-    window = _window(reference, counts)
-    found = calibrate(
-        reference, window, stream.options, beside_of(reference, stream.options, history, ALL), every=HOUR
-    )
+    found = _calibrated(stream, reference, history, counts)
+    return _cut(stream, found, found.cuts.level)
+
+
+def _calibrated(stream: Stream, reference: Reference, history: History, counts: np.ndarray) -> Calibrated:
+    beside = beside_of(reference, stream.options, history, ALL)
+    return calibrate(reference, _window(reference, counts), stream.options, beside, every=HOUR)
+
+
+def _cut(stream: Stream, found: Calibrated, level: float) -> Cut:
     g, z = np.full(stream.features, np.inf), np.full(stream.features, np.inf)
     for test in found.tests:
-        (g if test.name == "distribution" else z)[test.feature] = test.tail.cut(found.cuts.level)[0]
+        (g if test.name == "distribution" else z)[test.feature] = test.tail.cut(level)[0]
     return Cut(g, z)
+
+
+def breach_chances(stream: Stream, references: int, seed: int) -> np.ndarray:
+    """Chance that an unchanged window breaches, given each of many references that nothing is added to (references,).
+
+    Its inverse is the mean run length given that reference, since windows are then independent. The tests' nulls
+    depend on the sizes of reference and window alone and are made once; the level is solved for every reference.
+    """
+    found: Calibrated | None = None
+    breach = breach_probability(stream.run_length, stream.hysteresis)
+    results: list[float] = []
+    for number in range(references):
+        rng = np.random.default_rng([seed, number])
+        reference = make_reference(stream, rng)
+        if found is None:
+            found = _calibrated(
+                stream, reference, History(model=reference.model), _counts(stream, reference, 1, rng)[0]
+            )
+        blocks = score_blocks(reference.cells, tuple((test.feature, test.name) for test in found.tests))
+        tails = tuple(test.tail for test in found.tests)
+        level = solve_level(tails, blocks, breach, seed=stream.options.seed).level
+        results.append(breach_chance(stream, reference, _cut(stream, found, level), rng))
+    return np.array(results)
+
+
+def breach_chance(stream: Stream, reference: Reference, cut: Cut, rng: np.random.Generator) -> float:
+    """P(some feature of a window breaches), unbiased, from windows in which one does.
+
+    It is the sum over features of P(this feature breaches) times the mean of 1 / (features that breach) given that it
+    does. The feature's counts come from a mixture that reaches where cuts lie and are weighted by the ratio of their
+    multinomial probabilities, which are known here because the leads are; the window's leads are then drawn given them.
+    """
+    base = _base(reference)
+    total = 0.0
+    for index, feature in enumerate(reference.profile.features):
+        ends = np.array([-np.inf, *np.float32(feature.edges), np.inf])
+        draws, weights = _weighted_counts(np.diff(ndtr(ends)), stream.window, rng)
+        own = Cut(cut.g[[index]], cut.z[[index]])
+        hits = np.flatnonzero(_breaching(draws[:, None], base[[index]], own)[:, 0])
+        if len(hits):
+            counts = _bin(stream, reference, _leads_given(stream, index, draws[hits], ends, rng), len(hits))
+            breaching = _breaching(counts, base, cut)
+            # Rounding on an edge must not say that the feature itself does not.
+            breaching[:, index] = True
+            total += float((weights[hits] / breaching.sum(axis=1)).sum())
+    return total
+
+
+def _weighted_counts(
+    shares: np.ndarray, size: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of one feature (draws, bins), and weights (draws,) that make sums over them expectations."""
+    middles = np.cumsum(shares) - shares / 2 - 0.5
+    scores = middles / np.sqrt((shares * middles**2).sum())
+    parts: list[tuple[np.ndarray, float]] = [(shares, np.inf)]
+    parts += [(shares, (size - wider) / (wider - 1)) for wider in _WIDER for _ in range(2)]
+    for shift in _SHIFTS:
+        tilted = shares * np.exp(shift / math.sqrt(size) * scores)
+        parts.append((tilted / tilted.sum(), np.inf))
+    draws, logs = [], []
+    for around, concentration in parts:
+        exact = np.isinf(concentration)
+        drawn = around if exact else rng.dirichlet(concentration * around, _DRAWS)
+        draws.append(rng.multinomial(size, drawn, _DRAWS))
+    counts = np.concatenate(draws)
+    for around, concentration in parts:
+        if np.isinf(concentration):
+            logs.append(counts @ np.log(around))
+        else:
+            start = concentration * around
+            gained = (gammaln(counts + start) - gammaln(start)).sum(axis=1)
+            logs.append(gained + gammaln(concentration) - gammaln(size + concentration))
+    mixture = logsumexp(np.stack(logs, axis=1), axis=1) - math.log(len(parts))
+    return counts, np.exp(counts @ np.log(shares) - mixture) / len(counts)
+
+
+def _leads_given(
+    stream: Stream, feature: int, counts: np.ndarray, ends: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Leads of windows in which one feature has these counts (windows, bins), window by window."""
+    windows, bins = counts.shape
+    cell = np.repeat(np.tile(np.arange(bins), windows), counts.ravel())
+    below, above = ndtr(ends[cell]), ndtr(ends[cell + 1])
+    value = ndtri(below + (above - below) * rng.random(len(cell)))
+    rest = math.sqrt(1 - LOADING**2)
+    common = LOADING * value + rest * rng.standard_normal(len(value))
+    matrix = LOADING * common[:, None] + rest * rng.standard_normal((len(value), stream.features))
+    matrix[:, feature] = value
+    return matrix.astype(np.float32)
 
 
 def static_run_lengths(
@@ -171,7 +272,11 @@ def _base(reference: Reference) -> np.ndarray:
 
 def _counts(stream: Stream, reference: Reference, windows: int, rng: np.random.Generator) -> np.ndarray:
     """Counts of simulated windows: (windows, features, bins)."""
-    matrix = leads(stream, windows * stream.window, rng)
+    return _bin(stream, reference, leads(stream, windows * stream.window, rng), windows)
+
+
+def _bin(stream: Stream, reference: Reference, matrix: np.ndarray, windows: int) -> np.ndarray:
+    """Counts of leads that stand window by window: (windows, features, bins)."""
     bins = len(reference.profile.features[0].counts)
     result = np.empty((windows, stream.features, bins), np.int64)
     offset = np.repeat(np.arange(windows) * bins, stream.window)
@@ -186,6 +291,11 @@ def _counts(stream: Stream, reference: Reference, windows: int, rng: np.random.G
 
 def _breaches(counts: np.ndarray, pool: np.ndarray, cut: Cut) -> np.ndarray:
     """Which windows breach: (windows,)."""
+    return _breaching(counts, pool, cut).any(axis=1)
+
+
+def _breaching(counts: np.ndarray, pool: np.ndarray, cut: Cut) -> np.ndarray:
+    """Which features of which windows breach: (windows, features)."""
     n, m = pool[0].sum(), counts[0, 0].sum()
     both = counts + pool
     cells = xlogy(counts, counts) + xlogy(pool, pool) - xlogy(both, both)
@@ -195,7 +305,7 @@ def _breaches(counts: np.ndarray, pool: np.ndarray, cut: Cut) -> np.ndarray:
     centred = ranks - (n + m) / 2
     spread = np.sqrt((centred**2 * both).sum(axis=2) / (n + m))
     z = np.abs((counts * centred).sum(axis=2) / spread) / math.sqrt(m * n / (n + m - 1))
-    return ((g >= cut.g) | (z >= cut.z)).any(axis=1)
+    return (g >= cut.g) | (z >= cut.z)
 
 
 def _window(reference: Reference, counts: np.ndarray) -> Window:

@@ -26,6 +26,7 @@ class Schedule(_Part, frozen=True):
     name: str
     cron: str
     window: str
+    methods: tuple[str, ...] | None = None
     args: tuple[str, ...] = ()
 
 
@@ -34,6 +35,14 @@ class FalseAlarms(_Part, frozen=True):
 
     expected: float = 1.0
     per: str = "30d"
+
+
+class Performance(_Part, frozen=True):
+    """How outcomes are judged."""
+
+    window: str = "30d"
+    maturity: str = "30d"
+    max_drop: float = 0.05
 
 
 class CheckJob(_Part, frozen=True):
@@ -51,6 +60,8 @@ class DetectorSpec(_Part, frozen=True):
     schedules: tuple[Schedule, ...]
     suspend: bool = False
     time_zone: str = "Etc/UTC"
+    methods: tuple[str, ...] = ("univariate",)
+    performance: Performance | None = None
     false_alarms: FalseAlarms | None = None
     mode: Literal["budget", "thresholds"] = "budget"
     hysteresis: str = "1/1"
@@ -130,6 +141,7 @@ class ReleaseWish(_Part, frozen=True):
     approval_for: str = "7d"
     watch_for: str = "48h"
     watch_every: str = "1h"
+    watch_minimum_leads: int = 200
     abort: bool = False
 
 

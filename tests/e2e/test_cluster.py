@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from tests.support.waiting import wait_until
 from tools.cluster.addons.install import status
 from tools.cluster.up import INGRESS_PORT, PROMETHEUS_PORT, target
 
@@ -62,14 +63,6 @@ def fetch(url: str) -> tuple[int, bytes]:
         return answer.code, answer.read()
 
 
-def until(condition, seconds: float = 60):
-    """The first true answer; the last one if there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return found
-
-
 def test_every_node_is_ready(cluster):
     nodes = json.loads(cluster.run("get", "nodes", "-o", "json"))["items"]
     ready = [c["status"] for node in nodes for c in node["status"]["conditions"] if c["type"] == "Ready"]
@@ -101,9 +94,7 @@ def test_the_metrics_api_knows_the_node(cluster):
     def usage():
         return json.loads(cluster.run("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))["items"]
 
-    found = until(usage)
-    assert found
-    assert "cpu" in found[0]["usage"]
+    wait_until(lambda: any("cpu" in node["usage"] for node in usage()), seconds=60, what="the node's figures")
 
 
 def test_a_pod_resolves_a_service_and_an_analysis_reads_prometheus(cluster, namespace):
@@ -121,7 +112,7 @@ def test_prometheus_scrapes_traefik():
         )
         return [series["value"][1] for series in json.loads(body)["data"]["result"]]
 
-    assert until(lambda: "1" in up())
+    wait_until(lambda: "1" in up(), seconds=60, what="a scrape of Traefik")
 
 
 def test_a_claim_without_a_class_is_bound_and_writable_for_a_user_without_rights(cluster, namespace):

@@ -39,6 +39,21 @@ def test_a_version_that_raises_errors_is_sent_back(given: Given) -> None:
     )
 
 
+def test_a_version_that_turns_bad_while_the_gate_waits_for_requests_is_sent_back(given: Given) -> None:
+    """At night nobody is there to see the errors, and the gate waits; in the morning the guard is still awake."""
+    (
+        given.stable(1)
+        .load(2, bulk_share=0)
+        .when.new_version(2, fault="errors")
+        .canary_at(10)
+        .gate_waits(looks=2)
+        .load_is(25)
+        .then.aborted(bad=2)
+        .reason_is_readable("error-rate.*Failed")
+        .weights_were(10)
+    )
+
+
 def test_a_slow_version_is_sent_back(given: Given) -> None:
     (
         given.stable(1)

@@ -202,7 +202,7 @@ class World:
         if self.rollout.desired != self.rollout.stable:
             self._roll(aborted=True, weight=0, state="Degraded", message="error rate 0.31 > 0.02")
 
-    def report(self, *, passed: bool = True) -> None:
+    def report(self, *, passed: bool = True, leads: int = 1_000, judged: bool = True) -> None:
         """A KPI Job ends."""
         if self.kpi.state == "running":
             self.kpi = ReportSeen(
@@ -213,6 +213,8 @@ class World:
                 passed=passed,
                 summary="no supported fall" if passed else "conversion fell by 30 %",
                 at=self.now,
+                leads=leads,
+                judged=judged,
             )
 
     def fail_report(self) -> None:
@@ -225,6 +227,10 @@ class World:
         self._roll(desired=version, weight=0, aborted=False, state="Progressing", message="")
         if self.rollout.stable == version:
             self._roll(weight=100, state="Healthy")
+
+    def someone_promotes(self) -> None:
+        """A person makes the candidate champion."""
+        self._move(self.spec.version)
 
     def pass_time(self, span: timedelta) -> None:
         self.now += span

@@ -6,7 +6,6 @@ Format: OCI image layout 1.0.0 (github.com/opencontainers/image-spec), as `ctr i
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import platform
@@ -14,6 +13,8 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.oci import blob_path, descriptor, digest_of, file_digest
 
 EPOCH = 1_767_225_600  # 2026-01-01: layers must not carry the time of the build
 
@@ -45,7 +46,7 @@ def write_archive(image: Image, target: Path) -> None:
     """Write the image as an OCI layout in a tar file."""
     layer = target.with_suffix(".layer")
     _write_layer(image, layer)
-    layer_digest = _digest_of(layer)
+    layer_digest = file_digest(layer)
     config = _json(
         {
             "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
@@ -62,13 +63,13 @@ def write_archive(image: Image, target: Path) -> None:
         {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": _descriptor("application/vnd.oci.image.config.v1+json", _digest(config), len(config)),
+            "config": descriptor("application/vnd.oci.image.config.v1+json", digest_of(config), len(config)),
             "layers": [
-                _descriptor("application/vnd.oci.image.layer.v1.tar", layer_digest, layer.stat().st_size)
+                descriptor("application/vnd.oci.image.layer.v1.tar", layer_digest, layer.stat().st_size)
             ],
         }
     )
-    entry = _descriptor("application/vnd.oci.image.manifest.v1+json", _digest(manifest), len(manifest))
+    entry = descriptor("application/vnd.oci.image.manifest.v1+json", digest_of(manifest), len(manifest))
     entry["annotations"] = {
         "io.containerd.image.name": image.name,
         "org.opencontainers.image.ref.name": image.name.rsplit(":", 1)[1],
@@ -77,10 +78,8 @@ def write_archive(image: Image, target: Path) -> None:
         _add_bytes(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         _add_bytes(archive, "index.json", _json({"schemaVersion": 2, "manifests": [entry]}))
         for blob in (config, manifest):
-            _add_bytes(archive, "blobs/sha256/" + _digest(blob).removeprefix("sha256:"), blob)
-        archive.add(
-            layer, arcname="blobs/sha256/" + layer_digest.removeprefix("sha256:"), filter=_same_every_time
-        )
+            _add_bytes(archive, blob_path(digest_of(blob)), blob)
+        archive.add(layer, arcname=blob_path(layer_digest), filter=_same_every_time)
     layer.unlink()
 
 
@@ -114,21 +113,8 @@ def _same_every_time(info: tarfile.TarInfo) -> tarfile.TarInfo:
     return info
 
 
-def _descriptor(media_type: str, digest: str, size: int) -> dict[str, object]:
-    return {"mediaType": media_type, "digest": digest, "size": size}
-
-
 def _json(document: object) -> bytes:
     return json.dumps(document, sort_keys=True).encode()
-
-
-def _digest(content: bytes) -> str:
-    return "sha256:" + hashlib.sha256(content).hexdigest()
-
-
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as content:
-        return "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _add_bytes(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -65,30 +65,20 @@ def _kubernetes_stamp() -> tuple[str, ...]:
     return tuple(f"{place}.{value}" for place in places for value in values)
 
 
+_COMPONENTS = (
+    "kube-apiserver",
+    "kubelet",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubectl",
+    "kubeadm",
+)
 KUBERNETES = Program(
     name="k8s",
-    packages=tuple(
-        f"k8s.io/kubernetes/cmd/{c}"
-        for c in (
-            "kube-apiserver",
-            "kubelet",
-            "kube-controller-manager",
-            "kube-scheduler",
-            "kube-proxy",
-            "kubectl",
-            "kubeadm",
-        )
-    ),
+    packages=tuple(f"k8s.io/kubernetes/cmd/{component}" for component in _COMPONENTS),
     module="k8s.io/kubernetes",
-    binaries=(
-        "kube-apiserver",
-        "kubelet",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kube-proxy",
-        "kubectl",
-        "kubeadm",
-    ),
+    binaries=_COMPONENTS,
     stamp=_kubernetes_stamp(),
 )
 ETCD = Program("etcd", ("go.etcd.io/etcd/server/v3",), "go.etcd.io/etcd/server/v3", ("etcd",))

@@ -7,7 +7,6 @@ indices name the same blobs.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shutil
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
+
+from tools.oci import blob_path, descriptor, digest_of, file_digest
 
 # Made by the builder for the time of a RUN, and not part of what was built.
 BUILDERS_OWN = frozenset({".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab"})
@@ -91,9 +92,7 @@ def rewrite_layer(source: IO[bytes], target: Path) -> Layer:
             for member in members:
                 content = layer.extractfile(member) if member.isreg() else None
                 out.addfile(normal(member), content)
-    with target.open("rb") as content:
-        digest = "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
-    return Layer(target, digest, target.stat().st_size)
+    return Layer(target, file_digest(target), target.stat().st_size)
 
 
 def is_builders_own(name: str) -> bool:
@@ -140,17 +139,17 @@ def _time(epoch: int) -> str:
 
 
 def _write(target: Path, name: str, config: bytes, layers: list[Layer], epoch: int) -> str:
-    config_digest = _digest(config)
+    config_digest = digest_of(config)
     manifest = _json({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": _descriptor("application/vnd.oci.image.config.v1+json", config_digest, len(config)),
+        "config": descriptor("application/vnd.oci.image.config.v1+json", config_digest, len(config)),
         "layers": [
-            _descriptor("application/vnd.oci.image.layer.v1.tar", layer.digest, layer.size) for layer in layers
+            descriptor("application/vnd.oci.image.layer.v1.tar", layer.digest, layer.size) for layer in layers
         ],
     })  # fmt: skip
-    entry: dict[str, Any] = _descriptor(
-        "application/vnd.oci.image.manifest.v1+json", _digest(manifest), len(manifest)
+    entry: dict[str, Any] = descriptor(
+        "application/vnd.oci.image.manifest.v1+json", digest_of(manifest), len(manifest)
     )
     entry["annotations"] = {
         "io.containerd.image.name": name,
@@ -158,9 +157,9 @@ def _write(target: Path, name: str, config: bytes, layers: list[Layer], epoch: i
     }
     of_docker = [
         {
-            "Config": _blob(config_digest),
+            "Config": blob_path(config_digest),
             "RepoTags": [name],
-            "Layers": [_blob(each.digest) for each in layers],
+            "Layers": [blob_path(each.digest) for each in layers],
         }
     ]
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as archive:
@@ -168,18 +167,18 @@ def _write(target: Path, name: str, config: bytes, layers: list[Layer], epoch: i
             ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
             ("index.json", _json({"schemaVersion": 2, "manifests": [entry]})),
             ("manifest.json", _json(of_docker)),
-            (_blob(config_digest), config),
-            (_blob(_digest(manifest)), manifest),
+            (blob_path(config_digest), config),
+            (blob_path(digest_of(manifest)), manifest),
         ):
             info = tarfile.TarInfo(path)
             info.size, info.mtime = len(content), epoch
             archive.addfile(info, io.BytesIO(content))
         for layer in {each.digest: each for each in layers}.values():
-            info = tarfile.TarInfo(_blob(layer.digest))
+            info = tarfile.TarInfo(blob_path(layer.digest))
             info.size, info.mtime = layer.size, epoch
             with layer.path.open("rb") as content:
                 archive.addfile(info, content)
-    return _digest(manifest)
+    return digest_of(manifest)
 
 
 def _read(archive: tarfile.TarFile, name: str) -> bytes:
@@ -188,17 +187,5 @@ def _read(archive: tarfile.TarFile, name: str) -> bytes:
     return content.read()
 
 
-def _blob(digest: str) -> str:
-    return "blobs/sha256/" + digest.removeprefix("sha256:")
-
-
-def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": digest, "size": size}
-
-
 def _json(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _digest(content: bytes) -> str:
-    return "sha256:" + hashlib.sha256(content).hexdigest()

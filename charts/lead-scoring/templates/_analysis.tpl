@@ -77,15 +77,19 @@ sum(
 
 {{/*
 One metric. The guard says nothing about what it does not see; the gate wants to see: NaN and an empty answer are
-neither success nor failure, which is inconclusive, which pauses the Rollout for a person.
+neither success nor failure, which is inconclusive. It then looks again, for a Rollout that waits in an analysis is still
+guarded, and one that is paused as inconclusive is not (v1.10.1, rollout/analysis.go); in the end it pauses for a person.
 */}}
 {{- define "leadscore.metric" -}}
 {{- $bad := printf "len(result) > 0 && !isNaN(result[0]) && result[0] > %v" .limit -}}
 - name: {{ .name }}
   {{- if .gate }}
-  count: 1
+  interval: {{ .root.Values.analysis.gate.interval }}
+  # One look that sees enough ends it; Argo wants an end for every metric of a step.
+  consecutiveSuccessLimit: 1
+  count: {{ add1 (int64 .root.Values.analysis.gate.inconclusiveLimit) }}
   failureLimit: 0
-  inconclusiveLimit: 0
+  inconclusiveLimit: {{ int64 .root.Values.analysis.gate.inconclusiveLimit }}
   consecutiveErrorLimit: 4
   successCondition: len(result) > 0 && !isNaN(result[0]) && result[0] <= {{ .limit }}
   {{- else }}

@@ -175,6 +175,7 @@ def observations(detector: Manifest) -> list[Observation]:
                 "triage": v["triage"],
                 "kind": v["kind"],
                 "drop": v.get("drop"),
+                "outcomes_end": v.get("outcomesEnd"),
                 "worst": v.get("worst", ""),
                 "why": v.get("why", ""),
             },
@@ -226,6 +227,7 @@ def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> Mani
             "kind": verdict.kind,
             "since": _time(verdict.since),
             "drop": seen.drop,
+            "outcomesEnd": _time(seen.outcomes_end),
             "worst": seen.worst or None,
             "why": seen.why or None,
         }
@@ -237,7 +239,9 @@ def _happening(name: str, verdict: DriftVerdict) -> Happening:
     why = f" {verdict.reasons[0]}" if verdict.reasons else ""
     text = f"{verdict.severity.capitalize()} drift{worst} ({verdict.triage}).{why}"
     if verdict.triage == "pipeline_bug":
-        return Happening("PipelineBug", f"{text} Tell the owner of the data.", name, "Warning")
+        # A verdict's own sentence may have said so.
+        tell = "" if "data owner" in why else " Tell the data owner."
+        return Happening("PipelineBug", f"{text}{tell}", name, "Warning")
     return Happening("Drifted" if verdict.drifted else "DriftSeen", text, name, "Warning")
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from leadscore.policy.decide import decide
 from leadscore.policy.durations import format_time
-from leadscore.policy.state import Decision, PastRun, PolicyState, Retrain, Wait
+from leadscore.policy.state import Decision, Observation, PastRun, PolicyState, Retrain, Wait
 from leadscore.policy.triggers import next_slot
 from leadscore_operator.decide.detector import observations
 from leadscore_operator.decide.jobs import parse_time
@@ -64,7 +64,7 @@ def plan_policy(seen: PolicySeen, now: datetime) -> Plan:
     runs = _runs(seen, now)
     state = PolicyState(
         created=parse_time(policy["metadata"]["creationTimestamp"]),
-        observations=tuple(o for d in _of_model(seen.detectors, spec.model) for o in observations(d)),
+        observations=_observations(seen, spec.model),
         runs=tuple(PastRun(key=r.key, created=r.created, finished=r.finished) for r in runs),
         manual=policy["metadata"].get("annotations", {}).get(MANUAL) or None,
         release=_under_way(seen, spec),
@@ -153,6 +153,25 @@ def _runs(seen: PolicySeen, now: datetime) -> list[RunSeen]:
 
 def _of_model(detectors: Sequence[Manifest], model: str) -> list[Manifest]:
     return [d for d in detectors if decode(d["spec"], DetectorSpec, "spec").model_name == model]
+
+
+def _observations(seen: PolicySeen, model: str) -> tuple[Observation, ...]:
+    """What the model's detectors have said, without what was said of its predecessors.
+
+    A check may end after the release that its model has left in; its verdict would start a retraining at once.
+    """
+    said = [o for d in _of_model(seen.detectors, model) for o in observations(d)]
+    promoted = [
+        (parse_time(r["status"]["since"]), str(r["spec"]["version"]))
+        for r in seen.releases
+        if r["spec"].get("model") == model
+        and r.get("status", {}).get("phase") == "Promoted"
+        and "since" in r["status"]
+    ]
+    if not promoted:
+        return tuple(said)
+    since, version = max(promoted)
+    return tuple(o for o in said if o.window_end > since or o.model_version == version)
 
 
 def _under_way(seen: PolicySeen, spec: PolicySpec) -> str | None:

@@ -33,6 +33,7 @@ def machine_spec(release: Manifest, wish: ReleaseWish) -> ReleaseSpec:
         approval_seconds=parse_duration(wish.approval_for).total_seconds(),
         watch_seconds=parse_duration(wish.watch_for).total_seconds(),
         watch_every_seconds=parse_duration(wish.watch_every).total_seconds(),
+        watch_minimum_leads=wish.watch_minimum_leads,
         abort=wish.abort,
     )
 
@@ -122,6 +123,8 @@ def plan_step(
     status = object_status(step.status, release, now)
     old: Manifest = release.get("status", {})
     happenings: tuple[Happening, ...] = ()
+    if status["phase"] in FINAL and old.get("phase") not in FINAL:
+        status["since"] = format_time(now)
     if (old.get("phase"), old.get("reason")) != (status["phase"], status.get("reason")):
         kind = "Warning" if status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
         text = status.get("reason") or f"Phase {status['phase']}."

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from leadscore.errors import ExitCode
+from leadscore.events.retraining import RetrainReport
 from leadscore.policy.durations import format_time, parse_duration
 from leadscore.policy.state import Window
 from leadscore_operator.decide.jobs import JobEnd, LastWords, job_end, parse_time
@@ -25,28 +26,6 @@ FINAL: Final = ("Succeeded", "Failed")
 HOPELESS: Final = (ExitCode.USAGE, ExitCode.BAD_INPUT, ExitCode.NOT_FOUND, ExitCode.REFUSED, ExitCode.CORRUPT)
 _PATIENCE: Final = timedelta(minutes=10)
 _LOOK_AGAIN: Final = timedelta(seconds=2)
-
-
-class TrainingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What `leadscore retrain` says last.
-
-    Attributes:
-        model: Registered name.
-        version: Of the candidate.
-        digest: Of its artefact.
-        passed: Whether the gate let it pass.
-        summary: The gate's sentence.
-        champion: Version it was held against; None if there was none.
-        metrics: Figures on the held-out window.
-    """
-
-    model: str
-    version: int
-    digest: str
-    passed: bool
-    summary: str
-    champion: int | None = None
-    metrics: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +120,7 @@ def _ended(seen: RunInView, policy: PolicySpec, end: JobEnd, now: datetime) -> P
             return _failed(seen, now, why, end.at)
         return _next_attempt(seen, policy, now, why)
     try:
-        report = msgspec.json.decode(seen.words.message if seen.words else "", type=TrainingReport)
+        report = msgspec.json.decode(seen.words.message if seen.words else "", type=RetrainReport)
     except msgspec.DecodeError as error:
         return _next_attempt(seen, policy, now, f"The Job succeeded, but its report cannot be read: {error}.")
     old: Manifest = seen.run.get("status", {})

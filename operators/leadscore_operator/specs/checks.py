@@ -25,6 +25,12 @@ def check_command(detector: str, spec: DetectorSpec, schedule: Schedule) -> list
     command = ["leadscore", "drift", "check", f"--model={spec.model}", f"--window={schedule.window}"]
     # A detector's memory of earlier windows is kept under its name: each schedule has its own.
     command += [f"--detector={detector}-{schedule.name}", f"--mode={spec.mode}"]
+    methods = spec.methods if schedule.methods is None else schedule.methods
+    command.append(f"--methods={','.join(methods)}")
+    if "performance" in methods and spec.performance is not None:
+        wish = spec.performance
+        command += [f"--performance-window={wish.window}", f"--maturity={wish.maturity}"]
+        command.append(f"--max-drop={wish.max_drop:g}")
     if spec.false_alarms is not None:
         command.append(f"--false-alarms={spec.false_alarms.expected:g}/{spec.false_alarms.per}")
     command += [f"--hysteresis={spec.hysteresis}", f"--termination-log={MESSAGE_PATH}"]

@@ -39,11 +39,15 @@ def seen_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutSeen
     current = str(status.get("observedGeneration", "")) == str(rollout["metadata"]["generation"])
     phase = status.get("phase", "Progressing")
     weights = status.get("canary", {}).get("weights", {})
-    arrived = stable_hash != "" and stable_hash == status.get("currentPodHash")
+    # Until Argo has looked at a patched template, its status is about the one before, which has arrived long ago.
+    arrived = (
+        current and stable_hash != "" and stable_hash == status.get("currentPodHash") and stable == desired
+    )
+    canary = int(weights.get("canary", {}).get("weight", 0)) if current else 0
     return RolloutSeen(
         desired=desired,
         stable=stable,
-        weight=100 if arrived else int(weights.get("canary", {}).get("weight", 0)),
+        weight=100 if arrived else canary,
         state=phase if current and phase in _STATES else "Progressing",
         aborted=current and bool(status.get("abort")),
         message=status.get("message", "") if current else "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,13 +10,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from leadscore.cli.backtest import backtest
-from leadscore.cli.output import emit, notes, table
+from leadscore.cli.moments import parse_moment
+from leadscore.cli.output import emit, table
 from leadscore.errors import BadInputError, NotFoundError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.cli.drift_records import DriftRecord
-    from leadscore.drift.options import DriftOptions
     from leadscore.drift.reporting import DriftReport
 
 app = typer.Typer(no_args_is_help=True, help="Watch for drift.")
@@ -45,7 +44,9 @@ def check(
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option("--until", help="End of the window (ISO 8601); default: the last whole window."),
+        typer.Option(
+            "--until", help="End of the window (UTC, or with a zone); default: the last whole window."
+        ),
     ] = None,
     count: Annotated[
         int, typer.Option("--windows", min=1, help="Judge so many windows up to there, one after another.")
@@ -72,6 +73,25 @@ def check(
     options_file: Annotated[
         Path | None, typer.Option("--options", help="All options as JSON (see docs/drift.md).")
     ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            "--methods",
+            help="What to look at, separated by commas: univariate (the default), performance, cbpe, mmd, classifier, "
+            "alibi:KSDrift, alibi:CVMDrift, alibi:ChiSquareDrift.",
+        ),
+    ] = None,
+    performance_window: Annotated[
+        str | None,
+        typer.Option("--performance-window", help="Span of mature leads whose outcomes are judged (30d)."),
+    ] = None,
+    maturity: Annotated[
+        str | None,
+        typer.Option("--maturity", help="Age at which a lead's outcome should be known (30d; 0d: at once)."),
+    ] = None,
+    max_drop: Annotated[
+        float | None, typer.Option("--max-drop", help="Relative loss of AUC that is significant (0.05).")
+    ] = None,
     history_file: Annotated[
         Path | None,
         typer.Option("--history", help="With --data: keep the detector's memory in this file."),
@@ -97,11 +117,13 @@ def check(
 ) -> None:
     """Compare a window of leads with what the model was trained on, and say what to do."""
     from leadscore.cli import drift_records as records
+    from leadscore.cli.drift_options import read_options
     from leadscore.cli.drift_run import Run
     from leadscore.cli.drift_windows import (
         StoredWindows,
         TableWindows,
         grading,
+        load_baseline,
         load_model,
         load_reference,
         parse_span,
@@ -112,23 +134,34 @@ def check(
 
     home = Home.from_environment()
     span = parse_span(window)
-    options = read_options(options_file, mode, false_alarms, hysteresis)
+    end = None if until is None else parse_moment(until, "--until")
+    options = read_options(
+        options_file,
+        mode=mode,
+        false_alarms=false_alarms,
+        hysteresis=hysteresis,
+        methods=methods,
+        performance_window=performance_window,
+        maturity=maturity,
+        max_drop=max_drop,
+    )
     name, version, folder = load_model(model, home)
     scorer = ScoringModel.load(folder)
     reference = load_reference(name, version, folder, scorer)
+    baseline = load_baseline(folder) if {"performance", "cbpe"} & set(options.methods) else None
     detector = detector or f"window-{window}"
-    end = None if until is None else _parse_moment(until)
     calm = None if prime is None else parse_span(prime)
     if data is not None:
         windows = TableWindows(data, reference, scorer)
         history = None if history_file is None else records.read_history(history_file, reference.model)
-        run = Run(reference, windows, options, span, detector, grading(scorer))
+        run = Run(reference, windows, options, span, detector, grading(scorer), baseline)
         judged = run.judge(history, end, count, calm)
         if history_file is not None:
             records.write_file(history_file, judged[-1].history.to_json())
     else:
         with EventStore(events_url or home.events_url) as store:
-            run = Run(reference, StoredWindows(store, reference), options, span, detector, grading(scorer))
+            stored = StoredWindows(store, reference)
+            run = Run(reference, stored, options, span, detector, grading(scorer), baseline)
             judged = run.judge_stored(store, end, count, calm)
     last = judged[-1].report
     if delta is not None:
@@ -173,46 +206,15 @@ def report(
     emit(found, view(found), as_json=as_json)
 
 
-def read_options(
-    path: Path | None,
-    mode: Literal["budget", "thresholds"] | None,
-    false_alarms: str | None,
-    hysteresis: str | None,
-) -> DriftOptions:
-    """Options from a file, with single ones set on the command line.
-
-    Raises:
-        BadInputError: One of them cannot be read.
-    """
-    import msgspec
-
-    from leadscore.cli.drift_windows import parse_span
-    from leadscore.drift.options import DriftOptions
-    from leadscore.drift.runlength import FalseAlarms, Hysteresis
-
-    try:
-        options = (
-            DriftOptions() if path is None else msgspec.json.decode(path.read_bytes(), type=DriftOptions)
-        )
-        changes: dict[str, object] = {} if mode is None else {"mode": mode}
-        if false_alarms is not None:
-            expected, _, period = false_alarms.partition("/")
-            hours = parse_span(period) / timedelta(hours=1)
-            changes["false_alarms"] = FalseAlarms(expected=float(expected), per_hours=hours)
-        if hysteresis is not None:
-            breaches, _, windows = hysteresis.partition("/")
-            changes["hysteresis"] = Hysteresis(breaches=int(breaches), windows=int(windows))
-        return msgspec.structs.replace(options, **changes)
-    except (ValueError, msgspec.DecodeError) as error:
-        raise BadInputError(
-            f"The options cannot be read: {error}.", hint="Write --false-alarms 1/30d, --hysteresis 2/3."
-        ) from error
-    except OSError as error:
-        raise BadInputError(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
 def view(found: DriftReport) -> RenderableType:
     """A report on the terminal."""
+    from leadscore.drift.report.methods import (
+        JOINT_COLUMNS,
+        OUTCOME_COLUMNS,
+        joint_rows,
+        outcome_rows,
+        outcomes_caption,
+    )
     from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, row, span
 
     colour = _COLOURS[found.verdict.severity]
@@ -221,6 +223,13 @@ def view(found: DriftReport) -> RenderableType:
         Text(span(found), style="dim"),
     ]
     parts += [Text(f"• {reason}") for reason in found.verdict.reasons]
+    caption = outcomes_caption(found)
+    if caption:
+        if rows := outcome_rows(found):
+            parts.append(table("", OUTCOME_COLUMNS, rows, right=OUTCOME_COLUMNS[2:]))
+        parts.append(Text(caption, style="dim"))
+    if rows := joint_rows(found):
+        parts.append(table("", JOINT_COLUMNS, rows, right=JOINT_COLUMNS[4:]))
     if found.features:
         parts += [
             table("", COLUMNS, [row(f) for f in ordered(found)], right=COLUMNS[2:]),
@@ -267,14 +276,3 @@ def _stored_report(model: str, detector: str, events_url: str | None) -> DriftRe
             hint="Run `leadscore drift check` first.",
         )
     return found.report
-
-
-def _parse_moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInputError(f"--until {text!r} is not a time.", hint="Write 2026-03-01T00:00Z.") from error
-    if moment.tzinfo is None:
-        notes.print("--until has no zone: taken as UTC.")
-        return moment.replace(tzinfo=UTC)
-    return moment

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pyarrow as pa
 
+from leadscore.drift.figures import figures
 from leadscore.drift.history import History
 from leadscore.drift.reporting import DriftReport
 from leadscore.drift.verdict import SEVERITIES
@@ -76,7 +77,7 @@ def save(store: EventStore, model: str, record: DriftRecord) -> None:
 
 
 def append_metrics(path: Path, record: DriftRecord) -> bool:
-    """Append the window's figures to the Delta table `drift_metrics`, one row per feature.
+    """Append the window's figures to the Delta table `drift_metrics`: a row per feature, and per figure of another method.
 
     Each detector is one application in Delta's transaction log, with the window's end as its version: a window that is
     written again is skipped. Returns whether rows were written.
@@ -99,6 +100,8 @@ def append_metrics(path: Path, record: DriftRecord) -> bool:
             str(path),
             metrics_table(record),
             mode="append",
+            # A table that an older version wrote gets the columns that it lacks.
+            schema_mode="merge",
             commit_properties=CommitProperties(app_transactions=[Transaction(application, version)]),
         )
     except (DeltaError, OSError) as error:
@@ -107,17 +110,21 @@ def append_metrics(path: Path, record: DriftRecord) -> bool:
 
 
 def metrics_table(record: DriftRecord) -> pa.Table:
-    """The rows of `drift_metrics`: one per feature of the window."""
+    """The rows of `drift_metrics`: one per feature of the window, and one per figure of another method (`feature` is null)."""
     verdict = record.report.verdict
+    common: dict[str, object] = {
+        "detector": record.detector,
+        "model_name": verdict.model_name,
+        "model_version": verdict.model_version,
+        "window_start": verdict.window_start.astimezone(UTC),
+        "window_end": verdict.window_end.astimezone(UTC),
+        "rows": verdict.rows,
+        "drifted": verdict.drifted,
+    }
     rows = [
         {
-            "detector": record.detector,
-            "model_name": verdict.model_name,
-            "model_version": verdict.model_version,
-            "window_start": verdict.window_start.astimezone(UTC),
-            "window_end": verdict.window_end.astimezone(UTC),
-            "rows": verdict.rows,
-            "drifted": verdict.drifted,
+            **common,
+            "method": "univariate",
             "feature": feature.name,
             "severity": feature.severity,
             "effect": feature.effect,
@@ -127,6 +134,20 @@ def metrics_table(record: DriftRecord) -> pa.Table:
             **{name: getattr(feature.statistics, name) for name in _FIGURES},
         }
         for feature in record.report.features
+    ]
+    rows += [
+        {
+            **common,
+            "rows": figure.rows,
+            "method": figure.method,
+            "figure": figure.name,
+            "severity": figure.severity,
+            "smallest_p": figure.p_value,
+            "value": figure.value,
+            "low": figure.low,
+            "high": figure.high,
+        }
+        for figure in figures(record.report)
     ]
     return pa.Table.from_pylist(rows, schema=_SCHEMA)
 
@@ -145,6 +166,8 @@ _SCHEMA: Final = pa.schema(
         ("drifted", pa.bool_()),
         *((name, pa.string()) for name in ("feature", "severity")),
         *((name, pa.float64()) for name in ("effect", "smallest_p", "impact", "leads_at_risk", *_FIGURES)),
+        *((name, pa.string()) for name in ("method", "figure")),
+        *((name, pa.float64()) for name in ("value", "low", "high")),
     ]
 )
 
@@ -178,6 +201,19 @@ def prometheus_text(record: DriftRecord) -> str:
         "feature_severity",
         "0 none to 3 critical.",
         [({"feature": f.name}, float(SEVERITIES.index(f.severity))) for f in features],
+    )
+    for figure in figures(report):
+        if figure.method in {"performance", "cbpe"}:
+            for end, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high)):
+                if value is not None:
+                    name = f"{figure.method}_{figure.name}{end}"
+                    gauge(name, f"{figure.name} by {figure.method}{end.replace('_', ', ')}.", [({}, value)])
+    if report.performance is not None:
+        judged = report.performance.verdict.judged
+        gauge("performance_judged", "1 if outcomes were complete enough to judge.", [({}, float(judged))])
+    gauge("method_p_value", "Joint tests.", [({"method": m.method}, m.p_value) for m in report.methods])
+    gauge(
+        "method_breached", "Joint tests.", [({"method": m.method}, float(m.breached)) for m in report.methods]
     )
     return "\n".join(lines) + "\n"
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import cast
 
 from leadscore.cli.drift_records import DriftRecord, latest_record, save
 from leadscore.cli.drift_windows import Windows, aligned
-from leadscore.drift.check import check, prime
+from leadscore.drift.alibi import AlibiName, AlibiWindow, run_alibi
+from leadscore.drift.check import prime
 from leadscore.drift.history import History
 from leadscore.drift.impact import Grading
-from leadscore.drift.inputs import Reference
-from leadscore.drift.options import DriftOptions
+from leadscore.drift.inputs import Reference, Window
+from leadscore.drift.judge import Seen, judge, method_level
+from leadscore.drift.options import ALIBI, DriftOptions
+from leadscore.drift.outcomes import Baseline
 from leadscore.events.store import EventStore
 
 
@@ -25,6 +29,7 @@ class Run:
         span: timedelta,
         detector: str,
         grade: Grading,
+        baseline: Baseline | None = None,
     ) -> None:
         self._reference = reference
         self._windows = windows
@@ -32,6 +37,7 @@ class Run:
         self._span = span
         self._detector = detector
         self._grade = grade
+        self._baseline = baseline
 
     def judge_stored(
         self, store: EventStore, until: datetime | None, count: int, calm: timedelta | None
@@ -44,7 +50,7 @@ class Run:
             return [newest]
         judged = self.judge(None if newest is None else newest.history, until, count, calm)
         for record in judged:
-            if record.report.features:
+            if record.report.judged:
                 save(store, model, record)
         return judged
 
@@ -61,13 +67,44 @@ class Run:
             first = end - (end - history.end) // self._span * self._span
         judged: list[DriftRecord] = []
         while first < end:
-            window = self._windows.read(first, first + self._span)
-            found, history = check(
-                self._reference, window, self._options, history, every=self._span, grade=self._grade
+            found, history = judge(
+                self._reference,
+                self._seen(first, first + self._span),
+                self._options,
+                history,
+                baseline=self._baseline,
+                every=self._span,
+                grade=self._grade,
             )
             judged.append(DriftRecord(detector=self._detector, report=found, history=history))
             first += self._span
         return judged
+
+    def _seen(self, start: datetime, end: datetime) -> Seen:
+        """The window and what the methods ask besides."""
+        options = self._options
+        window = self._windows.read(start, end)
+        outcomes = None
+        if "performance" in options.methods:
+            mature = end - timedelta(hours=options.performance.maturity_hours)
+            outcomes = self._windows.outcomes(
+                mature - timedelta(hours=options.performance.window_hours), mature
+            )
+        return Seen(window, outcomes, self._alibi(window))
+
+    def _alibi(self, window: Window) -> dict[str, AlibiWindow]:
+        """What alibi-detect says of the window, where there is enough to ask it."""
+        sample, rows = self._reference.sample, window.rows
+        if sample is None or rows is None or len(rows) < self._options.min_rows:
+            return {}
+        found: dict[str, AlibiWindow] = {}
+        for method in self._options.methods:
+            if method.startswith(ALIBI):
+                level = method_level(self._options, self._span)
+                name = cast("AlibiName", method.removeprefix(ALIBI))
+                result = run_alibi(name, self._reference.contract, sample, [rows], {"p_val": level})
+                found[method] = result.windows[0]
+        return found
 
     def _prime(self, history: History, end: datetime, calm: timedelta | None) -> History:
 

@@ -13,19 +13,28 @@ import pyarrow.compute as pc
 import pyarrow.ipc
 
 from leadscore.contract import Categorical, FeatureContract
-from leadscore.data.matrix import encode_batch, times
+from leadscore.data.matrix import encode_batch, labels, times
 from leadscore.data.tables import read_table
 from leadscore.drift.impact import Grading
 from leadscore.drift.inputs import Reference, Window
+from leadscore.drift.outcomes import Baseline, Outcomes
+from leadscore.drift.performance import LabelCounts
 from leadscore.errors import ArtefactError, BadInputError
 from leadscore.events.labels import Selection
 from leadscore.events.store import EventStore
-from leadscore.events.windows import feature_matrix, iter_predictions, to_microseconds
+from leadscore.events.windows import (
+    completeness_of,
+    feature_matrix,
+    iter_labelled,
+    iter_predictions,
+    to_microseconds,
+)
 from leadscore.registry.store import ModelRegistry
 from leadscore.registry.versions import ModelRef
 from leadscore.scoring import artefact
 from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
+from leadscore.training.evidence import Evidence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
 # Rows of the reference sample that Shapley values are computed for; more would not change a mean noticeably.
 _EXPLAINED: Final = 2_000
 _MOST_TEXTS: Final = 20
-_UNITS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class Windows(Protocol):
@@ -43,13 +52,17 @@ class Windows(Protocol):
         """The leads of [start, end)."""
         ...
 
+    def outcomes(self, start: datetime, end: datetime) -> Outcomes:
+        """What became of the leads of [start, end), all of which are old enough to be asked."""
+        ...
+
     def latest(self) -> datetime:
         """The moment up to which leads are complete."""
         ...
 
 
 def parse_span(text: str) -> timedelta:
-    """`30m`, `1h`, `1d`, `2w`.
+    """`90s`, `30m`, `1h`, `1d`, `2w`.
 
     Raises:
         BadInputError: Not of that form, or not positive.
@@ -100,6 +113,23 @@ def load_reference(name: str, version: str, folder: Path, model: ScoringModel) -
     )
 
 
+def load_baseline(folder: Path) -> Baseline:
+    """The model's figures on its hold-out, from the artefact's `metrics.json`.
+
+    Raises:
+        ArtefactError: The artefact has none, or what it has is damaged.
+    """
+    manifest = artefact.verify_artefact(folder)
+    if artefact.METRICS not in manifest.files:
+        raise ArtefactError(
+            f"The artefact {folder} holds no {artefact.METRICS}: there is nothing to compare its AUC with.",
+            hint="Train it with `leadscore train`, or leave out the methods performance and cbpe.",
+        )
+    evidence = Evidence.from_json(artefact.read_verified(folder, manifest, artefact.METRICS))
+    holdout = evidence.holdout
+    return Baseline(evidence.metrics.auc, holdout.confidence, holdout.calibration)
+
+
 def grading(model: ScoringModel) -> Grading:
     """Encoded leads to grade codes."""
 
@@ -145,6 +175,28 @@ class StoredWindows:
             unseen={feature: count for feature, count in unseen.items() if count},
         )
 
+    def outcomes(self, start: datetime, end: datetime) -> Outcomes:
+        """The predictions of [start, end) with every outcome that is known by now."""
+        reference = self._reference
+        selection = Selection(
+            to_microseconds(start),
+            to_microseconds(end),
+            model_name=reference.model_name,
+            model_version=reference.model_version,
+        )
+        total = mature = 0
+        converted: list[NDArray[np.bool_]] = []
+        probabilities: list[NDArray[np.float64]] = []
+        for batch in iter_labelled(self._store, selection):
+            found = completeness_of(pa.Table.from_batches([batch]), to_microseconds(end))
+            total, mature = total + found.predictions, mature + found.mature
+            known = batch.filter(batch.column("converted").is_valid())
+            converted.append(known.column("converted").to_numpy(zero_copy_only=False).astype(np.bool_))
+            probabilities.append(known.column("probability").to_numpy())
+        won = np.concatenate(converted)
+        labels = LabelCounts(total, len(won), mature, len(won))
+        return Outcomes(start, end, labels, won, np.concatenate(probabilities))
+
 
 class TableWindows:
     """Windows of a table of leads, by the contract's time column; scored here.
@@ -167,10 +219,22 @@ class TableWindows:
         microseconds = int(self._times.max().astype(np.int64)) + 1
         return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
 
+    def outcomes(self, start: datetime, end: datetime) -> Outcomes:
+        """The leads created in [start, end), with the target column's outcome where it is known."""
+        rows = self._rows(start, end)
+        target = labels(self._reference.contract, rows)
+        known = ~np.isnan(target)
+        matrix = encode_batch(self._reference.contract, rows.filter(pa.array(known)), threads=1).matrix
+        counts = LabelCounts(rows.num_rows, int(known.sum()), rows.num_rows, int(known.sum()))
+        return Outcomes(start, end, counts, target[known] > 0.5, self._model.score_rows(matrix))
+
+    def _rows(self, start: datetime, end: datetime) -> pa.Table:
+        inside = (self._times >= _moment(start)) & (self._times < _moment(end))
+        return self._table.filter(pa.array(inside))
+
     def read(self, start: datetime, end: datetime) -> Window:
         """The leads created in [start, end)."""
-        inside = (self._times >= _moment(start)) & (self._times < _moment(end))
-        rows = self._table.filter(pa.array(inside))
+        rows = self._rows(start, end)
         encoded = encode_batch(self._reference.contract, rows, threads=1)
         inputs = self._reference.contract.inputs
         unseen = {f.name: int(n) for f, n in zip(inputs, encoded.unseen, strict=True) if n}

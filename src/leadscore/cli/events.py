@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from leadscore.cli.moments import parse_moment
 from leadscore.cli.output import emit, table
 from leadscore.settings import Home
 
@@ -46,3 +47,40 @@ def status(
         ("shipper's last error", None if shipper is None else shipper.last_error or None),
     ]
     emit(found, table("Event log", ("what", "value"), lines, right=("value",)), as_json=as_json)
+
+
+@app.command("backfill")
+def backfill(
+    data: Annotated[
+        Path, typer.Option("--data", help="Past leads with outcomes: CSV, Parquet, Arrow or a Delta folder.")
+    ],
+    model: Annotated[str, typer.Option("--model", help="NAME/VERSION or NAME@champion.")] = "leads@champion",
+    since: Annotated[
+        str | None, typer.Option("--since", help="Leave older leads out: a day or an ISO 8601 time.")
+    ] = None,
+    events_url: Annotated[
+        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Log past leads as if this model had scored them when they came; the same leads again change nothing."""
+    from leadscore.data.tables import read_table
+    from leadscore.events.store import EventStore
+    from leadscore.registry.store import ModelRegistry
+    from leadscore.scoring.model import ScoringModel
+    from leadscore.training import backfill as filling
+
+    begin = None if since is None else parse_moment(since, "--since")
+    home = Home.from_environment()
+    registry = ModelRegistry(home)
+    version = registry.resolve(model)
+    scorer = ScoringModel.load(registry.fetch(version.ref))
+    leads = read_table(data)
+    with EventStore(events_url or home.events_url) as store:
+        new = filling.backfill(store, scorer, version.name, version.version, leads, since=begin)
+    rows = [("predictions", new.predictions), ("outcomes", new.outcomes)]
+    emit(
+        new,
+        table(f"New in the log, by {version.ref}", ("what", "rows"), rows, right=("rows",)),
+        as_json=as_json,
+    )

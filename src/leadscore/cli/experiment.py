@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Group
 
-from leadscore.cli.output import emit, table
+from leadscore.cli.moments import parse_moment
+from leadscore.cli.output import decimal, emit, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def ab(
     a: Annotated[str, typer.Option("--a", help="The version in charge, NAME/6.")],
     b: Annotated[str, typer.Option("--b", help="The version on trial, NAME/7.")],
-    since: Annotated[str, typer.Option("--since", help="Begin of the test: a day or an ISO 8601 time.")],
+    since: Annotated[
+        str, typer.Option("--since", help="Begin of the test: a day or a time (UTC, or with a zone).")
+    ],
     exposure_days: Annotated[
         float, typer.Option("--exposure", min=0.0001, help="Days each lead is given to convert.")
     ] = 14.0,
@@ -41,7 +44,6 @@ def ab(
     """Compare two versions in traffic; safe to ask at any time, as often as you like."""
     from datetime import UTC, datetime, timedelta
 
-    from leadscore.cli.train import parse_as_of
     from leadscore.errors import BadInputError
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
@@ -54,6 +56,7 @@ def ab(
         raise BadInputError(
             f"{plot.name!r} is neither .png nor .svg.", hint="Name the picture so: --plot ab.svg."
         )
+    begin = parse_moment(since, "--since")
     home, now = Home.from_environment(), datetime.now(UTC)
     registry = ModelRegistry(home)
     first, second = registry.resolve(a), registry.resolve(b)
@@ -61,7 +64,6 @@ def ab(
         raise BadInputError(
             f"{first.ref} and {second.ref} are not two versions of one model.", hint="--a leads/6 --b leads/7"
         )
-    begin = parse_as_of(since) if len(since) > 10 else datetime.fromisoformat(since).replace(tzinfo=UTC)
     versions = (first.version, second.version)
     plan = experiment.Plan(share=share, alpha=alpha, margin=margin, horizon=horizon)
     with EventStore(home.events_url) as store:
@@ -88,7 +90,7 @@ def ab(
 def kpi(
     candidate: Annotated[str, typer.Option("--candidate", help="NAME/VERSION that has all traffic.")],
     against: Annotated[str, typer.Option("--against", help="The version before, NAME/6.")],
-    since: Annotated[str, typer.Option("--since", help="When it had all traffic: ISO 8601 time.")],
+    since: Annotated[str, typer.Option("--since", help="When it had all traffic (UTC, or with a zone).")],
     exposure_hours: Annotated[
         float, typer.Option("--exposure-hours", min=0.0001, help="Hours each lead is given to convert.")
     ] = 24.0,
@@ -108,7 +110,6 @@ def kpi(
     """
     from datetime import UTC, datetime
 
-    from leadscore.cli.train import parse_as_of
     from leadscore.errors import BadInputError, RefusedError
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
@@ -118,6 +119,7 @@ def kpi(
     from leadscore.release.watch import WatchPlan, WatchQuestion
     from leadscore.release.watching import report
 
+    begin = parse_moment(since, "--since")
     home = Home.from_environment()
     version = ModelRegistry(home).resolve(candidate)
     before = ModelRef.parse(against)
@@ -131,7 +133,7 @@ def kpi(
         version=version.version,
         digest=version.digest,
         previous=previous,
-        since=parse_as_of(since),
+        since=begin,
         until=datetime.now(UTC),
         exposure_hours=exposure_hours,
     )
@@ -141,10 +143,10 @@ def kpi(
     rows = [
         (
             f.name,
-            _number(f.before),
-            _number(f.now),
-            _number(f.low),
-            _number(f.high),
+            decimal(f.before),
+            decimal(f.now),
+            decimal(f.low),
+            decimal(f.high),
             "FELL" if f.fallen else "",
         )
         for f in found.figures
@@ -192,7 +194,3 @@ def _ab_view(found: Experiment) -> Group:
         f"  e-value against the planned split: {found.split:.3g}",
     ]
     return Group(arms, metrics, *lines)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"

@@ -56,6 +56,11 @@ def table(
     return view
 
 
+def decimal(value: float | None) -> str:
+    """A number to four places; a dash for one that is not known."""
+    return "–" if value is None else f"{value:.4f}"
+
+
 def progress_bar() -> Progress:
     """The one progress style, on stderr so that `--json` stays clean."""
     return Progress(

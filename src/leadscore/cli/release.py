@@ -11,7 +11,7 @@ from rich.table import Table
 
 from leadscore.cli import approve as answers
 from leadscore.cli import experiment
-from leadscore.cli.output import emit, progress_bar, table
+from leadscore.cli.output import decimal, emit, progress_bar, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _replay_view(found: Replay, evidence_id: str) -> Group:
         ("requests", f"{found.rows:,}", f"{found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC"),
         ("score PSI", f"{found.scores.psi:.4f}", "champion against candidate on the same leads"),
         ("score KS", f"{found.scores.ks:.4f}", ""),
-        ("Spearman", _number(found.order.spearman), "order of all leads"),
+        ("Spearman", decimal(found.order.spearman), "order of all leads"),
         ("top tenth in common", f"{found.order.top_decile_overlap:.1%}", ""),
         (
             "other grade",
@@ -196,7 +196,7 @@ def _replay_view(found: Replay, evidence_id: str) -> Group:
         ),
         (
             "AUC difference",
-            _number(None if known.difference is None else known.difference.value),
+            decimal(None if known.difference is None else known.difference.value),
             "no outcome of both kinds"
             if known.difference is None
             else f"{known.difference.low:+.4f} to {known.difference.high:+.4f} on {known.rows:,} outcomes",
@@ -215,10 +215,6 @@ def _replay_view(found: Replay, evidence_id: str) -> Group:
         f"Evidence {evidence_id}, {found.seconds:.1f} s",
     ]
     return Group(view, *lines)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
 
 
 app.command()(experiment.ab)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leadscore.cli.moments import parse_moment
 from leadscore.cli.output import emit, table
 from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
-    from leadscore.training.retrain import RetrainReport, RetrainRequest
+    from leadscore.events.retraining import RetrainReport
+    from leadscore.training.retrain import RetrainRequest
 
 
 def retrain(
@@ -26,7 +28,8 @@ def retrain(
     ] = None,
     attempt: Annotated[int, typer.Option(min=1, help="Which start of that retraining this is.")] = 1,
     start: Annotated[
-        str | None, typer.Option("--from", help="First moment of the leads (ISO 8601); default 180 days ago.")
+        str | None,
+        typer.Option("--from", help="First moment of the leads (UTC, or with a zone); default 180 days ago."),
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="First moment after them; default now.")] = None,
     data: Annotated[
@@ -46,13 +49,14 @@ def retrain(
     """Train again on what was logged, publish the challenger and judge it; the champion stays."""
     from leadscore.training.retrain import RetrainRequest
 
-    finish = _moment(end) or datetime.now(UTC)
+    begin = None if start is None else parse_moment(start, "--from")
+    finish = datetime.now(UTC) if end is None else parse_moment(end, "--to")
     request = RetrainRequest(
         run=run or f"by-hand-{finish:%Y%m%dT%H%M%S}",
         attempt=attempt,
         claimant=os.environ.get("POD_UID") or f"{socket.gethostname()}-{os.getpid()}",
         model=model,
-        start=_moment(start) or finish - timedelta(days=180),
+        start=begin or finish - timedelta(days=180),
         end=finish,
         data=data,
     )
@@ -107,16 +111,6 @@ def _run(
         ) from error
     with EventStore(home.events_url) as store:
         return run(store, registry, leads, request, options, scratch=home.root)
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInputError(f"{text!r} is not a time.", hint="Write 2026-03-01T00:00:00Z.") from error
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _say(path: Path | None, text: bytes) -> None:

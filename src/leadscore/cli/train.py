@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from calendar import monthrange
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,8 +11,9 @@ from rich.console import Group, RenderableType
 from rich.progress import Progress as RichBar
 from rich.progress import TaskID
 
+from leadscore.cli.moments import parse_moment
 from leadscore.cli.output import emit, notes, progress_bar, table
-from leadscore.errors import BadInputError, UnavailableError
+from leadscore.errors import UnavailableError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -75,13 +74,14 @@ def train(
     from leadscore.training.options import Costs, TrainOptions
     from leadscore.training.pipeline import train as run
 
+    moment = None if as_of is None else parse_moment(as_of, "--as-of", last=True)
     home = Home.from_environment()
     leads = load_contract(contract)
     options = TrainOptions(
         name=check_name(name),
         months=months,
         min_records=min_records,
-        as_of=None if as_of is None else parse_as_of(as_of),
+        as_of=moment,
         no_time=no_time,
         trials=trials,
         folds=folds,
@@ -124,28 +124,6 @@ def _scratch(root: Path) -> tempfile.TemporaryDirectory[str]:
             f"Cannot write to {root}: {error.strerror or error}.",
             hint="Set LEADSCORE_HOME to a folder that can be written.",
         ) from error
-
-
-def parse_as_of(text: str) -> datetime:
-    """The last moment of a day (`2008-10-31`) or month (`2008-10`), or an exact ISO 8601 time, in UTC.
-
-    Raises:
-        BadInputError: None of the three.
-    """
-    try:
-        if len(text) == 7:
-            month = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
-            day = month.replace(day=monthrange(month.year, month.month)[1])
-        else:
-            day = datetime.fromisoformat(text)
-            day = day.astimezone(UTC) if day.tzinfo else day.replace(tzinfo=UTC)
-    except ValueError as error:
-        raise BadInputError(
-            f"--as-of {text!r} is not a date.", hint="Write 2008-10-31, 2008-10 or 2008-10-31T12:00:00."
-        ) from error
-    if len(text) <= 10:
-        day = day + timedelta(days=1) - timedelta(microseconds=1)
-    return day
 
 
 class _Bar:
@@ -214,15 +192,16 @@ def _figure(value: float | None) -> str | None:
 
 
 def _next_steps(result: Nomination) -> None:
+    if not result.promoted:
+        notes.print(f"{result.version.ref} is challenger; the champion is unchanged.", highlight=False)
+    notes.print(next_step(result), highlight=False, markup=False)
+
+
+def next_step(result: Nomination) -> str:
+    """What a person types next; pure."""
     name, ref = result.version.name, result.version.ref
     if result.promoted:
-        notes.print(
-            f"{ref} is champion. Next: leadscore serve --model {name}@champion --port 3000", highlight=False
-        )
-        return
-    notes.print(f"{ref} is challenger; the champion is unchanged.", highlight=False)
+        return f"{ref} is champion. Next: leadscore serve --model {name}@champion --port 3000"
     if result.verdict.passed or result.champion is None:
-        step = f"leadscore models promote {name} {result.version.version} --reason '…'"
-    else:
-        step = f"leadscore models compare {name} {result.champion.version} {result.version.version}"
-    notes.print(f"Next: {step}", highlight=False, markup=False)
+        return f"Next: leadscore models promote {ref} --reason '…'"
+    return f"Next: leadscore models compare {result.champion.ref} {ref}"

@@ -19,7 +19,7 @@ from leadscore.drift.runlength import breach_probability
 from leadscore.drift.seasonal import seasonal_features
 
 # Draws are shared out so that few features get more: their errors do not average.
-_EFFORT_TESTS = 40
+_EFFORT_TESTS = 80
 _MOST_EFFORT = 6
 
 
@@ -92,7 +92,8 @@ def calibrate(
 ) -> Calibrated:
     """The tests of a window and the cuts that keep the budget; `every` as in `check`."""
     tests = _tests(reference, window, options, beside)
-    run_length = options.false_alarms.run_length(every or window.end - window.start)
+    # Methods share the budget: this one may raise every so-many-eth of the false alarms.
+    run_length = options.false_alarms.run_length(every or window.end - window.start) * options.looks
     breach = breach_probability(run_length, options.hysteresis)
     tails = tuple(test.tail for test in tests)
     blocks = score_blocks(reference.cells, tuple((test.feature, test.name) for test in tests))

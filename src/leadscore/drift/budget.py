@@ -25,7 +25,7 @@ from typing import Final
 import numpy as np
 
 from leadscore.drift.null import Tail
-from leadscore.drift.overlap import ScoreBlocks, union_ratio
+from leadscore.drift.overlap import ScoreBlocks, base_draws, union_ratio
 from leadscore.drift.statistics import Floats
 
 _ROUNDS: Final = 3
@@ -58,10 +58,10 @@ def solve_level(tails: tuple[Tail, ...], blocks: ScoreBlocks, breach: float, *, 
         breach: Chance per window, between 0 and 1.
         seed: Of the overlap's draws.
     """
-    overlap, level = 1.0, 0.0
+    overlap, level, base = 1.0, 0.0, base_draws(blocks, seed)
     for _ in range(_ROUNDS):
         level = _level_of_sum(tails, breach / overlap)
-        overlap = union_ratio(blocks, _achieved(tails, level), seed)
+        overlap = union_ratio(blocks, base, _achieved(tails, level), seed)
     level = _level_of_sum(tails, breach / overlap)
     total = float(_achieved(tails, level).sum())
     return Cuts(level=level, asked=breach, expected=min(1.0, overlap * total), overlap=overlap)

@@ -9,7 +9,7 @@ known about the calibration, never by concept drift.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -67,10 +67,10 @@ def expected_performance(
             f"An estimate of AUC needs {_LEAST_ROWS} probabilities between 0 and 1; there are {len(p)} values."
         )
     rng = np.random.default_rng(seed)
-    recalibrated = _recalibrations(p, reliability, draws, rng)
+    truths = _truths(p, reliability, draws, rng)
     aucs, rates = np.empty(draws), np.empty(draws)
-    for index in range(draws):
-        converted = rng.random(len(p)) < (p if recalibrated is None else recalibrated[index])
+    for index, truth in enumerate(truths):
+        converted = rng.random(len(p)) < truth
         rates[index] = converted.mean()
         aucs[index] = placements(converted, p)[0] if 0 < converted.sum() < len(p) else np.nan
     return ExpectedPerformance(
@@ -96,15 +96,16 @@ def expected_auc(probabilities: Floats) -> float:
     return float(p @ (below + tied / 2)) / pairs if pairs > 0 else 0.5
 
 
-def _recalibrations(
+def _truths(
     p: Floats, bins: Sequence[CalibrationBin], draws: int, rng: np.random.Generator
-) -> Floats | None:
-    """Draws of each lead's true probability, (draws, n): its own moved as its bin's observed rate may be off.
+) -> Iterator[Floats]:
+    """Draws of each lead's true probability (n,): its own moved as its bin's observed rate may be off.
 
     The move is on the log-odds and centred on the bin's mean prediction, interpolated between bins.
     """
     if not bins:
-        return None
+        yield from (p for _ in range(draws))
+        return
     leads = np.array([b.leads for b in bins], dtype=np.float64)
     said = np.clip(np.array([b.predicted for b in bins]), 1e-6, 1 - 1e-6)
     won = np.array([b.observed for b in bins]) * leads
@@ -112,8 +113,8 @@ def _recalibrations(
     moved = _logit(rate) - _logit(said)
     order = np.argsort(said)
     logit = _logit(np.clip(p, 1e-6, 1 - 1e-6))
-    off = np.stack([np.interp(p, said[order], move[order]) for move in moved])
-    return 1.0 / (1.0 + np.exp(-(logit + off)))
+    for move in moved:
+        yield 1.0 / (1.0 + np.exp(-(logit + np.interp(p, said[order], move[order]))))
 
 
 def _around(value: float, draws: Floats, confidence: float) -> Estimate:

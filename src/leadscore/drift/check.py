@@ -18,7 +18,7 @@ from leadscore.drift.options import SCORE, DriftOptions
 from leadscore.drift.reporting import CalibrationReport, DriftReport, FeatureReport, TestReport
 from leadscore.drift.seasonal import stratum_of
 from leadscore.drift.summary import no_verdict, verdict_of
-from leadscore.drift.verdict import Severity, worst_severity
+from leadscore.drift.verdict import Severity, at_least, worst_severity
 from leadscore.scoring.profile import FeatureProfile
 
 
@@ -59,7 +59,7 @@ def check(
         calibrated = calibrate(reference, window, options, beside, every=every)
     features = _features(reference, window, options, beside, calibrated)
     worst = worst_severity(feature.severity for feature in features)
-    breached = _at_least(worst, options.breach_from)
+    breached = at_least(worst, options.breach_from)
     following = advance(
         history,
         reference.profile,
@@ -260,7 +260,3 @@ def _not_judged(reference: Reference, window: Window, options: DriftOptions, his
         recent=tuple(judged.breached for judged in history.recent),
         notes=(reason,),
     )
-
-
-def _at_least(severity: Severity, line: Severity) -> bool:
-    return worst_severity((severity, line)) == severity

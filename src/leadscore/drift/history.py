@@ -12,6 +12,7 @@ import msgspec
 
 from leadscore.drift.counts import WindowCounts, empty_counts
 from leadscore.drift.options import DriftOptions
+from leadscore.drift.runlength import Hysteresis
 from leadscore.errors import BadInputError, ConflictError
 from leadscore.scoring.profile import ReferenceProfile
 
@@ -25,6 +26,28 @@ class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     breached: bool
 
 
+class Trail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered of one method: its latest windows, and when its run of breaches began."""
+
+    recent: tuple[Judged, ...] = ()
+    since: datetime | None = None
+
+    def drifted(self, hysteresis: Hysteresis) -> bool:
+        """Whether enough of its windows breached."""
+        return hysteresis.met(tuple(judged.breached for judged in self.recent))
+
+
+def follow(trail: Trail, judged: Judged, hysteresis: Hysteresis) -> Trail:
+    """The trail with one more window."""
+    recent = (*trail.recent, judged)[-hysteresis.windows :]
+    since = trail.since
+    if not any(j.breached for j in recent):
+        since = None
+    elif since is None:
+        since = next(j.start for j in recent if j.breached)
+    return Trail(recent, since)
+
+
 class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A detector's memory.
 
@@ -32,9 +55,10 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         model: `NAME/VERSION` whose reference it belongs to; a new model begins a new memory.
         pools: Calm windows in counts, per stratum: `all`, and where seasons matter `hour-0` (Monday, midnight) to `hour-167`
             or `day-0` to `day-6`.
-        recent: The latest windows, oldest first; as many as the hysteresis looks at.
-        since: Start of the current run of breaches.
-        drifted: Whether the last verdict was an alarm.
+        recent: The latest windows of the univariate checks, oldest first; as many as the hysteresis looks at.
+        since: Start of their current run of breaches.
+        drifted: Whether their last verdict was an alarm.
+        methods: The other methods' trails.
         end: End of the last judged window; None before the first.
     """
 
@@ -43,6 +67,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     recent: tuple[Judged, ...] = ()
     since: datetime | None = None
     drifted: bool = False
+    methods: dict[str, Trail] = {}
     end: datetime | None = None
 
     def to_json(self) -> bytes:
@@ -99,15 +124,12 @@ def advance(
     Windows are learned from whether they breached or not (leaving out the odd ones would make the rest look
     calmer than calm is), until there is an alarm or enough is known.
     """
-    recent = (*history.recent, judged)[-options.hysteresis.windows :]
-    drifted = options.hysteresis.met(tuple(j.breached for j in recent))
-    since = history.since
-    if not any(j.breached for j in recent):
-        since = None
-    elif since is None:
-        since = next(j.start for j in recent if j.breached)
+    trail = follow(Trail(history.recent, history.since), judged, options.hysteresis)
+    drifted = trail.drifted(options.hysteresis)
     pools = history.pools if drifted else learn(history.pools, profile, options, window, stratum)
-    return History(model=history.model, pools=pools, recent=recent, since=since, drifted=drifted, end=end)
+    return msgspec.structs.replace(
+        history, pools=pools, recent=trail.recent, since=trail.since, drifted=drifted, end=end
+    )
 
 
 def learn(

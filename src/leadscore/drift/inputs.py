@@ -125,6 +125,7 @@ class Window:
         end: First moment after it.
         counts: In the reference's bins.
         rows: The encoded leads, or some of them, for triage and impact; None if only counts are known.
+        probabilities: Of all leads (n,); None if only counts are known.
         unseen_values: Per feature the texts that the contract does not list, with their number of rows, if known.
     """
 
@@ -132,6 +133,7 @@ class Window:
     end: datetime
     counts: WindowCounts
     rows: Matrix | None = None
+    probabilities: Probabilities | None = None
     unseen_values: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
 
     @classmethod
@@ -155,7 +157,9 @@ class Window:
             ranges=reference.ranges,
             grid=reference.grid,
         )
-        return cls(start, end, counts, rows=matrix, unseen_values=unseen_values or {})
+        return cls(
+            start, end, counts, rows=matrix, probabilities=probabilities, unseen_values=unseen_values or {}
+        )
 
 
 def ranges_of(contract: FeatureContract) -> Ranges:

@@ -26,6 +26,8 @@ _KERNEL_ROWS: Final = 1_000
 _CLASSIFIER_ROWS: Final = 20_000
 _LEAST_ROWS: Final = 20
 _TREES: Final = 60
+# Permutations that are multiplied in one go: 1,000 take 16 MB.
+_CHUNK: Final = 1_000
 
 
 class JointTest(msgspec.Struct, frozen=True):
@@ -93,11 +95,14 @@ def mmd_test(
     x, y = _at_most(reference, _KERNEL_ROWS, rng), _at_most(window, _KERNEL_ROWS, rng)
     n, m = len(x), len(y)
     kernel = _gaussian_kernel(np.concatenate([x, y]))
-    member = np.zeros((n + m, permutations + 1), dtype=np.float32)
-    member[:n, 0] = 1.0
-    for index in range(1, permutations + 1):
-        member[rng.permutation(n + m)[:n], index] = 1.0
-    statistics = _squared_mmd(kernel, member, n, m)
+    found: list[Floats] = []
+    for begin in range(0, permutations + 1, _CHUNK):
+        member = np.zeros((n + m, min(_CHUNK, permutations + 1 - begin)), dtype=np.float32)
+        for index in range(member.shape[1]):
+            # The first column is the division that was observed.
+            member[slice(n) if begin + index == 0 else rng.permutation(n + m)[:n], index] = 1.0
+        found.append(_squared_mmd(kernel, member, n, m))
+    statistics = np.concatenate(found)
     p_value = _permutation_p(statistics[0], statistics[1:])
     return JointTest("mmd", float(statistics[0]), p_value, n, m)
 

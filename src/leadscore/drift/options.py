@@ -12,6 +12,11 @@ from leadscore.drift.verdict import SEVERITIES, Severity
 Mode = Literal["budget", "thresholds"]
 Season = Literal["none", "week"]
 
+# Methods that `DriftOptions.methods` may name, besides `alibi:` and one of the detectors below.
+METHODS: Final = ("univariate", "performance", "cbpe", "mmd", "classifier")
+ALIBI: Final = "alibi:"
+ALIBI_METHODS: Final = tuple(f"{ALIBI}{name}" for name in ("KSDrift", "CVMDrift", "ChiSquareDrift"))
+
 # The name under which the model's probability is reported beside the features.
 SCORE: Final = "score"
 
@@ -45,10 +50,42 @@ class Lines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return SEVERITIES[sum(effect >= line for line in lines)]
 
 
+class PerformanceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the method `performance` judges (see `performance_verdict.PerformanceLimits`).
+
+    Attributes:
+        window_hours: Length of the window of mature leads.
+        maturity_hours: Age at which a lead's outcome should be known: the window ends so long before the checked one does.
+        max_drop: Relative loss of AUC against the hold-out that is significant; twice as much is critical.
+        miscalibration: Relative distance of observed from predicted conversions that is reported.
+        completeness: Labelled share of the mature leads below which the window is not judged.
+        positives: Conversions, and as many other leads, that it takes to judge.
+        confidence: Of a loss being real, in mode `thresholds`; with a budget, the budget's.
+    """
+
+    window_hours: float = 720.0
+    maturity_hours: float = 720.0
+    max_drop: float = 0.05
+    miscalibration: float = 0.25
+    completeness: float = 0.8
+    positives: int = 20
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not (self.window_hours > 0.0 and self.maturity_hours >= 0.0):
+            raise ValueError("window_hours must be positive, maturity_hours not negative")
+        if not (0.0 < self.max_drop < 1.0 and 0.0 < self.completeness <= 1.0):
+            raise ValueError("max_drop and completeness must be shares between 0 and 1")
+        if self.miscalibration <= 0.0 or self.positives < 2 or not 0.5 < self.confidence < 1.0:
+            raise ValueError("miscalibration must be positive, positives 2 or more, confidence in (0.5, 1)")
+
+
 class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How windows are judged.
 
     Attributes:
+        methods: What is looked at: names of `METHODS` and `ALIBI_METHODS`, each once.
+        performance: How outcomes are judged.
         mode: `budget`: cuts from a number of false alarms; `thresholds`: the fixed lines.
         false_alarms: The budget (mode `budget`).
         lines: The lines.
@@ -65,6 +102,8 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         seed: Of everything random.
     """
 
+    methods: tuple[str, ...] = ("univariate",)
+    performance: PerformanceOptions = PerformanceOptions()
     mode: Mode = "budget"
     false_alarms: FalseAlarms = FalseAlarms()
     lines: Lines = Lines()
@@ -79,10 +118,23 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seed: int = 0
 
     def __post_init__(self) -> None:
+        unknown = [m for m in self.methods if m not in (*METHODS, *ALIBI_METHODS)]
+        if unknown:
+            known = ", ".join((*METHODS, *ALIBI_METHODS))
+            raise ValueError(f"there is no method {unknown[0]!r}; there are {known}")
+        if not self.methods or len(set(self.methods)) < len(self.methods):
+            raise ValueError("methods must name at least one method, each once")
+        if self.methods == ("cbpe",):
+            raise ValueError("cbpe estimates and never alarms: name another method beside it")
         if self.min_rows < 1 or self.min_effect < 0.0 or self.learn_windows < 0:
             raise ValueError("min_rows must be positive, min_effect and learn_windows not negative")
         if self.act_at == "none":
             raise ValueError("act_at must be moderate, significant or critical")
+
+    @property
+    def looks(self) -> int:
+        """How many methods may raise an alarm, and so share the budget: an estimate without labels (CBPE) only informs."""
+        return max(1, sum(1 for method in self.methods if method != "cbpe"))
 
     @property
     def breach_from(self) -> Severity:

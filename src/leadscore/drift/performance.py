@@ -146,7 +146,12 @@ def measure_window(
 
 def observed_over_expected(converted: Flags, probabilities: Floats, confidence: float = 0.95) -> Estimate:
     """Observed over predicted conversions with Wilson's interval of the observed rate."""
-    n, won, expected = len(converted), int(converted.sum()), max(float(probabilities.sum()), _EDGE)
+    expected = max(float(probabilities.sum()), _EDGE)
+    return conversions_ratio(int(converted.sum()), len(converted), expected, confidence)
+
+
+def conversions_ratio(won: int, n: int, expected: float, confidence: float) -> Estimate:
+    """`won` of `n` leads converted where `expected` were: the ratio with Wilson's interval of the rate."""
     z = _z(confidence)
     rate = won / n
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)

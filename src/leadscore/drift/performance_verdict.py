@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from leadscore.drift.cbpe import ExpectedPerformance
-from leadscore.drift.performance import LabelCounts, LabelState, PerformanceFigures
+from leadscore.drift.performance import LabelCounts, LabelState, PerformanceFigures, conversions_ratio
 from leadscore.drift.verdict import SEVERITIES, DriftVerdict, FeatureVerdict, Severity, worst_severity
 from leadscore.intervals import Estimate
 
@@ -22,7 +22,7 @@ class PerformanceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         miscalibration: Relative distance of observed from expected conversions that is reported as drift.
         completeness: Labelled share of the mature leads below which a window is not judged.
         positives: Conversions, and as many other leads, that a window needs to be judged.
-        confidence: One-sided, of a drop being real.
+        confidence: One-sided, of a drop being real; two-sided, of a miscalibration being real.
     """
 
     drop: float = 0.05
@@ -89,7 +89,7 @@ def judge_performance(
     half = NormalDist().inv_cdf(limits.confidence) * spread
     drop = Estimate(*((loss + side * half) / baseline.value for side in (0, -1, 1)))
     ranking = _ranking(drop, limits)
-    calibration = _calibration(figures.observed_expected, limits)
+    calibration = _calibration(figures, limits)
     return PerformanceVerdict(
         judged=True,
         drop=drop,
@@ -124,6 +124,7 @@ def performance_drift(
             " if they are still calibrated."
         )
     severity = worst_severity((verdict.ranking, verdict.calibration))
+    lost = verdict.drop is not None and verdict.drop.low > 0.0
     sure = 0.0 if verdict.p_value is None else max(verdict.p_value, 1.0 - verdict.p_value)
     return DriftVerdict(
         detector="performance",
@@ -140,6 +141,7 @@ def performance_drift(
         triage="unclear" if severity != "none" else "none",
         reasons=tuple(reasons),
         kind="concept",
+        drop=verdict.drop.value if verdict.drop is not None and lost else None,
     )
 
 
@@ -166,7 +168,10 @@ def _ranking(drop: Estimate, limits: PerformanceLimits) -> Severity:
     return "moderate" if drop.low > 0.0 and drop.value > limits.drop / 2 else "none"
 
 
-def _calibration(ratio: Estimate, limits: PerformanceLimits) -> Severity:
+def _calibration(figures: PerformanceFigures, limits: PerformanceLimits) -> Severity:
+    # The same ratio as in the figures, at the confidence that decides.
+    expected = figures.positives / figures.observed_expected.value
+    ratio = conversions_ratio(figures.positives, figures.rows, expected, limits.confidence)
     certain = not ratio.low <= 1.0 <= ratio.high
     # Half as many and twice as many are equally far.
     distance = abs(float(np.log(max(ratio.value, 1e-9))))
@@ -198,13 +203,15 @@ def _reasons(
     complete = f"{labels.mature_labelled:,} of {labels.mature:,} mature leads have an outcome"
     ordered = (sentences[ranking], came + ("." if calibration == "none" else ": miscalibrated."))
     first = ordered if _ranking_first(ranking, calibration) else ordered[::-1]
-    return (*first, f"{complete}; {labels.predictions - labels.mature:,} younger leads were left out.")
+    rest = labels.predictions - labels.mature
+    # A lead that was scored again before its outcome has it at the newer score.
+    return (*first, f"{complete}{f'; {rest:,} younger or rescored leads were left out' if rest else ''}.")
 
 
 def _worst(verdict: PerformanceVerdict, figures: PerformanceFigures) -> tuple[FeatureVerdict, ...]:
     ratio = figures.observed_expected
     drop = verdict.drop or Estimate(0.0, 0.0, 0.0)
-    # A policy acts on `auc_drop`: a loss that may be chance goes by another name.
+    # A loss that may be chance goes by another name.
     lost = FeatureVerdict(
         feature="score",
         statistic="auc_drop" if drop.low > 0.0 else "auc_drop_uncertain",

@@ -6,8 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.drift.cbpe import ExpectedPerformance
 from leadscore.drift.compare import Statistics
 from leadscore.drift.options import DriftOptions
+from leadscore.drift.outcomes import PerformanceReport
 from leadscore.drift.verdict import DriftVerdict, Severity, Triage
 from leadscore.errors import BadInputError
 
@@ -108,12 +110,42 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
     overlap: float
 
 
+class MethodReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A test of all features together, or alibi-detect's of each.
+
+    Attributes:
+        method: As in the options: `mmd`, `classifier`, `alibi:KSDrift`, ….
+        feature: `joint`, or the feature that the value is of.
+        statistic: `squared_mmd`, `auc` (of the classifier), or alibi-detect's class in small letters.
+        value: Of the statistic.
+        p_value: Of at least as large a value without change.
+        level: p-value from which the method breaches.
+        effect: The change on PSI's scale; None where the statistic has no such reading.
+        severity: Of the finding.
+        breached: Whether it counts.
+        reference_rows: Rows that were used of the reference.
+        window_rows: Rows that were used of the window.
+    """
+
+    method: str
+    feature: str
+    statistic: str
+    value: float
+    p_value: float
+    level: float
+    effect: float | None
+    severity: Severity
+    breached: bool
+    reference_rows: int
+    window_rows: int
+
+
 class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one window.
 
     Attributes:
         verdict: The answer.
-        features: In contract order, the score last; none if the window was not judged.
+        features: In contract order, the score last; none if they were not judged.
         options: As they were set.
         breached: Whether this window breached.
         recent: The latest windows' breaches, oldest first, this one included.
@@ -122,6 +154,9 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
         findings: What the triage was made from.
         at_risk: Share of the window's leads whose grade the breaching features' changes have changed together.
         notes: What limits this result.
+        performance: What outcomes say; None if they were not asked.
+        expected: What the window's probabilities promise (CBPE); None if that was not asked.
+        methods: The other methods' findings.
     """
 
     verdict: DriftVerdict
@@ -134,6 +169,15 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     at_risk: float | None = None
     notes: tuple[str, ...] = ()
+    performance: PerformanceReport | None = None
+    expected: ExpectedPerformance | None = None
+    methods: tuple[MethodReport, ...] = ()
+
+    @property
+    def judged(self) -> bool:
+        """Whether any method could judge."""
+        outcomes = self.performance is not None and self.performance.verdict.judged
+        return bool(self.features or self.methods) or outcomes
 
     def to_json(self) -> bytes:
         """The document, indented for people."""

@@ -71,6 +71,10 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         triage: What kind of change it is.
         reasons: Sentences for people, most important first.
         kind: What changed: the inputs, the scores, or the relation of inputs to outcomes.
+        drop: Relative loss of AUC against the hold-out (0.07: seven per cent), where outcomes were judged and the loss is
+            more than chance; else None. A policy's performance trigger reads it.
+        outcomes_end: First moment after the leads whose outcomes were judged: they are older than the window's. None if no
+            outcomes were judged.
     """
 
     detector: str
@@ -87,6 +91,8 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     triage: Triage = "none"
     reasons: tuple[str, ...] = ()
     kind: Kind = "data"
+    drop: float | None = None
+    outcomes_end: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.window_start.tzinfo is None or self.window_end.tzinfo is None:
@@ -138,6 +144,11 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 def worst_severity(severities: Iterable[Severity]) -> Severity:
     """The highest of them; `none` if there are none."""
     return SEVERITIES[max((SEVERITIES.index(severity) for severity in severities), default=0)]
+
+
+def at_least(severity: Severity, line: Severity) -> bool:
+    """Whether a severity reaches another."""
+    return SEVERITIES.index(severity) >= SEVERITIES.index(line)
 
 
 def as_utc(microseconds: int) -> datetime:

@@ -12,9 +12,6 @@ from leadscore.drift.verdict import DriftVerdict, Kind, Severity, Triage
 Trigger = Literal["manual", "performance", "drift", "schedule"]
 Hold = Literal["calm", "suspended", "live-run", "release", "pipeline-bug", "cool-down", "budget"]
 
-# A performance detector says the relative loss of AUC as a finding of this statistic.
-AUC_DROP = "auc_drop"
-
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """A detector's verdict about one window, as far as a policy needs it.
@@ -29,7 +26,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
         drifted: Whether the detector asks to act.
         triage: What kind of change it is.
         kind: What changed.
-        drop: Relative loss of AUC; None if the detector did not measure it.
+        drop: Relative loss of AUC; None if the detector did not measure it, or it may be chance.
+        outcomes_end: First moment after the leads whose outcomes were judged; None: none were, or those of the window.
         worst: Name of the worst feature; empty if there is none.
         why: The detector's first sentence.
     """
@@ -44,13 +42,13 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     triage: Triage
     kind: Kind = "data"
     drop: float | None = None
+    outcomes_end: datetime | None = None
     worst: str = ""
     why: str = ""
 
     @classmethod
     def of(cls, detector: str, schedule: str, verdict: DriftVerdict) -> Observation:
         """What the verdict of a detector's run means to a policy."""
-        drops = [finding.value for finding in verdict.worst if finding.statistic == AUC_DROP]
         return cls(
             detector=detector,
             schedule=schedule,
@@ -61,7 +59,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
             drifted=verdict.drifted,
             triage=verdict.triage,
             kind=verdict.kind,
-            drop=max(drops, default=None),
+            drop=verdict.drop,
+            outcomes_end=verdict.outcomes_end,
             worst=verdict.worst[0].feature if verdict.worst else "",
             why=verdict.reasons[0] if verdict.reasons else "",
         )

@@ -34,7 +34,9 @@ def manual_due(state: PolicyState) -> Due | None:
 def performance_due(trigger: PerformanceTrigger, state: PolicyState, now: datetime) -> Due | None:
     """The model lost more than the tolerated share of its AUC, in a verdict that no run has answered."""
     for seen in _pending(state, trigger.detectors, trigger.hold, now):
-        if seen.drop is not None and seen.drop > trigger.max_drop:
+        if seen.drop is None or _outcomes_answered(seen, state):
+            continue
+        if seen.drop > trigger.max_drop:
             reason = f"AUC fell by {seen.drop:.1%} (tolerated {trigger.max_drop:.1%}) according to {seen.detector}."
             return Due(trigger="performance", reason=reason, key=_key("performance", seen))
     return None
@@ -43,7 +45,7 @@ def performance_due(trigger: PerformanceTrigger, state: PolicyState, now: dateti
 def drift_due(trigger: DriftTrigger, state: PolicyState, now: datetime) -> Due | None:
     """Enough successive verdicts of one detector and schedule are severe, and no run has answered the last."""
     for seen in _pending(state, trigger.detectors, trigger.hold, now):
-        if not _counts(trigger, seen):
+        if not _counts(trigger, seen) or (seen.kind == "concept" and _outcomes_answered(seen, state)):
             continue
         before = [o for o in _newest_first(state.observations) if _same_stream(o, seen)]
         streak = [o for o in before if o.window_end <= seen.window_end][: trigger.consecutive]
@@ -101,6 +103,16 @@ def unanswered(state: PolicyState) -> tuple[Observation, ...]:
         for seen in ordered
         if (last is None or seen.window_end > last) and seen.model_version == current[seen.detector]
     )
+
+
+def _outcomes_answered(seen: Observation, state: PolicyState) -> bool:
+    """Whether the leads whose outcomes were judged are older than the last run.
+
+    They are old enough to have outcomes, so a verdict of today speaks of leads of weeks ago. A run had those of before its
+    start to learn from: a later verdict about the same leads asks for nothing new.
+    """
+    last = max((run.created for run in state.runs), default=None)
+    return seen.outcomes_end is not None and last is not None and seen.outcomes_end <= last
 
 
 def _pending(

@@ -47,6 +47,8 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
         passed: Nothing speaks against the candidate.
         summary: In a sentence.
         until: End of the data, ISO 8601.
+        leads: KPI: mature leads of the candidate.
+        judged: KPI: whether so many could have shown a fall. A record that does not say so supports nothing.
     """
 
     release: str
@@ -57,6 +59,8 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool
     summary: str
     until: datetime
+    leads: int = 0
+    judged: bool = False
 
 
 class _Gate(msgspec.Struct, frozen=True):
@@ -178,6 +182,8 @@ def report_seen(store: EventStore, kind: str, ref: str, release: str) -> ReportS
                 summary=head.summary,
                 at=head.until,
                 number=head.number,
+                leads=head.leads,
+                judged=head.judged,
             )
     return newest
 

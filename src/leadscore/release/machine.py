@@ -113,7 +113,7 @@ def _pending(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: 
         return _wait(status, f"{seen.ahead} came first; one release at a time changes a Rollout.")
     if seen.candidate is None:
         return _wait(status, f"{spec.ref} is not in the registry yet.")
-    if not seen.candidate.challenger and not status.gate:
+    if not seen.candidate.challenger:
         return Step(Nominate(spec.version, f"Release of {spec.ref}."), status)
     gate = seen.gate
     if gate is None:
@@ -228,7 +228,7 @@ def _awaiting(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now:
     rollout = seen.rollout
     if rollout is None:
         return _wait(status, f"Approved by {answer.by}; there is no Rollout yet.")
-    if rollout.stable is None or rollout.desired != rollout.stable:
+    if rollout.desired != rollout.stable:
         return _wait(
             status, f"Approved by {answer.by}; the Rollout is on its way to {_ref(spec, rollout.desired)}."
         )

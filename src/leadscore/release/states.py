@@ -44,6 +44,8 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         approval_seconds: How long a request for approval stands; then the release is rejected.
         watch_seconds: How long the business KPI is watched at 100 %.
         watch_every_seconds: How often a KPI report is made in that time.
+        watch_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: it is enough that
+            the watch is over and no fall was seen.
         abort: A person wants it stopped.
     """
 
@@ -56,6 +58,7 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     approval_seconds: float = 7 * 86_400.0
     watch_seconds: float = 48 * 3_600.0
     watch_every_seconds: float = 3_600.0
+    watch_minimum_leads: int = 200
     abort: bool = False
 
     @property
@@ -131,6 +134,8 @@ class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
         summary: In a sentence.
         at: Until when its data reaches.
         number: KPI: which of the watch's reports it is, from 1; 0 with `absent`.
+        leads: KPI: mature leads of the candidate.
+        judged: KPI: whether so many leads could have shown a fall at all.
     """
 
     state: Literal["absent", "running", "failed", "done"] = "absent"
@@ -140,6 +145,8 @@ class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     at: datetime | None = None
     number: int = 0
+    leads: int = 0
+    judged: bool = False
 
 
 class ApprovalSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -326,21 +333,9 @@ class Finish(msgspec.Struct, frozen=True, tag=True):
 
 
 Action = (
-    Note
-    | Wait
-    | Nominate
-    | StartReplay
-    | StartShadow
-    | ReportShadow
-    | StopShadow
-    | RequestApproval
-    | PatchRollout
-    | ReportKpi
-    | Promote
-    | RollBack
-    | ReturnAlias
-    | Finish
-)
+    Note | Wait | Nominate | StartReplay | StartShadow | ReportShadow | StopShadow | RequestApproval
+    | PatchRollout | ReportKpi | Promote | RollBack | ReturnAlias | Finish
+)  # fmt: skip
 
 
 class Step(msgspec.Struct, frozen=True):

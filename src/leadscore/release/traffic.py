@@ -16,6 +16,7 @@ from leadscore.release.states import (
     ReleaseSpec,
     ReleaseStatus,
     ReportKpi,
+    ReportSeen,
     Retreat,
     ReturnAlias,
     RollBack,
@@ -74,9 +75,9 @@ def watching(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: 
         )
     if rollout.stable != spec.version or rollout.state != "Healthy":
         return _wait(status, f"The watch is over; the Rollout is {rollout.state} at {rollout.weight} %.")
-    if seen.champion is not None and seen.champion.version == spec.version:
+    if _is_champion(spec, seen):
         words = f"{spec.ref} is champion: approved by {status.approved_by}, watched until {end:%Y-%m-%d %H:%M} UTC."
-        return _finish(status, Finish("Promoted", words))
+        return _finish(status, Finish("Promoted", words + _in_spite(spec, seen, previous)))
     reason = f"Released by {spec.release}: gate, approval of {status.approved_by}, canary and watch passed."
     return Step(Promote(spec.version, status.champion, reason), status)
 
@@ -103,17 +104,18 @@ def _kpi(
     previous: int,
     now: datetime,
 ) -> Step | None:
-    """The watch's next step; None when its last report is there and speaks for the candidate.
+    """The watch's next step; None when its last report is there and supports the candidate, or a person has promoted it.
 
-    The last report must reach to the end of the watch: without it the candidate is not promoted, however long ago
-    the watch ended.
+    The last report must reach to the end of the watch and have seen enough to find a fall: without it the candidate is
+    not promoted, however long ago the watch ended. Reports go on until then, because a late fall must still be found.
     """
     end = since + timedelta(seconds=spec.watch_seconds)
     report = seen.kpi
     ours = report.state == "done" and report.digest == status.digest
     if ours and not report.passed:
         return _turn(status, "RolledBack", report.summary, kpi=report.evidence)
-    if ours and report.at is not None and report.at >= end:
+    lacking = _lacking(spec, report)
+    if ours and report.at is not None and report.at >= end and (not lacking or _is_champion(spec, seen)):
         return None
     # Report n belongs to the n-th interval; after the end one more is due. The numbers only rise.
     every = timedelta(seconds=spec.watch_every_seconds)
@@ -124,6 +126,8 @@ def _kpi(
     upcoming = min(upcoming, end) if now < end else upcoming
     if report.state == "failed":
         words = f"KPI report {report.number} could not be made ({report.summary or 'its Job gave up'}); the next is due"
+    elif ours and lacking and now >= end:
+        words = _undecided(spec, lacking, now, end)
     elif ours:
         words = report.summary
     else:
@@ -133,6 +137,36 @@ def _kpi(
     if not ours:
         words = f"{words} at {upcoming:%Y-%m-%d %H:%M} UTC."
     return _wait(status, words, upcoming)
+
+
+def _lacking(spec: ReleaseSpec, report: ReportSeen) -> str:
+    """What a report lacks to support the candidate, or ""."""
+    if report.leads < spec.watch_minimum_leads:
+        return f"{report.leads:,} of at least {spec.watch_minimum_leads:,} leads had their exposure"
+    if spec.watch_minimum_leads and not report.judged:
+        return f"{report.leads:,} leads are too few to find even a loss of all conversions"
+    return ""
+
+
+def _undecided(spec: ReleaseSpec, lacking: str, now: datetime, end: datetime) -> str:
+    """What is said of a watch that is over and has seen too little: it goes on for as long again, then a person is asked."""
+    patience = end + timedelta(seconds=spec.watch_seconds)
+    if now < patience:
+        return f"Too little seen: {lacking}. Watched on; from {patience:%Y-%m-%d %H:%M} UTC on a person must decide."
+    return (
+        f"A person must decide: {lacking}. To keep it: leadscore models promote {spec.ref} --reason …;"
+        " to take it back: abort: true in the release."
+    )
+
+
+def _in_spite(spec: ReleaseSpec, seen: Observations, previous: int | None) -> str:
+    """What is added where a person has decided for the candidate because the watch could not, or ""."""
+    lacking = "" if previous is None else _lacking(spec, seen.kpi)
+    return f" A person promoted it; the watch supports nothing: {lacking}." if lacking else ""
+
+
+def _is_champion(spec: ReleaseSpec, seen: Observations) -> bool:
+    return seen.champion is not None and seen.champion.version == spec.version
 
 
 def _go_back(spec: ReleaseSpec, status: ReleaseStatus, retreat: Retreat, seen: Observations) -> Step:
@@ -145,7 +179,7 @@ def _go_back(spec: ReleaseSpec, status: ReleaseStatus, retreat: Retreat, seen: O
         return _finish(status, Finish(retreat, words))
     if rollout.desired == spec.version:
         return Step(RollBack(target, spec.release, status.reason), status)
-    if seen.champion is not None and seen.champion.version == spec.version:
+    if _is_champion(spec, seen):
         to = target if status.champion is None else status.champion
         return Step(ReturnAlias(to, spec.version, status.reason), status)
     if rollout.desired != target:

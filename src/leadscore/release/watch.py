@@ -75,6 +75,8 @@ class KpiReport(msgspec.Struct, frozen=True, kw_only=True):
         version: Candidate.
         digest: Its artefact digest.
         passed: No supported fall.
+        judged: Whether a fall could have been seen at all: with so many leads, a candidate with which nobody converts
+            would have been found. Without it, `passed` says nothing for the candidate.
         summary: In a sentence.
         until: Up to when leads and outcomes were read.
         previous: The version before.
@@ -93,6 +95,7 @@ class KpiReport(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     digest: str
     passed: bool
+    judged: bool
     summary: str
     until: datetime
     previous: int
@@ -143,14 +146,17 @@ def watch(
         _share("share of grade A", *proxies, plan.proxy_margin, alpha),
     )
     fallen = [figure for figure in figures if figure.fallen]
+    judged = _would_see_a_loss(len(now.at), figures[0], alpha)
     seen = f"{len(now.at):,} leads with {about.exposure_hours:g} h of exposure, {now.immature:,} younger"
     if fallen:
         summary = "; ".join(_says(figure, about) for figure in fallen) + f" ({seen})."
     else:
-        summary = f"No supported fall: {seen}; " + "; ".join(_says(figure, about) for figure in figures) + "."
+        verdict = "No supported fall" if judged else "Too little seen to find any fall"
+        summary = f"{verdict}: {seen}; " + "; ".join(_says(figure, about) for figure in figures) + "."
     return KpiReport(
         **{name: getattr(about, name) for name in WatchQuestion.__struct_fields__},
         passed=not fallen,
+        judged=judged or bool(fallen),
         summary=summary,
         leads=len(now.at),
         immature=now.immature,
@@ -190,6 +196,14 @@ def _share(name: str, before: Floats, now: Floats, margin: float, alpha: float) 
         margin=margin,
         fallen=high < (1 - margin) * floor,
     )
+
+
+def _would_see_a_loss(leads: int, conversion: Figure, alpha: float) -> bool:
+    """Whether the worst of all, no conversion among so many leads, would have been called a fall."""
+    if not leads:
+        return False
+    worst = betting_sequence(np.zeros(leads), alpha)
+    return float(worst.high[-1]) < (1 - conversion.margin) * conversion.before_low
 
 
 def _revenue(before: Floats, now: Floats, plan: WatchPlan, alpha: float) -> Figure:

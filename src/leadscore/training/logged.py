@@ -8,6 +8,7 @@ from typing import Final, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from leadscore.contract import FeatureContract
 from leadscore.contract.model import Boolean, Categorical, Feature
@@ -25,7 +26,7 @@ def logged_leads(
     """Leads scored in [start, end) with the outcomes known by now, in the contract's columns.
 
     A lead's time is when it was scored. Of a lead that was scored several times the score that its outcome belongs
-    to is kept. Missing and unseen values are null (they were logged alike). Features that never enter the model are
+    to is kept, without one the newest. Missing and unseen values are null (they were logged alike). Features that never enter the model are
     not logged, so fairness over them cannot be measured from the log.
 
     Raises:
@@ -34,7 +35,12 @@ def logged_leads(
         UnavailableError: The store cannot be read.
     """
     window = labelled_window(store, start, end, contract=contract, model_name=model).table
-    keep = np.isin(window.column("role").to_numpy(), _ANSWERED) & ~window.column("superseded").to_numpy()
+    window = window.filter(pa.array(np.isin(window.column("role").to_numpy(), _ANSWERED)))
+    leads, labelled = window.column("lead_id"), window.column("converted").is_valid().to_numpy()
+    # A lead that is scored again after its outcome (a nightly batch does it to all) keeps the score that was judged.
+    judged = leads.filter(pa.array(labelled)).unique()
+    judged = pc.is_in(leads, value_set=judged).to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
+    keep = labelled | ~(judged | window.column("superseded").to_numpy())
     window = window.filter(pa.array(keep))
     if not window.num_rows:
         raise RefusedError(

@@ -13,6 +13,7 @@ from leadscore.contract import FeatureContract
 from leadscore.data.tables import read_table
 from leadscore.errors import ConflictError, UnavailableError
 from leadscore.events.records import Evidence, now_us
+from leadscore.events.retraining import RetrainReport
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.training.logged import logged_leads
@@ -45,33 +46,6 @@ class RetrainRequest(msgspec.Struct, frozen=True, kw_only=True):
     start: datetime
     end: datetime
     data: Path | None = None
-
-
-class RetrainReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it.
-
-    Attributes:
-        model: Registered name.
-        version: Of the candidate.
-        digest: Of its artefact.
-        passed: Whether the gate let it pass.
-        summary: The gate's sentence, shortened for a termination message.
-        champion: Version it was held against; None if there was none.
-        metrics: Figures on the held-out window.
-    """
-
-    model: str
-    version: int
-    digest: str
-    passed: bool
-    summary: str
-    champion: int | None = None
-    metrics: dict[str, float] = {}
-
-    def to_json(self) -> bytes:
-        """The document, less than the 4,096 bytes of a termination message."""
-        short = msgspec.structs.replace(self, summary=self.summary[:500])
-        return msgspec.json.encode(short)
 
 
 def find_report(store: EventStore, run: str) -> RetrainReport | None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from tests.e2e.story.diagnosis import diagnose
@@ -25,6 +26,7 @@ def installed(
     images_values: Values,
     *,
     objects: Sequence[Object] = (),
+    definitions: Sequence[Path] = (),
     before_ready: Callable[[Release], None] = lambda _: None,
 ) -> Iterator[Release]:
     """The chart in a namespace of its own, gone afterwards; an installation that fails says why.
@@ -34,12 +36,15 @@ def installed(
         values: Over those of the local cluster.
         images_values: What names the images.
         objects: Made before the chart, such as claims.
+        definitions: Files with the custom resources' definitions; they stay, as other releases may use them.
         before_ready: Done between `helm install` and the wait for the first version.
     """
     made = Release(
         Kube(target().cluster, f"story-{name}-{time.time_ns() % 1_000_000}"), values, images_values
     )
     try:
+        for each in definitions:
+            made.kube.cluster.run("apply", "--server-side", "--force-conflicts", f"--filename={each}")
         made.install(objects)
         before_ready(made)
         made.wait_until_ready()
@@ -53,11 +58,13 @@ def installed(
         made.uninstall()
 
 
-def story(request: pytest.FixtureRequest, release: Release, faulty_tag: str) -> Iterator[Given]:
-    """The beginning of a story; one that fails says what the cluster looked like."""
+def story(
+    request: pytest.FixtureRequest, release: Release, faulty_tag: str, words: type[Given] = Given
+) -> Iterator[Given]:
+    """The beginning of a story, in these words; one that fails says what the cluster looked like."""
     scene = Scene(request.node.name, release, faulty_tag)
     try:
-        yield Given(scene)
+        yield words(scene)
     finally:
         if request.node.stash.get(FAILED, False):
             sys.stdout.write(diagnose(release.kube))

@@ -14,6 +14,7 @@ def diagnose(kube: Kube) -> str:
         ("pods", lambda: kube.run("get", "pods", "--output=wide")),
         ("rollouts", lambda: _rollouts(kube)),
         ("analyses", lambda: analyses(kube)),
+        ("loop", lambda: kube.run("get", "leadscore,jobs", "--output=wide")),
         ("events", lambda: _tail(kube.run("get", "events", "--sort-by=.lastTimestamp"), 30)),
         ("logs", lambda: _logs(kube)),
     ]

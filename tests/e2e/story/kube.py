@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,14 @@ def is_ready(pod: Object) -> bool:
 def restarts(pod: Object) -> int:
     """How often the pod's containers were started anew."""
     return sum(status["restartCount"] for status in pod["status"].get("containerStatuses", []))
+
+
+def seconds_to_ready(pod: Object) -> float:
+    """From the start of the pod (kubelet has taken it) to Ready, both as the API server tells them (whole seconds)."""
+    started = _time(pod["status"]["startTime"])
+    ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready" and c["status"] == "True")
+    return _time(ready["lastTransitionTime"]) - started
+
+
+def _time(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -62,13 +62,13 @@ class Load:
     Args:
         endpoint: Where to.
         bodies: Endless requests.
-        rate: Requests per second.
+        rate: Requests per second; may be changed under way.
     """
 
     def __init__(self, endpoint: Endpoint, bodies: Iterator[Body], rate: float) -> None:
         self._endpoint = endpoint
         self._bodies = bodies
-        self._rate = rate
+        self.rate = rate
         self._sent: list[Sent] = []
         self._idle: list[_Connection] = []
         self._stop = threading.Event()
@@ -102,13 +102,11 @@ class Load:
     async def _run(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                started = time.monotonic() + 0.05
-                number = 0
+                due = time.monotonic() + 0.05
                 while not self._stop.is_set():
-                    due = started + number / self._rate
                     await asyncio.sleep(max(due - time.monotonic(), 0))
                     group.create_task(self._one(next(self._bodies), due))
-                    number += 1
+                    due += 1 / self.rate
         # The thread's end would go unnoticed: a defect of the client must not look like an idle service.
         except BaseException as error:  # noqa: BLE001
             self._error = error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,14 +40,19 @@ def story_values(steps_seconds: int) -> Values:
         "workload": {"replicas": 2, "progressDeadlineSeconds": 45},
         "analysis": {
             "guard": {"interval": "5s", "window": "15s", "minimumRequests": 10, "consecutiveErrorLimit": 10},
-            "gate": {"minimumRequests": 12, "minimumScores": 250},
+            "gate": {
+                "interval": "3s",
+                "inconclusiveLimit": 1000,
+                "minimumRequests": 12,
+                "minimumScores": 250,
+            },
             # By chance alone the PSI of 250 scores in 20 bins is about 0.1.
             "maxPsi": 0.5,
             # A shared test machine stutters: what is judged is the fault of 0.7 s.
             "p95FloorSeconds": 0.2,
         },
         # Two cores hold everything here: what is asked for is a floor, not what is used.
-        "scoring": {"resources": {"requests": {"cpu": "50m", "memory": "128Mi"}}},
+        "scoring": {"resources": {"requests": {"cpu": "100m", "memory": "128Mi"}}},
     }
 
 
@@ -150,13 +156,11 @@ class Release:
 
     def _helm(self, verb: str) -> None:
         values = merged(merged(self.images, self.values), {"trafficRouting": {"host": self.host}})
-        path = Path(f"/tmp/{self.kube.namespace}.yaml")
-        path.write_text(yaml.safe_dump(values))
-        try:
-            files = [f"--values={each}" for each in (LOCAL_VALUES, path)]
+        with tempfile.NamedTemporaryFile("w", prefix=f"{self.kube.namespace}-", suffix=".yaml") as file:
+            yaml.safe_dump(values, file)
+            file.flush()
+            files = [f"--values={each}" for each in (LOCAL_VALUES, file.name)]
             self.kube.helm(verb, NAME, str(CHART), *files)
-        finally:
-            path.unlink()
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:

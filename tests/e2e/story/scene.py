@@ -42,6 +42,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.rollouts = Watch(self.kube, "rollout", FULL)
         self.weights = Watch(self.kube, "traefikservice", FULL)
+        self._watches: dict[str, Watch] = {}
 
     @property
     def kube(self) -> Kube:
@@ -56,6 +57,15 @@ class Scene:
         finally:
             self.rollouts.__exit__(None, None, None)
             self.weights.__exit__(None, None, None)
+            for watch in self._watches.values():
+                watch.__exit__(None, None, None)
+
+    def watch(self, what: str, name: str) -> Watch:
+        """An object (or those with these labels), watched from the first time that a story asks for it."""
+        key = f"{what}/{name}"
+        if key not in self._watches:
+            self._watches[key] = Watch(self.kube, what, name)
+        return self._watches[key]
 
     def start_load(self, rate: float, bulk_share: float) -> None:
         """Begin a constant rate, and wait for its first replies."""

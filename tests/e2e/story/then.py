@@ -8,11 +8,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
 
 from tests.e2e.story import prometheus
 from tests.e2e.story.diagnosis import analyses
-from tests.e2e.story.kube import Object, restarts
+from tests.e2e.story.kube import Object, restarts, seconds_to_ready
 from tests.e2e.story.release import FULL
 from tests.e2e.story.scene import SETTLED, Scene
 from tests.e2e.story.tally import Tally, split_p_value
@@ -69,6 +68,12 @@ class Then:
         scene = self._scene
         weights = [weight for at, weight in scene.canary_weights() if at >= scene.began]
         assert weights[:3] == [10, 50, 100], f"weights were {weights}"
+        return self
+
+    def weights_were(self, *weights: int) -> Then:
+        """The canary has had these shares and no other."""
+        seen = [weight for _, weight in self._scene.canary_weights() if weight > 0]
+        assert seen == list(weights), f"weights were {seen}"
         return self
 
     def aborted(self, bad: int, seconds: float = 150) -> Then:
@@ -314,20 +319,9 @@ class Then:
         self._scene.rollouts.until(condition, seconds=seconds, what=what, since=self._scene.began)
 
 
-def seconds_to_ready(pod: Object) -> float:
-    """From the start of the pod (kubelet has taken it) to Ready, both as the API server tells them (whole seconds)."""
-    started = _time(pod["status"]["startTime"])
-    ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready" and c["status"] == "True")
-    return _time(ready["lastTransitionTime"]) - started
-
-
 def _mebibytes(pod: Object) -> float:
     quantities = [container["usage"]["memory"] for container in pod["containers"]]
     return sum(float(quantity.removesuffix("Ki")) / 1024 for quantity in quantities)
-
-
-def _time(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
 
 
 def _is_current(rollout: Object) -> bool:

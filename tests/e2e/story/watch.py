@@ -24,13 +24,14 @@ class Seen:
 
 
 class Watch:
-    """`kubectl get --watch` of one object, in the background until closed."""
+    """`kubectl get --watch` of one object (or of those with a label), in the background until closed."""
 
     def __init__(self, kube: Kube, what: str, name: str) -> None:
+        chosen = f"--selector={name}" if "=" in name or " " in name else name
         self.seen: list[Seen] = []
         self._more = threading.Condition()
         self._process = subprocess.Popen(
-            kube.command("get", what, name, "--watch", "--output=json"),
+            kube.command("get", what, chosen, "--watch", "--output=json"),
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(kube.environment),
         )  # fmt: skip
         self._thread = threading.Thread(target=self._read, name=f"watch {name}", daemon=True)

@@ -192,6 +192,30 @@ class When:
         )
         return self
 
+    def load_is(self, rate: float) -> When:
+        """From now on callers send so many requests a second."""
+        load = self._scene.load
+        assert load is not None
+        self._now()
+        load.rate = rate
+        return self
+
+    def gate_waits(self, looks: int, seconds: float = 90) -> When:
+        """Wait until the gate of a step has seen too little so many times."""
+        kube = self._scene.kube
+
+        def waited() -> bool:
+            results = [
+                result
+                for run in kube.list("analysisruns")
+                if run["status"].get("phase") == "Running"
+                for result in run["status"].get("metricResults", [])
+            ]
+            return any(result.get("inconclusive", 0) >= looks for result in results)
+
+        wait_until(waited, seconds=seconds, what="a gate that has seen too little")
+        return self
+
     def time_passes(self, requests: int) -> When:
         """Until so many more requests are answered."""
         scene = self._scene

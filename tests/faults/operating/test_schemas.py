@@ -14,7 +14,8 @@ from tests.faults.harness.story import World
 from tests.faults.operating import stage
 
 pytestmark = pytest.mark.xdist_group("faults")
-EXAMPLES = sorted((Path(__file__).parents[3] / "manifests" / "examples").glob("*.yaml"))
+# The toolbox is a plain Pod.
+EXAMPLES = sorted((Path(__file__).parents[3] / "manifests" / "examples").glob("[!t]*.yaml"))
 SCHEDULE = {"name": "daily", "cron": "@daily", "window": "1d"}
 DETECTOR = {"model": "leads@champion", "schedules": [SCHEDULE]}
 POLICY: dict[str, Any] = {"model": "leads"}
@@ -25,6 +26,10 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("DriftDetector", DETECTOR | {"schedules": [SCHEDULE | {"name": "Daily"}]}, "small letters"),
     ("DriftDetector", DETECTOR | {"falseAlarms": {"expected": 0, "per": "30d"}}, "a detector that never errs never speaks"),
     ("DriftDetector", DETECTOR | {"falseAlarms": {"expected": 1, "per": "30d"}, "mode": "thresholds"}, "set one of the two"),
+    ("DriftDetector", DETECTOR | {"methods": ["psi"]}, "Unsupported value"),
+    ("DriftDetector", DETECTOR | {"methods": ["cbpe"]}, "name another method beside it"),
+    ("DriftDetector", DETECTOR | {"performance": {}}, "name performance among the methods"),
+    ("DriftDetector", DETECTOR | {"methods": ["performance"], "performance": {"maturity": "soon"}}, "such as 30d, or 0d"),
     ("DriftDetector", DETECTOR | {"hysteresis": "3/2"}, "N up to M"),
     ("RetrainPolicy", POLICY | {"coolDown": "1 day"}, "coolDown must be a duration"),
     ("RetrainPolicy", POLICY | {"triggers": {"performance": {"maxDrop": 5}}}, "0.05 tolerates a loss of 5 %"),
@@ -34,6 +39,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("RetrainRun", {"policy": "leads", "window": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}, "window.start must be before window.end"),
     ("ModelRelease", {"model": "leads@champion", "version": 1, "rollout": "r"}, "without version or alias"),
     ("ModelRelease", {"model": "leads", "version": 0, "rollout": "r"}, "greater than or equal to 1"),
+    (
+        "ModelRelease",
+        {"model": "leads", "version": 1, "rollout": "r", "watchMinimumLeads": -1},
+        "greater than or equal to 0",
+    ),
 ]  # fmt: skip
 PLURALS = {
     "DriftDetector": "driftdetectors", "RetrainPolicy": "retrainpolicies", "RetrainRun": "retrainruns",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.unit.drift.streams import CONTRACT, DAY, START, leads, probabilities, reference
 
-from leadscore.cli.drift import read_options
+from leadscore.cli.drift_options import read_options
 from leadscore.cli.drift_records import (
     append_metrics,
     latest_record,
@@ -154,9 +154,9 @@ def test_windows_end_on_whole_days_and_mondays():
 def test_options_of_the_command_line_override_the_file(tmp_path):
     path = tmp_path / "options.json"
     path.write_text('{"min_rows": 50, "hysteresis": {"breaches": 1, "windows": 2}}')
-    options = read_options(path, "thresholds", "2/7d", "2/3")
+    options = read_options(path, mode="thresholds", false_alarms="2/7d", hysteresis="2/3")
     assert (options.min_rows, options.mode, options.hysteresis.windows) == (50, "thresholds", 3)
     assert options.false_alarms == FalseAlarms(expected=2, per_hours=168)
     path.write_text('{"min_row": 50}')
     with pytest.raises(BadInputError, match="min_row"):
-        read_options(path, None, None, None)
+        read_options(path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from tests.support.artefacts import build_artefact, sample_contract, sample_labels, sample_matrix
+from tests.support.postgres import PostgresServer, postgres
 
 from leadscore.contract import contract_version
 from leadscore.events.records import Evidence, Outcome, Prediction
@@ -16,13 +18,35 @@ from leadscore.registry.store import ModelRegistry
 from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
 
+__all__ = ["PostgresServer", "postgres"]
+
 DAY_US = 86_400_000_000
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Everything that reads or writes the event store is claimed of both databases."""
+    kind: str = request.param
+    return kind
+
+
+def fresh_url(backend: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    """URL of an event store that nobody has used."""
+    if backend == "sqlite":
+        return f"sqlite:///{folder / 'events.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an event store of this test's own."""
+    return fresh_url(backend, request, tmp_path)
+
+
 @pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Model `leads`: 1 is champion, 2 a better challenger that passed the gate, 3 a much worse one; 600 logged
-    requests of the last ten days (half with outcomes), and a shadow's."""
+def published(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Model `leads`: 1 is champion, 2 a better challenger, 3 a much worse one."""
     home = Home.from_environment({"LEADSCORE_HOME": str(tmp_path_factory.mktemp("home"))})
     registry = ModelRegistry(home)
     root = tmp_path_factory.mktemp("artefacts")
@@ -30,6 +54,17 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Home:
     for version, trees, rows, alias in sizes:
         folder = build_artefact(root / str(version), seed=0, trees=trees, rows=rows, depth=4)
         registry.publish(folder, "leads", alias=alias)
+    return home
+
+
+@pytest.fixture(scope="session")
+def seeded(
+    published: Home, backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Home:
+    """The models, the gate that version 2 passed, 600 logged requests of the last ten days (half with outcomes), and
+    a shadow's."""
+    home = replace(published, events_url=fresh_url(backend, request, tmp_path_factory.mktemp("store")))
+    registry = ModelRegistry(home)
     champion = ScoringModel.load(registry.fetch("leads/1"))
     with EventStore(home.events_url) as store:
         log_requests(store, champion, datetime.now(UTC), rows=600)
@@ -88,5 +123,5 @@ def environment(seeded: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home as the commands find it."""
     monkeypatch.setenv("LEADSCORE_HOME", str(seeded.root))
     monkeypatch.delenv("LEADSCORE_TRACKING_URI", raising=False)
-    monkeypatch.delenv("LEADSCORE_EVENTS_URL", raising=False)
+    monkeypatch.setenv("LEADSCORE_EVENTS_URL", seeded.events_url)
     return seeded.root

@@ -64,14 +64,15 @@ def test_the_champion_is_not_compared_with_itself(store: EventStore, registry: M
         replayed(store, registry, "leads/1")
 
 
-def test_a_log_too_short_is_refused_not_averaged(registry: ModelRegistry, tmp_path: Path) -> None:
+def test_a_log_too_short_is_refused_not_averaged(registry: ModelRegistry, url: str) -> None:
     with (
-        EventStore(f"sqlite:///{tmp_path / 'empty.db'}") as empty,
+        EventStore(url) as empty,
         pytest.raises(RefusedError, match="has 0 logged requests"),
     ):
         replayed(empty, registry, "leads/2")
 
 
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)  # a page of what was read
 def test_the_page_loads_nothing_and_shows_every_section(store: EventStore, registry: ModelRegistry) -> None:
     found = replayed(store, registry, "leads/2")
     html = page.html(found)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from tests.support.events import outcome, prediction
@@ -16,7 +17,10 @@ from leadscore.cli import main
 from leadscore.errors import RefusedError
 from leadscore.events.store import EventStore
 from leadscore.release.cohorts import read_cohort
-from leadscore.release.evidence import KPI, report_seen
+from leadscore.release.evidence import KPI, record_kpi, report_seen
+from leadscore.release.states import ReportSeen
+from leadscore.release.watch import WatchPlan, WatchQuestion
+from leadscore.release.watching import report
 
 HOUR_US = 3_600_000_000
 NOW = datetime.now(UTC)
@@ -24,9 +28,8 @@ BEGIN = NOW - timedelta(days=10)
 
 
 @pytest.fixture
-def busy(environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventStore]:
+def busy(environment: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventStore]:
     """Ten days: versions 1 (nine in ten) and 2, which converts a third as often; each outcome an hour later."""
-    url = f"sqlite:///{tmp_path / 'busy.db'}"
     monkeypatch.setenv("LEADSCORE_EVENTS_URL", url)
     rng = np.random.default_rng(0)
     begin = int(BEGIN.timestamp() * 1e6)
@@ -52,6 +55,7 @@ def busy(environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         yield store
 
 
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)  # drawing takes seconds, on either
 def test_an_ab_test_rolls_a_worse_version_back_and_draws_why(busy: EventStore, tmp_path: Path) -> None:
     for ending in ("png", "svg"):
         picture = tmp_path / f"ab.{ending}"
@@ -86,10 +90,37 @@ def test_a_fall_is_an_exit_code_to_a_person_and_one_record_per_number_to_a_relea
     assert len(busy.evidence(kind=KPI)) == 2
     seen = report_seen(busy, KPI, "leads/2", "uid-3")
     assert (seen.state, seen.number, seen.passed) == ("done", 4, False)
+    assert (seen.leads, seen.judged) == (json.loads(busy.evidence(kind=KPI)[0].document)["leads"], True)
+    assert seen.leads > 300
 
 
-def test_a_lead_that_both_scored_counts_for_the_first_and_once(tmp_path: Path) -> None:
-    with EventStore(f"sqlite:///{tmp_path / 'events.db'}") as store:
+def test_a_watch_of_leads_that_are_all_too_young_judges_nothing(busy: EventStore) -> None:
+    command = [
+        "release", "kpi", "--candidate", "leads/2", "--against", "leads/1", "--since",
+        (NOW - timedelta(days=2)).isoformat(), "--exposure-hours", "72", "--release", "uid-4",
+    ]  # fmt: skip
+    done = CliRunner().invoke(main.app, command)
+    assert done.exit_code == 0
+    assert "Too little seen to find any fall: 0 leads" in " ".join(done.output.split())
+    seen = report_seen(busy, KPI, "leads/2", "uid-4")
+    assert (seen.state, seen.passed, seen.judged, seen.leads) == ("done", True, False, 0)
+
+
+def test_the_newest_report_of_a_watch_is_the_one_with_the_highest_number(busy: EventStore) -> None:
+    """Jobs may end in another order than they began."""
+    about = WatchQuestion(
+        release="uid-5", model="leads", version=2, digest="d" * 64, previous=1, since=NOW - timedelta(days=2),
+        until=NOW, exposure_hours=24.0,
+    )  # fmt: skip
+    found = report(busy, about, WatchPlan())
+    for at, number in enumerate((2, 10, 9)):
+        record_kpi(busy, msgspec.structs.replace(found, number=number), at)
+    assert report_seen(busy, KPI, "leads/2", "uid-5").number == 10
+    assert report_seen(busy, KPI, "leads/2", "uid-6") == ReportSeen()
+
+
+def test_a_lead_that_both_scored_counts_for_the_first_and_once(url: str) -> None:
+    with EventStore(url) as store:
         store.append(
             [
                 prediction("p1", "L-1", scored_at=10, model_version="1"),

@@ -62,6 +62,11 @@ def test_an_undo_skips_the_steps(one: One) -> None:
     assert 0 < spec["rollbackWindow"]["revisions"] <= spec["revisionHistoryLimit"]
 
 
+def test_an_undone_template_is_the_one_it_was(one: One) -> None:
+    """`undo` copies the old ReplicaSet's template: labels that Argo puts there would make it another revision."""
+    assert not {"canaryMetadata", "stableMetadata"} & set(canary(one))
+
+
 def test_the_old_version_keeps_its_pods_during_a_canary(one: One) -> None:
     strategy = canary(one)
     assert "dynamicStableScale" not in strategy

@@ -78,7 +78,7 @@ def test_a_drop_of_more_than_five_per_cent_triggers() -> None:
     assert drift.drifted
     assert drift.kind == "concept"
     assert drift.severity == "critical"
-    assert "50 younger leads were left out" in drift.reasons[-1]
+    assert "50 younger or rescored leads were left out" in drift.reasons[-1]
 
 
 def test_a_drop_that_may_be_chance_does_not_trigger() -> None:

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, detector, job, verdict
+from typer.main import get_command
 
+from leadscore.cli.main import app
 from leadscore.errors import BadInputError
 from leadscore_operator.decide.detector import DetectorSeen, observations, plan_detector, unread
 from leadscore_operator.decide.jobs import LastWords
 from leadscore_operator.errors import KubeError
 from leadscore_operator.plan import Create, Delete, Patch, Plan
 from leadscore_operator.resources import DetectorSpec, Schedule, decode
-from leadscore_operator.specs.checks import cron_job
+from leadscore_operator.specs.checks import check_command, cron_job
 
 
 def plan(item: Manifest, *, crons: Any = None, jobs: Any = (), words: Any = None) -> Plan:
@@ -40,6 +42,30 @@ def test_a_new_detector_gets_a_cron_job_per_schedule_and_a_next_run() -> None:
     assert command[:5] == ["leadscore", "drift", "check", "--model=leads@champion", "--window=1d"]
     assert status(done)["severity"] == "unknown"
     assert status(done)["nextRun"] == "2026-03-11T00:00:00Z"
+
+
+def test_methods_and_how_outcomes_are_judged_get_into_the_command_of_each_schedule() -> None:
+    schedules = [
+        {"name": "hourly", "cron": "@hourly", "window": "1h", "methods": ["univariate"]},
+        {"name": "daily", "cron": "@daily", "window": "1d"},
+    ]
+    wish = {"window": "60d", "maturity": "45d", "maxDrop": 0.1}
+    item = detector(schedules=schedules, methods=["univariate", "performance"], performance=wish)
+    spec = decode(item["spec"], DetectorSpec, "spec")
+    hourly, daily = (check_command("leads", spec, schedule) for schedule in spec.schedules)
+    assert "--methods=univariate" in hourly
+    assert [a for a in hourly if a.startswith("--maturity")] == []
+    said = {
+        "--methods=univariate,performance",
+        "--performance-window=60d",
+        "--maturity=45d",
+        "--max-drop=0.1",
+    }
+    assert said <= set(daily)
+    command: Any = get_command(app)
+    parameters = command.commands["drift"].commands["check"].params
+    options = {option for parameter in parameters for option in parameter.opts}
+    assert {argument.partition("=")[0] for argument in daily[3:]} <= options
 
 
 def test_a_settled_detector_asks_for_nothing_and_gives_the_same_status_again() -> None:
@@ -97,7 +123,7 @@ def test_a_pipeline_bug_is_told_to_the_owner_of_the_data() -> None:
         detector(), jobs=[job("c-1", ended="Complete")], words={"c-1": verdict("critical", "pipeline_bug")}
     )
     assert [(h.reason, h.type) for h in done.happenings] == [("PipelineBug", "Warning")]
-    assert "owner of the data" in done.happenings[0].message
+    assert "data owner" in done.happenings[0].message
 
 
 @pytest.mark.parametrize(

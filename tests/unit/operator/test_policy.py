@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from tests.unit.operator.objects import (
     NOW,
     WORKLOAD,
@@ -16,7 +17,9 @@ from tests.unit.operator.objects import (
     verdict,
 )
 
+from leadscore.drift.verdict import DriftVerdict
 from leadscore_operator.decide.detector import DetectorSeen, plan_detector
+from leadscore_operator.decide.jobs import LastWords
 from leadscore_operator.decide.policy import PolicySeen, plan_policy, unlisted
 from leadscore_operator.plan import Create, Plan
 
@@ -44,6 +47,38 @@ def test_drift_makes_one_run_whose_name_is_the_same_every_time() -> None:
     assert first.status is not None
     assert first.status["decision"]["action"] == "Retrain"
     assert first.status["lastRun"]["key"] == create.body["spec"]["key"]
+
+
+def lost(drop: float, *, days_ago: float = 30) -> Manifest:
+    """A detector whose newest verdict says that the model lost so much of its AUC, on leads of so long ago."""
+    said = DriftVerdict.from_json(verdict("none", "none").message)
+    said = msgspec.structs.replace(
+        said,
+        severity="critical",
+        drifted=True,
+        kind="concept",
+        drop=drop,
+        outcomes_end=NOW - timedelta(days=days_ago),
+    )
+    words = {"c-1": LastWords(said.to_termination_message().decode(), 0)}
+    done = plan_detector(DetectorSeen(detector(), [], [job("c-1", ended="Complete")], words), WORKLOAD, NOW)
+    return detector(done.status)
+
+
+def test_a_loss_of_auc_above_the_limit_plans_a_run_and_one_below_does_not() -> None:
+    item = policy(triggers={"performance": {"maxDrop": 0.05}})
+    (create,) = plan(item, detectors=[lost(0.08)]).changes
+    assert isinstance(create, Create)
+    assert create.body["spec"]["trigger"] == "performance"
+    assert "8.0%" in create.body["spec"]["reason"]
+    assert plan(item, detectors=[lost(0.05)]).changes == ()
+
+
+def test_a_loss_on_leads_from_before_the_last_run_asks_for_no_second_one() -> None:
+    item = policy(triggers={"performance": {}, "drift": {}}, coolDown="1h")
+    earlier = run({"phase": "Succeeded", "finished": stamp(NOW - timedelta(days=1.9))})
+    assert plan(item, detectors=[lost(0.2, days_ago=30)], runs=[earlier]).changes == ()
+    assert len(plan(item, detectors=[lost(0.2, days_ago=1)], runs=[earlier]).changes) == 1
 
 
 def test_another_policy_of_the_same_name_makes_other_names() -> None:
@@ -99,6 +134,20 @@ def test_a_candidate_that_passed_holds_retraining_until_its_release_has_ended() 
     assert plan(item, detectors=detectors, runs=[released], releases=[live]).changes == ()
     ended = live | {"status": {"phase": "Promoted"}}
     assert len(plan(item, detectors=detectors, runs=[released], releases=[ended]).changes) == 1
+
+
+def test_a_verdict_about_a_champion_that_a_release_has_replaced_retrains_nothing() -> None:
+    # The verdict is about version 3, and its window ended 0.1 days ago.
+    def promoted(version: int, **ago: float) -> Manifest:
+        status = {"phase": "Promoted", "since": stamp(NOW - timedelta(**ago))}
+        return thing(f"leads-{version}", {"model": "leads", "version": version, "rollout": "r"}, status)
+
+    assert plan(policy(), detectors=[watched()], releases=[promoted(4, minutes=5)]).changes == ()
+    other = thing("churn-4", {"model": "churn", "version": 4, "rollout": "r"}, {"phase": "Promoted"})
+    assert plan(policy(), detectors=[watched()], releases=[promoted(3, minutes=5), other]).changes
+    assert plan(policy(), detectors=[watched()], releases=[promoted(4, days=1)]).changes, (
+        "a version that came back since is judged again"
+    )
 
 
 def test_the_annotation_asks_once_per_word() -> None:

@@ -1,24 +1,28 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
 from tests.support.kubeapi import KubeApi
-from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, job, thing
+from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, job, stamp, thing
 
 from leadscore.errors import RefusedError, UnavailableError
 from leadscore.release.machine import decide
 from leadscore.release.states import (
     ApprovalSeen,
+    Finish,
     GateSeen,
     Observations,
     PatchRollout,
     ReleaseStatus,
     ReportSeen,
+    Step,
     VersionSeen,
+    Wait,
 )
 from leadscore_operator.decide.release import (
     ahead_of,
@@ -110,6 +114,17 @@ def test_a_status_of_an_older_generation_never_says_healthy() -> None:
     assert seen_rollout(stale, []).state == "Progressing"
 
 
+def test_a_patched_rollout_has_no_traffic_yet_while_argo_still_tells_of_the_version_before() -> None:
+    behind = rollout(7, stableRS="h6", currentPodHash="h6", canary={"weights": {"canary": {"weight": 50}}})
+    behind["metadata"]["generation"] = 2
+    seen = seen_rollout(behind, [replica_set("h6", 6)])
+    assert (seen.desired, seen.stable, seen.weight, seen.state) == (7, 6, 0, "Progressing")
+    # Even if the generation were told before the hashes.
+    behind["metadata"]["generation"] = 1
+    behind["status"]["canary"] = {}
+    assert seen_rollout(behind, [replica_set("h6", 6)]).weight == 0
+
+
 def test_a_rollout_of_somebody_else_is_refused() -> None:
     with pytest.raises(RefusedError, match="pod template"):
         seen_rollout(thing("x", {"template": {"metadata": {"labels": {}}}}), [])
@@ -199,6 +214,23 @@ def test_a_release_goes_from_gate_to_canary_by_the_machine_and_each_step_is_one_
     assert machine_status(item).approved_by == "Ada"
 
 
+def test_a_release_that_ends_has_been_so_since_it_ended() -> None:
+    began = NOW - timedelta(hours=48)
+    item = release({"phase": "Watching", "since": stamp(began)})
+    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+    ended = ReleaseStatus(phase="Promoted", reason="leads/7 is champion.", since=began)
+    first = plan_step(Step(Finish("Promoted", ended.reason), ended), spec, item, WORKLOAD, NOW, others=())
+    assert first.status is not None
+    assert first.status["since"] == stamp(NOW)
+    later = NOW + timedelta(hours=1)
+    known = machine_status(release(first.status))
+    again = plan_step(
+        Step(Wait("It has ended."), known), spec, release(first.status), WORKLOAD, later, others=()
+    )
+    assert again.status is not None
+    assert again.status["since"] == stamp(NOW)
+
+
 def test_the_registry_is_read_and_its_silence_is_not_an_answer() -> None:
     api = KubeApi()
     version = {
@@ -235,3 +267,11 @@ def test_times_of_the_wish_are_the_machines() -> None:
     spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
     assert (spec.watch_seconds, spec.approval_seconds, spec.replay_days) == (7200, 86_400, 14)
     assert spec.release == "uid-leads-7"
+
+
+@pytest.mark.parametrize(
+    ("wish", "least"), [({}, 200), ({"watchMinimumLeads": 0}, 0), ({"watchMinimumLeads": 50}, 50)]
+)
+def test_the_least_leads_of_a_watch_are_the_machines(wish: Manifest, least: int) -> None:
+    item = release(**wish)
+    assert machine_spec(item, decode(item["spec"], ReleaseWish, "spec")).watch_minimum_leads == least

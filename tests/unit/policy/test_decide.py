@@ -99,6 +99,20 @@ def test_a_performance_drop_above_five_percent_retrains_and_at_five_percent_does
     assert held(decide(RULES, state(seen(T0 + DAY, kind="concept", drop=0.05)), now)) == "calm"
 
 
+@pytest.mark.parametrize(
+    "triggers", [Triggers(performance=PerformanceTrigger()), Triggers(drift=DriftTrigger())]
+)
+def test_a_run_answers_what_was_measured_on_leads_from_before_it(triggers: Triggers) -> None:
+    """Outcomes come weeks late: the day after a run the detector still speaks of the leads of last month."""
+    rules, now = RetrainRules(model="leads", triggers=triggers), T0 + 60 * DAY
+    run = done(now - 5 * DAY)
+    lost = drifted(now, kind="concept", drop=0.2, outcomes_end=now - 30 * DAY)
+    assert isinstance(decide(rules, state(lost), now), Retrain)
+    assert held(decide(rules, state(lost, runs=(run,)), now)) == "calm"
+    later = drifted(now, kind="concept", drop=0.2, outcomes_end=now - 4 * DAY)
+    assert isinstance(decide(rules, state(later, runs=(run,)), now), Retrain)
+
+
 @pytest.mark.parametrize("trigger", ["drift", "performance", "schedule"])
 def test_a_pipeline_bug_never_retrains(trigger: str) -> None:
     now = T0 + 8 * DAY
@@ -200,12 +214,15 @@ def test_missed_slots_are_not_caught_up_and_any_run_serves_a_slot() -> None:
 
 def test_a_verdict_becomes_an_observation_with_its_loss_of_auc() -> None:
     worst = (FeatureVerdict(feature="score", statistic="auc_drop", value=0.07),)
+    measured = T0 - 30 * DAY
     verdict = DriftVerdict(
         detector="performance", model_name="leads", model_version="3", window_start=T0, window_end=T0 + DAY,
         rows=900, severity="significant", drifted=True, worst=worst, kind="concept", reasons=("AUC fell.",),
+        drop=0.07, outcomes_end=measured,
     )  # fmt: skip
     observation = Observation.of("quality", "weekly", verdict)
     assert (observation.drop, observation.worst, observation.why) == (0.07, "score", "AUC fell.")
+    assert observation.outcomes_end == measured
 
 
 @pytest.mark.parametrize("text", ["", "7", "0d", "-1h", "1.5h", "7 d", "1mo"])

@@ -127,12 +127,14 @@ def test_a_split_as_planned_is_not_called_wrong() -> None:
 
 @given(st.integers(0, 10_000), st.floats(0.02, 0.98))
 @settings(max_examples=25, deadline=None)
-def test_a_betting_sequence_narrows_and_lies_around_what_was_seen(seed: int, mean: float) -> None:
+def test_a_betting_sequence_narrows_and_one_look_lies_around_what_was_seen(seed: int, mean: float) -> None:
     x = (np.random.default_rng(seed).random(400) < mean).astype(float)
     found = betting_sequence(x, 0.05)
     assert (np.diff(found.low) >= 0).all()
     assert (np.diff(found.high) <= 0).all()
-    assert found.low[-1] <= found.centre[-1] <= found.high[-1]
+    # Several looks are intersected: an early one that missed stays, and may leave out what was seen later.
+    once = betting_sequence(x, 0.05, looks=np.array([400]))
+    assert once.low[-1] <= once.centre[-1] <= once.high[-1]
 
 
 def test_a_betting_sequence_misses_the_truth_no_more_often_than_asked() -> None:

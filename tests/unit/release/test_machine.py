@@ -221,6 +221,105 @@ def test_without_a_report_of_the_whole_watch_nothing_is_promoted() -> None:
     assert "could not be made" in world.status.reason or "is being made" in world.status.reason
 
 
+def seen_too_little(hours: int = 48, *, leads: int = 12, judged: bool = False) -> World:
+    """A release whose watch has lasted some hours, with hourly reports that saw too little."""
+    world = watched()
+    for _ in range(hours):
+        world.pass_time(HOUR)
+        world.settle()
+        world.report(leads=leads, judged=judged)
+    world.settle()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("leads", "judged", "lacking"),
+    [
+        (199, True, "199 of at least 200 leads had their exposure"),
+        (0, False, "0 of at least 200 leads had their exposure"),
+        (200, False, "200 leads are too few to find even a loss of all conversions"),
+    ],
+)
+def test_a_watch_that_could_see_nothing_supports_nothing(leads: int, judged: bool, lacking: str) -> None:
+    world = seen_too_little(leads=leads, judged=judged)
+    assert (world.status.phase, world.champion) == ("Watching", 6)
+    assert world.status.reason == (
+        f"Too little seen: {lacking}. Watched on; from 2026-03-05 00:00 UTC on a person must decide."
+    )
+
+
+def test_a_watch_that_goes_on_promotes_once_it_has_seen_enough() -> None:
+    world = seen_too_little(60)
+    world.pass_time(HOUR)
+    world.settle()
+    world.report(leads=200)
+    world.settle()
+    assert (world.status.phase, world.champion) == ("Promoted", 7)
+    assert "supports nothing" not in world.status.reason
+
+
+def test_after_twice_the_watch_a_person_is_asked_and_told_how_to_answer() -> None:
+    world = seen_too_little(95)
+    assert "a person must decide" in world.status.reason
+    world.pass_time(HOUR)
+    waiting = world.settle()
+    assert isinstance(waiting, Wait)
+    world.report(leads=13)
+    world.settle()
+    assert (world.status.phase, world.champion) == ("Watching", 6)
+    assert world.status.reason == (
+        "A person must decide: 13 of at least 200 leads had their exposure. To keep it:"
+        " leadscore models promote leads/7 --reason …; to take it back: abort: true in the release."
+    )
+
+
+def test_a_person_s_promotion_ends_a_watch_that_could_not_decide() -> None:
+    world = seen_too_little(97)
+    world.someone_promotes()
+    world.settle()
+    assert (world.status.phase, world.champions) == ("Promoted", [7])
+    assert world.status.reason.endswith(
+        "A person promoted it; the watch supports nothing: 12 of at least 200 leads had their exposure."
+    )
+
+
+def test_a_person_s_promotion_in_the_midst_of_a_watch_does_not_end_it() -> None:
+    world = seen_too_little(20, leads=1_000, judged=True)
+    world.someone_promotes()
+    world.settle()
+    assert world.status.phase == "Watching"
+
+
+def test_a_person_s_abort_ends_a_watch_that_could_not_decide() -> None:
+    world = seen_too_little(97)
+    world.spec = msgspec.structs.replace(world.spec, abort=True)
+    for _ in range(5):
+        world.settle()
+        world.roll()
+    world.settle()
+    assert (world.status.phase, world.champion, world.rollout.stable) == ("RolledBack", 6, 6)
+
+
+def test_a_fall_is_found_after_the_end_of_a_watch_that_could_not_decide() -> None:
+    world = seen_too_little(120)
+    world.pass_time(HOUR)
+    world.settle()
+    world.report(passed=False)
+    world.settle()
+    assert (world.status.retreat, world.rollout.desired) == ("RolledBack", 6)
+
+
+def test_without_a_least_number_of_leads_the_end_of_the_watch_is_enough() -> None:
+    spec = msgspec.structs.replace(SPEC, watch_minimum_leads=0)
+    world = watched(World(spec=spec))
+    world.pass_time(48 * HOUR)
+    world.settle()
+    world.report(leads=0, judged=False)
+    world.settle()
+    assert (world.status.phase, world.champion) == ("Promoted", 7)
+    assert "A person promoted it" not in world.status.reason
+
+
 def test_a_candidate_changed_after_approval_never_gets_traffic() -> None:
     world = World()
     world.judge()
@@ -376,6 +475,8 @@ class AnyRelease(RuleBasedStateMachine):
             assert w.approval is not None
             assert w.approval.verdict == "approved"
             assert w.approval.digest == w.digest
+            assert w.kpi.judged
+            assert w.kpi.leads >= w.spec.watch_minimum_leads
             assert not self.retreated
             assert not self.fell
         if w.status.approval:
@@ -412,10 +513,14 @@ class AnyRelease(RuleBasedStateMachine):
     def argo_aborts(self) -> None:
         self.world.abort()
 
-    @rule(passed=st.sampled_from([True, True, False]))
-    def kpi_report(self, passed: bool) -> None:
+    @rule(
+        passed=st.sampled_from([True, True, False]),
+        leads=st.sampled_from([0, 199, 200, 1_000]),
+        judged=st.sampled_from([True, True, False]),
+    )
+    def kpi_report(self, passed: bool, leads: int, judged: bool) -> None:
         running = self.world.kpi.state == "running"
-        self.world.report(passed=passed)
+        self.world.report(passed=passed, leads=leads, judged=judged)
         # From here on no promotion may happen; a fall that is reported after the alias moved rolls back instead.
         self.fell = self.fell or (running and not passed)
 
@@ -431,6 +536,11 @@ class AnyRelease(RuleBasedStateMachine):
     @rule(version=st.sampled_from([6, 7, 9]))
     def person_sets_rollout(self, version: int) -> None:
         self.world.someone_sets(version)
+
+    @precondition(lambda self: self.world.status.phase in {"Canary", "Watching"})
+    @rule()
+    def person_promotes(self) -> None:
+        self.world.someone_promotes()
 
     @rule()
     def somebody_tampers(self) -> None:

@@ -68,8 +68,33 @@ def test_grades_speak_before_any_outcome_does() -> None:
     assert "conversion fell" not in found.summary
 
 
+def test_a_judgement_is_one_where_a_loss_of_all_conversions_would_have_been_found() -> None:
+    """Whether it is depends on how many converted before, not on what was seen since."""
+    assert [reported(leads(3, n, 0.1)).judged for n in (0, 100, 200, 2000)] == [False, False, True, True]
+    rare = leads(1000, 20_000, 0.01)
+    assert [reported(leads(3, n, 0.01), before=rare).judged for n in (200, 1000, 2000)] == [
+        False,
+        False,
+        True,
+    ]
+    assert not reported(leads(3, 2000, 0.1), before=leads(3, 0, 0.1)).judged
+    nobody = leads(3, 200, 0.0)
+    assert not reported(nobody).passed
+
+
+def test_what_is_too_little_is_not_called_no_fall() -> None:
+    found = reported(leads(3, 100, 0.1))
+    assert found.passed
+    assert found.summary.startswith("Too little seen to find any fall: 100 leads with 24 h of exposure")
+    assert reported(leads(3, 2000, 0.1)).summary.startswith("No supported fall: 2,000 leads")
+
+
+def test_a_fall_is_a_judgement_even_if_only_grades_show_it() -> None:
+    assert reported(leads(3, 0, 0.1), share=0.01).judged
+
+
 def test_without_any_lead_it_passes_and_says_that_it_knows_nothing() -> None:
     nothing = leads(3, 0, 0.1)
     found = watch(nothing, nothing, (grades(1, 0, 0.1), grades(2, 0, 0.1)), PLAN, ABOUT)
-    assert found.passed
+    assert (found.passed, found.judged, found.leads) == (True, False, 0)
     assert found.summary.count("too little seen") == 3

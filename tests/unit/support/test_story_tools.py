@@ -8,9 +8,9 @@ import pytest
 from tests.e2e import figures
 from tests.e2e.figures import Figure, table
 from tests.e2e.story.images import tampered
+from tests.e2e.story.kube import seconds_to_ready
 from tests.e2e.story.release import merged
 from tests.e2e.story.scene import canary_weight
-from tests.e2e.story.then import seconds_to_ready
 from tests.support.artefacts import build_artefact
 
 from leadscore.errors import ArtefactError

@@ -13,13 +13,14 @@ from leadscore.contract import FeatureContract, contract_version
 from leadscore.data.matrix import encode_table, labels, times
 from leadscore.errors import RefusedError, UnavailableError
 from leadscore.events.records import Outcome, Prediction
+from leadscore.events.retraining import RetrainReport
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.settings import Home
 from leadscore.training.logged import logged_leads
 from leadscore.training.options import TrainOptions
 from leadscore.training.pipeline import TrainedModel
-from leadscore.training.retrain import RetrainReport, RetrainRequest, claim, find_report, retrain
+from leadscore.training.retrain import RetrainRequest, claim, find_report, retrain
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -58,6 +59,38 @@ def test_the_log_gives_back_the_rows_that_were_scored(
     assert sorted(rows) == sorted(order.tolist())
     np.testing.assert_array_equal(encode_table(contract, table), encode_table(contract, leads)[rows])
     np.testing.assert_array_equal(labels(contract, table), labels(contract, leads)[rows])
+
+
+def test_leads_that_are_scored_again_every_night_stay_in_the_log_with_their_outcome(
+    leads: pa.Table, contract: FeatureContract, tmp_path: Path
+) -> None:
+    few = leads.slice(0, 40)
+    moments, outcome = times(contract, few).astype(np.int64), labels(contract, few)
+    row = np.zeros(len(contract.inputs), np.float32).tobytes()
+
+    def scored(night: int, lead: int) -> Prediction:
+        at = int(moments[lead]) + night * 86_400_000_000
+        version = contract_version(contract)
+        return Prediction(
+            f"{night}-{lead}", f"l{lead}", "crm", "1", version, "champion", at, 0.5, 50.0, "B", row
+        )
+
+    known = [lead for lead in range(40) if not np.isnan(outcome[lead])]
+    store = EventStore(f"sqlite:///{tmp_path / 'events.db'}")
+    store.append(
+        [scored(night, lead) for night in range(4) for lead in range(40)],
+        [
+            Outcome(f"o{n}", f"l{n}", f"1-{n}", bool(outcome[n]), None, int(moments[n]), int(moments[n]))
+            for n in known
+        ],
+    )
+    table = logged_leads(store, contract, "crm", START, END)
+    assert sorted(table.column(contract.id).to_pylist()) == sorted(f"l{n}" for n in range(40))
+    logged = dict(
+        zip(table.column(contract.id).to_pylist(), times(contract, table).astype(np.int64), strict=True)
+    )
+    nights = {n: (int(logged[f"l{n}"]) - int(moments[n])) // 86_400_000_000 for n in range(40)}
+    assert nights == {n: 1 if n in known else 3 for n in range(40)}
 
 
 def test_an_empty_window_is_refused_with_what_to_do(store: EventStore, contract: FeatureContract) -> None:

@@ -9,9 +9,18 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
-from leadscore.drift.report.plots import feature_plot
+from leadscore.drift.report.methods import (
+    JOINT_COLUMNS,
+    OUTCOME_COLUMNS,
+    auc_lines,
+    joint_rows,
+    outcome_rows,
+    outcomes_caption,
+)
+from leadscore.drift.report.plots import auc_plot, feature_plot
 from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, p_words, row, span
-from leadscore.drift.reporting import DriftReport, FeatureReport
+from leadscore.drift.reporting import DriftReport
+from leadscore.drift.verdict import SEVERITIES
 
 _MOST_PLOTS: Final = 12
 
@@ -31,7 +40,8 @@ th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}th
 .tag{color:var(--s);font-weight:600}.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(440px,1fr));gap:22px}
 .plots figure{margin:0;padding:14px;background:var(--panel);border-radius:8px;overflow-x:auto}svg{max-width:100%;height:auto}
 svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .title{font-size:14px;font-weight:600}svg .note,svg .label{fill:var(--soft)}
-.before{fill:var(--before)}.after{fill:var(--after)}.key span{display:inline-block;width:11px;height:11px;border-radius:2px;
+.line{stroke:var(--line);stroke-width:1}.bar{stroke:var(--after);stroke-width:3}.then .bar{stroke:var(--before)}
+.then .dot{fill:var(--before)}.dot{fill:var(--after)}.before{fill:var(--before)}.after{fill:var(--after)}.key span{display:inline-block;width:11px;height:11px;border-radius:2px;
 margin:0 5px 0 14px}.key .b{background:var(--before)}.key .a{background:var(--after)}details{margin-top:8px}
 @media(max-width:520px){.plots{grid-template-columns:1fr}}@media print{.plots figure{break-inside:avoid}}
 """
@@ -48,6 +58,8 @@ def to_html(report: DriftReport) -> str:
             f'<div class="soft">{escape(span(report))}.{escape(since)}</div></div>'
         ),
         _list(verdict.reasons),
+        _outcomes(report),
+        _joint(report),
     ]
     if report.features:
         body += [_findings(report), _table(report), _plots(report), _tests(report)]
@@ -64,6 +76,35 @@ def _list(sentences: tuple[str, ...]) -> str:
     return f"<ul>{''.join(f'<li>{escape(s)}</li>' for s in sentences)}</ul>" if sentences else ""
 
 
+def _outcomes(report: DriftReport) -> str:
+    rows = outcome_rows(report)
+    if not rows and report.performance is None:
+        return ""
+    plot = auc_plot(auc_lines(report))
+    figure = f'<div class="plots"><figure>{plot}</figure></div>' if plot else ""
+    caption = f'<p class="soft">{escape(outcomes_caption(report))}</p>'
+    return f"<h2>Outcomes</h2>{caption}{figure}{_rows(OUTCOME_COLUMNS, rows)}"
+
+
+def _joint(report: DriftReport) -> str:
+    rows = joint_rows(report)
+    return f"<h2>All features together</h2>{_rows(JOINT_COLUMNS, rows)}" if rows else ""
+
+
+def _rows(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table whose second column is a severity."""
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    lines = ""
+    for found in rows:
+        cells = [escape(cell) for cell in found]
+        if found[1] in SEVERITIES:
+            cells[1] = f'<span class="tag {found[1]}">{cells[1]}</span>'
+        lines += f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    return f'<div class="scroll"><table><tr>{head}</tr>{lines}</table></div>'
+
+
 def _findings(report: DriftReport) -> str:
     if not report.findings:
         return ""
@@ -77,15 +118,7 @@ def _findings(report: DriftReport) -> str:
 
 
 def _table(report: DriftReport) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
-    rows = "".join(_row(feature) for feature in ordered(report))
-    return f'<h2>Features</h2><div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
-
-
-def _row(feature: FeatureReport) -> str:
-    cells = [escape(cell) for cell in row(feature)]
-    cells[1] = f'<span class="tag {feature.severity}">{cells[1]}</span>'
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    return f"<h2>Features</h2>{_rows(COLUMNS, [row(feature) for feature in ordered(report)])}"
 
 
 def _plots(report: DriftReport) -> str:

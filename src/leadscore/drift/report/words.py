@@ -22,7 +22,7 @@ def headline(report: DriftReport) -> str:
     verdict = report.verdict
     state = "ALARM" if verdict.drifted else ("breach, no alarm yet" if report.breached else "no alarm")
     percent = "> 99.9%" if verdict.confidence > 0.999 else f"{verdict.confidence:.1%}"
-    sure = f", {percent} sure" if report.features else ""
+    sure = f", {percent} sure" if report.judged else ""
     return (
         f"{state}: {verdict.severity} drift{sure}" if verdict.severity != "none" else f"{state}: calm{sure}"
     )
@@ -48,8 +48,9 @@ def calibration(report: DriftReport) -> str:
         )
     rule = report.options.hysteresis
     needed = "" if rule.windows == 1 else f" ({rule.breaches} of {rule.windows} windows make an alarm)"
+    shares = "" if report.options.looks == 1 else f" (1/{report.options.looks} of the budget is theirs)"
     return (
-        f"One false alarm in {found.run_length:,.0f} windows{needed} leaves each window a chance of "
+        f"One false alarm in {found.run_length:,.0f} windows{shares}{needed} leaves each window a chance of "
         f"{found.breach_expected:.2g}; shared by {found.tests} tests against {found.pooled_rows:,} leads, "
         f"each breaches at p ≤ {found.level:.2g} and a PSI of at least {report.options.min_effect:g} above noise."
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 import pytest
@@ -14,15 +14,15 @@ from leadscore.events.store import EventStore
 from leadscore.release.approval import Binding, Verdict, answer, answers_of, open_requests, request
 from leadscore.release.binding import is_bound
 from leadscore.release.evidence import approval_seen, ended_seen, record_end, requested
-from leadscore.release.states import Finish, ReleaseSpec, ReleaseStatus
+from leadscore.release.states import Final, Finish, ReleaseSpec, ReleaseStatus
 
 BINDING = Binding(model="leads", version=7, digest="d" * 64, evidence=("gate-1", "replay-1"), release="uid-1")
 SPEC = ReleaseSpec(release="uid-1", model="leads", version=7)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[EventStore]:
-    with EventStore(f"sqlite:///{tmp_path / 'events.db'}") as opened:
+def store(url: str) -> Iterator[EventStore]:
+    with EventStore(url) as opened:
         yield opened
 
 
@@ -71,25 +71,44 @@ def test_new_evidence_is_a_new_question(store: EventStore) -> None:
     assert approve(store, msgspec.structs.replace(BINDING, evidence=("gate-1", "replay-2")))
 
 
-def test_of_two_people_at_the_same_moment_one_is_heard(store: EventStore) -> None:
-    store.counts()
-    gate = threading.Barrier(2)
+def at_once(url: str, *deeds: Callable[[EventStore], bool]) -> list[bool | str]:
+    """What each deed gave, or the sentence it was refused with; each has a connection of its own, as commands have."""
+    gate = threading.Barrier(len(deeds))
     results: list[bool | str] = []
 
-    def go(by: str) -> None:
-        gate.wait()
-        try:
-            results.append(approve(store, by=by))
-        except RefusedError as error:
-            results.append(error.message)
+    def go(deed: Callable[[EventStore], bool]) -> None:
+        with EventStore(url) as own:
+            own.counts()
+            gate.wait()
+            try:
+                results.append(deed(own))
+            except RefusedError as error:
+                results.append(error.message)
 
-    people = [threading.Thread(target=go, args=(name,)) for name in ("Ada", "Grace")]
-    for person in people:
-        person.start()
-    for person in people:
-        person.join()
+    threads = [threading.Thread(target=go, args=(deed,)) for deed in deeds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_of_two_people_at_the_same_moment_one_is_heard(store: EventStore, url: str) -> None:
+    results = at_once(url, partial(approve, by="Ada"), partial(approve, by="Grace"))
     assert len(answers_of(store)) == 1
     assert sorted(isinstance(r, str) for r in results) == [False, True]
+
+
+def test_of_two_ends_at_the_same_moment_one_is_the_end(store: EventStore, url: str) -> None:
+    def end(phase: Final, own: EventStore) -> bool:
+        return record_end(own, SPEC, ReleaseStatus(), Finish(phase, f"so it was {phase}"), at=1)
+
+    results = at_once(url, partial(end, "Aborted"), partial(end, "Promoted"))
+    assert sorted(results) == [False, True]
+    ended = ended_seen(store, SPEC)
+    assert ended is not None
+    assert ended.reason == f"so it was {ended.phase}"
+    assert len(store.evidence(kind="release")) == 1
 
 
 @pytest.mark.parametrize("name", ["", "  ", "root", "CI", "42", "x" * 201])

@@ -1,0 +1,61 @@
+"""How windows are judged, as it is said on the command line and in a file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from leadscore.cli.drift_windows import parse_span
+from leadscore.drift.options import DriftOptions, Mode
+from leadscore.drift.runlength import FalseAlarms, Hysteresis
+from leadscore.errors import BadInputError
+
+_HOUR = timedelta(hours=1)
+
+
+def read_options(
+    path: Path | None,
+    *,
+    mode: Mode | None = None,
+    false_alarms: str | None = None,
+    hysteresis: str | None = None,
+    methods: str | None = None,
+    performance_window: str | None = None,
+    maturity: str | None = None,
+    max_drop: float | None = None,
+) -> DriftOptions:
+    """Options from a file, with single ones set on the command line.
+
+    Raises:
+        BadInputError: One of them cannot be read.
+    """
+    try:
+        options = (
+            DriftOptions() if path is None else msgspec.json.decode(path.read_bytes(), type=DriftOptions)
+        )
+        changes: dict[str, object] = {} if mode is None else {"mode": mode}
+        if false_alarms is not None:
+            expected, _, period = false_alarms.partition("/")
+            changes["false_alarms"] = FalseAlarms(
+                expected=float(expected), per_hours=parse_span(period) / _HOUR
+            )
+        if hysteresis is not None:
+            breaches, _, windows = hysteresis.partition("/")
+            changes["hysteresis"] = Hysteresis(breaches=int(breaches), windows=int(windows))
+        if methods is not None:
+            changes["methods"] = tuple(name.strip() for name in methods.split(","))
+        outcomes: dict[str, float] = {} if max_drop is None else {"max_drop": max_drop}
+        if performance_window is not None:
+            outcomes["window_hours"] = parse_span(performance_window) / _HOUR
+        if maturity is not None:
+            outcomes["maturity_hours"] = 0.0 if maturity == "0d" else parse_span(maturity) / _HOUR
+        changes["performance"] = msgspec.structs.replace(options.performance, **outcomes)
+        return msgspec.structs.replace(options, **changes)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise BadInputError(
+            f"The options cannot be read: {error}.", hint="Write --false-alarms 1/30d, --hysteresis 2/3."
+        ) from error
+    except OSError as error:
+        raise BadInputError(f"Cannot read {path}: {error.strerror or error}.") from error

@@ -1,0 +1,39 @@
+"""Moments that people type: one reading for all commands, and an error that names the option."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from datetime import UTC, datetime, timedelta
+
+from leadscore.errors import BadInputError
+
+_MONTH, _DAY = len("2026-03"), len("2026-03-01")
+
+
+def parse_moment(text: str, option: str, *, last: bool = False) -> datetime:
+    """A day (`2026-03-01`), a month (`2026-03`) or an ISO 8601 time; in UTC, which is also meant where no zone is given.
+
+    Args:
+        text: As typed.
+        option: Which option it was typed for, such as `--since`.
+        last: A day or month means its last moment, not its first.
+
+    Raises:
+        BadInputError: None of the three.
+    """
+    try:
+        if len(text) == _MONTH:
+            moment = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+        else:
+            moment = datetime.fromisoformat(text)
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if not last or len(text) > _DAY:
+            return moment
+        days = monthrange(moment.year, moment.month)[1] if len(text) == _MONTH else 1
+        return moment + (timedelta(days=days) - timedelta(microseconds=1))
+    # The second: a time whose day in UTC is not in the calendar (0001-01-01T00:00+14:00).
+    except (ValueError, OverflowError) as error:
+        raise BadInputError(
+            f"{option} {text!r} is not a day, month or time.",
+            hint=f"Write {option} 2026-03-01, 2026-03 or 2026-03-01T12:00:00Z.",
+        ) from error

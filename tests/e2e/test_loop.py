@@ -1,0 +1,265 @@
+"""The whole loop, in one release under load: from a market that turns to the model that has learnt it, and every way back.
+
+The stories follow each other: each begins with the champion that the one before has left, and versions are numbered as
+they were trained. What people do is what docs/tutorials/drift-to-canary.md says, with the samples of manifests/examples.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.e2e.story.begin import installed, story
+from tests.e2e.story.examples import example
+from tests.e2e.story.given import Given
+from tests.e2e.story.images import FAULTY, load_faulty, project_values
+from tests.e2e.story.kube import Object
+from tests.e2e.story.loop import MODEL, LoopGiven
+from tests.e2e.story.release import FULL, ROOT, Release, Values, merged, story_values
+from tests.e2e.story.toolbox import Toolbox
+
+pytestmark = pytest.mark.e2e
+
+# The service is slow with this version, and with this one only.
+SLOW = 3
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "200Mi"}}}
+VALUES: Values = {
+    "model": {"name": MODEL, "source": "registry", "registry": {"cacheClaim": "models"}},
+    "mlflow": {
+        "enabled": True,
+        "workers": 1,
+        "artifactRoot": "file:///artefacts",
+        "artifactClaim": "artefacts",
+    },
+    "operator": {
+        "enabled": True,
+        "resyncSeconds": 10,
+        "jobs": {"resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}},
+    },
+    # The first pods wait for somebody to publish a model.
+    "workload": {"progressDeadlineSeconds": 600},
+    "analysis": {
+        # What 15 requests a second bring to a canary at 10 % in ten seconds.
+        "gate": {"minimumRequests": 6, "minimumScores": 30},
+        # The candidate has learnt another market than the champion: its scores differ, and 30 say little.
+        "maxPsi": 2.0,
+    },
+    "scoring": {
+        "extraEnv": [
+            {"name": "LEADSCORE_FAULT", "value": "slow"},
+            {"name": "LEADSCORE_FAULT_VERSION", "value": str(SLOW)},
+        ]
+    },
+}
+# Ten months of leads; the champion knows the first four, and then people begin to buy for other reasons.
+LEADS, MONTHS, CALM_MONTHS = 30_000, 10, 4
+ROLES = ("service", "jobs", "operator", "postgresql")
+
+
+def history(made: Release) -> None:
+    """What a company has before it installs a loop: leads, a first model, and a log of what became of them."""
+    made.kube.run("rollout", "status", f"deployment/{FULL}-mlflow", "--timeout=240s", timeout=250)
+    toolbox = Toolbox(made)
+    toolbox.start()
+    month, today = timedelta(days=365.25 / 12), datetime.now(UTC)
+    start, turn = (f"{today - n * month:%Y-%m-%d}" for n in (MONTHS, MONTHS - CALM_MONTHS))
+    table = ("--data", "/tmp/crm.parquet")
+    toolbox.leadscore(
+        "data", "generate", "--rows", str(LEADS), "--seed", "5", "--start", start, "--months", str(MONTHS),
+        "--scenario", f"concept_drift@{turn}", "-o", table[1], "--contract-out", "/tmp/contract.yaml",
+    )  # fmt: skip
+    toolbox.leadscore(
+        "train", *table, "--contract", "/tmp/contract.yaml", "--name", MODEL, "--as-of", turn,
+        "--months", str(CALM_MONTHS), "--min-records", "2000", "--trials", "2",
+    )  # fmt: skip
+    toolbox.leadscore("events", "backfill", *table, "--model", f"{MODEL}@champion", "--since", turn)
+    # Those that have asked for the model already would wait before they ask again.
+    made.kube.run("delete", "pods", "--selector=app.kubernetes.io/component=scoring", timeout=120)
+
+
+def resources() -> list[Object]:
+    """The samples, with a check on request instead of by the clock, a training of seconds and a watch of seconds."""
+    short = {"watchFor": "20s", "watchEvery": "10s"}
+    return [
+        *example("driftdetector", schedules=[{"name": "minute", "cron": "@yearly", "window": "1m"}]),
+        *example(
+            "retrainpolicy",
+            triggers={"drift": {"minSeverity": "significant"}, "performance": None, "schedule": None},
+            coolDown="1s",
+            budget={"runs": 20},
+            run={"trials": 2, "minRecords": 5000, "resources": VALUES["operator"]["jobs"]["resources"]},
+            release=short,
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def release() -> Iterator[Release]:
+    """The chart with operator, MLflow and PostgreSQL, a champion, and its log."""
+    images = project_values(*ROLES)
+    service = f"{images['image']['repository']}:{images['image']['tag']}"
+    images = merged(images, {"image": {"repository": FAULTY, "tag": load_faulty(service)}})
+    claims = [
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": CLAIM}
+        for name in ("models", "artefacts")
+    ]
+    with installed(
+        "loop", merged(story_values(steps_seconds=10), VALUES), images, objects=claims, before_ready=history,
+        definitions=sorted((ROOT / "charts" / "lead-scoring" / "files" / "crds").glob("*.yaml")),
+    ) as made:  # fmt: skip
+        for each in resources():
+            made.kube.run("create", "--filename=-", stdin=json.dumps(each))
+        yield made
+
+
+@pytest.fixture
+def given(request: pytest.FixtureRequest, release: Release) -> Iterator[Given]:
+    """A story on this release."""
+    yield from story(request, release, "", LoopGiven)
+
+
+def test_a_fall_in_the_watch_brings_the_version_before_back(given: LoopGiven) -> None:
+    (
+        given.market()
+        .when.asked_to_retrain()
+        .then.the_gate_says("Passed")
+        .the_policy_releases_it()
+        .it_is("AwaitingApproval")
+        .when.approved("Ada Lovelace", "The replay speaks for it.")
+        .then.it_is("Watching")
+        .it_went_through_the_weights()
+        .when.the_market_turns("poor")
+        .then.it_is("RolledBack", "share of grade A fell")
+        .the_champion_is(1)
+        .only(1)
+        .no_request_failed()
+    )
+
+
+def test_a_slow_canary_goes_back(given: LoopGiven) -> None:
+    (
+        given.market()
+        .when.asked_to_retrain()
+        .then.the_gate_says("Passed")
+        .the_policy_releases_it()
+        .it_is("AwaitingApproval")
+        .when.approved("Ada Lovelace", "The replay speaks for it.")
+        .then.it_is("Aborted", "Argo sent it back")
+        .aborted(SLOW)
+        .the_champion_is(1)
+        .only(1)
+        .no_request_failed()
+    )
+
+
+def test_a_person_denies(given: LoopGiven) -> None:
+    (
+        given.market()
+        .when.released("leads-once-more", SLOW, evaluation="none")
+        .then.it_is("AwaitingApproval")
+        .when.denied("Grace Hopper", "It was slow.")
+        .then.it_is("Rejected", "Grace Hopper denied it: It was slow.")
+        .the_champion_is(1)
+        .only(1)
+        .no_request_failed()
+    )
+
+
+def test_a_market_that_turns_ends_with_a_champion_that_knows_it(given: LoopGiven) -> None:
+    (
+        given.market()
+        .when.drift_is_checked()
+        .then.the_verdict_is("none", "none")
+        .the_policy_waits("Nothing asks for a retraining.")
+        .when.the_market_turns("covariate_shift")
+        .drift_is_checked()
+        .then.drift_makes_a_run()
+        .the_verdict_is("market_moved", "significant", "critical")
+        .the_gate_says("Passed")
+        .the_policy_releases_it()
+        .it_is("AwaitingApproval")
+        .when.approved("Ada Lovelace", "The replay speaks for it.")
+        .then.it_is("Watching")
+        .it_went_through_the_weights()
+        .it_is("Promoted", "approved by Ada Lovelace")
+        .the_champion_is_the_candidate()
+        .the_candidate_answers_everything()
+        .no_request_failed()
+        .the_story_took("drift to champion, times shortened")
+    )
+
+
+def test_a_candidate_that_is_no_better_is_refused(given: LoopGiven) -> None:
+    (
+        given.market()
+        .when.asked_to_retrain()
+        .then.the_gate_says("Refused")
+        .an_event_says("GateRefused", "no supported improvement")
+        .nobody_releases_it()
+        .no_request_failed()
+    )
+
+
+def test_a_broken_pipeline_retrains_nothing_and_says_so(given: LoopGiven, release: Release) -> None:
+    runs = len(release.kube.list("retrainruns"))
+    (
+        given.market()
+        .when.the_market_turns("pipeline_bug")
+        .drift_is_checked()
+        .then.the_verdict_is("pipeline_bug", "significant", "critical")
+        .an_event_says("PipelineBug", "tell the data owner")
+        .the_policy_waits("finds a pipeline bug")
+        .nobody_retrained(since=runs)
+        .no_request_failed()
+    )
+
+
+# What the pod asks with its own token, and what the API server answers.
+_ASK = """
+import json, ssl, urllib.error, urllib.request
+account = "/var/run/secrets/kubernetes.io/serviceaccount/"
+token, namespace = (open(account + name).read() for name in ("token", "namespace"))
+trust = ssl.create_default_context(cafile=account + "ca.crt")
+def ask(method, path, body=None):
+    request = urllib.request.Request("https://kubernetes.default.svc" + path.replace("NS", namespace), method=method)
+    request.add_header("Authorization", "Bearer " + token)
+    request.add_header("Content-Type", "application/json")
+    try:
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(request, data, context=trust, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+print(json.dumps({name: ask(*asked) for name, asked in json.loads(ASKED).items()}))
+"""
+_POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": []}}
+_SECRETS = "/api/v1/namespaces/NS/secrets"
+ALLOWED = {"list detectors": ("GET", "/apis/leadscore.dev/v1alpha1/namespaces/NS/driftdetectors")}
+DENIED = {
+    "read the database's password": ("GET", f"{_SECRETS}/{FULL}-postgresql"),
+    "list secrets": ("GET", _SECRETS),
+    "create a pod": ("POST", "/api/v1/namespaces/NS/pods", _POD),
+    "delete a Rollout": ("DELETE", f"/apis/argoproj.io/v1alpha1/namespaces/NS/rollouts/{FULL}"),
+    "delete a Job": ("DELETE", "/apis/batch/v1/namespaces/NS/jobs/x"),
+    "change a policy": ("PUT", f"/apis/leadscore.dev/v1alpha1/namespaces/NS/retrainpolicies/{MODEL}", {}),
+    "look into another namespace": (
+        "GET",
+        "/apis/leadscore.dev/v1alpha1/namespaces/default/driftdetectors",
+    ),
+    "list nodes": ("GET", "/api/v1/nodes"),
+}
+
+
+def test_the_operators_account_may_do_its_work_and_nothing_else(release: Release) -> None:
+    code = _ASK.replace("ASKED", repr(json.dumps(ALLOWED | DENIED)))
+    said = release.kube.run("exec", f"deployment/{FULL}-operator", "--", "python3", "-c", code)
+    assert json.loads(said) == {**dict.fromkeys(ALLOWED, 200), **dict.fromkeys(DENIED, 403)}
+
+
+def test_what_the_operator_starts_has_no_token(release: Release) -> None:
+    jobs = release.kube.list("jobs", "app.kubernetes.io/managed-by=leadscore-operator")
+    templates = [job["spec"]["template"] for job in jobs]
+    assert templates
+    assert {t["spec"]["automountServiceAccountToken"] for t in templates} == {False}
