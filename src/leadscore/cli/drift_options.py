@@ -55,7 +55,8 @@ def read_options(
         return msgspec.structs.replace(options, **changes)
     except (ValueError, msgspec.DecodeError) as error:
         raise BadInputError(
-            f"The options cannot be read: {error}.", hint="Write --false-alarms 1/30d, --hysteresis 2/3."
+            f"The options cannot be read: {error}.",
+            hint="Write --false-alarms 1/30d, --hysteresis 2/3, --methods univariate,performance.",
         ) from error
     except OSError as error:
         raise BadInputError(f"Cannot read {path}: {error.strerror or error}.") from error

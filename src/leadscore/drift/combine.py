@@ -147,6 +147,7 @@ def sentence(finding: MethodReport, report: DriftReport) -> str:
     if finding.effect is not None:
         found += f", as large as a PSI of {finding.effect:.3f}"
     if finding.severity == "none":
-        return f"{found}: no change beyond p ≤ {finding.level:.2g} and the least effect."
+        least = "" if finding.effect is None else " and the least effect"
+        return f"{found}: no change beyond p ≤ {finding.level:.2g}{least}."
     counts = "" if finding.breached else f" Below {report.options.breach_from}, from which it counts."
     return f"{found}: changed (it speaks from p ≤ {finding.level:.2g}).{counts}"

@@ -107,6 +107,18 @@ def test_the_delta_table_takes_each_window_once(store, tmp_path):
     assert rows.schema.equals(metrics_table(judged[0]).schema)
 
 
+def test_a_delta_table_of_an_older_version_gets_the_columns_that_it_lacks(store, tmp_path):
+    from deltalake import DeltaTable, write_deltalake
+
+    path = str(tmp_path / "drift_metrics")
+    first, second = run(store).judge_stored(store, START + 2 * DAY, 2, None)
+    older = metrics_table(first).drop_columns(["method", "figure", "value", "low", "high"])
+    write_deltalake(path, older)
+    assert append_metrics(tmp_path / "drift_metrics", second)
+    rows = DeltaTable(path).to_pyarrow_table().to_pylist()
+    assert {row["method"] for row in rows} == {None, "univariate"}
+
+
 def test_results_are_readable_where_they_are_written(store, tmp_path):
     record = run(store).judge_stored(store, START + 4 * DAY, 1, None)[0]
     text = prometheus_text(record)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deltalake import DeltaTable
 from tests.unit.operator.objects import WORKLOAD, detector, job, policy
 from typer.testing import CliRunner
 
@@ -108,7 +109,8 @@ def test_a_relation_that_breaks_ends_in_a_retraining_run(
 ) -> None:
     log(trained, events_url, relation=0.5)
     methods = ("--methods", "univariate,performance,cbpe", "--html", str(tmp_path / "drift.html"))
-    report = check(trained, events_url, tmp_path, *methods)
+    places = ("--metrics-file", str(tmp_path / "drift.prom"), "--delta", str(tmp_path / "drift_metrics"))
+    report = check(trained, events_url, tmp_path, *methods, *places)
     verdict = words(tmp_path)
 
     assert verdict.drop is not None
@@ -121,6 +123,13 @@ def test_a_relation_that_breaks_ends_in_a_retraining_run(
     # The probabilities alone cannot know: the leads are those of training.
     assert abs(report["expected"]["auc"]["value"] - outcomes["baseline"]["value"]) < 0.05
     assert "loss of AUC" in (tmp_path / "drift.html").read_text()
+
+    gauges = (tmp_path / "drift.prom").read_text()
+    assert re.search(r"^leadscore_drift_performance_auc_drop\{.*\} 0\.1", gauges, re.MULTILINE)
+    rows = DeltaTable(str(tmp_path / "drift_metrics")).to_pyarrow_table().to_pylist()
+    measured = {(row["method"], row["figure"]): row for row in rows if row["feature"] is None}
+    assert measured["performance", "auc_drop"]["value"] == pytest.approx(verdict.drop)
+    assert measured["cbpe", "auc"]["low"] < measured["cbpe", "auc"]["value"]
 
     now = END + timedelta(hours=3)
     state = PolicyState(created=START, observations=(Observation.of("crm", "daily", verdict),))

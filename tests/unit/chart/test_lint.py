@@ -98,3 +98,31 @@ def test_the_local_clusters_values_lint_and_fit_the_cluster(chart: Chart) -> Non
     assert "labelmap, regex: __meta_kubernetes_pod_label_(.+)" in addon
     limit = yaml.safe_load(values.read_text())["analysis"]["maxP95Seconds"]
     assert limit in LATENCY_EDGES
+
+
+def test_the_loops_values_give_an_operator_whose_samples_fit_the_release(chart: Chart) -> None:
+    files = [ROOT / "manifests" / "local-cluster" / name for name in ("values.yaml", "loop.yaml")]
+    named = [f"--values={file}" for file in files]
+    done = chart.run("template", "leads", str(CHART), "--namespace", "scoring", *named)
+    assert done.returncode == 0, done.stderr
+    made = {(m["kind"], m["metadata"]["name"]) for m in yaml.safe_load_all(done.stdout) if m}
+    claims = yaml.safe_load_all((ROOT / "manifests" / "local-cluster" / "claims.yaml").read_text())
+    wanted = yaml.safe_load(files[1].read_text())
+    assert {c["metadata"]["name"] for c in claims} == {
+        wanted["mlflow"]["artifactClaim"],
+        wanted["model"]["registry"]["cacheClaim"],
+    }
+    examples = ROOT / "manifests" / "examples"
+    toolbox, policy, release = (
+        yaml.safe_load((examples / f"{name}.yaml").read_text())
+        for name in ("toolbox", "retrainpolicy", "modelrelease")
+    )
+    assert ("ServiceAccount", toolbox["spec"]["serviceAccountName"]) in made
+    assert ("Rollout", policy["spec"]["release"]["rollout"]) in made
+    assert ("Rollout", release["spec"]["rollout"]) in made
+    (container,) = toolbox["spec"]["containers"]
+    environment = {entry["name"]: entry for entry in container["env"]}
+    registry = environment["LEADSCORE_TRACKING_URI"]["value"].removeprefix("http://").partition(":")[0]
+    assert ("Service", registry) in made
+    password = environment["POSTGRESQL_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"]
+    assert ("Secret", password) in made

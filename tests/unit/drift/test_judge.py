@@ -13,7 +13,7 @@ from leadscore.drift.history import History, Judged, Trail
 from leadscore.drift.joint import joint_report, permutations_for, psi_of_auc
 from leadscore.drift.judge import Seen, judge, method_level
 from leadscore.drift.options import DriftOptions, PerformanceOptions
-from leadscore.drift.outcomes import Baseline, Outcomes
+from leadscore.drift.outcomes import Baseline, Outcomes, judge_outcomes
 from leadscore.drift.performance import LabelCounts
 from leadscore.drift.report.html import to_html
 from leadscore.drift.report.markdown import to_markdown
@@ -98,6 +98,30 @@ def test_a_loss_that_may_be_chance_is_reported_and_is_no_finding():
     assert found.drop.low < 0
     assert (report.verdict.drop, report.verdict.severity, report.verdict.drifted) == (None, "none", False)
     assert "may be chance" in to_markdown(report)
+
+
+def test_on_an_unchanged_stream_outcomes_breach_no_more_often_than_they_may(monkeypatch: pytest.MonkeyPatch):
+    """Hold-out and window are both drawn anew: 300 times at a chance of 0.02, of which 14 or fewer is nearly certain."""
+    # The bootstrap is for the intervals of Brier score and calibration error, which decide nothing and take the time.
+    monkeypatch.setattr("leadscore.drift.performance.replicates_for", lambda _: 2)
+    rng = np.random.default_rng(11)
+    population = probabilities(leads(50_000, 3))
+
+    def drawn(rows: int) -> tuple[np.ndarray, np.ndarray]:
+        p = rng.choice(population, rows)
+        return rng.random(rows) < p, p
+
+    breaches = 0
+    for _ in range(300):
+        auc = auc_estimate(*drawn(500))
+        assert auc is not None
+        counts = LabelCounts(250, 250, 250, 250)
+        calm = Outcomes(START, START + DAY, counts, *drawn(250))
+        # A limit of nearly nothing: chance alone decides.
+        wish = options("performance", performance=PerformanceOptions(max_drop=1e-6, miscalibration=1e-6))
+        breaches += judge_outcomes(calm, Baseline(auc), wish, 0.02).severity != "none"
+    assert breaches <= 14
+    assert breaches > 0, "a level that nothing reaches is no level"
 
 
 def test_incomplete_outcomes_leave_the_drop_open_and_the_estimate_speaks():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 
 import pytest
+from loadtests.leads import Lead
 from tests.e2e import figures
 from tests.e2e.figures import Figure, table
+from tests.e2e.story.examples import example
 from tests.e2e.story.images import tampered
 from tests.e2e.story.kube import seconds_to_ready
+from tests.e2e.story.market import Market
 from tests.e2e.story.release import merged
 from tests.e2e.story.scene import canary_weight
 from tests.support.artefacts import build_artefact
@@ -51,3 +55,28 @@ def test_a_tampered_artefact_is_refused_by_the_name_of_its_file(tmp_path: Path):
     folder = tampered(build_artefact(tmp_path / "model", trees=3, rows=120))
     with pytest.raises(ArtefactError, match=r"model\.ubj"):
         ScoringModel.load(folder)
+
+
+def test_a_sample_is_applied_with_shorter_times_and_without_what_is_taken_away() -> None:
+    (policy,) = example("retrainpolicy", triggers={"schedule": None}, run={"trials": 2}, coolDown="1s")
+    (sample,) = example("retrainpolicy")
+    assert "schedule" in sample["spec"]["triggers"]
+    assert "schedule" not in policy["spec"]["triggers"]
+    assert policy["spec"]["triggers"]["drift"] == sample["spec"]["triggers"]["drift"]
+    assert (policy["spec"]["run"]["trials"], policy["spec"]["coolDown"]) == (2, "1s")
+    assert policy["spec"]["release"] == sample["spec"]["release"]
+
+
+def test_a_market_sends_what_its_mood_says_and_never_an_id_twice() -> None:
+    market = Market()
+    calm = [next(market) for _ in range(300)]
+    market.mood = "pipeline_bug"
+    broken = [next(market) for _ in range(300)]
+    ids = {lead["lead_id"] for lead in (*calm, *broken)}
+    assert len(ids) == 600
+
+    def budget(leads: list[Lead]) -> float:
+        return statistics.fmean(float(str(lead["budget"])) for lead in leads if "budget" in lead)
+
+    assert budget(broken) > 20 * budget(calm)
+    assert not {"converted", "revenue", "outcome_known_at"} & set(calm[0])
