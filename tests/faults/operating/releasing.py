@@ -185,8 +185,7 @@ def _report(world: World, kind: str, release: str, number: int) -> None:
     assert world.clock is not None
     head = ReportHeader(
         release=release, number=number, model=model_of(world), version=NEW, digest=DIGESTS[NEW], passed=True,
-        summary="Nothing speaks against it.", until=world.clock.now(),
-        leads=1_000, judged=True,
+        summary="Nothing speaks against it.", until=world.clock.now(), leads=1_000, judged=True,
     )  # fmt: skip
     _record(world, report_id(kind, release, number), kind, msgspec.to_builtins(head))
 

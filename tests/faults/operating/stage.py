@@ -37,7 +37,7 @@ def operator(**environment: str) -> Program:
             "--clock-offset-file", "{clock}",
         ),
         {"LEADSCORE_EVENTS_URL": "sqlite:///{folder}/events.db", **environment},
-        modules=("leadscore_operator", "leadscore_operator.__main__", "sqlalchemy.dialects.sqlite", "pydantic.type_adapter"),
+        modules=("leadscore_operator", "leadscore_operator.run", "typer", "sqlalchemy.dialects.sqlite", "pydantic.type_adapter"),
     )  # fmt: skip
 
 
