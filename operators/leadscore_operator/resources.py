@@ -141,6 +141,7 @@ class ReleaseWish(_Part, frozen=True):
     approval_for: str = "7d"
     watch_for: str = "48h"
     watch_every: str = "1h"
+    watch_exposure: str = "24h"
     watch_minimum_leads: int = 200
     abort: bool = False
 

@@ -33,6 +33,7 @@ def machine_spec(release: Manifest, wish: ReleaseWish) -> ReleaseSpec:
         approval_seconds=parse_duration(wish.approval_for).total_seconds(),
         watch_seconds=parse_duration(wish.watch_for).total_seconds(),
         watch_every_seconds=parse_duration(wish.watch_every).total_seconds(),
+        watch_exposure_seconds=parse_duration(wish.watch_exposure).total_seconds(),
         watch_minimum_leads=wish.watch_minimum_leads,
         abort=wish.abort,
     )

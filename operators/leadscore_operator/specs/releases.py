@@ -73,6 +73,7 @@ def release_command(action: Action, spec: ReleaseSpec) -> tuple[str, list[str]] 
         case ReportKpi(previous=previous, since=since, number=number):
             command = ["release", "kpi", f"--candidate={spec.ref}", f"--against={spec.model}/{previous}"]
             command += [f"--since={format_time(since)}", f"--number={number}", f"--release={spec.release}"]
+            command.append(f"--exposure-hours={spec.watch_exposure_seconds / 3600:g}")
             return f"kpi-{number}", ["leadscore", *command]
         case _:
             return None

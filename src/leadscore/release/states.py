@@ -44,6 +44,7 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         approval_seconds: How long a request for approval stands; then the release is rejected.
         watch_seconds: How long the business KPI is watched at 100 %.
         watch_every_seconds: How often a KPI report is made in that time.
+        watch_exposure_seconds: How long each lead is given to convert before the watch counts it.
         watch_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: it is enough that
             the watch is over and no fall was seen.
         abort: A person wants it stopped.
@@ -58,6 +59,7 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     approval_seconds: float = 7 * 86_400.0
     watch_seconds: float = 48 * 3_600.0
     watch_every_seconds: float = 3_600.0
+    watch_exposure_seconds: float = 86_400.0
     watch_minimum_leads: int = 200
     abort: bool = False
 

@@ -41,6 +41,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("ModelRelease", {"model": "leads", "version": 0, "rollout": "r"}, "greater than or equal to 1"),
     (
         "ModelRelease",
+        {"model": "leads", "version": 1, "rollout": "r", "watchExposure": "a day"},
+        "watchExposure must be a duration",
+    ),
+    (
+        "ModelRelease",
         {"model": "leads", "version": 1, "rollout": "r", "watchMinimumLeads": -1},
         "greater than or equal to 0",
     ),

@@ -19,6 +19,7 @@ from leadscore.release.states import (
     Observations,
     PatchRollout,
     ReleaseStatus,
+    ReportKpi,
     ReportSeen,
     Step,
     VersionSeen,
@@ -35,6 +36,7 @@ from leadscore_operator.decide.release import (
 from leadscore_operator.plan import Create
 from leadscore_operator.registry_view import RegistryView
 from leadscore_operator.resources import ReleaseWish, decode
+from leadscore_operator.specs.releases import release_command
 from leadscore_operator.specs.rollouts import seen_rollout, version_patch
 
 WISH = {"model": "leads", "version": 7, "rollout": "leads", "evaluation": "replay", "replayWindow": "14d"}
@@ -267,6 +269,16 @@ def test_times_of_the_wish_are_the_machines() -> None:
     spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
     assert (spec.watch_seconds, spec.approval_seconds, spec.replay_days) == (7200, 86_400, 14)
     assert spec.release == "uid-leads-7"
+
+
+@pytest.mark.parametrize(("wish", "hours"), [({}, "24"), ({"watchExposure": "90m"}, "1.5")])
+def test_a_watch_gives_each_lead_the_time_that_was_wished(wish: Manifest, hours: str) -> None:
+    item = release(**wish)
+    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+    made = release_command(ReportKpi(7, 6, NOW, 3), spec)
+    assert made is not None
+    assert made[0] == "kpi-3"
+    assert f"--exposure-hours={hours}" in made[1]
 
 
 @pytest.mark.parametrize(
