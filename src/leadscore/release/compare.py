@@ -200,7 +200,8 @@ def remarks(spread: Distribution, order: Ranks, grades: GradeChanges, known: Kno
     found: list[str] = []
     if spread.psi >= NOTABLE_PSI:
         found.append(
-            f"Scores are spread differently (PSI {spread.psi:.2f}): thresholds on scores mean something else."
+            f"Scores are spread differently (PSI {spread.psi:.2f}): thresholds on scores mean something else, and a canary"
+            " goes back by itself unless the chart's analysis.maxPsi is larger."
         )
     if order.top_decile_overlap < NOTABLE_OVERLAP:
         found.append(
