@@ -118,17 +118,19 @@ class Metrics:
             for series in reply["data"]["result"]
         }
 
+    def ready(self) -> bool:
+        """Whether it answers queries: while it starts it says 503, and that in plain words."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/-/ready", timeout=10).status_code == 200
+        except httpx.TransportError:
+            assert self._process.poll() is None, Path(self._log.name).read_text()[-2000:]
+            return False
+
     def wait_for(self, query: str, expected: float) -> None:
         """Wait until a query that sums has this value."""
 
-        def seen() -> bool:
-            try:
-                return expected in self.query(query).values()
-            except httpx.TransportError:
-                assert self._process.poll() is None, Path(self._log.name).read_text()[-2000:]
-                return False
-
-        wait_until(seen, seconds=60, what=f"{query} == {expected}")
+        wait_until(self.ready, seconds=60, what="Prometheus")
+        wait_until(lambda: expected in self.query(query).values(), seconds=60, what=f"{query} == {expected}")
 
     def close(self) -> None:
         self._process.terminate()
