@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from tests.support.waiting import wait_until
+from tests.e2e.story.patience import wait_until
 from tools.cluster.addons.install import status
 from tools.cluster.up import INGRESS_PORT, PROMETHEUS_PORT, target
 

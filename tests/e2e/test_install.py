@@ -8,9 +8,9 @@ import json
 import pytest
 from tests.e2e.story.given import Given
 from tests.e2e.story.load import Body, Endpoint, Load
+from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import FULL, Release
 from tests.e2e.story.tally import Sent
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

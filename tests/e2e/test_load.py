@@ -11,8 +11,8 @@ from tests.e2e import figures
 from tests.e2e.figures import Figure
 from tests.e2e.story.begin import installed
 from tests.e2e.story.images import project_values
+from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import Release, Values, merged, story_values
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 

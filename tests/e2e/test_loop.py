@@ -84,7 +84,12 @@ def resources() -> list[Object]:
     # No lead has its 24 h of exposure in seconds: the end of the watch decides, and a fall of the share of grade A.
     short = {"watchFor": "20s", "watchEvery": "10s", "watchMinimumLeads": 0}
     return [
-        *example("driftdetector", schedules=[{"name": "minute", "cron": "@yearly", "window": "1m"}]),
+        *example(
+            "driftdetector",
+            schedules=[{"name": "minute", "cron": "@yearly", "window": "1m"}],
+            # Outcomes take longer than a story.
+            performance=None,
+        ),
         *example(
             "retrainpolicy",
             triggers={"drift": {"minSeverity": "significant"}, "performance": None, "schedule": None},

@@ -14,9 +14,9 @@ import pytest
 from tests.e2e.story.begin import installed, story
 from tests.e2e.story.given import Given
 from tests.e2e.story.images import MODEL, jobs_values
+from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import FULL, Release, Values, merged, story_values
 from tests.support.artefacts import build_artefact
-from tests.support.waiting import wait_until
 from tools.cluster.errors import ClusterError
 
 pytestmark = pytest.mark.e2e

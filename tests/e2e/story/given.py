@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.e2e.story.images import GOOD
+from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import FULL, Values
 from tests.e2e.story.scene import Scene
 from tests.e2e.story.when import When
-from tests.support.waiting import wait_until
 
 
 class Given:

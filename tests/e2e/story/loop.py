@@ -13,11 +13,11 @@ from tests.e2e.story.given import Given
 from tests.e2e.story.kube import Object
 from tests.e2e.story.load import Load, bodies_of
 from tests.e2e.story.market import Market, Mood
+from tests.e2e.story.patience import wait_until
 from tests.e2e.story.scene import Scene
 from tests.e2e.story.then import Then
 from tests.e2e.story.toolbox import Toolbox
 from tests.e2e.story.when import When
-from tests.support.waiting import wait_until
 
 MODEL = "leads"
 ENDED = ("Promoted", "Rejected", "Aborted", "RolledBack")

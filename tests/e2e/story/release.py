@@ -15,7 +15,7 @@ import yaml
 from loadtests.leads import Lead, generated, lead_schema
 from tests.e2e.story.kube import Kube, Object, is_ready
 from tests.e2e.story.load import Endpoint
-from tests.support.waiting import wait_until
+from tests.e2e.story.patience import wait_until
 from tools.cluster.up import INGRESS_PORT
 
 ROOT = Path(__file__).parents[3]

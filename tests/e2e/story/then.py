@@ -12,11 +12,11 @@ from collections.abc import Callable
 from tests.e2e.story import prometheus
 from tests.e2e.story.diagnosis import analyses
 from tests.e2e.story.kube import Object, restarts, seconds_to_ready
+from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import FULL
 from tests.e2e.story.scene import SETTLED, Scene
 from tests.e2e.story.tally import Tally, split_p_value
 from tests.e2e.story.when import When
-from tests.support.waiting import wait_until
 
 # A true split fails this test once in ten thousand stories.
 _SPLIT_P = 1e-4

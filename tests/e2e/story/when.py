@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tests.e2e.story.images import FAULTY
 from tests.e2e.story.kube import WORKER
+from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import FULL, Values
 from tests.e2e.story.scene import Scene, canary_weight
-from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.story.then import Then

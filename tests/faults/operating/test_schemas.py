@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,19 @@ def test_what_is_wrong_is_refused_with_a_sentence(
 def test_the_examples_are_accepted(world: World, file: Path) -> None:
     body = yaml.safe_load(file.read_text())
     world.api.create(stage.custom(world, PLURALS[body["kind"]]), body)
+
+
+def test_the_tutorials_patches_of_the_examples_are_accepted(world: World) -> None:
+    """Samples and tutorial are written apart: a field that a sample gains may need another that a patch takes away."""
+    text = (EXAMPLES[0].parents[2] / "docs" / "tutorials" / "drift-to-canary.md").read_text()
+    patches = re.findall(r"patch (driftdetector|retrainpolicy) leads --type=merge -p '(.+)'", text)
+    assert {kind for kind, _ in patches} == {"driftdetector", "retrainpolicy"}
+    for kind, patch in patches:
+        body = yaml.safe_load(next(f for f in EXAMPLES if f.stem == kind).read_text())
+        world.api.create(
+            stage.custom(world, PLURALS[body["kind"]]), body | {"metadata": {"name": f"tutorial-{kind}"}}
+        )
+        world.api.merge(f"{stage.custom(world, PLURALS[body['kind']])}/tutorial-{kind}", json.loads(patch))
 
 
 def test_a_run_never_changes_a_policy_keeps_its_model_and_a_stopped_release_stays_stopped(
