@@ -25,18 +25,17 @@ from leadscore.drift.sequential_calibration import (
     mean_log,
 )
 from leadscore.drift.sequential_chart import HistogramChart, design_chart
-from leadscore.drift.sequential_histograms import MEMORIES, Layout, cell_codes, faded, histograms_of
+from leadscore.drift.sequential_histograms import Layout, cell_codes, faded, histograms_of
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
 REFERENCE, WINDOW, BURN_IN = 10_000, 25, 100
 # Leads from one look of the charts to the next. Grouping leads only delays what each of them says (Reynolds & Stoumbos 2004,
 # "Should observations be grouped for effective process monitoring?"), so the charts look after every lead.
 LOOK = 1
-# As long in leads as the usual memories of windows: (2 - m) / m windows each.
-_MEMORIES = tuple(2 / ((2 - m) / m * WINDOW / LOOK + 1) for m in MEMORIES)
-LEADS_A_DAY = 20
-WATCHED = 8
-START = datetime(2025, 3, 1, tzinfo=UTC)
+# Cochran's rule: Pearson's statistic is chi-square only where cells expect a lead or more. The rarest cell that a shape look
+# takes in has 1 % (a quarter of a lead in 25), so the shortest memory is 100 leads; a second is four times as long. A memory
+# of `n` effective leads has weight 2 / (n / LOOK + 1).
+_MEMORIES = tuple(2 / (leads / LOOK + 1) for leads in (100, 400))
 
 Matrix = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]

@@ -4,7 +4,7 @@ Frittoli, Carrera & Boracchi (2021): bins hold equal shares of the reference (fo
 its quantile bins), an exponentially weighted mean of each window's bin shares is compared with the reference's by
 Pearson's statistic, and the alarm levels depend on counts alone, so they hold whatever the feature's distribution.
 Four things are ours: rows come in windows; several memories are watched at once, a short one for leaps and a long
-one for creeping change; beside the shape of a histogram its halves, its missing values and its rare and unseen
+one for creeping change; beside the shape of a histogram its mean rank, its missing values and its rare and unseen
 cells are looked at by themselves, since a change of one share drowns among many bins; and every look is read on
 its own -log p scale, so that all of them share one level and the chart speaks with its most surprising look.
 """
@@ -24,7 +24,7 @@ from leadscore.drift.sequential import Floats, Rows
 from leadscore.errors import BadInputError
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
-LookKind = Literal["shape", "half", "missing", "rare", "unseen"]
+LookKind = Literal["shape", "shift", "missing", "rare", "unseen"]
 
 MEMORIES: Final = (0.05, 0.2, 1.0)
 
@@ -40,8 +40,9 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One test of a histogram.
 
     Attributes:
-        kind: `shape` (all frequent cells), `half` (lower against upper bins), `missing` (against present): by
-            Pearson's statistic; `rare` and `unseen`: more rows than expected in cells that the reference has few
+        kind: `shape` (all frequent cells) and `missing` (against present): by Pearson's statistic; `shift`: by the
+            mean rank of the bins (Wilcoxon's scores, of which median's, lower against upper half, lose a third of
+            the information about a moved normal feature); `rare` and `unseen`: more rows than expected in cells that the reference has few
             or none of, by the tail of the negative binomial.
         groups: For each cell its group, -1 for cells that are not looked at.
     """
@@ -118,10 +119,7 @@ def make_histogram(
         looks.append(Look("shape", tuple(place.get(i, -1) for i in range(len(counts)))))
     bins = len(counts) - missing
     if ordered and bins > 2:
-        below = np.cumsum(counts[:bins]) <= sum(counts[:bins]) / 2
-        halves = tuple(int(not low) for low in below)
-        if 0 < sum(halves) < bins:
-            looks.append(Look("half", (*halves, -1)[: len(counts)]))
+        looks.append(Look("shift", (*(0,) * bins, -1)[: len(counts)]))
     if missing and frequent[-1] and len(place) > 2:
         looks.append(Look("missing", (*(0,) * bins, 1)))
     rare = tuple(0 if count and not often else -1 for count, often in zip(counts, frequent, strict=True))
@@ -163,6 +161,9 @@ class Layout:
         self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
         self._freedom = np.maximum(np.array(sizes) - 1, 1)
         self._expected = self._grouped(self.shares)
+        # A mean rank has variance 1 per row and no share of its own to be measured by.
+        moved = np.repeat([look.kind == "shift" for _, look in self.looks], sizes)
+        self._scale = np.where(moved, 1.0, self._expected)
         self._excess = np.flatnonzero([look.kind in EXCESS for _, look in self.looks])
         held = self._grouped(self.counts)[self._starts[self._excess]]
         # Rare cells are few in the reference: what it leaves open about them is not normal.
@@ -202,7 +203,7 @@ class Layout:
     def _read(self, means: Floats, spread: Floats) -> tuple[Floats, Floats]:
         """Pearson's statistics over their noise of all looks; rows in the cells of those that count rare ones."""
         grouped = self._grouped(means)
-        squares = (grouped - self._expected) ** 2 / self._expected
+        squares = (grouped - self._expected) ** 2 / self._scale
         noise = (spread + 1.0 / self.reference_rows)[..., None]
         seen = grouped[..., self._starts[self._excess]] / spread[..., None]
         return np.add.reduceat(squares, self._starts, axis=-1) / noise, seen
@@ -304,5 +305,13 @@ def _grouping(histogram: Histogram) -> Floats:
         for cell, group in enumerate(look.groups):
             if group >= 0:
                 part[cell, group] = 1.0
-        parts.append(part)
+        parts.append(_ranks(histogram, part) if look.kind == "shift" else part)
     return np.concatenate(parts, axis=1)
+
+
+def _ranks(histogram: Histogram, chosen: Floats) -> Floats:
+    """Midranks of the chosen cells, (cells, 1), of mean 0 and such that a lead's has variance 1; 0 for the others."""
+    counts = (np.array(histogram.counts) + HALF)[:, None]
+    held = counts * chosen
+    ranks = chosen * (np.cumsum(held, axis=0) - held / 2 - held.sum() / 2)
+    return ranks / np.sqrt((counts * ranks**2).sum() / counts.sum())
