@@ -36,6 +36,9 @@ LOOK = 1
 # takes in has 1 % (a quarter of a lead in 25), so the shortest memory is 100 leads; a second is four times as long. A memory
 # of `n` effective leads has weight 2 / (n / LOOK + 1).
 _MEMORIES = tuple(2 / (leads / LOOK + 1) for leads in (100, 400))
+LEADS_A_DAY = 20
+WATCHED = 8
+START = datetime(2025, 3, 1, tzinfo=UTC)
 
 Matrix = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
