@@ -160,4 +160,4 @@ def _section(found: Mapping[str, Mapping[ScenarioName, Delays]], achieved: float
     )
 
 
-SUITES = Suite(("drift-delay",), _delay)
+SUITES = (Suite(("drift-delay",), _delay),)

@@ -183,7 +183,7 @@ class Layout:
         pearson, seen = self._read(means, spread)
         p_value = chdtrc(self._freedom, pearson)
         p_value[..., self._excess] = self._rarer(seen, spread, self._successes)
-        return -np.log(np.maximum(p_value, _LEAST))
+        return _surprise(p_value)
 
     def loudest(self, means: Floats, spread: Floats) -> Floats:
         """Largest of `surprise` over memories and looks, (...), for a fraction of its cost.
@@ -198,7 +198,7 @@ class Layout:
         for successes, looks in self._alike_excess:
             rarest = self._rarer(seen[..., looks].max(axis=-1, keepdims=True), spread, successes)
             np.minimum(p_value, rarest.min(axis=(-1, -2)), out=p_value)
-        return -np.log(np.maximum(p_value, _LEAST))
+        return _surprise(p_value)
 
     def _read(self, means: Floats, spread: Floats) -> tuple[Floats, Floats]:
         """Pearson's statistics over their noise of all looks; rows in the cells of those that count rare ones."""
@@ -288,6 +288,11 @@ def _posterior(counts: Floats) -> Floats:
     never = counts == 0
     unseen = float((counts == 1).sum()) / max(int(never.sum()), 1)
     return np.where(never, unseen, counts + HALF)
+
+
+def _surprise(p_value: Floats) -> Floats:
+    """-log p. Values that differ by rounding alone are one value: one that equals its level is no alarm."""
+    return np.round(-np.log(np.maximum(p_value, _LEAST)), 9)
 
 
 def _same(values: npt.NDArray[np.generic], places: Rows) -> list[tuple[float, Rows]]:
