@@ -292,7 +292,8 @@ def _posterior(counts: Floats) -> Floats:
 
 def _surprise(p_value: Floats) -> Floats:
     """-log p. Values that differ by rounding alone are one value: one that equals its level is no alarm."""
-    return np.round(-np.log(np.maximum(p_value, _LEAST)), 9)
+    surprise: Floats = -np.log(np.maximum(p_value, _LEAST))
+    return surprise.round(9)
 
 
 def _same(values: npt.NDArray[np.generic], places: Rows) -> list[tuple[float, Rows]]:
