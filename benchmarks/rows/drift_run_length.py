@@ -1,4 +1,4 @@
-"""Run length that the QT-EWMA charts keep on unchanged streams: of one feature, and of twelve that hang together."""
+"""QT-EWMA charts: the run length kept on unchanged streams of one feature and of twelve that hang together; time to design."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _RUN_LENGTHS = {
     "sequential-arl-5000": (5_000, 2_500),
 }
 _CORRELATED = "sequential-arl-correlated"
+_DESIGN = "sequential-design-s"
 _BINS, _REFERENCE, _ROWS = 8, 10_000, 200
 # Correlated: features that share a normal factor, so that any two of them correlate with 0.9.
 _FEATURES, _CORRELATION, _SMALL_REFERENCE, _SMALL_ROWS, _FRESH = 12, 0.9, 2_000, 100, 3_000
@@ -28,7 +29,11 @@ Matrix = npt.NDArray[np.float32]
 
 def _run_length(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     rows = [_one_feature(bench, name, *_RUN_LENGTHS[name]) for name in _RUN_LENGTHS if name in wanted]
-    return [*rows, _correlated(bench)] if _CORRELATED in wanted else rows
+    if _CORRELATED in wanted:
+        rows.append(_correlated(bench))
+    if _DESIGN in wanted:
+        rows.append(_design(bench))
+    return rows
 
 
 def _one_feature(bench: Bench, name: str, windows: int, fresh: int) -> Row:
@@ -90,6 +95,33 @@ def _correlated(bench: Bench) -> Row:
     )
 
 
+def _design(bench: Bench) -> Row:
+    """Levels for as many features as a CRM has, half of them categories down to four leads in 10,000."""
+    features, windows, rows = 28, 60, 500
+    bench.say(f"{_DESIGN}: simulating levels")
+    rng = np.random.default_rng(96)
+    leads = 0.6 * rng.normal(size=(_REFERENCE, 1)) + 0.8 * rng.normal(size=(_REFERENCE, features))
+    even, uneven = np.arange(1, 10) / 10, 1 - np.geomspace(0.7, 0.0004, 9)
+    codes = np.empty(leads.shape, dtype=np.intp)
+    histograms = []
+    for i, column in enumerate(leads.T):
+        codes[:, i] = np.searchsorted(np.quantile(column, even if i % 2 else uneven), column)
+        counts = [*np.bincount(codes[:, i], minlength=10).tolist(), 0]
+        histograms.append(make_histogram(f"number_{i}", counts, rows, ordered=bool(i % 2), missing=True))
+    started, worked = time.perf_counter(), time.process_time()
+    design_chart(histograms, window_rows=rows, run_length=windows, sample=codes)
+    took, worked = time.perf_counter() - started, time.process_time() - worked
+    return Row(
+        name=_DESIGN,
+        what=f"seconds to simulate a chart's levels from a reference sample, {features} features",
+        value=took,
+        unit="s",
+        goal=at_most(30.0),
+        beside=f"{worked:.1f} s of processor time",
+        how=f"run length {windows} windows of {rows} rows, 2,000 streams, {_REFERENCE:,} reference rows",
+    )
+
+
 def _watched(chart: HistogramChart, ranks: npt.NDArray[np.intp], fresh: int) -> tuple[int, int]:
     """Windows watched and alarms of streams with a reference each, until all have alarmed."""
     rng = np.random.default_rng(97)
@@ -129,4 +161,4 @@ def _row(name: str, what: str, ratio: float, alarms: int, how: str) -> Row:
     )
 
 
-SUITES = (Suite((*_RUN_LENGTHS, _CORRELATED), _run_length),)
+SUITES = (Suite((*_RUN_LENGTHS, _CORRELATED, _DESIGN), _run_length),)
