@@ -21,14 +21,21 @@ from leadscore.drift.sequential import simulate_boundary
 from leadscore.drift.sequential_calibration import (
     CalibrationChart,
     CalibrationPaths,
-    start_calibration,
-    watch_calibration,
+    log_ratios,
+    mean_log,
 )
-from leadscore.drift.sequential_chart import HistogramDetector, design_chart
-from leadscore.drift.sequential_histograms import histograms_of
+from leadscore.drift.sequential_chart import HistogramChart, design_chart
+from leadscore.drift.sequential_histograms import Layout, cell_codes, faded, histograms_of
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
 REFERENCE, WINDOW, BURN_IN = 10_000, 25, 100
+# Leads from one look of the charts to the next. Grouping leads only delays what each of them says (Reynolds & Stoumbos 2004,
+# "Should observations be grouped for effective process monitoring?"), so the charts look after every lead.
+LOOK = 1
+# Cochran's rule: Pearson's statistic is chi-square only where cells expect a lead or more. The rarest cell that a shape look
+# takes in has 1 % (a quarter of a lead in 25), so the shortest memory is 100 leads; a second is four times as long. A memory
+# of `n` effective leads has weight 2 / (n / LOOK + 1).
+_MEMORIES = tuple(2 / (leads / LOOK + 1) for leads in (100, 400))
 LEADS_A_DAY = 20
 WATCHED = 8
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -89,6 +96,10 @@ class World:
         features = msgspec.structs.replace(self.contract, features=self.contract.features[:-1])
         watched = self.reference.watched
         return build_profile(features, watched[:, :-1], watched[:, -1].astype(np.float64))
+
+    def codes(self, leads: Leads) -> npt.NDArray[np.intp]:
+        """Cells of the leads in the profile's histograms, (n, 9)."""
+        return cell_codes(self.profile, leads.watched[:, :-1], leads.watched[:, -1].astype(np.float64))
 
     def stream(self, rows: int, seed: int, scenarios: Sequence[Scenario] = ()) -> Leads:
         """Leads from `START` on, twenty a day."""
@@ -202,36 +213,77 @@ def filled(watched: Matrix) -> Matrix:
 def ours(world: World, run_length: float) -> Detector:
     """QT-EWMA on the columns beside the calibration chart on outcomes as they come, half of the alarms each.
 
-    The figure is the larger excess over the two charts' levels: its cut is 0 by design.
+    The figure after each lead is the larger excess over the two charts' levels: its cut is 0 by design. A chart that
+    speaks is not started anew, so that cuts above 0 can be read as well.
+
+    Args:
+        world: Whose reference it is.
+        run_length: In leads.
     """
-    chart = design_chart(histograms_of(world.profile, WINDOW), window_rows=WINDOW, run_length=2 * run_length)
-    inputs = HistogramDetector(chart)
+    looks = 2 * run_length / LOOK
+    codes = world.codes(world.reference)
+    chart = design_chart(
+        histograms_of(world.profile, WINDOW),
+        window_rows=LOOK,
+        run_length=looks,
+        sample=codes,
+        memories=_MEMORIES,
+    )
     probabilities = world.reference.watched[:, -1].astype(np.float64)
     base = float(world.reference.converted.mean())
-    outcomes = CalibrationChart(run_length=2 * run_length, centre=float(np.log(base / (1 - base))))
-    rng = np.random.default_rng(5)
-    paths = CalibrationPaths(outcomes, probabilities, WINDOW, 2_000)
-    outcomes = msgspec.structs.replace(outcomes, boundary=simulate_boundary(paths, 2 * run_length, rng))
+    outcomes = CalibrationChart(run_length=looks, centre=float(np.log(base / (1 - base))))
+    paths = CalibrationPaths(outcomes, probabilities, LOOK, 2_000)
+    boundary = simulate_boundary(paths, looks, np.random.default_rng(5))
+    outcomes = msgspec.structs.replace(outcomes, boundary=boundary)
 
     def read(leads: Leads) -> Floats:
-        state, judged, taken = inputs.start(), start_calibration(outcomes), 0
+        figures = chart_figures(chart, world.codes(leads))
         order = np.argsort(leads.known, kind="stable")
-        result = []
-        for window in windows_of(leads):
-            step = inputs.watch(state, cells(world.profile, leads.watched[window]))
-            state, figure = step.state, step.statistic - step.level
-            come = int(np.searchsorted(leads.known[order], leads.time[window][-1], side="right"))
-            while come - taken >= WINDOW:
-                batch = order[taken : taken + WINDOW]
-                seen = watch_calibration(
-                    outcomes, judged, leads.converted[batch], leads.watched[batch, -1].astype(np.float64)
-                )
-                judged, taken = seen.state, taken + WINDOW
-                figure = max(figure, seen.statistic - seen.level)
-            result.append(figure)
-        return np.array(result)
+        # The first lead that is scored when an outcome is known already; outcomes of after the stream are left out.
+        seen_at = np.searchsorted(leads.time, leads.known[order])
+        order, seen_at = order[seen_at < len(figures)], seen_at[seen_at < len(figures)]
+        excess = outcome_figures(
+            outcomes, leads.converted[order], leads.watched[order, -1].astype(np.float64)
+        )
+        np.maximum.at(figures, seen_at, excess)
+        return figures
 
     return read
+
+
+def chart_figures(chart: HistogramChart, codes: npt.NDArray[np.intp]) -> Floats:
+    """Statistic less level after each lead, (leads,): what `HistogramDetector` gives until it alarms.
+
+    Args:
+        chart: Of windows of one lead.
+        codes: From `cell_codes`, (leads, histograms).
+    """
+    layout = Layout(chart.histograms, chart.memories)
+    flat = codes + np.array([piece.start for piece in layout.slices])
+    means = np.tile(layout.shares, (len(layout.memories), 1))
+    spread = np.zeros(len(layout.memories))
+    every = np.empty((len(flat), *means.shape))
+    spreads = np.empty((len(flat), len(spread)))
+    for i, cells_ in enumerate(flat):
+        shares = np.zeros(means.shape[1])
+        shares[cells_] = 1.0
+        means, spread = faded(means, spread, shares, 1, layout.memories)
+        every[i], spreads[i] = means, spread
+    levels = np.array([chart.boundary.at(i + 1) for i in range(len(flat))])
+    return layout.loudest(every, spreads) - levels
+
+
+def outcome_figures(chart: CalibrationChart, converted: npt.NDArray[np.bool_], p: Floats) -> Floats:
+    """Statistic less level after each outcome, (n,): what `watch_calibration` gives until it alarms."""
+    logs = np.full(len(chart.alternatives), -np.inf)
+    otherwise, won = log_ratios(chart, p)
+    every = np.empty((len(p), len(logs)))
+    for i, gained in enumerate(np.where(converted[:, None], won, otherwise)):
+        logs = np.logaddexp(logs, 0.0) + gained
+        every[i] = logs
+    boundary = chart.boundary
+    levels = [np.log(chart.run_length) if boundary is None else boundary.at(i + 1) for i in range(len(p))]
+    return mean_log(every) - np.array(levels)
 
 
 def first_alarm(figures: Floats, cut: float) -> int | None:

@@ -96,7 +96,7 @@ def simulate_boundary(paths: NullPaths, run_length: float, rng: np.random.Genera
         length = _block_length(window, hazard)
         # A stream that speaks stays loud for a while: what counts is whether it spoke in the block at all.
         loudest = np.max([paths.step(rng) for _ in range(length)], axis=0)
-        level = upper_quantile(loudest, 1.0 - (1.0 - hazard) ** length)
+        level = round(upper_quantile(loudest, 1.0 - (1.0 - hazard) ** length), 9)
         _replace(paths, np.flatnonzero(loudest <= level), len(loudest), rng)
         starts.append(window)
         levels.append(level)

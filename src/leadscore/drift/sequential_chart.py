@@ -17,6 +17,7 @@ from leadscore.drift.sequential_histograms import (
     LookKind,
     faded,
 )
+from leadscore.drift.sequential_sample import Codes, SamplePaths
 from leadscore.drift.verdict import DriftVerdict, FeatureVerdict, Severity
 from leadscore.errors import BadInputError
 
@@ -82,6 +83,7 @@ def design_chart(
     *,
     window_rows: int,
     run_length: float,
+    sample: Codes | None = None,
     memories: Sequence[float] = MEMORIES,
     streams: int = _STREAMS,
     seed: int = _SEED,
@@ -92,15 +94,25 @@ def design_chart(
         histograms: From `histograms_of`.
         window_rows: Rows per window.
         run_length: Expected windows to a false alarm.
+        sample: Cells of leads of the reference, (rows, histograms) as `cell_codes` gives them: simulated leads are drawn
+            from it, so that features hang together as they do there. Without it features are taken as independent,
+            and the run length of correlated ones is longer than asked for.
         memories: Weights of the newest window.
         streams: Simulated; more make the levels steadier.
         seed: Of the simulation.
+
+    Raises:
+        BadInputError: An argument is out of its range, or the sample does not fit the histograms.
     """
     if window_rows < 1:
         raise BadInputError(f"A window of {window_rows} rows.", hint="At least one row is needed.")
     layout = Layout(histograms, memories)
     rng = np.random.default_rng(seed)
-    boundary = simulate_boundary(HistogramPaths(layout, window_rows, streams, rng), run_length, rng)
+    if sample is None:
+        paths = HistogramPaths(layout, window_rows, streams, rng)
+    else:
+        paths = SamplePaths(layout, sample, window_rows, streams, rng)
+    boundary = simulate_boundary(paths, run_length, rng)
     return HistogramChart(tuple(histograms), window_rows, tuple(memories), boundary)
 
 

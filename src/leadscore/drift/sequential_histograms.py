@@ -4,7 +4,7 @@ Frittoli, Carrera & Boracchi (2021): bins hold equal shares of the reference (fo
 its quantile bins), an exponentially weighted mean of each window's bin shares is compared with the reference's by
 Pearson's statistic, and the alarm levels depend on counts alone, so they hold whatever the feature's distribution.
 Four things are ours: rows come in windows; several memories are watched at once, a short one for leaps and a long
-one for creeping change; beside the shape of a histogram its halves, its missing values and its rare and unseen
+one for creeping change; beside the shape of a histogram its mean rank, its missing values and its rare and unseen
 cells are looked at by themselves, since a change of one share drowns among many bins; and every look is read on
 its own -log p scale, so that all of them share one level and the chart speaks with its most surprising look.
 """
@@ -24,24 +24,25 @@ from leadscore.drift.sequential import Floats, Rows
 from leadscore.errors import BadInputError
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
-LookKind = Literal["shape", "half", "missing", "rare", "unseen"]
+LookKind = Literal["shape", "shift", "missing", "rare", "unseen"]
 
 MEMORIES: Final = (0.05, 0.2, 1.0)
 
 # Jeffreys' half lead per cell: a category that the reference never had is improbable, not impossible.
-_HALF: Final = 0.5
+HALF: Final = 0.5
 _LEAST: Final = 1e-300
 # Cells that a window expects fewer rows of are too rare for Pearson's statistic.
 _RARE: Final = 0.25
-_EXCESS: Final = frozenset(("rare", "unseen"))
+EXCESS: Final = frozenset(("rare", "unseen"))
 
 
 class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One test of a histogram.
 
     Attributes:
-        kind: `shape` (all frequent cells), `half` (lower against upper bins), `missing` (against present): by
-            Pearson's statistic; `rare` and `unseen`: more rows than expected in cells that the reference has few
+        kind: `shape` (all frequent cells) and `missing` (against present): by Pearson's statistic; `shift`: by the
+            mean rank of the bins (Wilcoxon's scores, of which median's, lower against upper half, lose a third of
+            the information about a moved normal feature); `rare` and `unseen`: more rows than expected in cells that the reference has few
             or none of, by the tail of the negative binomial.
         groups: For each cell its group, -1 for cells that are not looked at.
     """
@@ -78,6 +79,26 @@ def cells_of(feature: FeatureProfile) -> tuple[int, ...]:
     return (*feature.counts, feature.missing)
 
 
+def cell_codes(profile: ReferenceProfile, matrix: npt.NDArray[np.float32], probabilities: Floats) -> Rows:
+    """Cell of each lead in each of `histograms_of`'s histograms, (rows, histograms).
+
+    Args:
+        profile: Whose bins and categories they are.
+        matrix: Encoded leads (rows, features).
+        probabilities: Their scores (rows,).
+    """
+    columns = [_codes(feature, matrix[:, i]) for i, feature in enumerate(profile.features)]
+    scores = np.searchsorted(profile.score_edges, probabilities, side="right")
+    return np.stack([*columns, scores], axis=1).astype(np.intp)
+
+
+def _codes(feature: FeatureProfile, column: npt.NDArray[np.float32]) -> Rows:
+    missing = np.isnan(column)
+    present = np.where(missing, 0.0, column)
+    binned = np.searchsorted(feature.edges, present, side="right") if feature.kind == "numeric" else present
+    return np.where(missing, len(feature.counts), binned).astype(np.intp)
+
+
 def make_histogram(
     name: str, counts: Sequence[int], window_rows: int, *, ordered: bool, missing: bool = False
 ) -> Histogram:
@@ -98,10 +119,7 @@ def make_histogram(
         looks.append(Look("shape", tuple(place.get(i, -1) for i in range(len(counts)))))
     bins = len(counts) - missing
     if ordered and bins > 2:
-        below = np.cumsum(counts[:bins]) <= sum(counts[:bins]) / 2
-        halves = tuple(int(not low) for low in below)
-        if 0 < sum(halves) < bins:
-            looks.append(Look("half", (*halves, -1)[: len(counts)]))
+        looks.append(Look("shift", (*(0,) * bins, -1)[: len(counts)]))
     if missing and frequent[-1] and len(place) > 2:
         looks.append(Look("missing", (*(0,) * bins, 1)))
     rare = tuple(0 if count and not often else -1 for count, often in zip(counts, frequent, strict=True))
@@ -130,10 +148,12 @@ class Layout:
         self.reference_rows = float(sum(histograms[0].counts))
         self.shares = np.concatenate(
             [
-                (self.counts[s] + _HALF) / (self.counts[s].sum() + _HALF * (s.stop - s.start))
+                (self.counts[s] + HALF) / (self.counts[s].sum() + HALF * (s.stop - s.start))
                 for s in self.slices
             ]
         )
+        # Of the Dirichlet posterior of the true shares.
+        self.weights = np.concatenate([_posterior(self.counts[s]) for s in self.slices])
         self.memories = np.array(memories)
         self.looks = tuple((i, look) for i, h in enumerate(histograms) for look in h.looks)
         self._grouping = tuple(_grouping(h) for h in histograms)
@@ -141,28 +161,57 @@ class Layout:
         self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
         self._freedom = np.maximum(np.array(sizes) - 1, 1)
         self._expected = self._grouped(self.shares)
-        self._excess = np.flatnonzero([look.kind in _EXCESS for _, look in self.looks])
+        # A mean rank has variance 1 per row and no share of its own to be measured by.
+        moved = np.repeat([look.kind == "shift" for _, look in self.looks], sizes)
+        self._scale = np.where(moved, 1.0, self._expected)
+        self._excess = np.flatnonzero([look.kind in EXCESS for _, look in self.looks])
         held = self._grouped(self.counts)[self._starts[self._excess]]
         # Rare cells are few in the reference: what it leaves open about them is not normal.
-        self._successes = held + _HALF
+        self._successes = held + HALF
+        ordinary = np.setdiff1d(np.arange(len(self.looks)), self._excess)
+        self._alike = _same(self._freedom[ordinary], ordinary)
+        self._alike_excess = _same(self._successes, np.arange(len(self._excess)))
 
     def surprise(self, means: Floats, spread: Floats) -> Floats:
         """-log p of each memory and look, (..., memories, looks), of means (..., memories, cells).
 
         Args:
             means: Faded cell shares.
-            spread: Sum of squared weights over rows, (memories,): a share p then varies by p(1-p) times that,
+            spread: Sum of squared weights over rows, (..., memories): a share p then varies by p(1-p) times that,
                 and the reference's own by p(1-p) over its rows.
         """
+        pearson, seen = self._read(means, spread)
+        p_value = chdtrc(self._freedom, pearson)
+        p_value[..., self._excess] = self._rarer(seen, spread, self._successes)
+        return _surprise(p_value)
+
+    def loudest(self, means: Floats, spread: Floats) -> Floats:
+        """Largest of `surprise` over memories and looks, (...), for a fraction of its cost.
+
+        p-values fall as the statistic rises, so among looks of the same degrees of freedom, or of as many
+        reference rows, only the largest statistic is turned into one.
+        """
+        pearson, seen = self._read(means, spread)
+        p_value = np.ones(means.shape[:-2])
+        for freedom, looks in self._alike:
+            np.minimum(p_value, chdtrc(freedom, pearson[..., looks].max(axis=(-1, -2))), out=p_value)
+        for successes, looks in self._alike_excess:
+            rarest = self._rarer(seen[..., looks].max(axis=-1, keepdims=True), spread, successes)
+            np.minimum(p_value, rarest.min(axis=(-1, -2)), out=p_value)
+        return _surprise(p_value)
+
+    def _read(self, means: Floats, spread: Floats) -> tuple[Floats, Floats]:
+        """Pearson's statistics over their noise of all looks; rows in the cells of those that count rare ones."""
         grouped = self._grouped(means)
-        pearson = np.add.reduceat((grouped - self._expected) ** 2 / self._expected, self._starts, axis=-1)
-        noise = (spread + 1.0 / self.reference_rows)[:, None]
-        p_value = chdtrc(self._freedom, pearson / noise)
-        if len(self._excess):
-            rows = (1.0 / spread)[:, None]
-            seen = np.maximum(grouped[..., self._starts[self._excess]] * rows, 1e-9)
-            p_value[..., self._excess] = betainc(seen, self._successes, rows / (rows + self.reference_rows))
-        return -np.log(np.maximum(p_value, _LEAST))
+        squares = (grouped - self._expected) ** 2 / self._scale
+        noise = (spread + 1.0 / self.reference_rows)[..., None]
+        seen = grouped[..., self._starts[self._excess]] / spread[..., None]
+        return np.add.reduceat(squares, self._starts, axis=-1) / noise, seen
+
+    def _rarer(self, seen: Floats, spread: Floats, successes: Floats | float) -> Floats:
+        """Chance of at least so many rows in rare cells, given what the reference holds of them."""
+        rows = (1.0 / spread)[..., None]
+        return betainc(np.maximum(seen, 1e-9), successes, rows / (rows + self.reference_rows))
 
     def distances(self, means: Floats) -> Floats:
         """Chi-square distance sum (z - p)^2 / p of each histogram's cells, (histograms,), of means (cells,)."""
@@ -177,10 +226,10 @@ class Layout:
 class HistogramPaths:
     """Streams without change whose chart is simulated: their truth is drawn from what the reference leaves open.
 
-    The reference is finite, so the truth behind it is not its shares but a draw from their posterior (Dirichlet
-    with half a lead per cell; for quantile bins of a continuous feature the spacings of order statistics are
-    Dirichlet as well). Features are drawn independently, which makes the level of correlated ones a little too
-    high: fewer false alarms than asked for, never more.
+    The reference is finite, so the truth behind it is not its shares but a draw from their posterior (Dirichlet;
+    for quantile bins of a continuous feature the spacings of order statistics are Dirichlet as well). Features are
+    drawn independently, which makes the level of correlated ones too high: fewer false alarms than asked for.
+    `sequential_sample` draws them as they hang together.
 
     Args:
         layout: The chart.
@@ -191,7 +240,7 @@ class HistogramPaths:
 
     def __init__(self, layout: Layout, window_rows: int, size: int, rng: np.random.Generator) -> None:
         self.layout, self.window_rows = layout, window_rows
-        gamma = rng.standard_gamma(layout.counts + _HALF, (size, len(layout.counts)))
+        gamma = rng.standard_gamma(layout.weights, (size, len(layout.counts)))
         self.truth = np.concatenate(
             [gamma[:, s] / gamma[:, s].sum(axis=1, keepdims=True) for s in layout.slices], axis=1
         )
@@ -206,7 +255,7 @@ class HistogramPaths:
         self.means, self.spread = faded(
             self.means, self.spread, window / self.window_rows, self.window_rows, self.layout.memories
         )
-        return self.layout.surprise(self.means, self.spread).max(axis=(1, 2))
+        return self.layout.loudest(self.means, self.spread)
 
     def take(self, rows: Rows) -> None:
         """Make stream i a copy of stream rows[i]."""
@@ -229,6 +278,29 @@ def faded(
     return mixed, (1 - memories) ** 2 * spread + memories**2 / rows
 
 
+def _posterior(counts: Floats) -> Floats:
+    """Dirichlet weights of a histogram's true shares: Jeffreys' half lead for cells that the reference has leads in.
+
+    Cells without any share what Good (1953) and Turing give to all that was never seen: as many leads as there
+    are cells with exactly one. Half a lead for each of them would be too much: a contract has several cells per feature
+    that never occur, and in the simulation their first leads would be most of the alarms.
+    """
+    never = counts == 0
+    unseen = float((counts == 1).sum()) / max(int(never.sum()), 1)
+    return np.where(never, unseen, counts + HALF)
+
+
+def _surprise(p_value: Floats) -> Floats:
+    """-log p. Values that differ by rounding alone are one value: one that equals its level is no alarm."""
+    surprise: Floats = -np.log(np.maximum(p_value, _LEAST))
+    return surprise.round(9)
+
+
+def _same(values: npt.NDArray[np.generic], places: Rows) -> list[tuple[float, Rows]]:
+    """Each distinct value with the places that have it."""
+    return [(float(value), places[values == value]) for value in np.unique(values)]
+
+
 def _grouping(histogram: Histogram) -> Floats:
     """Cells to groups of all looks as a matrix of zeros and ones, (cells, groups)."""
     if not histogram.looks:
@@ -239,5 +311,13 @@ def _grouping(histogram: Histogram) -> Floats:
         for cell, group in enumerate(look.groups):
             if group >= 0:
                 part[cell, group] = 1.0
-        parts.append(part)
+        parts.append(_ranks(histogram, part) if look.kind == "shift" else part)
     return np.concatenate(parts, axis=1)
+
+
+def _ranks(histogram: Histogram, chosen: Floats) -> Floats:
+    """Midranks of the chosen cells, (cells, 1), of mean 0 and such that a lead's has variance 1; 0 for the others."""
+    counts = (np.array(histogram.counts) + HALF)[:, None]
+    held = counts * chosen
+    ranks = chosen * (np.cumsum(held, axis=0) - held / 2 - held.sum() / 2)
+    return ranks / np.sqrt((counts * ranks**2).sum() / counts.sum())

@@ -1,11 +1,27 @@
 """The drift rows' own arithmetic: what the figures in docs/benchmarks.md rest on."""
 
+import functools
+
 import numpy as np
 import pytest
-from benchmarks.drift_delay import cut_for, first_alarm, ks_p_value, run_length
+from benchmarks import alibi_answer
+from benchmarks.drift_delay import (
+    chart_figures,
+    cut_for,
+    first_alarm,
+    ks_p_value,
+    outcome_figures,
+    run_length,
+)
 from benchmarks.rows.backtest import placements
 from benchmarks.rows.drift_sequential import mean_and_error, surely_sooner
 from scipy.stats import ks_2samp
+
+from leadscore.data.synthetic import synthetic_contract
+from leadscore.drift.alibi import AlibiResult, AlibiWindow
+from leadscore.drift.sequential_calibration import CalibrationChart, start_calibration, watch_calibration
+from leadscore.drift.sequential_chart import HistogramDetector, design_chart
+from leadscore.drift.sequential_histograms import make_histogram
 
 
 def test_every_placement_of_a_retraining_is_in_force_from_the_next_month_on():
@@ -45,6 +61,52 @@ def test_a_cut_gives_the_wanted_run_length():
     streams = [rng.exponential(size=400) for _ in range(200)]
 
     assert run_length(streams, cut_for(streams, 50.0)) == pytest.approx(50.0, rel=0.02)
+
+
+def test_figures_after_each_lead_are_those_of_the_detectors_until_they_alarm():
+    rng = np.random.default_rng(2)
+    histograms = [make_histogram("budget", (250,) * 4, 25, ordered=True)]
+    chart = design_chart(histograms, window_rows=1, run_length=200, memories=(0.02, 0.1), streams=200)
+    codes = rng.integers(0, 4, (60, 1))
+    detector, steps = HistogramDetector(chart), []
+    state = detector.start()
+    for code in codes[:, 0]:
+        steps.append(detector.watch(state, [np.bincount([code], minlength=4).tolist()]))
+        state = steps[-1].state
+    calm = next((i for i, step in enumerate(steps) if step.alarm), len(steps))
+    assert calm > 20
+    assert chart_figures(chart, codes)[:calm] == pytest.approx([s.statistic - s.level for s in steps[:calm]])
+
+    outcomes = CalibrationChart(run_length=500, centre=-1.4)
+    p, judged, said = rng.beta(2, 8, 60), start_calibration(outcomes), []
+    converted = rng.random(60) < p
+    for one, probability in zip(converted, p, strict=True):
+        step = watch_calibration(outcomes, judged, np.array([one]), np.array([probability]))
+        judged, said = step.state, [*said, step.statistic - step.level]
+    assert max(said) < 0
+    assert outcome_figures(outcomes, converted, p) == pytest.approx(said)
+
+
+def test_alibis_answer_is_asked_once_for_the_same_streams(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = []
+
+    def answer(detector, contract, reference, windows, options):
+        asked.append(dict(options))
+        return AlibiResult(1.0, 2.0, (AlibiWindow(True, (), (0.5,), 0.4, 7),))
+
+    monkeypatch.setattr(alibi_answer, "run_alibi", answer)
+    ask = functools.partial(
+        alibi_answer.alibi_answer, "CVMDriftOnline", synthetic_contract(), np.zeros((3, 2))
+    )
+    first, kept_first = ask([np.ones((2, 2))], {"seed": 1})
+    again, kept = ask([np.ones((2, 2))], {"seed": 1})
+    ask([np.zeros((2, 2))], {"seed": 1})
+    ask([np.ones((2, 2))], {"seed": 2})
+
+    assert (kept_first, kept) == (False, True)
+    assert again == first
+    assert len(asked) == 3
 
 
 def test_streams_with_an_alarm_before_the_change_count_for_neither():

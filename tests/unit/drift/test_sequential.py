@@ -20,6 +20,7 @@ from leadscore.drift.sequential_chart import (
     design_chart,
 )
 from leadscore.drift.sequential_histograms import MEMORIES, Layout, Look, faded, histograms_of, make_histogram
+from leadscore.drift.sequential_sample import WindowPool, drawn_truths, flat_cells
 from leadscore.drift.verdict import as_utc
 from leadscore.errors import BadInputError
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
@@ -56,6 +57,96 @@ def mean_run_length(chart: HistogramChart, streams: int, windows: int) -> float:
 def test_achieved_run_length_is_the_requested_one(chart: HistogramChart) -> None:
     # 6,000 streams: standard error 1.3 %.
     assert mean_run_length(chart, streams=6_000, windows=250) == pytest.approx(50, rel=0.05)
+
+
+def test_correlated_features_keep_the_run_length_when_leads_are_drawn_from_the_sample() -> None:
+    # Levels for independent features would give half as much again.
+    rng = np.random.default_rng(11)
+    factor = 0.95
+
+    def leads(*shape: int) -> np.ndarray:
+        common = rng.standard_normal((*shape, 1))
+        return factor * common + (1 - factor**2) ** 0.5 * rng.standard_normal((*shape, 12))
+
+    ranks, rows = np.array([500, 1_000, 1_500]), 50
+    histograms = [make_histogram(f"f{i}", (500,) * 4, rows, ordered=True) for i in range(12)]
+    reference = leads(2_000)
+    sample = (reference[:, None] >= np.sort(reference, axis=0)[ranks]).sum(axis=1)
+    chart = design_chart(histograms, window_rows=rows, run_length=20, sample=sample)
+    layout = Layout(chart.histograms, chart.memories)
+    cuts = np.stack([np.sort(leads(2_000), axis=0)[ranks] for _ in range(700)])
+    means = np.broadcast_to(layout.shares, (700, len(chart.memories), 48)).copy()
+    spread, watched, alarms, window = np.zeros(len(chart.memories)), 0, 0, 0
+    while len(cuts):
+        window += 1
+        cells = (leads(len(cuts), rows)[:, :, None] >= cuts[:, None]).sum(axis=2)
+        shares = (cells[..., None] == np.arange(4)).mean(axis=1).reshape(len(cuts), -1)
+        means, spread = faded(means, spread, shares, rows, layout.memories)
+        silent = layout.loudest(means, spread) <= chart.boundary.at(window)
+        watched, alarms = watched + len(silent), alarms + int((~silent).sum())
+        means, cuts = means[silent], cuts[silent]
+    # 700 streams: standard error 3.8 %.
+    assert watched / alarms == pytest.approx(20, rel=0.12)
+
+
+@pytest.mark.parametrize("rows", [3, 25, 700])
+def test_pooled_windows_have_the_sample_s_shares_and_covariance(rows: int) -> None:
+    rng = np.random.default_rng(12)
+    first = rng.choice(3, 500, p=[0.7, 0.2, 0.1])
+    second = np.where(rng.random(500) < 0.8, first, rng.choice(3, 500))
+    cells = np.stack([first, second + 3], axis=1)
+    windows = WindowPool(cells, 6, rows, rng).draw(60_000, rng)
+    single = np.zeros((500, 6))
+    np.put_along_axis(single, cells, 1.0, axis=1)
+    assert (windows[:, :3].sum(axis=1) == rows).all()
+    assert windows.mean(axis=0) / rows == pytest.approx(single.mean(axis=0), abs=0.01)
+    assert np.cov(windows.T) / rows == pytest.approx(np.cov(single.T, bias=True), abs=0.01)
+
+
+def test_what_the_reference_leaves_open_is_drawn_as_wide_as_its_rows_allow() -> None:
+    # The sample is a part of the reference: the truth errs by the reference's rows, about the reference's shares.
+    histogram = make_histogram("source", (12_000, 8_000, 0), 100, ordered=False)
+    layout = Layout([histogram], MEMORIES)
+    sample = np.array([0] * 550 + [1] * 450)[:, None]
+    truth = drawn_truths(layout, flat_cells(layout, sample), 4_000, np.random.default_rng(13))
+    assert truth[:, :2].mean(axis=0) == pytest.approx([0.6, 0.4], abs=0.001)
+    assert truth[:, 0].std() == pytest.approx((0.55 * 0.45 / 20_000) ** 0.5, rel=0.05)
+    assert (truth[:, 2] == 0.0).all()
+
+
+def test_cells_never_seen_have_the_share_of_cells_seen_once() -> None:
+    never = Layout([make_histogram("source", (900, 100, 0, 0), 100, ordered=False)], MEMORIES)
+    assert never.weights.tolist() == [900.5, 100.5, 0.0, 0.0]
+    once = Layout([make_histogram("source", (998, 1, 1, 0, 0), 100, ordered=False)], MEMORIES)
+    assert once.weights.tolist() == [998.5, 1.5, 1.5, 1.0, 1.0]
+
+
+def test_the_loudest_surprise_is_the_largest_of_all() -> None:
+    histograms = [
+        make_histogram("number", (250,) * 4, 100, ordered=True, missing=False),
+        make_histogram("source", (600, 380, 15, 5, 0, 0), 10, ordered=False, missing=True),
+    ]
+    layout = Layout(histograms, MEMORIES)
+    rng = np.random.default_rng(14)
+    parts = [rng.dirichlet(50 * layout.shares[piece], (40, len(MEMORIES))) for piece in layout.slices]
+    means, spread = np.concatenate(parts, axis=-1), np.array([0.0002, 0.001, 0.01])
+    all_of_them = layout.surprise(means, spread).max(axis=(1, 2))
+    assert layout.loudest(means, spread) == pytest.approx(all_of_them, rel=1e-12)
+
+
+def test_a_mean_rank_finds_a_creeping_feature_that_its_shape_hides() -> None:
+    layout = Layout([make_histogram("budget", (1_000,) * 10, 500, ordered=True)], (1.0,))
+    creeping = layout.shares * (1 + 0.15 * np.linspace(-1, 1, 10))
+    shape, shift = layout.surprise(creeping[None, :], np.array([1 / 500]))[0]
+    assert [look.kind for _, look in layout.looks] == ["shape", "shift"]
+    assert shift > 1.5 * shape
+
+
+def test_a_sample_that_does_not_fit_the_chart_is_refused() -> None:
+    with pytest.raises(BadInputError, match="1 histograms"):
+        design_chart([ONE], window_rows=WINDOW, run_length=50, sample=np.zeros((500, 2), dtype=np.intp))
+    with pytest.raises(BadInputError, match="do not have"):
+        design_chart([ONE], window_rows=WINDOW, run_length=50, sample=np.full((500, 1), BINS))
 
 
 def test_calibration_chart_with_simulated_levels_keeps_its_run_length() -> None:
