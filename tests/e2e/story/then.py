@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tests.e2e.story import prometheus
 from tests.e2e.story.diagnosis import analyses
-from tests.e2e.story.kube import Object, restarts, seconds_to_ready
+from tests.e2e.story.kube import Object, is_ready, restarts, seconds_to_ready
 from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import FULL
 from tests.e2e.story.scene import SETTLED, Scene
@@ -190,10 +190,12 @@ class Then:
         before: set[str] = scene.notes["pods before"]
 
         def replaced() -> bool:
-            now = scene.release.ready_pods()
-            return len(now) == pods == len(scene.release.pods()) and not before & set(now)
+            now = scene.release.pods()
+            names = {pod["metadata"]["name"] for pod in now if is_ready(pod)}
+            return len(names) == pods == len(now) and not before & names
 
-        wait_until(replaced, seconds=seconds, what="new pods in place of the old ones")
+        # Seldom: each look starts a kubectl beside the pods that start, and latency is measured meanwhile.
+        wait_until(replaced, seconds=seconds, what="new pods in place of the old ones", every=2)
         return self
 
     def budget_said_no(self) -> Then:
