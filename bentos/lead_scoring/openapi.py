@@ -24,6 +24,7 @@ from lead_scoring.settings import Settings
 from leadscore import __version__
 from leadscore.contract import FeatureContract
 from leadscore.contract.openapi import example_lead, lead_schema
+from leadscore.contract.plain import ID_MAX, ID_MIN
 
 Json = dict[str, object]
 
@@ -90,7 +91,7 @@ def _outcome() -> Json:
             "lead_id": {
                 "anyOf": [
                     {"type": "string", "pattern": _ID},
-                    {"type": "integer", "minimum": 0, "maximum": 2**53},
+                    {"type": "integer", "minimum": ID_MIN, "maximum": ID_MAX},
                 ]
             },
             "converted": {"type": "boolean"},

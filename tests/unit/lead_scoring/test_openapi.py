@@ -6,6 +6,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator, meta
 
 from lead_scoring.metrics_layout import ENDPOINTS
+from leadscore.contract.plain import ID_MAX, ID_MIN
 
 
 @pytest.fixture
@@ -31,6 +32,14 @@ def test_it_is_openapi_3_1_and_every_reference_leads_somewhere(document) -> None
                 walk(child)
 
     walk(document)
+
+
+def test_an_outcome_names_any_lead_that_may_be_scored(document) -> None:
+    schemas = document["components"]["schemas"]
+    whole = [
+        kind for kind in schemas["Outcome"]["properties"]["lead_id"]["anyOf"] if kind["type"] == "integer"
+    ]
+    assert whole == [{"type": "integer", "minimum": ID_MIN, "maximum": ID_MAX}]
 
 
 def test_it_describes_the_endpoints_for_callers(document) -> None:
