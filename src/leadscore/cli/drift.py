@@ -17,7 +17,7 @@ from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.cli.drift_records import DriftRecord
-    from leadscore.drift.reporting import DriftReport
+    from leadscore.drift.report.document import DriftReport
 
 app = typer.Typer(no_args_is_help=True, help="Watch for drift.")
 
@@ -253,7 +253,7 @@ def _windows(judged: list[DriftRecord]) -> RenderableType:
 
 
 def _read_report(source: Path) -> DriftReport:
-    from leadscore.drift.reporting import DriftReport
+    from leadscore.drift.report.document import DriftReport
 
     try:
         return DriftReport.from_json(source.read_bytes())

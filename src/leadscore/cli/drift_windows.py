@@ -15,10 +15,10 @@ import pyarrow.ipc
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.data.matrix import encode_batch, labels, times
 from leadscore.data.tables import read_table
-from leadscore.drift.impact import Grading
-from leadscore.drift.inputs import Reference, Window
-from leadscore.drift.outcomes import Baseline, Outcomes
-from leadscore.drift.performance import LabelCounts
+from leadscore.drift.check.impact import Grading
+from leadscore.drift.performance.measure import LabelCounts
+from leadscore.drift.performance.outcomes import Baseline, Outcomes
+from leadscore.drift.windows.inputs import Reference, Window
 from leadscore.errors import ArtefactError, BadInputError
 from leadscore.events.labels import Selection
 from leadscore.events.store import EventStore
