@@ -18,7 +18,7 @@ from benchmarks.rows.drift_sequential import mean_and_error, surely_sooner
 from scipy.stats import ks_2samp
 
 from leadscore.data.synthetic import synthetic_contract
-from leadscore.drift.alibi import AlibiResult, AlibiWindow
+from leadscore.drift.multivariate.alibi import AlibiResult, AlibiWindow
 from leadscore.drift.sequential.calibration import CalibrationChart, start_calibration, watch_calibration
 from leadscore.drift.sequential.chart import HistogramDetector, design_chart
 from leadscore.drift.sequential.histograms import make_histogram
