@@ -122,6 +122,8 @@ def plan_step(
         job = release_job(release, *wanted, workload)
         changes = (Create(JOBS, job, release["metadata"]["uid"]), *others)
     status = object_status(step.status, release, now)
+    if isinstance(step.action, Wait) and step.action.asks is not None:
+        status["askedSince"] = format_time(step.action.asks)
     old: Manifest = release.get("status", {})
     happenings: tuple[Happening, ...] = ()
     if status["phase"] in FINAL and old.get("phase") not in FINAL:

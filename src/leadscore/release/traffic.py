@@ -132,11 +132,14 @@ def _kpi(
         words = report.summary
     else:
         words = "No KPI report yet; the next is due"
+    # Whatever the report is doing, a watch that has lasted twice its time needs a person.
+    patience = end + timedelta(seconds=spec.watch_seconds)
+    asks = patience if now >= patience else None
     if report.state == "running":
-        return _wait(status, f"KPI report {report.number} is being made.")
+        return _wait(status, f"KPI report {report.number} is being made.", asks=asks)
     if not ours:
         words = f"{words} at {upcoming:%Y-%m-%d %H:%M} UTC."
-    return _wait(status, words, upcoming)
+    return _wait(status, words, upcoming, asks=asks)
 
 
 def _lacking(spec: ReleaseSpec, report: ReportSeen) -> str:
@@ -234,9 +237,16 @@ def _finish(status: ReleaseStatus, finish: Finish) -> Step:
     return Step(finish, msgspec.structs.replace(status, phase=finish.phase, reason=finish.reason))
 
 
-def _wait(status: ReleaseStatus, reason: str, until: datetime | None = None, *, keep: bool = False) -> Step:
+def _wait(
+    status: ReleaseStatus,
+    reason: str,
+    until: datetime | None = None,
+    *,
+    asks: datetime | None = None,
+    keep: bool = False,
+) -> Step:
     """Wait; `keep` leaves the status' reason alone because it says why the release goes back."""
-    return Step(Wait(reason, until), status if keep else msgspec.structs.replace(status, reason=reason))
+    return Step(Wait(reason, until, asks), status if keep else msgspec.structs.replace(status, reason=reason))
 
 
 def _named(spec: ReleaseSpec, version: int | None) -> str:
