@@ -129,7 +129,9 @@ def plan_step(
     if status["phase"] in FINAL and old.get("phase") not in FINAL:
         status["since"] = format_time(now)
     if (old.get("phase"), old.get("reason")) != (status["phase"], status.get("reason")):
-        kind = "Warning" if status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
+        # What a person must do something about, or has to know, as `kubectl get events` marks it.
+        asks = "askedSince" in status
+        kind = "Warning" if asks or status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
         text = status.get("reason") or f"Phase {status['phase']}."
         happenings = (Happening(status["phase"], text, f"{status['phase']}{text}", kind),)
     again = None if status["phase"] in FINAL else now + _POLL
