@@ -18,6 +18,7 @@ from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.engine.health import Health, Key
 from leadscore_operator.engine.lease import Lease
+from leadscore_operator.engine.metrics import CONTENT_TYPE, OperatorCollector, exposition
 from leadscore_operator.engine.queue import WorkQueue
 from leadscore_operator.engine.relations import Relations
 from leadscore_operator.engine.resync import Resync
@@ -71,7 +72,10 @@ async def run_operator(options: OperatorOptions) -> None:
             *(_work(queue, reconciles, lease, clock, health) for _ in range(options.workers)),
         ]
         if options.port:
-            endless.append(_serve(options, health, lease, queue))
+            collector = OperatorCollector(
+                health, shell.figures, lease.check, lambda: len(queue), options.resync_seconds
+            )
+            endless.append(_serve(options, health, collector))
         await _until_stopped(stop, _watch(registry, settings, options.namespace, stop), endless, lease)
     if store is not None:
         store.close()
@@ -177,7 +181,7 @@ async def _resync(resync: Resync, seconds: float) -> None:
             _log.warning("the resync failed", extra={"fields": {"error": str(error)}})
 
 
-async def _serve(options: OperatorOptions, health: Health, lease: Lease, queue: WorkQueue[Key]) -> None:
+async def _serve(options: OperatorOptions, health: Health, collector: OperatorCollector) -> None:
     async def livez(_: web.Request) -> web.Response:
         illness = health.illness()
         return web.Response(text=illness or "ok", status=500 if illness else 200)
@@ -187,7 +191,7 @@ async def _serve(options: OperatorOptions, health: Health, lease: Lease, queue: 
         return web.Response(text="ok" if ready else "not read yet", status=200 if ready else 503)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(text=health.metrics(leading=lease.leading.is_set(), waiting=len(queue)))
+        return web.Response(body=exposition(collector), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])

@@ -58,7 +58,7 @@ def plan_detector(seen: DetectorSeen, workload: Workload, now: datetime) -> Plan
     spec = decode(detector["spec"], DetectorSpec, "spec")
     changes = _cron_jobs(seen, spec, workload)
     old: Manifest = detector.get("status", {})
-    reading = _Reading(seen, old, now)
+    reading = _Reading(seen, old, now, [s.name for s in spec.schedules])
     upcoming = {s.name: next_run(s.cron, spec.time_zone, now) for s in spec.schedules}
     soonest = min((t for t in upcoming.values() if t is not None), default=None)
     if spec.suspend:
@@ -68,6 +68,7 @@ def plan_detector(seen: DetectorSeen, workload: Workload, now: datetime) -> Plan
             {
                 **reading.last.get(s.name, _last_of(old, s.name)),
                 "name": s.name,
+                "since": _since(old, s.name, now, suspended=spec.suspend),
                 "cronJob": cron_job(detector, spec, s, workload)["metadata"]["name"],
                 "nextRun": _time(upcoming[s.name]),
             }
@@ -105,7 +106,7 @@ def plan_detector(seen: DetectorSeen, workload: Workload, now: datetime) -> Plan
 class _Reading:
     """Goes through the Jobs that were not read yet, oldest first."""
 
-    def __init__(self, seen: DetectorSeen, old: Manifest, now: datetime) -> None:
+    def __init__(self, seen: DetectorSeen, old: Manifest, now: datetime, schedules: Sequence[str]) -> None:
         by_name = {job["metadata"]["name"]: job for job in seen.jobs}
         self.verdicts: list[Manifest] = list(old.get("verdicts", []))
         self.happenings: list[Happening] = []
@@ -128,7 +129,7 @@ class _Reading:
             done.append(name)
         self.read = sorted(done)
         self.verdicts.sort(key=lambda v: (v["windowEnd"], v["job"]), reverse=True)
-        del self.verdicts[KEPT:]
+        self.verdicts = _kept(self.verdicts, schedules)
 
     def _one(self, name: str, schedule: str, end: JobEnd, words: LastWords | None) -> None:
         entry: Manifest = {"lastJob": name, "lastRun": format_time(end.at)}
@@ -145,6 +146,17 @@ class _Reading:
         self.verdicts.append(_entry(name, schedule, end, verdict))
         if verdict.severity != "none":
             self.happenings.append(_happening(name, verdict))
+
+
+def _kept(verdicts: list[Manifest], schedules: Sequence[str]) -> list[Manifest]:
+    """The newest ones, and of every schedule at least the last: an hourly check must not crowd out the weekly one's."""
+    kept = verdicts[:KEPT]
+    found = {verdict["schedule"] for verdict in kept}
+    for verdict in verdicts[KEPT:]:
+        if verdict["schedule"] in schedules and verdict["schedule"] not in found:
+            kept.append(verdict)
+            found.add(verdict["schedule"])
+    return kept
 
 
 def _verdict(end: JobEnd, words: LastWords | None) -> DriftVerdict:
@@ -272,6 +284,14 @@ def _summary(verdicts: list[Manifest], schedules: list[str]) -> Manifest:
         "modelVersion": worst["modelVersion"],
         "consecutiveBreaches": streak,
     }
+
+
+def _since(status: Manifest, schedule: str, now: datetime, *, suspended: bool) -> str | None:
+    """Since when this schedule is run: from when it was first served, or resumed."""
+    if suspended:
+        return None
+    known = next((s for s in status.get("schedules", []) if s["name"] == schedule), {})
+    return known.get("since", format_time(now))
 
 
 def _last_of(status: Manifest, schedule: str) -> Manifest:

@@ -122,12 +122,16 @@ def plan_step(
         job = release_job(release, *wanted, workload)
         changes = (Create(JOBS, job, release["metadata"]["uid"]), *others)
     status = object_status(step.status, release, now)
+    if isinstance(step.action, Wait) and step.action.asks is not None:
+        status["askedSince"] = format_time(step.action.asks)
     old: Manifest = release.get("status", {})
     happenings: tuple[Happening, ...] = ()
     if status["phase"] in FINAL and old.get("phase") not in FINAL:
         status["since"] = format_time(now)
     if (old.get("phase"), old.get("reason")) != (status["phase"], status.get("reason")):
-        kind = "Warning" if status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
+        # What a person must do something about, or has to know, as `kubectl get events` marks it.
+        asks = "askedSince" in status
+        kind = "Warning" if asks or status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
         text = status.get("reason") or f"Phase {status['phase']}."
         happenings = (Happening(status["phase"], text, f"{status['phase']}{text}", kind),)
     again = None if status["phase"] in FINAL else now + _POLL

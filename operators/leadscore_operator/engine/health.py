@@ -29,6 +29,10 @@ class Health:
     _resynced: float | None = None
     last_event: float | None = None
     counts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.now()
 
     def event(self, key: Key, version: str, *, deleted: bool) -> None:
         """The watch has delivered this version of an object."""
@@ -75,23 +79,10 @@ class Health:
         """Whether the cluster was read as a whole within `bound` seconds."""
         return self._resynced is not None and self.now() - self._resynced <= bound
 
-    def metrics(self, *, leading: bool, waiting: int) -> str:
-        """Prometheus text."""
-        age = -1.0 if self.last_event is None else self.now() - self.last_event
-        synced = -1.0 if self._resynced is None else self.now() - self._resynced
-        lines = [
-            "# TYPE leadscore_operator_leading gauge",
-            f"leadscore_operator_leading {int(leading)}",
-            "# TYPE leadscore_operator_queue gauge",
-            f"leadscore_operator_queue {waiting}",
-            "# TYPE leadscore_operator_last_event_age_seconds gauge",
-            f"leadscore_operator_last_event_age_seconds {age:.1f}",
-            "# TYPE leadscore_operator_last_resync_age_seconds gauge",
-            f"leadscore_operator_last_resync_age_seconds {synced:.1f}",
-            "# TYPE leadscore_operator_reconciles_total counter",
-        ]
-        lines += [
-            f'leadscore_operator_reconciles_total{{kind="{kind}",outcome="{outcome}"}} {count}'
-            for (kind, outcome), count in sorted(self.counts.items())
-        ]
-        return "\n".join(lines) + "\n"
+    def event_age(self) -> float:
+        """Seconds since the watch told anything; since the start if it never did."""
+        return self.now() - (self._began if self.last_event is None else self.last_event)
+
+    def resync_age(self) -> float:
+        """Seconds since the last whole resync; since the start if there was none."""
+        return self.now() - (self._began if self._resynced is None else self._resynced)

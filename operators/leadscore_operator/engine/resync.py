@@ -59,7 +59,8 @@ class Resync:
         # A policy decides from objects that are not its children.
         if changed:
             changed += [key for key in found if key[0] == POLICIES.plural and key not in changed]
-        for key in changed:
+        # Those that are gone are looked at once more, so that nobody goes on speaking of them.
+        for key in (*changed, *(self._known.keys() - found.keys())):
             self._queue.add(key)
         self._known = found
         self._health.resynced()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from leadscore.errors import BadInputError, LeadScoreError
+from leadscore_operator.decide.figures import figures_of
 from leadscore_operator.decide.jobs import LastWords, last_words
 from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
+from leadscore_operator.engine.metrics import Figures
 from leadscore_operator.errors import KubeRefusedError, NameTakenError
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.resources import PODS, Manifest, Resource
@@ -24,6 +26,16 @@ class Shell:
     applier: Applier
     clock: Clock
     workload: Workload
+    figures: Figures = field(default_factory=Figures)
+
+
+async def living(shell: Shell, resource: Resource, name: str) -> Manifest | None:
+    """The object as it is now; None if it is gone or going, and then it has no figures any more."""
+    item = await shell.kube.get(resource, name)
+    if item is None or "deletionTimestamp" in item["metadata"]:
+        shell.figures.forget((resource.plural, name))
+        return None
+    return item
 
 
 async def words_of(kube: Kube, job: str, *, succeeded: bool) -> LastWords | None:
@@ -43,6 +55,10 @@ async def settle(shell: Shell, resource: Resource, item: Manifest, plan: Plan) -
     except (NameTakenError, KubeRefusedError) as error:
         await trouble(shell, resource, item, error)
         raise
+    # Only what the server has taken counts: a status that was refused is not shown either.
+    status = item.get("status", {}) if plan.status is None else plan.status
+    key = (resource.plural, item["metadata"]["name"])
+    shell.figures.hold(key, figures_of(resource.plural, {**item, "status": status}))
     return plan.again
 
 

@@ -8,13 +8,13 @@ from leadscore.errors import BadInputError
 from leadscore_operator.decide.detector import DetectorSeen, plan_detector, unread
 from leadscore_operator.decide.jobs import LastWords, job_end
 from leadscore_operator.kube.resources import CRONJOBS, DETECTORS, JOBS, OWNER_LABEL
-from leadscore_operator.reconcile.base import Shell, settle, trouble, words_of
+from leadscore_operator.reconcile.base import Shell, living, settle, trouble, words_of
 
 
 async def reconcile_detector(shell: Shell, name: str) -> datetime | None:
     """Read a detector and its children, and do what is to be done; when to look again."""
-    detector = await shell.kube.get(DETECTORS, name)
-    if detector is None or "deletionTimestamp" in detector["metadata"]:
+    detector = await living(shell, DETECTORS, name)
+    if detector is None:
         return None
     mine = f"{OWNER_LABEL}={detector['metadata']['uid']}"
     cron_jobs = await shell.kube.list(CRONJOBS, labels=mine)

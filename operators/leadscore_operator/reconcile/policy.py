@@ -7,13 +7,13 @@ from datetime import datetime
 from leadscore.errors import BadInputError
 from leadscore_operator.decide.policy import PolicySeen, plan_policy, unlisted
 from leadscore_operator.kube.resources import DETECTORS, POLICIES, RELEASES, RUNS
-from leadscore_operator.reconcile.base import Shell, settle, trouble
+from leadscore_operator.reconcile.base import Shell, living, settle, trouble
 
 
 async def reconcile_policy(shell: Shell, name: str) -> datetime | None:
     """Read a policy and everything that it decides from, decide, and act; when to look again."""
-    policy = await shell.kube.get(POLICIES, name)
-    if policy is None or "deletionTimestamp" in policy["metadata"]:
+    policy = await living(shell, POLICIES, name)
+    if policy is None:
         return None
     detectors = await shell.kube.list(DETECTORS)
     runs = [run for run in await shell.kube.list(RUNS) if run["spec"].get("policy") == name]

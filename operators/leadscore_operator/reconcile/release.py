@@ -40,7 +40,7 @@ from leadscore_operator.kube.resources import (
     Manifest,
 )
 from leadscore_operator.plan import Change, Patch
-from leadscore_operator.reconcile.base import Shell, settle, trouble
+from leadscore_operator.reconcile.base import Shell, living, settle, trouble
 from leadscore_operator.registry_view import RegistryView
 from leadscore_operator.resources import ReleaseWish, decode
 from leadscore_operator.specs.rollouts import seen_rollout, version_patch
@@ -52,8 +52,8 @@ async def reconcile_release(
     shell: Shell, store: EventStore | None, registry: RegistryView | None, name: str
 ) -> datetime | None:
     """Read everything about a release, take the machine's next step; when to look again."""
-    release = await shell.kube.get(RELEASES, name)
-    if release is None or "deletionTimestamp" in release["metadata"]:
+    release = await living(shell, RELEASES, name)
+    if release is None:
         return None
     if store is None or registry is None:
         missing = BadInputError(

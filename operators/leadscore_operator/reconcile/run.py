@@ -8,13 +8,13 @@ from leadscore.errors import BadInputError
 from leadscore_operator.decide.jobs import job_end
 from leadscore_operator.decide.run import FINAL, RunInView, current_job, plan_run
 from leadscore_operator.kube.resources import JOBS, POLICIES, RUNS, Manifest
-from leadscore_operator.reconcile.base import Shell, settle, trouble, words_of
+from leadscore_operator.reconcile.base import Shell, living, settle, trouble, words_of
 
 
 async def reconcile_run(shell: Shell, name: str) -> datetime | None:
     """Read a run, its policy and its Job, and do what is to be done; when to look again."""
-    run = await shell.kube.get(RUNS, name)
-    if run is None or "deletionTimestamp" in run["metadata"]:
+    run = await living(shell, RUNS, name)
+    if run is None:
         return None
     policy = await shell.kube.get(POLICIES, run["spec"]["policy"])
     job = await shell.kube.get(JOBS, current_job(run))

@@ -216,11 +216,13 @@ def _awaiting(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now:
     if answer is None:
         if not seen.requested:
             return Step(RequestApproval(status.digest, evidence_of(status)), status)
-        until = (status.since or now) + timedelta(seconds=spec.approval_seconds)
+        asked = status.since or now
+        until = asked + timedelta(seconds=spec.approval_seconds)
         if now >= until:
             late = f"Nobody approved {spec.ref} until {until:%Y-%m-%d %H:%M} UTC."
             return _end(spec, status, seen, Finish("Rejected", late))
-        return _wait(status, f"Waits for a person: leadscore approve {spec.ref} --as NAME --reason …", until)
+        words = f"Waits for a person: leadscore approve {spec.ref} --as NAME --reason …"
+        return _wait(status, words, until, asks=asked)
     if answer.verdict == "denied":
         return _end(spec, status, seen, Finish("Rejected", f"{answer.by} denied it: {answer.reason}"))
     if seen.ahead:
@@ -257,8 +259,10 @@ def _enter(
     return Step(Note(), msgspec.structs.replace(status, phase=phase, reason=reason, since=now, **facts))
 
 
-def _wait(status: ReleaseStatus, reason: str, until: datetime | None = None) -> Step:
-    return Step(Wait(reason, until), msgspec.structs.replace(status, reason=reason))
+def _wait(
+    status: ReleaseStatus, reason: str, until: datetime | None = None, *, asks: datetime | None = None
+) -> Step:
+    return Step(Wait(reason, until, asks), msgspec.structs.replace(status, reason=reason))
 
 
 def _no_report(which: str, seen: Observations) -> Finish:

@@ -238,10 +238,11 @@ class Note(msgspec.Struct, frozen=True, tag=True):
 
 
 class Wait(msgspec.Struct, frozen=True, tag=True):
-    """Nothing to do before `until` (None: before something changes)."""
+    """Nothing to do before `until` (None: before something changes); `asks`: since when a person's decision is needed."""
 
     reason: str
     until: datetime | None = None
+    asks: datetime | None = None
 
 
 class Nominate(msgspec.Struct, frozen=True, tag=True):

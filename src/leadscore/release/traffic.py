@@ -117,26 +117,48 @@ def _kpi(
     lacking = _lacking(spec, report)
     if ours and report.at is not None and report.at >= end and (not lacking or _is_champion(spec, seen)):
         return None
-    # Report n belongs to the n-th interval; after the end one more is due. The numbers only rise.
-    every = timedelta(seconds=spec.watch_every_seconds)
-    due = max((now - since) // every + (now >= end), 0)
+    due, upcoming = reports_due(spec, since, now)
     if due > report.number and report.state != "running":
         return Step(ReportKpi(spec.version, previous, since, due), status)
-    upcoming = since + ((now - since) // every + 1) * every
-    upcoming = min(upcoming, end) if now < end else upcoming
+    # Whatever the report is doing, a watch that has lasted twice its time needs a person.
+    patience = end + timedelta(seconds=spec.watch_seconds)
+    asks = patience if now >= patience else None
     if report.state == "failed":
         words = f"KPI report {report.number} could not be made ({report.summary or 'its Job gave up'}); the next is due"
     elif ours and lacking and now >= end:
         words = _undecided(spec, lacking, now, end)
+        if asks is not None:
+            words += f" Looked at again at {upcoming:%Y-%m-%d %H:%M} UTC."
     elif ours:
         words = report.summary
     else:
         words = "No KPI report yet; the next is due"
     if report.state == "running":
-        return _wait(status, f"KPI report {report.number} is being made.")
+        return _wait(status, f"KPI report {report.number} is being made.", asks=asks)
     if not ours:
         words = f"{words} at {upcoming:%Y-%m-%d %H:%M} UTC."
-    return _wait(status, words, upcoming)
+    return _wait(status, words, upcoming, asks=asks)
+
+
+def reports_due(spec: ReleaseSpec, since: datetime, now: datetime) -> tuple[int, datetime]:
+    """How many KPI reports of a watch that began at `since` are due now, and when the next one is.
+
+    One per interval, and one more at the end. From twice the watch on a person is asked, and the time between reports
+    doubles: a late fall is still found, and a release that nobody answers makes a handful of Jobs a year, not thousands.
+    The number only rises.
+    """
+    every, watch = timedelta(seconds=spec.watch_every_seconds), timedelta(seconds=spec.watch_seconds)
+    passed, patience = max(now - since, timedelta()), 2 * watch
+    regular = min(passed, patience)
+    number = regular // every + (regular >= watch)
+    if passed < patience:
+        upcoming = (passed // every + 1) * every
+        if passed < watch:
+            upcoming = min(upcoming, watch)
+        return number, since + (upcoming if upcoming <= patience else patience + every)
+    # The k-th report after that is due 1, 3, 7, 15 … intervals later.
+    more = ((passed - patience) // every + 1).bit_length() - 1
+    return number + more, since + patience + (2 ** (more + 1) - 1) * every
 
 
 def _lacking(spec: ReleaseSpec, report: ReportSeen) -> str:
@@ -234,9 +256,16 @@ def _finish(status: ReleaseStatus, finish: Finish) -> Step:
     return Step(finish, msgspec.structs.replace(status, phase=finish.phase, reason=finish.reason))
 
 
-def _wait(status: ReleaseStatus, reason: str, until: datetime | None = None, *, keep: bool = False) -> Step:
+def _wait(
+    status: ReleaseStatus,
+    reason: str,
+    until: datetime | None = None,
+    *,
+    asks: datetime | None = None,
+    keep: bool = False,
+) -> Step:
     """Wait; `keep` leaves the status' reason alone because it says why the release goes back."""
-    return Step(Wait(reason, until), status if keep else msgspec.structs.replace(status, reason=reason))
+    return Step(Wait(reason, until, asks), status if keep else msgspec.structs.replace(status, reason=reason))
 
 
 def _named(spec: ReleaseSpec, version: int | None) -> str:

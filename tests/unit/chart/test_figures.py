@@ -13,8 +13,12 @@ from tests.support.chart import CHART, Chart, Manifest, queries
 from lead_scoring.metrics_export import Gauges, Model, render
 from lead_scoring.metrics_layout import LATENCY_EDGES, Layout
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
+from leadscore_operator.decide.figures import CATALOGUE, Figure
+from leadscore_operator.engine.health import Health
+from leadscore_operator.engine.metrics import Figures, OperatorCollector, exposition
 
 One = Callable[..., Manifest]
+OPERATOR = "operator.enabled=true"
 # Set by the scrape, not by the service.
 TARGET_LABELS = {"namespace", "instance", "pod", "job"}
 SERIES = re.compile(r"(leadscore_[a-z0-9_]+)(?:\{([^}]*(?:\{\{[^}]*\}\}[^}]*)*)\})?")
@@ -22,7 +26,7 @@ SERIES = re.compile(r"(leadscore_[a-z0-9_]+)(?:\{([^}]*(?:\{\{[^}]*\}\}[^}]*)*)\
 
 @pytest.fixture(scope="module")
 def exported() -> dict[str, set[str]]:
-    """Every series that the service exports, with its labels."""
+    """Every series that the service and the operator export, with its labels."""
     features = (
         FeatureProfile(
             name="employees",
@@ -49,6 +53,13 @@ def exported() -> dict[str, set[str]]:
         shipper=None,
     )
     text = render(model, layout, [1] * layout.size, gauges).decode()
+    # The operator's, which says them of objects of every kind.
+    health = Health()
+    health.ended(("driftdetectors", "leads"), "ok")
+    figures = Figures()
+    every = tuple(Figure(each, ("x",) * len(each.labels), 1.0) for each in CATALOGUE)
+    figures.hold(("driftdetectors", "leads"), every)
+    text += exposition(OperatorCollector(health, figures, lambda: None, lambda: 0, 120.0)).decode()
     series: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -62,7 +73,7 @@ def dashboard_queries() -> list[str]:
 
 
 def every_query(chart: Chart) -> list[str]:
-    return [*queries(chart.render(values="all-options")), *dashboard_queries()]
+    return [*queries(chart.render(OPERATOR, values="all-options")), *dashboard_queries()]
 
 
 def test_every_metric_that_is_asked_for_is_exported(chart: Chart, exported: dict[str, set[str]]) -> None:
@@ -86,7 +97,7 @@ def test_every_grouping_is_by_labels_that_exist(chart: Chart, exported: dict[str
 
 
 def test_queries_have_no_placeholder_left_and_balanced_brackets(chart: Chart) -> None:
-    for query in queries(chart.render(values="all-options")):
+    for query in queries(chart.render(OPERATOR, values="all-options")):
         assert "$" not in query
         assert "%!" not in query
         bare = re.sub(r"\"[^\"]*\"|\{\{args\.[a-z-]+\}\}", "", query)
@@ -207,19 +218,28 @@ def test_the_matcher_may_be_left_out(one: One) -> None:
 
 
 def test_every_alert_links_to_its_runbook(one: One) -> None:
-    rules = one("PrometheusRule", values="all-options")["spec"]["groups"][0]["rules"]
-    assert len(rules) == len(list((CHART / "files" / "alerts").glob("*.yaml")))
+    rules = one("PrometheusRule", OPERATOR, values="all-options")["spec"]["groups"][0]["rules"]
+    assert len(rules) == len(list((CHART / "files" / "alerts").rglob("*.yaml")))
     for rule in rules:
         url = rule["annotations"]["runbook_url"]
         assert url == f"https://wiki.example.com/leadscore/runbooks/{rule['alert']}.md"
 
 
 def test_without_an_address_an_alert_names_the_runbooks_file(one: One) -> None:
-    rules = one("PrometheusRule", "monitoring.alerts.enabled=true")["spec"]["groups"][0]["rules"]
-    assert len(rules) == len(list((CHART / "files" / "alerts").glob("*.yaml")))
+    rules = one("PrometheusRule", "monitoring.alerts.enabled=true", OPERATOR)["spec"]["groups"][0]["rules"]
+    assert len(rules) == len(list((CHART / "files" / "alerts").rglob("*.yaml")))
     for rule in rules:
         assert "runbook_url" not in rule["annotations"]
         assert (CHART.parents[1] / rule["annotations"]["runbook"]).is_file()
+
+
+def test_without_an_operator_nobody_misses_it(one: One) -> None:
+    """Its alerts would fire for ever, or never."""
+    alone = one("PrometheusRule", "monitoring.alerts.enabled=true")["spec"]["groups"][0]["rules"]
+    both = one("PrometheusRule", "monitoring.alerts.enabled=true", OPERATOR)
+    more = {r["alert"] for r in both["spec"]["groups"][0]["rules"]} - {r["alert"] for r in alone}
+    assert more == {path.stem for path in (CHART / "files" / "alerts" / "operator").glob("*.yaml")}
+    assert not any("leadscore_operator" in rule["expr"] for rule in alone)
 
 
 def test_an_alert_can_be_left_out(one: One) -> None:

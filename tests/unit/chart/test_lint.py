@@ -71,13 +71,13 @@ def test_a_readme_without_markers_is_an_error() -> None:
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
-    alerts = {path.stem for path in (CHART / "files" / "alerts").glob("*.yaml")}
+    alerts = {path.stem for path in (CHART / "files" / "alerts").rglob("*.yaml")}
     runbooks = {path.stem for path in (CHART.parents[1] / "docs" / "runbooks").glob("*.md")} - {"README"}
     assert alerts == runbooks
 
 
 def test_alert_files_are_plain_yaml_with_what_an_alert_needs() -> None:
-    for path in (CHART / "files" / "alerts").glob("*.yaml"):
+    for path in (CHART / "files" / "alerts").rglob("*.yaml"):
         alert = yaml.safe_load(path.read_text())
         assert list(alert) == ["expr", "for", "labels", "annotations"], path.name
         assert alert["labels"]["severity"] in {"warning", "critical"}

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import typer
 import yaml
 from tests.support.chart import CHART, Chart, Manifest
@@ -89,3 +90,24 @@ def test_another_workload_file_restarts_the_operator(one: One) -> None:
 
     assert annotations() == annotations()
     assert annotations() != annotations("jobsImage.tag=9")
+
+
+@pytest.mark.parametrize("scrape", ["PodMonitor", "ServiceMonitor"])
+def test_whoever_scrapes_the_service_scrapes_the_operator(chart: Chart, one: One, scrape: str) -> None:
+    settings = (*ON, f"monitoring.scrape={scrape}")
+    monitor = one("PodMonitor", *settings, ending="-operator")["spec"]
+    template = one("Deployment", *settings, ending="-operator")["spec"]["template"]
+    assert monitor["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    (port,) = template["spec"]["containers"][0]["ports"]
+    assert monitor["podMetricsEndpoints"][0]["port"] == port["name"]
+    assert not [m for m in chart.render(*ON) if m["kind"] == "PodMonitor"]
+
+
+def test_monitoring_may_reach_the_operator_and_annotations_find_it(one: One) -> None:
+    settings = (*ON, "networkPolicy.enabled=true", 'operator.podAnnotations={"prometheus.io/scrape": "true"}')
+    policy = one("NetworkPolicy", *settings, ending="-operator")["spec"]
+    (rule,) = policy["ingress"]
+    (source,) = rule["from"]
+    assert source["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "monitoring"}
+    template = one("Deployment", *settings, ending="-operator")["spec"]["template"]
+    assert template["metadata"]["annotations"]["prometheus.io/scrape"] == "true"

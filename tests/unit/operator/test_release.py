@@ -233,6 +233,22 @@ def test_a_release_that_ends_has_been_so_since_it_ended() -> None:
     assert again.status["since"] == stamp(NOW)
 
 
+def test_a_release_that_asks_a_person_warns_and_says_since_when() -> None:
+    item = release({"phase": "AwaitingApproval", "since": stamp(NOW)})
+    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+    status = ReleaseStatus(phase="AwaitingApproval", reason="Waits for a person.", since=NOW)
+    asks = plan_step(
+        Step(Wait(status.reason, asks=NOW), status), spec, item, WORKLOAD, NOW + timedelta(hours=1), others=()
+    )
+    assert [h.type for h in asks.happenings] == ["Warning"]
+    assert asks.status is not None
+    assert asks.status["askedSince"] == stamp(NOW)
+    waits = plan_step(Step(Wait(status.reason), status), spec, item, WORKLOAD, NOW, others=())
+    assert [h.type for h in waits.happenings] == ["Normal"]
+    assert waits.status is not None
+    assert "askedSince" not in waits.status
+
+
 def test_the_registry_is_read_and_its_silence_is_not_an_answer() -> None:
     api = KubeApi()
     version = {

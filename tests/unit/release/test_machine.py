@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import hypothesis.strategies as st
 import msgspec
@@ -22,6 +22,7 @@ from leadscore.release.states import (
     RolloutSeen,
     Wait,
 )
+from leadscore.release.traffic import reports_due
 
 HOUR = timedelta(hours=1)
 OTHER = "f" * 64
@@ -270,7 +271,33 @@ def test_after_twice_the_watch_a_person_is_asked_and_told_how_to_answer() -> Non
     assert world.status.reason == (
         "A person must decide: 13 of at least 200 leads had their exposure. To keep it:"
         " leadscore models promote leads/7 --reason …; to take it back: abort: true in the release."
+        " Looked at again at 2026-03-05 01:00 UTC."
     )
+    asked = world.settle()
+    assert isinstance(asked, Wait)
+    assert asked.asks == (world.status.watch_since or world.now) + 96 * HOUR
+
+
+def test_a_watch_that_nobody_answers_makes_ever_fewer_reports() -> None:
+    since = datetime(2026, 3, 1, tzinfo=UTC)
+    counts = [reports_due(SPEC, since, since + hours * HOUR)[0] for hours in range(24 * 365)]
+    assert counts[:50] == [*range(48), 49, 50]
+    assert counts[96] == 97
+    made = [hour for hour in range(97, len(counts)) if counts[hour] != counts[hour - 1]]
+    assert made[:5] == [97, 99, 103, 111, 127]
+    assert counts[-1] == 97 + len(made) == 97 + 13
+
+
+def test_the_next_report_is_when_the_number_grows() -> None:
+    since = datetime(2026, 3, 1, tzinfo=UTC)
+    spec = msgspec.structs.replace(SPEC, watch_seconds=100.0, watch_every_seconds=30.0)
+    for seconds in range(1200):
+        now = since + timedelta(seconds=seconds)
+        number, upcoming = reports_due(spec, since, now)
+        assert upcoming > now
+        assert reports_due(spec, since, upcoming)[0] == number + 1
+        assert reports_due(spec, since, upcoming - timedelta(seconds=1))[0] == number
+    assert reports_due(spec, since, since - timedelta(seconds=5)) == (0, since + timedelta(seconds=30))
 
 
 def test_a_person_s_promotion_ends_a_watch_that_could_not_decide() -> None:
@@ -302,7 +329,8 @@ def test_a_person_s_abort_ends_a_watch_that_could_not_decide() -> None:
 
 def test_a_fall_is_found_after_the_end_of_a_watch_that_could_not_decide() -> None:
     world = seen_too_little(120)
-    world.pass_time(HOUR)
+    # The next report after that of hour 111.
+    world.pass_time(7 * HOUR)
     world.settle()
     world.report(passed=False)
     world.settle()

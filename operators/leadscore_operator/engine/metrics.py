@@ -1,0 +1,115 @@
+"""What Prometheus is told: how the operator does, and what the objects say.
+
+Only the leader's truth counts. Figures of an object are taken from the status that the API server has just accepted
+from us (or that we found there unchanged), and they are shown only while we hold the Lease: an operator that stands by,
+or one that was the leader and has not noticed, shows none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from leadscore.errors import LeadScoreError
+from leadscore_operator.decide.figures import CATALOGUE, Figure, Series
+from leadscore_operator.engine.health import Health, Key
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Figures:
+    """The figures of each object that was worked on last as it was then."""
+
+    def __init__(self) -> None:
+        self._held: dict[Key, tuple[Figure, ...]] = {}
+
+    def hold(self, key: Key, figures: tuple[Figure, ...]) -> None:
+        """These are the object's figures now."""
+        self._held[key] = figures
+
+    def forget(self, key: Key) -> None:
+        """The object is gone."""
+        self._held.pop(key, None)
+
+    def together(self) -> dict[Series, dict[tuple[str, ...], float]]:
+        """Values by labels of every series, those of several objects put together."""
+        found: dict[Series, dict[tuple[str, ...], float]] = {series: {} for series in CATALOGUE}
+        for figures in self._held.values():
+            for each in figures:
+                values = found[each.series]
+                known = values.get(each.labels)
+                values[each.labels] = each.value if known is None else each.series.together(known, each.value)
+        return found
+
+
+class OperatorCollector(Collector):
+    """Makes the series when they are asked for.
+
+    Args:
+        health: Of this process.
+        figures: Of the objects.
+        check: Raises unless we lead (`Lease.check`).
+        waiting: Length of the work queue.
+        resync_seconds: Time between looks at everything.
+    """
+
+    def __init__(
+        self,
+        health: Health,
+        figures: Figures,
+        check: Callable[[], None],
+        waiting: Callable[[], int],
+        resync_seconds: float,
+    ) -> None:
+        self._health = health
+        self._figures = figures
+        self._check = check
+        self._waiting = waiting
+        self._resync_seconds = resync_seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Every series as it is now."""
+        leads = self._leads()
+        health = self._health
+        prefix = "leadscore_operator_"
+        yield _gauge(f"{prefix}leading", "Whether this process leads.", float(leads))
+        yield _gauge(f"{prefix}queue", "Objects that wait or are worked on.", float(self._waiting()))
+        text = "Time since the watch told anything (since the start if it never did)."
+        yield _gauge(f"{prefix}last_event_age_seconds", text, health.event_age())
+        text = "Time since everything was looked at (since the start if it never was)."
+        yield _gauge(f"{prefix}last_resync_age_seconds", text, health.resync_age())
+        text = "Time that should be between looks at everything."
+        yield _gauge(f"{prefix}resync_interval_seconds", text, self._resync_seconds)
+        text = "Looks at an object: ok, conflict (looked at again), error (tried again), defect."
+        done = CounterMetricFamily(f"{prefix}reconciles", text, labels=("kind", "outcome"))
+        for labels, count in sorted(health.counts.items()):
+            done.add_metric(labels, count)
+        yield done
+        if leads:
+            for series, values in self._figures.together().items():
+                family = GaugeMetricFamily(series.name, series.help, labels=series.labels)
+                for labels, value in sorted(values.items()):
+                    family.add_metric(labels, value)
+                yield family
+
+    def _leads(self) -> bool:
+        try:
+            self._check()
+        except LeadScoreError:
+            return False
+        return True
+
+
+def exposition(collector: Collector) -> bytes:
+    """The collector's series in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return generate_latest(registry)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
