@@ -27,9 +27,10 @@ up: setup  ## Train on the synthetic CRM (or DATA=, CONTRACT=), register and ser
 	$(RUN) leadscore up --port $(PORT) $(if $(DATA),--data $(DATA)) $(if $(CONTRACT),--contract $(CONTRACT))
 
 .PHONY: test
-test: setup system  ## Set up and run every test but the cluster's (make e2e)
+test: setup system  ## Set up and run every test; the cluster's too, where a cluster is possible
 	$(if $(filter true,$(CI)),$(RUN) python -m tests.faults --programs)
 	$(RUN) pytest -n 2 --dist loadgroup -m "not e2e"
+	$(E2E)
 
 .PHONY: unit
 unit: setup  ## Only the fast tests
