@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from leadscore.drift.sequential import Boundary, Floats, Rows
+from leadscore.drift.sequential.boundary import Boundary, Floats, Rows
 from leadscore.errors import BadInputError
 from leadscore.intervals import Flags
 

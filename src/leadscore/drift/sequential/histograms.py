@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, chdtrc
 
-from leadscore.drift.sequential import Floats, Rows
+from leadscore.drift.sequential.boundary import Floats, Rows
 from leadscore.errors import BadInputError
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
@@ -229,7 +229,7 @@ class HistogramPaths:
     The reference is finite, so the truth behind it is not its shares but a draw from their posterior (Dirichlet;
     for quantile bins of a continuous feature the spacings of order statistics are Dirichlet as well). Features are
     drawn independently, which makes the level of correlated ones too high: fewer false alarms than asked for.
-    `sequential_sample` draws them as they hang together.
+    `sample` draws them as they hang together.
 
     Args:
         layout: The chart.

@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.drift.sequential import Floats, Rows
-from leadscore.drift.sequential_histograms import EXCESS, Layout, faded
+from leadscore.drift.sequential.boundary import Floats, Rows
+from leadscore.drift.sequential.histograms import EXCESS, Layout, faded
 from leadscore.errors import BadInputError
 
 Codes = npt.NDArray[np.intp]

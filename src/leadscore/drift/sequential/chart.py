@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 import numpy as np
 
-from leadscore.drift.sequential import Boundary, Floats, simulate_boundary
-from leadscore.drift.sequential_histograms import (
+from leadscore.drift.sequential.boundary import Boundary, Floats, simulate_boundary
+from leadscore.drift.sequential.histograms import (
     MEMORIES,
     Histogram,
     HistogramPaths,
@@ -17,7 +17,7 @@ from leadscore.drift.sequential_histograms import (
     LookKind,
     faded,
 )
-from leadscore.drift.sequential_sample import Codes, SamplePaths
+from leadscore.drift.sequential.sample import Codes, SamplePaths
 from leadscore.drift.verdict import DriftVerdict, FeatureVerdict, Severity
 from leadscore.errors import BadInputError
 
