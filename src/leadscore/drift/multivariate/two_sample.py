@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.contract import Categorical, FeatureContract
-from leadscore.drift.sequential.boundary import Floats
+from leadscore.drift.statistics.distances import Floats
 from leadscore.errors import BadInputError
 
 Matrix = npt.NDArray[np.float32]

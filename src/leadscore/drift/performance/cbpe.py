@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from leadscore.drift.sequential.boundary import Floats
+from leadscore.drift.statistics.distances import Floats
 from leadscore.errors import BadInputError
 from leadscore.intervals import Estimate, placements
 from leadscore.reliability import CalibrationBin
