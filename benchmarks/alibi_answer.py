@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from benchmarks.environments import cache_folder
 from leadscore.contract import FeatureContract
-from leadscore.drift.alibi import AlibiName, AlibiResult, Options, run_alibi
+from leadscore.drift.multivariate.alibi import AlibiName, AlibiResult, Options, run_alibi
 
 Matrix = npt.NDArray[np.float32]
 

@@ -17,15 +17,15 @@ import numpy.typing as npt
 from leadscore.contract import Categorical, FeatureContract, Numeric
 from leadscore.data.synthetic import Scenario, ScenarioName, simulate, synthetic_contract
 from leadscore.drift.reference import build_profile
-from leadscore.drift.sequential import simulate_boundary
-from leadscore.drift.sequential_calibration import (
+from leadscore.drift.sequential.boundary import simulate_boundary
+from leadscore.drift.sequential.calibration import (
     CalibrationChart,
     CalibrationPaths,
     log_ratios,
     mean_log,
 )
-from leadscore.drift.sequential_chart import HistogramChart, design_chart
-from leadscore.drift.sequential_histograms import Layout, cell_codes, faded, histograms_of
+from leadscore.drift.sequential.chart import HistogramChart, design_chart
+from leadscore.drift.sequential.histograms import Layout, cell_codes, faded, histograms_of
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
 REFERENCE, WINDOW, BURN_IN = 10_000, 25, 100

@@ -16,14 +16,14 @@ import numpy as np
 from scipy.special import gammaln, logsumexp, ndtr, ndtri, xlogy
 
 from leadscore.contract import FeatureContract, Numeric, Target
-from leadscore.drift.beside import Calibrated, beside_of, calibrate
-from leadscore.drift.budget import solve_level
-from leadscore.drift.history import ALL, History
-from leadscore.drift.inputs import Reference, Window
 from leadscore.drift.options import DriftOptions
-from leadscore.drift.overlap import score_blocks
 from leadscore.drift.reference import build_profile
 from leadscore.drift.runlength import FalseAlarms, Hysteresis, breach_probability
+from leadscore.drift.statistics.budget import solve_level
+from leadscore.drift.statistics.overlap import score_blocks
+from leadscore.drift.univariate.beside import Calibrated, beside_of, calibrate
+from leadscore.drift.windows.history import ALL, History
+from leadscore.drift.windows.inputs import Reference, Window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -309,7 +309,7 @@ def _breaching(counts: np.ndarray, pool: np.ndarray, cut: Cut) -> np.ndarray:
 
 
 def _window(reference: Reference, counts: np.ndarray) -> Window:
-    from leadscore.drift.counts import FeatureCounts, WindowCounts  # noqa: PLC0415
+    from leadscore.drift.windows.counts import FeatureCounts, WindowCounts  # noqa: PLC0415
 
     del reference
     features = tuple(FeatureCounts(counts=tuple(row.tolist()), missing=0) for row in counts)

@@ -53,10 +53,10 @@ def _mean(ratios: npt.NDArray[np.float64]) -> str:
 
 def _check_time(bench: Bench) -> Row:
     from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target  # noqa: PLC0415
-    from leadscore.drift.check import check  # noqa: PLC0415
-    from leadscore.drift.inputs import Reference, Window  # noqa: PLC0415
+    from leadscore.drift.check.univariate import check  # noqa: PLC0415
     from leadscore.drift.options import DriftOptions  # noqa: PLC0415
     from leadscore.drift.reference import build_profile  # noqa: PLC0415
+    from leadscore.drift.windows.inputs import Reference, Window  # noqa: PLC0415
 
     rng = np.random.default_rng(0)
     rows = min(_ROWS, bench.effort.bulk_rows)

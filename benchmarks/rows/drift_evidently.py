@@ -54,10 +54,10 @@ def _measure(bench: Bench) -> Row:
 
 
 def _ours(rng: np.random.Generator, before: Matrix, now: Matrix) -> float:
-    from leadscore.drift.check import check  # noqa: PLC0415
-    from leadscore.drift.inputs import Reference, Window  # noqa: PLC0415
+    from leadscore.drift.check.univariate import check  # noqa: PLC0415
     from leadscore.drift.options import DriftOptions  # noqa: PLC0415
     from leadscore.drift.reference import build_profile  # noqa: PLC0415
+    from leadscore.drift.windows.inputs import Reference, Window  # noqa: PLC0415
 
     contract = FeatureContract(
         name="speed",

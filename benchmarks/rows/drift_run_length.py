@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from benchmarks.bench import FULL, Bench, Suite
 from benchmarks.row import Row, at_most
-from leadscore.drift.sequential_chart import HistogramChart, design_chart
-from leadscore.drift.sequential_histograms import HistogramPaths, Layout, faded, make_histogram
+from leadscore.drift.sequential.chart import HistogramChart, design_chart
+from leadscore.drift.sequential.histograms import HistogramPaths, Layout, faded, make_histogram
 
 _RUN_LENGTHS = {
     "sequential-arl-50": (50, 6_000),

@@ -16,7 +16,7 @@ from benchmarks.bench import FULL, Bench, Suite
 from benchmarks.report import Section
 from benchmarks.row import Row, at_least
 from leadscore.data.synthetic import ScenarioName
-from leadscore.drift.alibi import Options
+from leadscore.drift.multivariate.alibi import Options
 
 _SCENARIOS: tuple[ScenarioName, ...] = (
     "covariate_shift",

@@ -16,7 +16,8 @@ from tests.e2e.story.examples import example
 from tests.e2e.story.given import Given
 from tests.e2e.story.images import FAULTY, load_faulty, project_values
 from tests.e2e.story.kube import Object
-from tests.e2e.story.loop import MODEL, LoopGiven
+from tests.e2e.story.loop import MODEL, LoopGiven, LoopThen
+from tests.e2e.story.registry import ask_again, claims, loop_values, wait_for_mlflow
 from tests.e2e.story.release import FULL, ROOT, Release, Values, merged, story_values
 from tests.e2e.story.toolbox import Toolbox
 
@@ -24,35 +25,20 @@ pytestmark = pytest.mark.e2e
 
 # The service is slow with this version, and with this one only.
 SLOW = 3
-CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "200Mi"}}}
-VALUES: Values = {
-    "model": {"name": MODEL, "source": "registry", "registry": {"cacheClaim": "models"}},
-    "mlflow": {
-        "enabled": True,
-        "workers": 1,
-        "artifactRoot": "file:///artefacts",
-        "artifactClaim": "artefacts",
-    },
-    "operator": {
-        "enabled": True,
-        "resyncSeconds": 10,
-        "jobs": {"resources": {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}},
-    },
-    # The first pods wait for somebody to publish a model.
-    "workload": {"progressDeadlineSeconds": 600},
-    "analysis": {
+VALUES: Values = merged(
+    loop_values(),
+    {
+        "operator": {"resyncSeconds": 10},
         # What 15 requests a second bring to a canary at 10 % in ten seconds.
-        "gate": {"minimumRequests": 6, "minimumScores": 30},
-        # The candidate has learnt another market than the champion: its scores differ, and 30 say little.
-        "maxPsi": 2.0,
+        "analysis": {"gate": {"minimumRequests": 6, "minimumScores": 30}},
+        "scoring": {
+            "extraEnv": [
+                {"name": "LEADSCORE_FAULT", "value": "slow"},
+                {"name": "LEADSCORE_FAULT_VERSION", "value": str(SLOW)},
+            ]
+        },
     },
-    "scoring": {
-        "extraEnv": [
-            {"name": "LEADSCORE_FAULT", "value": "slow"},
-            {"name": "LEADSCORE_FAULT_VERSION", "value": str(SLOW)},
-        ]
-    },
-}
+)
 # Ten months of leads; the champion knows the first four, and then people begin to buy for other reasons.
 LEADS, MONTHS, CALM_MONTHS = 30_000, 10, 4
 ROLES = ("service", "jobs", "operator", "postgresql")
@@ -60,7 +46,7 @@ ROLES = ("service", "jobs", "operator", "postgresql")
 
 def history(made: Release) -> None:
     """What a company has before it installs a loop: leads, a first model, and a log of what became of them."""
-    made.kube.run("rollout", "status", f"deployment/{FULL}-mlflow", "--timeout=240s", timeout=250)
+    wait_for_mlflow(made)
     toolbox = Toolbox(made)
     toolbox.start()
     month, today = timedelta(days=365.25 / 12), datetime.now(UTC)
@@ -75,8 +61,7 @@ def history(made: Release) -> None:
         "--months", str(CALM_MONTHS), "--min-records", "2000", "--trials", "2",
     )  # fmt: skip
     toolbox.leadscore("events", "backfill", *table, "--model", f"{MODEL}@champion", "--since", turn)
-    # Those that have asked for the model already would wait before they ask again.
-    made.kube.run("delete", "pods", "--selector=app.kubernetes.io/component=scoring", timeout=120)
+    ask_again(made)
 
 
 def resources() -> list[Object]:
@@ -107,12 +92,8 @@ def release() -> Iterator[Release]:
     images = project_values(*ROLES)
     service = f"{images['image']['repository']}:{images['image']['tag']}"
     images = merged(images, {"image": {"repository": FAULTY, "tag": load_faulty(service)}})
-    claims = [
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": CLAIM}
-        for name in ("models", "artefacts")
-    ]
     with installed(
-        "loop", merged(story_values(steps_seconds=10), VALUES), images, objects=claims, before_ready=history,
+        "loop", merged(story_values(steps_seconds=10), VALUES), images, objects=claims(), before_ready=history,
         definitions=sorted((ROOT / "charts" / "lead-scoring" / "files" / "crds").glob("*.yaml")),
     ) as made:  # fmt: skip
         for each in resources():
@@ -126,15 +107,23 @@ def given(request: pytest.FixtureRequest, release: Release) -> Iterator[Given]:
     yield from story(request, release, "", LoopGiven)
 
 
-def test_a_fall_in_the_watch_brings_the_version_before_back(given: LoopGiven) -> None:
-    (
+def approved(given: LoopGiven) -> LoopThen:
+    """A person asks for a retraining, the gate passes its candidate, and a person lets it go to traffic."""
+    return (
         given.market()
         .when.asked_to_retrain()
         .then.the_gate_says("Passed")
         .the_policy_releases_it()
         .it_is("AwaitingApproval")
         .when.approved("Ada Lovelace", "The replay speaks for it.")
-        .then.it_is("Watching")
+        .then
+    )
+
+
+def test_a_fall_in_the_watch_brings_the_version_before_back(given: LoopGiven) -> None:
+    (
+        approved(given)
+        .it_is("Watching")
         .it_went_through_the_weights()
         .when.the_market_turns("poor")
         .then.it_is("RolledBack", "share of grade A fell")
@@ -146,13 +135,8 @@ def test_a_fall_in_the_watch_brings_the_version_before_back(given: LoopGiven) ->
 
 def test_a_slow_canary_goes_back(given: LoopGiven) -> None:
     (
-        given.market()
-        .when.asked_to_retrain()
-        .then.the_gate_says("Passed")
-        .the_policy_releases_it()
-        .it_is("AwaitingApproval")
-        .when.approved("Ada Lovelace", "The replay speaks for it.")
-        .then.it_is("Aborted", "Argo sent it back")
+        approved(given)
+        .it_is("Aborted", "Argo sent it back")
         .aborted(SLOW)
         .the_champion_is(1)
         .only(1)

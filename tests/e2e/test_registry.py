@@ -15,25 +15,13 @@ from tests.e2e.story.begin import installed, story
 from tests.e2e.story.given import Given
 from tests.e2e.story.images import MODEL, jobs_values
 from tests.e2e.story.patience import wait_until
+from tests.e2e.story.registry import ask_again, claims, registry_values, wait_for_mlflow
 from tests.e2e.story.release import FULL, Release, Values, merged, story_values
 from tests.support.artefacts import build_artefact
 from tools.cluster.errors import ClusterError
 
 pytestmark = pytest.mark.e2e
 
-# One node: a volume of one node is a volume of all pods.
-CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}}
-VALUES: Values = {
-    "model": {"name": MODEL, "source": "registry", "registry": {"cacheClaim": "models"}},
-    "mlflow": {
-        "enabled": True,
-        "workers": 1,
-        "artifactRoot": "file:///artefacts",
-        "artifactClaim": "artefacts",
-    },
-    # The first pods wait for somebody to publish a model.
-    "workload": {"progressDeadlineSeconds": 600},
-}
 _PUBLISH = """
 import base64, io, sys, tarfile
 from pathlib import Path
@@ -82,20 +70,15 @@ def release(story_images: tuple[Values, str], tmp_path_factory: pytest.TempPathF
     """A release whose models come from its own MLflow."""
     folder = tmp_path_factory.mktemp("models")
     artefacts = {v: build_artefact(folder / str(v), name=MODEL, trees=18 + v) for v in (1, 2)}
-    values = merged(story_values(steps_seconds=15), VALUES)
+    values = merged(story_values(steps_seconds=15), registry_values(name=MODEL))
 
     def publish(made: Release) -> None:
-        made.kube.run("rollout", "status", f"deployment/{FULL}-mlflow", "--timeout=240s", timeout=250)
+        wait_for_mlflow(made)
         Registry(made).publish(artefacts)
-        # Those that have asked for the model already would wait before they ask again.
-        made.kube.run("delete", "pods", "--selector=app.kubernetes.io/component=scoring", timeout=120)
+        ask_again(made)
 
-    claims = [
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": CLAIM}
-        for name in ("models", "artefacts")
-    ]
     with installed(
-        "registry", values, merged(story_images[0], jobs_values()), objects=claims, before_ready=publish
+        "registry", values, merged(story_images[0], jobs_values()), objects=claims(), before_ready=publish
     ) as made:
         yield made
 

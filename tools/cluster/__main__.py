@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tools.cluster import commands
 from tools.cluster.addons.install import AddonStatus, status
 from tools.cluster.during import choose, impossible, run_during
 from tools.cluster.errors import ClusterError
@@ -56,6 +57,10 @@ def _up(*, as_json: bool) -> int:
         _emit({"steps": [asdict(step) for step in steps.done], "seconds": steps.total, **_where(chosen)})
     elif not chosen.given:
         print(f"export KUBECONFIG={chosen.cluster.kubeconfig}")
+        if (folder := commands.link()) is not None:
+            print(
+                f"export PATH={folder}:$PATH  # kubectl, helm, kubectl argo rollouts: of this cluster's versions"
+            )
         print(f"# ingress: http://127.0.0.1:{INGRESS_PORT}  Prometheus: http://127.0.0.1:{PROMETHEUS_PORT}")
     return 0
 

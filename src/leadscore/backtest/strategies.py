@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from leadscore.backtest.model import TrainedModel
 from leadscore.backtest.stream import Month, Stream, moment
-from leadscore.drift.performance import LabelCounts, measure_window
-from leadscore.drift.performance_verdict import PerformanceLimits, judge_performance, performance_drift
+from leadscore.drift.performance.measure import LabelCounts, measure_window
+from leadscore.drift.performance.verdict import PerformanceLimits, judge_performance, performance_drift
 from leadscore.drift.verdict import DriftVerdict
 from leadscore.policy.decide import decide
 from leadscore.policy.spec import RetrainRules

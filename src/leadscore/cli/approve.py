@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leadscore.cli.options import Json
 from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
 
@@ -19,7 +20,6 @@ Digest = Annotated[
     str,
     typer.Option("--digest", help="Refuse unless the artefact's digest begins with this (8 digits or more)."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def approve(

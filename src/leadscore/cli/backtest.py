@@ -9,6 +9,7 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
+from leadscore.cli.options import Json
 from leadscore.cli.output import emit, notes, table
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def backtest(
     ],
     warm_up: Annotated[int, typer.Option(min=1, help="Months that train the first model.")] = 6,
     plot: Annotated[Path | None, typer.Option("--plot", help="Write a picture (.svg, .png).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Replay a labelled stream under a policy, with its real label delay, beside simple rules."""
     from leadscore.backtest.plot import plot_backtest

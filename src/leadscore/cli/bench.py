@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from leadscore.cli.options import Json
 from leadscore.cli.output import emit, notes, table
 from leadscore.errors import NotFoundError
 from leadscore.settings import Home
@@ -68,7 +69,7 @@ def bench(
     rows: Annotated[int, typer.Option(min=1, max=10_000_000, help="Leads in the bulk figure.")] = 100_000,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of the bulk figure.")] = 1,
     backend: Annotated[Literal["auto", "native", "numpy"], typer.Option(help="Evaluator.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure how fast one model scores and explains here, in one process, on leads like those it was trained on."""
     from leadscore.scoring.model import ScoringModel

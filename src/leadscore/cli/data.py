@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from leadscore.cli.options import Json
 from leadscore.cli.output import emit, notes, table
 
 app = typer.Typer(no_args_is_help=True, help="Make synthetic CRM tables.")
@@ -39,7 +40,7 @@ def generate(
         ),
     ] = None,
     contract_out: Annotated[Path | None, typer.Option(help="Also write the feature contract (YAML).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a seeded synthetic CRM table."""
     from leadscore.contract import contract_version, dump_contract
@@ -90,7 +91,7 @@ def generate(
 
 @app.command("scenarios")
 def scenarios(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List what can happen to the synthetic CRM."""
     from leadscore.data.synthetic import SCENARIOS

@@ -11,13 +11,14 @@ from rich.text import Text
 
 from leadscore.cli.backtest import backtest
 from leadscore.cli.moments import parse_moment
+from leadscore.cli.options import EventsUrl, Json
 from leadscore.cli.output import emit, table
 from leadscore.errors import BadInputError, NotFoundError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.cli.drift_records import DriftRecord
-    from leadscore.drift.reporting import DriftReport
+    from leadscore.drift.report.document import DriftReport
 
 app = typer.Typer(no_args_is_help=True, help="Watch for drift.")
 
@@ -110,10 +111,8 @@ def check(
             "--termination-log", help="Write the short verdict here (in a pod: /dev/termination-log)."
         ),
     ] = None,
-    events_url: Annotated[
-        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    events_url: EventsUrl = None,
+    as_json: Json = False,
 ) -> None:
     """Compare a window of leads with what the model was trained on, and say what to do."""
     from leadscore.cli import drift_records as records
@@ -188,10 +187,8 @@ def report(
     detector: Annotated[str, typer.Option("--detector", help="Of which detector.")] = "window-1d",
     html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown.")] = None,
-    events_url: Annotated[
-        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    events_url: EventsUrl = None,
+    as_json: Json = False,
 ) -> None:
     """Show a drift report again: on the terminal, as HTML, as Markdown."""
     from leadscore.cli.drift_records import write_file
@@ -253,7 +250,7 @@ def _windows(judged: list[DriftRecord]) -> RenderableType:
 
 
 def _read_report(source: Path) -> DriftReport:
-    from leadscore.drift.reporting import DriftReport
+    from leadscore.drift.report.document import DriftReport
 
     try:
         return DriftReport.from_json(source.read_bytes())

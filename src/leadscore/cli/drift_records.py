@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pyarrow as pa
 
-from leadscore.drift.figures import figures
-from leadscore.drift.history import History
-from leadscore.drift.reporting import DriftReport
+from leadscore.drift.report.document import DriftReport
+from leadscore.drift.report.figures import figures
 from leadscore.drift.verdict import SEVERITIES
+from leadscore.drift.windows.history import History
 from leadscore.errors import BadInputError, UnavailableError
 from leadscore.events.files import replace_file
 from leadscore.events.records import Evidence

@@ -7,14 +7,14 @@ from typing import cast
 
 from leadscore.cli.drift_records import DriftRecord, latest_record, save
 from leadscore.cli.drift_windows import Windows, aligned
-from leadscore.drift.alibi import AlibiName, AlibiWindow, run_alibi
-from leadscore.drift.check import prime
-from leadscore.drift.history import History
-from leadscore.drift.impact import Grading
-from leadscore.drift.inputs import Reference, Window
-from leadscore.drift.judge import Seen, judge, method_level
+from leadscore.drift.check.impact import Grading
+from leadscore.drift.check.judge import Seen, judge, method_level
+from leadscore.drift.check.univariate import prime
+from leadscore.drift.multivariate.alibi import AlibiName, AlibiWindow, run_alibi
 from leadscore.drift.options import ALIBI, DriftOptions
-from leadscore.drift.outcomes import Baseline
+from leadscore.drift.performance.outcomes import Baseline
+from leadscore.drift.windows.history import History
+from leadscore.drift.windows.inputs import Reference, Window
 from leadscore.events.store import EventStore
 
 

@@ -15,10 +15,10 @@ import pyarrow.ipc
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.data.matrix import encode_batch, labels, times
 from leadscore.data.tables import read_table
-from leadscore.drift.impact import Grading
-from leadscore.drift.inputs import Reference, Window
-from leadscore.drift.outcomes import Baseline, Outcomes
-from leadscore.drift.performance import LabelCounts
+from leadscore.drift.check.impact import Grading
+from leadscore.drift.performance.measure import LabelCounts
+from leadscore.drift.performance.outcomes import Baseline, Outcomes
+from leadscore.drift.windows.inputs import Reference, Window
 from leadscore.errors import ArtefactError, BadInputError
 from leadscore.events.labels import Selection
 from leadscore.events.store import EventStore
@@ -153,16 +153,10 @@ class StoredWindows:
     def read(self, start: datetime, end: datetime) -> Window:
         """The predictions scored in [start, end) by this version."""
         reference = self._reference
-        selection = Selection(
-            to_microseconds(start),
-            to_microseconds(end),
-            model_name=reference.model_name,
-            model_version=reference.model_version,
-        )
         matrices: list[NDArray[np.float32]] = []
         probabilities: list[NDArray[np.float64]] = []
         unseen: dict[str, int] = {}
-        for batch in iter_predictions(self._store, selection, contract=reference.contract):
+        for batch in iter_predictions(self._store, self._selection(start, end), contract=reference.contract):
             matrices.append(feature_matrix(batch, reference.contract))
             probabilities.append(batch.column("probability").to_numpy())
             _count_unseen(batch.column("warnings"), unseen)
@@ -177,17 +171,10 @@ class StoredWindows:
 
     def outcomes(self, start: datetime, end: datetime) -> Outcomes:
         """The predictions of [start, end) with every outcome that is known by now."""
-        reference = self._reference
-        selection = Selection(
-            to_microseconds(start),
-            to_microseconds(end),
-            model_name=reference.model_name,
-            model_version=reference.model_version,
-        )
         total = mature = 0
         converted: list[NDArray[np.bool_]] = []
         probabilities: list[NDArray[np.float64]] = []
-        for batch in iter_labelled(self._store, selection):
+        for batch in iter_labelled(self._store, self._selection(start, end)):
             found = completeness_of(pa.Table.from_batches([batch]), to_microseconds(end))
             total, mature = total + found.predictions, mature + found.mature
             known = batch.filter(batch.column("converted").is_valid())
@@ -196,6 +183,15 @@ class StoredWindows:
         won = np.concatenate(converted)
         labels = LabelCounts(total, len(won), mature, len(won))
         return Outcomes(start, end, labels, won, np.concatenate(probabilities))
+
+    def _selection(self, start: datetime, end: datetime) -> Selection:
+        """What this version scored in [start, end)."""
+        return Selection(
+            to_microseconds(start),
+            to_microseconds(end),
+            model_name=self._reference.model_name,
+            model_version=self._reference.model_version,
+        )
 
 
 class TableWindows:

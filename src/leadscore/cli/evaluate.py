@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
+from leadscore.cli.options import Json
 from leadscore.cli.output import emit, table
 from leadscore.settings import Home
 
@@ -27,7 +28,7 @@ def evaluate(
     capacity: Annotated[
         float, typer.Option(min=0.001, max=0.9, help="Share of leads that counts as the top.")
     ] = 0.10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure a model on labelled leads: ranking, calibration, lift, with 95 % intervals."""
     from leadscore.data.tables import read_table

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from leadscore.cli.moments import parse_moment
+from leadscore.cli.options import EventsUrl, Json
 from leadscore.cli.output import emit, table
 from leadscore.settings import Home
 
@@ -22,10 +23,8 @@ def events() -> None:
 @app.command("status")
 def status(
     spool: Annotated[Path | None, typer.Option(help="Spool of this machine.")] = None,
-    events_url: Annotated[
-        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    events_url: EventsUrl = None,
+    as_json: Json = False,
 ) -> None:
     """What is stored, what waits on the spool, what was set aside."""
     from leadscore.events.status import read_status
@@ -58,10 +57,8 @@ def backfill(
     since: Annotated[
         str | None, typer.Option("--since", help="Leave older leads out: a day or an ISO 8601 time.")
     ] = None,
-    events_url: Annotated[
-        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    events_url: EventsUrl = None,
+    as_json: Json = False,
 ) -> None:
     """Log past leads as if this model had scored them when they came; the same leads again change nothing."""
     from leadscore.data.tables import read_table

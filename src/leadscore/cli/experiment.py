@@ -9,13 +9,12 @@ import typer
 from rich.console import Group
 
 from leadscore.cli.moments import parse_moment
+from leadscore.cli.options import Json
 from leadscore.cli.output import decimal, emit, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.release.experiment import Experiment
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def ab(

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
+from leadscore.cli.options import Json
 from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
 
@@ -17,7 +18,6 @@ KeyFile = Annotated[
     Path | None,
     typer.Option("--api-keys", envvar="LEADSCORE_API_KEYS", show_envvar=True, help="File of keys."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 _DEFAULT_SCOPES = ["score", "explain", "outcomes"]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leadscore.cli.options import EventsUrl, Json
 from leadscore.cli.output import emit, notes, table
 from leadscore.errors import TableError
 from leadscore.settings import Home
@@ -47,10 +48,8 @@ def import_outcomes(
     reject_file: Annotated[
         Path | None, typer.Option(help="Go on without bad rows and write them here, with the reason.")
     ] = None,
-    events_url: Annotated[
-        str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    events_url: EventsUrl = None,
+    as_json: Json = False,
 ) -> None:
     """Store outcomes; the same rows imported again change nothing, changed ones are corrections."""
     from leadscore.data.tables import read_table

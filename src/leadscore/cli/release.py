@@ -11,6 +11,7 @@ from rich.table import Table
 
 from leadscore.cli import approve as answers
 from leadscore.cli import experiment
+from leadscore.cli.options import Json
 from leadscore.cli.output import decimal, emit, progress_bar, table
 from leadscore.settings import Home
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Bring a version to traffic, by evidence.")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Release = Annotated[
     str, typer.Option("--release", help="Identity of the release that asks; set by the operator.")
 ]

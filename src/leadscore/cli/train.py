@@ -12,6 +12,7 @@ from rich.progress import Progress as RichBar
 from rich.progress import TaskID
 
 from leadscore.cli.moments import parse_moment
+from leadscore.cli.options import Json
 from leadscore.cli.output import emit, notes, progress_bar, table
 from leadscore.errors import UnavailableError
 from leadscore.settings import Home
@@ -62,7 +63,7 @@ def train(
             help="Make it champion if it passes the gate, or is the first (default: only a first one that passes).",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Tune, fit, calibrate, measure, publish and judge a model."""
     from leadscore.contract import load_contract

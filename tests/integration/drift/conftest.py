@@ -7,24 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.postgres import PostgresServer, postgres, postgres_url
+from tests.support.stores import backend, postgres, url
 
 from leadscore.contract import dump_contract
 from leadscore.data.synthetic import generate, synthetic_contract
 from leadscore.data.tables import write_table
 
-__all__ = ["PostgresServer", "postgres", "postgres_url"]
+__all__ = ["backend", "postgres", "url"]
 
 TRAINED_UNTIL = datetime(2026, 6, 1, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def events_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh event store on each of the two databases."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'events.db'}"
-    fresh: str = request.getfixturevalue("postgres_url")
-    return fresh
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from leadscore.contract import Categorical, FeatureContract, Numeric, Target
-from leadscore.drift.alibi import alibi_python, run_alibi
+from leadscore.drift.multivariate.alibi import alibi_python, run_alibi
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = FeatureContract(

@@ -104,13 +104,11 @@ def words(folder: Path) -> DriftVerdict:
     return DriftVerdict.from_json(message)
 
 
-def test_a_relation_that_breaks_ends_in_a_retraining_run(
-    trained: Path, events_url: str, tmp_path: Path
-) -> None:
-    log(trained, events_url, relation=0.5)
+def test_a_relation_that_breaks_ends_in_a_retraining_run(trained: Path, url: str, tmp_path: Path) -> None:
+    log(trained, url, relation=0.5)
     methods = ("--methods", "univariate,performance,cbpe", "--html", str(tmp_path / "drift.html"))
     places = ("--metrics-file", str(tmp_path / "drift.prom"), "--delta", str(tmp_path / "drift_metrics"))
-    report = check(trained, events_url, tmp_path, *methods, *places)
+    report = check(trained, url, tmp_path, *methods, *places)
     verdict = words(tmp_path)
 
     assert verdict.drop is not None
@@ -149,18 +147,18 @@ def test_a_relation_that_breaks_ends_in_a_retraining_run(
 
 
 def test_a_model_that_keeps_its_promise_is_judged_and_left_alone(
-    trained: Path, events_url: str, tmp_path: Path
+    trained: Path, url: str, tmp_path: Path
 ) -> None:
-    log(trained, events_url, relation=1.0)
+    log(trained, url, relation=1.0)
     # A budget so small that what this test calls calm is not breached by chance.
     budget = ("--methods", "univariate,performance", "--false-alarms", "1/2000d")
-    report = check(trained, events_url, tmp_path, *budget)
+    report = check(trained, url, tmp_path, *budget)
     verdict = words(tmp_path)
     assert report["performance"]["verdict"]["judged"]
     assert (verdict.severity, verdict.drop) == ("none", None)
     state = PolicyState(created=START, observations=(Observation.of("crm", "daily", verdict),))
     assert isinstance(decide(RULES, state, END), Wait)
-    with EventStore(events_url) as store:
+    with EventStore(url) as store:
         assert len(store.evidence(kind="drift")) == 1
 
 

@@ -1,23 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.support.postgres import PostgresServer, postgres, postgres_url
+from tests.support.postgres import postgres_url
+from tests.support.stores import backend, postgres, url
 
 from leadscore.events.store import EventStore
 
-__all__ = ["PostgresServer", "postgres", "postgres_url"]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh event store on each of the two databases."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'events.db'}"
-    fresh: str = request.getfixturevalue("postgres_url")
-    return fresh
+__all__ = ["backend", "postgres", "postgres_url", "url"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from tests.support.artefacts import build_artefact, sample_contract, sample_labels, sample_matrix
-from tests.support.postgres import PostgresServer, postgres
+from tests.support.stores import backend, fresh_url, postgres, url
 
 from leadscore.contract import contract_version
 from leadscore.events.records import Evidence, Outcome, Prediction
@@ -18,30 +18,9 @@ from leadscore.registry.store import ModelRegistry
 from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
 
-__all__ = ["PostgresServer", "postgres"]
+__all__ = ["backend", "fresh_url", "postgres", "url"]
 
 DAY_US = 86_400_000_000
-
-
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """Everything that reads or writes the event store is claimed of both databases."""
-    kind: str = request.param
-    return kind
-
-
-def fresh_url(backend: str, request: pytest.FixtureRequest, folder: Path) -> str:
-    """URL of an event store that nobody has used."""
-    if backend == "sqlite":
-        return f"sqlite:///{folder / 'events.db'}"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database()
-
-
-@pytest.fixture
-def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an event store of this test's own."""
-    return fresh_url(backend, request, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,10 @@ from benchmarks.rows.drift_sequential import mean_and_error, surely_sooner
 from scipy.stats import ks_2samp
 
 from leadscore.data.synthetic import synthetic_contract
-from leadscore.drift.alibi import AlibiResult, AlibiWindow
-from leadscore.drift.sequential_calibration import CalibrationChart, start_calibration, watch_calibration
-from leadscore.drift.sequential_chart import HistogramDetector, design_chart
-from leadscore.drift.sequential_histograms import make_histogram
+from leadscore.drift.multivariate.alibi import AlibiResult, AlibiWindow
+from leadscore.drift.sequential.calibration import CalibrationChart, start_calibration, watch_calibration
+from leadscore.drift.sequential.chart import HistogramDetector, design_chart
+from leadscore.drift.sequential.histograms import make_histogram
 
 
 def test_every_placement_of_a_retraining_is_in_force_from_the_next_month_on():

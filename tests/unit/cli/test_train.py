@@ -6,11 +6,11 @@ import shlex
 from datetime import UTC, datetime
 
 import pytest
+from tests.support.gate import gate_verdict
 
 from leadscore.cli.train import next_step
 from leadscore.registry.versions import ModelRef, ModelVersion
 from leadscore.training.nomination import Nomination
-from leadscore.training.verdict import GateThresholds, GateVerdict
 
 
 def version(number: int) -> ModelVersion:
@@ -20,19 +20,8 @@ def version(number: int) -> ModelVersion:
 
 def nominated(*, passed: bool, first: bool = False, promoted: bool = False) -> Nomination:
     champion = None if first else version(6)
-    verdict = GateVerdict(
-        passed=passed,
-        summary="",
-        checks=(),
-        challenger="7" * 64,
-        champion=None if champion is None else champion.digest,
-        data="",
-        start=None,
-        end=None,
-        rows=1000,
-        positives=100,
-        thresholds=GateThresholds(),
-        notes=(),
+    verdict = gate_verdict(
+        passed=passed, challenger="7" * 64, champion=None if champion is None else champion.digest
     )
     return Nomination(version(7), verdict, champion, promoted)
 

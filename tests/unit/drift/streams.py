@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target
-from leadscore.drift.inputs import Reference, Window
 from leadscore.drift.reference import build_profile
+from leadscore.drift.windows.inputs import Reference, Window
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -1,26 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.gate import gate_verdict
 
 from leadscore.training.nomination import may_promote
-from leadscore.training.verdict import GateThresholds, GateVerdict
-
-
-def verdict(*, passed: bool, first: bool) -> GateVerdict:
-    return GateVerdict(
-        passed=passed,
-        summary="",
-        checks=(),
-        challenger="a" * 64,
-        champion=None if first else "b" * 64,
-        data="",
-        start=None,
-        end=None,
-        rows=1000,
-        positives=100,
-        thresholds=GateThresholds(),
-        notes=(),
-    )
 
 
 @pytest.mark.parametrize(
@@ -39,4 +22,5 @@ def verdict(*, passed: bool, first: bool) -> GateVerdict:
 def test_who_becomes_champion_at_once(
     promote: bool | None, first: bool, passed: bool, expected: bool
 ) -> None:
-    assert may_promote(verdict(passed=passed, first=first), promote=promote) is expected
+    verdict = gate_verdict(passed=passed, champion=None if first else "a" * 64)
+    assert may_promote(verdict, promote=promote) is expected

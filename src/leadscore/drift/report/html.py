@@ -9,6 +9,7 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
+from leadscore.drift.report.document import DriftReport
 from leadscore.drift.report.methods import (
     JOINT_COLUMNS,
     OUTCOME_COLUMNS,
@@ -19,7 +20,6 @@ from leadscore.drift.report.methods import (
 )
 from leadscore.drift.report.plots import auc_plot, feature_plot
 from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, p_words, row, span
-from leadscore.drift.reporting import DriftReport
 from leadscore.drift.verdict import SEVERITIES
 
 _MOST_PLOTS: Final = 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leadscore.drift.report.document import DriftReport
 from leadscore.drift.report.methods import (
     JOINT_COLUMNS,
     OUTCOME_COLUMNS,
@@ -10,7 +11,6 @@ from leadscore.drift.report.methods import (
     outcomes_caption,
 )
 from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, row, span
-from leadscore.drift.reporting import DriftReport
 
 
 def to_markdown(report: DriftReport) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from leadscore.drift.report.document import DriftReport
 from leadscore.drift.report.words import p_words
-from leadscore.drift.reporting import DriftReport
 from leadscore.intervals import Estimate
 
 OUTCOME_COLUMNS = ("figure", "severity", "now", "interval", "should be")

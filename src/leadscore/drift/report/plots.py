@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from leadscore.drift.reporting import FeatureReport
+from leadscore.drift.report.document import FeatureReport
 from leadscore.intervals import Estimate
 
 _WIDTH: Final = 460

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leadscore.drift.reporting import DriftReport, FeatureReport
+from leadscore.drift.report.document import DriftReport, FeatureReport
 
 COLUMNS = (
     "feature",

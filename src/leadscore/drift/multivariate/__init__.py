@@ -1,0 +1,1 @@
+"""All features together: has their joint distribution changed?"""

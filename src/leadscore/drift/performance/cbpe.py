@@ -1,0 +1,129 @@
+"""How good is the model probably, before any outcome is known?
+
+CBPE (confidence-based performance estimation; NannyML): if the probabilities are calibrated, a lead with
+probability p is a positive with weight p and a negative with weight 1 - p, so the AUC of a window follows from its
+probabilities alone. It sees covariate shift; it cannot see concept drift, which breaks the very calibration that
+it rests on. The interval says how far the realised AUC may lie from the estimate by chance and by what is not
+known about the calibration, never by concept drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from leadscore.drift.sequential.boundary import Floats
+from leadscore.errors import BadInputError
+from leadscore.intervals import Estimate, placements
+from leadscore.reliability import CalibrationBin
+
+_LEAST_ROWS = 20
+_DRAWS = 200
+
+
+class ExpectedPerformance(msgspec.Struct, frozen=True, kw_only=True):
+    """What the probabilities promise.
+
+    Attributes:
+        rows: Leads.
+        auc: Expected AUC, and the interval in which the realised one should lie.
+        conversion_rate: Expected share of conversions, with its interval.
+        confidence: Of the intervals.
+    """
+
+    rows: int
+    auc: Estimate
+    conversion_rate: Estimate
+    confidence: float
+
+
+def expected_performance(
+    probabilities: Floats,
+    *,
+    reliability: Sequence[CalibrationBin] = (),
+    confidence: float = 0.95,
+    draws: int = _DRAWS,
+    seed: int = 0,
+) -> ExpectedPerformance:
+    """Label-free estimate of AUC and conversion rate.
+
+    Args:
+        probabilities: Of the window's leads (n,).
+        reliability: The bins of the model's hold-out: in each, chance alone leaves open how often such leads
+            convert (Beta with Jeffreys' prior); the interval takes it in. Without them, calibration is taken as
+            certain.
+        confidence: Of the intervals.
+        draws: Simulated outcomes of the window.
+        seed: Of the simulation.
+
+    Raises:
+        BadInputError: Fewer than 20 leads, or something that is not a probability.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    if len(p) < _LEAST_ROWS or not bool(((p >= 0) & (p <= 1)).all()):
+        raise BadInputError(
+            f"An estimate of AUC needs {_LEAST_ROWS} probabilities between 0 and 1; there are {len(p)} values."
+        )
+    rng = np.random.default_rng(seed)
+    truths = _truths(p, reliability, draws, rng)
+    aucs, rates = np.empty(draws), np.empty(draws)
+    for index, truth in enumerate(truths):
+        converted = rng.random(len(p)) < truth
+        rates[index] = converted.mean()
+        aucs[index] = placements(converted, p)[0] if 0 < converted.sum() < len(p) else np.nan
+    return ExpectedPerformance(
+        rows=len(p),
+        auc=_around(expected_auc(p), aucs, confidence),
+        conversion_rate=_around(float(p.mean()), rates, confidence),
+        confidence=confidence,
+    )
+
+
+def expected_auc(probabilities: Floats) -> float:
+    """AUC of leads that convert with exactly their probability; 0.5 where all are alike or certain.
+
+    The ratio of expected concordant pairs to expected pairs over all pairs of different leads; ties count half.
+    """
+    p = np.sort(probabilities)
+    _, start, count = np.unique(p, return_index=True, return_counts=True)
+    group = np.repeat(np.arange(len(start)), count)
+    negative = 1.0 - p
+    below = np.concatenate([[0.0], np.cumsum(negative)])[start][group]
+    tied = np.add.reduceat(negative, start)[group] - negative
+    pairs = float(p @ (negative.sum() - negative))
+    return float(p @ (below + tied / 2)) / pairs if pairs > 0 else 0.5
+
+
+def _truths(
+    p: Floats, bins: Sequence[CalibrationBin], draws: int, rng: np.random.Generator
+) -> Iterator[Floats]:
+    """Draws of each lead's true probability (n,): its own moved as its bin's observed rate may be off.
+
+    The move is on the log-odds and centred on the bin's mean prediction, interpolated between bins.
+    """
+    if not bins:
+        yield from (p for _ in range(draws))
+        return
+    leads = np.array([b.leads for b in bins], dtype=np.float64)
+    said = np.clip(np.array([b.predicted for b in bins]), 1e-6, 1 - 1e-6)
+    won = np.array([b.observed for b in bins]) * leads
+    rate = np.clip(rng.beta(won + 0.5, leads - won + 0.5, (draws, len(bins))), 1e-6, 1 - 1e-6)
+    moved = _logit(rate) - _logit(said)
+    order = np.argsort(said)
+    logit = _logit(np.clip(p, 1e-6, 1 - 1e-6))
+    for move in moved:
+        yield 1.0 / (1.0 + np.exp(-(logit + np.interp(p, said[order], move[order]))))
+
+
+def _around(value: float, draws: Floats, confidence: float) -> Estimate:
+    kept = draws[np.isfinite(draws)]
+    if len(kept) == 0:
+        return Estimate(value, 0.0, 1.0)
+    low, high = np.quantile(kept, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(value, min(value, float(low)), max(value, float(high)))
+
+
+def _logit(p: Floats) -> Floats:
+    return np.log(p) - np.log1p(-p)

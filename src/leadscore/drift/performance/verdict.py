@@ -1,0 +1,238 @@
+"""What the figures of a window mean: has the model become worse than it may, and is that certain?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from statistics import NormalDist
+
+import msgspec
+import numpy as np
+
+from leadscore.drift.performance.cbpe import ExpectedPerformance
+from leadscore.drift.performance.measure import LabelCounts, LabelState, PerformanceFigures, conversions_ratio
+from leadscore.drift.verdict import SEVERITIES, DriftVerdict, FeatureVerdict, Severity, worst_severity
+from leadscore.intervals import Estimate
+
+
+class PerformanceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is still acceptable.
+
+    Attributes:
+        drop: Relative loss of AUC against the baseline that triggers (0.05: five per cent of the baseline).
+        miscalibration: Relative distance of observed from expected conversions that is reported as drift.
+        completeness: Labelled share of the mature leads below which a window is not judged.
+        positives: Conversions, and as many other leads, that a window needs to be judged.
+        confidence: One-sided, of a drop being real; two-sided, of a miscalibration being real.
+    """
+
+    drop: float = 0.05
+    miscalibration: float = 0.25
+    completeness: float = 0.8
+    positives: int = 20
+    confidence: float = 0.95
+
+
+class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer about one window.
+
+    Attributes:
+        judged: False where outcomes are too few or too incomplete; nothing else is then said.
+        drop: Relative loss of AUC with its two-sided interval (at `confidence` per side); negative is a gain.
+        p_value: Of a loss at least as large if the model were as good as its baseline.
+        dropped: Whether the loss is above the limit and real: the trigger of a retraining.
+        ranking: Severity of the loss.
+        calibration: Severity of observed against expected conversions.
+        reasons: Sentences for people, most important first.
+    """
+
+    judged: bool
+    drop: Estimate | None
+    p_value: float | None
+    dropped: bool
+    ranking: Severity
+    calibration: Severity
+    reasons: tuple[str, ...]
+
+
+def judge_performance(
+    figures: PerformanceFigures | None,
+    labels: LabelState,
+    baseline: Estimate,
+    limits: PerformanceLimits | None = None,
+    *,
+    baseline_confidence: float = 0.95,
+) -> PerformanceVerdict:
+    """Judge a window against the model's hold-out.
+
+    Args:
+        figures: From `measure_window`; None where no mature lead has an outcome.
+        labels: How complete the window is.
+        baseline: AUC on the hold-out, with its interval: its uncertainty counts as the window's does.
+        limits: The defaults if None.
+        baseline_confidence: Of the baseline's interval.
+    """
+    limits = limits or PerformanceLimits()
+    auc = None if figures is None else figures.auc
+    missing = _unjudgeable(figures, LabelCounts.of(labels), limits)
+    if missing or figures is None or auc is None:
+        return PerformanceVerdict(
+            judged=False,
+            drop=None,
+            p_value=None,
+            dropped=False,
+            ranking="none",
+            calibration="none",
+            reasons=(f"Not judged: {missing or 'one of the outcomes is missing'}.",),
+        )
+    spread = float(np.hypot(_deviation(auc, figures.confidence), _deviation(baseline, baseline_confidence)))
+    loss = baseline.value - auc.value
+    half = NormalDist().inv_cdf(limits.confidence) * spread
+    drop = Estimate(*((loss + side * half) / baseline.value for side in (0, -1, 1)))
+    ranking = _ranking(drop, limits)
+    calibration = _calibration(figures, limits)
+    return PerformanceVerdict(
+        judged=True,
+        drop=drop,
+        p_value=float(1.0 - NormalDist().cdf(loss / spread)) if spread > 0 else float(loss <= 0),
+        dropped=ranking in {"significant", "critical"},
+        ranking=ranking,
+        calibration=calibration,
+        reasons=_reasons(figures, baseline, drop, ranking, calibration, limits),
+    )
+
+
+def performance_drift(
+    verdict: PerformanceVerdict,
+    figures: PerformanceFigures | None,
+    *,
+    model: tuple[str, str],
+    start: datetime,
+    end: datetime,
+    rows: int,
+    expected: ExpectedPerformance | None = None,
+) -> DriftVerdict:
+    """The verdict in the words that every detector uses; `model` is name and version.
+
+    A window that was not judged has severity none, confidence 0 and a reason that says so; with `expected` the
+    reasons carry the label-free estimate in its place.
+    """
+    reasons = list(verdict.reasons)
+    if expected is not None and not verdict.judged:
+        auc = expected.auc
+        reasons.append(
+            f"Expected AUC from the probabilities alone: {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}),"
+            " if they are still calibrated."
+        )
+    severity = worst_severity((verdict.ranking, verdict.calibration))
+    lost = verdict.drop is not None and verdict.drop.low > 0.0
+    sure = 0.0 if verdict.p_value is None else max(verdict.p_value, 1.0 - verdict.p_value)
+    return DriftVerdict(
+        detector="performance",
+        model_name=model[0],
+        model_version=model[1],
+        window_start=start,
+        window_end=end,
+        rows=rows,
+        severity=severity,
+        drifted=verdict.dropped or verdict.calibration in {"significant", "critical"},
+        worst=() if figures is None or not verdict.judged else _worst(verdict, figures),
+        since=start if severity != "none" else None,
+        confidence=sure,
+        triage="unclear" if severity != "none" else "none",
+        reasons=tuple(reasons),
+        kind="concept",
+        drop=verdict.drop.value if verdict.drop is not None and lost else None,
+    )
+
+
+def _unjudgeable(figures: PerformanceFigures | None, labels: LabelCounts, limits: PerformanceLimits) -> str:
+    share = labels.share
+    if share is None:
+        return f"none of the {labels.predictions:,} leads is old enough for its outcome to be known"
+    if share < limits.completeness:
+        return (
+            f"only {share:.0%} of the {labels.mature:,} mature leads have an outcome"
+            f" ({limits.completeness:.0%} are needed)"
+        )
+    fewest = 0 if figures is None else min(figures.positives, figures.rows - figures.positives)
+    if fewest < limits.positives:
+        return f"{fewest} mature leads of the rarer outcome ({limits.positives} are needed)"
+    return ""
+
+
+def _ranking(drop: Estimate, limits: PerformanceLimits) -> Severity:
+    if drop.value > limits.drop:
+        if drop.low <= 0.0:
+            return "moderate"
+        return "critical" if drop.value > 2 * limits.drop else "significant"
+    return "moderate" if drop.low > 0.0 and drop.value > limits.drop / 2 else "none"
+
+
+def _calibration(figures: PerformanceFigures, limits: PerformanceLimits) -> Severity:
+    # The same ratio as in the figures, at the confidence that decides.
+    expected = figures.positives / figures.observed_expected.value
+    ratio = conversions_ratio(figures.positives, figures.rows, expected, limits.confidence)
+    certain = not ratio.low <= 1.0 <= ratio.high
+    # Half as many and twice as many are equally far.
+    distance = abs(float(np.log(max(ratio.value, 1e-9))))
+    allowed = float(np.log1p(limits.miscalibration))
+    if not certain or distance <= allowed:
+        return "none"
+    return "significant" if distance > 2 * allowed else "moderate"
+
+
+def _reasons(
+    figures: PerformanceFigures,
+    baseline: Estimate,
+    drop: Estimate,
+    ranking: Severity,
+    calibration: Severity,
+    limits: PerformanceLimits,
+) -> tuple[str, ...]:
+    auc, ratio, labels = figures.auc, figures.observed_expected, figures.labels
+    now = auc.value if auc else float("nan")
+    change = f"AUC {now:.3f} against {baseline.value:.3f}: {drop.value:+.1%} loss"
+    between = f"({drop.low:+.1%} to {drop.high:+.1%})"
+    sentences = {
+        "none": f"{change} {between}, within the limit of {limits.drop:.0%}.",
+        "moderate": f"{change} {between}: beyond chance or beyond the limit of {limits.drop:.0%}, not both.",
+        "significant": f"{change} {between}, above the limit of {limits.drop:.0%}.",
+        "critical": f"{change} {between}, more than twice the limit of {limits.drop:.0%}.",
+    }
+    came = f"{ratio.value:.2f} conversions came for each one predicted ({ratio.low:.2f} to {ratio.high:.2f})"
+    complete = f"{labels.mature_labelled:,} of {labels.mature:,} mature leads have an outcome"
+    ordered = (sentences[ranking], came + ("." if calibration == "none" else ": miscalibrated."))
+    first = ordered if _ranking_first(ranking, calibration) else ordered[::-1]
+    rest = labels.predictions - labels.mature
+    # A lead that was scored again before its outcome has it at the newer score.
+    return (*first, f"{complete}{f'; {rest:,} younger or rescored leads were left out' if rest else ''}.")
+
+
+def _worst(verdict: PerformanceVerdict, figures: PerformanceFigures) -> tuple[FeatureVerdict, ...]:
+    ratio = figures.observed_expected
+    drop = verdict.drop or Estimate(0.0, 0.0, 0.0)
+    # A loss that may be chance goes by another name.
+    lost = FeatureVerdict(
+        feature="score",
+        statistic="auc_drop" if drop.low > 0.0 else "auc_drop_uncertain",
+        value=drop.value,
+        effect=drop.value,
+        p_value=verdict.p_value,
+        severity=verdict.ranking,
+    )
+    off = FeatureVerdict(
+        feature="score",
+        statistic="observed_expected",
+        value=ratio.value,
+        effect=abs(ratio.value - 1.0),
+        severity=verdict.calibration,
+    )
+    return (lost, off) if _ranking_first(verdict.ranking, verdict.calibration) else (off, lost)
+
+
+def _ranking_first(ranking: Severity, calibration: Severity) -> bool:
+    return SEVERITIES.index(ranking) >= SEVERITIES.index(calibration)
+
+
+def _deviation(estimate: Estimate, confidence: float) -> float:
+    return (estimate.high - estimate.low) / 2 / NormalDist().inv_cdf(0.5 + confidence / 2)

@@ -1,0 +1,249 @@
+"""The QT-EWMA chart as a detector: a window's counts go in, a step with alarm and state comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import numpy as np
+
+from leadscore.drift.sequential.boundary import Boundary, Floats, simulate_boundary
+from leadscore.drift.sequential.histograms import (
+    MEMORIES,
+    Histogram,
+    HistogramPaths,
+    Layout,
+    LookKind,
+    faded,
+)
+from leadscore.drift.sequential.sample import Codes, SamplePaths
+from leadscore.drift.verdict import DriftVerdict, FeatureVerdict, Severity
+from leadscore.errors import BadInputError
+
+_STREAMS = 2_000
+_SEED = 20_260_101
+
+
+class HistogramChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is watched: serialisable, so that levels are simulated once per model and kept.
+
+    Attributes:
+        histograms: The reference.
+        window_rows: Rows per window that the levels were simulated for; other sizes are allowed for.
+        memories: Weights of the newest window.
+        boundary: Alarm levels on the scale of -log p.
+    """
+
+    histograms: tuple[Histogram, ...]
+    window_rows: int
+    memories: tuple[float, ...]
+    boundary: Boundary
+
+
+class HistogramState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the chart stands between windows.
+
+    Attributes:
+        window: Windows seen since the start or the last alarm.
+        means: Faded bin shares per memory, flat over histograms.
+        spread: Sum of squared weights over rows, per memory.
+    """
+
+    window: int
+    means: tuple[tuple[float, ...], ...]
+    spread: tuple[float, ...]
+
+
+class HistogramStep(msgspec.Struct, frozen=True):
+    """The chart's answer to a window.
+
+    Attributes:
+        state: To go on with; after an alarm the chart starts afresh.
+        statistic: Largest surprise, -log p.
+        level: An alarm is above it.
+        alarm: Whether it is.
+        surprises: Largest surprise of each histogram over its looks and the memories, in their order.
+        looks: Which look that was.
+        distances: Chi-square distance of each histogram's faded shares from the reference's, sum (z - p)^2 / p,
+            in the memory that is most surprised.
+    """
+
+    state: HistogramState
+    statistic: float
+    level: float
+    alarm: bool
+    surprises: tuple[float, ...]
+    looks: tuple[LookKind, ...]
+    distances: tuple[float, ...]
+
+
+def design_chart(
+    histograms: Sequence[Histogram],
+    *,
+    window_rows: int,
+    run_length: float,
+    sample: Codes | None = None,
+    memories: Sequence[float] = MEMORIES,
+    streams: int = _STREAMS,
+    seed: int = _SEED,
+) -> HistogramChart:
+    """Simulate the levels for a reference: same arguments, same chart.
+
+    Args:
+        histograms: From `histograms_of`.
+        window_rows: Rows per window.
+        run_length: Expected windows to a false alarm.
+        sample: Cells of leads of the reference, (rows, histograms) as `cell_codes` gives them: simulated leads are drawn
+            from it, so that features hang together as they do there. Without it features are taken as independent,
+            and the run length of correlated ones is longer than asked for.
+        memories: Weights of the newest window.
+        streams: Simulated; more make the levels steadier.
+        seed: Of the simulation.
+
+    Raises:
+        BadInputError: An argument is out of its range, or the sample does not fit the histograms.
+    """
+    if window_rows < 1:
+        raise BadInputError(f"A window of {window_rows} rows.", hint="At least one row is needed.")
+    layout = Layout(histograms, memories)
+    rng = np.random.default_rng(seed)
+    if sample is None:
+        paths = HistogramPaths(layout, window_rows, streams, rng)
+    else:
+        paths = SamplePaths(layout, sample, window_rows, streams, rng)
+    boundary = simulate_boundary(paths, run_length, rng)
+    return HistogramChart(tuple(histograms), window_rows, tuple(memories), boundary)
+
+
+class HistogramDetector:
+    """A chart at work; `state` goes in and out, so that a job can pick up where the last one stopped."""
+
+    def __init__(self, chart: HistogramChart) -> None:
+        self.chart = chart
+        self.layout = Layout(chart.histograms, chart.memories)
+
+    def start(self) -> HistogramState:
+        """The state before any window: as if the past had been like the reference."""
+        means = tuple(self.layout.shares.tolist())
+        return HistogramState(0, (means,) * len(self.chart.memories), (0.0,) * len(self.chart.memories))
+
+    def watch(self, state: HistogramState, counts: Sequence[Sequence[int]]) -> HistogramStep:
+        """Take in a window.
+
+        Args:
+            state: From `start` or the last step.
+            counts: For each histogram the window's rows per cell (bins or categories, then missing), as `cells_of`
+                orders them.
+
+        Raises:
+            BadInputError: No rows, or counts that do not fit the histograms.
+        """
+        shares, rows = self._shares(counts)
+        memories = self.layout.memories
+        means, spread = faded(np.array(state.means), np.array(state.spread), shares, rows, memories)
+        surprise = self.layout.surprise(means, spread)
+        window = state.window + 1
+        statistic, level = float(surprise.max()), self.chart.boundary.at(window)
+        alarm = statistic > level
+        after = HistogramState(window, tuple(tuple(m.tolist()) for m in means), tuple(spread.tolist()))
+        loudest = int(surprise.max(axis=1).argmax())
+        best = [self._best(surprise.max(axis=0), index) for index in range(len(self.chart.histograms))]
+        return HistogramStep(
+            state=self.start() if alarm else after,
+            statistic=statistic,
+            level=level,
+            alarm=alarm,
+            surprises=tuple(value for value, _ in best),
+            looks=tuple(kind for _, kind in best),
+            distances=tuple(self.layout.distances(means[loudest]).tolist()),
+        )
+
+    def _best(self, surprise: Floats, histogram: int) -> tuple[float, LookKind]:
+        own: list[tuple[float, LookKind]] = [
+            (float(surprise[i]), look.kind)
+            for i, (owner, look) in enumerate(self.layout.looks)
+            if owner == histogram
+        ]
+        return max(own)
+
+    def _shares(self, counts: Sequence[Sequence[int]]) -> tuple[Floats, int]:
+        histograms = self.chart.histograms
+        if len(counts) != len(histograms):
+            raise BadInputError(f"Counts of {len(counts)} histograms, the chart has {len(histograms)}.")
+        parts: list[Floats] = []
+        for histogram, counted in zip(histograms, counts, strict=True):
+            total, width = sum(counted), len(histogram.counts)
+            if len(counted) != width or total < 1:
+                raise BadInputError(
+                    f"The window's counts of {histogram.name!r} have {len(counted)} cells and {total} rows;"
+                    f" the chart has {width} cells and needs at least one row."
+                )
+            parts.append(np.array(counted, dtype=np.float64) / total)
+        return np.concatenate(parts), sum(counts[0])
+
+
+def chart_verdict(
+    chart: HistogramChart,
+    step: HistogramStep,
+    *,
+    model: tuple[str, str],
+    start: datetime,
+    end: datetime,
+    rows: int,
+) -> DriftVerdict:
+    """The step in the words that every detector uses; `model` is name and version.
+
+    The chart says that something has changed, with the run length that was asked for; how much is said by the
+    chi-square distance, which for small changes is PSI's scale, so PSI's familiar cuts name the severity. An alarm
+    is at least moderate.
+    """
+    ranked = sorted(
+        zip(chart.histograms, step.surprises, step.looks, step.distances, strict=True), key=lambda r: -r[1]
+    )
+    worst = tuple(
+        FeatureVerdict(
+            feature=histogram.name,
+            statistic=f"qt_ewma_{look}",
+            value=surprise,
+            cut=step.level,
+            effect=distance,
+            p_value=float(np.exp(-surprise)),
+            severity=_severity(distance) if surprise > step.level else "none",
+        )
+        for histogram, surprise, look, distance in ranked[:5]
+    )
+    only_score = step.alarm and ranked[0][0].name == "score"
+    return DriftVerdict(
+        detector="qt-ewma",
+        model_name=model[0],
+        model_version=model[1],
+        window_start=start,
+        window_end=end,
+        rows=rows,
+        severity=worst[0].severity,
+        drifted=step.alarm,
+        worst=worst,
+        since=start if step.alarm else None,
+        confidence=_confidence(step),
+        triage="unclear" if step.alarm else "none",
+        reasons=(_reason(chart, step, ranked[0][0].name, ranked[0][2]),),
+        kind="prediction" if only_score else "data",
+    )
+
+
+def _confidence(step: HistogramStep) -> float:
+    """Of an alarm one minus its point-wise p-value; of calm the share of the way to the level that is left."""
+    sure = 1.0 - np.exp(-step.statistic) if step.alarm else 1.0 - step.statistic / step.level
+    return float(np.clip(sure, 0.0, 1.0))
+
+
+def _severity(distance: float) -> Severity:
+    return "critical" if distance >= 0.5 else "significant" if distance >= 0.25 else "moderate"
+
+
+def _reason(chart: HistogramChart, step: HistogramStep, name: str, look: LookKind) -> str:
+    asked = f"one false alarm in {chart.boundary.run_length:,.0f} windows"
+    if step.alarm:
+        return f"{name} ({look}) has left its reference: surprise {step.statistic:.1f} over {step.level:.1f} ({asked})."
+    return f"Nothing beyond chance: largest surprise {step.statistic:.1f} of {step.level:.1f} ({asked})."

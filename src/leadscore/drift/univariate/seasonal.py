@@ -1,0 +1,79 @@
+"""Like with like: leads of a Monday morning are compared with earlier Monday mornings.
+
+A window of a day or less covers a part of the week only, and much about leads follows the week (who works at weekends, how
+fast somebody answers, the weekday itself). The detector's memory keeps calm windows per hour or day of the week; which
+features follow the week is read from it. For those features both significance and size of a change are measured against
+earlier windows of the same hour or day. That is simple and exact: within one hour of the week windows are exchangeable,
+which is all the null needs, while reweighting the training leads would need their times and shares of each hour
+known without error. The price is a memory that must be filled first (`check.prime`): a week or more of calm windows.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from leadscore.drift.options import DriftOptions
+from leadscore.drift.statistics import distances as st
+from leadscore.drift.statistics.distances import Counts
+from leadscore.drift.univariate.compare import excess_psi, name_of
+from leadscore.drift.windows.counts import WindowCounts
+from leadscore.drift.windows.history import ALL, History
+from leadscore.scoring.profile import ReferenceProfile
+
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+# A feature is seasonal for good once it is: chance must not make it so, over all features and all checks.
+_LEVEL: Final = 1e-6
+_LEAST_EFFECT: Final = 0.005
+
+
+def stratum_of(start: datetime, end: datetime, options: DriftOptions) -> str:
+    """The part of the week a window belongs to: `hour-0` (Monday, midnight) to `hour-167`, `day-0` to `day-6`, or `all`."""
+    if options.season == "none" or end - start > _DAY:
+        return ALL
+    local = start + timedelta(hours=options.utc_offset_hours)
+    if end - start > _HOUR:
+        return f"day-{local.weekday()}"
+    return f"hour-{local.weekday() * 24 + local.hour}"
+
+
+def seasonal_features(
+    profile: ReferenceProfile, history: History, options: DriftOptions, stratum: str
+) -> frozenset[str]:
+    """Names of the features (`score` among them) that follow the week, as far as the memory tells; none if windows do not."""
+    if stratum == ALL:
+        return frozenset()
+    if options.seasonal_features is not None:
+        return frozenset(options.seasonal_features)
+    unit = stratum.partition("-")[0]
+    pools = [pool for name, pool in sorted(history.pools.items()) if name.partition("-")[0] == unit]
+    if len(pools) < 2:
+        return frozenset()
+    return frozenset(
+        name_of(profile, i)
+        for i in range(len(profile.features) + 1)
+        if _follows([_cells(pool, i) for pool in pools if pool.rows])
+    )
+
+
+def _follows(tables: list[Counts]) -> bool:
+    """Whether the parts of the week differ: chi-square of the whole table, and the mean size of the difference."""
+    table = np.stack(tables)
+    table = table[:, table.sum(axis=0) > 0]
+    rows, columns = table.sum(axis=1), table.sum(axis=0)
+    if table.shape[1] < 2 or rows.min() == 0:
+        return False
+    expected = np.outer(rows, columns) / table.sum()
+    statistic = float(((table - expected) ** 2 / expected).sum())
+    degrees = (table.shape[0] - 1) * (table.shape[1] - 1)
+    effects = [excess_psi(columns - row, row) for row in table]
+    return st.chi_square_p(statistic, degrees) < _LEVEL and float(np.mean(effects)) > _LEAST_EFFECT
+
+
+def _cells(pool: WindowCounts, feature: int) -> Counts:
+    if feature == len(pool.features):
+        return np.array(pool.scores or (0,))
+    return np.array((*pool.features[feature].counts, pool.features[feature].missing))
