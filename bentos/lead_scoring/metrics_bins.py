@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from lead_scoring.metrics_layout import PROBABILITY_EDGES, Layout
+from lead_scoring.metrics_layout import Layout
 from leadscore.scoring.grades import Grades
+from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
 Tally = npt.NDArray[np.uint64]

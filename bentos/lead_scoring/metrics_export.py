@@ -14,7 +14,6 @@ from prometheus_client.registry import Collector
 from lead_scoring.metrics_layout import (
     ENDPOINTS,
     LATENCY_EDGES,
-    PROBABILITY_EDGES,
     SINGLE_INDEX,
     STATUSES,
     WARNINGS,
@@ -26,6 +25,7 @@ from lead_scoring.metrics_layout import (
 from leadscore.events.health import ShipperHealth
 from leadscore.events.records import now_us
 from leadscore.scoring.grades import GRADES
+from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
 CONTENT_TYPE: Final = (b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode())

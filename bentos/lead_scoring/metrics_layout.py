@@ -11,6 +11,7 @@ import msgspec
 
 from leadscore.contract.lead import LeadWarning
 from leadscore.scoring.grades import GRADES
+from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 from leadscore.scoring.profile import ReferenceProfile
 
 ENDPOINTS: Final = (
@@ -34,13 +35,6 @@ WATCHED_STATUSES: Final = frozenset((200, 202, 401, 413, 422, 500, 503))
 LATENCY_EDGES: Final = (
     *(0.001, 0.002, 0.003, 0.005, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075),
     *(0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0),
-)
-# Probabilities, the same for every model and version, so that two versions can be compared (a model's own bins are
-# its reference's deciles). About evenly spaced in log-odds: few leads convert, so scores pile up near zero, where
-# even steps of 0.05 would leave one crowded bin.
-PROBABILITY_EDGES: Final = (
-    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15),
-    *(0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99),
 )
 Single = Literal[
     "auth_missing",

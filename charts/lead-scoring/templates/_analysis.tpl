@@ -3,6 +3,15 @@
   valueFrom: {podTemplateHashValue: Latest}
 - name: stable-hash
   valueFrom: {podTemplateHashValue: Stable}
+{{- range include "leadscore.expectedArgs" . | fromYamlArray }}
+- name: {{ . }}
+  valueFrom: {fieldRef: {fieldPath: "metadata.annotations['leadscore.dev/{{ . }}']"}}
+{{- end }}
+{{- end -}}
+
+{{/* What an approved replay has found (docs/decisions/0015): annotations that the operator sets in the patch that starts the canary. */}}
+{{- define "leadscore.expectedArgs" -}}
+[expected-candidate, expected-stable, expected-score-psi, expected-grade-psi]
 {{- end -}}
 
 {{/* Label matchers of a version's series: .root, .hash (canary-hash or stable-hash), .more. */}}
@@ -55,7 +64,12 @@ sum by ({{ .bin }}) (increase({{ .metric }}{{ include "leadscore.series" . }}[{{
 {{ $counts }} / scalar(sum({{ $counts }}))
 {{- end -}}
 
-{{/* Bins without a lead in either version say nothing, whatever the half leads make of them. */}}
+{{/*
+The PSI, less what two samples of these sizes differ by chance, less what the approved replay of exactly these two versions
+found: (bins - 1) (1/n + 1/m) is the mean of the PSI of two samples of one distribution. An argument that nobody has set is
+empty: it then names no version and adds nothing.
+Bins without a lead in either version say nothing, whatever the half leads make of them.
+*/}}
 {{- define "leadscore.psiQuery" -}}
 {{- $canary := merge (dict "hash" "canary-hash") . -}}
 {{- $stable := merge (dict "hash" "stable-hash") . -}}
@@ -63,6 +77,14 @@ sum(
     ({{ include "leadscore.shares" $canary }} - {{ include "leadscore.shares" $stable }})
     * ln(({{ include "leadscore.shares" $canary }}) / ({{ include "leadscore.shares" $stable }}))
     and ({{ include "leadscore.counts" $canary }} + {{ include "leadscore.counts" $stable }}) > 0
+  )
+  - (count(({{ include "leadscore.counts" $canary }} + {{ include "leadscore.counts" $stable }}) > 0) - 1)
+    * (1 / sum({{ include "leadscore.counts" $canary }}) + 1 / sum({{ include "leadscore.counts" $stable }}))
+  - (
+    sgn(count(leadscore_model_info{{ include "leadscore.series" (merge (dict "more" "model_version=\"{{args.expected-candidate}}\"") $canary) }}))
+    * sgn(count(leadscore_model_info{{ include "leadscore.series" (merge (dict "more" "model_version=\"{{args.expected-stable}}\"") $stable) }}))
+    * ({{ printf "{{args.expected-%s}}" .name }} + 0)
+    or vector(0)
   )
   and sum(increase({{ .metric }}{{ include "leadscore.series" $canary }}[{{ .window }}])) >= {{ .minimum }}
   and sum(increase({{ .metric }}{{ include "leadscore.series" $stable }}[{{ .window }}])) >= {{ .minimum }}
@@ -142,6 +164,11 @@ spec:
   args:
     - name: canary-hash
     - name: stable-hash
+    {{- if ne .name "watch" }}
+    {{- range include "leadscore.expectedArgs" . | fromYamlArray }}
+    - {name: {{ . }}, value: ""}
+    {{- end }}
+    {{- end }}
     {{- if $gate }}
     - name: window
     {{- end }}

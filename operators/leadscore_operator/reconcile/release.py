@@ -124,8 +124,10 @@ def _rollout_change(step: Step, spec: ReleaseSpec, rollout: Manifest | None) -> 
         return ()
     if rollout is None:
         raise UnavailableError("The Rollout went away between the look and the step.")
-    version = action.version if isinstance(action, PatchRollout) else action.to
-    patch = version_patch(rollout, spec.model, version, action.release)
+    if isinstance(action, PatchRollout):
+        patch = version_patch(rollout, spec.model, action.version, action.release, action.expected)
+    else:
+        patch = version_patch(rollout, spec.model, action.to, action.release)
     return (Patch(ROLLOUTS, rollout["metadata"]["name"], patch),)
 
 

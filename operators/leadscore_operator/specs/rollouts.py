@@ -5,11 +5,17 @@ from __future__ import annotations
 import copy
 
 from leadscore.errors import RefusedError
+from leadscore.release.expected import ExpectedPsi
 from leadscore.release.states import RolloutSeen
 from leadscore_operator.kube.resources import Manifest
 
 VERSION_LABEL = "leadscore.dev/model-version"
 RELEASE_ANNOTATION = "leadscore.dev/release"
+# What the chart's AnalysisTemplates take as arguments (charts/lead-scoring/templates/_analysis.tpl).
+EXPECTED_CANDIDATE = "leadscore.dev/expected-candidate"
+EXPECTED_STABLE = "leadscore.dev/expected-stable"
+EXPECTED_SCORES = "leadscore.dev/expected-score-psi"
+EXPECTED_GRADES = "leadscore.dev/expected-grade-psi"
 _HASH_LABEL = "rollouts-pod-template-hash"
 _STATES = ("Healthy", "Progressing", "Paused", "Degraded")
 
@@ -55,9 +61,12 @@ def seen_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutSeen
     )
 
 
-def version_patch(rollout: Manifest, model: str, version: int, release: str) -> Manifest:
+def version_patch(
+    rollout: Manifest, model: str, version: int, release: str, expected: ExpectedPsi | None = None
+) -> Manifest:
     """The merge patch that pins a version in the pod template and signs it with the release, both or neither.
 
+    What the version's scores may differ from stable's goes with it, or what a release before was allowed goes away.
     The version stands in a label, in the environment, and (by the chart's `model.source`) in an init container's image
     tag or in a claim's sub-path.
 
@@ -92,9 +101,21 @@ def version_patch(rollout: Manifest, model: str, version: int, release: str) -> 
         )
     meta = {
         "resourceVersion": rollout["metadata"]["resourceVersion"],
-        "annotations": {RELEASE_ANNOTATION: release},
+        "annotations": {RELEASE_ANNOTATION: release, **_allowance(version, expected)},
     }
     return {"metadata": meta, "spec": {"template": template}}
+
+
+def _allowance(version: int, expected: ExpectedPsi | None) -> dict[str, str | None]:
+    """Annotations that name both versions, so that the figures count for no other pair; None takes them away."""
+    if expected is None:
+        return dict.fromkeys((EXPECTED_CANDIDATE, EXPECTED_STABLE, EXPECTED_SCORES, EXPECTED_GRADES))
+    return {
+        EXPECTED_CANDIDATE: str(version),
+        EXPECTED_STABLE: str(expected.against),
+        EXPECTED_SCORES: f"{expected.scores:.4f}",
+        EXPECTED_GRADES: f"{expected.grades:.4f}",
+    }
 
 
 def _version(template: Manifest) -> int | None:

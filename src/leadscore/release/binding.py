@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from leadscore.release.states import ApprovalSeen, ReleaseSpec, ReleaseStatus
+from leadscore.release.expected import ExpectedPsi
+from leadscore.release.states import ApprovalSeen, Observations, ReleaseSpec, ReleaseStatus
 
 
 def evidence_of(status: ReleaseStatus) -> tuple[str, ...]:
@@ -14,3 +15,10 @@ def is_bound(answer: ApprovalSeen, spec: ReleaseSpec, status: ReleaseStatus) -> 
     """Whether the answer is about exactly this candidate, these bytes and this evidence."""
     about = (answer.model, answer.version, answer.digest) == (spec.model, spec.version, status.digest)
     return about and bool(status.digest) and set(evidence_of(status)) <= set(answer.bound_to)
+
+
+def expected_of(status: ReleaseStatus, seen: Observations) -> ExpectedPsi | None:
+    """What the canary's scores may differ, by the very report that is being approved; None: nothing beyond the usual."""
+    report = seen.evaluation
+    ours = report.state == "done" and report.evidence == status.evaluation and report.digest == status.digest
+    return report.expected if ours and status.evaluation else None

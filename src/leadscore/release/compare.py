@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from leadscore.intervals import Estimate, auc_difference, auc_estimate
+from leadscore.release.expected import ExpectedPsi, allowance
 from leadscore.scoring.grades import GRADES, Grades
 
 Floats = npt.NDArray[np.float64]
@@ -195,13 +196,15 @@ def objections(known: Known, latency: Latency, *, ratio: float = 2.0, free_us: f
     return found
 
 
-def remarks(spread: Distribution, order: Ranks, grades: GradeChanges, known: Known) -> list[str]:
+def remarks(
+    spread: Distribution, order: Ranks, grades: GradeChanges, known: Known, expected: ExpectedPsi
+) -> list[str]:
     """What the person who approves should look at."""
     found: list[str] = []
     if spread.psi >= NOTABLE_PSI:
         found.append(
-            f"Scores are spread differently (PSI {spread.psi:.2f}): thresholds on scores mean something else, and a canary"
-            " goes back by itself unless the chart's analysis.maxPsi is larger."
+            f"Scores are spread differently (PSI {spread.psi:.2f}): thresholds on scores mean something else."
+            f" {allowance(expected)} A canary that is started by hand goes back unless analysis.maxPsi is larger."
         )
     if order.top_decile_overlap < NOTABLE_OVERLAP:
         found.append(

@@ -13,6 +13,7 @@ from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.registry.versions import CHAMPION, ModelVersion
 from leadscore.release.approval import Approval, Binding, answers_of, open_requests, requests_of
+from leadscore.release.expected import ExpectedPsi
 from leadscore.release.states import (
     ApprovalSeen,
     EndSeen,
@@ -49,6 +50,7 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
         until: End of the data, ISO 8601.
         leads: KPI: mature leads of the candidate.
         judged: KPI: whether so many could have shown a fall. A record that does not say so supports nothing.
+        expected: Replay: how far the scores lie from the champion's. One that does not say so allows nothing.
     """
 
     release: str
@@ -61,6 +63,7 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
     leads: int = 0
     judged: bool = False
+    expected: ExpectedPsi | None = None
 
 
 class _Gate(msgspec.Struct, frozen=True):
@@ -184,6 +187,7 @@ def report_seen(store: EventStore, kind: str, ref: str, release: str) -> ReportS
                 number=head.number,
                 leads=head.leads,
                 judged=head.judged,
+                expected=head.expected,
             )
     return newest
 

@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from leadscore.release.binding import evidence_of, is_bound
+from leadscore.release.binding import evidence_of, expected_of, is_bound
+from leadscore.release.expected import NOTABLE, allowance
 from leadscore.release.states import (
     FINAL,
     Final,
@@ -222,6 +223,9 @@ def _awaiting(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now:
             late = f"Nobody approved {spec.ref} until {until:%Y-%m-%d %H:%M} UTC."
             return _end(spec, status, seen, Finish("Rejected", late))
         words = f"Waits for a person: leadscore approve {spec.ref} --as NAME --reason …"
+        expected = expected_of(status, seen)
+        if expected is not None and max(expected.scores, expected.grades) >= NOTABLE:
+            words += f" {allowance(expected)}"
         return _wait(status, words, until, asks=asked)
     if answer.verdict == "denied":
         return _end(spec, status, seen, Finish("Rejected", f"{answer.by} denied it: {answer.reason}"))

@@ -26,6 +26,7 @@ from leadscore.release.compare import (
     ranks,
     remarks,
 )
+from leadscore.release.expected import ExpectedPsi, expected_psi
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
         objections: Why not passed.
         remarks: What the approver should look at.
         seconds: How long the replay took.
+        expected: What the scores of its canary may differ from the champion's.
     """
 
     release: str
@@ -79,6 +81,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     objections: tuple[str, ...]
     remarks: tuple[str, ...]
     seconds: float
+    expected: ExpectedPsi | None = None
 
     @property
     def ref(self) -> str:
@@ -148,7 +151,14 @@ def report(
     own = int(scored.own.sum())
     reproduced = int(scored.same.sum()) / own if own else None
     against = objections(known, latency)
-    look_at = [*remarks(spread, order, grades, known), *notes]
+    expected = expected_psi(
+        scored.champion,
+        scored.candidate,
+        scored.champion_grades,
+        scored.candidate_grades,
+        against=champion.version,
+    )
+    look_at = [*remarks(spread, order, grades, known, expected), *notes]
     if reproduced is not None and reproduced < 1.0:
         look_at.append(
             f"{champion.ref} gives only {reproduced:.1%} of its own logged answers again: the log or the artefact changed."
@@ -177,6 +187,7 @@ def report(
         objections=tuple(against),
         remarks=tuple(look_at),
         seconds=round(seconds(), 3),
+        expected=expected,
     )
 
 

@@ -1,7 +1,6 @@
-"""What the release machine speaks of: a wish, what was decided so far, what is seen now, what to do next.
+"""What the release machine speaks of: a wish, what was decided so far, what is seen now, what to do next. Only data.
 
-Everything here is data. A field that is None was looked for and is not there; a read that failed must not be put
-here at all: it ends the step (unknown is not empty).
+A field that is None was looked for and is not there; a read that failed ends the step instead (unknown is not empty).
 """
 
 from __future__ import annotations
@@ -11,19 +10,12 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.release.expected import ExpectedPsi
+
 Phase = Literal[
-    "Pending",
-    "Gated",
-    "Replay",
-    "Shadow",
-    "AwaitingApproval",
-    "Canary",
-    "Watching",
-    "Promoted",
-    "Rejected",
-    "Aborted",
-    "RolledBack",
-]
+    "Pending", "Gated", "Replay", "Shadow", "AwaitingApproval", "Canary", "Watching",
+    "Promoted", "Rejected", "Aborted", "RolledBack",
+]  # fmt: skip
 Final = Literal["Promoted", "Rejected", "Aborted", "RolledBack"]
 Retreat = Literal["Aborted", "RolledBack"]
 Evaluation = Literal["replay", "shadow", "none"]
@@ -45,8 +37,7 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         watch_seconds: How long the business KPI is watched at 100 %.
         watch_every_seconds: How often a KPI report is made in that time.
         watch_exposure_seconds: How long each lead is given to convert before the watch counts it.
-        watch_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: it is enough that
-            the watch is over and no fall was seen.
+        watch_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: no fall is enough.
         abort: A person wants it stopped.
     """
 
@@ -138,6 +129,7 @@ class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
         number: KPI: which of the watch's reports it is, from 1; 0 with `absent`.
         leads: KPI: mature leads of the candidate.
         judged: KPI: whether so many leads could have shown a fall at all.
+        expected: Replay: how far the candidate's scores lie from the champion's.
     """
 
     state: Literal["absent", "running", "failed", "done"] = "absent"
@@ -149,6 +141,7 @@ class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     leads: int = 0
     judged: bool = False
+    expected: ExpectedPsi | None = None
 
 
 class ApprovalSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,11 +281,12 @@ class RequestApproval(msgspec.Struct, frozen=True, tag=True):
 
 
 class PatchRollout(msgspec.Struct, frozen=True, tag=True):
-    """Set the version in the pod template and the annotation `release`, in one patch."""
+    """Set version, `release` and what the replay lets its canary's scores differ (None: nothing), in one patch."""
 
     version: int
     release: str
     reason: str
+    expected: ExpectedPsi | None = None
 
 
 class ReportKpi(msgspec.Struct, frozen=True, tag=True):

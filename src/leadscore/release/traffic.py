@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from leadscore.release.binding import is_bound
+from leadscore.release.binding import expected_of, is_bound
 from leadscore.release.states import (
     Finish,
     Note,
@@ -93,7 +93,7 @@ def _begin(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, rollout
     if rollout.desired not in {status.previous, spec.version}:
         return _taken(spec, status, "Aborted", rollout)
     reason = f"Canary of {spec.ref}, approved by {status.approved_by}."
-    return Step(PatchRollout(spec.version, spec.release, reason), status)
+    return Step(PatchRollout(spec.version, spec.release, reason, expected_of(status, seen)), status)
 
 
 def _kpi(

@@ -12,7 +12,8 @@ from tests.support.chart import Chart
 from tests.support.prometheus import Prometheus
 
 from lead_scoring.metrics_export import Gauges, Model, render
-from lead_scoring.metrics_layout import ENDPOINTS, PROBABILITY_EDGES, STATUSES, Layout
+from lead_scoring.metrics_layout import ENDPOINTS, STATUSES, Layout
+from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 from leadscore.scoring.profile import ReferenceProfile
 
 _PROFILE = ReferenceProfile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 
 import pytest
 from tests.integration.chart.conftest import Metrics
@@ -13,6 +14,8 @@ HASHES = ("quarter", "half", "half-of-many", "same", "without-last", "few", "hea
 STABLE = "quarter"
 # Two bins, so that the index can be computed on paper: shares 1/4 and 3/4 in stable, 1/2 and 1/2 in the canary give
 # (1/2 - 1/4) ln 2 + (1/2 - 3/4) ln (2/3).
+Expected = Mapping[str, str]
+NOTHING: Expected = {}
 SHIFTED = 0.25 * math.log(2) - 0.25 * math.log(2 / 3)
 
 
@@ -39,8 +42,8 @@ def counted(metrics: Metrics) -> Metrics:
     return metrics
 
 
-def query(chart: Chart, metric: str, canary: str, stable: str = STABLE) -> str:
-    """A gate's query with its arguments filled in, as Argo Rollouts does it."""
+def query(chart: Chart, metric: str, canary: str, stable: str = STABLE, expected: Expected = NOTHING) -> str:
+    """A gate's query with its arguments filled in, as Argo Rollouts does it: what nobody has set is empty."""
     gate = next(
         m
         for m in chart.render()
@@ -51,11 +54,21 @@ def query(chart: Chart, metric: str, canary: str, stable: str = STABLE) -> str:
     ]
     for name, value in (("canary-hash", canary), ("stable-hash", stable), ("window", "5m")):
         text = text.replace(f"{{{{args.{name}}}}}", value)
+    for name in ("candidate", "stable", "score-psi", "grade-psi"):
+        text = text.replace(f"{{{{args.expected-{name}}}}}", expected.get(name, ""))
+    assert "args." not in text
     return text
 
 
-def ask(metrics: Metrics, chart: Chart, metric: str, canary: str, stable: str = STABLE) -> float:
-    (value,) = metrics.query(query(chart, metric, canary, stable)).values()
+def ask(
+    metrics: Metrics,
+    chart: Chart,
+    metric: str,
+    canary: str,
+    stable: str = STABLE,
+    expected: Expected = NOTHING,
+) -> float:
+    (value,) = metrics.query(query(chart, metric, canary, stable, expected)).values()
     return value
 
 
@@ -70,7 +83,27 @@ def test_grade_psi_is_what_paper_says(counted: Metrics, chart: Chart) -> None:
 
 
 def test_psi_of_equal_shares_is_nothing(counted: Metrics, chart: Chart) -> None:
-    assert abs(ask(counted, chart, "score-psi", "same")) < 1e-4
+    chance = 1 / 4000 + 1 / 8000
+    # `increase` extrapolates to the whole window, so chance is a little less than the counts say.
+    assert -chance <= ask(counted, chart, "score-psi", "same") < -chance / 2
+
+
+# Both versions of these tests say that they are version 1.
+APPROVED = {"candidate": "1", "stable": "1", "score-psi": "0.2000", "grade-psi": "0.1000"}
+
+
+def test_what_an_approved_replay_expects_is_taken_off(counted: Metrics, chart: Chart) -> None:
+    scores = ask(counted, chart, "score-psi", "half", expected=APPROVED)
+    grades = ask(counted, chart, "grade-psi", "half", expected=APPROVED)
+    assert (scores, grades) == pytest.approx((SHIFTED - 0.2, SHIFTED - 0.1), rel=0.05)
+
+
+@pytest.mark.parametrize("other", [{"candidate": "2"}, {"stable": "2"}, {"candidate": ""}, {"score-psi": ""}])
+def test_it_counts_for_the_two_versions_that_were_compared_and_for_no_others(
+    counted: Metrics, chart: Chart, other: dict[str, str]
+) -> None:
+    found = ask(counted, chart, "score-psi", "half", expected={**APPROVED, **other})
+    assert found == pytest.approx(SHIFTED, rel=0.01)
 
 
 def test_a_bin_that_is_empty_in_one_version_counts_and_stays_finite(counted: Metrics, chart: Chart) -> None:
@@ -92,7 +125,8 @@ def test_a_bin_that_is_empty_in_one_version_counts_and_stays_finite(counted: Met
         if c + s > 1
     ]
     assert len(terms) == 2
-    assert psi == pytest.approx(sum(terms), rel=1e-9)
+    chance = 1 / (sum(canary) - 0.5 * len(canary)) + 1 / (sum(stable) - 0.5 * len(stable))
+    assert psi == pytest.approx(sum(terms) - chance, rel=1e-9)
     assert 1 < psi < 20
 
 

@@ -12,10 +12,12 @@ from tests.support.chart import CHART, Chart, Manifest, queries
 
 from lead_scoring.metrics_export import Gauges, Model, render
 from lead_scoring.metrics_layout import LATENCY_EDGES, Layout
+from leadscore.release.expected import ExpectedPsi
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 from leadscore_operator.decide.figures import CATALOGUE, Figure
 from leadscore_operator.engine.health import Health
 from leadscore_operator.engine.metrics import Figures, OperatorCollector, exposition
+from leadscore_operator.specs.rollouts import VERSION_LABEL, version_patch
 
 One = Callable[..., Manifest]
 OPERATOR = "operator.enabled=true"
@@ -262,3 +264,33 @@ def test_pods_are_scraped_once(one: One) -> None:
     for ending in ("-stable", "-canary"):
         labels = one("Service", values="gateway", ending=ending)["metadata"]["labels"]
         assert not monitor.items() <= labels.items()
+
+
+def test_every_analysis_is_given_every_argument_that_it_names(chart: Chart, one: One) -> None:
+    canary = one("Rollout")["spec"]["strategy"]["canary"]
+    given = {canary["analysis"]["templates"][0]["templateName"]: canary["analysis"]["args"]}
+    for step in canary["steps"]:
+        if "analysis" in step:
+            given[step["analysis"]["templates"][0]["templateName"]] = step["analysis"]["args"]
+    templates = [m for m in chart.render() if m["kind"] == "AnalysisTemplate"]
+    assert {t["metadata"]["name"] for t in templates} == set(given)
+    for template in templates:
+        declared = {each["name"] for each in template["spec"]["args"]}
+        assert declared <= {each["name"] for each in given[template["metadata"]["name"]]}
+        used = set(re.findall(r"\{\{args\.([a-z-]+)\}\}", json.dumps(template["spec"]["metrics"])))
+        assert used <= declared
+
+
+def test_what_a_replay_expects_is_read_from_the_annotations_that_the_operator_sets(one: One) -> None:
+    expected = ExpectedPsi(against=6, scores=0.93, grades=0.41)
+    template = {"metadata": {"labels": {VERSION_LABEL: "6"}}, "spec": {"containers": []}}
+    rollout = {"metadata": {"name": "leads", "resourceVersion": "1"}, "spec": {"template": template}}
+    template["spec"]["initContainers"] = [{"name": "model", "image": "models:6"}]
+    patch = version_patch(rollout, "leads", 7, "uid", expected)
+    annotations = {f"metadata.annotations['{name}']" for name in patch["metadata"]["annotations"]}
+    args = one("Rollout")["spec"]["strategy"]["canary"]["analysis"]["args"]
+    read = {a["valueFrom"]["fieldRef"]["fieldPath"] for a in args if "fieldRef" in a["valueFrom"]}
+    assert len(read) == 4
+    assert read < annotations
+    # Helm must not know of them: an upgrade in the midst of a canary would take them away.
+    assert "annotations" not in one("Rollout")["metadata"]

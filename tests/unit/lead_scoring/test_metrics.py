@@ -13,8 +13,9 @@ from tests.support.artefacts import sample_matrix
 
 from lead_scoring.metrics_bins import BinCounts, feature_bins
 from lead_scoring.metrics_export import bin_names, reference_counts
-from lead_scoring.metrics_layout import LATENCY_EDGES, PROBABILITY_EDGES, Counters, Layout
+from lead_scoring.metrics_layout import LATENCY_EDGES, Counters, Layout
 from lead_scoring.metrics_store import CounterFile
+from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 from leadscore.scoring.profile import FeatureProfile
 
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"

@@ -11,6 +11,7 @@ from tests.support.kubeapi import KubeApi
 from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, job, stamp, thing
 
 from leadscore.errors import RefusedError, UnavailableError
+from leadscore.release.expected import ExpectedPsi
 from leadscore.release.machine import decide
 from leadscore.release.states import (
     ApprovalSeen,
@@ -80,7 +81,24 @@ def test_the_patch_pins_the_version_wherever_the_chart_names_it_and_nowhere_else
     (scoring,) = template["spec"]["containers"]
     assert scoring["image"] == "registry:5000/scoring:6", "the service's own tag is not the model's"
     assert scoring["env"] == [{"name": "LEADSCORE_MODEL_VERSION", "value": "7"}, {"name": "A", "value": "6"}]
-    assert patch["metadata"] == {"resourceVersion": "7", "annotations": {"leadscore.dev/release": "uid-1"}}
+    assert patch["metadata"]["resourceVersion"] == "7"
+    assert patch["metadata"]["annotations"]["leadscore.dev/release"] == "uid-1"
+
+
+def test_what_was_approved_goes_with_the_version_and_goes_away_with_the_next() -> None:
+    def annotations(expected: ExpectedPsi | None) -> Manifest:
+        found = version_patch(rollout(), "leads", 7, "uid-1", expected)["metadata"]["annotations"]
+        return {k.removeprefix("leadscore.dev/"): v for k, v in found.items() if "expected" in k}
+
+    assert annotations(ExpectedPsi(against=6, scores=0.93, grades=0.41)) == {
+        "expected-candidate": "7",
+        "expected-stable": "6",
+        "expected-score-psi": "0.9300",
+        "expected-grade-psi": "0.4100",
+    }
+    gone = annotations(None)
+    assert len(gone) == 4
+    assert set(gone.values()) == {None}, "a merge patch takes away what is null"
 
 
 def test_a_registry_reference_and_a_claims_path_are_pinned_too() -> None:

@@ -18,6 +18,7 @@ from leadscore.release.compare import (
     ranks,
     remarks,
 )
+from leadscore.release.expected import ExpectedPsi
 from leadscore.release.translate import translation
 
 
@@ -75,9 +76,19 @@ def test_missing_labels_are_said_not_passed_over() -> None:
     p = np.linspace(0, 1, 100)
     args = distribution(p, p), ranks(p, p), grade_changes(np.zeros(100, int), np.zeros(100, int))
     none = known_outcomes(p[:0], p[:0], np.zeros(0, dtype=bool), None, 30)
-    assert "No outcome of both kinds" in remarks(*args, none)[0]
+    alike = ExpectedPsi(against=6, scores=0.0, grades=0.0)
+    assert "No outcome of both kinds" in remarks(*args, none, alike)[0]
     some = known_outcomes(p, p, p > 0.5, 0.4, 30)
-    assert "Only 40% of the outcomes" in remarks(*args, some)[0]
+    assert "Only 40% of the outcomes" in remarks(*args, some, alike)[0]
+
+
+def test_scores_that_are_spread_differently_are_said_with_what_approving_means_for_the_canary() -> None:
+    p = np.linspace(0, 1, 100)
+    args = distribution(p, p**3), ranks(p, p), grade_changes(np.zeros(100, int), np.zeros(100, int))
+    known = known_outcomes(p, p, p > 0.5, 0.9, 30)
+    said = remarks(*args, known, ExpectedPsi(against=6, scores=0.93, grades=0.41))[0]
+    assert "Scores are spread differently" in said
+    assert "a PSI of 0.93 in scores and 0.41 in grades from version 6" in said
 
 
 def test_rows_of_another_contract_are_read_by_names() -> None:
