@@ -74,11 +74,13 @@ def test_every_addon_is_available(cluster):
     assert {addon.name for addon in status(cluster) if not addon.available} == set()
 
 
-def test_no_pod_is_restarting(cluster):
+def test_no_pod_of_the_cluster_is_restarting(cluster):
+    """Those of stories that run beside this one begin, wait and are killed on purpose."""
     pods = json.loads(cluster.run("get", "pods", "--all-namespaces", "-o", "json"))["items"]
     waiting = [
         (pod["metadata"]["name"], state["state"]["waiting"]["reason"])
         for pod in pods
+        if not pod["metadata"]["namespace"].startswith("story-")
         for state in pod["status"].get("containerStatuses", [])
         if "waiting" in state["state"]
     ]

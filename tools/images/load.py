@@ -10,6 +10,7 @@ from tools.cluster import kind
 from tools.cluster.shell import run, succeeds
 from tools.images.built import Built
 from tools.images.errors import ImageError
+from tools.images.paths import only_one
 
 CTR = ("ctr", "--namespace=k8s.io", "images")
 
@@ -34,11 +35,16 @@ def load(built: Built, present: Mapping[str, str]) -> bool:
     """Load an image into the node, under its tag and under its digest; whether there was anything to do."""
     if present.get(built.reference) == built.digest:
         return False
-    _feed(
-        ["docker", "exec", "--interactive", kind.NODE, *CTR, "import", "--all-platforms", "-"], built.archive
-    )
-    by_digest = f"{built.repository}@{built.digest}"
-    run(["docker", "exec", kind.NODE, *CTR, "tag", "--force", built.reference, by_digest])
+    # containerd refuses a second import of the same content while the first one runs.
+    with only_one("node"):
+        if loaded().get(built.reference) == built.digest:
+            return False
+        _feed(
+            ["docker", "exec", "--interactive", kind.NODE, *CTR, "import", "--all-platforms", "-"],
+            built.archive,
+        )
+        by_digest = f"{built.repository}@{built.digest}"
+        run(["docker", "exec", kind.NODE, *CTR, "tag", "--force", built.reference, by_digest])
     return True
 
 

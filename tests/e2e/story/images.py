@@ -17,7 +17,7 @@ from tools.cluster.shell import run, succeeds
 from tools.images import build, load, model
 from tools.images.__main__ import registry_answers
 from tools.images.normalise import normalise
-from tools.images.paths import cache_root
+from tools.images.paths import cache_root, only_one
 from tools.images.roles import find
 from tools.images.values import helm_values
 
@@ -99,16 +99,17 @@ def load_faulty(service: str) -> str:
             digest.update(source.read_bytes())
     tag = digest.hexdigest()[:12]
     reference = f"{FAULTY}:{tag}"
-    if reference in load.loaded():
-        return tag
-    _into_docker(service)
-    parts = [(source, source.name) for source in sorted(FAULTS.iterdir()) if source.is_file()]
-    build.docker_build(reference, service, parts, 0)
-    with tempfile.TemporaryDirectory(prefix="leadscore-e2e-") as scratch:
-        saved, archive = Path(scratch) / "saved.tar", Path(scratch) / "image.tar"
-        run(["docker", "save", "--output", saved, reference], timeout=300)
-        found = normalise(saved, archive, name=reference, epoch=0, labels={})
-        load.load(build.Built("e2e-faulty", reference, found, service, 0, str(archive)), {})
+    with only_one("e2e-faulty"):
+        if reference in load.loaded():
+            return tag
+        _into_docker(service)
+        parts = [(source, source.name) for source in sorted(FAULTS.iterdir()) if source.is_file()]
+        build.docker_build(reference, service, parts, 0)
+        with tempfile.TemporaryDirectory(prefix="leadscore-e2e-") as scratch:
+            saved, archive = Path(scratch) / "saved.tar", Path(scratch) / "image.tar"
+            run(["docker", "save", "--output", saved, reference], timeout=300)
+            found = normalise(saved, archive, name=reference, epoch=0, labels={})
+            load.load(build.Built("e2e-faulty", reference, found, service, 0, str(archive)), {})
     return tag
 
 
