@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -75,6 +76,26 @@ def test_killed_before_a_call_the_server_never_sees_it(api: Api, opened: Opened)
         client.post(path, json=named("one"))
     assert (killed, stored(api, path), proxy.log[0].status) == (["a"], set(), None)
     assert client.post(path, json=named("two")).status_code == 201, "a fault happens once"
+
+
+def test_what_the_server_did_for_a_client_that_is_gone_is_logged_as_done(api: Api, opened: Opened) -> None:
+    proxy, client, path = opened()
+    sent = [f"n{number}" for number in range(20)]
+    for name in sent:
+        with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
+            connection.sendall(_request("POST", path, json.dumps(named(name)).encode()))
+    assert client.post(path, json=named("last")).status_code == 201
+
+    def logged_as_stored() -> bool:
+        return sum(entry.committed for entry in proxy.log) == len(stored(api, path))
+
+    wait_until(lambda: not proxy.busy() and logged_as_stored(), seconds=10, what="a log that tells all")
+    assert len(stored(api, path)) > 1, "nothing was asked by a client that was gone"
+
+
+def _request(method: str, path: str, body: bytes) -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: proxy\r\nAuthorization: Bearer {OPERATOR}\r\n"
+    return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def test_killed_after_a_call_it_is_done_and_nobody_heard_of_it(api: Api, opened: Opened) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from leadscore.errors import BadInputError
 from leadscore_operator.decide.jobs import job_end
 from leadscore_operator.decide.run import FINAL, RunInView, current_job, plan_run
-from leadscore_operator.kube.resources import JOBS, POLICIES, RUNS, Manifest
+from leadscore_operator.kube.resources import JOBS, OWNER_LABEL, POLICIES, RUNS, Manifest
 from leadscore_operator.reconcile.base import Shell, living, settle, trouble, words_of
 
 
@@ -17,7 +17,7 @@ async def reconcile_run(shell: Shell, name: str) -> datetime | None:
     if run is None:
         return None
     policy = await shell.kube.get(POLICIES, run["spec"]["policy"])
-    job = await shell.kube.get(JOBS, current_job(run))
+    job = await _job(shell, run)
     end = None if job is None else job_end(job)
     words = None
     if end is not None and run.get("status", {}).get("phase") not in FINAL:
@@ -29,6 +29,19 @@ async def reconcile_run(shell: Shell, name: str) -> datetime | None:
         await trouble(shell, RUNS, run, error)
         return None
     return await settle(shell, RUNS, run, plan)
+
+
+async def _job(shell: Shell, run: Manifest) -> Manifest | None:
+    """The present attempt's Job. One that was made is gone only if a list lacks it too.
+
+    An answer that is older than the Job must not start a second training beside the first.
+    """
+    name = current_job(run)
+    job = await shell.kube.get(JOBS, name)
+    if job is None and run.get("status", {}).get("job") == name:
+        made = await shell.kube.list(JOBS, labels=f"{OWNER_LABEL}={run['metadata']['uid']}")
+        return next((each for each in made if each["metadata"]["name"] == name), None)
+    return job
 
 
 async def _ahead(shell: Shell, run: Manifest) -> str:

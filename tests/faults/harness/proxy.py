@@ -84,6 +84,7 @@ class Proxy:
         self._first_answers: dict[tuple[str, ...], tuple[int, bytes, str]] = {}
         self._loop = asyncio.new_event_loop()
         self._runners: list[web.AppRunner] = []
+        self._asking: set[asyncio.Future[tuple[int, bytes, str]]] = set()
         self.addresses: dict[str, str] = {}
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
         self._thread.start()
@@ -92,6 +93,10 @@ class Proxy:
     def arm(self, faults: Sequence[Fault]) -> None:
         """From now on these faults happen; each once."""
         self._faults = tuple(faults)
+
+    def busy(self) -> bool:
+        """Whether the server has been asked something that it has not answered yet."""
+        return bool(self._asking)
 
     def close(self) -> None:
         """Close every connection and end the thread."""
@@ -125,6 +130,7 @@ class Proxy:
     async def _stop(self) -> None:
         for runner in self._runners:
             await runner.cleanup()
+        await asyncio.gather(*self._asking, return_exceptions=True)
         await self._session.close()
         for _ in range(5):  # what was closed is let go of in the loop's next turns
             await asyncio.sleep(0)
@@ -150,14 +156,20 @@ class Proxy:
         made_up = self._made_up(request, entry, fault)
         if made_up is not None:
             return made_up
-        async with self._forward(request, body) as reply:
-            entry.status = reply.status
-            if entry.call.verb == "watch" and reply.status == 200:
-                return await self._watch(request, reply, entry)
-            content = await reply.read()
-            media = reply.headers.get("Content-Type", "application/json")
+        if entry.call.verb == "watch":
+            async with self._forward(request, body) as reply:
+                entry.status = status = reply.status
+                if status == 200:
+                    return await self._watch(request, reply, entry)
+                content, media = await _content(reply)
+        else:
+            # A client that is killed meanwhile does not take back what the server has done: it is done, and logged.
+            asking = asyncio.ensure_future(self._ask(request, body, entry))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+            status, content, media = await asyncio.shield(asking)
         if entry.call.verb in {"get", "list"}:
-            self._first_answers.setdefault(_question(request), (reply.status, content, media))
+            self._first_answers.setdefault(_question(request), (status, content, media))
         if isinstance(fault, Kill):
             return await self._end(request, entry)
         if isinstance(fault, LostReply):
@@ -165,7 +177,12 @@ class Proxy:
                 await asyncio.Event().wait()  # until the client gives up, which cancels this
             return _cut(request)
         entry.delivered = True
-        return web.Response(status=reply.status, body=content, headers={"Content-Type": media})
+        return web.Response(status=status, body=content, headers={"Content-Type": media})
+
+    async def _ask(self, request: web.Request, body: bytes, entry: Entry) -> tuple[int, bytes, str]:
+        async with self._forward(request, body) as reply:
+            entry.status = reply.status
+            return reply.status, *await _content(reply)
 
     def _made_up(self, request: web.Request, entry: Entry, fault: Fault | None) -> web.Response | None:
         """An answer without asking the server, if the fault is one."""
@@ -248,6 +265,10 @@ class Proxy:
 def _question(request: web.Request) -> tuple[str, ...]:
     """What a read asks for, without how new the answer has to be."""
     return request.path, request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
+
+
+async def _content(reply: aiohttp.ClientResponse) -> tuple[bytes, str]:
+    return await reply.read(), reply.headers.get("Content-Type", "application/json")
 
 
 def _cut(request: web.Request) -> web.Response:
