@@ -231,7 +231,7 @@ class Then:
 
         def known() -> bool:
             found = json.loads(scene.kube.run("get", "--raw", path))["items"]
-            used[:] = [_mebibytes(pod) for pod in found if pod["metadata"]["name"] in pods]
+            used[:] = [mebibytes(pod) for pod in found if pod["metadata"]["name"] in pods]
             return len(used) == len(pods)
 
         # metrics-server looks every 10 s.
@@ -319,11 +319,6 @@ class Then:
 
     def _until_rollout(self, condition: Callable[[Object], bool], seconds: float, what: str) -> None:
         self._scene.rollouts.until(condition, seconds=seconds, what=what, since=self._scene.began)
-
-
-def _mebibytes(pod: Object) -> float:
-    quantities = [container["usage"]["memory"] for container in pod["containers"]]
-    return sum(float(quantity.removesuffix("Ki")) / 1024 for quantity in quantities)
 
 
 def _is_current(rollout: Object) -> bool:

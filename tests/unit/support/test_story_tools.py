@@ -11,7 +11,7 @@ from tests.e2e import figures
 from tests.e2e.figures import Figure, table
 from tests.e2e.story.examples import example
 from tests.e2e.story.images import tampered
-from tests.e2e.story.kube import seconds_to_ready
+from tests.e2e.story.kube import mebibytes, seconds_to_ready
 from tests.e2e.story.market import Market
 from tests.e2e.story.release import merged
 from tests.e2e.story.scene import canary_weight
@@ -25,6 +25,11 @@ def test_values_merge_objects_and_replace_lists():
     base = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
     assert merged(base, {"a": {"c": []}, "d": 2}) == {"a": {"b": 1, "c": []}, "d": 2}
     assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+
+
+def test_a_pods_memory_is_read_in_every_unit_that_the_metrics_api_writes():
+    containers = [{"usage": {"memory": quantity}} for quantity in ("132096Ki", "129Mi", "1Gi", "1048576")]
+    assert mebibytes({"containers": containers}) == 129 + 129 + 1024 + 1
 
 
 def test_the_table_shows_the_worst_value_and_marks_a_missed_goal(
