@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from leadscore.cli.backtest import backtest
+from leadscore.cli.drift_watch import watch
 from leadscore.cli.moments import parse_moment
 from leadscore.cli.options import EventsUrl, Json
 from leadscore.cli.output import emit, table
@@ -31,6 +32,7 @@ def drift() -> None:
 
 
 app.command("backtest")(backtest)
+app.command("watch")(watch)
 
 
 @app.command("check")

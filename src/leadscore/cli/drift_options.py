@@ -15,6 +15,21 @@ from leadscore.errors import BadInputError
 _HOUR = timedelta(hours=1)
 
 
+def parse_false_alarms(text: str) -> FalseAlarms:
+    """`1/30d`: so many in so long.
+
+    Raises:
+        BadInputError: Not of that form.
+    """
+    expected, _, period = text.partition("/")
+    try:
+        return FalseAlarms(expected=float(expected), per_hours=parse_span(period) / _HOUR)
+    except ValueError as error:
+        raise BadInputError(
+            f"{text!r} is not a number of false alarms in a span of time.", hint="Write 1/30d or 2/12w."
+        ) from error
+
+
 def read_options(
     path: Path | None,
     *,
@@ -37,10 +52,7 @@ def read_options(
         )
         changes: dict[str, object] = {} if mode is None else {"mode": mode}
         if false_alarms is not None:
-            expected, _, period = false_alarms.partition("/")
-            changes["false_alarms"] = FalseAlarms(
-                expected=float(expected), per_hours=parse_span(period) / _HOUR
-            )
+            changes["false_alarms"] = parse_false_alarms(false_alarms)
         if hysteresis is not None:
             breaches, _, windows = hysteresis.partition("/")
             changes["hysteresis"] = Hysteresis(breaches=int(breaches), windows=int(windows))

@@ -97,7 +97,7 @@ def load_reference(name: str, version: str, folder: Path, model: ScoringModel) -
     Raises:
         ArtefactError: The sample is not one of this contract.
     """
-    sample = _sample(folder, model.contract)
+    sample = load_sample(folder, model.contract)
     if sample is None or len(sample) == 0:
         return Reference.of(name, version, model.contract, model.profile)
     explained = np.ascontiguousarray(sample[:: max(1, len(sample) // _EXPLAINED)])
@@ -111,6 +111,24 @@ def load_reference(name: str, version: str, folder: Path, model: ScoringModel) -
         sample_probabilities=model.score_rows(sample),
         explained=(explained, shapley),
     )
+
+
+def load_sample(folder: Path, contract: FeatureContract) -> NDArray[np.float32] | None:
+    """The artefact's sample of reference rows, encoded (rows, inputs); None if it has none.
+
+    Raises:
+        ArtefactError: The sample is not one of this contract.
+    """
+    path = folder / artefact.REFERENCE_SAMPLE
+    if not path.is_file():
+        return None
+    try:
+        with pa.OSFile(str(path), "rb") as source:
+            table = pyarrow.ipc.open_file(source).read_all()
+        columns = [table.column(feature.name).to_numpy() for feature in contract.inputs]
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise ArtefactError(f"{artefact.REFERENCE_SAMPLE} is no sample of this contract: {error}.") from error
+    return np.stack(columns, axis=1).astype(np.float32) if columns else None
 
 
 def load_baseline(folder: Path) -> Baseline:
@@ -243,19 +261,6 @@ class TableWindows:
             unseen=unseen,
             unseen_values={name: _texts(rows, self._reference.contract, name) for name in unseen},
         )
-
-
-def _sample(folder: Path, contract: FeatureContract) -> NDArray[np.float32] | None:
-    path = folder / artefact.REFERENCE_SAMPLE
-    if not path.is_file():
-        return None
-    try:
-        with pa.OSFile(str(path), "rb") as source:
-            table = pyarrow.ipc.open_file(source).read_all()
-        columns = [table.column(feature.name).to_numpy() for feature in contract.inputs]
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise ArtefactError(f"{artefact.REFERENCE_SAMPLE} is no sample of this contract: {error}.") from error
-    return np.stack(columns, axis=1).astype(np.float32) if columns else None
 
 
 def _count_unseen(warnings: pa.Array, unseen: dict[str, int]) -> None:

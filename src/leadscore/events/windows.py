@@ -124,6 +124,28 @@ def labelled_window(
     return LabelledWindow(table, completeness_of(table, reference - maturity // timedelta(microseconds=1)))
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many predictions a selection has, and when the first and the last were scored (microseconds; None: none)."""
+
+    rows: int
+    first: int | None
+    last: int | None
+
+
+def extent_of(store: EventStore, selection: Selection) -> Extent:
+    """Count a selection without reading it.
+
+    Raises:
+        UnavailableError: The store cannot be read.
+    """
+    moment = predictions.c.scored_at
+    query = sa.select(sa.func.count(), sa.func.min(moment), sa.func.max(moment))
+    with store.reading() as connection:
+        rows, first, last = connection.execute(query.where(selection.where())).one()
+    return Extent(rows, first, last)
+
+
 def iter_predictions(
     store: EventStore,
     selection: Selection,

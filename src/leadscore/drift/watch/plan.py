@@ -1,0 +1,180 @@
+"""From a run length in leads to the charts that keep it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from leadscore.drift.runlength import FalseAlarms
+from leadscore.drift.sequential import (
+    CalibrationChart,
+    CalibrationPaths,
+    HistogramChart,
+    cell_codes,
+    design_chart,
+    histograms_of,
+    simulate_boundary,
+)
+from leadscore.drift.sequential.histograms import Histogram
+from leadscore.errors import BadInputError
+from leadscore.scoring.profile import ReferenceProfile
+
+# Looks between two false alarms: grouping leads only delays what each of them says, here by 1/250 of the run length.
+_LOOKS: Final = 250
+# Effective leads of the charts' memories: short ones for leaps, long ones for creeping change.
+_MEMORIES: Final = (100, 400, 1_600)
+# Cells that so many leads expect fewer than a quarter of a lead of are rare (Cochran's rule at 100 leads).
+_RARE_ROWS: Final = 25
+_LEAST_SAMPLE: Final = 100
+_STREAMS: Final = 2_000
+_SEED: Final = 20_260_101
+_LEAST: Final = 1e-6
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """What a stream is compared with.
+
+    Attributes:
+        profile: The model's reference profile.
+        sample: Encoded rows of its reference (rows, features); None if the artefact has none.
+        probabilities: The model's probabilities of the same rows (rows,).
+    """
+
+    profile: ReferenceProfile
+    sample: npt.NDArray[np.float32] | None = None
+    probabilities: Floats | None = None
+
+
+class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person asks of the charts.
+
+    Attributes:
+        run_length: Expected leads to a false alarm of all charts together, on an unchanged stream.
+        every: Leads from one look to the next.
+        outcomes: Whether outcomes are charted too; each chart then has half of the false alarms.
+        without: Features (or `score`) that are not charted.
+    """
+
+    run_length: float
+    every: int
+    outcomes: bool = False
+    without: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        run_length: float,
+        *,
+        every: int | None = None,
+        outcomes: bool = False,
+        without: tuple[str, ...] = (),
+    ) -> Self:
+        """A plan; without `every` the charts look some 250 times per run length.
+
+        Raises:
+            BadInputError: There would be an alarm at every look.
+        """
+        step = every or max(1, int(run_length / _LOOKS))
+        if not (math.isfinite(run_length) and run_length > step):
+            raise BadInputError(
+                f"A false alarm every {run_length:g} leads, looked for every {step}: that is an alarm at every look.",
+                hint="Accept fewer false alarms, or look more often.",
+            )
+        return cls(run_length=run_length, every=step, outcomes=outcomes, without=without)
+
+    @property
+    def looks(self) -> float:
+        """Looks to a false alarm of one chart."""
+        return self.run_length * (1 + self.outcomes) / self.every
+
+
+class WatchDesign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The charts of a plan, with their simulated levels.
+
+    Attributes:
+        plan: What was asked.
+        leads: Features and score.
+        outcomes: Outcomes against probabilities; None if they are not charted.
+    """
+
+    plan: WatchPlan
+    leads: HistogramChart
+    outcomes: CalibrationChart | None = None
+
+
+def leads_of(budget: FalseAlarms, leads_per_hour: float) -> float:
+    """The run length in leads of a budget in time, to two digits: a few leads more or less design no other charts."""
+    exact = budget.per_hours / budget.expected * leads_per_hour
+    return float(f"{exact:.2g}") if exact > 0 else 0.0
+
+
+def fingerprint(baseline: Baseline, plan: WatchPlan) -> str:
+    """What the charts depend on, as a digest: same digest, same levels."""
+    digest = hashlib.sha256(msgspec.json.encode((baseline.profile, plan)))
+    for array in (baseline.sample, baseline.probabilities):
+        digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def charted(baseline: Baseline, plan: WatchPlan) -> tuple[tuple[Histogram, ...], list[int]]:
+    """The histograms that are charted, and their columns in `cell_codes`.
+
+    Raises:
+        BadInputError: None is left, or one that is to be left out is none of the model's.
+    """
+    found = histograms_of(baseline.profile, _RARE_ROWS)
+    names = [histogram.name for histogram in found]
+    if strangers := sorted(set(plan.without) - set(names)):
+        raise BadInputError(
+            f"The model has no feature {', '.join(strangers)}.", hint=f"It has {', '.join(names)}."
+        )
+    columns = [i for i, name in enumerate(names) if name not in plan.without]
+    if not columns:
+        raise BadInputError("All features are left out: nothing can be charted.")
+    return tuple(found[i] for i in columns), columns
+
+
+def design_watch(baseline: Baseline, plan: WatchPlan) -> WatchDesign:
+    """Simulate the levels: seconds to a minute, once per model and plan.
+
+    Raises:
+        BadInputError: Nothing is left to be charted; or outcomes are to be, and there is no sample of predictions to simulate them from.
+    """
+    sample, probabilities = baseline.sample, baseline.probabilities
+    histograms, columns = charted(baseline, plan)
+    codes = None
+    if sample is not None and probabilities is not None and len(sample) >= _LEAST_SAMPLE:
+        codes = cell_codes(baseline.profile, sample, probabilities)[:, columns]
+    leads = design_chart(
+        histograms,
+        window_rows=plan.every,
+        run_length=plan.looks,
+        sample=codes,
+        memories=tuple(sorted({min(1.0, 2 / (leads / plan.every + 1)) for leads in _MEMORIES})),
+    )
+    outcomes = None
+    if plan.outcomes:
+        if codes is None or probabilities is None:
+            raise BadInputError(
+                "The model's artefact has no reference sample: there are no levels for its outcomes.",
+                hint="Train it with `leadscore train`, or leave --outcomes out.",
+            )
+        outcomes = _outcome_chart(probabilities, plan)
+    return WatchDesign(plan=plan, leads=leads, outcomes=outcomes)
+
+
+def _outcome_chart(probabilities: Floats, plan: WatchPlan) -> CalibrationChart:
+    base = float(np.clip(probabilities.mean(), _LEAST, 1 - _LEAST))
+    chart = CalibrationChart(run_length=plan.looks, centre=math.log(base / (1 - base)))
+    paths = CalibrationPaths(chart, probabilities, plan.every, _STREAMS)
+    boundary = simulate_boundary(paths, plan.looks, np.random.default_rng(_SEED))
+    return msgspec.structs.replace(chart, boundary=boundary)

@@ -1,0 +1,197 @@
+"""A stream followed lead by lead: what the charts said, and where to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from leadscore.drift.sequential import (
+    CalibrationState,
+    HistogramDetector,
+    HistogramState,
+    HistogramStep,
+    start_calibration,
+    watch_calibration,
+)
+from leadscore.drift.watch.plan import WatchDesign
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WORST = 5
+
+Moments = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.intp]
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """What one feature (or `score`, or `outcomes`) shows.
+
+    Attributes:
+        feature: Its name.
+        how: The look of it that is most surprising (`shape`, `shift`, `missing`, `rare`, `unseen`), or how outcomes
+            differ from what was predicted.
+        surprise: -log p of that look, or the log of the e-detector.
+        distance: Chi-square distance of its shares from the reference's, on PSI's scale; None for outcomes.
+    """
+
+    feature: str
+    how: str
+    surprise: float
+    distance: float | None = None
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What a chart showed after some leads.
+
+    Attributes:
+        at: When the last of them was scored.
+        lead: How many leads that is from the stream's beginning.
+        statistic: The chart's.
+        level: An alarm is above it.
+        signs: The most surprising features, first the one that decides.
+    """
+
+    at: datetime
+    lead: int
+    statistic: float
+    level: float
+    signs: tuple[Sign, ...]
+
+
+class Alarms(msgspec.Struct, frozen=True):
+    """Alarms of a chart, which starts afresh after each.
+
+    Attributes:
+        count: How many.
+        first: The first.
+        last: The newest.
+    """
+
+    count: int = 0
+    first: Look | None = None
+    last: Look | None = None
+
+    def and_one(self, look: Look) -> Alarms:
+        """With one more."""
+        return Alarms(self.count + 1, self.first or look, look)
+
+
+class Track(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the leads of a stream were followed; enough to go on with.
+
+    Attributes:
+        seen: Leads followed.
+        start: When the first of them was scored, microseconds since the epoch; None before any.
+        at: When the last of them was.
+        at_rows: How many of them were scored in that very microsecond: bulk requests have one time.
+        state: The chart's; None where it begins afresh.
+        look: What it showed last.
+        alarms: What it said.
+    """
+
+    seen: int = 0
+    start: int | None = None
+    at: int = 0
+    at_rows: int = 0
+    state: HistogramState | None = None
+    look: Look | None = None
+    alarms: Alarms = Alarms()
+
+
+class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the chart of outcomes says of all that have come.
+
+    Attributes:
+        seen: Outcomes followed.
+        look: What it showed last; None while there are fewer than one look takes.
+        alarms: What it said.
+    """
+
+    seen: int
+    look: Look | None
+    alarms: Alarms
+
+
+def follow_leads(
+    design: WatchDesign,
+    track: Track,
+    codes: Codes,
+    at: Moments,
+    *,
+    on_look: Callable[[int], object] = lambda _: None,
+) -> Track:
+    """Go on with the leads that come next; those that fill no look are left for the next time.
+
+    Args:
+        design: The charts.
+        track: Where it stands.
+        codes: Cells of the leads that follow, in order of time, (leads, histograms); from `cell_codes`.
+        at: When they were scored, microseconds since the epoch, (leads,).
+        on_look: Told the number of leads of each look.
+    """
+    every = design.plan.every
+    detector = HistogramDetector(design.leads)
+    widths = [len(histogram.counts) for histogram in design.leads.histograms]
+    state, look, alarms = track.state, track.look, track.alarms
+    followed = len(codes) // every * every
+    for end in range(every, followed + 1, every):
+        group = codes[end - every : end]
+        counts = [np.bincount(group[:, i], minlength=width).tolist() for i, width in enumerate(widths)]
+        step = detector.watch(state or detector.start(), counts)
+        look = _look(detector, step, int(at[end - 1]), track.seen + end)
+        alarms = alarms.and_one(look) if step.alarm else alarms
+        # After an alarm the chart's state is that of its beginning, which None stands for.
+        state = None if step.alarm else step.state
+        on_look(every)
+    if not followed:
+        return track
+    last = int(at[followed - 1])
+    held = int((at[:followed] == last).sum())
+    return Track(
+        seen=track.seen + followed,
+        start=int(at[0]) if track.start is None else track.start,
+        at=last,
+        at_rows=held + (track.at_rows if track.seen and track.at == last else 0),
+        state=state,
+        look=look,
+        alarms=alarms,
+    )
+
+
+def follow_outcomes(
+    design: WatchDesign, converted: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float64], at: Moments
+) -> Outcomes:
+    """The chart of outcomes over all of them, from the first on.
+
+    Args:
+        design: With a chart of outcomes.
+        converted: Outcomes in the order of their leads (n,).
+        probabilities: What had been predicted (n,).
+        at: When the leads were scored, microseconds since the epoch (n,).
+    """
+    chart, every = design.outcomes, design.plan.every
+    look, alarms, seen = None, Alarms(), 0
+    if chart is not None:
+        state: CalibrationState = start_calibration(chart)
+        for end in range(every, len(converted) + 1, every):
+            piece = slice(end - every, end)
+            step = watch_calibration(chart, state, converted[piece], probabilities[piece])
+            sign = Sign("outcomes", step.alternative, step.statistic)
+            look = Look(_moment(int(at[end - 1])), end, step.statistic, step.level, (sign,))
+            alarms = alarms.and_one(look) if step.alarm else alarms
+            state, seen = step.state, end
+    return Outcomes(seen=seen, look=look, alarms=alarms)
+
+
+def _look(detector: HistogramDetector, step: HistogramStep, at: int, lead: int) -> Look:
+    names = [histogram.name for histogram in detector.chart.histograms]
+    signs = [Sign(*found) for found in zip(names, step.looks, step.surprises, step.distances, strict=True)]
+    worst = sorted(signs, key=lambda sign: -sign.surprise)[:_WORST]
+    return Look(_moment(at), lead, step.statistic, step.level, tuple(worst))
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

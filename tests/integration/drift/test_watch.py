@@ -1,0 +1,201 @@
+"""`leadscore drift watch` with a model that was trained, over streams in both event stores and in a table."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from leadscore.cli.main import app
+from leadscore.contract import contract_version
+from leadscore.data.matrix import encode_table
+from leadscore.data.synthetic import generate, synthetic_contract
+from leadscore.data.tables import write_table
+from leadscore.errors import ExitCode, LeadScoreError
+from leadscore.events.records import Outcome, Prediction
+from leadscore.events.store import EventStore
+from leadscore.events.windows import to_microseconds
+from leadscore.registry.store import ModelRegistry
+from leadscore.scoring.model import ScoringModel
+from leadscore.settings import Home
+
+pytestmark = pytest.mark.xdist_group("drift-trained")
+START, ROWS, TURN = datetime(2026, 6, 1, tzinfo=UTC), 1_500, 900
+# A lead every half hour: two weeks are 672.
+STEP = timedelta(minutes=30)
+MOVED = "email_opens"
+# Few features: their levels are simulated in a second.
+CHARTED = {MOVED, "source", "company_size", "score"}
+LEFT = ",".join(f.name for f in synthetic_contract().inputs if f.name not in CHARTED)
+BUDGET = ("--run-length", "5000", "--every", "50", "--without", LEFT)
+
+
+def logged(
+    home: Path, *, turn: int | None = None, outcomes: bool = False
+) -> tuple[list[Prediction], list[Outcome]]:
+    """Leads of the model's own population in no order, one feature six times as large from lead `turn` on."""
+    model = ScoringModel.load(
+        ModelRegistry(Home.from_environment({"LEADSCORE_HOME": str(home)})).fetch("crm/1")
+    )
+    table = generate(rows=ROWS, seed=23, start=START, months=2, scenarios=())
+    matrix = np.random.default_rng(2).permutation(encode_table(model.contract, table))
+    if turn is not None:
+        names = [feature.name for feature in model.contract.inputs]
+        matrix[turn:, names.index(MOVED)] *= 6
+    p = model.score_rows(matrix)
+    begin, step = to_microseconds(START), STEP // timedelta(microseconds=1)
+    version = contract_version(model.contract)
+    predictions = [
+        Prediction(
+            prediction_id=f"p{n:05d}", lead_id=f"l{n}", model_name="crm", model_version="1", contract_version=version,
+            # Bulk requests have one time for two leads.
+            role="champion", scored_at=begin + n // 2 * 2 * step, probability=float(p[n]), score=0.0, grade="A",
+            features=row.astype("<f4").tobytes(),
+        )
+        for n, row in enumerate(matrix)
+    ]  # fmt: skip
+    # From the turn on nobody buys: outcomes say so, features do not.
+    won = np.random.default_rng(3).random(ROWS) < np.where(np.arange(ROWS) < TURN, p, 0.0)
+    told = [
+        Outcome(f"o{n}", f"l{n}", f"p{n:05d}", bool(won[n]), None, made.scored_at + 1, made.scored_at + 2)
+        for n, made in enumerate(predictions)
+        if outcomes
+    ]
+    return predictions, told
+
+
+def invoke(home: Path, *words: str) -> Result:
+    return CliRunner(env={"LEADSCORE_HOME": str(home), "COLUMNS": "200"}).invoke(
+        app, ["drift", "watch", *words]
+    )
+
+
+def watch(home: Path, url: str, *words: str, until: int = ROWS) -> dict[str, Any]:
+    moment = (START + until * STEP).isoformat()
+    done = invoke(
+        home, "--model", "crm@champion", "--events-url", url, "--until", moment, *BUDGET, "--json", *words
+    )
+    assert done.exit_code == 0, (done.output, done.exception)
+    return json.loads(done.stdout)
+
+
+def test_a_calm_stream_does_not_alarm_and_one_that_turns_alarms_on_the_feature(
+    trained: Path, url: str
+) -> None:
+    predictions, _ = logged(trained, turn=TURN)
+    with EventStore(url) as store:
+        store.append(predictions[:TURN], [])
+        calm = watch(trained, url)
+        assert (calm["alarmed"], calm["leads"]["followed"], calm["leads"]["waiting"]) == (False, 900, 0)
+        assert 0 < calm["leads"]["now"]["statistic"] < calm["leads"]["now"]["level"]
+        store.append(predictions[TURN:], [])
+        turned = watch(trained, url)
+        assert turned["alarmed"]
+        first = turned["leads"]["alarms"]["first"]
+        assert first["signs"][0]["feature"] == MOVED
+        assert TURN < first["lead"] <= TURN + 200
+        assert watch(trained, url) == turned
+        # Nothing new has come: nothing new is kept.
+        assert len(store.evidence(kind="drift-watch", subject="crm/1:watch")) == 2
+
+
+def test_a_watch_that_went_on_says_what_one_from_the_beginning_says(
+    trained: Path, url: str, tmp_path: Path
+) -> None:
+    predictions, _ = logged(trained, turn=TURN)
+    state = str(tmp_path / "state.json")
+    with EventStore(url) as store:
+        store.append(predictions, [])
+    for until in (333, 334, 1_049):
+        watch(trained, url, until=until)
+        watch(trained, url, "--state", state, until=until)
+    anew = watch(trained, url, "--name", "another")
+    assert watch(trained, url) == watch(trained, url, "--state", state) == anew
+    # A look at the past neither uses nor spoils what is known of later leads.
+    past = watch(trained, url, until=TURN)
+    assert (past["alarmed"], past["leads"]["followed"]) == (False, TURN)
+    assert watch(trained, url) == anew
+
+
+def test_leads_that_come_late_are_followed_in_their_place(trained: Path, url: str) -> None:
+    predictions, _ = logged(trained, turn=TURN)
+    with EventStore(url) as store:
+        store.append(predictions[:100] + predictions[250:], [])
+        before = watch(trained, url)
+        assert before["leads"]["followed"] == 1_350
+        store.append(predictions[100:250], [])
+        after = watch(trained, url)
+        assert after == watch(trained, url, "--name", "another")
+        assert after["leads"]["followed"] == ROWS
+
+
+def test_outcomes_alarm_where_features_are_calm(trained: Path, url: str) -> None:
+    predictions, outcomes = logged(trained, outcomes=True)
+    with EventStore(url) as store:
+        store.append(predictions, outcomes)
+    words = ("--outcomes", "--run-length", "1500")
+    found = watch(trained, url, *words, "--maturity", "30m")
+    assert found["leads"]["alarms"]["count"] == 0
+    first = found["outcomes"]["alarms"]["first"]
+    assert "fewer conversions" in first["signs"][0]["how"]
+    assert first["lead"] > TURN
+    # Outcomes of leads that are too young are not asked.
+    young = watch(trained, url, *words, "--maturity", "2w")
+    assert young["outcomes"]["followed"] + young["outcomes"]["waiting"] == ROWS - 672
+
+
+def test_what_follows_the_week_is_left_out_of_a_table_and_a_budget_in_time_is_counted(
+    trained: Path, tmp_path: Path
+) -> None:
+    leads = generate(rows=ROWS, seed=29, start=START, months=1, scenarios=())
+    write_table(leads, tmp_path / "leads.parquet")
+    done = invoke(
+        trained, "--model", "crm/1", "--data", str(tmp_path / "leads.parquet"), "--until", "2026-07-02",
+        "--false-alarms", "1/60d", "--every", "150", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, (done.output, done.exception)
+    found = json.loads(done.stdout)
+    assert {"created_hour", "created_weekday"} <= set(found["plan"]["without"])
+    assert found["leads_per_day"] == pytest.approx(ROWS / 30, rel=0.15)
+    assert found["plan"]["run_length"] == pytest.approx(60 * found["leads_per_day"], rel=0.05)
+    assert found["leads"]["followed"] + found["leads"]["waiting"] == ROWS
+
+
+def test_the_terminal_says_which_feature_and_how_far(trained: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    predictions, _ = logged(trained, turn=TURN)
+    with EventStore(url) as store:
+        store.append(predictions, [])
+    moment = (START + ROWS * STEP).isoformat()
+    said = invoke(trained, "--model", "crm@champion", "--events-url", url, "--until", moment, *BUDGET).stdout
+    assert f"ALARM: {MOVED}" in said
+    assert "one false alarm in 5,000 leads" in said
+
+
+def test_what_cannot_be_watched_is_said(trained: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+
+    def refused(*words: str) -> ExitCode:
+        error = invoke(trained, *words).exception
+        assert isinstance(error, LeadScoreError), error
+        return error.exit_code
+
+    assert refused("--model", "nobody@champion", "--events-url", url, *BUDGET) is ExitCode.NOT_FOUND
+    assert refused("--model", "crm/1", "--events-url", url, *BUDGET) is ExitCode.NOT_FOUND
+    assert refused("--model", "crm/1", "--run-length", "500", "--false-alarms", "1/30d") is ExitCode.BAD_INPUT
+    predictions, _ = logged(trained)
+    with EventStore(url) as store:
+        store.append(predictions[:100], [])
+    words = ("--model", "crm/1", "--events-url", url, "--until")
+    assert refused(*words, (START + timedelta(days=3)).isoformat()) is ExitCode.BAD_INPUT
+    (tmp_path / "state.json").write_text("{}")
+    damaged = ("--state", str(tmp_path / "state.json"))
+    assert refused(*words, (START + ROWS * STEP).isoformat(), *BUDGET, *damaged) is ExitCode.BAD_INPUT
+    gone = "postgresql://x@127.0.0.1:1/none"
+    assert refused("--model", "crm/1", "--events-url", gone, *BUDGET) is ExitCode.UNAVAILABLE
