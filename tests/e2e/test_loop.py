@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.e2e.story.alerts import evaluated
 from tests.e2e.story.begin import installed, story
 from tests.e2e.story.examples import example
 from tests.e2e.story.given import Given
@@ -29,8 +30,15 @@ VALUES: Values = merged(
     loop_values(),
     {
         "operator": {"resyncSeconds": 10},
-        # What 15 requests a second bring to a canary at 10 % in ten seconds.
-        "analysis": {"gate": {"minimumRequests": 6, "minimumScores": 30}},
+        # At 10 %, 15 requests a second bring 180 scores in this time: enough for the chart's own maxPsi.
+        "rollout": {
+            "steps": [
+                {"weight": 10, "duration": "25s"},
+                {"weight": 50, "duration": "10s"},
+                {"weight": 100, "duration": "10s"},
+            ]
+        },
+        "analysis": {"gate": {"minimumRequests": 6, "minimumScores": 150}, "maxPsi": 0.2},
         "scoring": {
             "extraEnv": [
                 {"name": "LEADSCORE_FAULT", "value": "slow"},
@@ -98,7 +106,8 @@ def release() -> Iterator[Release]:
     ) as made:  # fmt: skip
         for each in resources():
             made.kube.run("create", "--filename=-", stdin=json.dumps(each))
-        yield made
+        with evaluated(made):
+            yield made
 
 
 @pytest.fixture
@@ -117,6 +126,17 @@ def approved(given: LoopGiven) -> LoopThen:
         .it_is("AwaitingApproval")
         .when.approved("Ada Lovelace", "The replay speaks for it.")
         .then
+    )
+
+
+def test_outcomes_that_speak_against_the_champion_are_found(given: LoopGiven) -> None:
+    (
+        given.when.the_policy_is_suspended()
+        .outcomes_are_checked()
+        .then.the_verdict_is("unclear", "significant", "critical")
+        .it_is_about_outcomes(drop=0.05)
+        .when.nobody_looks_at_outcomes_any_more()
+        .the_policy_is_suspended(suspended=False)
     )
 
 
@@ -200,6 +220,7 @@ def test_a_broken_pipeline_retrains_nothing_and_says_so(given: LoopGiven, releas
         .drift_is_checked()
         .then.the_verdict_is("pipeline_bug", "significant", "critical")
         .an_event_says("PipelineBug", "tell the data owner")
+        .an_alert_fires("LeadScoringPipelineBug", severity="critical", audience="data-owner")
         .the_policy_waits("finds a pipeline bug")
         .nobody_retrained(since=runs)
         .no_request_failed()

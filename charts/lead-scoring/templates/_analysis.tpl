@@ -11,7 +11,7 @@
 
 {{/* What an approved replay has found (docs/decisions/0015): annotations that the operator sets in the patch that starts the canary. */}}
 {{- define "leadscore.expectedArgs" -}}
-[expected-candidate, expected-stable, expected-score-psi, expected-grade-psi]
+[expected-candidate, expected-stable, expected-score-psi, expected-score-psi-spread, expected-grade-psi, expected-grade-psi-spread]
 {{- end -}}
 
 {{/* Label matchers of a version's series: .root, .hash (canary-hash or stable-hash), .more. */}}
@@ -64,9 +64,15 @@ sum by ({{ .bin }}) (increase({{ .metric }}{{ include "leadscore.series" . }}[{{
 {{ $counts }} / scalar(sum({{ $counts }}))
 {{- end -}}
 
+{{/* 1/n + 1/m, by which everything shrinks that is chance. */}}
+{{- define "leadscore.perLead" -}}
+(1 / sum({{ include "leadscore.counts" (index . 0) }}) + 1 / sum({{ include "leadscore.counts" (index . 1) }}))
+{{- end -}}
+
 {{/*
 The PSI, less what two samples of these sizes differ by chance, less what the approved replay of exactly these two versions
-found: (bins - 1) (1/n + 1/m) is the mean of the PSI of two samples of one distribution. An argument that nobody has set is
+found: (bins - 1) (1/n + 1/m) is the mean of the PSI of two samples of one distribution. A PSI that is large is also unsure:
+four standard errors, because the guard looks thousands of times. An argument that nobody has set is
 empty: it then names no version and adds nothing.
 Bins without a lead in either version say nothing, whatever the half leads make of them.
 */}}
@@ -79,11 +85,12 @@ sum(
     and ({{ include "leadscore.counts" $canary }} + {{ include "leadscore.counts" $stable }}) > 0
   )
   - (count(({{ include "leadscore.counts" $canary }} + {{ include "leadscore.counts" $stable }}) > 0) - 1)
-    * (1 / sum({{ include "leadscore.counts" $canary }}) + 1 / sum({{ include "leadscore.counts" $stable }}))
+    * {{ include "leadscore.perLead" (list $canary $stable) }}
   - (
     sgn(count(leadscore_model_info{{ include "leadscore.series" (merge (dict "more" "model_version=\"{{args.expected-candidate}}\"") $canary) }}))
     * sgn(count(leadscore_model_info{{ include "leadscore.series" (merge (dict "more" "model_version=\"{{args.expected-stable}}\"") $stable) }}))
-    * ({{ printf "{{args.expected-%s}}" .name }} + 0)
+    * (({{ printf "{{args.expected-%s}}" .name }} + 0)
+      + 4 * sqrt(({{ printf "{{args.expected-%s-spread}}" .name }} + 0) * {{ include "leadscore.perLead" (list $canary $stable) }}))
     or vector(0)
   )
   and sum(increase({{ .metric }}{{ include "leadscore.series" $canary }}[{{ .window }}])) >= {{ .minimum }}

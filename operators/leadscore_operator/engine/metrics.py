@@ -22,18 +22,28 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Figures:
-    """The figures of each object that was worked on last as it was then."""
+    """The figures of each object as it was when it was worked on last."""
 
     def __init__(self) -> None:
         self._held: dict[Key, tuple[Figure, ...]] = {}
+        self._page: bytes | None = None
 
     def hold(self, key: Key, figures: tuple[Figure, ...]) -> None:
         """These are the object's figures now."""
-        self._held[key] = figures
+        if self._held.get(key) != figures:
+            self._held[key] = figures
+            self._page = None
 
     def forget(self, key: Key) -> None:
         """The object is gone."""
-        self._held.pop(key, None)
+        if self._held.pop(key, None) is not None:
+            self._page = None
+
+    def page(self) -> bytes:
+        """All of them in Prometheus' text format; kept until one changes, because scrapes come more often than news."""
+        if self._page is None:
+            self._page = _text(_Objects(self))
+        return self._page
 
     def together(self) -> dict[Series, dict[tuple[str, ...], float]]:
         """Values by labels of every series, those of several objects put together."""
@@ -46,8 +56,20 @@ class Figures:
         return found
 
 
+class _Objects(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        for series, values in self._figures.together().items():
+            family = GaugeMetricFamily(series.name, series.help, labels=series.labels)
+            for labels, value in sorted(values.items()):
+                family.add_metric(labels, value)
+            yield family
+
+
 class OperatorCollector(Collector):
-    """Makes the series when they are asked for.
+    """Makes the process's own series when they are asked for; those of objects are `Figures`'.
 
     Args:
         health: Of this process.
@@ -73,10 +95,9 @@ class OperatorCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every series as it is now."""
-        leads = self._leads()
         health = self._health
         prefix = "leadscore_operator_"
-        yield _gauge(f"{prefix}leading", "Whether this process leads.", float(leads))
+        yield _gauge(f"{prefix}leading", "Whether this process leads.", float(self.leads()))
         yield _gauge(f"{prefix}queue", "Objects that wait or are worked on.", float(self._waiting()))
         text = "Time since the watch told anything (since the start if it never did)."
         yield _gauge(f"{prefix}last_event_age_seconds", text, health.event_age())
@@ -89,14 +110,13 @@ class OperatorCollector(Collector):
         for labels, count in sorted(health.counts.items()):
             done.add_metric(labels, count)
         yield done
-        if leads:
-            for series, values in self._figures.together().items():
-                family = GaugeMetricFamily(series.name, series.help, labels=series.labels)
-                for labels, value in sorted(values.items()):
-                    family.add_metric(labels, value)
-                yield family
 
-    def _leads(self) -> bool:
+    def objects(self) -> bytes:
+        """The series of objects, if they are ours to tell."""
+        return self._figures.page() if self.leads() else b""
+
+    def leads(self) -> bool:
+        """Whether this process holds the Lease."""
         try:
             self._check()
         except LeadScoreError:
@@ -104,8 +124,12 @@ class OperatorCollector(Collector):
         return True
 
 
-def exposition(collector: Collector) -> bytes:
-    """The collector's series in Prometheus' text format."""
+def exposition(collector: OperatorCollector) -> bytes:
+    """Everything, in Prometheus' text format."""
+    return _text(collector) + collector.objects()
+
+
+def _text(collector: Collector) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     return generate_latest(registry)

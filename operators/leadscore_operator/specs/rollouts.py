@@ -16,6 +16,16 @@ EXPECTED_CANDIDATE = "leadscore.dev/expected-candidate"
 EXPECTED_STABLE = "leadscore.dev/expected-stable"
 EXPECTED_SCORES = "leadscore.dev/expected-score-psi"
 EXPECTED_GRADES = "leadscore.dev/expected-grade-psi"
+SCORES_SPREAD = "leadscore.dev/expected-score-psi-spread"
+GRADES_SPREAD = "leadscore.dev/expected-grade-psi-spread"
+_EXPECTED = (
+    EXPECTED_CANDIDATE,
+    EXPECTED_STABLE,
+    EXPECTED_SCORES,
+    EXPECTED_GRADES,
+    SCORES_SPREAD,
+    GRADES_SPREAD,
+)
 _HASH_LABEL = "rollouts-pod-template-hash"
 _STATES = ("Healthy", "Progressing", "Paused", "Degraded")
 
@@ -109,12 +119,14 @@ def version_patch(
 def _allowance(version: int, expected: ExpectedPsi | None) -> dict[str, str | None]:
     """Annotations that name both versions, so that the figures count for no other pair; None takes them away."""
     if expected is None:
-        return dict.fromkeys((EXPECTED_CANDIDATE, EXPECTED_STABLE, EXPECTED_SCORES, EXPECTED_GRADES))
+        return dict.fromkeys(_EXPECTED)
     return {
         EXPECTED_CANDIDATE: str(version),
         EXPECTED_STABLE: str(expected.against),
         EXPECTED_SCORES: f"{expected.scores:.4f}",
         EXPECTED_GRADES: f"{expected.grades:.4f}",
+        SCORES_SPREAD: f"{expected.scores_spread:.4f}",
+        GRADES_SPREAD: f"{expected.grades_spread:.4f}",
     }
 
 

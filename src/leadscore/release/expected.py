@@ -22,6 +22,7 @@ ERRORS: Final = 2.0
 # Below this a person need not be told.
 NOTABLE: Final = 0.1
 _DRAWS: Final = 200
+_CANARY: Final = 1_000
 
 Counts = npt.NDArray[np.int64]
 
@@ -35,6 +36,9 @@ class ExpectedPsi(msgspec.Struct, frozen=True, kw_only=True):
         grades: The same of the grades.
         scores_error: Standard error in `scores`.
         grades_error: Standard error in `grades`.
+        scores_spread: Variance of the figure that n leads of the canary and m of stable give, over 1/n + 1/m: the larger
+            a PSI, the less sure is a sample of it.
+        grades_spread: The same of the grades.
     """
 
     against: int
@@ -42,9 +46,11 @@ class ExpectedPsi(msgspec.Struct, frozen=True, kw_only=True):
     grades: float
     scores_error: float = 0.0
     grades_error: float = 0.0
+    scores_spread: float = 0.0
+    grades_spread: float = 0.0
 
     def __post_init__(self) -> None:
-        figures = (self.scores, self.grades, self.scores_error, self.grades_error)
+        figures = [getattr(self, name) for name in self.__struct_fields__]
         if not all(np.isfinite(f) and f >= 0 for f in figures):
             raise ValueError("a PSI is a number from 0 on")
 
@@ -68,11 +74,12 @@ def expected_psi(
     """
     edges = np.array(PROBABILITY_EDGES)
     bins = [np.searchsorted(edges, p, side="left") for p in (champion, candidate)]
-    scores, scores_error = _largest(bins[0], bins[1], len(edges) + 1)
-    grades, grades_error = _largest(champion_grades, candidate_grades, len(GRADES))
+    scores, scores_error, scores_spread = _largest(bins[0], bins[1], len(edges) + 1)
+    grades, grades_error, grades_spread = _largest(champion_grades, candidate_grades, len(GRADES))
     return ExpectedPsi(
-        against=against, scores=scores, grades=grades, scores_error=scores_error, grades_error=grades_error
-    )
+        against=against, scores=scores, grades=grades, scores_error=scores_error, grades_error=grades_error,
+        scores_spread=scores_spread, grades_spread=grades_spread,
+    )  # fmt: skip
 
 
 def allowance(expected: ExpectedPsi) -> str:
@@ -93,16 +100,20 @@ def gate_psi(one: Counts, other: Counts) -> npt.NDArray[np.float64]:
     return np.where(one + other > 0, terms, 0.0).sum(axis=-1)
 
 
-def _largest(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp], size: int) -> tuple[float, float]:
-    """The larger upper bound of all requests and of the newest, and its standard error (paired bootstrap)."""
-    found = [_upper(one[part], other[part], size) for part in (slice(None), slice(-NEWEST, None))]
-    return max(found)
+def _largest(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp], size: int) -> tuple[float, float, float]:
+    """The larger upper bound of all requests and of the newest, its standard error (paired bootstrap), its spread."""
+    return max(_upper(one[part], other[part], size) for part in (slice(None), slice(-NEWEST, None)))
 
 
-def _upper(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp], size: int) -> tuple[float, float]:
+def _upper(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp], size: int) -> tuple[float, float, float]:
     joint = np.bincount(one * size + other, minlength=size * size).astype(np.int64)
     rows = int(joint.sum())
-    drawn = np.random.default_rng(0).multinomial(rows, joint / rows, size=_DRAWS).reshape(-1, size, size)
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(rows, joint / rows, size=_DRAWS).reshape(-1, size, size)
     error = float(gate_psi(drawn.sum(axis=2), drawn.sum(axis=1)).std())
     table = joint.reshape(size, size)
-    return float(gate_psi(table.sum(axis=1), table.sum(axis=0))) + ERRORS * error, error
+    before, after = table.sum(axis=1), table.sum(axis=0)
+    # What a canary sees: other leads for each version, so many of each.
+    seen = [rng.multinomial(_CANARY, counts / rows, size=_DRAWS) for counts in (before, after)]
+    spread = float(gate_psi(seen[0], seen[1]).var()) * _CANARY / 2
+    return float(gate_psi(before, after)) + ERRORS * error, error, spread

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+from tests.e2e.story import alerts
 from tests.e2e.story.examples import example
 from tests.e2e.story.given import Given
 from tests.e2e.story.kube import Object
@@ -23,6 +25,8 @@ MODEL = "leads"
 ENDED = ("Promoted", "Rejected", "Aborted", "RolledBack")
 # How long the market must have been so before a check is asked about it.
 _ENOUGH = timedelta(seconds=30)
+OUTCOMES = "outcomes"
+_VERDICTS = {f"LeadScoring{name}" for name in ("PipelineBug", "DriftCritical", "DriftSignificant")}
 _TRAINING = "leadscore.dev/part in (retrain,drift-check)"
 
 
@@ -58,7 +62,6 @@ class LoopWhen(When):
     def drift_is_checked(self) -> Self:
         """The detector's CronJob is run by hand at the end of a minute that has enough of the present market."""
         scene = self._scene
-        kube = scene.kube
         enough = scene.notes.get("turned", datetime.min.replace(tzinfo=UTC)) + _ENOUGH
         end = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
         end += timedelta(minutes=1) if end < enough else timedelta()
@@ -66,11 +69,40 @@ class LoopWhen(When):
         stored = f"SELECT count(*) FROM predictions WHERE scored_at >= {int(end.timestamp() * 1e6)}"
         # Once a later prediction is in the store, so is the minute.
         wait_until(lambda: int(scene.release.psql(stored)) > 0, seconds=30, what=f"{end:%H:%M} in the store")
-        (cron,) = kube.list("cronjobs", f"leadscore.dev/owner={MODEL}")
-        name = f"check-{end:%H%M%S}"
-        scene.notes["check"] = name
+        return self._checked(MODEL, f"check-{end:%H%M%S}")
+
+    def outcomes_are_checked(self) -> Self:
+        """A second detector looks at nothing but outcomes; its CronJob is run by hand. No policy acts on it."""
+        scene = self._scene
+        (detector,) = example(
+            "driftdetector",
+            schedules=[{"name": "outcomes", "cron": "@yearly", "window": "7d"}],
+            methods=["performance", "cbpe"],
+            performance={"window": "90d"},
+        )
+        detector["metadata"]["name"] = OUTCOMES
+        scene.kube.run("create", "--filename=-", stdin=json.dumps(detector))
+        made = lambda: scene.kube.list("cronjobs", f"leadscore.dev/owner={OUTCOMES}")  # noqa: E731
+        wait_until(lambda: bool(made()), seconds=30, what="the detector's CronJob")
+        return self._checked(OUTCOMES, "check-outcomes")
+
+    def nobody_looks_at_outcomes_any_more(self) -> Self:
+        """That detector is deleted."""
+        self._scene.kube.run("delete", "driftdetector", OUTCOMES)
+        return self
+
+    def the_policy_is_suspended(self, *, suspended: bool = True) -> Self:
+        """A person holds the policy, or lets it go on."""
+        change = json.dumps({"spec": {"suspend": suspended}})
+        self._scene.kube.run("patch", "retrainpolicy", MODEL, "--type=merge", f"--patch={change}")
+        return self
+
+    def _checked(self, detector: str, name: str) -> Self:
+        scene = self._scene
+        (cron,) = scene.kube.list("cronjobs", f"leadscore.dev/owner={detector}")
+        scene.notes["check"], scene.notes["detector"] = name, detector
         watch = scene.watch("jobs", _TRAINING)
-        kube.run("create", "job", f"--from=cronjob/{cron['metadata']['name']}", name)
+        scene.kube.run("create", "job", f"--from=cronjob/{cron['metadata']['name']}", name)
         seen = watch.until(lambda job: _is(job, name) and _ended(job), seconds=90, what="the check's end")
         scene.began = seen.at
         return self
@@ -133,12 +165,36 @@ class LoopThen(Then):
             verdicts = detector.get("status", {}).get("verdicts", [])
             return next((v for v in verdicts if v["job"] == job), None)
 
+        name = scene.notes["detector"]
         verdict = said(
-            self._until("driftdetector", MODEL, lambda d: said(d) is not None, 30, f"a verdict of {job}")
+            self._until("driftdetector", name, lambda d: said(d) is not None, 30, f"a verdict of {job}")
         )
         assert verdict is not None
         assert verdict["triage"] == triage, verdict
         assert verdict["severity"] in severities, verdict
+        scene.notes["verdict"] = verdict
+        return self
+
+    def it_is_about_outcomes(self, drop: float) -> Self:
+        """The verdict says how much the AUC has fallen, at least this, on leads up to when."""
+        verdict = self._scene.notes["verdict"]
+        assert verdict["kind"] == "concept", verdict
+        assert verdict["drop"] >= drop, verdict
+        assert verdict["outcomesEnd"] < verdict["windowEnd"], verdict
+        return self
+
+    def an_alert_fires(self, name: str, **labels: str) -> Self:
+        """It does in the cluster's Prometheus, and no other alert about verdicts does; its command is one that works."""
+        kube = self._scene.kube
+        ours = lambda: [  # noqa: E731
+            alert for alert in alerts.firing(kube.namespace) if alert["labels"]["alertname"] in _VERDICTS
+        ]
+        wait_until(lambda: bool(ours()), seconds=30, what=f"the alert {name}")
+        (alert,) = ours()
+        assert alert["labels"].items() >= {"alertname": name, **labels}.items(), alert
+        command = alert["annotations"]["action"].partition(": kubectl ")[2].partition(" says ")[0]
+        said = kube.run(*shlex.split(command))
+        assert self._scene.notes["verdict"]["why"] in said
         return self
 
     def the_policy_waits(self, pattern: str) -> Self:

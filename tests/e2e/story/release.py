@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,13 +155,24 @@ class Release:
                     total += float(line.rpartition(" ")[2])
         return total
 
+    def template(self, changes: Mapping[str, Any]) -> list[Object]:
+        """What the chart would make with these values over the present ones."""
+        with self._values(merged(self.values, changes)) as files:
+            # Helm built from its module knows no Kubernetes version of its own.
+            said = self.kube.helm("template", NAME, str(CHART), "--kube-version=1.36.0", *files)
+        return [each for each in yaml.safe_load_all(said) if each]
+
     def _helm(self, verb: str) -> None:
-        values = merged(merged(self.images, self.values), {"trafficRouting": {"host": self.host}})
+        with self._values(self.values) as files:
+            self.kube.helm(verb, NAME, str(CHART), *files)
+
+    @contextmanager
+    def _values(self, changed: Values) -> Iterator[list[str]]:
+        values = merged(merged(self.images, changed), {"trafficRouting": {"host": self.host}})
         with tempfile.NamedTemporaryFile("w", prefix=f"{self.kube.namespace}-", suffix=".yaml") as file:
             yaml.safe_dump(values, file)
             file.flush()
-            files = [f"--values={each}" for each in (LOCAL_VALUES, file.name)]
-            self.kube.helm(verb, NAME, str(CHART), *files)
+            yield [f"--values={each}" for each in (LOCAL_VALUES, file.name)]
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:

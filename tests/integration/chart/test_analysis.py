@@ -54,7 +54,14 @@ def query(chart: Chart, metric: str, canary: str, stable: str = STABLE, expected
     ]
     for name, value in (("canary-hash", canary), ("stable-hash", stable), ("window", "5m")):
         text = text.replace(f"{{{{args.{name}}}}}", value)
-    for name in ("candidate", "stable", "score-psi", "grade-psi"):
+    for name in (
+        "candidate",
+        "stable",
+        "score-psi",
+        "grade-psi",
+        "score-psi-spread",
+        "grade-psi-spread",
+    ):
         text = text.replace(f"{{{{args.expected-{name}}}}}", expected.get(name, ""))
     assert "args." not in text
     return text
@@ -96,6 +103,16 @@ def test_what_an_approved_replay_expects_is_taken_off(counted: Metrics, chart: C
     scores = ask(counted, chart, "score-psi", "half", expected=APPROVED)
     grades = ask(counted, chart, "grade-psi", "half", expected=APPROVED)
     assert (scores, grades) == pytest.approx((SHIFTED - 0.2, SHIFTED - 0.1), rel=0.05)
+
+
+def test_what_a_sample_of_these_sizes_is_unsure_of_is_taken_off_with_it(
+    counted: Metrics, chart: Chart
+) -> None:
+    unsure = {**APPROVED, "score-psi-spread": "2.0"}
+    found = ask(counted, chart, "score-psi", "half", expected=unsure)
+    error = 4 * math.sqrt(2.0 * (1 / 8000 + 1 / 8000))
+    # `increase` extrapolates to the whole window, so there seem to be a few leads more.
+    assert SHIFTED - 0.2 - error <= found < SHIFTED - 0.2 - 0.7 * error
 
 
 @pytest.mark.parametrize("other", [{"candidate": "2"}, {"stable": "2"}, {"candidate": ""}, {"score-psi": ""}])

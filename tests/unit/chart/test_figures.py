@@ -290,7 +290,7 @@ def test_what_a_replay_expects_is_read_from_the_annotations_that_the_operator_se
     annotations = {f"metadata.annotations['{name}']" for name in patch["metadata"]["annotations"]}
     args = one("Rollout")["spec"]["strategy"]["canary"]["analysis"]["args"]
     read = {a["valueFrom"]["fieldRef"]["fieldPath"] for a in args if "fieldRef" in a["valueFrom"]}
-    assert len(read) == 4
+    assert len(read) == 6
     assert read < annotations
     # Helm must not know of them: an upgrade in the midst of a canary would take them away.
     assert "annotations" not in one("Rollout")["metadata"]

@@ -69,3 +69,15 @@ def test_every_open_node_port_is_mapped_to_the_host():
         if "nodePort" in port
     }
     assert node_ports == set(PORTS)
+
+
+def test_rules_are_read_where_their_config_map_is_mounted_and_may_be_missing():
+    (addon,) = (each for each in OWN if each.name == "prometheus")
+    documents = manifests(addon, local=True)
+    (configuration,) = (d for d in documents if d["kind"] == "ConfigMap")
+    (deployment,) = (d for d in documents if d["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (volume,) = (v for v in pod["volumes"] if v["name"] == "rules")
+    assert volume["configMap"] == {"name": "prometheus-rules", "optional": True}
+    (mount,) = (m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "rules")
+    assert f"rule_files: [{mount['mountPath']}/*.yaml]" in configuration["data"]["prometheus.yml"]

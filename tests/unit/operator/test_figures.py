@@ -144,3 +144,16 @@ def test_only_the_leader_speaks_of_objects() -> None:
 def test_no_series_has_a_label_of_a_lead_or_a_job(series: Any) -> None:
     known = {"detector", "schedule", "model", "triage", "feature", "policy", "phase", "release", "version"}
     assert set(series.labels) <= known
+
+
+def test_what_is_told_is_what_is_held_now() -> None:
+    figures = Figures()
+    key, item = ("driftdetectors", "leads"), judged()
+    figures.hold(key, figures_of("driftdetectors", item))
+    first = figures.page()
+    figures.hold(key, figures_of("driftdetectors", item))
+    assert figures.page() is first, "made again only when something has changed"
+    figures.hold(key, figures_of("driftdetectors", judged(triage="pipeline_bug")))
+    assert b"pipeline_bug" in figures.page()
+    figures.forget(key)
+    assert b"pipeline_bug" not in figures.page()

@@ -90,14 +90,17 @@ def test_what_was_approved_goes_with_the_version_and_goes_away_with_the_next() -
         found = version_patch(rollout(), "leads", 7, "uid-1", expected)["metadata"]["annotations"]
         return {k.removeprefix("leadscore.dev/"): v for k, v in found.items() if "expected" in k}
 
-    assert annotations(ExpectedPsi(against=6, scores=0.93, grades=0.41)) == {
+    found = ExpectedPsi(against=6, scores=0.93, grades=0.41, scores_spread=3.2, grades_spread=1.5)
+    assert annotations(found) == {
         "expected-candidate": "7",
         "expected-stable": "6",
         "expected-score-psi": "0.9300",
         "expected-grade-psi": "0.4100",
+        "expected-score-psi-spread": "3.2000",
+        "expected-grade-psi-spread": "1.5000",
     }
     gone = annotations(None)
-    assert len(gone) == 4
+    assert len(gone) == 6
     assert set(gone.values()) == {None}, "a merge patch takes away what is null"
 
 

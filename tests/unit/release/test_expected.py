@@ -41,15 +41,18 @@ def test_what_is_expected_covers_what_canaries_on_other_leads_of_that_market_sho
 
     found = replayed(*both(20_000))
     assert found.scores > 0.25
-    edges = np.array([0.0, *np.linspace(0, 1, 21)[1:-1]])
-    assert len(edges) == 20
-    beyond = 0
-    for _ in range(100):
-        canary, stable = both(400)[1], both(1200)[0]
-        counts = [_bins(p) for p in (stable, canary)]
-        chance = (np.count_nonzero(counts[0] + counts[1]) - 1) * (1 / 400 + 1 / 1200)
-        beyond += gate_psi(*counts) - chance - found.scores > 0.2
-    assert beyond == 0
+    for n, m in ((150, 1350), (150, 150), (1000, 1000), (5000, 5000)):
+        left = []
+        for _ in range(500):
+            counts = [_bins(p) for p in (both(m)[0], both(n)[1])]
+            # The chart's query on paper.
+            per_lead = 1 / n + 1 / m
+            chance = (np.count_nonzero(counts[0] + counts[1]) - 1) * per_lead
+            sure = 4 * np.sqrt(found.scores_spread * per_lead)
+            left.append(gate_psi(*counts) - chance - found.scores - sure)
+        assert max(left) < 0.2, (n, m)
+    # And it does not become blind: with many leads the room is that of maxPsi.
+    assert 4 * np.sqrt(found.scores_spread * 2 / 5000) < 0.25
 
 
 def _bins(p: Any) -> Any:
