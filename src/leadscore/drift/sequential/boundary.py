@@ -29,6 +29,8 @@ _BLOCK_HAZARD = 0.05
 # Simulated streams beyond a level that make its estimate; where there are fewer, the tail is extended.
 _TAIL = 40
 MOST_WINDOWS = 12_000
+# Log of nothing, as a number that JSON has: states go from job to job.
+LOG_OF_NOTHING = -1e300
 
 
 class NullPaths(Protocol):

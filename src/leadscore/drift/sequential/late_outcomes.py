@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.drift.sequential.boundary import Boundary, Floats, Rows
+from leadscore.drift.sequential.boundary import LOG_OF_NOTHING, Boundary, Floats, Rows
 from leadscore.errors import BadInputError
 from leadscore.intervals import Flags
 
@@ -194,7 +194,7 @@ class Known(msgspec.Struct, frozen=True):
 
 def start_outcomes(chart: OutcomeChart) -> OutcomeState:
     """The state before any lead."""
-    return OutcomeState(0, (), (float("-inf"),) * len(chart.bets))
+    return OutcomeState(0, (), (LOG_OF_NOTHING,) * len(chart.bets))
 
 
 def watch_outcomes(chart: OutcomeChart, state: OutcomeState, arrived: Floats, known: Known) -> OutcomeStep:
