@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
-from benchmarks.drift_delay import LEADS_A_DAY, Detector, Floats, Leads, World
-from leadscore.drift.sequential.chart import HistogramChart, design_chart
+from benchmarks.drift_delay import LEADS_A_DAY, Floats, Leads, World
+from leadscore.drift.sequential.boundary import Boundary
+from leadscore.drift.sequential.chart import design_chart
 from leadscore.drift.sequential.histograms import Layout, histograms_of
 from leadscore.drift.sequential.late_outcomes import (
     OutcomeChart,
     arrival_ratios,
+    fit_null,
     outcome_ratios,
 )
 from leadscore.drift.sequential.outcome_paths import OutcomeReference, design_outcome_chart
@@ -26,44 +30,75 @@ _MEMORIES = tuple(2 / (leads / LOOK + 1) for leads in (100, 400))
 _ROWS_OF_RARE = 25
 # An outcome is waited for 75 days, in which 95 % come.
 _HORIZON = 75 * LEADS_A_DAY // OUTCOME_LOOK
-# Levels have settled after five of the longest memory.
-_MOST_WINDOWS = 2_000
+# Levels are simulated until they have settled: some of the longest memories, some of the longest waits.
+_MOST_LOOKS, _MOST_OUTCOME_LOOKS = 1_200, 400
 
 
-def ours(world: World, run_length: float) -> Detector:
-    """QT-EWMA on the columns beside the e-detector of leads and late outcomes, half of the alarms each.
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the two charts say of a stream; it does not depend on the run length, their levels do.
 
-    The figure after each lead is the larger excess over the two charts' levels: its cut is 0 by design. A chart that
-    speaks is not started anew, so that cuts above 0 can be read as well.
-
-    Args:
-        world: Whose reference it is.
-        run_length: In leads.
+    Attributes:
+        leads: QT-EWMA's, after each lead.
+        outcomes: The e-detector's, after every tenth.
     """
-    chart = design_chart(
-        histograms_of(world.profile, _ROWS_OF_RARE),
-        window_rows=LOOK,
-        run_length=2 * run_length / LOOK,
-        sample=world.codes(world.reference),
-        memories=_MEMORIES,
-        most_windows=_MOST_WINDOWS,
-    )
-    outcomes = design_outcome_chart(
-        reference_of(world.reference),
-        look_rows=OUTCOME_LOOK,
-        look_days=OUTCOME_LOOK / LEADS_A_DAY,
-        run_length=2 * run_length / OUTCOME_LOOK,
-        horizon=_HORIZON,
-    )
 
-    def read(leads: Leads) -> Floats:
-        figures = chart_figures(chart, world.codes(leads))
-        excess = outcome_figures(outcomes, leads)
-        at = np.arange(1, len(excess) + 1) * OUTCOME_LOOK - 1
-        figures[at] = np.maximum(figures[at], excess)
-        return figures
+    leads: Floats
+    outcomes: Floats
 
-    return read
+
+class Charts:
+    """QT-EWMA on the columns beside the e-detector of leads and late outcomes, half of the alarms each."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._histograms = histograms_of(world.profile, _ROWS_OF_RARE)
+        self._layout = Layout(self._histograms, _MEMORIES)
+        self._reference = reference_of(world.reference)
+        null = fit_null(self._reference.probabilities, self._reference.converted, self._reference.days)
+        self._outcomes = OutcomeChart(null, run_length=2.0, horizon=_HORIZON)
+
+    def statistics(self, leads: Leads) -> Statistics:
+        """Of a whole stream; a chart that would speak is not started anew, so that any level can be tried."""
+        return Statistics(
+            chart_statistics(self._layout, self._world.codes(leads)),
+            outcome_statistics(self._outcomes, leads),
+        )
+
+    def levels(self, run_length: float) -> tuple[Boundary, Boundary]:
+        """Of both charts, each for twice the run length, which is in leads."""
+        chart = design_chart(
+            self._histograms,
+            window_rows=LOOK,
+            run_length=2 * run_length / LOOK,
+            sample=self._world.codes(self._world.reference),
+            memories=_MEMORIES,
+            most_windows=_MOST_LOOKS,
+        )
+        outcomes = design_outcome_chart(
+            self._reference,
+            look_rows=OUTCOME_LOOK,
+            look_days=OUTCOME_LOOK / LEADS_A_DAY,
+            run_length=2 * run_length / OUTCOME_LOOK,
+            horizon=_HORIZON,
+            most_looks=_MOST_OUTCOME_LOOKS,
+        )
+        assert outcomes.boundary is not None
+        return chart.boundary, outcomes.boundary
+
+
+def excess(said: Statistics, levels: tuple[Boundary, Boundary]) -> Floats:
+    """The larger excess over the two charts' levels after each lead, (leads,): its cut is 0 by design."""
+    figures = said.leads - levels_of(levels[0], len(said.leads))
+    late = said.outcomes - levels_of(levels[1], len(said.outcomes))
+    at = np.arange(1, len(late) + 1) * OUTCOME_LOOK - 1
+    figures[at] = np.maximum(figures[at], late)
+    return figures
+
+
+def levels_of(boundary: Boundary, looks: int) -> Floats:
+    """The level of each look, (looks,)."""
+    return np.array([boundary.at(look) for look in range(1, looks + 1)])
 
 
 def reference_of(leads: Leads) -> OutcomeReference:
@@ -71,14 +106,13 @@ def reference_of(leads: Leads) -> OutcomeReference:
     return OutcomeReference(leads.watched[:, -1].astype(np.float64), leads.converted, _days(leads))
 
 
-def chart_figures(chart: HistogramChart, codes: npt.NDArray[np.intp]) -> Floats:
-    """Statistic less level after each lead, (leads,): what `HistogramDetector` gives until it alarms.
+def chart_statistics(layout: Layout, codes: npt.NDArray[np.intp]) -> Floats:
+    """Statistic after each lead, (leads,): what `HistogramDetector` gives until it alarms.
 
     Args:
-        chart: Of windows of one lead.
+        layout: Of a chart of windows of one lead.
         codes: From `cell_codes`, (leads, histograms).
     """
-    layout = Layout(chart.histograms, chart.memories)
     rows = np.arange(1, len(codes) + 1)
     held = np.zeros((len(codes), len(layout.shares)))
     np.put_along_axis(held, codes + np.array([piece.start for piece in layout.slices]), 1.0, axis=1)
@@ -87,12 +121,11 @@ def chart_figures(chart: HistogramChart, codes: npt.NDArray[np.intp]) -> Floats:
     means = np.stack(faded, axis=1) + layout.shares
     left = (1.0 - layout.memories) ** (2.0 * rows[:, None])
     spread = layout.memories / (2.0 - layout.memories) * (1.0 - left)
-    levels = np.array([chart.boundary.at(int(row)) for row in rows])
-    return layout.loudest(means, spread) - levels
+    return layout.loudest(means, spread)
 
 
-def outcome_figures(chart: OutcomeChart, leads: Leads) -> Floats:
-    """Statistic less level after every tenth lead, (leads // 10,): what `watch_outcomes` gives until it alarms."""
+def outcome_statistics(chart: OutcomeChart, leads: Leads) -> Floats:
+    """Statistic after every tenth lead, (leads // 10,): what `watch_outcomes` gives until it alarms."""
     looks = len(leads.time) // OUTCOME_LOOK
     rows = looks * OUTCOME_LOOK
     arrived, known = looks_of(leads)
@@ -114,7 +147,7 @@ def outcome_figures(chart: OutcomeChart, leads: Leads) -> Floats:
         highest = since.max()
         kept = np.log(np.exp(since - highest).sum(axis=0)) + highest
         total = np.logaddexp.reduce(np.logaddexp(kept, before + since[-1]))
-        figures[look - 1] = total - np.log(len(chart.bets)) - chart.level(look)
+        figures[look - 1] = total - np.log(len(chart.bets))
     return figures
 
 

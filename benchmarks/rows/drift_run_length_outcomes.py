@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.bench import FULL, Bench, Suite
-from benchmarks.drift_charts import OUTCOME_LOOK, outcome_figures, reference_of
+from benchmarks.drift_charts import OUTCOME_LOOK, levels_of, outcome_statistics, reference_of
 from benchmarks.drift_delay import LEADS_A_DAY, START, Leads, run_length
 from benchmarks.row import Row, at_most
 from leadscore.drift.sequential.late_outcomes import fit_null
@@ -37,12 +37,14 @@ def _row(bench: Bench, name: str, looks: int, fresh: int) -> Row:
         horizon=_HORIZON,
     )
     designed = time.perf_counter() - started
+    assert chart.boundary is not None
+    levels = levels_of(chart.boundary, _WATCHED * looks)
     figures = []
     for number in range(fresh):
         reference = reference_of(_leads(rng, _REFERENCE))
         null = fit_null(reference.probabilities, reference.converted, reference.days)
         stream = _leads(rng, _WATCHED * looks * OUTCOME_LOOK)
-        figures.append(outcome_figures(msgspec.structs.replace(chart, null=null), stream))
+        figures.append(outcome_statistics(msgspec.structs.replace(chart, null=null), stream) - levels)
         if number % 200 == 0:
             bench.say(f"{name}: {number:,} of {fresh:,} streams")
     alarms = sum(bool((of > 0.0).any()) for of in figures)

@@ -76,13 +76,21 @@ def _delay(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             ("fixed PSI", drift_contenders.fixed_psi),
         )
     }
+    bench.say(f"delay: {_OURS}")
+    charts = drift_charts.Charts(world)
+    still = [charts.statistics(leads) for leads in calm]
+    said = {key: [charts.statistics(leads) for leads, _ in pairs] for key, pairs in changed.items()}
     rows: list[Row] = []
     for run_length in sorted({length for length, _ in _GRID.values()}):
         points = {name: at for name, at in _GRID.items() if at[0] == run_length and name in wanted}
         if not points:
             continue
         bench.say(f"delay: levels for a run length of {run_length:,} leads")
-        own = _figures(bench, _OURS, drift_charts.ours(world, run_length), calm, changed)
+        levels = charts.levels(run_length)
+        own = (
+            [drift_charts.excess(one, levels) for one in still],
+            {key: [drift_charts.excess(one, levels) for one in several] for key, several in said.items()},
+        )
         by_design = streams.run_length(own[0], 0.0)
         delays = {
             name: _delays(figures, run_length, changed) for name, figures in {_OURS: own, **found}.items()

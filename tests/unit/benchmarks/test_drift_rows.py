@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 from benchmarks import alibi_answer
-from benchmarks.drift_charts import OUTCOME_LOOK, chart_figures, looks_of, outcome_figures
+from benchmarks.drift_charts import OUTCOME_LOOK, chart_statistics, looks_of, outcome_statistics
 from benchmarks.drift_contenders import ALIBI_WINDOW, WINDOW, counts_of, cvm_statistics, ks_statistics
 from benchmarks.drift_delay import Leads, cut_for, first_alarm, run_length
 from benchmarks.rows.backtest import placements
@@ -15,7 +15,7 @@ from scipy.stats import cramervonmises_2samp, ks_2samp
 from leadscore.data.synthetic import synthetic_contract
 from leadscore.drift.alibi import AlibiResult, AlibiWindow
 from leadscore.drift.sequential.chart import HistogramDetector, design_chart
-from leadscore.drift.sequential.histograms import make_histogram
+from leadscore.drift.sequential.histograms import Layout, make_histogram
 from leadscore.drift.sequential.late_outcomes import (
     Known,
     OutcomeChart,
@@ -98,7 +98,7 @@ def test_a_cut_gives_the_wanted_run_length():
     assert run_length(streams, cut_for(streams, 50.0)) == pytest.approx(50.0, rel=0.02)
 
 
-def test_figures_after_each_lead_are_those_of_the_detectors_until_they_alarm():
+def test_statistics_after_each_lead_are_those_of_the_detector_until_it_alarms():
     rng = np.random.default_rng(2)
     histograms = [make_histogram("budget", (250,) * 4, 25, ordered=True)]
     chart = design_chart(histograms, window_rows=1, run_length=200, memories=(0.02, 0.1), streams=200)
@@ -110,10 +110,11 @@ def test_figures_after_each_lead_are_those_of_the_detectors_until_they_alarm():
         state = steps[-1].state
     calm = next((i for i, step in enumerate(steps) if step.alarm), len(steps))
     assert calm > 20
-    assert chart_figures(chart, codes)[:calm] == pytest.approx([s.statistic - s.level for s in steps[:calm]])
+    found = chart_statistics(Layout(chart.histograms, chart.memories), codes)
+    assert found[:calm] == pytest.approx([step.statistic for step in steps[:calm]])
 
 
-def test_figures_of_late_outcomes_are_those_of_the_chart_until_it_alarms():
+def test_statistics_of_late_outcomes_are_those_of_the_chart_until_it_alarms():
     rng = np.random.default_rng(3)
     rows = 30 * OUTCOME_LOOK
     time = np.datetime64("2025-03-01", "ms") + (np.arange(rows) * 0.05 * 86_400_000).astype("timedelta64[ms]")
@@ -133,10 +134,9 @@ def test_figures_of_late_outcomes_are_those_of_the_chart_until_it_alarms():
             p[arrived == look],
             Known(arrived[new], p[new], leads.converted[new], waited[new]),
         )
-        state, said = step.state, [*said, step.statistic - step.level]
-    assert max(said) < 0
+        state, said = step.state, [*said, step.statistic]
     assert len(state.blocks) == 12
-    assert outcome_figures(chart, leads) == pytest.approx(said)
+    assert outcome_statistics(chart, leads) == pytest.approx(said)
 
 
 def test_alibis_answer_is_asked_once_for_the_same_streams(tmp_path, monkeypatch):

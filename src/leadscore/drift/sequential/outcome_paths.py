@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from leadscore.drift.sequential.boundary import Floats, Rows, simulate_boundary
+from leadscore.drift.sequential.boundary import MOST_WINDOWS, Floats, Rows, simulate_boundary
 from leadscore.drift.sequential.late_outcomes import (
     BETS,
     Bet,
@@ -47,6 +47,7 @@ def design_outcome_chart(
     bets: tuple[Bet, ...] = BETS,
     streams: int = _STREAMS,
     seed: int = _SEED,
+    most_looks: int = MOST_WINDOWS,
 ) -> OutcomeChart:
     """Simulate the levels for a reference: same arguments, same chart.
 
@@ -59,6 +60,7 @@ def design_outcome_chart(
         bets: What is bet on.
         streams: Simulated; more make the levels steadier.
         seed: Of the simulation.
+        most_looks: Simulated at most, see `simulate_boundary`.
 
     Raises:
         BadInputError: The reference has too few conversions, or a look has no leads or no length.
@@ -69,7 +71,8 @@ def design_outcome_chart(
     chart = OutcomeChart(null, run_length, horizon, bets)
     rng = np.random.default_rng(seed)
     paths = OutcomePaths(chart, reference, look_rows, look_days, streams, rng)
-    return msgspec.structs.replace(chart, boundary=simulate_boundary(paths, run_length, rng))
+    boundary = simulate_boundary(paths, run_length, rng, most_windows=most_looks)
+    return msgspec.structs.replace(chart, boundary=boundary)
 
 
 class OutcomePaths:
