@@ -31,7 +31,7 @@ _ROWS_OF_RARE = 25
 # An outcome is waited for 75 days, in which 95 % come.
 _HORIZON = 75 * LEADS_A_DAY // OUTCOME_LOOK
 # Levels are simulated until they have settled: some of the longest memories, some of the longest waits.
-_MOST_LOOKS, _MOST_OUTCOME_LOOKS = 1_200, 400
+_MOST_LOOKS, _MOST_OUTCOME_LOOKS = 800, 400
 
 
 @dataclass(frozen=True, slots=True)
