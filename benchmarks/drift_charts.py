@@ -15,6 +15,7 @@ from leadscore.drift.sequential.histograms import Layout, histograms_of
 from leadscore.drift.sequential.late_outcomes import (
     OutcomeChart,
     arrival_ratios,
+    distinct,
     fit_null,
     outcome_ratios,
 )
@@ -148,7 +149,7 @@ def outcome_statistics(chart: OutcomeChart, leads: Leads) -> Floats:
         kept = np.log(np.exp(since - highest).sum(axis=0)) + highest
         total = np.logaddexp.reduce(np.logaddexp(kept, before + since[-1]))
         figures[look - 1] = total - np.log(len(chart.bets))
-    return figures
+    return distinct(figures)
 
 
 def looks_of(leads: Leads) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

@@ -162,7 +162,7 @@ class OutcomeStep(msgspec.Struct, frozen=True):
     Attributes:
         state: To go on with; after an alarm the chart starts afresh.
         statistic: Log of the mean e-detector.
-        level: An alarm is at or above it.
+        level: An alarm is above it.
         alarm: Whether it is.
         bet: The one that has won most.
         since: Look with whose leads its change most likely began; 0 if before all that are kept.
@@ -225,13 +225,13 @@ def watch_outcomes(chart: OutcomeChart, state: OutcomeState, arrived: Floats, kn
     np.add.at(blocks, known.look[kept] - first, gained)
     since = blocks[::-1].cumsum(axis=0)[::-1]
     logs = np.logaddexp(np.logaddexp.reduce(since, axis=0), before + since[0])
-    statistic = float(np.logaddexp.reduce(logs) - np.log(len(logs)))
+    statistic = float(distinct(np.logaddexp.reduce(logs) - np.log(len(logs))))
     level = chart.level(look)
     best = int(np.argmax(logs))
     # The likeliest beginning among the kept ones, unless the ones before weigh more.
     began = int(np.argmax(since[:, best]))
     older = before[best] + since[0, best] > since[began, best]
-    alarm = statistic >= level
+    alarm = statistic > level
     after = OutcomeState(look, tuple(map(tuple, blocks.tolist())), tuple(before.tolist()))
     return OutcomeStep(
         state=start_outcomes(chart) if alarm else after,
@@ -264,6 +264,11 @@ def outcome_ratios(chart: OutcomeChart, probabilities: Floats, days: Floats) -> 
     gain = shift + (slope - 1.0) * chart.null.slope * (score - centre)
     otherwise = np.logaddexp(0.0, logit) - np.logaddexp(0.0, logit + gain)
     return otherwise, otherwise + gain
+
+
+def distinct(statistic: Floats) -> Floats:
+    """Statistics to four digits: before any outcome all streams have the same one, and one equal to its level is no alarm."""
+    return np.round(statistic, 4)
 
 
 def _logit(probabilities: Floats) -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ from leadscore.drift.sequential.late_outcomes import (
     Bet,
     OutcomeChart,
     arrival_ratios,
+    distinct,
     fit_null,
     outcome_ratios,
 )
@@ -140,7 +141,7 @@ class OutcomePaths:
         total = np.exp(since - highest).sum(axis=(1, 2), dtype=np.float64)
         kept_ones = np.log(total) + highest[:, 0, 0]
         before = np.logaddexp.reduce(self._before + since[:, -1], axis=1)
-        return np.logaddexp(kept_ones, before) - np.log(since.shape[2])
+        return distinct(np.logaddexp(kept_ones, before) - np.log(since.shape[2]))
 
     def take(self, rows: Rows) -> None:
         """Make stream i a copy of stream rows[i]."""
