@@ -1,4 +1,4 @@
-"""Streams of the synthetic CRM with and without a change, and detectors that read them window by window.
+"""Streams of the synthetic CRM with and without a change, and what an alarm on them is.
 
 Everybody sees the same: the eight features that the model leans on most, and its score.
 """
@@ -17,25 +17,10 @@ import numpy.typing as npt
 from leadscore.contract import Categorical, FeatureContract, Numeric
 from leadscore.data.synthetic import Scenario, ScenarioName, simulate, synthetic_contract
 from leadscore.drift.reference import build_profile
-from leadscore.drift.sequential.boundary import simulate_boundary
-from leadscore.drift.sequential.calibration import (
-    CalibrationChart,
-    CalibrationPaths,
-    log_ratios,
-    mean_log,
-)
-from leadscore.drift.sequential.chart import HistogramChart, design_chart
-from leadscore.drift.sequential.histograms import Layout, cell_codes, faded, histograms_of
-from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
+from leadscore.drift.sequential.histograms import cell_codes
+from leadscore.scoring.profile import ReferenceProfile
 
 REFERENCE, WINDOW, BURN_IN = 10_000, 25, 100
-# Leads from one look of the charts to the next. Grouping leads only delays what each of them says (Reynolds & Stoumbos 2004,
-# "Should observations be grouped for effective process monitoring?"), so the charts look after every lead.
-LOOK = 1
-# Cochran's rule: Pearson's statistic is chi-square only where cells expect a lead or more. The rarest cell that a shape look
-# takes in has 1 % (a quarter of a lead in 25), so the shortest memory is 100 leads; a second is four times as long. A memory
-# of `n` effective leads has weight 2 / (n / LOOK + 1).
-_MEMORIES = tuple(2 / (leads / LOOK + 1) for leads in (100, 400))
 LEADS_A_DAY = 20
 WATCHED = 8
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -135,155 +120,8 @@ class World:
         return Leads(watched, converted, time, known)
 
 
-# A detector gives one figure per window; the first above its cut is the alarm.
+# A detector gives one figure per look; the first above its cut is the alarm.
 Detector = Callable[[Leads], Floats]
-
-
-def windows_of(leads: Leads) -> list[slice]:
-    """The stream's windows; a rest that fills none is left out."""
-    return [slice(i, i + WINDOW) for i in range(0, len(leads.time) - WINDOW + 1, WINDOW)]
-
-
-def cells(profile: ReferenceProfile, watched: Matrix) -> list[list[int]]:
-    """A window's rows per cell of each histogram: the features with missing, then the score."""
-    counts = [_feature_cells(f, watched[:, i]) for i, f in enumerate(profile.features)]
-    scores = np.searchsorted(profile.score_edges, watched[:, -1], side="right")
-    return [*counts, np.bincount(scores, minlength=len(profile.score_counts)).tolist()]
-
-
-def _feature_cells(feature: FeatureProfile, column: npt.NDArray[np.float32]) -> list[int]:
-    missing = np.isnan(column)
-    present = column[~missing]
-    numeric = feature.kind == "numeric"
-    codes = np.searchsorted(feature.edges, present, side="right") if numeric else present.astype(np.intp)
-    return [*np.bincount(codes, minlength=len(feature.counts)).tolist(), int(missing.sum())]
-
-
-def fixed_psi(world: World) -> Detector:
-    """Largest PSI over the columns, half a row in each bin."""
-    profile = world.profile
-    reference = [np.array([*f.counts, f.missing]) for f in profile.features] + [
-        np.array(profile.score_counts)
-    ]
-
-    def read(leads: Leads) -> Floats:
-        found = [cells(profile, leads.watched[w]) for w in windows_of(leads)]
-        return np.array([max(map(_psi, reference, window)) for window in found])
-
-    return read
-
-
-def _psi(reference: npt.NDArray[np.integer], window: Sequence[int]) -> float:
-    p, q = reference + 0.5, np.array(window) + 0.5
-    p, q = p / p.sum(), q / q.sum()
-    return float(((q - p) * np.log(q / p)).sum())
-
-
-def ks_per_window(world: World) -> Detector:
-    """-log of the smallest two-sample KS p-value over the columns: what alibi-detect's KSDrift decides by."""
-    reference = np.sort(filled(world.reference.watched), axis=0)
-
-    def smallest(window: Matrix) -> float:
-        p = [ks_p_value(reference[:, i], window[:, i]) for i in range(window.shape[1])]
-        return -float(np.log(max(min(p), 1e-300)))
-
-    return lambda leads: np.array([smallest(filled(leads.watched[w])) for w in windows_of(leads)])
-
-
-def ks_p_value(reference: Matrix, window: Matrix) -> float:
-    """SciPy's `ks_2samp(method="asymp")`, for a reference that was sorted once."""
-    from scipy.stats import kstwo  # noqa: PLC0415
-
-    values, counts = np.unique(window, return_counts=True)
-    n, m = len(reference), len(window)
-    after = np.cumsum(counts) / m
-    # Between two values of the window its distribution rests and the reference's rises: the gap is widest at the ends.
-    gaps = (
-        np.searchsorted(reference, values, side="right") / n - after,
-        np.searchsorted(reference, values, side="left") / n - np.concatenate([[0.0], after[:-1]]),
-    )
-    return float(kstwo.sf(np.abs(gaps).max(), round(m * n / (m + n))))
-
-
-def filled(watched: Matrix) -> Matrix:
-    """Missing values as a value of their own, below all others."""
-    return np.where(np.isnan(watched), -1.0, watched)
-
-
-def ours(world: World, run_length: float) -> Detector:
-    """QT-EWMA on the columns beside the calibration chart on outcomes as they come, half of the alarms each.
-
-    The figure after each lead is the larger excess over the two charts' levels: its cut is 0 by design. A chart that
-    speaks is not started anew, so that cuts above 0 can be read as well.
-
-    Args:
-        world: Whose reference it is.
-        run_length: In leads.
-    """
-    looks = 2 * run_length / LOOK
-    codes = world.codes(world.reference)
-    chart = design_chart(
-        histograms_of(world.profile, WINDOW),
-        window_rows=LOOK,
-        run_length=looks,
-        sample=codes,
-        memories=_MEMORIES,
-    )
-    probabilities = world.reference.watched[:, -1].astype(np.float64)
-    base = float(world.reference.converted.mean())
-    outcomes = CalibrationChart(run_length=looks, centre=float(np.log(base / (1 - base))))
-    paths = CalibrationPaths(outcomes, probabilities, LOOK, 2_000)
-    boundary = simulate_boundary(paths, looks, np.random.default_rng(5))
-    outcomes = msgspec.structs.replace(outcomes, boundary=boundary)
-
-    def read(leads: Leads) -> Floats:
-        figures = chart_figures(chart, world.codes(leads))
-        order = np.argsort(leads.known, kind="stable")
-        # The first lead that is scored when an outcome is known already; outcomes of after the stream are left out.
-        seen_at = np.searchsorted(leads.time, leads.known[order])
-        order, seen_at = order[seen_at < len(figures)], seen_at[seen_at < len(figures)]
-        excess = outcome_figures(
-            outcomes, leads.converted[order], leads.watched[order, -1].astype(np.float64)
-        )
-        np.maximum.at(figures, seen_at, excess)
-        return figures
-
-    return read
-
-
-def chart_figures(chart: HistogramChart, codes: npt.NDArray[np.intp]) -> Floats:
-    """Statistic less level after each lead, (leads,): what `HistogramDetector` gives until it alarms.
-
-    Args:
-        chart: Of windows of one lead.
-        codes: From `cell_codes`, (leads, histograms).
-    """
-    layout = Layout(chart.histograms, chart.memories)
-    flat = codes + np.array([piece.start for piece in layout.slices])
-    means = np.tile(layout.shares, (len(layout.memories), 1))
-    spread = np.zeros(len(layout.memories))
-    every = np.empty((len(flat), *means.shape))
-    spreads = np.empty((len(flat), len(spread)))
-    for i, cells_ in enumerate(flat):
-        shares = np.zeros(means.shape[1])
-        shares[cells_] = 1.0
-        means, spread = faded(means, spread, shares, 1, layout.memories)
-        every[i], spreads[i] = means, spread
-    levels = np.array([chart.boundary.at(i + 1) for i in range(len(flat))])
-    return layout.loudest(every, spreads) - levels
-
-
-def outcome_figures(chart: CalibrationChart, converted: npt.NDArray[np.bool_], p: Floats) -> Floats:
-    """Statistic less level after each outcome, (n,): what `watch_calibration` gives until it alarms."""
-    logs = np.full(len(chart.alternatives), -np.inf)
-    otherwise, won = log_ratios(chart, p)
-    every = np.empty((len(p), len(logs)))
-    for i, gained in enumerate(np.where(converted[:, None], won, otherwise)):
-        logs = np.logaddexp(logs, 0.0) + gained
-        every[i] = logs
-    boundary = chart.boundary
-    levels = [np.log(chart.run_length) if boundary is None else boundary.at(i + 1) for i in range(len(p))]
-    return mean_log(every) - np.array(levels)
 
 
 def first_alarm(figures: Floats, cut: float) -> int | None:

@@ -5,23 +5,24 @@ import functools
 import numpy as np
 import pytest
 from benchmarks import alibi_answer
-from benchmarks.drift_delay import (
-    chart_figures,
-    cut_for,
-    first_alarm,
-    ks_p_value,
-    outcome_figures,
-    run_length,
-)
+from benchmarks.drift_charts import OUTCOME_LOOK, chart_statistics, looks_of, outcome_statistics
+from benchmarks.drift_contenders import ALIBI_WINDOW, WINDOW, counts_of, cvm_statistics, ks_statistics
+from benchmarks.drift_delay import Leads, cut_for, first_alarm, run_length
 from benchmarks.rows.backtest import placements
 from benchmarks.rows.drift_sequential import mean_and_error, surely_sooner
-from scipy.stats import ks_2samp
+from scipy.stats import cramervonmises_2samp, ks_2samp
 
 from leadscore.data.synthetic import synthetic_contract
 from leadscore.drift.multivariate.alibi import AlibiResult, AlibiWindow
-from leadscore.drift.sequential.calibration import CalibrationChart, start_calibration, watch_calibration
 from leadscore.drift.sequential.chart import HistogramDetector, design_chart
-from leadscore.drift.sequential.histograms import make_histogram
+from leadscore.drift.sequential.histograms import Layout, make_histogram
+from leadscore.drift.sequential.late_outcomes import (
+    Known,
+    OutcomeChart,
+    OutcomeNull,
+    start_outcomes,
+    watch_outcomes,
+)
 
 
 def test_every_placement_of_a_retraining_is_in_force_from_the_next_month_on():
@@ -42,10 +43,44 @@ def test_a_month_without_auc_counts_for_no_placement():
 def test_ks_of_a_sorted_reference_is_scipys_with_ties_or_without(digits):
     rng = np.random.default_rng(digits)
     reference = np.sort(np.round(rng.normal(size=2_000), digits)).astype(np.float32)
-    for shift in (0.0, 0.5, 3.0):
-        window = np.round(rng.normal(shift, 1.0, 25), digits).astype(np.float32)
-        expected = ks_2samp(reference, window, method="asymp").pvalue
-        assert ks_p_value(reference, window) == pytest.approx(expected, rel=1e-9)
+    windows = np.stack([np.round(rng.normal(shift, 1.0, WINDOW), digits) for shift in (0.0, 0.5, 3.0)])
+    expected = [ks_2samp(reference, window.astype(np.float32)).statistic for window in windows]
+    assert ks_statistics(reference, windows.astype(np.float32)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_cramer_von_mises_of_a_sliding_window_is_scipys():
+    rng = np.random.default_rng(8)
+    reference = np.sort(rng.normal(size=300)).astype(np.float32)
+    stream = rng.normal(0.3, 1.0, 60).astype(np.float32)
+    ours = cvm_statistics(reference, stream)
+    n, m = len(reference), ALIBI_WINDOW
+    expected = [
+        cramervonmises_2samp(reference.astype(float), stream[i : i + m].astype(float)).statistic
+        for i in range(11)
+    ]
+    mean = 1 / 6 + 1 / (6 * (n + m))
+    variance = (n + m + 1) * (4 * n * m * (n + m) - 3 * (n * n + m * m) - 2 * n * m)
+    scale = (variance / (45 * (n + m) ** 2 * 4 * n * m)) ** 0.5
+    assert ours == pytest.approx((np.array(expected) - mean) / scale)
+
+
+def test_cramer_von_mises_counts_ties_as_at_most():
+    rng = np.random.default_rng(9)
+    reference = np.sort(rng.integers(0, 5, 200)).astype(np.float32)
+    window = rng.integers(0, 6, ALIBI_WINDOW).astype(np.float32)
+    both = np.concatenate([reference, window])
+    gaps = (reference[:, None] <= both).mean(axis=0) - (window[:, None] <= both).mean(axis=0)
+    n, m = 200, ALIBI_WINDOW
+    mean = 1 / 6 + 1 / (6 * (n + m))
+    variance = (n + m + 1) * (4 * n * m * (n + m) - 3 * (n * n + m * m) - 2 * n * m)
+    scale = (variance / (45 * (n + m) ** 2 * 4 * n * m)) ** 0.5
+    expected = ((gaps**2).sum() * n * m / (n + m) ** 2 - mean) / scale
+    assert cvm_statistics(reference, window) == pytest.approx([expected])
+
+
+def test_windows_are_counted_one_by_one():
+    codes = np.array([0] * WINDOW + [2] * WINDOW + [1] * 3)
+    assert counts_of(codes, 3).tolist() == [[WINDOW, 0, 0], [0, 0, WINDOW]]
 
 
 def test_a_run_length_counts_silent_streams_in_full():
@@ -63,7 +98,7 @@ def test_a_cut_gives_the_wanted_run_length():
     assert run_length(streams, cut_for(streams, 50.0)) == pytest.approx(50.0, rel=0.02)
 
 
-def test_figures_after_each_lead_are_those_of_the_detectors_until_they_alarm():
+def test_statistics_after_each_lead_are_those_of_the_detector_until_it_alarms():
     rng = np.random.default_rng(2)
     histograms = [make_histogram("budget", (250,) * 4, 25, ordered=True)]
     chart = design_chart(histograms, window_rows=1, run_length=200, memories=(0.02, 0.1), streams=200)
@@ -75,16 +110,33 @@ def test_figures_after_each_lead_are_those_of_the_detectors_until_they_alarm():
         state = steps[-1].state
     calm = next((i for i, step in enumerate(steps) if step.alarm), len(steps))
     assert calm > 20
-    assert chart_figures(chart, codes)[:calm] == pytest.approx([s.statistic - s.level for s in steps[:calm]])
+    found = chart_statistics(Layout(chart.histograms, chart.memories), codes)
+    assert found[:calm] == pytest.approx([step.statistic for step in steps[:calm]])
 
-    outcomes = CalibrationChart(run_length=500, centre=-1.4)
-    p, judged, said = rng.beta(2, 8, 60), start_calibration(outcomes), []
-    converted = rng.random(60) < p
-    for one, probability in zip(converted, p, strict=True):
-        step = watch_calibration(outcomes, judged, np.array([one]), np.array([probability]))
-        judged, said = step.state, [*said, step.statistic - step.level]
-    assert max(said) < 0
-    assert outcome_figures(outcomes, converted, p) == pytest.approx(said)
+
+def test_statistics_of_late_outcomes_are_those_of_the_chart_until_it_alarms():
+    rng = np.random.default_rng(3)
+    rows = 30 * OUTCOME_LOOK
+    time = np.datetime64("2025-03-01", "ms") + (np.arange(rows) * 0.05 * 86_400_000).astype("timedelta64[ms]")
+    days = np.exp(rng.normal(0.5, 1.0, rows))
+    known = time + (days * 86_400_000).astype("timedelta64[ms]")
+    scores = rng.beta(2, 8, rows).astype(np.float32)
+    leads = Leads(scores[:, None], rng.random(rows) < scores, time, known)
+    chart = OutcomeChart(OutcomeNull(0.1, 0.9, -0.2, 0.2), run_length=1e6, horizon=12)
+    arrived, seen = looks_of(leads)
+    state, said = start_outcomes(chart), []
+    p, waited = scores.astype(np.float64), (known - time) / np.timedelta64(1, "D")
+    for look in range(1, 31):
+        new = seen == look
+        step = watch_outcomes(
+            chart,
+            state,
+            p[arrived == look],
+            Known(arrived[new], p[new], leads.converted[new], waited[new]),
+        )
+        state, said = step.state, [*said, step.statistic]
+    assert len(state.blocks) == 12
+    assert outcome_statistics(chart, leads) == pytest.approx(said)
 
 
 def test_alibis_answer_is_asked_once_for_the_same_streams(tmp_path, monkeypatch):

@@ -19,9 +19,20 @@ from leadscore.drift.sequential.chart import (
     design_chart,
 )
 from leadscore.drift.sequential.histograms import cell_codes, histograms_of, make_histogram
+from leadscore.drift.sequential.late_outcomes import (
+    Bet,
+    Known,
+    OutcomeChart,
+    OutcomeState,
+    OutcomeStep,
+    start_outcomes,
+    watch_outcomes,
+)
+from leadscore.drift.sequential.outcome_paths import OutcomeReference, design_outcome_chart
 
 __all__ = [
     "Alternative",
+    "Bet",
     "Boundary",
     "CalibrationChart",
     "CalibrationPaths",
@@ -31,14 +42,22 @@ __all__ = [
     "HistogramDetector",
     "HistogramState",
     "HistogramStep",
+    "Known",
     "NullPaths",
+    "OutcomeChart",
+    "OutcomeReference",
+    "OutcomeState",
+    "OutcomeStep",
     "cell_codes",
     "chart_verdict",
     "design_chart",
+    "design_outcome_chart",
     "histograms_of",
     "make_histogram",
     "simulate_boundary",
     "start_calibration",
+    "start_outcomes",
     "upper_quantile",
     "watch_calibration",
+    "watch_outcomes",
 ]

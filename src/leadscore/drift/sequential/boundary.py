@@ -28,7 +28,9 @@ _BLOCKS_PER_OCTAVE = 8
 _BLOCK_HAZARD = 0.05
 # Simulated streams beyond a level that make its estimate; where there are fewer, the tail is extended.
 _TAIL = 40
-_STEPS = 12_000
+MOST_WINDOWS = 12_000
+# Log of nothing, as a number that JSON has: states go from job to job.
+LOG_OF_NOTHING = -1e300
 
 
 class NullPaths(Protocol):
@@ -67,10 +69,12 @@ class Boundary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.levels[bisect_right(self.starts, window) - 1]
 
 
-def simulate_boundary(paths: NullPaths, run_length: float, rng: np.random.Generator) -> Boundary:
+def simulate_boundary(
+    paths: NullPaths, run_length: float, rng: np.random.Generator, *, most_windows: int = MOST_WINDOWS
+) -> Boundary:
     """Levels at which one in `run_length` of the silent streams speaks at each window.
 
-    The levels are simulated for twice the run length (at most 12,000 windows); later ones keep the last.
+    The levels are simulated for twice the run length (at most `most_windows`); later ones keep the last.
     Streams that cross are replaced by copies of silent ones, so their number stays and the rest carry what
     silence says about them: that their reference happened to be a good one.
 
@@ -78,6 +82,7 @@ def simulate_boundary(paths: NullPaths, run_length: float, rng: np.random.Genera
         paths: Streams at their beginning; some 2,000 or more.
         run_length: Expected windows to a false alarm; more than 1.
         rng: Source of the replacements and of the streams' randomness: same seed, same levels.
+        most_windows: Simulated at most; levels have settled after a few of the chart's longest memories.
 
     Raises:
         BadInputError: The run length is not above 1.
@@ -88,7 +93,7 @@ def simulate_boundary(paths: NullPaths, run_length: float, rng: np.random.Genera
             hint="Ask for more than 1.",
         )
     hazard = 1.0 / run_length
-    horizon = min(int(2 * run_length), _STEPS)
+    horizon = min(int(2 * run_length), most_windows)
     starts: list[int] = []
     levels: list[float] = []
     window = 1

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from leadscore.drift.sequential.boundary import Boundary, Floats, Rows
+from leadscore.drift.sequential.boundary import LOG_OF_NOTHING, Boundary, Floats, Rows
 from leadscore.errors import BadInputError
 from leadscore.intervals import Flags
 
@@ -110,7 +110,7 @@ class CalibrationStep(msgspec.Struct, frozen=True):
 def start_calibration(chart: CalibrationChart) -> CalibrationState:
     """The state before any window."""
     count = len(chart.alternatives)
-    return CalibrationState(0, (float("-inf"),) * count, (1,) * count)
+    return CalibrationState(0, (LOG_OF_NOTHING,) * count, (1,) * count)
 
 
 def watch_calibration(

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 import numpy as np
 
-from leadscore.drift.sequential.boundary import Boundary, Floats, simulate_boundary
+from leadscore.drift.sequential.boundary import MOST_WINDOWS, Boundary, Floats, simulate_boundary
 from leadscore.drift.sequential.histograms import (
     MEMORIES,
     Histogram,
@@ -87,6 +87,7 @@ def design_chart(
     memories: Sequence[float] = MEMORIES,
     streams: int = _STREAMS,
     seed: int = _SEED,
+    most_windows: int = MOST_WINDOWS,
 ) -> HistogramChart:
     """Simulate the levels for a reference: same arguments, same chart.
 
@@ -100,6 +101,7 @@ def design_chart(
         memories: Weights of the newest window.
         streams: Simulated; more make the levels steadier.
         seed: Of the simulation.
+        most_windows: Simulated at most, see `simulate_boundary`.
 
     Raises:
         BadInputError: An argument is out of its range, or the sample does not fit the histograms.
@@ -112,7 +114,7 @@ def design_chart(
         paths = HistogramPaths(layout, window_rows, streams, rng)
     else:
         paths = SamplePaths(layout, sample, window_rows, streams, rng)
-    boundary = simulate_boundary(paths, run_length, rng)
+    boundary = simulate_boundary(paths, run_length, rng, most_windows=most_windows)
     return HistogramChart(tuple(histograms), window_rows, tuple(memories), boundary)
 
 

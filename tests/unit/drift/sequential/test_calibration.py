@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from leadscore.drift.sequential.boundary import simulate_boundary
 from leadscore.drift.sequential.calibration import (
     CalibrationChart,
     CalibrationPaths,
+    CalibrationState,
     start_calibration,
     watch_calibration,
 )
@@ -68,3 +70,11 @@ def test_miscalibration_within_the_tolerance_is_not_bet_on() -> None:
         step = watch_calibration(chart, state, rng.random(100) < truth, p)
         assert not step.alarm
         state = step.state
+
+
+def test_state_survives_a_restart_of_the_job_from_the_first_window_on() -> None:
+    chart = CalibrationChart(run_length=50, centre=-1.4)
+    state = start_calibration(chart)
+    kept = msgspec.json.decode(msgspec.json.encode(state), type=CalibrationState)
+    converted, p = np.array([True, False]), np.array([0.2, 0.3])
+    assert watch_calibration(chart, kept, converted, p) == watch_calibration(chart, state, converted, p)
