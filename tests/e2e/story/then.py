@@ -236,8 +236,8 @@ class Then:
 
         # metrics-server looks every 10 s.
         wait_until(known, seconds=60, what="memory of every scoring pod")
-        for mebibytes in used:
-            scene.figure("memory of a scoring pod, one worker", mebibytes, "MiB", at_most)
+        for each in used:
+            scene.figure("memory of a scoring pod, one worker", each, "MiB", at_most)
         return self
 
     # --- shadow -----------------------------------------------------------------------------------------------
