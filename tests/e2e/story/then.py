@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tests.e2e.story import prometheus
 from tests.e2e.story.diagnosis import analyses
-from tests.e2e.story.kube import Object, is_ready, restarts, seconds_to_ready
+from tests.e2e.story.kube import Object, is_ready, mebibytes, restarts, seconds_to_ready
 from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import FULL
 from tests.e2e.story.scene import SETTLED, Scene
