@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,10 +42,10 @@ def evaluated(release: Release) -> Iterator[None]:
         _put(monitoring, namespace, None)
 
 
-def firing(namespace: str) -> list[Object]:
-    """The alerts of a release that fire now."""
+def firing(namespace: str, among: Collection[str]) -> list[Object]:
+    """The alerts of a release that fire now and have one of these names."""
     alerts = [alert for rule in _rules(namespace) for alert in rule["alerts"]]
-    return [alert for alert in alerts if alert["state"] == "firing"]
+    return [a for a in alerts if a["state"] == "firing" and a["labels"]["alertname"] in among]
 
 
 def _put(monitoring: Kube, namespace: str, text: str | None) -> None:

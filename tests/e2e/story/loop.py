@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Self
 
 from tests.e2e.story import alerts
@@ -186,10 +187,10 @@ class LoopThen(Then):
     def an_alert_fires(self, name: str, **labels: str) -> Self:
         """It does in the cluster's Prometheus, and no other alert about verdicts does; its command is one that works."""
         kube = self._scene.kube
-        ours = lambda: [  # noqa: E731
-            alert for alert in alerts.firing(kube.namespace) if alert["labels"]["alertname"] in _VERDICTS
-        ]
-        wait_until(lambda: bool(ours()), seconds=30, what=f"the alert {name}")
+        ours = partial(alerts.firing, kube.namespace, _VERDICTS)
+        # The verdict before may have had an alert of its own, until Prometheus has read of this one.
+        alone = lambda: [alert["labels"]["alertname"] for alert in ours()] == [name]  # noqa: E731
+        wait_until(alone, seconds=60, what=f"the alert {name}, and no other")
         (alert,) = ours()
         assert alert["labels"].items() >= {"alertname": name, **labels}.items(), alert
         command = alert["annotations"]["action"].partition(": kubectl ")[2].partition(" says ")[0]
