@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.drift_delay import WINDOW, Detector, Floats, Leads, Matrix, World
+from leadscore.drift.statistics.distances import half_row_psi
 
 ALIBI_WINDOW, ALIBI_REFERENCE = 50, 2_000
 
@@ -19,12 +20,16 @@ def fixed_psi(world: World) -> Detector:
     """Largest PSI over the columns, half a row in each bin."""
     profile = world.profile
     sizes = [len(f.counts) + 1 for f in profile.features] + [len(profile.score_counts)]
-    counts = [np.array([*f.counts, f.missing]) for f in profile.features] + [np.array(profile.score_counts)]
-    reference = [_shares(c) for c in counts]
+    reference = [np.array([*f.counts, f.missing]) for f in profile.features] + [
+        np.array(profile.score_counts)
+    ]
 
     def read(leads: Leads) -> Floats:
         codes = world.codes(leads)
-        found = [_psi(p, counts_of(codes[:, i], sizes[i])) for i, p in enumerate(reference)]
+        found = [
+            half_row_psi(counts, counts_of(codes[:, i], sizes[i])).sum(axis=-1)
+            for i, counts in enumerate(reference)
+        ]
         return np.max(found, axis=0)
 
     return read
@@ -35,16 +40,6 @@ def counts_of(codes: Codes, cells: int) -> npt.NDArray[np.intp]:
     windows = len(codes) // WINDOW
     flat = codes[: windows * WINDOW] + np.repeat(np.arange(windows) * cells, WINDOW)
     return np.bincount(flat, minlength=windows * cells).reshape(windows, cells)
-
-
-def _shares(counts: npt.NDArray[np.integer]) -> Floats:
-    p = counts + 0.5
-    return p / p.sum(axis=-1, keepdims=True)
-
-
-def _psi(reference: Floats, counts: npt.NDArray[np.intp]) -> Floats:
-    q = _shares(counts)
-    return ((q - reference) * np.log(q / reference)).sum(axis=-1)
 
 
 def ks_per_window(world: World) -> Detector:

@@ -12,6 +12,7 @@ from leadscore.backtest.model import TrainedModel
 from leadscore.backtest.stream import Month, Stream, moment
 from leadscore.drift.performance.measure import LabelCounts, measure_window
 from leadscore.drift.performance.verdict import PerformanceLimits, judge_performance, performance_drift
+from leadscore.drift.statistics.distances import half_row_psi
 from leadscore.drift.verdict import DriftVerdict
 from leadscore.policy.decide import decide
 from leadscore.policy.spec import RetrainRules
@@ -224,9 +225,7 @@ def largest_gap(first: Values, second: Values) -> float:
 
 def psi(reference: tuple[int, ...], window: tuple[int, ...]) -> float:
     """Population stability index with half a row in every bin, which keeps empty bins finite."""
-    a, b = np.array(reference) + 0.5, np.array(window) + 0.5
-    p, q = a / a.sum(), b / b.sum()
-    return float(((q - p) * np.log(q / p)).sum())
+    return float(half_row_psi(np.array(reference), np.array(window)).sum())
 
 
 def _counted(feature: FeatureProfile, column: Values) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from leadscore.drift.statistics.distances import half_row_psi
 from leadscore.intervals import Estimate, auc_difference, auc_estimate
 from leadscore.release.expected import ExpectedPsi, allowance
 from leadscore.scoring.grades import GRADES, Grades
@@ -110,14 +111,12 @@ def distribution(champion: Floats, candidate: Floats) -> Distribution:
         np.bincount(np.searchsorted(cuts, p, side="right"), minlength=len(cuts) + 1)
         for p in (champion, candidate)
     ]
-    shares = [(c + 0.5) / (c.sum() + 0.5 * len(c)) for c in counts]
-    psi = float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
     edges = np.array(HISTOGRAM_EDGES)
     histograms = [
         tuple(int(c) for c in np.histogram(np.clip(p, 0, 1), edges)[0]) for p in (champion, candidate)
     ]
     return Distribution(
-        psi=psi,
+        psi=float(half_row_psi(counts[0], counts[1]).sum()),
         ks=_ks(champion, candidate),
         champion_mean=float(champion.mean()),
         candidate_mean=float(candidate.mean()),

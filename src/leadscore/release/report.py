@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.registry.versions import ModelVersion
+from leadscore.release.canary_psi import expected_psi
 from leadscore.release.compare import (
     Codes,
     Distribution,
@@ -26,7 +27,7 @@ from leadscore.release.compare import (
     ranks,
     remarks,
 )
-from leadscore.release.expected import ExpectedPsi, expected_psi
+from leadscore.release.expected import ExpectedPsi
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ import pytest
 from tests.support.release_world import DIGEST, SPEC, World
 
 from leadscore.release.binding import expected_of
-from leadscore.release.expected import ERRORS, NEWEST, ExpectedPsi, allowance, expected_psi, gate_psi
+from leadscore.release.canary_psi import ERRORS, NEWEST, expected_psi, gate_psi
+from leadscore.release.expected import ExpectedPsi, allowance
 from leadscore.release.states import PatchRollout, ReleaseStatus, ReportSeen
 
 FOUND = ExpectedPsi(against=6, scores=0.93, grades=0.41)
