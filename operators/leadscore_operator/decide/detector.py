@@ -290,13 +290,16 @@ def _since(status: Manifest, schedule: str, now: datetime, *, suspended: bool) -
     """Since when this schedule is run: from when it was first served, or resumed."""
     if suspended:
         return None
-    known = next((s for s in status.get("schedules", []) if s["name"] == schedule), {})
-    return known.get("since", format_time(now))
+    return _known(status, schedule).get("since", format_time(now))
 
 
 def _last_of(status: Manifest, schedule: str) -> Manifest:
-    known = next((s for s in status.get("schedules", []) if s["name"] == schedule), {})
+    known = _known(status, schedule)
     return {key: known[key] for key in ("lastJob", "lastRun", "outcome", "message") if key in known}
+
+
+def _known(status: Manifest, schedule: str) -> Manifest:
+    return next((s for s in status.get("schedules", []) if s["name"] == schedule), {})
 
 
 def _time(moment: datetime | None) -> str | None:

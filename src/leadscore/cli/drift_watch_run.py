@@ -6,7 +6,7 @@ import hashlib
 import importlib.resources
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,6 +18,7 @@ from leadscore.cli.drift_streams import Leads, Settled, Stream
 from leadscore.cli.output import notes
 from leadscore.drift.runlength import FalseAlarms
 from leadscore.drift.sequential import cell_codes, histograms_of
+from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.plan import (
     Baseline,
     WatchDesign,
@@ -33,11 +34,11 @@ from leadscore.drift.watch.track import Track, follow_leads, follow_outcomes
 from leadscore.errors import BadInputError, NotFoundError, UnavailableError
 from leadscore.events.records import Evidence, now_us
 from leadscore.events.store import EventStore
+from leadscore.events.windows import to_microseconds
 
 KIND: Final = "drift-watch"
 _DAY: Final = timedelta(days=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class KeptTrack(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,8 +163,8 @@ class Watch:
     ) -> None:
         self._asked, self._baseline, self._stream = asked, baseline, stream
         self._memory, self._charts = memory, charts
-        self._end = _microseconds(asked.until)
-        self._begin = 0 if asked.since is None else _microseconds(asked.since)
+        self._end = to_microseconds(asked.until)
+        self._begin = 0 if asked.since is None else to_microseconds(asked.since)
 
     def run(
         self,
@@ -206,7 +207,7 @@ class Watch:
         outcomes = self._outcomes(design, found.first)
         return WatchReport(
             model=asked.model,
-            since=_EPOCH + found.first * _MICROSECOND,
+            since=as_utc(found.first),
             until=asked.until,
             plan=plan,
             leads_per_day=per_day,
@@ -338,7 +339,3 @@ def _decode(document: bytes | str, what: str) -> KeptTrack:
         raise BadInputError(
             f"{what} cannot be read: {error}.", hint="Take another --state or --name; the watch begins anew."
         ) from error
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND

@@ -18,6 +18,7 @@ from leadscore.data.tables import read_table
 from leadscore.drift.check.impact import Grading
 from leadscore.drift.performance.measure import LabelCounts
 from leadscore.drift.performance.outcomes import Baseline, Outcomes
+from leadscore.drift.verdict import as_utc
 from leadscore.drift.windows.inputs import Reference, Window
 from leadscore.errors import ArtefactError, BadInputError
 from leadscore.events.labels import Selection
@@ -230,8 +231,7 @@ class TableWindows:
 
     def latest(self) -> datetime:
         """Just after the last lead."""
-        microseconds = int(self._times.max().astype(np.int64)) + 1
-        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
+        return as_utc(int(self._times.max().astype(np.int64)) + 1)
 
     def outcomes(self, start: datetime, end: datetime) -> Outcomes:
         """The leads created in [start, end), with the target column's outcome where it is known."""

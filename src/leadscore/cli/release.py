@@ -166,11 +166,11 @@ def _plain(record: Evidence) -> dict[str, object]:
 
 
 def _records_view(title: str, records: list[Evidence]) -> Table:
-    from leadscore.release.evidence import moment
+    from leadscore.drift.verdict import as_utc
     from leadscore.release.standing import in_a_sentence
 
     rows = [
-        (f"{moment(r.at):%Y-%m-%d %H:%M:%S}", r.subject, r.kind, in_a_sentence(r), r.evidence_id)
+        (f"{as_utc(r.at):%Y-%m-%d %H:%M:%S}", r.subject, r.kind, in_a_sentence(r), r.evidence_id)
         for r in records
     ]
     return table(title, ("when (UTC)", "about", "what", "says", "evidence"), rows)

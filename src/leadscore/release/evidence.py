@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -250,11 +250,6 @@ def ended_releases(store: EventStore, ref: str | None = None) -> frozenset[str]:
     """Releases whose end is on record."""
     found = store.evidence(kind=RELEASE, subject=ref)
     return frozenset(msgspec.json.decode(record.document, type=_End).release for record in found)
-
-
-def moment(microseconds: int) -> datetime:
-    """A record's time."""
-    return datetime.fromtimestamp(microseconds / 1e6, UTC)
 
 
 def _seen(version: ModelVersion) -> VersionSeen:

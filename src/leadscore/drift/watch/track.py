@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -17,9 +17,9 @@ from leadscore.drift.sequential import (
     start_calibration,
     watch_calibration,
 )
+from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.plan import WatchDesign
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORST = 5
 
 Moments = npt.NDArray[np.int64]
@@ -180,7 +180,7 @@ def follow_outcomes(
             piece = slice(end - every, end)
             step = watch_calibration(chart, state, converted[piece], probabilities[piece])
             sign = Sign("outcomes", step.alternative, step.statistic)
-            look = Look(_moment(int(at[end - 1])), end, step.statistic, step.level, (sign,))
+            look = Look(as_utc(int(at[end - 1])), end, step.statistic, step.level, (sign,))
             alarms = alarms.and_one(look) if step.alarm else alarms
             state, seen = step.state, end
     return Outcomes(seen=seen, look=look, alarms=alarms)
@@ -190,8 +190,4 @@ def _look(detector: HistogramDetector, step: HistogramStep, at: int, lead: int) 
     names = [histogram.name for histogram in detector.chart.histograms]
     signs = [Sign(*found) for found in zip(names, step.looks, step.surprises, step.distances, strict=True)]
     worst = sorted(signs, key=lambda sign: -sign.surprise)[:_WORST]
-    return Look(_moment(at), lead, step.statistic, step.level, tuple(worst))
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return Look(as_utc(at), lead, step.statistic, step.level, tuple(worst))
