@@ -4,24 +4,44 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from tests.faults.harness.operators import Program
 from tests.faults.harness.story import World
 from tests.faults.operating import releasing, stage
 
-from leadscore.release.approval import Verdict, answers_of, requests_of
+from leadscore.release.approval import answers_of, requests_of
 from leadscore.release.states import FINAL
+
+Course = Literal["approved", "denied", "aborted", "rolled back"]
+
+
+@dataclass(frozen=True)
+class _End:
+    phase: str
+    serves: int
+    patches: int
+
+
+# Where each course has to lead: a retreat is one more patch of the Rollout.
+_ENDS: Final[dict[Course, _End]] = {
+    "approved": _End("Promoted", releasing.NEW, 1),
+    "denied": _End("Rejected", releasing.OLD, 0),
+    "aborted": _End("Aborted", releasing.OLD, 2),
+    "rolled back": _End("RolledBack", releasing.OLD, 2),
+}
 
 
 @dataclass(frozen=True)
 class ReleaseStory:
-    """A candidate that passed the gate is released; a person says yes or no.
+    """A candidate that passed the gate is released.
 
     Attributes:
-        verdict: What the person says.
+        course: What comes of it: a person says no, Argo aborts the canary, the business figure falls in the watch, or none
+            of it.
     """
 
-    verdict: Verdict = "approved"
+    course: Course = "approved"
     operators: tuple[str, ...] = ("a",)
     seconds: float = 120.0
     rules = stage.RULES
@@ -29,9 +49,7 @@ class ReleaseStory:
     @property
     def name(self) -> str:
         """For the table."""
-        return (
-            f"release {self.verdict}{f', {len(self.operators)} at once' if len(self.operators) > 1 else ''}"
-        )
+        return f"release {self.course}{f', {len(self.operators)} at once' if len(self.operators) > 1 else ''}"
 
     @property
     def title(self) -> str:
@@ -51,9 +69,9 @@ class ReleaseStory:
 
     def act(self, world: World) -> None:
         """Jobs do their work, Argo moves traffic, the person answers, two days pass."""
-        releasing.run_jobs(world)
-        releasing.move_traffic(world)
-        releasing.decide(world, self.verdict)
+        releasing.run_jobs(world, kpi_falls=self.course == "rolled back")
+        releasing.move_traffic(world, aborts=self.course == "aborted")
+        releasing.decide(world, "denied" if self.course == "denied" else "approved")
         releasing.let_days_pass(world)
 
     def ended(self, world: World) -> bool:
@@ -78,13 +96,15 @@ class ReleaseStory:
         }
 
     def problems(self, world: World) -> list[str]:
-        """One answer, one patch of the Rollout per decision, one promotion, no Job twice or without its release."""
+        """The course's end; one answer, one patch per decision, one promotion, no Job twice or without its release."""
         found: list[str] = []
-        approved = self.verdict == "approved"
+        end, model = _ENDS[self.course], releasing.model_of(world)
+        phase, served = releasing.release(world).get("status", {}).get("phase"), releasing.desired(world)
+        if (phase, served) != (end.phase, end.serves):
+            found.append(f"the release is {phase} and version {served} is served")
         patches = len(world.done("patch", "rollouts"))
-        if patches > approved:
+        if patches != end.patches:
             found.append(f"the Rollout was patched {patches} times")
-        model = releasing.model_of(world)
         with releasing.events(world) as store:
             asked, answered = (len(f(store, f"{model}/{releasing.NEW}")) for f in (requests_of, answers_of))
         if asked > 1 or answered > 1:
@@ -112,4 +132,10 @@ class ReleaseStory:
             }
 
 
-RELEASE_STORIES = (ReleaseStory(), ReleaseStory("denied"), ReleaseStory(operators=("a", "b")))
+RELEASE_STORIES = (
+    ReleaseStory(),
+    ReleaseStory("denied"),
+    ReleaseStory("aborted"),
+    ReleaseStory("rolled back"),
+    ReleaseStory(operators=("a", "b")),
+)

@@ -151,19 +151,19 @@ def nudge(world: World) -> None:
     world.api.merge(path, {"metadata": {"annotations": {"story/nudge": str(count)}}})
 
 
-def run_jobs(world: World) -> None:
+def run_jobs(world: World, *, kpi_falls: bool) -> None:
     """What the Jobs of a release do, with the code that does it; one whose registry is busy is tried again."""
     for job in jobs(world):
         if stage.ended(job):
             continue
         try:
-            _do(world, job)
+            _do(world, job, kpi_falls)
         except UnavailableError:
             continue
         stage.finish(world, job["metadata"]["name"], "")
 
 
-def _do(world: World, job: Object) -> None:
+def _do(world: World, job: Object, kpi_falls: bool) -> None:
     container = job["spec"]["template"]["spec"]["containers"][0]
     words = [*container.get("command", []), *container.get("args", [])]
     options = dict(word.removeprefix("--").partition("=")[::2] for word in words if word.startswith("--"))
@@ -178,14 +178,14 @@ def _do(world: World, job: Object) -> None:
     elif step == "replay":
         _report(world, REPLAY, options["release"], 1)
     else:
-        _report(world, KPI, options["release"], int(options["number"]))
+        _report(world, KPI, options["release"], int(options["number"]), falls=kpi_falls)
 
 
-def _report(world: World, kind: str, release: str, number: int) -> None:
+def _report(world: World, kind: str, release: str, number: int, *, falls: bool = False) -> None:
     assert world.clock is not None
     head = ReportHeader(
-        release=release, number=number, model=model_of(world), version=NEW, digest=DIGESTS[NEW], passed=True,
-        summary="Nothing speaks against it.", until=world.clock.now(), leads=1_000, judged=True,
+        release=release, number=number, model=model_of(world), version=NEW, digest=DIGESTS[NEW], passed=not falls,
+        summary="Fewer leads converted." if falls else "Nothing speaks against it.", until=world.clock.now(), leads=1_000, judged=True,
     )  # fmt: skip
     _record(world, report_id(kind, release, number), kind, msgspec.to_builtins(head))
 
@@ -223,18 +223,21 @@ def let_days_pass(world: World) -> None:
     nudge(world)
 
 
-def move_traffic(world: World) -> None:
-    """Argo: a new template gets 10 %, and all of it the next time."""
+def move_traffic(world: World, *, aborts: bool) -> None:
+    """Argo: a new template gets 10 %, and all of it the next time, or none; one that is stable's has it all at once."""
     rollout = world.api.get(f"{rollouts(world)}/leads")
     wanted, status = desired(world), rollout["status"]
-    if (
-        status["observedGeneration"] == str(rollout["metadata"]["generation"])
-        and status["phase"] == "Healthy"
-    ):
+    seen = status["observedGeneration"] == str(rollout["metadata"]["generation"])
+    if seen and status["phase"] in {"Healthy", "Degraded"}:
         return
-    if status["currentPodHash"] != _hash(wanted):
+    stable = next(version for version in DIGESTS if _hash(version) == status["stableRS"])
+    if stable == wanted:
+        _argo_says(world, wanted, wanted, "Healthy")
+    elif status["currentPodHash"] != _hash(wanted):
         _replica_set(world, wanted)
-        _argo_says(world, OLD, wanted, "Paused")
+        _argo_says(world, stable, wanted, "Paused")
+    elif aborts:
+        _argo_says(world, stable, wanted, "Degraded")
     else:
         _argo_says(world, wanted, wanted, "Healthy")
     nudge(world)
@@ -247,22 +250,28 @@ def _hash(version: int) -> str:
 def _argo_says(world: World, stable: int, current: int, phase: str) -> None:
     path = f"{rollouts(world)}/leads"
     generation = world.api.get(path)["metadata"]["generation"]
-    weight = 0 if stable == current else 10
+    weight = 10 if phase == "Paused" else 0
+    aborted = phase == "Degraded"
     status = {
         "observedGeneration": str(generation), "phase": phase, "stableRS": _hash(stable),
         "currentPodHash": _hash(current), "canary": {"weights": {"canary": {"weight": weight}}},
+        "abort": aborted, "message": "RolloutAborted: the error rate failed." if aborted else "",
     }  # fmt: skip
     world.api.merge(f"{path}/status", {"status": status})
 
 
 def _replica_set(world: World, version: int) -> None:
+    """Of a version, unless it has been there before."""
+    name = f"leads-{_hash(version)}"
+    if stage.find(world, f"{world.path('replicasets', 'apps')}/{name}") is not None:
+        return
     owner = world.api.get(f"{rollouts(world)}/leads")
     labels = {"rollouts-pod-template-hash": _hash(version), VERSION_LABEL: str(version)}
     reference = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "leads", "controller": True}
     containers = [{"name": "scoring", "image": "none"}]
     body = {
         "metadata": {
-            "name": f"leads-{_hash(version)}",
+            "name": name,
             "labels": labels,
             "ownerReferences": [{**reference, "uid": owner["metadata"]["uid"]}],
         },
