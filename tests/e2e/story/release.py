@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 from loadtests.leads import Lead, generated, lead_schema
 from tests.e2e.story.kube import Kube, Object, is_ready
@@ -108,6 +109,17 @@ class Release:
             seconds=seconds,
             what="a healthy rollout",
         )
+        # Until Argo has written weights Traefik takes stable and canary in turn, and it may know the pods of one only.
+        wait_until(
+            lambda: all(self._is_answered() for _ in range(4)),
+            seconds=seconds,
+            what="answers from both services",
+        )
+
+    def _is_answered(self) -> bool:
+        """Whether the ingress has a pod for a request; one without a key is refused there, and by nobody before."""
+        address = f"http://127.0.0.1:{INGRESS_PORT}/score-lead"
+        return httpx.post(address, headers={"Host": self.host}, json={}, timeout=15).status_code == 401
 
     def rollout(self) -> Object:
         """The Rollout as it is now."""
