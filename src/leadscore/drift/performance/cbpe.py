@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from leadscore.drift.statistics.distances import Floats
+from leadscore.drift.statistics.odds import EDGE, log_odds
 from leadscore.errors import BadInputError
 from leadscore.intervals import Estimate, placements
 from leadscore.reliability import CalibrationBin
@@ -107,12 +108,12 @@ def _truths(
         yield from (p for _ in range(draws))
         return
     leads = np.array([b.leads for b in bins], dtype=np.float64)
-    said = np.clip(np.array([b.predicted for b in bins]), 1e-6, 1 - 1e-6)
+    said = np.clip(np.array([b.predicted for b in bins]), EDGE, 1 - EDGE)
     won = np.array([b.observed for b in bins]) * leads
-    rate = np.clip(rng.beta(won + 0.5, leads - won + 0.5, (draws, len(bins))), 1e-6, 1 - 1e-6)
-    moved = _logit(rate) - _logit(said)
+    rate = rng.beta(won + 0.5, leads - won + 0.5, (draws, len(bins)))
+    moved = log_odds(rate) - log_odds(said)
     order = np.argsort(said)
-    logit = _logit(np.clip(p, 1e-6, 1 - 1e-6))
+    logit = log_odds(p)
     for move in moved:
         yield 1.0 / (1.0 + np.exp(-(logit + np.interp(p, said[order], move[order]))))
 
@@ -123,7 +124,3 @@ def _around(value: float, draws: Floats, confidence: float) -> Estimate:
         return Estimate(value, 0.0, 1.0)
     low, high = np.quantile(kept, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(value, min(value, float(low)), max(value, float(high)))
-
-
-def _logit(p: Floats) -> Floats:
-    return np.log(p) - np.log1p(-p)

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import msgspec
 import numpy as np
 
+from leadscore.drift.statistics.odds import EDGE, log_odds
 from leadscore.errors import BadInputError
 from leadscore.intervals import (
     Estimate,
@@ -26,7 +27,6 @@ from leadscore.intervals import (
 )
 from leadscore.reliability import CALIBRATION_BINS, bin_codes
 
-_EDGE: Final = 1e-6
 _NEWTON_STEPS: Final = 40
 
 
@@ -146,7 +146,7 @@ def measure_window(
 
 def observed_over_expected(converted: Flags, probabilities: Floats, confidence: float = 0.95) -> Estimate:
     """Observed over predicted conversions with Wilson's interval of the observed rate."""
-    expected = max(float(probabilities.sum()), _EDGE)
+    expected = max(float(probabilities.sum()), EDGE)
     return conversions_ratio(int(converted.sum()), len(converted), expected, confidence)
 
 
@@ -164,15 +164,15 @@ def calibration_intercept(
     converted: Flags, probabilities: Floats, confidence: float = 0.95
 ) -> Estimate | None:
     """Shift of the log-odds that makes the mean prediction right; None if all outcomes are alike."""
-    logit = _logit(probabilities)
+    logit = log_odds(probabilities)
     found = _logistic(np.ones((len(logit), 1)), logit, converted)
     return None if found is None else _wald(found[0][0], found[1][0, 0], confidence)
 
 
 def calibration_slope(converted: Flags, probabilities: Floats, confidence: float = 0.95) -> Estimate | None:
     """Cox's calibration slope; None if all outcomes or all probabilities are alike, or they separate."""
-    logit = _logit(probabilities)
-    if float(logit.std()) < _EDGE:
+    logit = log_odds(probabilities)
+    if float(logit.std()) < EDGE:
         return None
     centred = np.column_stack([np.ones(len(logit)), logit - logit.mean()])
     found = _logistic(centred, np.zeros(len(logit)), converted)
@@ -220,11 +220,6 @@ def _logistic(x: Floats, offset: Floats, converted: Flags) -> tuple[Floats, Floa
 def _wald(value: float, variance: float, confidence: float) -> Estimate:
     half = _z(confidence) * float(np.sqrt(variance))
     return Estimate(float(value), float(value) - half, float(value) + half)
-
-
-def _logit(probabilities: Floats) -> Floats:
-    p = np.clip(probabilities, _EDGE, 1 - _EDGE)
-    return np.log(p) - np.log1p(-p)
 
 
 def _z(confidence: float) -> float:

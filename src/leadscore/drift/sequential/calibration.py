@@ -17,10 +17,9 @@ import msgspec
 import numpy as np
 
 from leadscore.drift.sequential.boundary import LOG_OF_NOTHING, Boundary, Floats, Rows
+from leadscore.drift.statistics.odds import log_odds
 from leadscore.errors import BadInputError
 from leadscore.intervals import Flags
-
-_LEAST: Final = 1e-6
 
 
 class Alternative(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,8 +144,7 @@ def watch_calibration(
 
 def log_ratios(chart: CalibrationChart, probabilities: Floats) -> tuple[Floats, Floats]:
     """Log likelihood ratios of single leads, if not converted and if converted; each (n, alternatives)."""
-    p = np.clip(probabilities, _LEAST, 1 - _LEAST)
-    logit = (np.log(p) - np.log1p(-p))[:, None]
+    logit = log_odds(probabilities)[:, None]
     shift = np.array([bet.shift for bet in chart.alternatives])
     slope = np.array([bet.slope for bet in chart.alternatives])
     tolerated = logit + np.sign(shift) * chart.tolerance

@@ -23,13 +23,12 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from leadscore.drift.sequential.boundary import LOG_OF_NOTHING, Boundary, Floats, Rows
+from leadscore.drift.statistics.odds import log_odds
 from leadscore.errors import BadInputError
 from leadscore.intervals import Flags
 
-_LEAST: Final = 1e-6
 _LEAST_DAYS: Final = 1.0 / 24.0
 _NEWTON: Final = 25
 _LEAST_CONVERSIONS: Final = 20
@@ -84,7 +83,7 @@ class OutcomeNull(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def logits(self, probabilities: Floats, days: Floats) -> Floats:
         """Log-odds of leads whose outcome became known after so many days, (n,)."""
         waited = np.log(np.maximum(days, _LEAST_DAYS))
-        return self.intercept + self.slope * _logit(probabilities) + self.timing * waited
+        return self.intercept + self.slope * log_odds(probabilities) + self.timing * waited
 
 
 def fit_null(probabilities: Floats, converted: Flags, days: Floats) -> OutcomeNull:
@@ -104,7 +103,7 @@ def fit_null(probabilities: Floats, converted: Flags, days: Floats) -> OutcomeNu
             hint=f"A chart of outcomes needs at least {_LEAST_CONVERSIONS} conversions, and as many others.",
         )
     waited = np.log(np.maximum(days, _LEAST_DAYS))
-    design = np.stack([np.ones(len(waited)), _logit(probabilities), waited], axis=1)
+    design = np.stack([np.ones(len(waited)), log_odds(probabilities), waited], axis=1)
     beta = np.array([0.0, 1.0, 0.0])
     for _ in range(_NEWTON):
         p = 1.0 / (1.0 + np.exp(-design @ beta))
@@ -245,7 +244,7 @@ def watch_outcomes(chart: OutcomeChart, state: OutcomeState, arrived: Floats, kn
 
 def arrival_ratios(chart: OutcomeChart, probabilities: Floats) -> Floats:
     """Log likelihood ratio of each lead by its score alone, (n, bets); 0 where leads are not bet on."""
-    base, odds = chart.null.base, _logit(np.array([chart.null.base]))
+    base, odds = chart.null.base, log_odds(np.array([chart.null.base]))
     result = np.zeros((len(probabilities), len(chart.bets)))
     for i, bet in enumerate(chart.bets):
         if bet.leads:
@@ -257,8 +256,8 @@ def arrival_ratios(chart: OutcomeChart, probabilities: Floats) -> Floats:
 def outcome_ratios(chart: OutcomeChart, probabilities: Floats, days: Floats) -> tuple[Floats, Floats]:
     """Log likelihood ratios of outcomes given the score, if not converted and if converted; each (n, bets)."""
     logit = chart.null.logits(probabilities, days)[:, None]
-    score = _logit(probabilities)[:, None]
-    centre = _logit(np.array([chart.null.base]))[0]
+    score = log_odds(probabilities)[:, None]
+    centre = log_odds(np.array([chart.null.base]))[0]
     shift = np.array([bet.shift for bet in chart.bets])
     slope = np.array([bet.slope for bet in chart.bets])
     gain = shift + (slope - 1.0) * chart.null.slope * (score - centre)
@@ -269,8 +268,3 @@ def outcome_ratios(chart: OutcomeChart, probabilities: Floats, days: Floats) -> 
 def distinct(statistic: Floats) -> Floats:
     """Statistics to four digits: before any outcome all streams have the same one, and one equal to its level is no alarm."""
     return np.round(statistic, 4)
-
-
-def _logit(probabilities: Floats) -> npt.NDArray[np.float64]:
-    p = np.clip(probabilities, _LEAST, 1 - _LEAST)
-    return np.log(p) - np.log1p(-p)
