@@ -53,8 +53,8 @@ def story_values(steps_seconds: int) -> Values:
             # A shared test machine stutters: what is judged is the fault of 0.7 s.
             "p95FloorSeconds": 0.2,
         },
-        # Two cores hold everything here: what is asked for is a floor, not what is used.
-        "scoring": {"resources": {"requests": {"cpu": "100m", "memory": "128Mi"}}},
+        # Two cores hold everything here, two releases and their canaries: what is asked for is a floor, not what is used.
+        "scoring": {"resources": {"requests": {"cpu": "25m", "memory": "128Mi"}}},
     }
 
 
