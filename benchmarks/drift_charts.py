@@ -27,12 +27,12 @@ LOOK, OUTCOME_LOOK = 1, 10
 # Cochran's rule: Pearson's statistic is chi-square only where cells expect a lead or more. The rarest cell that a shape look
 # takes in has 1 % (a quarter of a lead in 25), so the shortest memory is 100 leads; a second is four times as long. A memory
 # of `n` effective leads has weight 2 / (n / LOOK + 1).
-_MEMORIES = tuple(2 / (leads / LOOK + 1) for leads in (100, 400))
-_ROWS_OF_RARE = 25
+MEMORIES = tuple(2 / (leads / LOOK + 1) for leads in (100, 400))
+ROWS_OF_RARE = 25
 # An outcome is waited for 75 days, in which 95 % come.
 _HORIZON = 75 * LEADS_A_DAY // OUTCOME_LOOK
 # Levels are simulated until they have settled: some of the longest memories, some of the longest waits.
-_MOST_LOOKS, _MOST_OUTCOME_LOOKS = 800, 400
+MOST_LOOKS, _MOST_OUTCOME_LOOKS = 800, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Charts:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._histograms = histograms_of(world.profile, _ROWS_OF_RARE)
-        self._layout = Layout(self._histograms, _MEMORIES)
+        self._histograms = histograms_of(world.profile, ROWS_OF_RARE)
+        self._layout = Layout(self._histograms, MEMORIES)
         self._reference = reference_of(world.reference)
         null = fit_null(self._reference.probabilities, self._reference.converted, self._reference.days)
         self._outcomes = OutcomeChart(null, run_length=2.0, horizon=_HORIZON)
@@ -73,8 +73,8 @@ class Charts:
             window_rows=LOOK,
             run_length=2 * run_length / LOOK,
             sample=self._world.codes(self._world.reference),
-            memories=_MEMORIES,
-            most_windows=_MOST_LOOKS,
+            memories=MEMORIES,
+            most_windows=MOST_LOOKS,
         )
         outcomes = design_outcome_chart(
             self._reference,
