@@ -206,7 +206,8 @@ def test_a_candidate_that_is_no_better_is_refused(given: LoopGiven) -> None:
         given.market()
         .when.asked_to_retrain()
         .then.the_gate_says("Refused")
-        .an_event_says("GateRefused", "no supported improvement")
+        # Not why: of two models of the same market either may be the better one for some group of leads.
+        .an_event_says("GateRefused", "Refused: ")
         .nobody_releases_it()
         .no_request_failed()
     )
