@@ -68,7 +68,8 @@ def plan_detector(seen: DetectorSeen, workload: Workload, now: datetime) -> Plan
             {
                 **reading.last.get(s.name, _last_of(old, s.name)),
                 "name": s.name,
-                "since": _since(old, s.name, now, suspended=spec.suspend),
+                "cron": (cron := f"{s.cron} {spec.time_zone}"),
+                "since": _since(old, s.name, cron, now, suspended=spec.suspend),
                 "cronJob": cron_job(detector, spec, s, workload)["metadata"]["name"],
                 "nextRun": _time(upcoming[s.name]),
             }
@@ -286,11 +287,17 @@ def _summary(verdicts: list[Manifest], schedules: list[str]) -> Manifest:
     }
 
 
-def _since(status: Manifest, schedule: str, now: datetime, *, suspended: bool) -> str | None:
-    """Since when this schedule is run: from when it was first served, or resumed."""
+def _since(status: Manifest, schedule: str, cron: str, now: datetime, *, suspended: bool) -> str | None:
+    """Since when this schedule is run: from when it was first served, resumed, or given another cron.
+
+    Checks are late by the present cron only from then on: one that was daily and is hourly now has missed none yet.
+    """
     if suspended:
         return None
-    return _known(status, schedule).get("since", format_time(now))
+    known = _known(status, schedule)
+    if known.get("cron", cron) != cron:
+        return format_time(now)
+    return known.get("since", format_time(now))
 
 
 def _last_of(status: Manifest, schedule: str) -> Manifest:

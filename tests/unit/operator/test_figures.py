@@ -68,6 +68,18 @@ def test_a_detector_without_a_verdict_is_given_its_time_from_when_it_was_first_s
     assert moment == (later.replace(hour=0) + timedelta(days=3)).timestamp()
 
 
+def test_a_check_that_comes_more_often_from_now_on_has_missed_none_yet() -> None:
+    silent = ("leadscore_drift_silent_from_timestamp_seconds", ("leads", "daily"))
+    daily = judged()
+    later = NOW + timedelta(hours=20)
+    hourly = detector(daily["status"], schedules=[{"name": "daily", "cron": "0 * * * *", "window": "1d"}])
+    jobs = [job("c-1", ended="Complete")]
+    for now in (later, later + timedelta(hours=1)):
+        plan = plan_detector(DetectorSeen(hourly, (), jobs, {}), WORKLOAD, now)
+        hourly |= {"status": plan.status}
+    assert shown("driftdetectors", hourly)[silent] == (later + timedelta(hours=3)).timestamp()
+
+
 def test_checks_by_the_hour_do_not_crowd_out_the_verdict_of_the_week() -> None:
     schedules = [{"name": n, "cron": f"@{n}", "window": "1h"} for n in ("hourly", "weekly")]
     item = detector(schedules=schedules)
