@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.signal import lfilter
 from benchmarks.drift_delay import LEADS_A_DAY, Floats, Leads, World
 from leadscore.drift.sequential.boundary import Boundary
 from leadscore.drift.sequential.chart import design_chart
-from leadscore.drift.sequential.histograms import Layout, histograms_of
+from leadscore.drift.sequential.histograms import Histogram, Layout, histograms_of
 from leadscore.drift.sequential.late_outcomes import (
     OutcomeChart,
     arrival_ratios,
@@ -32,7 +33,7 @@ ROWS_OF_RARE = 25
 # An outcome is waited for 75 days, in which 95 % come.
 _HORIZON = 75 * LEADS_A_DAY // OUTCOME_LOOK
 # Levels are simulated until they have settled: some of the longest memories, some of the longest waits.
-MOST_LOOKS, _MOST_OUTCOME_LOOKS = 800, 400
+_MOST_LOOKS, _MOST_OUTCOME_LOOKS = 800, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,7 @@ class Charts:
 
     def levels(self, run_length: float) -> tuple[Boundary, Boundary]:
         """Of both charts, each for twice the run length, which is in leads."""
-        chart = design_chart(
-            self._histograms,
-            window_rows=LOOK,
-            run_length=2 * run_length / LOOK,
-            sample=self._world.codes(self._world.reference),
-            memories=MEMORIES,
-            most_windows=MOST_LOOKS,
-        )
+        leads = histogram_levels(self._histograms, self._world.codes(self._world.reference), 2 * run_length)
         outcomes = design_outcome_chart(
             self._reference,
             look_rows=OUTCOME_LOOK,
@@ -85,7 +79,21 @@ class Charts:
             most_looks=_MOST_OUTCOME_LOOKS,
         )
         assert outcomes.boundary is not None
-        return chart.boundary, outcomes.boundary
+        return leads, outcomes.boundary
+
+
+def histogram_levels(
+    histograms: Sequence[Histogram], sample: npt.NDArray[np.intp], run_length: float
+) -> Boundary:
+    """Levels of a chart of these histograms alone, for a run length in leads; `sample` has their cells, (leads, histograms)."""
+    return design_chart(
+        histograms,
+        window_rows=LOOK,
+        run_length=run_length / LOOK,
+        sample=sample,
+        memories=MEMORIES,
+        most_windows=_MOST_LOOKS,
+    ).boundary
 
 
 def excess(said: Statistics, levels: tuple[Boundary, Boundary]) -> Floats:

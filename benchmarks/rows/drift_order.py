@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.bench import FULL, Bench, Suite
-from benchmarks.drift_charts import LOOK, MEMORIES, MOST_LOOKS, ROWS_OF_RARE, chart_statistics, levels_of
+from benchmarks.drift_charts import MEMORIES, ROWS_OF_RARE, chart_statistics, histogram_levels, levels_of
 from benchmarks.drift_delay import Leads, World, run_length
 from benchmarks.row import Row
-from leadscore.drift.sequential.chart import design_chart
+from leadscore.drift.sequential.boundary import Boundary
 from leadscore.drift.sequential.histograms import Layout, histograms_of
 from leadscore.drift.watch.season import week_followers
 
@@ -28,7 +28,8 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     leads = np.concatenate(streams)[np.random.default_rng(7).permutation(count * _LEADS)]
     shuffled = np.split(leads, count)
     sample = world.codes(world.reference)
-    names = [histogram.name for histogram in histograms_of(world.profile, ROWS_OF_RARE)]
+    histograms = histograms_of(world.profile, ROWS_OF_RARE)
+    names = [histogram.name for histogram in histograms]
     followers = week_followers(names, sample, _microseconds(world.reference))
     rows: list[Row] = []
     for name, asked in _ROWS.items():
@@ -38,9 +39,11 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         for without in ((), followers):
             bench.say(f"{name}: levels without {', '.join(without) or 'nothing'}")
             columns = [i for i, each in enumerate(names) if each not in without]
+            charted = [histograms[i] for i in columns]
+            levels, layout = histogram_levels(charted, sample[:, columns], asked), Layout(charted, MEMORIES)
             for order, of in (("in order of time", streams), ("shuffled", shuffled)):
                 label = f"{order}{', without them' if without else ''}"
-                said[label] = _kept(world, columns, sample, [codes[:, columns] for codes in of], asked)
+                said[label] = _kept(layout, levels, [codes[:, columns] for codes in of])
         value, _ = said["in order of time, without them"]
         rows.append(
             Row(
@@ -61,20 +64,8 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     return rows
 
 
-def _kept(
-    world: World, columns: Sequence[int], sample: _Codes, streams: Sequence[_Codes], asked: int
-) -> tuple[float, float]:
+def _kept(layout: Layout, levels: Boundary, streams: Sequence[_Codes]) -> tuple[float, float]:
     """Leads to an alarm and their standard error."""
-    histograms = [histograms_of(world.profile, ROWS_OF_RARE)[i] for i in columns]
-    levels = design_chart(
-        histograms,
-        window_rows=LOOK,
-        run_length=asked / LOOK,
-        sample=sample[:, columns],
-        memories=MEMORIES,
-        most_windows=MOST_LOOKS,
-    ).boundary
-    layout = Layout(histograms, MEMORIES)
     figures = [chart_statistics(layout, codes) - levels_of(levels, len(codes)) for codes in streams]
     alarms = sum(bool((of > 0.0).any()) for of in figures)
     mean = run_length(figures, 0.0)
