@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
+from time import monotonic, sleep
 from typing import Final
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from leadscore.events.errors import RecordRefusedError
 _WRITES: Final = "leadscore_writes"
 _CONNECT_SECONDS: Final = 5
 _BUSY_SECONDS: Final = 15
+_AGAIN_SECONDS: Final = 0.01
 
 
 def parse_url(text: str) -> sa.URL:
@@ -69,13 +71,28 @@ def open_engines(url: sa.URL) -> Engines:
     return Engines(read=engine.execution_options(isolation_level="REPEATABLE READ"), write=engine)
 
 
-def _configure_sqlite(connection: SqliteConnection, _: object) -> None:
+def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
     # The driver's own transactions begin too late to protect a read before a write.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     # The spool deletes what the store has committed, so a commit must outlive power loss.
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # Two that open a new file at once both turn it to WAL, and for that alone SQLite doesn't use its busy
+    # timeout: whoever finds the other one at it is told "database is locked" at once.
+    give_up = monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > give_up:
+                raise
+            sleep(_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import msgspec
@@ -75,23 +76,21 @@ def test_new_evidence_is_a_new_question(store: EventStore) -> None:
 def at_once(url: str, *deeds: Callable[[EventStore], bool]) -> list[bool | str]:
     """What each deed gave, or the sentence it was refused with; each has a connection of its own, as commands have."""
     gate = threading.Barrier(len(deeds))
-    results: list[bool | str] = []
 
-    def go(deed: Callable[[EventStore], bool]) -> None:
-        with EventStore(url) as own:
-            own.counts()
-            gate.wait()
-            try:
-                results.append(deed(own))
-            except RefusedError as error:
-                results.append(error.message)
+    def go(deed: Callable[[EventStore], bool]) -> bool | str:
+        try:
+            with EventStore(url) as own:
+                own.counts()
+                gate.wait()
+                return deed(own)
+        except RefusedError as error:
+            return error.message
+        except BaseException:
+            gate.abort()
+            raise
 
-    threads = [threading.Thread(target=go, args=(deed,)) for deed in deeds]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    with ThreadPoolExecutor(len(deeds)) as pool:
+        return list(pool.map(go, deeds))
 
 
 def test_of_two_people_at_the_same_moment_one_is_heard(store: EventStore, url: str) -> None:
