@@ -206,8 +206,8 @@ def test_a_candidate_that_is_no_better_is_refused(given: LoopGiven) -> None:
         given.market()
         .when.asked_to_retrain()
         .then.the_gate_says("Refused")
-        # Not why: of two models of the same market either may be the better one for some group of leads.
-        .an_event_says("GateRefused", "Refused: ")
+        # The better one for some group of leads it may be, so that more can follow.
+        .an_event_says("GateRefused", "Refused: no supported improvement. ")
         .nobody_releases_it()
         .no_request_failed()
     )

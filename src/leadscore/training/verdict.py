@@ -105,11 +105,11 @@ def conclude(checks: tuple[Check, ...]) -> tuple[bool, str]:
     """Passed if some improvement passed (where any was asked for) and every guard and floor did."""
     asked = [c for c in checks if c.kind == "improvement"]
     gained = [c for c in asked if c.passed]
-    broken = [c for c in checks if c.kind != "improvement" and not c.passed]
-    if broken:
-        return False, "Refused: " + "; ".join(f"{c.name}: {c.why}" for c in broken)
+    against = [f"{c.name}: {c.why}" for c in checks if c.kind != "improvement" and not c.passed]
     if asked and not gained:
-        return False, "Refused: no supported improvement. " + "; ".join(c.why for c in asked)
+        against.insert(0, "no supported improvement. " + "; ".join(c.why for c in asked))
+    if against:
+        return False, "Refused: " + "; ".join(against)
     if gained:
         return True, "Passed: " + "; ".join(c.why for c in gained)
     return True, "Passed: there is no champion, and every absolute floor holds."
