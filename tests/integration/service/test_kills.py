@@ -131,12 +131,12 @@ def test_sigterm_finishes_what_is_in_flight(serve, lead) -> None:
 
 
 def test_while_draining_it_is_not_ready_but_answers_and_closes(serve, lead_body) -> None:
-    served = serve(LEADSCORE_DRAIN_S="3")
+    served = serve(LEADSCORE_DRAIN_S="6")
     with httpx.Client(timeout=10) as client:
         assert client.post(f"{served.url}/score-lead", content=lead_body, headers=JSON).status_code == 200
         (worker,) = served.workers()
         os.kill(worker, signal.SIGTERM)
-        wait_until(lambda: httpx.get(f"{served.url}/readyz").status_code == 503, seconds=3, what="the drain")
+        wait_until(lambda: httpx.get(f"{served.url}/readyz").status_code == 503, seconds=6, what="the drain")
         answer = client.post(f"{served.url}/score-lead", content=lead_body, headers=JSON)
         assert answer.status_code == 200
         assert answer.headers["connection"] == "close"
@@ -150,7 +150,7 @@ def test_ctrl_c_leaves_no_process_behind(serve, number) -> None:
     started = time.monotonic()
     assert served.stop(number) == 0
     assert time.monotonic() - started < 10
-    wait_until(lambda: not any(map(alive, family)), seconds=5, what="all processes' end")
+    wait_until(lambda: not any(map(alive, family)), seconds=20, what="all processes' end")
 
 
 def test_when_the_parents_are_killed_the_port_is_freed(serve) -> None:
