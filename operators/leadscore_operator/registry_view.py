@@ -11,15 +11,15 @@ from typing import Any, Final, cast
 import aiohttp
 import msgspec
 
-from leadscore.errors import UnavailableError
 from leadscore.registry.versions import CHAMPION
 from leadscore.release.states import VersionSeen
+from leadscore_operator.errors import RegistryUnavailableError
 
 _SECONDS: Final = 10.0
 
 
 class RegistryView:
-    """Reads versions and the champion; UnavailableError whenever the answer is not known."""
+    """Reads versions and the champion; RegistryUnavailableError whenever the answer is not known."""
 
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri.rstrip("/")
@@ -46,12 +46,12 @@ class RegistryView:
                 status, data = reply.status, await reply.read()
             document = msgspec.json.decode(data, type=dict)
         except (TimeoutError, aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
-            raise UnavailableError(f"The registry at {self._uri} gave no answer: {error}.") from error
+            raise RegistryUnavailableError(f"The registry at {self._uri} gave no answer: {error}.") from error
         if status == 200:
             return cast("dict[str, Any]", document)
         if document.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
             return None
-        raise UnavailableError(f"The registry answered {status}: {document.get('message', '')}.")
+        raise RegistryUnavailableError(f"The registry answered {status}: {document.get('message', '')}.")
 
 
 def seen_version(found: dict[str, Any]) -> VersionSeen:
