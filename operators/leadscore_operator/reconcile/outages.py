@@ -88,5 +88,5 @@ def _since(item: Manifest, reason: str) -> str:
     """Since when an object says this; "" if it does not."""
     known = item.get("status", {}).get("conditions", [])
     return next(
-        (c["lastTransitionTime"] for c in known if c["type"] == "Ready" and c["reason"] == reason), ""
+        (c["lastTransitionTime"] for c in known if c["type"] == "Ready" and c.get("reason") == reason), ""
     )

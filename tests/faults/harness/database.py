@@ -53,6 +53,8 @@ class DatabaseProxy:
         for session in self._sessions:
             session.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)
+        for _ in range(5):  # what was closed is let go of in the loop's next turns
+            await asyncio.sleep(0)
 
     def _handler(
         self, client: str
