@@ -40,7 +40,7 @@ def test_a_known_mistake_passes_undisturbed_and_is_caught_by_its_fault(
     plane: ControlPlane, mode: str
 ) -> None:
     fault, finding = MISTAKES[mode]
-    story = ClaimStory(mode, seconds=12 if mode == "waits-for-ever" else 40)
+    story = ClaimStory(mode, seconds=8 if mode == "waits-for-ever" else 40)
     undisturbed = replay(plane, story)
     assert undisturbed.problems == ()
     assert undisturbed.state == END

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.faults.harness.calls import Point
 from tests.faults.harness.controlplane import ControlPlane
-from tests.faults.harness.faults import Cut, Fault, Kill, LostReply
+from tests.faults.harness.faults import Fault, Kill, LostReply
 from tests.faults.harness.operators import Operators, Program
 from tests.faults.harness.servers import STORE
 from tests.faults.harness.story import World, telling
@@ -28,8 +28,6 @@ SAMPLE: list[Fault] = [
     LostReply(Point(f"commit {DECISION}", 2), "reset"),
     LostReply(Point(f"insert {DECISION}", 2), "hang"),
     Kill(Point(f"commit {DECISION}", 2), "after"),
-    Cut(Point(f"commit {DECISION}", 1), 3.0),
-    Kill(Point("commit schema.store", 1), "after"),
 ]
 
 
