@@ -15,6 +15,10 @@ class KubeError(UnavailableError):
         self.retry_after_seconds = retry_after
 
 
+class RegistryUnavailableError(UnavailableError):
+    """The registry gave no answer that can be believed. The step is tried again later."""
+
+
 class KubeConflictError(ConflictError):
     """The object was changed by somebody else meanwhile (409 on a guarded write): read again, decide again."""
 

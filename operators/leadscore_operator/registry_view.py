@@ -11,32 +11,33 @@ from typing import Any, Final, cast
 import aiohttp
 import msgspec
 
-from leadscore.errors import UnavailableError
 from leadscore.registry.versions import CHAMPION
 from leadscore.release.states import VersionSeen
+from leadscore_operator.errors import RegistryUnavailableError
 
 _SECONDS: Final = 10.0
 
 
 class RegistryView:
-    """Reads versions and the champion; UnavailableError whenever the answer is not known."""
+    """Reads versions and the champion; RegistryUnavailableError whenever the answer is not known."""
 
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri.rstrip("/")
 
     async def version(self, model: str, version: int) -> VersionSeen | None:
         """One version; None only if the registry says that it has none."""
-        found = await self._get("model-versions/get", {"name": model, "version": str(version)})
-        return None if found is None else seen_version(found["model_version"])
+        asked = {"name": model, "version": str(version)}
+        found = await self._get("model-versions/get", asked, "model_version")
+        return None if found is None else seen_version(found)
 
     async def champion(self, model: str) -> VersionSeen | None:
         """The champion; None only if the registry says that there is none."""
-        found = await self._get("registered-models/get", {"name": model})
-        aliases = [] if found is None else found["registered_model"].get("aliases", [])
+        found = await self._get("registered-models/get", {"name": model}, "registered_model")
+        aliases = [] if found is None else found.get("aliases", [])
         number = next((a["version"] for a in aliases if a["alias"] == CHAMPION), None)
         return None if number is None else await self.version(model, int(number))
 
-    async def _get(self, call: str, query: dict[str, str]) -> dict[str, Any] | None:
+    async def _get(self, call: str, query: dict[str, str], wanted: str) -> dict[str, Any] | None:
         url = f"{self._uri}/api/2.0/mlflow/{call}"
         try:
             async with (
@@ -46,12 +47,12 @@ class RegistryView:
                 status, data = reply.status, await reply.read()
             document = msgspec.json.decode(data, type=dict)
         except (TimeoutError, aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
-            raise UnavailableError(f"The registry at {self._uri} gave no answer: {error}.") from error
-        if status == 200:
-            return cast("dict[str, Any]", document)
+            raise RegistryUnavailableError(f"The registry at {self._uri} gave no answer: {error}.") from error
+        if status == 200 and isinstance(document.get(wanted), dict):
+            return cast("dict[str, Any]", document[wanted])
         if document.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
             return None
-        raise UnavailableError(f"The registry answered {status}: {document.get('message', '')}.")
+        raise RegistryUnavailableError(f"The registry answered {status}: {document.get('message', '')}.")
 
 
 def seen_version(found: dict[str, Any]) -> VersionSeen:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 import kopf
 from aiohttp import web
@@ -25,9 +26,10 @@ from leadscore_operator.engine.resync import Resync
 from leadscore_operator.errors import KubeConflictError, KubeError, NotLeaderError
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.credentials import find_access
-from leadscore_operator.kube.resources import DETECTORS, POLICIES, RELEASES, RUNS
+from leadscore_operator.kube.resources import DETECTORS, POLICIES, RELEASES, RUNS, Resource
 from leadscore_operator.reconcile.base import Shell
 from leadscore_operator.reconcile.detector import reconcile_detector
+from leadscore_operator.reconcile.outages import Outages
 from leadscore_operator.reconcile.policy import reconcile_policy
 from leadscore_operator.reconcile.release import reconcile_release
 from leadscore_operator.reconcile.run import reconcile_run
@@ -37,6 +39,8 @@ from leadscore_operator.specs.workload import Workload
 from leadscore_operator.watching import build_registry, watch_settings
 
 _log = logging.getLogger(__name__)
+
+_ANSWER_SECONDS: Final = 10.0
 
 Reconcile = Callable[[str], Awaitable[datetime | None]]
 
@@ -51,7 +55,7 @@ async def run_operator(options: OperatorOptions) -> None:
     settings = watch_settings()
     clock, health = Clock(options.clock_offset_file), Health()
     queue: WorkQueue[Key] = WorkQueue()
-    store = None if options.events_url is None else EventStore(options.events_url)
+    store = _store(options)
     stop = asyncio.Event()
     _listen(stop)
     async with Kube(find_access(settings), options.namespace) as kube:
@@ -59,11 +63,16 @@ async def run_operator(options: OperatorOptions) -> None:
         guarded = kube.guarded(lease.check)
         applier = Applier(guarded, store, clock, lambda: lease.token, options.identity)
         shell = Shell(guarded, applier, clock, workload)
+        parts: dict[Resource, Reconcile] = {
+            DETECTORS: partial(reconcile_detector, shell),
+            POLICIES: partial(reconcile_policy, shell),
+            RUNS: partial(reconcile_run, shell),
+            RELEASES: partial(reconcile_release, shell, store, _registry(options)),
+        }
+        outages = Outages(shell)
         reconciles: dict[str, Reconcile] = {
-            DETECTORS.plural: partial(reconcile_detector, shell),
-            POLICIES.plural: partial(reconcile_policy, shell),
-            RUNS.plural: partial(reconcile_run, shell),
-            RELEASES.plural: partial(reconcile_release, shell, store, _registry(options)),
+            resource.plural: partial(outages.told, resource, reconcile)
+            for resource, reconcile in parts.items()
         }
         registry = build_registry(queue, Relations(), health)
         endless: list[Coroutine[object, object, None]] = [
@@ -79,6 +88,12 @@ async def run_operator(options: OperatorOptions) -> None:
         await _until_stopped(stop, _watch(registry, settings, options.namespace, stop), endless, lease)
     if store is not None:
         store.close()
+
+
+def _store(options: OperatorOptions) -> EventStore | None:
+    # A look that waits for ever is never looked at again.
+    url = options.events_url
+    return None if url is None else EventStore(url, answer_seconds=_ANSWER_SECONDS)
 
 
 def _registry(options: OperatorOptions) -> RegistryView | None:

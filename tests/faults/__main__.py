@@ -54,7 +54,8 @@ def _sweep(options: argparse.Namespace, journal: Journal) -> None:
         with ThreadPoolExecutor(options.workers) as pool:
             found = [*pool.map(partial(scout, plane, patience=options.patience), stories)]
         for scouted in found:
-            journal.add(record(scouted.story.name, scouted.undisturbed, len(scouted.troubles)))
+            planned = sum(_wanted(options, trouble) for trouble in scouted.troubles)
+            journal.add(record(scouted.story.name, scouted.undisturbed, planned))
         jobs = [
             (rank(trouble), number, scouted, trouble)
             for scouted in found

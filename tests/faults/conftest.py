@@ -1,4 +1,4 @@
-"""The administrator's hand on the API server of the fault tests."""
+"""The servers of the fault tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from collections.abc import Iterator
 import pytest
 from tests.faults.harness.api import Api
 from tests.faults.harness.controlplane import ControlPlane
+from tests.faults.operating import databases
+from tests.support.postgres import PostgresServer, require_binaries
+
+
+@pytest.fixture(scope="session")
+def database() -> PostgresServer:
+    """The PostgreSQL server of the stories."""
+    require_binaries()
+    return databases.server()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.harness.calls import Call, Numbering, Point, understand
 from tests.faults.harness.events import End, Freeze, Send, Stream, Wait
 from tests.faults.harness.faults import EVENT_KINDS, Answer, Event, Kill, LostReply, Stale, status_body
-from tests.faults.harness.proxy import Entry
+from tests.faults.harness.ledger import Entry
 from tests.faults.harness.sweep import OCCURRENCES, faults_of, kind
 
 CRD = "/apis/leadscore.dev/v1alpha1/namespaces/n/retrainruns"

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.harness.api import Api
 from tests.faults.harness.calls import Point
 from tests.faults.harness.controlplane import OPERATOR, ControlPlane
-from tests.faults.harness.faults import Answer, Event, Fault, Kill, LostReply, Stale
+from tests.faults.harness.faults import Answer, Cut, Event, Fault, Kill, LostReply, Stale
 from tests.faults.harness.proxy import Proxy
 from tests.faults.harness.story import _grant
 from tests.support.waiting import wait_until
@@ -76,6 +76,19 @@ def test_killed_before_a_call_the_server_never_sees_it(api: Api, opened: Opened)
         client.post(path, json=named("one"))
     assert (killed, stored(api, path), proxy.log[0].status) == (["a"], set(), None)
     assert client.post(path, json=named("two")).status_code == 201, "a fault happens once"
+
+
+def test_a_cut_call_is_never_seen_and_a_server_that_is_away_comes_back(api: Api, opened: Opened) -> None:
+    proxy, client, path = opened(Cut(CREATE))
+    with pytest.raises(httpx.TransportError):
+        client.post(path, json=named("one"))
+    assert (stored(api, path), proxy.hit) == (set(), {Cut(CREATE)})
+    proxy.ledger.leave(3600)
+    for _ in range(2):
+        with pytest.raises(httpx.TransportError):
+            client.get(path)
+    proxy.arm(())
+    assert client.get(path).status_code == 200
 
 
 def test_what_the_server_did_for_a_client_that_is_gone_is_logged_as_done(api: Api, opened: Opened) -> None:

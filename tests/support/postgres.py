@@ -58,12 +58,17 @@ class PostgresServer:
         """Make the cluster."""
         self._run("initdb", "-D", str(self.data), "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync")
 
+    def run(self, *statements: str) -> None:
+        """Statements as the server's owner, each by itself."""
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)  # pyright: ignore[reportArgumentType]
+
     def new_database(self) -> str:
         """URL of a fresh database."""
         self.databases += 1
         name = f"events_{os.getpid()}_{self.databases}"
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # pyright: ignore[reportArgumentType]
+        self.run(f"CREATE DATABASE {name}")
         return self._url(name)
 
     @property
@@ -120,12 +125,7 @@ def running_postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One server for the session; without binaries: a failure in CI, a skip with the reason elsewhere."""
-    try:
-        _binaries()
-    except RuntimeError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+    require_binaries()
     with running_postgres() as server:
         yield server
 
@@ -134,6 +134,16 @@ def postgres() -> Iterator[PostgresServer]:
 def postgres_url(postgres: PostgresServer) -> str:
     """URL of a fresh, empty database."""
     return postgres.new_database()
+
+
+def require_binaries() -> None:
+    """For tests that start a server by themselves: a failure in CI, a skip with the reason elsewhere."""
+    try:
+        _binaries()
+    except RuntimeError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
 
 
 def _binaries() -> Path:

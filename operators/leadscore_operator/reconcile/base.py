@@ -64,17 +64,33 @@ async def settle(shell: Shell, resource: Resource, item: Manifest, plan: Plan) -
 
 async def trouble(shell: Shell, resource: Resource, item: Manifest, error: LeadScoreError) -> None:
     """Say in the status why the object cannot be served."""
-    old: Manifest = item.get("status", {})
     reason = "SpecInvalid" if isinstance(error, BadInputError) else "Refused"
+    await not_ready(shell, resource, item, reason, str(error), about=str(error))
+
+
+async def not_ready(
+    shell: Shell, resource: Resource, item: Manifest, reason: str, message: str, *, about: str
+) -> None:
+    """Put a reason into the Ready condition, and a Warning beside it; the rest of the status stays as it is.
+
+    Args:
+        shell: What it is done with.
+        resource: Kind of the object.
+        item: The object as it was read.
+        reason: One word.
+        message: For a person.
+        about: Tells two Warnings of the same reason apart.
+    """
+    old: Manifest = item.get("status", {})
     conditions = condition(
         old,
         shell.clock.now(),
         ready=False,
         reason=reason,
-        message=str(error)[:1000],
+        message=message[:1000],
         generation=item["metadata"]["generation"],
     )
-    happening = Happening(reason, str(error), str(error), "Warning")
+    happening = Happening(reason, message, about, "Warning")
     await shell.applier.apply(
         resource, item, Plan(happenings=(happening,), status={**old, "conditions": conditions})
     )

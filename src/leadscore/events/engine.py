@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
-from leadscore.events.errors import RecordRefusedError
+from leadscore.errors import BadInputError, LeadScoreError
+from leadscore.events.errors import RecordRefusedError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from leadscore.events.patience import ImpatientConnection
 
 _WRITES: Final = "leadscore_writes"
 _CONNECT_SECONDS: Final = 5
 _BUSY_SECONDS: Final = 15
 _AGAIN_SECONDS: Final = 0.01
+# A writer whose connection was lost without the server noticing holds what it has inserted: who sends the same record
+# again would wait for it, for as long as TCP takes to give up (two hours).
+_IDLE_WRITER_SECONDS: Final = 15
 
 
 def parse_url(text: str) -> sa.URL:
@@ -52,8 +59,14 @@ class Engines:
     write: sa.Engine
 
 
-def open_engines(url: sa.URL) -> Engines:
-    """Engines that connect on first use and give up on a silent server within seconds, not minutes."""
+def open_engines(url: sa.URL, answer_seconds: float | None = None) -> Engines:
+    """Engines that connect on first use and give up on a host that is gone within seconds, not minutes.
+
+    Args:
+        url: Of the store.
+        answer_seconds: How long a PostgreSQL server may be silent while it is asked something, though its host is
+            there; None: as long as a statement takes.
+    """
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _configure_sqlite)
@@ -68,7 +81,13 @@ def open_engines(url: sa.URL) -> Engines:
     }
     given = {key: value for key, value in timeouts.items() if key not in url.query}
     engine = sa.create_engine(url, connect_args=given, pool_pre_ping=True, pool_size=2)
-    return Engines(read=engine.execution_options(isolation_level="REPEATABLE READ"), write=engine)
+    event.listen(engine, "begin", _begin_postgresql)
+    if answer_seconds is not None:
+        event.listen(engine, "do_connect", partial(_connect_impatiently, answer_seconds))
+    return Engines(
+        read=engine.execution_options(isolation_level="REPEATABLE READ"),
+        write=engine.execution_options(**{_WRITES: True}),
+    )
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
@@ -100,13 +119,31 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _begin_postgresql(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get(_WRITES, False):
+        connection.exec_driver_sql(
+            f"SET LOCAL idle_in_transaction_session_timeout = {_IDLE_WRITER_SECONDS * 1000}"
+        )
+
+
+def _connect_impatiently(
+    seconds: float, _dialect: object, _record: object, words: tuple[str, ...], options: dict[str, Any]
+) -> ImpatientConnection:
+    # Who keeps events in SQLite may lack the driver.
+    from leadscore.events.patience import ImpatientConnection  # noqa: PLC0415
+
+    connection = ImpatientConnection.connect(*words, **options)
+    connection.answer_seconds = seconds
+    return connection
+
+
 def make_parent(url: sa.URL) -> None:
     """Create the folder of an SQLite file."""
     if url.get_backend_name() == "sqlite" and url.database:
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UnavailableError(
+            raise StoreUnavailableError(
                 f"Cannot create the folder of {url.database}: {error.strerror}.", hint="Check LEADSCORE_HOME."
             ) from error
 
@@ -120,7 +157,7 @@ def translate(error: exc.SQLAlchemyError, url: sa.URL) -> LeadScoreError:
     line = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
     if isinstance(error, exc.DataError | exc.IntegrityError):
         return RecordRefusedError(f"The event store refuses a record: {line}.", hint="Correct the record.")
-    return UnavailableError(
+    return StoreUnavailableError(
         f"The event store {url.render_as_string()} cannot be used: {line}.",
         hint="Is the database up, and may this user write to it? The spool keeps what is not stored yet.",
     )

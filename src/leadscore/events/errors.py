@@ -19,7 +19,11 @@ class RecordTooLargeError(BadInputError):
     status = 413
 
 
-class SchemaTooNewError(UnavailableError):
+class StoreUnavailableError(UnavailableError):
+    """The event store cannot be reached or used, or what became of a call to it is not known."""
+
+
+class SchemaTooNewError(StoreUnavailableError):
     """A newer release has changed the event store; this one must not write to it."""
 
     code = "schema_too_new"

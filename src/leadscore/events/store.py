@@ -63,17 +63,18 @@ class EventStore:
 
     Args:
         url: `sqlite:////path/events.db` or `postgresql://user:password@host/database`.
+        answer_seconds: How long a PostgreSQL server may be silent while it is asked; None: as long as it takes.
 
-    Every method raises `UnavailableError` when the database cannot be reached or used, and
+    Every method raises `StoreUnavailableError` when the database cannot be reached or used, and
     `SchemaTooNewError` when a newer release has changed it.
 
     Raises:
         BadInputError: The URL is neither.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
         self._url = parse_url(url)
-        self._engines = open_engines(self._url)
+        self._engines = open_engines(self._url, answer_seconds)
         self._ready = False
         self._lock = threading.Lock()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.faults.harness.calls import Call, understand
+from tests.faults.harness.faults import status_body
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from tools.cluster.build import build, built_folder, is_built
@@ -36,6 +38,18 @@ class ControlPlane:
         context = ssl.create_default_context(cafile=str(self.certificate))
         context.check_hostname = False  # made for the host's name; the certificate itself is pinned
         return context
+
+    def understand(self, method: str, path: str, query: Mapping[str, str]) -> Call:
+        """The call that a request is."""
+        return understand(method, path, query)
+
+    def question(self, path: str, query: Mapping[str, str]) -> tuple[str, ...]:
+        """What a read asks for, without how new the answer has to be."""
+        return path, query.get("labelSelector", ""), query.get("fieldSelector", "")
+
+    def refusal(self, status: int, verb: str) -> dict[str, object]:
+        """A Status object."""
+        return status_body(status, verb)
 
 
 def is_available() -> bool:

@@ -1,4 +1,4 @@
-"""What can go wrong between an operator and the API server, one class each. Plain data."""
+"""What can go wrong between an operator and the servers it asks, one class each. Plain data."""
 
 from __future__ import annotations
 
@@ -31,14 +31,31 @@ class LostReply:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The server is not asked; it answers with an error, for `times` calls of the signature from the point on."""
+    """The server is not asked; it answers with an error, for `times` calls of the signature from the point on.
+
+    Attributes:
+        at: The first call.
+        status: Of HTTP; of a database, its SQLSTATE.
+        times: How many calls.
+    """
 
     at: Point
-    status: int
+    status: int | str
     times: int = 1
 
     def __str__(self) -> str:
         return f"{self.status} at {self.at}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The connection is closed before the server sees the call; for so many seconds it takes no other call either."""
+
+    at: Point
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return f"away for {self.seconds:g} s at {self.at}" if self.seconds else f"cut before {self.at}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +99,7 @@ class ClockStep:
         return f"clock {self.seconds:+d} s at {self.at}"
 
 
-Fault = Kill | LostReply | Answer | Stale | Event | ClockStep
+Fault = Kill | LostReply | Answer | Cut | Stale | Event | ClockStep
 EVENT_KINDS = ("drop", "duplicate", "reorder", "delay", "freeze", "close", "gone")
 REASONS = {
     401: "Unauthorized",

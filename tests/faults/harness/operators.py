@@ -24,7 +24,7 @@ class Program:
     Attributes:
         command: The process. `{namespace}`, `{client}`, `{folder}` (of the replay), `{resync}` and `{lease}` (seconds)
             and `{clock}` in a word are replaced; the last is a file with the seconds to add to the clock, for who
-            reads one.
+            reads one. So are the names of the story's servers, `{store}` say: by the address of the proxy before it.
         environment: Added to this process's; the same words are replaced.
         modules: If the command is `python -m PACKAGE words`, the package and what else it imports: it is then forked
             from a process that has imported them, and a start costs milliseconds instead of two seconds of CPU.
@@ -63,12 +63,16 @@ class Operators:
         }
         self._program, self._namespace, self._folder, self._clock = program, namespace, folder, clock
         self._processes: dict[str, Child] = {}
+        self._servers: Mapping[str, Mapping[str, str]] = {}
         self._lock = threading.Lock()
         self.restarts = 0
         self.stopped = False
 
-    def start(self, addresses: Mapping[str, str]) -> None:
-        """Start one process per address."""
+    def start(
+        self, addresses: Mapping[str, str], servers: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        """Start one process per address; `servers`: by name, the addresses of the other proxies."""
+        self._servers = servers or {}
         for client, address in addresses.items():
             config = self._folder / f"{client}.kubeconfig"
             config.write_text(yaml.safe_dump(kubeconfig(address, self._namespace)))
@@ -116,6 +120,7 @@ class Operators:
             client=client,
             folder=str(self._folder),
             clock=str(self._clock.file),
+            **{name: addresses[client] for name, addresses in self._servers.items()},
             **self._intervals,
         )
         full = {

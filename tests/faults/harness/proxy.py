@@ -1,25 +1,23 @@
-"""A proxy in front of the API server that counts every call and can misbehave: one listener per operator process.
+"""A proxy in front of a server that speaks HTTP, which counts every call and can misbehave: one listener per operator process.
 
-Requests come in without TLS and go out with it, the operator's own token passed on, so its rights are the real ones.
+Requests come in without TLS and go out with it if the server has it, the operator's own token passed on, so its rights are
+the real ones.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 from aiohttp import web
-from tests.faults.harness.calls import Call, Numbering, Point, understand
-from tests.faults.harness.controlplane import ControlPlane
 from tests.faults.harness.events import End, Freeze, Send, Stream, Wait
-from tests.faults.harness.faults import Answer, ClockStep, Event, Fault, Kill, LostReply, Stale, status_body
+from tests.faults.harness.faults import Answer, ClockStep, Cut, Event, Fault, Kill, LostReply, Stale
+from tests.faults.harness.ledger import Entry, Ledger
+from tests.faults.harness.loop import LoopThread
+from tests.faults.harness.servers import Upstream
 from yarl import URL
 
 _HOP = {
@@ -32,33 +30,6 @@ _HOP = {
     "upgrade",
     "accept-encoding",
 }
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Entry:
-    """One call as it happened.
-
-    Attributes:
-        client: Operator process that made it.
-        point: Its number.
-        call: What it asked.
-        status: The server's answer; None if the server was not asked, or has not answered.
-        delivered: Whether the client got that answer.
-        at: When it came, `time.monotonic`.
-    """
-
-    client: str
-    point: Point
-    call: Call
-    status: int | None = None
-    delivered: bool = False
-    at: float = field(default_factory=time.monotonic)
-
-    @property
-    def committed(self) -> bool:
-        """Whether it changed something."""
-        return self.call.writes and self.status is not None and self.status < 300
 
 
 class Proxy:
@@ -66,33 +37,29 @@ class Proxy:
 
     def __init__(
         self,
-        plane: ControlPlane,
+        upstream: Upstream,
         clients: Sequence[str],
         *,
         kill: Callable[[str], None] = lambda _: None,
         step_clock: Callable[[int], None] = lambda _: None,
     ) -> None:
         """`kill` ends a client's process and returns when it is gone; `step_clock` moves the operator's clock."""
-        self._plane = plane
+        self._upstream = upstream
         self._kill = kill
         self._step_clock = step_clock
-        self.log: list[Entry] = []
-        self.hit: set[Fault] = set()
+        self.ledger = Ledger()
+        self.log, self.hit = self.ledger.log, self.ledger.hit
         self.events_seen: dict[str, int] = {}
-        self._faults: tuple[Fault, ...] = ()
-        self._numbering = Numbering()
         self._first_answers: dict[tuple[str, ...], tuple[int, bytes, str]] = {}
-        self._loop = asyncio.new_event_loop()
         self._runners: list[web.AppRunner] = []
         self._asking: set[asyncio.Future[tuple[int, bytes, str]]] = set()
         self.addresses: dict[str, str] = {}
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
-        self._thread.start()
-        self._do(self._start(clients))
+        self._thread = LoopThread("fault-proxy")
+        self._thread.do(self._start(clients))
 
     def arm(self, faults: Sequence[Fault]) -> None:
         """From now on these faults happen; each once."""
-        self._faults = tuple(faults)
+        self.ledger.arm(faults)
 
     def busy(self) -> bool:
         """Whether the server has been asked something that it has not answered yet."""
@@ -100,20 +67,14 @@ class Proxy:
 
     def close(self) -> None:
         """Close every connection and end the thread."""
-        self._do(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.do(self._stop())
+        self._thread.close()
 
     # --- The shell ----------------------------------------------------------------------------------------
 
-    def _do(self, what: Coroutine[Any, Any, T]) -> T:
-        future: Future[T] = asyncio.run_coroutine_threadsafe(what, self._loop)
-        return future.result(timeout=30)
-
     async def _start(self, clients: Sequence[str]) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._plane.tls(), limit=0),
+            connector=aiohttp.TCPConnector(ssl=self._upstream.tls() or True, limit=0),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
         )
@@ -138,9 +99,9 @@ class Proxy:
     def _handler(self, client: str) -> Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             body = await request.read()
-            call = understand(request.method, request.path, request.query)
-            entry = Entry(client, self._numbering.next(call.signature), call)
-            self.log.append(entry)
+            entry = self.ledger.enter(
+                client, self._upstream.understand(request.method, request.path, request.query)
+            )
             return await self._serve(request, body, entry)
 
         return handle
@@ -148,14 +109,12 @@ class Proxy:
     # --- One call -----------------------------------------------------------------------------------------
 
     async def _serve(self, request: web.Request, body: bytes, entry: Entry) -> web.StreamResponse:
-        fault = self._fault_at(entry.point)
+        fault = self.ledger.fault_at(entry.point)
         if isinstance(fault, ClockStep):
             self._step_clock(fault.seconds)
-        if isinstance(fault, Kill) and fault.when == "before":
-            return await self._end(request, entry)
-        made_up = self._made_up(request, entry, fault)
-        if made_up is not None:
-            return made_up
+        instead = await self._instead(request, entry, fault)
+        if instead is not None:
+            return instead
         if entry.call.verb == "watch":
             async with self._forward(request, body) as reply:
                 entry.status = status = reply.status
@@ -169,7 +128,7 @@ class Proxy:
             asking.add_done_callback(self._asking.discard)
             status, content, media = await asyncio.shield(asking)
         if entry.call.verb in {"get", "list"}:
-            self._first_answers.setdefault(_question(request), (status, content, media))
+            self._first_answers.setdefault(self._question(request), (status, content, media))
         if isinstance(fault, Kill):
             return await self._end(request, entry)
         if isinstance(fault, LostReply):
@@ -184,14 +143,20 @@ class Proxy:
             entry.status = reply.status
             return reply.status, *await _content(reply)
 
-    def _made_up(self, request: web.Request, entry: Entry, fault: Fault | None) -> web.Response | None:
-        """An answer without asking the server, if the fault is one."""
+    async def _instead(
+        self, request: web.Request, entry: Entry, fault: Fault | None
+    ) -> web.StreamResponse | None:
+        """What happens without the server being asked, if the fault is of that kind."""
+        if isinstance(fault, Cut):
+            return _cut(request)
+        if isinstance(fault, Kill) and fault.when == "before":
+            return await self._end(request, entry)
         if isinstance(fault, Answer):
             headers = {"Retry-After": "1"} if fault.status == 429 else {}
-            return web.json_response(
-                status_body(fault.status, entry.call.verb), status=fault.status, headers=headers
-            )
-        question = _question(request)
+            status = int(fault.status)
+            body = self._upstream.refusal(status, entry.call.verb)
+            return web.json_response(body, status=status, headers=headers)
+        question = self._question(request)
         if isinstance(fault, Stale) and question in self._first_answers:
             self.hit.add(fault)
             status, content, media = self._first_answers[question]
@@ -199,26 +164,18 @@ class Proxy:
             return web.Response(status=status, body=content, headers={"Content-Type": media})
         return None
 
+    def _question(self, request: web.Request) -> tuple[str, ...]:
+        return self._upstream.question(request.path, request.query)
+
     def _forward(
         self, request: web.Request, body: bytes
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
-        url = URL(f"{self._plane.address}{request.raw_path}", encoded=True)
+        url = URL(f"{self._upstream.address}{request.raw_path}", encoded=True)
         return self._session.request(request.method, url, headers=headers, data=body or None)
 
-    def _fault_at(self, point: Point) -> Fault | None:
-        for fault in self._faults:
-            if isinstance(fault, Event) or fault.at.signature != point.signature:
-                continue
-            length = fault.times if isinstance(fault, Answer | Stale) else 1
-            if fault.at.occurrence <= point.occurrence < fault.at.occurrence + length:
-                if not isinstance(fault, Stale):  # that one needs an old answer to give
-                    self.hit.add(fault)
-                return fault
-        return None
-
     async def _end(self, request: web.Request, entry: Entry) -> web.StreamResponse:
-        await self._loop.run_in_executor(None, self._kill, entry.client)
+        await self._thread.loop.run_in_executor(None, self._kill, entry.client)
         return _cut(request)
 
     async def _watch(
@@ -230,7 +187,9 @@ class Proxy:
         entry.delivered = True
         resource = entry.call.signature.removeprefix("watch ")
         faults = [
-            f for f in self._faults if isinstance(f, Event) and f.resource == resource and f not in self.hit
+            f
+            for f in self.ledger.faults
+            if isinstance(f, Event) and f.resource == resource and f not in self.hit
         ]
         stream = Stream(faults, lambda: self._count_event(resource))
         try:
@@ -260,11 +219,6 @@ class Proxy:
     def _count_event(self, resource: str) -> int:
         self.events_seen[resource] = self.events_seen.get(resource, 0) + 1
         return self.events_seen[resource]
-
-
-def _question(request: web.Request) -> tuple[str, ...]:
-    """What a read asks for, without how new the answer has to be."""
-    return request.path, request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
 
 
 async def _content(reply: aiohttp.ClientResponse) -> tuple[bytes, str]:

@@ -7,8 +7,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,9 +17,12 @@ from tests.faults.harness.api import Api, Object
 from tests.faults.harness.calls import Call
 from tests.faults.harness.clock import Clock
 from tests.faults.harness.controlplane import OPERATOR_USER, ControlPlane
+from tests.faults.harness.database import DatabaseProxy
 from tests.faults.harness.faults import Fault, Stale
+from tests.faults.harness.ledger import Entry, Ledger
 from tests.faults.harness.operators import Operators, Program
-from tests.faults.harness.proxy import Entry, Proxy
+from tests.faults.harness.proxy import Proxy
+from tests.faults.harness.servers import DatabaseServer, Server
 
 _POLL_SECONDS = 0.03
 # The story is asked when an operator has written something; in between only this often: questions cost CPU too.
@@ -37,10 +40,11 @@ class World:
     Attributes:
         api: The API server as administrator, past the proxy.
         namespace: The replay's own.
-        log: Every call of the operators so far.
+        log: Every call of the operators to the API server so far.
         memory: The story's own notes within one replay.
         folder: Of the replay; the operators know it too.
         clock: The operators'; a story may let days pass.
+        stores: What the other proxies know, by the server's name.
     """
 
     api: Api
@@ -49,6 +53,7 @@ class World:
     memory: dict[str, Any] = field(default_factory=dict)
     folder: Path = Path()
     clock: Clock | None = None
+    stores: Mapping[str, Ledger] = field(default_factory=dict[str, Ledger])
 
     def path(self, resource: str, group: str = "", version: str = "v1") -> str:
         """Path of a namespaced collection."""
@@ -78,6 +83,10 @@ class Story(Protocol):
 
     def program(self) -> Program:
         """How the operator is started."""
+        ...
+
+    def servers(self, namespace: str) -> AbstractContextManager[Sequence[Server]]:
+        """What else the operator asks; its own part of each for the length of a replay."""
         ...
 
     def begin(self, world: World) -> None:
@@ -150,6 +159,7 @@ def replay(
         tempfile.TemporaryDirectory(prefix="replay-") as folder,
         telling(plane, story, Path(folder), faults, patience=patience) as (world, proxy, operators),
     ):
+        ledgers = (proxy.ledger, *world.stores.values())
         broken = _tell(story, world, proxy, operators, patience * story.seconds)
         state = story.state(world)
         broken += [("doubled", problem) for problem in story.problems(world)]
@@ -159,9 +169,11 @@ def replay(
         problems = [sentence for _, sentence in broken]
         if problems:
             problems.append(operators.tail())
+    hit = {fault for ledger in ledgers for fault in ledger.hit}
+    calls = sorted((entry for ledger in ledgers for entry in ledger.log), key=lambda entry: entry.at)
     return Outcome(
-        tuple(faults), _reached(faults, proxy.hit), state, tuple(problems), frozenset(way for way, _ in broken),
-        tuple(proxy.log), dict(proxy.events_seen), operators.restarts, time.monotonic() - started,
+        tuple(faults), _reached(faults, hit), state, tuple(problems), frozenset(way for way, _ in broken),
+        tuple(calls), dict(proxy.events_seen), operators.restarts, time.monotonic() - started,
     )  # fmt: skip
 
 
@@ -183,18 +195,29 @@ def telling(
     program = story.program()
     clock = Clock(folder, own=program.reads_a_clock_file)
     operators = Operators(program, namespace, folder, clock, patience)
-    proxy = Proxy(plane, story.operators, kill=operators.kill, step_clock=clock.step)
-    world = World(api, namespace, proxy.log, folder=folder, clock=clock)
-    try:
-        _grant(api, namespace, story.rules)
-        proxy.arm(faults)
-        story.begin(world)
-        operators.start(proxy.addresses)
-        yield world, proxy, operators
-    finally:
-        operators.stop()
-        proxy.close()
-        api.close()
+    with story.servers(namespace) as servers:
+        proxy = Proxy(plane, story.operators, kill=operators.kill, step_clock=clock.step)
+        others = {server.name: _before(server, story.operators, operators) for server in servers}
+        stores = {name: other.ledger for name, other in others.items()}
+        world = World(api, namespace, proxy.log, folder=folder, clock=clock, stores=stores)
+        try:
+            _grant(api, namespace, story.rules)
+            for ledger in (proxy.ledger, *stores.values()):
+                ledger.arm(faults)
+            story.begin(world)
+            operators.start(proxy.addresses, {name: other.addresses for name, other in others.items()})
+            yield world, proxy, operators
+        finally:
+            operators.stop()
+            for each in (proxy, *others.values()):
+                each.close()
+            api.close()
+
+
+def _before(server: Server, clients: Sequence[str], operators: Operators) -> Proxy | DatabaseProxy:
+    if isinstance(server, DatabaseServer):
+        return DatabaseProxy(server, clients, kill=operators.kill)
+    return Proxy(server, clients, kill=operators.kill)
 
 
 def _tell(

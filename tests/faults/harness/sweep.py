@@ -10,8 +10,19 @@ from functools import partial
 from tests.faults.harness.calls import WRITES, Call, Point
 from tests.faults.harness.clock import library
 from tests.faults.harness.controlplane import ControlPlane
-from tests.faults.harness.faults import EVENT_KINDS, Answer, ClockStep, Event, Fault, Kill, LostReply, Stale
-from tests.faults.harness.proxy import Entry
+from tests.faults.harness.faults import (
+    EVENT_KINDS,
+    Answer,
+    ClockStep,
+    Cut,
+    Event,
+    Fault,
+    Kill,
+    LostReply,
+    Stale,
+)
+from tests.faults.harness.ledger import Entry
+from tests.faults.harness.stores import changes, faults_at, is_point, is_store, server_of
 from tests.faults.harness.story import Outcome, Story, replay
 
 # Calls that repeat for ever (a lease renewed, a list read anew) are the same after a few.
@@ -50,7 +61,12 @@ class Swept:
 
 def points(log: Iterable[Entry], occurrences: int = OCCURRENCES) -> list[tuple[Point, Call]]:
     """Where faults go: the first calls of every signature, in the order in which they came."""
-    return [(e.point, e.call) for e in log if e.point.occurrence <= occurrences and e.call.verb != "other"]
+    return [
+        (e.point, e.call)
+        for e in log
+        if e.call.verb != "other"
+        and (is_point(e.point, e.call) if is_store(e.call) else e.point.occurrence <= occurrences)
+    ]
 
 
 def faults_of(log: Iterable[Entry], events: Mapping[str, int], *, clock: bool = False) -> list[Trouble]:
@@ -65,6 +81,9 @@ def faults_of(log: Iterable[Entry], events: Mapping[str, int], *, clock: bool = 
     every = points(log)
     lists = dict.fromkeys(point.signature for point, call in every if call.verb == "list")
     for point, call in every:
+        if is_store(call):
+            found += [(fault,) for fault in faults_at(point, call)]
+            continue
         single: list[Fault] = [Kill(point, "before"), Answer(point, 429), Answer(point, 500, times=2)]
         if call.verb == "watch":
             single.append(Answer(point, 410))
@@ -96,12 +115,16 @@ def kind(trouble: Trouble) -> str:
             name = f"reply lost ({first.how})"
         case Answer():
             name = f"answer {first.status}"
+        case Cut():
+            name = "away" if first.seconds else "cut"
         case Stale():
             name = "stale answer"
         case Event():
             name = f"event: {first.what}"
         case ClockStep():
             name = "clock steps"
+    if not isinstance(first, Event) and (server := server_of(first.at.signature)):
+        return f"{server}: {name}"
     return f"{name}, then stale" if len(trouble) > 1 else name
 
 
@@ -115,8 +138,10 @@ def rank(trouble: Trouble) -> int:
     first = trouble[0]
     if isinstance(first, Event):
         return 1
-    at_write, at_read = _RANKS.get(kind(trouble).removesuffix(", then stale"), (1, 2))
-    return at_write if first.at.signature.partition(" ")[0] in WRITES else at_read
+    at_write, at_read = _RANKS.get(kind(trouble).rpartition(": ")[2].removesuffix(", then stale"), (1, 2))
+    signature = first.at.signature
+    writes = signature.partition(" ")[0] in WRITES or changes(signature)
+    return at_write if writes else at_read
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from tests.faults.harness.operators import Program
+from tests.faults.harness.servers import REGISTRY, HttpServer, Server
 from tests.faults.harness.story import World
-from tests.faults.operating import releasing, stage
+from tests.faults.operating import databases, releasing, stage
 
 from leadscore.release.approval import answers_of, requests_of
 from leadscore.release.states import FINAL
@@ -58,7 +61,13 @@ class ReleaseStory:
 
     def program(self) -> Program:
         """The operator's process, told where the registry is."""
-        return stage.operator(LEADSCORE_TRACKING_URI=releasing.registry().uri)
+        return stage.operator(LEADSCORE_TRACKING_URI=f"{{{REGISTRY}}}")
+
+    @contextmanager
+    def servers(self, namespace: str) -> Generator[Sequence[Server]]:
+        """The event store, and MLflow."""
+        with databases.fresh(namespace) as store:
+            yield (*store, HttpServer(REGISTRY, releasing.registry().uri))
 
     def begin(self, world: World) -> None:
         """Two published versions, the gate's verdict, a Rollout, and a person who wants the newer one released."""

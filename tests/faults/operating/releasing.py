@@ -89,7 +89,7 @@ def model_of(world: World) -> str:
 @contextmanager
 def events(world: World) -> Generator[EventStore]:
     """The event store that the operators use."""
-    store = EventStore(f"sqlite:///{world.folder}/events.db")
+    store = EventStore(stage.events_url(world))
     try:
         yield store
     finally:

@@ -1,4 +1,4 @@
-"""What the operator's stories share: the process, its rights, and the parts of the Job controller and the kubelet."""
+"""What the operator's stories share: the process, its rights and stores, and the parts of the Job controller and the kubelet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any
 import httpx
 import yaml
 from tests.faults.harness.operators import Program
+from tests.faults.harness.servers import STORE
 from tests.faults.harness.story import World
+from tests.faults.operating import databases
 from tests.support.waiting import wait_until
 
 from leadscore.drift.verdict import DriftVerdict, FeatureVerdict
@@ -36,9 +38,17 @@ def operator(**environment: str) -> Program:
             "--identity", "{client}", "--lease-duration", "{lease}", "--resync", "{resync}", "--port", "0",
             "--clock-offset-file", "{clock}",
         ),
-        {"LEADSCORE_EVENTS_URL": "sqlite:///{folder}/events.db", **environment},
-        modules=("leadscore_operator", "leadscore_operator.run", "typer", "sqlalchemy.dialects.sqlite", "pydantic.type_adapter"),
+        {"LEADSCORE_EVENTS_URL": databases.url(f"{{{STORE}}}", "{namespace}"), **environment},
+        modules=(
+            "leadscore_operator", "leadscore_operator.run", "typer", "sqlalchemy.dialects.postgresql.psycopg", "psycopg",
+            "pydantic.type_adapter",
+        ),
     )  # fmt: skip
+
+
+def events_url(world: World) -> str:
+    """The event store of a replay, past the proxy."""
+    return databases.url(f"127.0.0.1:{databases.server().port}", world.namespace)
 
 
 def install(world: World) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from tests.faults.harness.operators import Program
+from tests.faults.harness.servers import Server
 from tests.faults.harness.story import World
-from tests.faults.operating import stage
+from tests.faults.operating import databases, stage
 
 _DETECTOR = {"model": "leads@champion", "schedules": [{"name": "daily", "cron": "@daily", "window": "1d"}]}
 
@@ -26,6 +29,10 @@ class _OperatorStory:
     def program(self) -> Program:
         """The operator's process."""
         return stage.operator()
+
+    def servers(self, namespace: str) -> AbstractContextManager[Sequence[Server]]:
+        """The event store."""
+        return databases.fresh(namespace)
 
     def problems(self, world: World) -> list[str]:
         """Nothing twice, nothing left over."""

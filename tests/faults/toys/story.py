@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from tests.faults.harness.operators import Program
+from tests.faults.harness.servers import Server
 from tests.faults.harness.story import World
 
 CONTROLLER = Path(__file__).parent / "controller.py"
@@ -39,6 +42,10 @@ class ToyStory:
     def program(self) -> Program:
         """The controller's process."""
         return Program((sys.executable, str(CONTROLLER), self.mode), {"TOY_NAMESPACE": "{namespace}"})
+
+    def servers(self, namespace: str) -> AbstractContextManager[Sequence[Server]]:  # noqa: ARG002
+        """The API server is all that it asks."""
+        return nullcontext(())
 
     def begin(self, world: World) -> None:
         """Ask for the first Job."""

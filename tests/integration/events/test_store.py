@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 from tests.support.events import outcome, prediction
+from tests.support.waiting import wait_until
 
 from leadscore.errors import ConflictError, NotFoundError, UnavailableError
 from leadscore.events import schema
 from leadscore.events.engine import parse_url
-from leadscore.events.errors import RecordRefusedError, SchemaTooNewError
+from leadscore.events.errors import RecordRefusedError, SchemaTooNewError, StoreUnavailableError
 from leadscore.events.records import Evidence
 from leadscore.events.store import Appended, EventStore
 
@@ -87,6 +88,38 @@ def test_an_unreachable_server_is_unavailable_and_its_password_unsaid() -> None:
             store.counts()
         assert "s3cret" not in str(caught.value)
         assert "s3cret" not in store.name
+
+
+def test_a_server_that_says_nothing_is_given_up_by_who_asked_for_that(postgres_url: str) -> None:
+    with (
+        EventStore(postgres_url, answer_seconds=0.3) as store,
+        psycopg.connect(postgres_url) as other,
+    ):
+        assert store.record(Evidence("e1", "gate", "crm/7", 1, "{}"))
+        other.execute("LOCK TABLE evidence")
+        with pytest.raises(StoreUnavailableError, match=r"said nothing for 0\.3 s"):
+            store.record(Evidence("e2", "gate", "crm/7", 1, "{}"))
+        other.rollback()
+        assert store.record(Evidence("e2", "gate", "crm/7", 1, "{}")), (
+            "the next one has a connection of its own"
+        )
+
+
+def test_who_waits_for_a_lock_waits_as_long_as_it_takes_unless_told_otherwise(postgres_url: str) -> None:
+    with EventStore(postgres_url) as store, psycopg.connect(postgres_url) as other:
+        store.counts()
+        other.execute("LOCK TABLE evidence")
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(store.record, Evidence("e1", "gate", "crm/7", 1, "{}"))
+            wait_until(lambda: _waits(postgres_url), what="a writer that waits")
+            assert not done.done()
+            other.rollback()
+            assert done.result(timeout=30)
+
+
+def _waits(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        return bool(connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall())
 
 
 def test_a_missing_right_is_the_stores_fault_not_the_records(postgres_url: str) -> None:

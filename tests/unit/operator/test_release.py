@@ -291,7 +291,11 @@ def test_the_registry_is_read_and_its_silence_is_not_an_answer() -> None:
             champion = await view.champion("leads")
             assert champion is not None
             assert champion.version == 7
-            for answer in (web.json_response({}, status=500), web.Response(text="<html>", status=404)):
+            for answer in (
+                web.json_response({}, status=500),
+                web.Response(text="<html>", status=404),
+                web.json_response({"login": "please"}),
+            ):
                 api.answers.append(answer)
                 with pytest.raises(UnavailableError):
                     await view.version("leads", 7)

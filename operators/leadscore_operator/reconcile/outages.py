@@ -1,0 +1,92 @@
+"""What people are told while the event store or the registry is away: one sentence in each object that has to wait for it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from leadscore.errors import LeadScoreError, UnavailableError
+from leadscore.events.errors import StoreUnavailableError
+from leadscore.policy.durations import format_time
+from leadscore_operator.engine.health import Key
+from leadscore_operator.errors import RegistryUnavailableError
+from leadscore_operator.kube.resources import Manifest, Resource
+from leadscore_operator.reconcile.base import Shell, living, not_ready
+
+STORE_AWAY: Final = "EventStoreUnavailable"
+REGISTRY_AWAY: Final = "RegistryUnavailable"
+_WAITS: Final = "Nothing is decided here until it answers; the operator tries again by itself."
+# What is over so soon is worth a line in the log and no more.
+_HICCUP_SECONDS: Final = 3.0
+# Another sentence about the same outage: a status that is written is looked at again at once, so not with each try.
+_ANEW_SECONDS: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Outage:
+    began: float
+    told: float = float("-inf")
+
+
+class Outages:
+    """Since when which object could not be worked on.
+
+    Args:
+        shell: What statuses are written with.
+        now: Monotonic seconds.
+    """
+
+    def __init__(self, shell: Shell, now: Callable[[], float] = time.monotonic) -> None:
+        self._shell = shell
+        self._now = now
+        self._open: dict[Key, _Outage] = {}
+
+    async def told(
+        self, resource: Resource, reconcile: Callable[[str], Awaitable[datetime | None]], name: str
+    ) -> datetime | None:
+        """Reconcile; if that fails for what is away, say so in the object. What comes after the outage takes it back.
+
+        Raises:
+            LeadScoreError: As `reconcile`.
+        """
+        key = (resource.plural, name)
+        began = self._now()
+        try:
+            again = await reconcile(name)
+        except (StoreUnavailableError, RegistryUnavailableError) as error:
+            outage = self._open.setdefault(key, _Outage(began))
+            now = self._now()
+            if now - outage.began >= _HICCUP_SECONDS and now - outage.told >= _ANEW_SECONDS:
+                outage.told = now
+                await self._tell(resource, name, error)
+            raise
+        self._open.pop(key, None)
+        return again
+
+    async def _tell(self, resource: Resource, name: str, error: UnavailableError) -> None:
+        reason = STORE_AWAY if isinstance(error, StoreUnavailableError) else REGISTRY_AWAY
+        try:
+            item = await living(self._shell, resource, name)
+            if item is not None:
+                since = _since(item, reason) or format_time(self._shell.clock.now())
+                message = f"{error.message} {_WAITS}"
+                await not_ready(self._shell, resource, item, reason, message, about=since)
+        except LeadScoreError as second:
+            # The outage is what counts; it is told at the next try.
+            self._open[resource.plural, name].told = float("-inf")
+            fields = {"key": f"{resource.plural}/{name}", "error": str(second)}
+            _log.info("an outage was not told", extra={"fields": fields})
+
+
+def _since(item: Manifest, reason: str) -> str:
+    """Since when an object says this; "" if it does not."""
+    known = item.get("status", {}).get("conditions", [])
+    return next(
+        (c["lastTransitionTime"] for c in known if c["type"] == "Ready" and c.get("reason") == reason), ""
+    )
