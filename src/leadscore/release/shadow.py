@@ -33,6 +33,7 @@ SHADOW_ROLE: Final = "shadow"
 _FEWEST_COPIES: Final = 100
 _NOTABLE_SHARE: Final = 0.9
 _LEAST_SHARE: Final = 0.5
+_NOTABLE_UNPAIRED: Final = 0.1
 # Answers that other bytes give again by chance are few; rounding of float32 features differs in fewer.
 _OTHER_BYTES: Final = 0.99
 
@@ -138,7 +139,7 @@ def compare_shadow(
     own = np.array(ours)
     scored, reproduced = _scored(said, pairs, own, models)
     facts = ShadowFacts(unpaired, _copied(scored_requests, answered_requests, asked.percent), reproduced)
-    against, notes = judge(facts, candidate, rows=len(answers), left_out=left_out)
+    against, notes = judge(facts, candidate.ref, rows=len(answers), left_out=left_out)
     latency = Latency(
         champion=microseconds_per_lead(models.champion, scored.sample),
         candidate=microseconds_per_lead(models.candidate, said.matrix[own][:FEWEST_ROWS]),
@@ -151,13 +152,13 @@ def compare_shadow(
 
 
 def judge(
-    facts: ShadowFacts, candidate: ModelVersion, *, rows: int, left_out: int
+    facts: ShadowFacts, ref: str, *, rows: int, left_out: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Objections and remarks that only a shadow's report has. Pure.
 
     Args:
         facts: What it knows.
-        candidate: The version.
+        ref: The candidate, `leads/7`.
         rows: Leads that the shadow scored.
         left_out: Of these, answered by another version than the champion.
     """
@@ -165,7 +166,7 @@ def judge(
     notes: list[str] = []
     if facts.reproduced < _OTHER_BYTES:
         against.append(
-            f"{candidate.ref} gives only {facts.reproduced:.1%} of the shadow's answers again: what was shadowed is not"
+            f"{ref} gives only {facts.reproduced:.1%} of the shadow's answers again: what was shadowed is not"
             " what is registered"
         )
     if facts.copied is not None and facts.copied < _LEAST_SHARE:
@@ -181,7 +182,7 @@ def judge(
         notes.append(
             "How many requests were copied is not known: nothing here says whether the shadow lost some."
         )
-    if facts.unpaired > (1 - _NOTABLE_SHARE) * rows:
+    if facts.unpaired > _NOTABLE_UNPAIRED * rows:
         notes.append(
             f"{facts.unpaired:,} of the {rows:,} leads that the shadow scored were answered to nobody."
         )
