@@ -75,7 +75,7 @@ def _without_traffic(spec: ReleaseSpec, status: ReleaseStatus, seen: Observation
         case "Pending":
             return _pending(spec, status, seen, now)
         case "Gated":
-            return _gated(spec, status, now)
+            return _gated(spec, status, seen, now)
         case "Replay":
             return _replay(spec, status, seen, now)
         case "Shadow":
@@ -150,10 +150,14 @@ def _pending(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: 
     )
 
 
-def _gated(spec: ReleaseSpec, status: ReleaseStatus, now: datetime) -> Step:
+def _gated(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
     match spec.evaluation:
         case "replay":
             return _enter(status, "Replay", f"Replays the requests of the last {spec.replay_days} days.", now)
+        case "shadow" if status.champion is None:
+            # Otherwise a day would pass before the report finds nothing to compare with.
+            words = f"There is no champion whose answers those of {spec.ref} could be compared with: evaluation: none."
+            return _end(spec, status, seen, Finish("Rejected", words))
         case "shadow":
             return _enter(status, "Shadow", "Gets a copy of the traffic.", now)
         case "none":

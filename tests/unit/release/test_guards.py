@@ -287,6 +287,14 @@ def test_without_a_mirror_no_shadow_is_started_and_a_person_is_told_what_to_set(
     assert isinstance(about(without_a_shadow()).action, StartShadow)
 
 
+def test_a_first_model_has_nobody_to_be_compared_with_in_a_shadow() -> None:
+    found = World(spec=SHADOWED, champion=None)
+    found.judge(champion=None)
+    found.settle()
+    assert found.status.phase == "Rejected"
+    assert "There is no champion whose answers" in found.status.reason
+
+
 def test_without_a_rollout_no_shadow_is_started() -> None:
     waits(without_a_shadow(), "no Rollout yet whose pods", rollout=None)
 
