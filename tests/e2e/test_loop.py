@@ -203,6 +203,18 @@ def test_a_candidate_is_tried_on_copies_of_the_traffic(given: LoopGiven) -> None
     )
 
 
+def test_a_release_that_is_deleted_takes_its_shadow_along(given: LoopGiven) -> None:
+    (
+        given.market()
+        .when.released("leads-thrown-away", 2, evaluation="shadow")
+        .then.it_is("Shadow", "Gets a copy of the traffic until")
+        .when.the_release_is_deleted()
+        .then.shadow_is_gone()
+        .only(1)
+        .no_request_failed()
+    )
+
+
 def test_a_market_that_turns_ends_with_a_champion_that_knows_it(given: LoopGiven) -> None:
     (
         given.market()

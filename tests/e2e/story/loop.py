@@ -135,6 +135,11 @@ class LoopWhen(When):
         scene.kube.run("patch", "modelrelease", scene.notes["release"], "--type=merge", f"--patch={change}")
         return self
 
+    def the_release_is_deleted(self) -> Self:
+        """`kubectl delete modelrelease`."""
+        self._scene.kube.run("delete", "modelrelease", self._scene.notes["release"])
+        return self
+
     def approved(self, by: str, reason: str) -> Self:
         """`leadscore approve` of the release's version."""
         return self._answered("approve", by, reason)
