@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Final
 
 from lead_scoring.engine import Engine
 from lead_scoring.errors import IdempotencyKeyReusedError
@@ -14,6 +15,7 @@ from lead_scoring.ids import repeatable_id
 from leadscore.errors import UnavailableError
 
 NewId = Callable[[], str]
+SHADOW: Final = "shadow"
 
 
 async def answer_once(
@@ -33,7 +35,11 @@ async def answer_once(
     """
     raw = request.headers[IDEMPOTENCY_KEY]
     assert raw is not None  # noqa: S101 - the caller looked
-    key = digest_of(request.caller.encode(), request.path.encode(), check_key(raw))
+    parts = [request.caller.encode(), request.path.encode(), check_key(raw)]
+    if engine.settings.role == SHADOW:
+        # A copy has the original's key. Were its predictions' ids the original's, too, the store would keep but one of both.
+        parts.append(SHADOW.encode())
+    key = digest_of(*parts)
     accepted = (request.headers[CONTENT_TYPE] or b"", request.headers[ACCEPT] or b"")
     fingerprint = digest_of(request.query, *accepted, body)
     loop = asyncio.get_running_loop()

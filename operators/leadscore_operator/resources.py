@@ -130,14 +130,22 @@ class RunSpec(_Part, frozen=True):
 # --- ModelRelease -----------------------------------------------------------------------------------------
 
 
+class ShadowWish(_Part, frozen=True):
+    """How long a shadow runs, and how many leads it must have in common with the champion."""
+
+    for_: str = msgspec.field(default="24h", name="for")
+    minimum_leads: int = 1_000
+
+
 class ReleaseWish(_Part, frozen=True):
     """A ModelRelease's wish."""
 
     model: str
     version: int
     rollout: str
-    evaluation: Literal["replay", "none"] = "replay"
+    evaluation: Literal["replay", "shadow", "none"] = "replay"
     replay_window: str = "14d"
+    shadow: ShadowWish | None = None
     approval_for: str = "7d"
     watch_for: str = "48h"
     watch_every: str = "1h"

@@ -30,6 +30,8 @@ VALUES: Values = merged(
     loop_values(),
     {
         "operator": {"resyncSeconds": 10},
+        # No shadow most of the time: half of the requests are copied to nobody, which no caller may notice.
+        "shadow": {"enabled": True, "version": 0, "percent": 50},
         # At 10 %, 15 requests a second bring 180 scores in this time: enough for the chart's own maxPsi.
         "rollout": {
             "steps": [
@@ -177,6 +179,42 @@ def test_a_person_denies(given: LoopGiven) -> None:
     )
 
 
+def test_a_candidate_is_tried_on_copies_of_the_traffic(given: LoopGiven) -> None:
+    """Version 2 once more, which passed the gate against this champion; a person stops it when it has shown its canary."""
+    (
+        given.market()
+        .when.released(
+            "leads-in-the-shadow", 2, evaluation="shadow", shadow={"for": "60s", "minimumLeads": 500}
+        )
+        .then.it_is("Shadow", "Gets a copy of the traffic until")
+        .the_shadow_is_the_candidate_s()
+        .it_is("AwaitingApproval")
+        .the_shadow_supports_it(leads=500, copied=0.9)
+        .shadow_is_gone()
+        .shadow_predictions_are_stored(version=2)
+        .only(1)
+        .when.approved("Ada Lovelace", "Its shadow speaks for it.")
+        .canary_at(10)
+        .the_release_is_stopped()
+        .then.it_is("Aborted", "A person stopped it")
+        .the_champion_is(1)
+        .only(1)
+        .no_request_failed()
+    )
+
+
+def test_a_release_that_is_deleted_takes_its_shadow_along(given: LoopGiven) -> None:
+    (
+        given.market()
+        .when.released("leads-thrown-away", 2, evaluation="shadow")
+        .then.it_is("Shadow", "Gets a copy of the traffic until")
+        .when.the_release_is_deleted()
+        .then.shadow_is_gone()
+        .only(1)
+        .no_request_failed()
+    )
+
+
 def test_a_market_that_turns_ends_with_a_champion_that_knows_it(given: LoopGiven) -> None:
     (
         given.market()
@@ -254,6 +292,8 @@ DENIED = {
     "list secrets": ("GET", _SECRETS),
     "create a pod": ("POST", "/api/v1/namespaces/NS/pods", _POD),
     "delete a Rollout": ("DELETE", f"/apis/argoproj.io/v1alpha1/namespaces/NS/rollouts/{FULL}"),
+    "change a Deployment": ("PUT", f"/apis/apps/v1/namespaces/NS/deployments/{FULL}-operator", {}),
+    "list services": ("GET", "/api/v1/namespaces/NS/services"),
     "delete a Job": ("DELETE", "/apis/batch/v1/namespaces/NS/jobs/x"),
     "change a policy": ("PUT", f"/apis/leadscore.dev/v1alpha1/namespaces/NS/retrainpolicies/{MODEL}", {}),
     "look into another namespace": (

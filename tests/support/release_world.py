@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from leadscore.release.machine import decide
+from leadscore.release.mirror import MirrorSeen, ShadowSeen
 from leadscore.release.states import (
     Action,
     ApprovalSeen,
@@ -33,7 +34,6 @@ from leadscore.release.states import (
     ReturnAlias,
     RollBack,
     RolloutSeen,
-    ShadowSeen,
     StartReplay,
     StartShadow,
     StopShadow,
@@ -62,6 +62,7 @@ class World:
     approval: ApprovalSeen | None = None
     requested: tuple[str, tuple[str, ...]] | None = None
     shadow: ShadowSeen | None = None
+    mirror: MirrorSeen = field(default_factory=lambda: MirrorSeen(percent=10))
     rollout: RolloutSeen = field(
         default_factory=lambda: RolloutSeen(desired=6, stable=6, weight=100, state="Healthy")
     )
@@ -89,6 +90,7 @@ class World:
             approval=self.approval,
             requested=self.requested is not None,
             shadow=self.shadow,
+            mirror=self.mirror,
             rollout=self.rollout,
             kpi=self.kpi,
             ended=self.ended,
@@ -106,8 +108,10 @@ class World:
                     self.evaluation = ReportSeen(state="running")
             case StartShadow(version=version):
                 if self.shadow is None:
-                    self.shadow = ShadowSeen(version=version, ready_since=self.now)
+                    self.shadow = ShadowSeen(version=version, ready_since=self.now, release=self.spec.release)
             case StopShadow():
+                # Nobody else's may be stopped.
+                assert self.shadow is None or self.shadow.release == self.spec.release
                 self.shadow = None
             case RequestApproval(digest=digest, evidence=evidence):
                 self.requested = self.requested or (digest, evidence)

@@ -9,27 +9,30 @@ from typing import Final
 import msgspec
 
 from leadscore.policy.durations import format_time, parse_duration
-from leadscore.release.states import FINAL, ReleaseSpec, ReleaseStatus, ReportSeen, Step, Wait
+from leadscore.release.states import FINAL, ReleaseSpec, ReleaseStatus, ReportSeen, Step, StopShadow, Wait
 from leadscore_operator.decide.jobs import job_end
 from leadscore_operator.kube.resources import JOBS, Manifest
 from leadscore_operator.plan import Change, Create, Happening, Plan, condition
-from leadscore_operator.resources import ReleaseWish
+from leadscore_operator.resources import ReleaseWish, ShadowWish
 from leadscore_operator.specs.releases import STEP_LABEL, release_command, release_job
 from leadscore_operator.specs.workload import Workload
 
-_NAMES: Final = {"approved_by": "approvedBy", "watch_since": "watchSince"}
+_NAMES: Final = {"approved_by": "approvedBy", "shadow_since": "shadowSince", "watch_since": "watchSince"}
 # Approvals, the registry and the Rollout send no events to us.
 _POLL: Final = timedelta(seconds=5)
 
 
 def machine_spec(release: Manifest, wish: ReleaseWish) -> ReleaseSpec:
     """What is wanted."""
+    shadow = wish.shadow or ShadowWish()
     return ReleaseSpec(
         release=release["metadata"]["uid"],
         model=wish.model,
         version=wish.version,
         evaluation=wish.evaluation,
         replay_days=max(1, round(parse_duration(wish.replay_window) / timedelta(days=1))),
+        shadow_seconds=parse_duration(shadow.for_).total_seconds(),
+        shadow_minimum_leads=shadow.minimum_leads,
         approval_seconds=parse_duration(wish.approval_for).total_seconds(),
         watch_seconds=parse_duration(wish.watch_for).total_seconds(),
         watch_every_seconds=parse_duration(wish.watch_every).total_seconds(),
@@ -70,7 +73,7 @@ def report_of(done: ReportSeen, jobs: Sequence[Manifest], step: str) -> ReportSe
     Args:
         done: Newest report on record.
         jobs: The release's Jobs.
-        step: `replay`, or `kpi` for the numbered ones.
+        step: `replay`, `shadow`, or `kpi` for the numbered ones.
     """
     newest = done
     for job in jobs:
@@ -134,7 +137,8 @@ def plan_step(
         kind = "Warning" if asks or status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
         text = status.get("reason") or f"Phase {status['phase']}."
         happenings = (Happening(status["phase"], text, f"{status['phase']}{text}", kind),)
-    again = None if status["phase"] in FINAL else now + _POLL
+    over = status["phase"] in FINAL and not isinstance(step.action, StopShadow)
+    again = None if over else now + _POLL
     if isinstance(step.action, Wait) and step.action.until is not None and again is not None:
         again = min(again, step.action.until)
     return Plan(changes=changes, happenings=happenings, status=status, again=again)

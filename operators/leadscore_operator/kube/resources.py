@@ -39,6 +39,8 @@ LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
 ROLLOUTS: Final = Resource("argoproj.io/v1alpha1", "Rollout", "rollouts")
 
 REPLICA_SETS: Final = Resource("apps/v1", "ReplicaSet", "replicasets")
+DEPLOYMENTS: Final = Resource("apps/v1", "Deployment", "deployments")
+SERVICES: Final = Resource("v1", "Service", "services")
 
 # Label of every child: the uid of the object it belongs to.
 OWNER_LABEL: Final = f"{GROUP}/owner-uid"

@@ -11,6 +11,7 @@ from leadscore.release.states import (
     Promote,
     ReleaseSpec,
     ReportKpi,
+    ReportShadow,
     ReturnAlias,
     StartReplay,
 )
@@ -36,7 +37,7 @@ def model_release(model: str, candidate: Manifest, template: dict[str, Any], run
 
 
 def release_job(release: Manifest, step: str, command: list[str], workload: Workload) -> Manifest:
-    """The Job of a step (`replay`, `nominate`, `promote`, `return`, `kpi-3`): each command may run twice."""
+    """The Job of a step (`replay`, `shadow`, `nominate`, `promote`, `return`, `kpi-3`): each command may run twice."""
     meta = release["metadata"]
     name = f"{meta['name'][:40].rstrip('-.')}-{digest(meta['uid'], length=6)}-{step}"
     labels = {
@@ -58,16 +59,20 @@ def release_job(release: Manifest, step: str, command: list[str], workload: Work
     }
 
 
-def release_command(action: Action, spec: ReleaseSpec) -> tuple[str, list[str]] | None:
+def release_command(  # noqa: PLR0911 (one per kind of Job)
+    action: Action, spec: ReleaseSpec
+) -> tuple[str, list[str]] | None:
     """Name and command line of the step that an action needs a Job for; None if it needs none."""
     match action:
         case StartReplay(days=days):
             command = ["release", "replay", f"--candidate={spec.ref}", f"--days={days}"]
             return "replay", ["leadscore", *command, f"--release={spec.release}"]
+        case ReportShadow():
+            return "shadow", _shadow(action, spec)
         case Nominate(reason=reason):
             return "nominate", ["leadscore", "models", "nominate", spec.ref, f"--reason={reason}"]
-        case Promote(version=version, expected=expected, reason=reason):
-            return "promote", _promote(f"{spec.model}/{version}", expected, reason)
+        case Promote(version=to, expected=expected, reason=reason):
+            return "promote", _promote(f"{spec.model}/{to}", expected, reason)
         case ReturnAlias(to=to, expected=expected, reason=reason):
             return "return", _promote(f"{spec.model}/{to}", expected, reason)
         case ReportKpi(previous=previous, since=since, number=number):
@@ -77,6 +82,20 @@ def release_command(action: Action, spec: ReleaseSpec) -> tuple[str, list[str]] 
             return f"kpi-{number}", ["leadscore", *command]
         case _:
             return None
+
+
+def _shadow(action: ReportShadow, spec: ReleaseSpec) -> list[str]:
+    command = [
+        "leadscore",
+        "release",
+        "shadow",
+        f"--candidate={spec.ref}",
+        f"--since={format_time(action.since)}",
+    ]
+    command.append(f"--minimum-leads={spec.shadow_minimum_leads}")
+    if action.percent is not None:
+        command.append(f"--percent={action.percent:g}")
+    return [*command, f"--release={spec.release}"]
 
 
 def _promote(ref: str, expected: int | None, reason: str) -> list[str]:

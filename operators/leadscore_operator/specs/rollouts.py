@@ -26,7 +26,7 @@ _EXPECTED = (
     SCORES_SPREAD,
     GRADES_SPREAD,
 )
-_HASH_LABEL = "rollouts-pod-template-hash"
+HASH_LABEL = "rollouts-pod-template-hash"
 _STATES = ("Healthy", "Progressing", "Paused", "Degraded")
 
 
@@ -37,7 +37,7 @@ def seen_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutSeen
         RefusedError: Its pod template names no model version: it is not of this chart.
     """
     template, status = rollout["spec"]["template"], rollout.get("status", {})
-    desired = _version(template)
+    desired = version_of(template)
     if desired is None:
         raise RefusedError(
             f"The Rollout {rollout['metadata']['name']} has no label {VERSION_LABEL} in its pod template.",
@@ -46,9 +46,9 @@ def seen_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutSeen
     stable_hash = status.get("stableRS", "")
     stable = next(
         (
-            _version(rs["spec"]["template"])
+            version_of(rs["spec"]["template"])
             for rs in replica_sets
-            if stable_hash and rs["metadata"].get("labels", {}).get(_HASH_LABEL) == stable_hash
+            if stable_hash and rs["metadata"].get("labels", {}).get(HASH_LABEL) == stable_hash
         ),
         None,
     )
@@ -77,14 +77,28 @@ def version_patch(
     """The merge patch that pins a version in the pod template and signs it with the release, both or neither.
 
     What the version's scores may differ from stable's goes with it, or what a release before was allowed goes away.
+
+    Raises:
+        RefusedError: As `pinned_template`.
+    """
+    meta = {
+        "resourceVersion": rollout["metadata"]["resourceVersion"],
+        "annotations": {RELEASE_ANNOTATION: release, **_allowance(version, expected)},
+    }
+    return {"metadata": meta, "spec": {"template": pinned_template(rollout, model, version)}}
+
+
+def pinned_template(rollout: Manifest, model: str, version: int) -> Manifest:
+    """A copy of the Rollout's pod template that serves another version.
+
     The version stands in a label, in the environment, and (by the chart's `model.source`) in an init container's image
     tag or in a claim's sub-path.
 
     Raises:
-        RefusedError: The template does not name the present version where it should, so the patch would pin nothing.
+        RefusedError: The template does not name the present version where it should, so nothing would be pinned.
     """
     template = copy.deepcopy(rollout["spec"]["template"])
-    old = _version(template)
+    old = version_of(template)
     labels = template["metadata"]["labels"]
     labels[VERSION_LABEL] = str(version)
     spec = template["spec"]
@@ -109,11 +123,7 @@ def version_patch(
             " reference or sub-path.",
             hint="An image pinned by digest cannot be released by version: leave model.image.digest empty.",
         )
-    meta = {
-        "resourceVersion": rollout["metadata"]["resourceVersion"],
-        "annotations": {RELEASE_ANNOTATION: release, **_allowance(version, expected)},
-    }
-    return {"metadata": meta, "spec": {"template": template}}
+    return template
 
 
 def _allowance(version: int, expected: ExpectedPsi | None) -> dict[str, str | None]:
@@ -130,6 +140,7 @@ def _allowance(version: int, expected: ExpectedPsi | None) -> dict[str, str | No
     }
 
 
-def _version(template: Manifest) -> int | None:
+def version_of(template: Manifest) -> int | None:
+    """Version in a pod template's label; None if it has none."""
     text = template.get("metadata", {}).get("labels", {}).get(VERSION_LABEL, "")
     return int(text) if text.isdigit() else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,79 +9,20 @@ from rich.console import Group
 from rich.table import Table
 
 from leadscore.cli import approve as answers
-from leadscore.cli import experiment
+from leadscore.cli import comparison, experiment
 from leadscore.cli.options import Json
-from leadscore.cli.output import decimal, emit, progress_bar, table
+from leadscore.cli.output import emit, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.events.records import Evidence
-    from leadscore.release.report import Replay
 
 app = typer.Typer(no_args_is_help=True, help="Bring a version to traffic, by evidence.")
 
-Release = Annotated[
-    str, typer.Option("--release", help="Identity of the release that asks; set by the operator.")
-]
-_KINDS = ("gate", "replay", "approval-request", "approval", "kpi", "experiment", "release")
+app.command()(comparison.replay)
+app.command()(comparison.shadow)
 
-
-@app.command()
-def replay(
-    candidate: Annotated[str, typer.Option("--candidate", help="NAME/VERSION or NAME@challenger.")],
-    days: Annotated[float, typer.Option(min=0.01, help="Days of logged requests.")] = 14.0,
-    maturity_days: Annotated[
-        float, typer.Option("--maturity", min=0, help="Age in days at which an outcome should be known.")
-    ] = 30.0,
-    out: Annotated[Path | None, typer.Option("--out", help="Also write the report as JSON.")] = None,
-    page: Annotated[Path | None, typer.Option("--html", help="Also write it as one HTML page.")] = None,
-    markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write it as Markdown.")] = None,
-    release: Release = "",
-    as_json: Json = False,
-) -> None:
-    """Let a candidate score the logged requests and compare it with the champion; exit code 5 if that speaks against it.
-
-    With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be repeated.
-    """
-    import time
-    from datetime import UTC, datetime, timedelta
-
-    import msgspec
-
-    from leadscore.errors import RefusedError
-    from leadscore.events.records import now_us
-    from leadscore.events.store import EventStore
-    from leadscore.registry.store import ModelRegistry
-    from leadscore.release import page as pages
-    from leadscore.release import replay as replays
-
-    home = Home.from_environment()
-    registry = ModelRegistry(home)
-    version = registry.resolve(candidate)
-    with EventStore(home.events_url) as store:
-        with progress_bar() as bar:
-            task = bar.add_task("Replaying", total=None)
-            found = replays.replay(
-                store,
-                registry,
-                version,
-                now=datetime.now(UTC),
-                clock=time.monotonic,
-                days=days,
-                maturity=timedelta(days=maturity_days),
-                release=release,
-                progress=lambda rows: bar.update(task, completed=rows),
-            )
-        evidence_id = replays.record(store, found, now_us())
-    if out is not None:
-        out.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
-    if page is not None:
-        page.write_text(pages.html(found), encoding="utf-8")
-    if markdown is not None:
-        markdown.write_text(pages.markdown(found), encoding="utf-8")
-    emit({"evidence_id": evidence_id, "replay": found}, _replay_view(found, evidence_id), as_json=as_json)
-    if not found.passed and not release:
-        raise RefusedError(found.summary, hint=f"The report is evidence {evidence_id}.")
+_KINDS = ("gate", "replay", "shadow", "approval-request", "approval", "kpi", "experiment", "release")
 
 
 @app.command()
@@ -174,47 +114,6 @@ def _records_view(title: str, records: list[Evidence]) -> Table:
         for r in records
     ]
     return table(title, ("when (UTC)", "about", "what", "says", "evidence"), rows)
-
-
-def _replay_view(found: Replay, evidence_id: str) -> Group:
-    known = found.known
-    rows = [
-        ("requests", f"{found.rows:,}", f"{found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC"),
-        ("score PSI", f"{found.scores.psi:.4f}", "champion against candidate on the same leads"),
-        ("score KS", f"{found.scores.ks:.4f}", ""),
-        ("Spearman", decimal(found.order.spearman), "order of all leads"),
-        ("top tenth in common", f"{found.order.top_decile_overlap:.1%}", ""),
-        (
-            "other grade",
-            f"{found.grades.changed:.1%}",
-            f"better {found.grades.better:.1%}, worse {found.grades.worse:.1%}",
-        ),
-        (
-            "time per lead",
-            f"{found.latency.candidate:.1f} µs",
-            f"champion {found.latency.champion:.1f} µs, measured here",
-        ),
-        (
-            "AUC difference",
-            decimal(None if known.difference is None else known.difference.value),
-            "no outcome of both kinds"
-            if known.difference is None
-            else f"{known.difference.low:+.4f} to {known.difference.high:+.4f} on {known.rows:,} outcomes",
-        ),
-        (
-            "outcomes that are due and known",
-            "unknown" if known.completeness is None else f"{known.completeness:.1%}",
-            f"due after {known.maturity_days:g} days",
-        ),
-    ]
-    title = f"{found.ref} against {found.model}/{found.champion}"
-    view = table(title, ("what", "value", "about"), rows, right=("value",))
-    lines = [
-        found.summary,
-        *(f"  {remark}" for remark in found.remarks),
-        f"Evidence {evidence_id}, {found.seconds:.1f} s",
-    ]
-    return Group(view, *lines)
 
 
 app.command()(experiment.ab)

@@ -193,6 +193,22 @@ def feature_matrix(table: pa.Table | pa.RecordBatch, contract: FeatureContract) 
     return matrix
 
 
+def decode_features(rows: Sequence[bytes], contract: FeatureContract) -> np.ndarray:
+    """Stored feature rows as float32 (n, k).
+
+    Raises:
+        DamagedRowError: One has not the contract's length.
+    """
+    width = len(contract.inputs)
+    wrong = next((row for row in rows if len(row) != 4 * width), None)
+    if wrong is not None:
+        raise DamagedRowError(
+            f"A stored feature row has {len(wrong)} bytes; the contract's {width} inputs need {4 * width}.",
+            hint="Whoever wrote it used another encoding: find it by its contract_version in the predictions table.",
+        )
+    return np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), width).T.copy().T
+
+
 def to_microseconds(moment: datetime) -> int:
     """Microseconds since the epoch (BadInputError for a time without zone: we do not guess)."""
     if moment.tzinfo is None:
@@ -260,22 +276,11 @@ def _record_batch(
     if contract is None:
         return pa.RecordBatch.from_pydict({name: pa.array(columns[name], types[name]) for name in names})
     arrays = {name: pa.array(columns[name], types[name]) for name in names if name != "features"}
-    decoded = _decode(cast("Sequence[bytes]", columns["features"]), contract)
+    decoded = decode_features(cast("Sequence[bytes]", columns["features"]), contract)
     features = {
         _PREFIX + feature.name: pa.array(decoded[:, index]) for index, feature in enumerate(contract.inputs)
     }
     return pa.RecordBatch.from_pydict(arrays | features)
-
-
-def _decode(rows: Sequence[bytes], contract: FeatureContract) -> np.ndarray:
-    width = len(contract.inputs)
-    wrong = next((row for row in rows if len(row) != 4 * width), None)
-    if wrong is not None:
-        raise DamagedRowError(
-            f"A stored feature row has {len(wrong)} bytes; the contract's {width} inputs need {4 * width}.",
-            hint="Whoever wrote it used another encoding: find it by its contract_version in the predictions table.",
-        )
-    return np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), width).T.copy().T
 
 
 def _arrow_types() -> dict[str, pa.DataType]:

@@ -179,7 +179,7 @@ def _known(store: EventStore, said: Approval) -> Approval | None:
             f"{said.binding.ref} was {earlier.verdict} by {earlier.by} ({earlier.reason}; evidence"
             f" {record.evidence_id}, {when} s since the epoch); an answer is given once.",
             hint="To stop a release that was approved, set `abort: true` on it; to ask anew, make new evidence"
-            " (`leadscore release replay`).",
+            " (`leadscore release replay` or `shadow`).",
         )
     return None
 

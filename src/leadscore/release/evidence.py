@@ -27,17 +27,19 @@ from leadscore.release.states import (
 
 if TYPE_CHECKING:  # the operator has no SciPy
     from leadscore.release.experiment import Experiment
+    from leadscore.release.report import Comparison
     from leadscore.release.watch import KpiReport
 
 GATE = "gate"
 REPLAY = "replay"
+SHADOW = "shadow"
 KPI = "kpi"
 RELEASE = "release"
 EXPERIMENT = "experiment"
 
 
 class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What every report says about itself (replay, KPI); the rest of its document is its own.
+    """What every report says about itself (replay, shadow, KPI); the rest of its document is its own.
 
     Attributes:
         release: Release that asked for it, "" if a person did.
@@ -50,7 +52,7 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
         until: End of the data, ISO 8601.
         leads: KPI: mature leads of the candidate.
         judged: KPI: whether so many could have shown a fall. A record that does not say so supports nothing.
-        expected: Replay: how far the scores lie from the champion's. One that does not say so allows nothing.
+        expected: Replay and shadow: how far the scores lie from the champion's. One that does not say so allows nothing.
     """
 
     release: str
@@ -118,6 +120,23 @@ def record_end(store: EventStore, spec: ReleaseSpec, status: ReleaseStatus, fini
             document=msgspec.json.encode(document).decode(),
         ),
     )
+
+
+def record_comparison(store: EventStore, found: Comparison, at: int) -> str:
+    """Record a replay's or a shadow's report; returns its evidence id. A release has one of each: the first counts."""
+    release, ref = found.release, found.ref
+    evidence_id = report_id(found.kind, release, found.number) if release else f"{found.kind}-{ref}-{at}"
+    document = msgspec.json.encode(found).decode()
+    record_once(store, Evidence(evidence_id, found.kind, ref, at, document))
+    return evidence_id
+
+
+def record_refusal(store: EventStore, kind: str, said: ReportHeader, at: int) -> str:
+    """Record that a release's report found too little to compare; returns its evidence id, whose first record counts."""
+    evidence_id = report_id(kind, said.release, said.number)
+    document = msgspec.json.encode(said).decode()
+    record_once(store, Evidence(evidence_id, kind, f"{said.model}/{said.version}", at, document))
+    return evidence_id
 
 
 def record_kpi(store: EventStore, found: KpiReport, at: int) -> str:
@@ -234,16 +253,25 @@ def binding_for(store: EventStore, version: ModelVersion) -> Binding:
             hint="Approval needs evidence: `leadscore train` runs the gate.",
         )
     evidence = [gate.evidence]
-    for record in store.evidence(kind=REPLAY, subject=version.ref):
-        if msgspec.json.decode(record.document, type=ReportHeader).digest == version.digest:
-            evidence.append(record.evidence_id)
-            break
+    compared = newest_comparison(store, version)
+    if compared is not None:
+        evidence.append(compared[0].evidence_id)
     return Binding(
         model=version.name,
         version=version.version,
         digest=version.digest,
         evidence=tuple(sorted(evidence)),
     )
+
+
+def newest_comparison(store: EventStore, version: ModelVersion) -> tuple[Evidence, ReportHeader] | None:
+    """The newest replay's or shadow's report on exactly these bytes."""
+    records = [r for kind in (REPLAY, SHADOW) for r in store.evidence(kind=kind, subject=version.ref)]
+    for record in sorted(records, key=lambda r: r.at, reverse=True):
+        head = msgspec.json.decode(record.document, type=ReportHeader)
+        if head.digest == version.digest:
+            return record, head
+    return None
 
 
 def ended_releases(store: EventStore, ref: str | None = None) -> frozenset[str]:

@@ -19,6 +19,7 @@ import msgspec
 
 from leadscore.release.binding import evidence_of, expected_of, is_bound
 from leadscore.release.expected import NOTABLE, allowance
+from leadscore.release.mirror import ShadowSeen
 from leadscore.release.states import (
     FINAL,
     Final,
@@ -49,6 +50,8 @@ def decide(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: da
         seen: Read afresh; a failed read must have ended the round before.
         now: With a time zone.
     """
+    if _is_left_behind(spec, status, seen):
+        return Step(StopShadow("Its phase is over."), status)
     if status.phase in FINAL:
         return Step(Wait("It has ended."), status)
     if seen.ended is not None:
@@ -72,7 +75,7 @@ def _without_traffic(spec: ReleaseSpec, status: ReleaseStatus, seen: Observation
         case "Pending":
             return _pending(spec, status, seen, now)
         case "Gated":
-            return _gated(spec, status, now)
+            return _gated(spec, status, seen, now)
         case "Replay":
             return _replay(spec, status, seen, now)
         case "Shadow":
@@ -147,10 +150,14 @@ def _pending(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: 
     )
 
 
-def _gated(spec: ReleaseSpec, status: ReleaseStatus, now: datetime) -> Step:
+def _gated(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
     match spec.evaluation:
         case "replay":
             return _enter(status, "Replay", f"Replays the requests of the last {spec.replay_days} days.", now)
+        case "shadow" if status.champion is None:
+            # Otherwise a day would pass before the report finds nothing to compare with.
+            words = f"There is no champion whose answers those of {spec.ref} could be compared with: evaluation: none."
+            return _end(spec, status, seen, Finish("Rejected", words))
         case "shadow":
             return _enter(status, "Shadow", "Gets a copy of the traffic.", now)
         case "none":
@@ -170,9 +177,8 @@ def _replay(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: d
 
 
 def _shadow(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
-    shadow = seen.shadow
     match seen.evaluation.state:
-        case "done" if shadow is not None and shadow.version == spec.version:
+        case "done" if _is_ours(seen.shadow, spec):
             return Step(StopShadow("The report is there."), status)
         case "done":
             return _evaluated(spec, status, seen, now)
@@ -181,17 +187,35 @@ def _shadow(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: d
         case "running":
             return _wait(status, "The shadow's answers are being compared.")
         case "absent":
-            pass
+            return _shadowing(spec, status, seen, now)
+
+
+def _shadowing(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
+    shadow = seen.shadow
     if shadow is None:
+        if seen.mirror.lacks:
+            return _wait(status, seen.mirror.lacks, asks=status.since or now)
+        if seen.rollout is None:
+            return _wait(status, "There is no Rollout yet whose pods a shadow could be like.")
         return Step(StartShadow(spec.version), status)
-    if shadow.version != spec.version:
-        return _wait(status, f"The shadow is busy with {_ref(spec, shadow.version)}.")
-    if shadow.ready_since is None:
+    if not _is_ours(shadow, spec):
+        busy = f"The shadow is busy with {_ref(spec, shadow.version)}"
+        if shadow.release:
+            return _wait(status, f"{busy}.")
+        words = f"{busy}, which no release has started: take it away (shadow.version=0 in the chart)."
+        return _wait(status, words, asks=status.since or now)
+    if status.shadow_since is None:
+        if shadow.ready_since is not None:
+            # What is seen later may be another readiness: pods come and go in a day.
+            return Step(Note(), msgspec.structs.replace(status, shadow_since=shadow.ready_since))
+        if shadow.trouble:
+            words = f"The shadow does not become ready: {shadow.trouble} Mend it, or stop the release (abort: true)."
+            return _wait(status, words, asks=status.since or now)
         return _wait(status, "The shadow is not ready yet.")
-    until = shadow.ready_since + timedelta(seconds=spec.shadow_seconds)
+    until = status.shadow_since + timedelta(seconds=spec.shadow_seconds)
     if now < until:
         return _wait(status, f"Gets a copy of the traffic until {until:%Y-%m-%d %H:%M} UTC.", until)
-    return Step(ReportShadow(spec.version, shadow.ready_since, "shadow"), status)
+    return Step(ReportShadow(spec.version, status.shadow_since, seen.mirror.percent, "shadow"), status)
 
 
 def _evaluated(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
@@ -251,10 +275,20 @@ def _awaiting(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now:
 
 def _end(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, finish: Finish) -> Step:
     """End before traffic: first the shadow goes, then it is recorded."""
-    if status.phase == "Shadow" and seen.shadow is not None and seen.shadow.version == spec.version:
+    if _is_ours(seen.shadow, spec):
         return Step(StopShadow(finish.reason), status)
     phase: Final = finish.phase
     return Step(finish, msgspec.structs.replace(status, phase=phase, reason=finish.reason))
+
+
+def _is_ours(shadow: ShadowSeen | None, spec: ReleaseSpec) -> bool:
+    return shadow is not None and shadow.release == spec.release
+
+
+def _is_left_behind(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations) -> bool:
+    """Whether a shadow of this release is there that none of its phases from here on needs."""
+    over = status.phase not in {"Pending", "Gated", "Shadow"} or seen.ended is not None
+    return over and _is_ours(seen.shadow, spec)
 
 
 def _enter(

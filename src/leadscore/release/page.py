@@ -1,4 +1,4 @@
-"""A replay's report for people: Markdown, and one HTML file that loads nothing."""
+"""The report of a replay or a shadow for people: Markdown, and one HTML file that loads nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 from leadscore.intervals import Estimate
 from leadscore.release.compare import Distribution
-from leadscore.release.report import Replay
+from leadscore.release.report import Comparison
 from leadscore.scoring.grades import GRADES
 
 _STYLE = """
@@ -22,10 +22,10 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 220, 10, 28
 Rows = Sequence[tuple[str, str]]
 
 
-def markdown(found: Replay) -> str:
+def markdown(found: Comparison) -> str:
     """The report as Markdown."""
     parts = [
-        f"# Replay of {found.ref} against {found.model}/{found.champion}",
+        f"# {_title(found)}",
         "",
         f"**{'Nothing speaks against it' if found.passed else 'Refused'}.** {found.summary}",
         "",
@@ -54,7 +54,7 @@ def markdown(found: Replay) -> str:
     return "\n".join([*parts, ""])
 
 
-def html(found: Replay) -> str:
+def html(found: Comparison) -> str:
     """The report as one self-contained page."""
     verdict = "passed" if found.passed else "refused"
     words = "Nothing speaks against it" if found.passed else "Refused"
@@ -65,7 +65,7 @@ def html(found: Replay) -> str:
         f"<tr><th>{grade}</th>" + "".join(f'<td class="n">{n:,}</td>' for n in row) + "</tr>"
         for grade, row in zip(GRADES, found.grades.matrix, strict=True)
     )
-    title = escape(f"Replay of {found.ref} against {found.model}/{found.champion}")
+    title = escape(_title(found))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f'<h1>{title}</h1><p class="{verdict}"><b>{words}.</b> {escape(found.summary)}</p><ul>{remarks}</ul>'
@@ -75,13 +75,12 @@ def html(found: Replay) -> str:
     )
 
 
-def _sections(found: Replay) -> list[tuple[str, Rows]]:
+def _sections(found: Comparison) -> list[tuple[str, Rows]]:
     known = found.known
     order = found.order
     about = [
         ("window", f"{found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC"),
-        ("requests", f"{found.rows:,}"),
-        ("left out (other contract)", f"{found.left_out:,}"),
+        *_of_the_kind(found),
         ("champion's logged answers given again", _share(found.reproduced)),
         ("candidate's digest", found.digest),
         ("took", f"{found.seconds:.1f} s"),
@@ -109,10 +108,27 @@ def _sections(found: Replay) -> list[tuple[str, Rows]]:
         ("candidate", f"{found.latency.candidate:.1f} µs"),
     ]
     return [
-        ("What was replayed", about),
+        ("What was compared", about),
         ("What changes", spread),
         ("Outcomes known already", outcomes),
         ("Time per lead on this machine", speed),
+    ]
+
+
+def _title(found: Comparison) -> str:
+    how = "Replay" if found.kind == "replay" else "Shadow"
+    return f"{how} of {found.ref} against {found.model}/{found.champion}"
+
+
+def _of_the_kind(found: Comparison) -> Rows:
+    if found.kind == "replay":
+        return [("requests", f"{found.rows:,}"), ("left out (other contract)", f"{found.left_out:,}")]
+    return [
+        ("leads of mirrored requests that both scored", f"{found.rows:,}"),
+        ("left out (answered by another version)", f"{found.left_out:,}"),
+        ("scored by the shadow, answered to nobody", f"{found.unpaired:,}"),
+        ("share of the copies that the shadow scored", _share(found.copied)),
+        ("shadow's logged answers given again", _share(found.shadow_reproduced)),
     ]
 
 

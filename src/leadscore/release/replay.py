@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
@@ -14,15 +13,13 @@ import sqlalchemy as sa
 from leadscore.contract import contract_version
 from leadscore.errors import RefusedError
 from leadscore.events.labels import Selection
-from leadscore.events.records import Evidence
 from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
 from leadscore.events.windows import feature_matrix, iter_labelled, to_microseconds
 from leadscore.registry.store import ModelRegistry
 from leadscore.registry.versions import CHAMPION, ModelVersion
 from leadscore.release.compare import Latency
-from leadscore.release.evidence import REPLAY, record_once, report_id
-from leadscore.release.report import Question, Replay, Scored, report
+from leadscore.release.report import Comparison, Question, Scored, report
 from leadscore.release.translate import Translation, translation
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.gate import microseconds_per_lead
@@ -30,7 +27,7 @@ from leadscore.training.gate import microseconds_per_lead
 # Fewer leads than this say nothing about how distributions differ.
 FEWEST_ROWS = 100
 # Grades and deciles of a logged answer may differ from a fresh one by rounding of float32 features only.
-_SAME = 1e-9
+SAME = 1e-9
 
 Progress = Callable[[int], None]
 
@@ -48,14 +45,14 @@ def load_pair(registry: ModelRegistry, candidate: ModelVersion) -> tuple[Pair, M
     """The candidate and its model's champion, fetched and verified.
 
     Raises:
-        NotFoundError: There is no champion: nothing was logged that a replay could use.
+        NotFoundError: There is no champion: nobody was answered with whom the candidate could be compared.
         RefusedError: The candidate is the champion.
     """
     champion = registry.resolve(f"{candidate.name}@{CHAMPION}")
     if champion.version == candidate.version:
         raise RefusedError(
-            f"{candidate.ref} is the champion: a replay would compare it with itself.",
-            hint="Replay a challenger.",
+            f"{candidate.ref} is the champion: it would be compared with itself.",
+            hint="Name a challenger.",
         )
     models = [ScoringModel.load(registry.fetch(v.ref), threads=2) for v in (champion, candidate)]
     return Pair(models[0], models[1], translation(models[0].contract, models[1].contract)), champion
@@ -122,7 +119,7 @@ def replay(
     maturity: timedelta = timedelta(days=30),
     release: str = "",
     progress: Progress | None = None,
-) -> Replay:
+) -> Comparison:
     """Replay the last `days` of logged requests and compare.
 
     Args:
@@ -158,24 +155,17 @@ def replay(
         champion=microseconds_per_lead(pair.champion, scored.sample),
         candidate=microseconds_per_lead(pair.candidate, pair.translation.apply(scored.sample)),
     )
+    notes = pair.translation.notes
+    if left_out:
+        notes += (f"{left_out:,} requests were logged under another contract and left out.",)
     return report(
         scored,
         latency,
         Question(candidate, champion, since, now, maturity, release),
         left_out=left_out,
-        notes=pair.translation.notes,
+        notes=notes,
         seconds=lambda: clock() - began,
     )
-
-
-def record(store: EventStore, found: Replay, at: int) -> str:
-    """Record a replay; returns its evidence id. A release's replay is recorded once, the first one counts."""
-    evidence_id = (
-        report_id(REPLAY, found.release, found.number) if found.release else f"{REPLAY}-{found.ref}-{at}"
-    )
-    document = msgspec.json.encode(found).decode()
-    record_once(store, Evidence(evidence_id, REPLAY, found.ref, at, document))
-    return evidence_id
 
 
 def _answered(batches: Generator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
@@ -206,7 +196,7 @@ def _score(batch: pa.RecordBatch, pair: Pair, own_version: str, mature_until: in
         converted=labels.fill_null(False).to_numpy(zero_copy_only=False),
         mature=old & (labelled | ~superseded),
         own=own,
-        same=own & (np.abs(logged - champion) <= _SAME),
+        same=own & (np.abs(logged - champion) <= SAME),
         sample=matrix[:FEWEST_ROWS],
     )
 

@@ -1,10 +1,11 @@
-"""A replay's report: put together from two models' scores of the same logged requests. Pure."""
+"""The report of a replay or a shadow: put together from two models' scores of the same requests. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -29,13 +30,17 @@ from leadscore.release.compare import (
 )
 from leadscore.release.expected import ExpectedPsi
 
+Kind = Literal["replay", "shadow"]
 
-class Replay(msgspec.Struct, frozen=True, kw_only=True):
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """The report; the first fields are a `ReportHeader`.
 
     Attributes:
+        kind: `replay`: both models scored what was logged. `shadow`: the candidate scored copies of requests, and both
+            answers are as they were logged.
         release: Release that asked for it; "" if a person did.
-        number: 1: a release has one replay.
+        number: 1: a release has one such report.
         model: Registered name.
         version: Candidate.
         digest: Its artefact digest.
@@ -46,9 +51,14 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
         champion_digest: Its artefact digest.
         since: Begin of the window.
         rows: Logged requests that both scored.
-        left_out: Logged requests that were not: their features were encoded under another contract.
+        left_out: Logged requests that were not: their features were encoded under another contract (replay), or another
+            version than the champion answered them (shadow).
+        unpaired: Shadow: what it scored and no caller was answered.
+        copied: Shadow: share of the requests copied to it that it scored, from what the mirror was told to copy and how
+            many requests were answered; None: unknown.
         reproduced: Share of the champion's own logged answers that it gives again; below 1 the log and the artefact
             disagree. None: it answered none of these.
+        shadow_reproduced: The same of the shadow's answers and the candidate's artefact.
         scores: Spread of the scores.
         order: Order of the leads.
         grades: Changes of grade.
@@ -56,10 +66,11 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
         known: Leads whose outcome is known.
         objections: Why not passed.
         remarks: What the approver should look at.
-        seconds: How long the replay took.
+        seconds: How long it took to make.
         expected: What the scores of its canary may differ from the champion's.
     """
 
+    kind: Kind = "replay"
     release: str
     number: int = 1
     model: str
@@ -73,7 +84,10 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     rows: int
     left_out: int
+    unpaired: int = 0
+    copied: float | None = None
     reproduced: float | None
+    shadow_reproduced: float | None = None
     scores: Distribution
     order: Ranks
     grades: GradeChanges
@@ -92,7 +106,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a replay is about.
+    """What a replay or a shadow is about.
 
     Attributes:
         candidate: Version to try.
@@ -113,7 +127,10 @@ class Question:
 
 @dataclass(slots=True, eq=False)
 class Scored:
-    """What both models said about each logged request (n,), and what is known of its lead."""
+    """What both models said about each logged request (n,), oldest first, and what is known of its lead.
+
+    `own`: the logged answer is the champion's own; `same`: it gives it again. `sample`: some rows as the champion reads them.
+    """
 
     champion: Floats
     candidate: Floats
@@ -127,16 +144,38 @@ class Scored:
     sample: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class ShadowFacts:
+    """What only a shadow's report knows; the fields are those of `Comparison`."""
+
+    unpaired: int
+    copied: float | None
+    reproduced: float
+
+
 def report(
     scored: Scored,
     latency: Latency,
     question: Question,
     *,
     left_out: int = 0,
+    shadow: ShadowFacts | None = None,
+    against: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
     seconds: Callable[[], float] = lambda: 0.0,
-) -> Replay:
-    """Put the comparison together. Pure but for `seconds`, which is asked last."""
+) -> Comparison:
+    """Put the comparison together. Pure but for `seconds`, which is asked last.
+
+    Args:
+        scored: What both said.
+        latency: Time per lead.
+        question: What it is about.
+        left_out: Requests that could not be compared.
+        shadow: The answers are a shadow's; None: a replay's.
+        against: Objections that come from elsewhere than the comparison.
+        notes: More remarks.
+        seconds: How long it took so far.
+    """
     candidate, champion = question.candidate, question.champion
     spread = distribution(scored.champion, scored.candidate)
     order = ranks(scored.champion, scored.candidate)
@@ -151,7 +190,7 @@ def report(
     )
     own = int(scored.own.sum())
     reproduced = int(scored.same.sum()) / own if own else None
-    against = objections(known, latency)
+    objected = [*against, *objections(known, latency)]
     expected = expected_psi(
         scored.champion,
         scored.candidate,
@@ -164,28 +203,31 @@ def report(
         look_at.append(
             f"{champion.ref} gives only {reproduced:.1%} of its own logged answers again: the log or the artefact changed."
         )
-    if left_out:
-        look_at.append(f"{left_out:,} requests were logged under another contract and left out.")
-    return Replay(
+    what = "logged requests" if shadow is None else "leads of mirrored requests"
+    return Comparison(
+        kind="replay" if shadow is None else "shadow",
         release=question.release,
         model=candidate.name,
         version=candidate.version,
         digest=candidate.digest,
-        passed=not against,
-        summary=_summary(candidate, champion, len(scored.champion), known, against),
+        passed=not objected,
+        summary=_summary(candidate, champion, f"{len(scored.champion):,} {what}", known, objected),
         until=question.until,
         champion=champion.version,
         champion_digest=champion.digest,
         since=question.since,
         rows=len(scored.champion),
         left_out=left_out,
+        unpaired=0 if shadow is None else shadow.unpaired,
+        copied=None if shadow is None else shadow.copied,
         reproduced=reproduced,
+        shadow_reproduced=None if shadow is None else shadow.reproduced,
         scores=spread,
         order=order,
         grades=grades,
         latency=latency,
         known=known,
-        objections=tuple(against),
+        objections=tuple(objected),
         remarks=tuple(look_at),
         seconds=round(seconds(), 3),
         expected=expected,
@@ -193,9 +235,9 @@ def report(
 
 
 def _summary(
-    candidate: ModelVersion, champion: ModelVersion, rows: int, known: Known, against: list[str]
+    candidate: ModelVersion, champion: ModelVersion, rows: str, known: Known, against: list[str]
 ) -> str:
-    about = f"{candidate.ref} on {rows:,} logged requests against {champion.ref}: "
+    about = f"{candidate.ref} on {rows} against {champion.ref}: "
     if against:
         return about + "; ".join(against) + "."
     if known.difference is None:

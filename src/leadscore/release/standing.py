@@ -10,7 +10,7 @@ from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.registry.versions import ModelVersion
 from leadscore.release.approval import APPROVAL, Approval, Binding, answers_of, open_requests
-from leadscore.release.evidence import REPLAY, ReportHeader, ended_releases, gate_seen
+from leadscore.release.evidence import REPLAY, ended_releases, gate_seen, newest_comparison
 
 State = Literal["yes", "no", "open", "absent"]
 
@@ -44,7 +44,7 @@ class _Ended(msgspec.Struct, frozen=True):
 def standing(store: EventStore, version: ModelVersion) -> Standing:
     """Read what is on record about exactly this version's bytes."""
     gate = gate_seen(store, version.ref, version.digest)
-    replayed = _replayed(store, version)
+    compared = _compared(store, version)
     asked = [
         (record, binding)
         for record, binding in open_requests(store, version.ref, ended=ended_releases(store, version.ref))
@@ -61,7 +61,7 @@ def standing(store: EventStore, version: ModelVersion) -> Standing:
         else Station(
             name="gate", state="yes" if gate.passed else "no", says=gate.summary, evidence=gate.evidence
         ),
-        replayed,
+        compared,
         _approval(asked, answered),
         Station(name="champion", state="yes" if version.stage == "Production" else "no", says=version.stage),
     )
@@ -86,13 +86,13 @@ def in_a_sentence(record: Evidence) -> str:
             return msgspec.json.decode(record.document, type=_Sentence).summary
 
 
-def _replayed(store: EventStore, version: ModelVersion) -> Station:
-    for record in store.evidence(kind=REPLAY, subject=version.ref):
-        head = msgspec.json.decode(record.document, type=ReportHeader)
-        if head.digest == version.digest:
-            state: State = "yes" if head.passed else "no"
-            return Station(name=REPLAY, state=state, says=head.summary, evidence=record.evidence_id)
-    return Station(name=REPLAY, state="absent", says="not replayed")
+def _compared(store: EventStore, version: ModelVersion) -> Station:
+    found = newest_comparison(store, version)
+    if found is None:
+        return Station(name=REPLAY, state="absent", says="neither replayed nor shadowed")
+    record, head = found
+    state: State = "yes" if head.passed else "no"
+    return Station(name=record.kind, state=state, says=head.summary, evidence=record.evidence_id)
 
 
 def _approval(asked: list[tuple[Evidence, Binding]], answered: list[tuple[Evidence, Approval]]) -> Station:
@@ -113,12 +113,12 @@ def _approval(asked: list[tuple[Evidence, Binding]], answered: list[tuple[Eviden
 
 
 def _next(ref: str, stations: tuple[Station, ...]) -> str:
-    gate, replayed, approval, champion = (station.state for station in stations)
+    gate, compared, approval, champion = (station.state for station in stations)
     if champion == "yes":
         return "nothing: it is the champion."
     if gate != "yes":
         return "train again: without the gate nothing goes on."
-    if replayed == "absent":
+    if compared == "absent":
         return f"leadscore release replay --candidate {ref}"
     if approval in {"open", "absent"}:
         return f"leadscore approve {ref} --as NAME --reason …"

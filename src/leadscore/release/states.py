@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from leadscore.release.expected import ExpectedPsi
+from leadscore.release.mirror import MirrorSeen, ShadowSeen
 
 Phase = Literal[
     "Pending", "Gated", "Replay", "Shadow", "AwaitingApproval", "Canary", "Watching",
@@ -33,6 +34,7 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         evaluation: How the candidate is tried without answering anybody.
         replay_days: Days of logged requests that a replay scores.
         shadow_seconds: How long requests are mirrored.
+        shadow_minimum_leads: Leads that shadow and champion must both have scored for a report to support anything.
         approval_seconds: How long a request for approval stands; then the release is rejected.
         watch_seconds: How long the business KPI is watched at 100 %.
         watch_every_seconds: How often a KPI report is made in that time.
@@ -47,6 +49,7 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     evaluation: Evaluation = "replay"
     replay_days: int = 14
     shadow_seconds: float = 86_400.0
+    shadow_minimum_leads: int = 1_000
     approval_seconds: float = 7 * 86_400.0
     watch_seconds: float = 48 * 3_600.0
     watch_every_seconds: float = 3_600.0
@@ -70,6 +73,7 @@ class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True):
         digest: Artefact digest that everything is bound to, from the first look on.
         champion: Champion when the gate's verdict was taken; None if there was none.
         gate: Evidence id of the gate's verdict.
+        shadow_since: When the shadow was first ready.
         evaluation: Evidence id of the replay or shadow report.
         approval: Evidence id of the approval.
         approved_by: Who approved.
@@ -85,6 +89,7 @@ class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     champion: int | None = None
     gate: str = ""
+    shadow_since: datetime | None = None
     evaluation: str = ""
     approval: str = ""
     approved_by: str = ""
@@ -129,7 +134,7 @@ class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
         number: KPI: which of the watch's reports it is, from 1; 0 with `absent`.
         leads: KPI: mature leads of the candidate.
         judged: KPI: whether so many leads could have shown a fall at all.
-        expected: Replay: how far the candidate's scores lie from the champion's.
+        expected: Replay and shadow: how far the candidate's scores lie from the champion's.
     """
 
     state: Literal["absent", "running", "failed", "done"] = "absent"
@@ -155,13 +160,6 @@ class ApprovalSeen(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     digest: str
     bound_to: tuple[str, ...]
-
-
-class ShadowSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """The shadow workload: which version gets a copy of the traffic, ready since when."""
-
-    version: int
-    ready_since: datetime | None
 
 
 class RolloutSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,7 +201,8 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
         evaluation: The replay's or shadow's report of this release.
         approval: Answer to this release's request; None: nobody answered.
         requested: Whether the request for approval is on record.
-        shadow: The shadow workload; None: not there.
+        shadow: The shadow workload, whoever started it; None: not there.
+        mirror: What copies requests to it.
         rollout: None: not there.
         kpi: Newest KPI report of this release's watch.
         ahead: Name of an older unfinished release of the same Rollout, or "".
@@ -217,6 +216,7 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
     approval: ApprovalSeen | None = None
     requested: bool = False
     shadow: ShadowSeen | None = None
+    mirror: MirrorSeen = MirrorSeen()
     rollout: RolloutSeen | None = None
     kpi: ReportSeen = ReportSeen()
     ahead: str = ""
@@ -260,10 +260,14 @@ class StartShadow(msgspec.Struct, frozen=True, tag=True):
 
 
 class ReportShadow(msgspec.Struct, frozen=True, tag=True):
-    """Create (or adopt) the Job that compares the shadow's answers with the champion's."""
+    """Create (or adopt) the Job that compares the shadow's answers since `since` with the champion's.
+
+    `percent` of the requests were copied (None: unknown); `key` names the Job.
+    """
 
     version: int
     since: datetime
+    percent: float | None
     key: str
 
 

@@ -17,6 +17,7 @@ from tests.e2e.story.kube import Object
 from tests.e2e.story.load import Load, bodies_of
 from tests.e2e.story.market import Market, Mood
 from tests.e2e.story.patience import wait_until
+from tests.e2e.story.release import FULL
 from tests.e2e.story.scene import Scene
 from tests.e2e.story.then import Then
 from tests.e2e.story.toolbox import Toolbox
@@ -124,6 +125,19 @@ class LoopWhen(When):
         scene.kube.run("create", "--filename=-", stdin=json.dumps(release))
         scene.notes["release"] = name
         scene.began = time.monotonic()
+        return self
+
+    def the_release_is_stopped(self) -> Self:
+        """A person says `abort: true`."""
+        scene = self._scene
+        scene.began = time.monotonic()
+        change = json.dumps({"spec": {"abort": True}})
+        scene.kube.run("patch", "modelrelease", scene.notes["release"], "--type=merge", f"--patch={change}")
+        return self
+
+    def the_release_is_deleted(self) -> Self:
+        """`kubectl delete modelrelease`."""
+        self._scene.kube.run("delete", "modelrelease", self._scene.notes["release"])
         return self
 
     def approved(self, by: str, reason: str) -> Self:
@@ -275,6 +289,35 @@ class LoopThen(Then):
             return now == phase and pattern in status.get("reason", "")
 
         self._until("modelrelease", scene.notes["release"], there, seconds, f"{phase} {pattern}")
+        return self
+
+    def the_shadow_is_the_candidate_s(self) -> Self:
+        """The release has a Deployment whose pods serve its version to nobody."""
+        scene = self._scene
+        release = release_of(scene)
+        deployment = scene.kube.get("deployment", f"{FULL}-shadow")
+        assert [o["uid"] for o in deployment["metadata"]["ownerReferences"]] == [release["metadata"]["uid"]]
+        assert scene.release.pods("shadow", version=release["spec"]["version"])
+        stable = [pod["metadata"]["name"] for pod in scene.release.pods()]
+        assert not any("-shadow-" in name for name in stable)
+        return self
+
+    def the_shadow_supports_it(self, leads: int, copied: float) -> Self:
+        """Its report is what the approval is asked on: so many leads, hardly a copy lost, both artefacts as logged."""
+        scene = self._scene
+        release = release_of(scene)
+        ref = f"{MODEL}/{release['spec']['version']}"
+        record = next(r for r in Toolbox(scene.release).records(ref) if r["kind"] == "shadow")
+        assert record["evidence_id"] == release["status"]["evaluation"]
+        report = record["document"]
+        assert report["passed"], report["summary"]
+        assert (report["reproduced"], report["shadow_reproduced"]) == (1.0, 1.0), report["remarks"]
+        assert report["rows"] >= leads
+        assert report["copied"] >= copied
+        # What was under way when it was ready, at most.
+        assert report["unpaired"] <= 0.01 * report["rows"]
+        scene.figure("leads that shadow and champion both scored in a minute", report["rows"], "leads")
+        scene.figure("share of the copies that the shadow scored", 100 * report["copied"], "%")
         return self
 
     def the_champion_is_the_candidate(self) -> Self:

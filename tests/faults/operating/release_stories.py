@@ -16,7 +16,8 @@ from tests.faults.operating import databases, releasing, stage
 from leadscore.release.approval import answers_of, requests_of
 from leadscore.release.states import FINAL
 
-Course = Literal["approved", "denied", "aborted", "rolled back"]
+Course = Literal["approved", "denied", "aborted", "rolled back", "shadowed", "stopped in the shadow"]
+SHADOWED: Final[frozenset[Course]] = frozenset(("shadowed", "stopped in the shadow"))
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class _End:
 # Where each course has to lead: a retreat is one more patch of the Rollout.
 _ENDS: Final[dict[Course, _End]] = {
     "approved": _End("Promoted", releasing.NEW, 1),
+    "shadowed": _End("Promoted", releasing.NEW, 1),
+    "stopped in the shadow": _End("Aborted", releasing.OLD, 0),
     "denied": _End("Rejected", releasing.OLD, 0),
     "aborted": _End("Aborted", releasing.OLD, 2),
     "rolled back": _End("RolledBack", releasing.OLD, 2),
@@ -41,7 +44,7 @@ class ReleaseStory:
 
     Attributes:
         course: What comes of it: a person says no, Argo aborts the canary, the business figure falls in the watch, or none
-            of it.
+            of it; it may be tried by a shadow instead of a replay, and a person may stop it there.
     """
 
     course: Course = "approved"
@@ -74,10 +77,19 @@ class ReleaseStory:
         stage.install(world)
         releasing.prepare(world)
         spec = {"model": releasing.model_of(world), "version": releasing.NEW, "rollout": "leads"}
+        if self.course in SHADOWED:
+            releasing.mirror(world)
+            spec["evaluation"] = "shadow"
         stage.create(world, "modelreleases", "ModelRelease", releasing.RELEASE, spec)
 
     def act(self, world: World) -> None:
-        """Jobs do their work, Argo moves traffic, the person answers, two days pass."""
+        """Pods become ready, Jobs do their work, Argo moves traffic, the person answers, two days pass."""
+        if self.course in SHADOWED:
+            releasing.run_shadow(world)
+        if self.course == "shadowed":
+            releasing.let_the_shadow_s_day_pass(world)
+        elif self.course == "stopped in the shadow":
+            releasing.stop_in_the_shadow(world)
         releasing.run_jobs(world, kpi_falls=self.course == "rolled back")
         releasing.move_traffic(world, aborts=self.course == "aborted")
         releasing.decide(world, "denied" if self.course == "denied" else "approved")
@@ -99,6 +111,7 @@ class ReleaseStory:
             },
             "evidence": sorted(key for key in ("gate", "evaluation", "approval") if status.get(key)),
             "served": releasing.desired(world),
+            "shadow": releasing.shadow(world) is not None,
             "registry": [(v.version, v.stage, v.aliases) for v in versions],
             "jobs": sorted({releasing.step_of(job).partition("-")[0] for job in releasing.jobs(world)}),
             "records": sorted(self._records(world)),
@@ -114,6 +127,13 @@ class ReleaseStory:
         patches = len(world.done("patch", "rollouts"))
         if patches != end.patches:
             found.append(f"the Rollout was patched {patches} times")
+        shadows = tuple(len(world.done(verb, "deployments")) for verb in ("create", "delete"))
+        wanted = (1, 1) if self.course in SHADOWED else (0, 0)
+        if shadows != wanted or releasing.shadow(world) is not None:
+            there = "is" if releasing.shadow(world) is not None else "is not"
+            found.append(
+                f"a shadow was begun {shadows[0]} and ended {shadows[1]} times, and one {there} there"
+            )
         with releasing.events(world) as store:
             asked, answered = (len(f(store, f"{model}/{releasing.NEW}")) for f in (requests_of, answers_of))
         if asked > 1 or answered > 1:
@@ -146,5 +166,7 @@ RELEASE_STORIES = (
     ReleaseStory("denied"),
     ReleaseStory("aborted"),
     ReleaseStory("rolled back"),
+    ReleaseStory("shadowed"),
+    ReleaseStory("stopped in the shadow"),
     ReleaseStory(operators=("a", "b")),
 )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,21 @@ from leadscore.errors import UnavailableError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
+from leadscore.release import evidence
 from leadscore.release.approval import Verdict, answer, requests_of
 from leadscore.release.evidence import GATE, KPI, REPLAY, ReportHeader, report_id
 from leadscore.settings import Home
 from leadscore_operator.specs.releases import STEP_LABEL
 from leadscore_operator.specs.rollouts import VERSION_LABEL
+from leadscore_operator.specs.shadows import PERCENT
 
 OLD, NEW = 1, 2
 DIGESTS = {OLD: "c" * 64, NEW: "d" * 64}
 RELEASE = "leads-2"
 WATCHED = timedelta(hours=48)
+SHADOWED = timedelta(hours=24)
+SHADOW = "leads-shadow"
+COMPONENT = "app.kubernetes.io/component"
 Object = dict[str, Any]
 
 
@@ -107,14 +112,62 @@ def prepare(world: World) -> None:
         "champion": DIGESTS[OLD],
     }
     _record(world, f"gate-{model}", GATE, verdict)
+    environment = {"LEADSCORE_MODEL": f"{model}/{OLD}", "LEADSCORE_ROLE": "champion"}
+    env = [{"name": name, "value": value} for name, value in environment.items()]
     template = {
-        "metadata": {"labels": {VERSION_LABEL: str(OLD)}},
-        "spec": {"containers": [{"name": "scoring", "env": [{"name": "LEADSCORE_MODEL", "value": f"{model}/{OLD}"}]}]},
-    }  # fmt: skip
+        "metadata": {"labels": {VERSION_LABEL: str(OLD), COMPONENT: "scoring"}},
+        "spec": {"containers": [{"name": "scoring", "image": "none", "env": env}]},
+    }
     body = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "leads"}}
     world.api.create(rollouts(world), body | {"spec": {"template": template}})
     _replica_set(world, OLD)
     _argo_says(world, OLD, OLD, "Healthy")
+
+
+def mirror(world: World) -> None:
+    """The chart's Service that copies of requests go to; there is no pod behind it."""
+    spec = {"selector": {COMPONENT: "shadow"}, "ports": [{"port": 80}]}
+    annotations = {PERCENT: "10"}
+    world.api.create(
+        world.path("services"), {"metadata": {"name": SHADOW, "annotations": annotations}, "spec": spec}
+    )
+
+
+def shadow(world: World) -> Object | None:
+    """The Deployment of the shadow, if it is there."""
+    return stage.find(world, f"{world.path('deployments', 'apps')}/{SHADOW}")
+
+
+def run_shadow(world: World) -> None:
+    """The Deployment controller: the shadow's pods are ready soon after it is there."""
+    found = shadow(world)
+    if found is None or found.get("status", {}).get("conditions"):
+        return
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready = {"type": "Available", "status": "True", "lastTransitionTime": moment, "lastUpdateTime": moment}
+    status = {"observedGeneration": found["metadata"]["generation"], "conditions": [ready]}
+    world.api.merge(f"{world.path('deployments', 'apps')}/{SHADOW}/status", {"status": status})
+    nudge(world)
+
+
+def let_the_shadow_s_day_pass(world: World) -> None:
+    """Once the shadow is known to be ready: a day and a bit, by the operators' clock."""
+    status = release(world).get("status", {})
+    if "shadowed" in world.memory or status.get("phase") != "Shadow" or not status.get("shadowSince"):
+        return
+    assert world.clock is not None
+    # More than an hour to spare: a fault may set the clock back by one.
+    world.clock.step(int((SHADOWED + timedelta(hours=2)).total_seconds()))
+    world.memory["shadowed"] = True
+    nudge(world)
+
+
+def stop_in_the_shadow(world: World) -> None:
+    """A person stops the release, once, while its shadow runs."""
+    if "stopped" in world.memory or not release(world).get("status", {}).get("shadowSince"):
+        return
+    world.api.merge(f"{stage.custom(world, 'modelreleases')}/{RELEASE}", {"spec": {"abort": True}})
+    world.memory["stopped"] = True
 
 
 def rollouts(world: World) -> str:
@@ -175,8 +228,8 @@ def _do(world: World, job: Object, kpi_falls: bool) -> None:
         registry().models.promote(
             model, NEW, reason=options["reason"], by="story", expected_champion=expected
         )
-    elif step == "replay":
-        _report(world, REPLAY, options["release"], 1)
+    elif step in {REPLAY, evidence.SHADOW}:
+        _report(world, step, options["release"], 1)
     else:
         _report(world, KPI, options["release"], int(options["number"]), falls=kpi_falls)
 

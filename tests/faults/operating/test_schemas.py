@@ -21,6 +21,13 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "manifests" / "examples").glob("[
 SCHEDULE = {"name": "daily", "cron": "@daily", "window": "1d"}
 DETECTOR = {"model": "leads@champion", "schedules": [SCHEDULE]}
 POLICY: dict[str, Any] = {"model": "leads"}
+SHADOWED: dict[str, Any] = {
+    "model": "leads",
+    "version": 1,
+    "rollout": "r",
+    "evaluation": "shadow",
+    "shadow": {"for": "1h"},
+}
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("DriftDetector", DETECTOR | {"model": "leads"}, "NAME@champion"),
     ("DriftDetector", DETECTOR | {"schedules": [SCHEDULE | {"cron": "daily"}]}, "cron takes five fields"),
@@ -51,6 +58,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"model": "leads", "version": 1, "rollout": "r", "watchMinimumLeads": -1},
         "greater than or equal to 0",
     ),
+    ("ModelRelease", SHADOWED | {"evaluation": "replay"}, "set evaluation to shadow, or leave spec.shadow out"),
+    ("ModelRelease", SHADOWED | {"shadow": {"for": "a day"}}, "shadow.for must be a duration"),
+    ("ModelRelease", SHADOWED | {"shadow": {"minimumLeads": 99}}, "greater than or equal to 100"),
 ]  # fmt: skip
 PLURALS = {
     "DriftDetector": "driftdetectors", "RetrainPolicy": "retrainpolicies", "RetrainRun": "retrainruns",
@@ -110,6 +120,7 @@ def test_a_run_never_changes_a_policy_keeps_its_model_and_a_stopped_release_stay
         ("RetrainPolicy", {"model": "churn"}, "one model for life"),
         ("ModelRelease", {"version": 2}, "one version and one Rollout for life"),
         ("ModelRelease", {"abort": False}, "cannot be told to go on"),
+        ("ModelRelease", {"evaluation": "none"}, "evaluation is chosen once"),
     ):
         with pytest.raises(AssertionError, match=says):
             world.api.merge(f"{stage.custom(world, PLURALS[kind])}/fixed", {"spec": change})

@@ -1,4 +1,4 @@
-"""A sample of the operator's fault sweep; `make faults` runs all of it, and the release stories, which need MLflow."""
+"""A sample of the operator's fault sweep; `make faults` runs all of it, and all of the release stories, which need MLflow."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.faults.harness.faults import Answer, Event, Fault, Kill, LostReply, S
 from tests.faults.harness.story import Story, World, telling
 from tests.faults.harness.sweep import Scouted, disturbed, scout
 from tests.faults.operating import stage
+from tests.faults.operating.release_stories import ReleaseStory
 from tests.faults.operating.stories import AttemptsStory, DriftStory, PipelineBugStory, QueueStory
 from tests.support.waiting import wait_until
 
@@ -24,6 +25,8 @@ SAMPLE: list[tuple[Story, list[Fault]]] = [
     (QueueStory(), [Kill(Point("create jobs.batch", 1), "before")]),
     (QueueStory(), [Stale(Point("get jobs.batch", 1), times=1000)]),
     (PipelineBugStory(), []),
+    (ReleaseStory("shadowed"), [Kill(Point("create deployments.apps", 1), "after")]),
+    (ReleaseStory("stopped in the shadow"), [LostReply(Point("delete deployments.apps", 1), "reset")]),
 ]
 
 

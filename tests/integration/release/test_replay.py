@@ -16,11 +16,11 @@ from leadscore.errors import RefusedError
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.release import page, replay
-from leadscore.release.evidence import REPLAY, binding_for, report_seen
-from leadscore.release.report import Replay
+from leadscore.release.evidence import REPLAY, binding_for, record_comparison, report_seen
+from leadscore.release.report import Comparison
 
 
-def replayed(store: EventStore, registry: ModelRegistry, ref: str, release: str = "") -> Replay:
+def replayed(store: EventStore, registry: ModelRegistry, ref: str, release: str = "") -> Comparison:
     return replay.replay(
         store,
         registry,
@@ -54,7 +54,7 @@ def test_a_worse_model_is_objected_to_with_its_interval(store: EventStore, regis
 def test_a_release_s_replay_is_recorded_once(store: EventStore, registry: ModelRegistry) -> None:
     first = replayed(store, registry, "leads/2", release="uid-9")
     again = replayed(store, registry, "leads/2", release="uid-9")
-    assert replay.record(store, first, 10) == replay.record(store, again, 11) == "replay-uid-9-1"
+    assert record_comparison(store, first, 10) == record_comparison(store, again, 11) == "replay-uid-9-1"
     seen = report_seen(store, REPLAY, "leads/2", "uid-9")
     assert (seen.state, seen.number, seen.passed, seen.digest) == ("done", 1, True, first.digest)
 
@@ -78,7 +78,7 @@ def test_the_page_loads_nothing_and_shows_every_section(store: EventStore, regis
     html = page.html(found)
     assert "http" not in html
     assert "src=" not in html
-    for title in ("What changes", "Outcomes known already", "Time per lead", "Grades"):
+    for title in ("What was compared", "What changes", "Outcomes known already", "Time per lead", "Grades"):
         assert title in html
         assert title in page.markdown(found)
 
@@ -89,7 +89,7 @@ def test_replay_approve_status_and_a_second_answer_as_typed(environment: Path, t
     done = run(main.app, ["release", "replay", "--candidate", "leads/2", "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output
     evidence_id = json.loads(done.stdout)["evidence_id"]
-    assert msgspec.json.decode(out.read_bytes(), type=Replay).rows == 600
+    assert msgspec.json.decode(out.read_bytes(), type=Comparison).rows == 600
 
     status = run(main.app, ["release", "status", "leads/2", "--json"])
     assert json.loads(status.stdout)["next"] == "leadscore approve leads/2 --as NAME --reason …"

@@ -41,6 +41,17 @@ def test_the_reply_survives_a_change_of_the_model(make_service, lead) -> None:
     assert again.body == first.body
 
 
+def test_a_copy_of_a_request_is_not_taken_for_the_original(make_service, lead) -> None:
+    """The store keeps one record per id: with ids of their own, the caller's answer and the shadow's are both kept."""
+    answers = [
+        make_service(LEADSCORE_ROLE=role).start().post("/score-lead", lead, KEY)
+        for role in ("champion", "shadow", "shadow", "champion")
+    ]
+    told = [answer.json["prediction_id"] for answer in answers]
+    assert told[0] == told[3]
+    assert told[1] == told[2] != told[0]
+
+
 @pytest.mark.parametrize("change", [{"budget": 5.0}, {"lead_id": "other"}])
 def test_the_key_of_another_request_is_refused(service, lead, change) -> None:
     service.post("/score-lead", lead, KEY)

@@ -22,6 +22,7 @@ from leadscore_operator.resources import (
     RunSpec,
     RunTemplate,
     Schedule,
+    ShadowWish,
     decode,
 )
 from leadscore_operator.specs.checks import cron_job
@@ -117,6 +118,7 @@ def schema(kind: str, *path: str) -> Manifest:
         ("retrainpolicies", ("triggers", "schedule", "ramp", "[]"), RampStep),
         ("retrainruns", (), RunSpec),
         ("modelreleases", (), ReleaseWish),
+        ("modelreleases", ("shadow",), ShadowWish),
     ],
 )
 def test_schema_and_code_know_the_same_fields_with_the_same_defaults(

@@ -11,7 +11,9 @@ from tests.support.release_world import DIGEST, OLD_DIGEST, SPEC, START, World
 
 from leadscore.release.binding import is_bound
 from leadscore.release.machine import decide
+from leadscore.release.mirror import MirrorSeen, ShadowSeen
 from leadscore.release.states import (
+    FINAL,
     Action,
     EndSeen,
     Finish,
@@ -27,7 +29,6 @@ from leadscore.release.states import (
     ReturnAlias,
     RollBack,
     RolloutSeen,
-    ShadowSeen,
     StartReplay,
     StartShadow,
     Step,
@@ -243,23 +244,87 @@ def test_a_report_that_cannot_be_made_rejects_and_says_why(summary: str, words: 
 # --- The shadow -------------------------------------------------------------------------------------------
 
 
+OURS = ShadowSeen(version=7, ready_since=START, release=SPEC.release)
+OTHERS = ShadowSeen(version=5, ready_since=START, release="uid-0")
+LIKE_OURS = ShadowSeen(version=7, ready_since=START)
+
+
 def shadowing() -> World:
     found = world(SHADOWED)
     found.settle()
-    assert (found.status.phase, found.shadow) == ("Shadow", ShadowSeen(version=7, ready_since=START))
+    assert (found.status.phase, found.shadow, found.status.shadow_since) == ("Shadow", OURS, START)
     return found
 
 
-def test_another_s_shadow_is_waited_for() -> None:
-    waits(shadowing(), "busy with leads/5", shadow=ShadowSeen(version=5, ready_since=START))
+def without_a_shadow() -> World:
+    """A release whose shadow's phase has just begun."""
+    found = world(SHADOWED)
+    while found.status.phase != "Shadow":
+        found.step()
+    assert found.shadow is None
+    return found
 
 
-def test_a_shadow_s_time_begins_when_it_is_ready() -> None:
+def test_another_release_s_shadow_is_waited_for() -> None:
+    waits(without_a_shadow(), "busy with leads/5.", shadow=OTHERS)
+
+
+@pytest.mark.parametrize("version", [7, 5, None])
+def test_a_shadow_that_no_release_has_started_is_left_alone_and_a_person_is_asked(
+    version: int | None,
+) -> None:
+    foreign = ShadowSeen(version=version, ready_since=START)
+    step = about(without_a_shadow(), shadow=foreign)
+    assert isinstance(step.action, Wait)
+    assert "which no release has started: take it away (shadow.version=0 in the chart)" in step.action.reason
+    assert step.action.asks == START
+
+
+def test_without_a_mirror_no_shadow_is_started_and_a_person_is_told_what_to_set() -> None:
+    lacks = "There is no Service: set shadow.enabled=true."
+    step = about(without_a_shadow(), mirror=MirrorSeen(lacks=lacks))
+    assert step.action == Wait(lacks, asks=START)
+    assert isinstance(about(without_a_shadow()).action, StartShadow)
+
+
+def test_a_first_model_has_nobody_to_be_compared_with_in_a_shadow() -> None:
+    found = World(spec=SHADOWED, champion=None)
+    found.judge(champion=None)
+    found.settle()
+    assert found.status.phase == "Rejected"
+    assert "There is no champion whose answers" in found.status.reason
+
+
+def test_without_a_rollout_no_shadow_is_started() -> None:
+    waits(without_a_shadow(), "no Rollout yet whose pods", rollout=None)
+
+
+def test_a_shadow_s_time_begins_when_it_is_first_ready() -> None:
+    found = without_a_shadow()
+    unready = msgspec.structs.replace(OURS, ready_since=None)
+    waits(found, "not ready yet", shadow=unready)
+    later = START + HOUR
+    step = about(found, shadow=msgspec.structs.replace(OURS, ready_since=later))
+    assert isinstance(step.action, Note)
+    assert step.status.shadow_since == later
+
+
+def test_a_shadow_that_is_ready_again_goes_on_and_does_not_begin_anew() -> None:
     found = shadowing()
-    found.pass_time(timedelta(days=2))
-    waits(found, "not ready yet", shadow=ShadowSeen(version=7, ready_since=None))
+    again = msgspec.structs.replace(OURS, ready_since=START + 20 * HOUR)
+    found.pass_time(23 * HOUR)
+    waits(found, "Gets a copy of the traffic until 2026-03-02 00:00 UTC.", shadow=again)
+    found.pass_time(HOUR)
+    assert about(found, shadow=again).action == ReportShadow(7, START, 10, "shadow")
     assert about(found, shadow=None).action == StartShadow(7)
-    assert about(found).action == ReportShadow(7, START, "shadow")
+
+
+def test_a_shadow_that_does_not_become_ready_says_why_and_asks_a_person() -> None:
+    stuck = msgspec.structs.replace(OURS, ready_since=None, trouble="Exceeded quota.")
+    step = about(without_a_shadow(), shadow=stuck)
+    assert isinstance(step.action, Wait)
+    assert step.action.reason.startswith("The shadow does not become ready: Exceeded quota. Mend it,")
+    assert step.action.asks == START
 
 
 def test_a_shadow_that_is_reported_on_stays_until_the_report_is_there() -> None:
@@ -267,17 +332,32 @@ def test_a_shadow_that_is_reported_on_stays_until_the_report_is_there() -> None:
     waits(found, "being compared", evaluation=ReportSeen(state="running"))
     done = ReportSeen(state="done", evidence="r", digest=DIGEST, passed=True)
     assert isinstance(about(found, evaluation=done).action, StopShadow)
-    other = ShadowSeen(version=5, ready_since=START)
-    assert about(found, evaluation=done, shadow=other).status.phase == "AwaitingApproval"
+    for shadow in (OTHERS, LIKE_OURS, None):
+        assert about(found, evaluation=done, shadow=shadow).status.phase == "AwaitingApproval"
 
 
 def test_another_s_shadow_is_not_taken_down_at_the_end() -> None:
     failed = ReportSeen(state="failed")
     assert isinstance(about(shadowing(), evaluation=failed).action, StopShadow)
-    ends(shadowing(), "Rejected", evaluation=failed, shadow=ShadowSeen(version=5, ready_since=START))
-    ends(shadowing(), "Rejected", evaluation=failed, shadow=None)
-    # A shadow of the same version that this release has not begun is somebody else's, too.
-    ends(awaiting(), "Rejected", candidate=None, shadow=ShadowSeen(version=7, ready_since=START))
+    for shadow in (OTHERS, LIKE_OURS, None):
+        ends(shadowing(), "Rejected", evaluation=failed, shadow=shadow)
+    ends(awaiting(), "Rejected", candidate=None, shadow=LIKE_OURS)
+
+
+@pytest.mark.parametrize("phase", ["AwaitingApproval", "Canary", "Watching", *sorted(FINAL)])
+def test_a_shadow_that_a_late_write_has_brought_back_goes_whatever_the_phase(phase: str) -> None:
+    found = shadowing()
+    found.status = msgspec.convert(msgspec.to_builtins(found.status) | {"phase": phase}, ReleaseStatus)
+    step = about(found)
+    assert isinstance(step.action, StopShadow)
+    assert step.status == found.status
+    assert not isinstance(about(found, shadow=OTHERS).action, StopShadow)
+
+
+def test_a_shadow_goes_before_an_end_that_is_on_record_is_told() -> None:
+    ended = EndSeen(phase="Rejected", reason="so")
+    assert isinstance(about(shadowing(), ended=ended).action, StopShadow)
+    assert about(shadowing(), ended=ended, shadow=None).status.phase == "Rejected"
 
 
 # --- From approval to traffic -----------------------------------------------------------------------------

@@ -528,6 +528,17 @@ class AnyRelease(RuleBasedStateMachine):
         if self.world.evaluation.state == "running":
             self.world.evaluation = ReportSeen(state="failed")
 
+    @rule(back=st.booleans())
+    def shadow_goes_or_stumbles(self, back: bool) -> None:
+        """A person deletes it, or its pods are not ready for a while, or are again."""
+        shadow = self.world.shadow
+        if shadow is not None and back:
+            self.world.shadow = msgspec.structs.replace(
+                shadow, ready_since=None if shadow.ready_since else self.world.now
+            )
+        elif shadow is not None:
+            self.world.shadow = None
+
     @rule(verdict=st.sampled_from(["approved", "approved", "denied"]), wrong=st.booleans())
     def person_answers(self, verdict: str, wrong: bool) -> None:
         self.world.answer(verdict, digest=OTHER if wrong else None)
@@ -597,6 +608,8 @@ class AnyRelease(RuleBasedStateMachine):
                 break
             if w.gate is None:
                 w.judge()
+            if w.shadow is not None and w.shadow.ready_since is None:
+                w.shadow = msgspec.structs.replace(w.shadow, ready_since=w.now)
             w.evaluate()
             w.answer()
             w.roll()
@@ -607,8 +620,9 @@ class AnyRelease(RuleBasedStateMachine):
                 w.pass_time(timedelta(days=7))
         if w.status.phase in {"RolledBack", "Aborted"} and w.rollout.desired == 7 and 7 in w.patches:
             assert "a person must decide" in w.status.reason
-        if w.status.phase == "Watching":
-            raise AssertionError(f"watches for ever: {w.status} {w.kpi}")
+        assert w.status.phase == "Shadow" or w.shadow is None
+        if w.status.phase in {"Shadow", "Watching"}:
+            raise AssertionError(f"goes on for ever: {w.status} {w.kpi} {w.shadow}")
 
 
 AnyRelease.TestCase.settings = settings(
