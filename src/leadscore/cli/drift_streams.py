@@ -101,7 +101,7 @@ class StoredStream:
             number, before = before + 1 + kept, before + batch.num_rows
             rows = batch.take(pa.array(kept))
             known = rows.column("recorded_at").cast(pa.int64()).fill_null(NEVER).to_numpy()
-            converted = rows.column("converted").fill_null(value=False).to_numpy(zero_copy_only=False)
+            converted = rows.column("converted").cast(pa.int8()).fill_null(0).to_numpy() > 0
             parts.append(
                 Charted(
                     number=number,

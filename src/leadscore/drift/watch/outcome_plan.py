@@ -23,9 +23,10 @@ _COME: Final = 0.95
 _LOOKS: Final = 40
 # Looks are counted in leads: if those come faster than was learnt, their outcomes take more looks. So many times are allowed for.
 _FASTER: Final = 1.5
-# Leads charted per time of waiting: as many as the reference has, which bounds what can be told from chance, and no more than
-# can be simulated.
+# Leads charted in the time that an outcome is waited for: as many as can be simulated in a minute and 300 MiB, and not more
+# than so many per row of the reference, up to which the run length was seen to be kept.
 _MOST_CHARTED: Final = 10_000
+_MOST_PER_ROW: Final = 8
 _LEAST_LOOKS: Final = 4
 # Levels are simulated for so many looks at most: ten times as long as outcomes are waited for.
 _MOST_LOOKS: Final = 10 * _LOOKS
@@ -134,7 +135,8 @@ def design_outcomes(
     """
     reference = mature_reference(probabilities, sample, plan.wait)
     waiting = plan.leads_per_day * plan.wait
-    share = min(1.0, float(f"{min(len(reference.converted), _MOST_CHARTED) / waiting:.2g}"))
+    most = min(_MOST_PER_ROW * len(reference.converted), _MOST_CHARTED)
+    share = min(1.0, float(f"{most / waiting:.2g}")) if most else 1.0
     per_day = plan.leads_per_day * share
     rows = max(1, round(every * share), math.ceil(per_day * plan.wait / _LOOKS))
     looks = run_length * share / rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -67,11 +67,18 @@ class OutcomesSaid(msgspec.Struct, frozen=True, kw_only=True):
     alarms: Alarms
 
 
-def follow_outcomes(design: OutcomeDesign, leads: Charted) -> OutcomesSaid:
+def follow_outcomes(
+    design: OutcomeDesign, leads: Charted, *, on_look: Callable[[Look], object] = lambda _: None
+) -> OutcomesSaid:
     """The chart of outcomes over all of them, from the first on.
 
     An outcome belongs to the look by whose last lead it was known, and counts for the look of its own lead. Of leads that
     fill no look nothing is taken in, nor of outcomes that became known since the last one.
+
+    Args:
+        design: The chart.
+        leads: Those that are charted, as far as they have come.
+        on_look: Told what each look shows.
     """
     every = design.every
     looks = len(leads.at) // every
@@ -96,6 +103,7 @@ def follow_outcomes(design: OutcomeDesign, leads: Charted) -> OutcomesSaid:
         step = watch_outcomes(design.chart, state, arriving, known)
         began = (offset + step.since - 1) * every if step.since else None
         state, look = step.state, _look(leads, step, end * every - 1, began)
+        on_look(look)
         if step.alarm:
             alarms, offset = alarms.and_one(look), end
     last = int(ends[-1]) if looks else 0
