@@ -31,7 +31,7 @@ def test_an_outcome_without_a_date_took_nobody_knows_how_long(
     leads: pa.Table, contract: FeatureContract
 ) -> None:
     few = leads.slice(0, 3)
-    outcome, known_at = label_state(contract, few, None)
+    outcome, _ = label_state(contract, few, None)
     time = lead_times(contract, few, no_time=False)
     assert time is not None
     known = np.array([time[0] + np.timedelta64(36, "h"), np.datetime64("NaT"), time[2]], dtype=time.dtype)
