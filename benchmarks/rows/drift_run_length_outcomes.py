@@ -1,4 +1,4 @@
-"""The chart of late outcomes: the run length kept on unchanged streams, each with a reference of its own."""
+"""The chart of outcomes of `drift watch`: the run length kept on unchanged streams, each with a reference of its own."""
 
 from __future__ import annotations
 
@@ -8,73 +8,91 @@ import msgspec
 import numpy as np
 
 from benchmarks.bench import FULL, Bench, Suite
-from benchmarks.drift_charts import OUTCOME_LOOK, levels_of, outcome_statistics, reference_of
-from benchmarks.drift_delay import LEADS_A_DAY, START, Leads, run_length
 from benchmarks.row import Row, at_most
 from leadscore.drift.sequential.late_outcomes import fit_null
-from leadscore.drift.sequential.outcome_paths import design_outcome_chart
+from leadscore.drift.watch.outcome_plan import (
+    OutcomePlan,
+    OutcomeSample,
+    design_outcomes,
+    mature_reference,
+    usual_wait,
+)
+from leadscore.drift.watch.outcome_track import Charted, follow_outcomes
 
-_ROWS = {"sequential-arl-outcomes-50": (50, 3_000), "sequential-arl-outcomes-500": (500, 2_000)}
-_REFERENCE, _HORIZON, _WATCHED = 10_000, 150, 3
+# Looks of a run length, streams, and leads a day: of 20 all are charted, of 2,000 a share.
+_ROWS = {
+    "sequential-arl-outcomes-50": (50, 3_000, 20.0),
+    "sequential-arl-outcomes-500": (500, 600, 20.0),
+    "sequential-arl-outcomes-share": (50, 1_000, 2_000.0),
+}
+_REFERENCE, _WATCHED, _LOOKS_PER_WAIT = 10_000, 3, 40
+_DAY = 86_400_000_000
 
 
 def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     return [_row(bench, name, *_ROWS[name]) for name in _ROWS if name in wanted]
 
 
-def _row(bench: Bench, name: str, looks: int, fresh: int) -> Row:
+def _row(bench: Bench, name: str, looks: int, fresh: int, leads_per_day: float) -> Row:
     """Levels from one reference; every stream is read with a null fitted to another."""
     if bench.effort is not FULL:
         fresh //= 20
     bench.say(f"{name}: simulating levels")
     rng = np.random.default_rng(95)
     started = time.perf_counter()
-    chart = design_outcome_chart(
-        reference_of(_leads(rng, _REFERENCE)),
-        look_rows=OUTCOME_LOOK,
-        look_days=OUTCOME_LOOK / LEADS_A_DAY,
-        run_length=looks,
-        horizon=_HORIZON,
+    probabilities, sample = _reference(rng)
+    plan = OutcomePlan.of(usual_wait(sample), leads_per_day)
+    design = design_outcomes(
+        probabilities, sample, plan, run_length=looks * plan.wait * leads_per_day / _LOOKS_PER_WAIT, every=1
     )
     designed = time.perf_counter() - started
-    assert chart.boundary is not None
-    levels = levels_of(chart.boundary, _WATCHED * looks)
-    figures = []
+    asked = design.chart.run_length
+    watched, alarms = 0, 0
     for number in range(fresh):
-        reference = reference_of(_leads(rng, _REFERENCE))
+        reference = mature_reference(*_reference(rng), plan.wait)
         null = fit_null(reference.probabilities, reference.converted, reference.days)
-        stream = _leads(rng, _WATCHED * looks * OUTCOME_LOOK)
-        figures.append(outcome_statistics(msgspec.structs.replace(chart, null=null), stream) - levels)
-        if number % 200 == 0:
+        chart = msgspec.structs.replace(design.chart, null=null)
+        leads = _charted(rng, int(_WATCHED * asked) * design.every, leads_per_day * design.share)
+        first = follow_outcomes(msgspec.structs.replace(design, chart=chart), leads).alarms.first
+        watched += (len(leads.at) if first is None else first.lead) // design.every
+        alarms += first is not None
+        if number % 100 == 0:
             bench.say(f"{name}: {number:,} of {fresh:,} streams")
-    alarms = sum(bool((of > 0.0).any()) for of in figures)
-    ratio = run_length(figures, 0.0) / looks
+    ratio = watched / max(alarms, 1) / asked
     return Row(
         name=name,
-        what=f"chart of late outcomes, unchanged: distance of achieved / requested run length from 1, {looks:,} looks",
+        what=f"chart of outcomes, unchanged: distance of achieved / requested run length from 1, {asked:,.0f} looks",
         value=abs(ratio - 1.0),
         unit="",
         goal=at_most(0.05),
-        beside=f"achieved / requested {ratio:.3f}, standard error {ratio / np.sqrt(alarms):.3f}",
+        beside=f"achieved / requested {ratio:.3f}, standard error {ratio / np.sqrt(max(alarms, 1)):.3f}",
         how=(
-            f"{fresh:,} fresh references of {_REFERENCE:,} leads with a stream each, looks of {OUTCOME_LOOK} leads, a model"
-            f" that is not calibrated, delays of a median of two weeks; levels simulated in {designed:.0f} s"
+            f"as `drift watch` designs and follows it: {fresh:,} fresh references of {_REFERENCE:,} leads with a stream each,"
+            f" {leads_per_day:,.0f} leads a day of which {design.share:.2%} are charted, looks of {design.every} leads, outcomes"
+            f" waited for {plan.wait:g} days, a model that is not calibrated; levels simulated in {designed:.0f} s"
         ),
     )
 
 
-def _leads(rng: np.random.Generator, rows: int) -> Leads:
-    """Leads of a model whose log-odds are a little off, and whose wins come in sooner; 20 a day, evenly."""
+def _reference(rng: np.random.Generator) -> tuple[np.ndarray, OutcomeSample]:
+    said, converted, days = _leads(rng, _REFERENCE)
+    return said, OutcomeSample(converted, days, np.full(_REFERENCE, 1_000.0))
+
+
+def _charted(rng: np.random.Generator, rows: int, per_day: float) -> Charted:
+    """Charted leads come evenly; the others are not made."""
+    said, converted, days = _leads(rng, rows)
+    at = (np.arange(rows) / per_day * _DAY).astype(np.int64)
+    known = at + (days * _DAY).astype(np.int64)
+    return Charted(np.arange(1, rows + 1), at, said, known, converted, np.zeros(rows, dtype=bool))
+
+
+def _leads(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores of a model whose log-odds are a little off, outcomes, and their delays: wins come in sooner."""
     logit = rng.normal(-2.3, 1.3, rows)
     converted = rng.random(rows) < 1 / (1 + np.exp(-logit))
     days = 14.0 * np.exp(rng.normal(size=rows)) * np.where(converted, 0.85, 1.025)
-    said = 1 / (1 + np.exp(-(0.15 + 0.9 * logit)))
-    at = np.datetime64(START.replace(tzinfo=None), "ms") + _milliseconds(np.arange(rows) / LEADS_A_DAY)
-    return Leads(said[:, None].astype(np.float32), converted, at, at + _milliseconds(days))
-
-
-def _milliseconds(days: np.ndarray) -> np.ndarray:
-    return (days * 86_400_000).astype("timedelta64[ms]")
+    return 1 / (1 + np.exp(-(0.15 + 0.9 * logit))), converted, days
 
 
 SUITES = (Suite(tuple(_ROWS), _measure),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leadscore.contract import FeatureContract
-from leadscore.data.matrix import encode_batch, labels, times
+from leadscore.data.matrix import encode_batch, lead_ids, times
 from leadscore.data.tables import read_table
+from leadscore.drift.watch.outcome_plan import is_charted
+from leadscore.drift.watch.outcome_track import NEVER, Charted, joined
 from leadscore.events.labels import Selection
 from leadscore.events.store import EventStore
 from leadscore.events.windows import (
@@ -26,6 +28,13 @@ from leadscore.events.windows import (
     iter_predictions,
 )
 from leadscore.scoring.model import ScoringModel
+from leadscore.training.leads import label_state
+
+# What of a prediction and its outcome is charted.
+_TOLD: Final = ("lead_id", "scored_at", "probability", "converted", "recorded_at", "superseded")
+_DAY_US: Final = 86_400_000_000
+# NumPy's "not a time" as a number.
+_NO_DATE: Final = np.iinfo(np.int64).min
 
 Moments = npt.NDArray[np.int64]
 
@@ -39,23 +48,6 @@ class Leads:
     probabilities: npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Settled:
-    """Leads in order of time whose outcome came in time, and how many have none.
-
-    Attributes:
-        at: When they were scored, microseconds (n,).
-        converted: Their outcomes (n,).
-        probabilities: What had been predicted (n,).
-        unknown: Leads that are as old and have no outcome.
-    """
-
-    at: Moments
-    converted: npt.NDArray[np.bool_]
-    probabilities: npt.NDArray[np.float64]
-    unknown: int
-
-
 class Stream(Protocol):
     """A model's leads in order of time; moments are microseconds since the epoch."""
 
@@ -67,8 +59,15 @@ class Stream(Protocol):
         """The leads of [start, end)."""
         ...
 
-    def settled(self, start: int, end: int, maturity: int) -> Settled:
-        """The leads of [start, end) with the outcomes that came within `maturity` microseconds."""
+    def outcomes(self, start: int, end: int, share: float, wait: float) -> Charted:
+        """A share of the leads of [start, end) with the outcomes that had become known by `end`.
+
+        Args:
+            start: First moment.
+            end: First moment after the last.
+            share: Of the leads, chosen by their ids.
+            wait: Days in which an outcome came if nothing tells when.
+        """
         ...
 
 
@@ -93,22 +92,27 @@ class StoredStream:
                 batch.column("probability").to_numpy(),
             )
 
-    def settled(self, start: int, end: int, maturity: int) -> Settled:
-        """Outcomes that were recorded later than `maturity` after the score are left out, whoever asks when."""
-        found: list[pa.RecordBatch] = []
-        rows = 0
-        for batch in iter_labelled(self._store, self._selection(start, end)):
-            rows += batch.num_rows
-            known = batch.filter(batch.column("converted").is_valid())
-            took = _microseconds(known.column("recorded_at")) - _microseconds(known.column("scored_at"))
-            found.append(known.filter(pa.array(took <= maturity)))
-        known = pa.Table.from_batches(found)
-        return Settled(
-            _microseconds(known.column("scored_at")),
-            known.column("converted").to_numpy().astype(np.bool_),
-            known.column("probability").to_numpy(),
-            rows - known.num_rows,
-        )
+    def outcomes(self, start: int, end: int, share: float, wait: float) -> Charted:  # noqa: ARG002 (the store knows when)
+        """An outcome became known when it was recorded; of several the newest counts."""
+        parts: list[Charted] = []
+        before = 0
+        for batch in iter_labelled(self._store, self._selection(start, end), known_by=end - 1, columns=_TOLD):
+            kept = np.flatnonzero(is_charted(batch.column("lead_id").to_pylist(), share))
+            number, before = before + 1 + kept, before + batch.num_rows
+            rows = batch.take(pa.array(kept))
+            known = rows.column("recorded_at").cast(pa.int64()).fill_null(NEVER).to_numpy()
+            converted = rows.column("converted").cast(pa.int8()).fill_null(0).to_numpy() > 0
+            parts.append(
+                Charted(
+                    number=number,
+                    at=_microseconds(rows.column("scored_at")),
+                    probabilities=rows.column("probability").to_numpy(),
+                    known=known,
+                    converted=converted,
+                    replaced=rows.column("superseded").to_numpy(zero_copy_only=False),
+                )
+            )
+        return joined(parts)
 
     def _selection(self, start: int, end: int) -> Selection:
         return Selection(start, end, model_name=self._model[0], model_version=self._model[1])
@@ -141,15 +145,25 @@ class TableStream:
             matrix = self._encoded(self._table.slice(piece.start, piece.stop - piece.start))
             yield Leads(self._at[piece], matrix, self._model.score_rows(matrix))
 
-    def settled(self, start: int, end: int, maturity: int) -> Settled:  # noqa: ARG002 (a table has no such times)
-        """The leads created in [start, end) with the target column's outcome; null is unknown."""
-        places = self._places(start, end)
+    def outcomes(self, start: int, end: int, share: float, wait: float) -> Charted:
+        """The target column's outcome, which became known when the contract's `known_at` says, or else after `wait` days."""
+        places, contract = self._places(start, end), self._model.contract
         rows = self._table.slice(places.start, places.stop - places.start)
-        target = labels(self._model.contract, rows)
-        known = ~np.isnan(target)
-        matrix = self._encoded(rows.filter(pa.array(known)))
-        probabilities = self._model.score_rows(matrix)
-        return Settled(self._at[places][known], target[known] > 0.5, probabilities, int((~known).sum()))
+        kept = np.flatnonzero(is_charted(lead_ids(contract, rows).to_pylist(), share))
+        rows, at = rows.take(pa.array(kept)), self._at[places][kept]
+        target, known_at = label_state(contract, rows, None)
+        moment = at + int(wait * _DAY_US) if known_at is None else known_at.astype(np.int64)
+        # A label without a date says nothing of when: it is as if there were no column of dates.
+        moment = np.where(moment == _NO_DATE, at + int(wait * _DAY_US), moment)
+        known = ~np.isnan(target) & (moment < end)
+        return Charted(
+            number=kept + 1,
+            at=at,
+            probabilities=self._model.score_rows(self._encoded(rows)),
+            known=np.where(known, moment, NEVER),
+            converted=known & (target > 0.5),
+            replaced=np.zeros(len(kept), dtype=bool),
+        )
 
     def _places(self, start: int, end: int) -> slice:
         first, last = np.searchsorted(self._at, (start, end)).tolist()

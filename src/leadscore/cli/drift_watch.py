@@ -19,8 +19,8 @@ from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.cli.drift_watch_run import Watch
-    from leadscore.drift.watch.report import ChartReport, WatchReport
-    from leadscore.drift.watch.track import Look
+    from leadscore.drift.watch.report import OutcomeReport, WatchReport
+    from leadscore.drift.watch.track import Alarms, Look
 
 
 def watch(
@@ -48,7 +48,8 @@ def watch(
         typer.Option(
             "--leads-per-day",
             min=0.001,
-            help="Turns the budget's period into leads; default: those of the span --learn.",
+            help="Turns the budget's period into leads, and with --outcomes leads into time; default: those of the span"
+            " --learn.",
         ),
     ] = None,
     without: Annotated[
@@ -72,11 +73,15 @@ def watch(
         ),
     ] = None,
     outcomes: Annotated[
-        bool, typer.Option("--outcomes", help="Chart outcomes against probabilities too.")
+        bool, typer.Option("--outcomes", help="Chart outcomes against probabilities too, as they come.")
     ] = False,
     maturity: Annotated[
-        str, typer.Option("--maturity", help="Age at which a lead's outcome is asked.")
-    ] = "30d",
+        str | None,
+        typer.Option(
+            "--maturity",
+            help="How long a lead's outcome is waited for; default: as long as 95 % of them took when the model was trained.",
+        ),
+    ] = None,
     name: Annotated[
         str, typer.Option("--name", help="Of the watch: under it the event store keeps how far it came.")
     ] = "watch",
@@ -90,17 +95,20 @@ def watch(
     from leadscore.cli.drift_options import parse_false_alarms
     from leadscore.cli.drift_streams import StoredStream, TableStream
     from leadscore.cli.drift_watch_run import Asked, FileMemory, NoMemory, StoredMemory, Watch
-    from leadscore.cli.drift_windows import load_model, load_sample, parse_span
+    from leadscore.cli.drift_windows import load_model, load_outcomes, load_sample, parse_span
     from leadscore.drift.runlength import FalseAlarms
     from leadscore.drift.watch.plan import Baseline
     from leadscore.events.store import EventStore
     from leadscore.scoring.model import ScoringModel
 
-    if run_length is not None and (false_alarms is not None or leads_per_day is not None):
+    timed = false_alarms is not None or (leads_per_day is not None and not outcomes)
+    if run_length is not None and timed:
         raise BadInputError(
             "--run-length gives the budget in leads, --false-alarms and --leads-per-day in time.",
             hint="Take one of them.",
         )
+    if maturity is not None and not outcomes:
+        raise BadInputError("--maturity is how long outcomes are waited for.", hint="Add --outcomes.")
     home = Home.from_environment()
     found, version, folder = load_model(model, home)
     scorer = ScoringModel.load(folder)
@@ -115,9 +123,15 @@ def watch(
         learn=parse_span(learn),
         without=_names(without),
         every=every,
-        maturity=parse_span(maturity) if outcomes else None,
+        outcomes=outcomes,
+        maturity=None if maturity is None else parse_span(maturity),
     )
-    baseline = Baseline(scorer.profile, sample, None if sample is None else scorer.score_rows(sample))
+    baseline = Baseline(
+        scorer.profile,
+        sample,
+        None if sample is None else scorer.score_rows(sample),
+        load_outcomes(folder, scorer.contract) if outcomes else None,
+    )
     with ExitStack() as opened:
         memory = NoMemory() if state is None else FileMemory(state)
         if data is not None:
@@ -152,27 +166,60 @@ def _run(watching: Watch) -> WatchReport:
 
 def view(found: WatchReport) -> RenderableType:
     """What the charts say on the terminal."""
-    charts = [("leads", found.leads), *([("outcomes", found.outcomes)] if found.outcomes else [])]
-    alarms = [chart.alarms.first for _, chart in charts if chart.alarms.first]
+    told = found.outcomes
+    spoken = [found.leads.alarms.first, told.said.alarms.first if told else None]
+    alarms = [look for look in spoken if look]
     parts: list[RenderableType] = []
     if alarms:
         first = min(alarms, key=lambda look: look.at)
         sign = first.signs[0]
-        parts.append(Text(f"ALARM: {sign.feature} ({sign.how}), {_when(first)}", style="bold red"))
+        began = "" if first.since is None else f"; it began, most likely, {_began(first)}"
+        parts.append(Text(f"ALARM: {sign.feature} ({sign.how}), {_when(first)}{began}", style="bold red"))
     else:
         parts.append(Text("No alarm", style="bold green"))
     parts.append(Text(_asked(found), style="dim"))
     columns = ("chart", "followed", "waiting", "alarms", "first alarm", "now", "level", "of level")
-    rows = [_row(name, chart) for name, chart in charts]
+    leads = found.leads
+    rows = [_row("leads", leads.followed, leads.waiting, leads.alarms, leads.now)]
+    if told:
+        said = told.said
+        rows.append(_row("outcomes", said.followed, said.pending, said.alarms, said.look))
     parts.append(table("", columns, rows, right=("followed", "waiting", "alarms", *columns[5:])))
     for title, look in (("At the first alarm", found.leads.alarms.first), ("Now", found.leads.now)):
         if look is not None:
             parts.append(_signs(title, look))
-    if found.outcomes and found.outcomes.unknown:
-        parts.append(
-            Text(f"{found.outcomes.unknown:,} leads of that age have no outcome in time: left out.", "dim")
-        )
+    if told:
+        parts += [Text(line, "dim") for line in outcome_lines(told)]
     return Group(*parts)
+
+
+def outcome_lines(told: OutcomeReport) -> list[str]:
+    """What the chart of outcomes is made of, and how it stands, in sentences."""
+    said = told.said
+    share = (
+        "All leads are" if told.share >= 1.0 else f"{told.share:.2%} of the leads, chosen by their ids, are"
+    )
+    counts = (
+        f"{share} charted for their outcomes: {said.known:,} are known, {said.waiting:,} waited for (for {told.wait:g} days),"
+        f" {said.unknown:,} did not come in time and are left out."
+    )
+    lines = [counts]
+    if not told.timed:
+        lines.append(
+            f"The model's artefact does not tell when outcomes became known, so all are asked at the age of {told.wait:g}"
+            " days. Train it again with `target.known_at` in the contract, and they count as they come."
+        )
+    if said.unknown > said.known:
+        lines.append(
+            "More outcomes are missing than known. Are losses reported too, not wins alone? Are there more leads a day than"
+            " --leads-per-day says?"
+        )
+    if said.look is not None:
+        bet = f"Outcomes now: {said.look.signs[0].how}"
+        lines.append(
+            bet + (f", since {_began(said.look)}" if said.look.since else "") + " is what they say most."
+        )
+    return lines
 
 
 def _asked(found: WatchReport) -> str:
@@ -184,13 +231,13 @@ def _asked(found: WatchReport) -> str:
     )
 
 
-def _row(name: str, chart: ChartReport) -> tuple[object, ...]:
-    first, now = chart.alarms.first, chart.now
+def _row(name: str, followed: int, waiting: int, alarms: Alarms, now: Look | None) -> tuple[object, ...]:
+    first = alarms.first
     return (
         name,
-        f"{chart.followed:,}",
-        f"{chart.waiting:,}",
-        chart.alarms.count,
+        f"{followed:,}",
+        f"{waiting:,}",
+        alarms.count,
         _when(first) if first else None,
         f"{now.statistic:.2f}" if now else None,
         f"{now.level:.2f}" if now else None,
@@ -208,3 +255,7 @@ def _signs(title: str, look: Look) -> RenderableType:
 
 def _when(look: Look) -> str:
     return f"{look.at:%Y-%m-%d %H:%M}, lead {look.lead:,}"
+
+
+def _began(look: Look) -> str:
+    return f"{look.since:%Y-%m-%d %H:%M}, lead {look.since_lead:,}"

@@ -14,11 +14,13 @@ import msgspec
 import numpy as np
 
 from leadscore.cli.drift_records import write_file
-from leadscore.cli.drift_streams import Leads, Settled, Stream
+from leadscore.cli.drift_streams import Leads, Stream
 from leadscore.cli.output import notes
 from leadscore.drift.runlength import FalseAlarms
 from leadscore.drift.sequential import cell_codes, histograms_of
 from leadscore.drift.verdict import as_utc
+from leadscore.drift.watch.outcome_plan import OutcomePlan, usual_wait
+from leadscore.drift.watch.outcome_track import follow_outcomes
 from leadscore.drift.watch.plan import (
     Baseline,
     WatchDesign,
@@ -28,9 +30,9 @@ from leadscore.drift.watch.plan import (
     fingerprint,
     leads_of,
 )
-from leadscore.drift.watch.report import ChartReport, WatchReport
+from leadscore.drift.watch.report import ChartReport, OutcomeReport, WatchReport
 from leadscore.drift.watch.season import week_followers
-from leadscore.drift.watch.track import Track, follow_leads, follow_outcomes
+from leadscore.drift.watch.track import Track, follow_leads
 from leadscore.errors import BadInputError, NotFoundError, UnavailableError
 from leadscore.events.records import Evidence, now_us
 from leadscore.events.store import EventStore
@@ -132,7 +134,8 @@ class Asked:
         learn: Span at the stream's beginning that tells how many leads come in a day, and what follows the week.
         without: Features that are not charted; None: those that follow the week in the span that is learnt from.
         every: Leads from one look to the next; None: some 250 looks per run length.
-        maturity: Age at which a lead's outcome is asked; None: outcomes are not charted.
+        outcomes: Whether outcomes are charted too.
+        maturity: How long a lead's outcome is waited for; None: as long as they took in the artefact's reference.
     """
 
     model: str
@@ -144,6 +147,7 @@ class Asked:
     learn: timedelta
     without: tuple[str, ...] | None
     every: int | None
+    outcomes: bool
     maturity: timedelta | None
 
 
@@ -211,7 +215,7 @@ class Watch:
             until=asked.until,
             plan=plan,
             leads_per_day=per_day,
-            alarmed=bool(track.alarms.count or (outcomes is not None and outcomes.alarms.count)),
+            alarmed=bool(track.alarms.count or (outcomes is not None and outcomes.said.alarms.count)),
             leads=ChartReport(
                 followed=track.seen,
                 waiting=max(0, found.rows - track.seen),
@@ -226,13 +230,14 @@ class Watch:
         asked = self._asked
         begin = first if asked.since is None else self._begin
         end = begin + asked.learn // _MICROSECOND
-        counts = asked.run_length is None and asked.leads_per_day is None
+        rated = asked.run_length is None or asked.outcomes
+        counts = rated and asked.leads_per_day is None
         if end > self._end and (counts or asked.without is None):
             raise BadInputError(
                 f"The stream is shorter than {asked.learn.days} days: it cannot tell how many leads come in a day, or which"
                 " features follow the week.",
                 hint="Say so yourself: --run-length 5000 (in leads) --without created_hour,created_weekday"
-                " (or --without none), or --learn 1w.",
+                " (or --without none), with --outcomes --leads-per-day 400 too, or --learn 1w.",
             )
         without = asked.without
         if without is None:
@@ -241,14 +246,16 @@ class Watch:
             without = week_followers(
                 [h.name for h in histograms_of(self._baseline.profile, 1)], codes, leads.at
             )
-        run_length, per_day = asked.run_length, None
+        per_day = asked.leads_per_day
+        if counts:
+            per_day = self._stream.extent(begin, end).rows / (asked.learn / _DAY)
+        run_length, outcomes = asked.run_length, None
         if run_length is None:
-            per_day = asked.leads_per_day or self._stream.extent(begin, end).rows / (asked.learn / _DAY)
-            run_length = leads_of(asked.budget, per_day / 24)
-        return (
-            WatchPlan.of(run_length, every=asked.every, outcomes=asked.maturity is not None, without=without),
-            per_day,
-        )
+            run_length = leads_of(asked.budget, (per_day or 0.0) / 24)
+        if asked.outcomes:
+            wait = usual_wait(self._baseline.outcomes) if asked.maturity is None else asked.maturity / _DAY
+            outcomes = OutcomePlan.of(wait, per_day or 0.0)
+        return WatchPlan.of(run_length, every=asked.every, outcomes=outcomes, without=without), per_day
 
     def _design(self, digest: str, plan: WatchPlan, on_design: Callable[[], object]) -> WatchDesign:
         path = self._charts / f"{digest}.json"
@@ -296,21 +303,19 @@ class Watch:
             rest = [Leads(leads.at[done:], leads.matrix[done:], leads.probabilities[done:])]
         return track
 
-    def _outcomes(self, design: WatchDesign, first: int) -> ChartReport | None:
-        """All of them every time: an outcome that is corrected counts, and reading them is quick."""
-        maturity = self._asked.maturity
-        if maturity is None:
+    def _outcomes(self, design: WatchDesign, first: int) -> OutcomeReport | None:
+        """All of them every time: an outcome that is corrected counts, and reading them takes seconds."""
+        chart = design.outcomes
+        if chart is None:
             return None
-        age = maturity // _MICROSECOND
         begin = first if self._asked.since is None else self._begin
-        found: Settled = self._stream.settled(begin, max(begin, self._end - age), age)
-        said = follow_outcomes(design, found.converted, found.probabilities, found.at)
-        return ChartReport(
-            followed=said.seen,
-            waiting=len(found.at) - said.seen,
-            unknown=found.unknown,
-            now=said.look,
-            alarms=said.alarms,
+        leads = self._stream.outcomes(begin, self._end, chart.share, chart.wait)
+        return OutcomeReport(
+            share=chart.share,
+            every=chart.every,
+            wait=chart.wait,
+            timed=chart.timed,
+            said=follow_outcomes(chart, leads),
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from leadscore.drift.check.impact import Grading
 from leadscore.drift.performance.measure import LabelCounts
 from leadscore.drift.performance.outcomes import Baseline, Outcomes
 from leadscore.drift.verdict import as_utc
+from leadscore.drift.watch.outcome_plan import OutcomeSample
 from leadscore.drift.windows.inputs import Reference, Window
 from leadscore.errors import ArtefactError, BadInputError
 from leadscore.events.labels import Selection
@@ -120,16 +121,44 @@ def load_sample(folder: Path, contract: FeatureContract) -> NDArray[np.float32] 
     Raises:
         ArtefactError: The sample is not one of this contract.
     """
-    path = folder / artefact.REFERENCE_SAMPLE
+    found = _columns(folder, artefact.REFERENCE_SAMPLE, [feature.name for feature in contract.inputs])
+    return np.stack(found, axis=1).astype(np.float32) if found else None
+
+
+def load_outcomes(folder: Path, contract: FeatureContract) -> OutcomeSample | None:
+    """What became of the rows of the sample; None if the artefact does not say.
+
+    Artefacts that were trained before it was kept, or without times, do not tell when.
+
+    Raises:
+        ArtefactError: The outcomes are not those of this contract, or not of this sample.
+    """
+    labelled = _columns(folder, artefact.REFERENCE_SAMPLE, [contract.target.column])
+    if labelled is None:
+        return None
+    converted = labelled[0] > 0
+    timed = _columns(folder, artefact.REFERENCE_OUTCOMES, ["days", "age"])
+    if timed is None:
+        return OutcomeSample(converted)
+    days, age = (column.astype(np.float64) for column in timed)
+    if len(days) != len(converted):
+        raise ArtefactError(
+            f"{artefact.REFERENCE_OUTCOMES} has {len(days)} rows, {artefact.REFERENCE_SAMPLE} {len(converted)}."
+        )
+    return OutcomeSample(converted, days, age)
+
+
+def _columns(folder: Path, name: str, columns: Sequence[str]) -> list[NDArray[Any]] | None:
+    """Columns of one of the artefact's tables; None if it has no such table."""
+    path = folder / name
     if not path.is_file():
         return None
     try:
         with pa.OSFile(str(path), "rb") as source:
             table = pyarrow.ipc.open_file(source).read_all()
-        columns = [table.column(feature.name).to_numpy() for feature in contract.inputs]
+        return [table.column(column).to_numpy() for column in columns]
     except (pa.ArrowInvalid, KeyError) as error:
-        raise ArtefactError(f"{artefact.REFERENCE_SAMPLE} is no sample of this contract: {error}.") from error
-    return np.stack(columns, axis=1).astype(np.float32) if columns else None
+        raise ArtefactError(f"{name} is no sample of this contract: {error}.") from error
 
 
 def load_baseline(folder: Path) -> Baseline:

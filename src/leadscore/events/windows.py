@@ -163,10 +163,14 @@ def iter_labelled(
     *,
     contract: FeatureContract | None = None,
     known_by: int | None = None,
+    columns: Sequence[str] | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> Generator[pa.RecordBatch]:
-    """`labelled_window` in batches, all from one snapshot; `known_by` in microseconds since the epoch."""
-    return _stream(store, select_labelled(selection, known_by), selection, contract, batch_rows)
+    """`labelled_window` in batches, all from one snapshot; `known_by` in microseconds, `columns` if not all are wanted."""
+    query = select_labelled(selection, known_by)
+    if columns is not None:
+        query = query.with_only_columns(*(query.selected_columns[name] for name in columns))
+    return _stream(store, query, selection, contract, batch_rows)
 
 
 def completeness_of(table: pa.Table, mature_until: int) -> LabelCompleteness:

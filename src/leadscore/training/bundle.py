@@ -41,6 +41,8 @@ class Parts:
         profile: Reference for drift checks.
         matrix: Encoded leads the model has not trained on, float32 (n, inputs).
         converted: Their labels (n,).
+        days: From each lead to its outcome, NaN where the table does not say (n,).
+        age: Days from each lead to the newest moment in the table (n,); None without a time column.
         margins: Their margins by the training library (n,).
         data: Which data it was made from.
         code_revision: Which code made it.
@@ -56,6 +58,8 @@ class Parts:
     profile: ReferenceProfile
     matrix: npt.NDArray[np.float32]
     converted: Flags
+    days: Floats
+    age: Floats | None
     margins: Floats
     data: DataSnapshot
     code_revision: str
@@ -110,7 +114,7 @@ def write(out: Path, parts: Parts) -> Manifest:
         (folder / artefact.CARD).write_text(
             model_card(origin, parts.contract, parts.evidence), encoding="utf-8"
         )
-        _write_sample(folder / artefact.REFERENCE_SAMPLE, parts)
+        _write_sample(folder, parts)
         return artefact.write_manifest(
             folder,
             name=parts.name,
@@ -129,7 +133,8 @@ def golden_rows(matrix: npt.NDArray[np.float32], margins: Floats) -> Golden:
     return Golden.of(matrix[chosen], margins[chosen])
 
 
-def _write_sample(path: Path, parts: Parts) -> None:
+def _write_sample(folder: Path, parts: Parts) -> None:
+    """Rows of the reference, and beside them, row by row, when their outcomes came (decision 16)."""
     rng = np.random.default_rng(parts.seed)
     size = min(SAMPLE_ROWS, len(parts.matrix))
     rows = np.sort(rng.choice(len(parts.matrix), size, replace=False))
@@ -137,5 +142,13 @@ def _write_sample(path: Path, parts: Parts) -> None:
     columns = [pa.array(np.ascontiguousarray(parts.matrix[rows, i])) for i in range(len(names))]
     label = pa.array(parts.converted[rows].astype(np.uint8))
     sample = pa.table([*columns, label], names=[*names, parts.contract.target.column])
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, sample.schema) as writer:
-        writer.write_table(sample)
+    _write_table(folder / artefact.REFERENCE_SAMPLE, sample)
+    if parts.age is not None:
+        days = pa.array(parts.days[rows], from_pandas=True)
+        outcomes = pa.table({"days": days, "age": pa.array(parts.age[rows])})
+        _write_table(folder / artefact.REFERENCE_OUTCOMES, outcomes)
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)

@@ -22,6 +22,8 @@ from leadscore.training.fairness import Slices, sensitive_contract, slice_featur
 from leadscore.training.split import Ticks
 from leadscore.training.window import Moments, utc_moment
 
+_DAY = 86_400_000_000  # microseconds
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leads:
@@ -97,6 +99,29 @@ def arrange(
         value=None if contract.value is None else values(contract, table),
         slices=sensitive_slices(contract, table),
     )
+
+
+def newest_moment(time: Moments | None, known_at: Moments | None, known: Flags) -> int | None:
+    """The newest lead or known outcome of a table, in microseconds: until then every lead was followed. None without times.
+
+    Args:
+        time: Of the leads (n,).
+        known_at: Of their outcomes (n,).
+        known: Which outcomes are known (n,): dates of others are not known either.
+    """
+    if time is None:
+        return None
+    dated = np.zeros(0, time.dtype) if known_at is None else known_at[known & ~np.isnat(known_at)]
+    return int(np.concatenate([time, dated]).max().astype(np.int64))
+
+
+def days_to_outcome(leads: Leads, rows: npt.NDArray[np.intp]) -> Floats:
+    """Days from each of those leads to its outcome, NaN where the table does not say."""
+    if leads.known is None:
+        return np.full(len(rows), np.nan)
+    known = leads.known[rows]
+    days = (known - leads.ticks[rows]) / _DAY
+    return np.where(known == np.iinfo(np.int64).min, np.nan, days)
 
 
 def sensitive_slices(contract: FeatureContract, table: pa.Table) -> tuple[Slices, ...]:

@@ -22,7 +22,15 @@ from leadscore.training.cpus import available_cpus
 from leadscore.training.evaluate import Evaluation, evaluate
 from leadscore.training.evidence import Evidence, HoldoutFacts, WindowRecord
 from leadscore.training.fairness import AttributeFairness, measure_fairness
-from leadscore.training.leads import Leads, arrange, label_state, lead_times, take
+from leadscore.training.leads import (
+    Leads,
+    arrange,
+    days_to_outcome,
+    label_state,
+    lead_times,
+    newest_moment,
+    take,
+)
 from leadscore.training.learners import FittedForest, Sample, learner
 from leadscore.training.options import TrainOptions
 from leadscore.training.parameters import SPACE_VERSION
@@ -76,7 +84,7 @@ def train(
     run = _Run(contract, options, options.threads or available_cpus(), progress or Silent())
     bundle.check_writable(out)
     run.progress.stage("Reading the leads")
-    leads, window = _select(table, run)
+    leads, window, newest = _select(table, run)
     split = _split(leads, options)
     digest = table_digest(leads.table)
 
@@ -112,6 +120,8 @@ def train(
             profile=build_profile(contract, leads.matrix[unseen], judged.probabilities),
             matrix=leads.matrix[unseen],
             converted=leads.converted[unseen],
+            days=days_to_outcome(leads, unseen),
+            age=None if newest is None else (newest - leads.ticks[unseen]) / _DAY,
             margins=margins,
             data=DataSnapshot(
                 rows=len(leads.converted),
@@ -145,7 +155,8 @@ class _Judged:
     fairness: tuple[AttributeFairness, ...]
 
 
-def _select(table: pa.Table, run: _Run) -> tuple[Leads, Window]:
+def _select(table: pa.Table, run: _Run) -> tuple[Leads, Window, int | None]:
+    """The leads to train on, their window, and the newest moment that the table tells of (None without times)."""
     contract, options = run.contract, run.options
     table = table.select([name for name in contract.columns if name in table.column_names])
     time = lead_times(contract, table, no_time=options.no_time)
@@ -173,7 +184,7 @@ def _select(table: pa.Table, run: _Run) -> tuple[Leads, Window]:
         None if known_at is None else known_at[rows],
         threads=run.threads,
     )
-    return leads, window
+    return leads, window, newest_moment(time, known_at, known)
 
 
 def _split(leads: Leads, options: TrainOptions) -> Split:

@@ -22,6 +22,11 @@ from leadscore.training.options import TrainOptions
 from leadscore.training.pipeline import TrainedModel, study_name, train
 
 
+def outcomes_of(model: TrainedModel) -> pa.Table:
+    with pa.OSFile(str(model.directory / artefact.REFERENCE_OUTCOMES), "rb") as source:
+        return pa.ipc.open_file(source).read_all()
+
+
 def test_artefact_verifies_loads_and_scores(trained: TrainedModel) -> None:
     assert artefact.verify_artefact(trained.directory) == trained.manifest
     model = ScoringModel.load(trained.directory)
@@ -57,9 +62,24 @@ def test_same_data_and_seed_give_a_byte_identical_model(
         artefact.CALIBRATION,
         artefact.REFERENCE,
         artefact.REFERENCE_SAMPLE,
+        artefact.REFERENCE_OUTCOMES,
     ):
         assert (again.directory / name).read_bytes() == (trained.directory / name).read_bytes(), name
     assert again.manifest.data == trained.manifest.data
+
+
+def test_the_artefact_tells_how_long_the_reference_waited_for_its_outcomes(
+    leads: pa.Table, trained: TrainedModel
+) -> None:
+    told = outcomes_of(trained)
+    # Fewer rows than the sample may have: all of them, in order of time, the hold-out last.
+    held = told.slice(told.num_rows - trained.holdout.num_rows)
+    created, known = (trained.holdout.column(n).to_numpy() for n in ("created_at", "outcome_known_at"))
+    day = np.timedelta64(1, "D")
+    assert held.column("days").to_numpy() == pytest.approx((known - created) / day)
+    newest = max(np.nanmax(leads.column(n).to_numpy()) for n in ("created_at", "outcome_known_at"))
+    assert held.column("age").to_numpy() == pytest.approx((newest - created) / day)
+    assert told.num_rows == trained.evidence.window.calibration + trained.evidence.window.holdout
 
 
 def test_as_of_hides_later_leads_and_later_labels(
@@ -70,6 +90,10 @@ def test_as_of_hides_later_leads_and_later_labels(
     assert past.evidence.window.end < "2026-04-15"
     known = pc.max(past.holdout.column("outcome_known_at")).as_py()
     assert known <= moment
+    # Nor is a lead older than it was then.
+    told = outcomes_of(past)
+    assert pc.all(pc.less_equal(told.column("days"), told.column("age"))).as_py()
+    assert pc.max(told.column("age")).as_py() < (moment - datetime(2026, 1, 1, tzinfo=UTC)).days
 
 
 def test_too_few_leads_are_refused(leads: pa.Table, contract: FeatureContract, tmp_path: Path) -> None:
@@ -93,6 +117,8 @@ def test_a_contract_without_time_needs_no_time_said(
         out=tmp_path / "x",
     )
     assert done.evidence.window.start is None
+    # Without times nobody knows how long anything took.
+    assert artefact.REFERENCE_OUTCOMES not in done.manifest.files
     assert "row order stood for time" in (done.directory / artefact.CARD).read_text()
 
 

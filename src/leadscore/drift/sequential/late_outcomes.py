@@ -89,6 +89,8 @@ class OutcomeNull(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def fit_null(probabilities: Floats, converted: Flags, days: Floats) -> OutcomeNull:
     """Logistic regression of the reference's outcomes (Newton's method).
 
+    Where all outcomes took equally long, how long says nothing: `timing` is 0.
+
     Args:
         probabilities: Scores of mature leads that the model was not trained on, (n,).
         converted: Their outcomes (n,).
@@ -103,8 +105,9 @@ def fit_null(probabilities: Floats, converted: Flags, days: Floats) -> OutcomeNu
             hint=f"A chart of outcomes needs at least {_LEAST_CONVERSIONS} conversions, and as many others.",
         )
     waited = np.log(np.maximum(days, _LEAST_DAYS))
-    design = np.stack([np.ones(len(waited)), log_odds(probabilities), waited], axis=1)
-    beta = np.array([0.0, 1.0, 0.0])
+    columns = [np.ones(len(waited)), log_odds(probabilities)]
+    design = np.stack([*columns, waited] if np.ptp(waited) > 0.0 else columns, axis=1)
+    beta = np.array([0.0, 1.0, 0.0])[: design.shape[1]]
     for _ in range(_NEWTON):
         p = 1.0 / (1.0 + np.exp(-design @ beta))
         information = (design * (p * (1 - p))[:, None]).T @ design
@@ -112,7 +115,8 @@ def fit_null(probabilities: Floats, converted: Flags, days: Floats) -> OutcomeNu
         beta += step
         if np.abs(step).max() < 1e-9:
             break
-    return OutcomeNull(*(float(b) for b in beta), base=float(probabilities.mean()))
+    timing = float(beta[2]) if len(beta) > 2 else 0.0
+    return OutcomeNull(float(beta[0]), float(beta[1]), timing, base=float(probabilities.mean()))
 
 
 class OutcomeChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -45,9 +45,9 @@ def design_outcome_chart(
     look_days: float,
     run_length: float,
     horizon: int,
+    wait: float = np.inf,
     bets: tuple[Bet, ...] = BETS,
     streams: int = _STREAMS,
-    seed: int = _SEED,
     most_looks: int = MOST_WINDOWS,
 ) -> OutcomeChart:
     """Simulate the levels for a reference: same arguments, same chart.
@@ -58,9 +58,9 @@ def design_outcome_chart(
         look_days: Days from one look to the next.
         run_length: Expected looks to a false alarm.
         horizon: Looks for which an outcome is waited for: as long as it takes for nine of ten to come.
+        wait: Days after which an outcome is left out, whatever the horizon.
         bets: What is bet on.
         streams: Simulated; more make the levels steadier.
-        seed: Of the simulation.
         most_looks: Simulated at most, see `simulate_boundary`.
 
     Raises:
@@ -70,8 +70,8 @@ def design_outcome_chart(
         raise BadInputError(f"A look of {look_rows} leads and {look_days:g} days.", hint="Both are above 0.")
     null = fit_null(reference.probabilities, reference.converted, reference.days)
     chart = OutcomeChart(null, run_length, horizon, bets)
-    rng = np.random.default_rng(seed)
-    paths = OutcomePaths(chart, reference, look_rows, look_days, streams, rng)
+    rng = np.random.default_rng(_SEED)
+    paths = OutcomePaths(chart, reference, look_rows, look_days, streams, rng, wait=wait)
     boundary = simulate_boundary(paths, run_length, rng, most_windows=most_looks)
     return msgspec.structs.replace(chart, boundary=boundary)
 
@@ -80,7 +80,10 @@ class OutcomePaths:
     """Streams of leads like the reference's, with their outcomes and delays, for simulated levels.
 
     A simulated lead is a whole row of the reference: score, outcome, days. Each stream has a truth of its own, a bootstrap
-    of the reference (Efron 1979), for what a finite one leaves open about scores and calibration.
+    of the reference (Efron 1979), for what a finite one leaves open about scores and calibration. The leads of a look come
+    evenly between its two ends.
+
+    Memory is some `size * (reference + 3 * horizon * look_rows)` bytes, times two where the reference has 65,536 rows.
 
     Args:
         chart: What is watched.
@@ -89,6 +92,7 @@ class OutcomePaths:
         look_days: Days from one look to the next.
         size: Streams.
         rng: Source of the truths.
+        wait: Days after which an outcome is left out.
     """
 
     def __init__(
@@ -99,19 +103,26 @@ class OutcomePaths:
         look_days: float,
         size: int,
         rng: np.random.Generator,
+        *,
+        wait: float = np.inf,
     ) -> None:
         otherwise, won = outcome_ratios(chart, reference.probabilities, reference.days)
         self._outcome = np.where(reference.converted[:, None], won, otherwise).astype(np.float32)
-        self._arrival = arrival_ratios(chart, reference.probabilities).astype(np.float32)
-        # An outcome of the look's own leads is known at the next one at the soonest.
-        lags = np.maximum(np.ceil(reference.days / look_days), 1)
-        self._lags = np.where(lags < chart.horizon, lags, -1).astype(np.int16)
+        self._betting = [i for i, bet in enumerate(chart.bets) if bet.leads]
+        arrival = arrival_ratios(chart, reference.probabilities)[:, self._betting]
+        self._arrival = arrival.astype(np.float32)
         rows = len(reference.probabilities)
-        self._truth = rng.integers(0, rows, (size, rows), dtype=np.int32)
+        self._lags = np.where(reference.days <= wait, reference.days / look_days, np.inf).astype(np.float32)
+        # What is left of the look when each of its leads comes, in looks.
+        self._left = (np.arange(look_rows)[::-1] / look_rows).astype(np.float32)
+        small = np.min_scalar_type(rows - 1)
+        self._truth = rng.integers(0, rows, (size, rows), dtype=small)
         self._horizon, self._rows, self._look = chart.horizon, look_rows, 0
-        # Rings over the last `horizon` looks: a look's place is its number modulo the horizon.
-        self._drawn = np.zeros((size, chart.horizon, look_rows), dtype=np.int32)
-        self._due = np.full((size, chart.horizon, look_rows), -1, dtype=np.int16)
+        # Rings over the last `horizon` looks: a look's place is its number modulo the horizon, and so is the place of the look
+        # at which an outcome comes; `horizon` itself is the place of those that never come.
+        ring = (size, chart.horizon, look_rows)
+        self._drawn = np.zeros(ring, dtype=small)
+        self._due = np.full(ring, chart.horizon, dtype=np.min_scalar_type(chart.horizon))
         self._blocks = np.zeros((size, chart.horizon, len(chart.bets)), dtype=np.float32)
         self._before = np.full((size, len(chart.bets)), -np.inf)
 
@@ -120,18 +131,26 @@ class OutcomePaths:
         size, place = len(self._truth), self._look % self._horizon
         if self._look >= self._horizon:
             self._before = np.logaddexp(self._before, 0.0) + self._blocks[:, place]
-        picked = rng.integers(0, self._truth.shape[1], (size, self._rows))
+        picked = rng.integers(0, self._truth.shape[1], (size, self._rows), dtype=np.int32)
         drawn = np.take_along_axis(self._truth, picked, axis=1)
-        self._drawn[:, place], self._due[:, place] = drawn, self._lags[drawn]
-        self._blocks[:, place] = self._arrival[drawn].sum(axis=1)
-        # Due in so many looks: at 0 the outcome is known.
-        stream, block, lead = np.nonzero(self._due == 0)
-        if len(stream):
-            gained = self._outcome[self._drawn[stream, block, lead]]
-            np.add.at(self._blocks, (stream, block), gained)
-        self._due -= 1
+        lags = np.maximum(np.ceil(self._lags[drawn] - self._left), 0.0)
+        inside = lags < self._horizon
+        due = (np.where(inside, lags, 0.0).astype(np.int32) + place) % self._horizon
+        self._drawn[:, place], self._due[:, place] = drawn, np.where(inside, due, self._horizon)
+        self._blocks[:, place] = 0.0
+        self._blocks[:, place, self._betting] = self._arrival[drawn].sum(axis=1)
+        self._take_in(np.flatnonzero(self._due == place))
         self._look += 1
         return self._statistic()
+
+    def _take_in(self, known: Rows) -> None:
+        """Add outcomes, by their places in the flat rings, to the blocks of their leads."""
+        if not len(known):
+            return
+        blocks = known // self._rows
+        first = np.flatnonzero(np.diff(blocks, prepend=-1))
+        gained = np.add.reduceat(self._outcome[self._drawn.ravel()[known]], first, axis=0)
+        self._blocks.reshape(-1, self._blocks.shape[2])[blocks[first]] += gained
 
     def _statistic(self) -> Floats:
         kept = min(self._look, self._horizon)

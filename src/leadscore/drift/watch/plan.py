@@ -12,16 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.drift.runlength import FalseAlarms
-from leadscore.drift.sequential import (
-    CalibrationChart,
-    CalibrationPaths,
-    HistogramChart,
-    cell_codes,
-    design_chart,
-    histograms_of,
-    simulate_boundary,
-)
+from leadscore.drift.sequential import HistogramChart, cell_codes, design_chart, histograms_of
 from leadscore.drift.sequential.histograms import Histogram
+from leadscore.drift.watch.outcome_plan import OutcomeDesign, OutcomePlan, OutcomeSample, design_outcomes
 from leadscore.errors import BadInputError
 from leadscore.scoring.profile import ReferenceProfile
 
@@ -32,9 +25,6 @@ _MEMORIES: Final = (100, 400, 1_600)
 # Cells that so many leads expect fewer than a quarter of a lead of are rare (Cochran's rule at 100 leads).
 _RARE_ROWS: Final = 25
 _LEAST_SAMPLE: Final = 100
-_STREAMS: Final = 2_000
-_SEED: Final = 20_260_101
-_LEAST: Final = 1e-6
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,11 +37,13 @@ class Baseline:
         profile: The model's reference profile.
         sample: Encoded rows of its reference (rows, features); None if the artefact has none.
         probabilities: The model's probabilities of the same rows (rows,).
+        outcomes: What became of the same rows; None if the artefact does not say.
     """
 
     profile: ReferenceProfile
     sample: npt.NDArray[np.float32] | None = None
     probabilities: Floats | None = None
+    outcomes: OutcomeSample | None = None
 
 
 class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,13 +52,13 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Attributes:
         run_length: Expected leads to a false alarm of all charts together, on an unchanged stream.
         every: Leads from one look to the next.
-        outcomes: Whether outcomes are charted too; each chart then has half of the false alarms.
+        outcomes: How outcomes are charted too, None if they are not; each chart then has half of the false alarms.
         without: Features (or `score`) that are not charted.
     """
 
     run_length: float
     every: int
-    outcomes: bool = False
+    outcomes: OutcomePlan | None = None
     without: tuple[str, ...] = ()
 
     @classmethod
@@ -75,7 +67,7 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         run_length: float,
         *,
         every: int | None = None,
-        outcomes: bool = False,
+        outcomes: OutcomePlan | None = None,
         without: tuple[str, ...] = (),
     ) -> Self:
         """A plan; without `every` the charts look some 250 times per run length.
@@ -92,9 +84,14 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return cls(run_length=run_length, every=step, outcomes=outcomes, without=without)
 
     @property
+    def own_run_length(self) -> float:
+        """Expected leads to a false alarm of one chart: where there are two, each has half of the alarms."""
+        return self.run_length * (1 if self.outcomes is None else 2)
+
+    @property
     def looks(self) -> float:
-        """Looks to a false alarm of one chart."""
-        return self.run_length * (1 + self.outcomes) / self.every
+        """Looks at features and score to a false alarm of their chart."""
+        return self.own_run_length / self.every
 
 
 class WatchDesign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,7 +105,7 @@ class WatchDesign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     plan: WatchPlan
     leads: HistogramChart
-    outcomes: CalibrationChart | None = None
+    outcomes: OutcomeDesign | None = None
 
 
 def leads_of(budget: FalseAlarms, leads_per_hour: float) -> float:
@@ -120,7 +117,9 @@ def leads_of(budget: FalseAlarms, leads_per_hour: float) -> float:
 def fingerprint(baseline: Baseline, plan: WatchPlan) -> str:
     """What the charts depend on, as a digest: same digest, same levels."""
     digest = hashlib.sha256(msgspec.json.encode((baseline.profile, plan)))
-    for array in (baseline.sample, baseline.probabilities):
+    found = baseline.outcomes if plan.outcomes is not None else None
+    labels = () if found is None else (found.converted, found.days, found.age)
+    for array in (baseline.sample, baseline.probabilities, *labels):
         digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
@@ -147,7 +146,8 @@ def design_watch(baseline: Baseline, plan: WatchPlan) -> WatchDesign:
     """Simulate the levels: seconds to a minute, once per model and plan.
 
     Raises:
-        BadInputError: Nothing is left to be charted; or outcomes are to be, and there is no sample of predictions to simulate them from.
+        BadInputError: Nothing is left to be charted; or outcomes are to be, and there are none in the reference, or too few that are
+            old enough.
     """
     sample, probabilities = baseline.sample, baseline.probabilities
     histograms, columns = charted(baseline, plan)
@@ -162,19 +162,13 @@ def design_watch(baseline: Baseline, plan: WatchPlan) -> WatchDesign:
         memories=tuple(sorted({min(1.0, 2 / (leads / plan.every + 1)) for leads in _MEMORIES})),
     )
     outcomes = None
-    if plan.outcomes:
-        if codes is None or probabilities is None:
+    if plan.outcomes is not None:
+        if codes is None or probabilities is None or baseline.outcomes is None:
             raise BadInputError(
-                "The model's artefact has no reference sample: there are no levels for its outcomes.",
+                "The model's artefact has no reference sample with outcomes: there are no levels for those to come.",
                 hint="Train it with `leadscore train`, or leave --outcomes out.",
             )
-        outcomes = _outcome_chart(probabilities, plan)
+        outcomes = design_outcomes(
+            probabilities, baseline.outcomes, plan.outcomes, run_length=plan.own_run_length, every=plan.every
+        )
     return WatchDesign(plan=plan, leads=leads, outcomes=outcomes)
-
-
-def _outcome_chart(probabilities: Floats, plan: WatchPlan) -> CalibrationChart:
-    base = float(np.clip(probabilities.mean(), _LEAST, 1 - _LEAST))
-    chart = CalibrationChart(run_length=plan.looks, centre=math.log(base / (1 - base)))
-    paths = CalibrationPaths(chart, probabilities, plan.every, _STREAMS)
-    boundary = simulate_boundary(paths, plan.looks, np.random.default_rng(_SEED))
-    return msgspec.structs.replace(chart, boundary=boundary)

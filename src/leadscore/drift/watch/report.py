@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from leadscore.drift.watch.outcome_track import OutcomesSaid
 from leadscore.drift.watch.plan import WatchPlan
 from leadscore.drift.watch.track import Alarms, Look
 
@@ -14,18 +15,35 @@ class ChartReport(msgspec.Struct, frozen=True, kw_only=True):
     """One chart.
 
     Attributes:
-        followed: Leads (or outcomes) that it has taken in since the stream's beginning.
+        followed: Leads that it has taken in since the stream's beginning.
         waiting: Those that have come and fill no look yet.
-        unknown: Leads that are old enough and have no outcome; they are left out.
         now: What it showed last; None before the first look.
         alarms: How often it spoke, first and last.
     """
 
     followed: int
     waiting: int
-    unknown: int = 0
     now: Look | None
     alarms: Alarms
+
+
+class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The chart of outcomes.
+
+    Attributes:
+        share: Of the leads that are charted.
+        every: Charted leads from one look to the next.
+        wait: Days that an outcome is waited for.
+        timed: An outcome counts when it becomes known. Otherwise all are asked at the age of `wait`, since the artefact does
+            not tell when those of its reference became known.
+        said: What it says, and of which leads.
+    """
+
+    share: float
+    every: int
+    wait: float
+    timed: bool
+    said: OutcomesSaid
 
 
 class WatchReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +54,7 @@ class WatchReport(msgspec.Struct, frozen=True, kw_only=True):
         since: Beginning of the stream: the first lead's time.
         until: Leads from then on were not read.
         plan: What was asked.
-        leads_per_day: By which a budget in time was turned into leads; None if it was given in leads.
+        leads_per_day: By which a budget in time was turned into leads, and the time of outcomes; None if neither was needed.
         alarmed: Whether any chart has spoken.
         leads: Features and score.
         outcomes: Outcomes against probabilities; None if they are not charted.
@@ -49,4 +67,4 @@ class WatchReport(msgspec.Struct, frozen=True, kw_only=True):
     leads_per_day: float | None
     alarmed: bool
     leads: ChartReport
-    outcomes: ChartReport | None = None
+    outcomes: OutcomeReport | None = None

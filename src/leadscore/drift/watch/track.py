@@ -9,14 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.drift.sequential import (
-    CalibrationState,
-    HistogramDetector,
-    HistogramState,
-    HistogramStep,
-    start_calibration,
-    watch_calibration,
-)
+from leadscore.drift.sequential import HistogramDetector, HistogramState, HistogramStep
 from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.plan import WatchDesign
 
@@ -52,6 +45,9 @@ class Look(msgspec.Struct, frozen=True):
         statistic: The chart's.
         level: An alarm is above it.
         signs: The most surprising features, first the one that decides.
+        since: When the lead was scored with which the change most likely began; None where the chart cannot tell (that of
+            features never can), or where it began before all that it has kept.
+        since_lead: How many leads that is from the stream's beginning.
     """
 
     at: datetime
@@ -59,6 +55,8 @@ class Look(msgspec.Struct, frozen=True):
     statistic: float
     level: float
     signs: tuple[Sign, ...]
+    since: datetime | None = None
+    since_lead: int | None = None
 
 
 class Alarms(msgspec.Struct, frozen=True):
@@ -99,20 +97,6 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
     state: HistogramState | None = None
     look: Look | None = None
     alarms: Alarms = Alarms()
-
-
-class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the chart of outcomes says of all that have come.
-
-    Attributes:
-        seen: Outcomes followed.
-        look: What it showed last; None while there are fewer than one look takes.
-        alarms: What it said.
-    """
-
-    seen: int
-    look: Look | None
-    alarms: Alarms
 
 
 def follow_leads(
@@ -159,31 +143,6 @@ def follow_leads(
         look=look,
         alarms=alarms,
     )
-
-
-def follow_outcomes(
-    design: WatchDesign, converted: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float64], at: Moments
-) -> Outcomes:
-    """The chart of outcomes over all of them, from the first on.
-
-    Args:
-        design: With a chart of outcomes.
-        converted: Outcomes in the order of their leads (n,).
-        probabilities: What had been predicted (n,).
-        at: When the leads were scored, microseconds since the epoch (n,).
-    """
-    chart, every = design.outcomes, design.plan.every
-    look, alarms, seen = None, Alarms(), 0
-    if chart is not None:
-        state: CalibrationState = start_calibration(chart)
-        for end in range(every, len(converted) + 1, every):
-            piece = slice(end - every, end)
-            step = watch_calibration(chart, state, converted[piece], probabilities[piece])
-            sign = Sign("outcomes", step.alternative, step.statistic)
-            look = Look(as_utc(int(at[end - 1])), end, step.statistic, step.level, (sign,))
-            alarms = alarms.and_one(look) if step.alarm else alarms
-            state, seen = step.state, end
-    return Outcomes(seen=seen, look=look, alarms=alarms)
 
 
 def _look(detector: HistogramDetector, step: HistogramStep, at: int, lead: int) -> Look:

@@ -52,12 +52,14 @@ def test_a_simulated_stream_is_read_as_the_chart_reads_it(chart: OutcomeChart) -
     state = start_outcomes(chart)
     quiet = OutcomeChart(chart.null, 1e9, chart.horizon, chart.bets)
     drawn, due = [], []
+    # Each lead has yet to wait so long for the end of its look.
+    left = np.arange(LOOK_ROWS)[::-1] / LOOK_ROWS
     for look in range(1, 61):
         statistic = paths.step(rng)[0]
         # What the step has drawn: the newest place of its rings (private, and the only way to see it).
         rows = paths._drawn[0, (look - 1) % chart.horizon]  # pyright: ignore[reportPrivateUsage]
         drawn.append(rows)
-        due.append(look + np.maximum(np.ceil(reference.days[rows] / LOOK_DAYS), 1))
+        due.append(look + np.maximum(np.ceil(reference.days[rows] / LOOK_DAYS - left), 0))
         all_rows, all_due = np.concatenate(drawn), np.concatenate(due)
         arrived = np.repeat(np.arange(1, look + 1), LOOK_ROWS)
         new = all_due == look

@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 from tests.unit.drift.streams import leads, probabilities, reference
 
 from leadscore.drift.runlength import FalseAlarms
+from leadscore.drift.watch.outcome_plan import OutcomePlan, OutcomeSample
 from leadscore.drift.watch.plan import Baseline, WatchPlan, charted, design_watch, fingerprint, leads_of
 from leadscore.errors import BadInputError
 
 SAMPLE = leads(400, 1)
 BASELINE = Baseline(reference().profile, SAMPLE, probabilities(SAMPLE))
+RNG = np.random.default_rng(4)
+WON = RNG.random(400) < BASELINE.probabilities
+LABELLED = dataclasses.replace(
+    BASELINE, outcomes=OutcomeSample(WON, RNG.exponential(4.0, 400), np.full(400, 90.0))
+)
 
 
 def test_a_budget_in_time_becomes_leads_of_two_digits():
@@ -29,11 +38,12 @@ def test_an_alarm_at_every_look_is_refused(run_length):
 
 
 def test_two_charts_share_the_false_alarms():
-    one, two = WatchPlan.of(1_000, every=10), WatchPlan.of(1_000, every=10, outcomes=True)
+    late = OutcomePlan.of(10.0, 20.0)
+    one, two = WatchPlan.of(1_000, every=10), WatchPlan.of(1_000, every=10, outcomes=late)
     assert (one.looks, two.looks) == (100, 200)
-    design = design_watch(BASELINE, WatchPlan.of(200, every=20, outcomes=True))
+    design = design_watch(LABELLED, WatchPlan.of(200, every=20, outcomes=late))
     assert design.outcomes is not None
-    assert design.leads.boundary.run_length == design.outcomes.run_length == 20
+    assert design.leads.boundary.run_length == design.outcomes.chart.run_length == 20
 
 
 def test_what_is_left_out_is_not_charted():
@@ -45,8 +55,9 @@ def test_what_is_left_out_is_not_charted():
 
 
 def test_outcomes_without_a_sample_of_predictions_are_refused():
-    with pytest.raises(BadInputError, match="no reference sample"):
-        design_watch(Baseline(BASELINE.profile), WatchPlan.of(100, every=20, outcomes=True))
+    for baseline in (Baseline(BASELINE.profile), BASELINE):
+        with pytest.raises(BadInputError, match="no reference sample"):
+            design_watch(baseline, WatchPlan.of(100, every=20, outcomes=OutcomePlan.of(10.0, 20.0)))
 
 
 def test_other_leads_or_another_plan_are_other_charts():
@@ -56,7 +67,12 @@ def test_other_leads_or_another_plan_are_other_charts():
         (Baseline(BASELINE.profile, SAMPLE[:-1], BASELINE.probabilities), plan),
         (BASELINE, WatchPlan.of(1_001)),
         (BASELINE, WatchPlan.of(1_000, without=("visits",))),
+        (BASELINE, WatchPlan.of(1_000, outcomes=OutcomePlan.of(10.0, 20.0))),
+        (LABELLED, WatchPlan.of(1_000, outcomes=OutcomePlan.of(10.0, 20.0))),
+        (LABELLED, WatchPlan.of(1_000, outcomes=OutcomePlan.of(11.0, 20.0))),
     )
     known = {fingerprint(BASELINE, plan), *(fingerprint(*other) for other in others)}
-    assert len(known) == 5
+    assert len(known) == 8
+    # Outcomes do not matter to charts of features.
+    assert fingerprint(LABELLED, plan) == fingerprint(BASELINE, plan)
     assert fingerprint(BASELINE, plan) == fingerprint(BASELINE, WatchPlan.of(1_000))

@@ -9,18 +9,18 @@ from tests.unit.drift.streams import leads, probabilities, reference
 
 from leadscore.drift.sequential import cell_codes
 from leadscore.drift.watch.plan import Baseline, WatchDesign, WatchPlan, design_watch
-from leadscore.drift.watch.track import Track, follow_leads, follow_outcomes
+from leadscore.drift.watch.track import Track, follow_leads
 
 EVERY = 20
 PROFILE = reference().profile
 
 
 @cache
-def design(*, outcomes: bool = False) -> WatchDesign:
+def design() -> WatchDesign:
     sample = leads(1_000, 1)
     return design_watch(
         Baseline(PROFILE, sample, probabilities(sample)),
-        WatchPlan.of(2_000, every=EVERY, outcomes=outcomes),
+        WatchPlan.of(2_000, every=EVERY),
     )
 
 
@@ -65,18 +65,3 @@ def test_a_stream_followed_in_pieces_is_the_stream_followed_at_once(cuts):
         track = follow_leads(design(), track, codes[begin:cut], at[begin:cut])
         track = msgspec.json.decode(msgspec.json.encode(track), type=Track)
     assert track == whole
-
-
-def test_outcomes_that_stop_following_their_probabilities_are_named():
-    p = probabilities(leads(1_000, 8))
-    rng = np.random.default_rng(1)
-    at = np.arange(len(p), dtype=np.int64)
-    calm = follow_outcomes(design(outcomes=True), rng.random(len(p)) < p, p, at)
-    assert (calm.alarms.count, calm.seen) == (0, 1_000)
-    fewer = follow_outcomes(design(outcomes=True), rng.random(len(p)) < p / 3, p, at)
-    assert "fewer conversions" in fewer.alarms.first.signs[0].how
-
-
-def test_without_a_chart_of_outcomes_none_are_followed():
-    said = follow_outcomes(design(), np.zeros(100, dtype=bool), np.full(100, 0.2), np.arange(100))
-    assert (said.seen, said.look, said.alarms.count) == (0, None, 0)
