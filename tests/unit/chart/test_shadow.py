@@ -128,3 +128,14 @@ def test_the_mirror_is_seen_as_the_chart_says_it(chart: Chart) -> None:
     absent = seen_mirror(None, "leads-lead-scoring")
     assert "no Service leads-lead-scoring-shadow" in absent.lacks
     assert "shadow.enabled=true and shadow.version=0" in absent.lacks
+
+
+def test_a_copy_takes_no_more_of_the_ingress_s_memory_than_its_body(chart: Chart) -> None:
+    """Traefik allocates a mirror's bound for each request it copies; -1 reads what there is, which is bounded before."""
+    route = next(m for m in chart.render(*MIRROR) if m["kind"] == "IngressRoute")
+    (rule,) = route["spec"]["routes"]
+    limit = only(chart, "Middleware", "-body-limit", *MIRROR)
+    assert limit["spec"]["buffering"]["maxRequestBodyBytes"] > 0
+    assert {"name": limit["metadata"]["name"]} in rule["middlewares"]
+    mirror = only(chart, "TraefikService", "-mirror", *MIRROR)
+    assert mirror["spec"]["mirroring"]["maxBodySize"] == -1
