@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -61,8 +62,9 @@ _NEW, _OLD = "evidence by arrival", "asked at 30 days"
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a chart that never starts anew shows of a stream: excess over its level, and days from the stream's beginning."""
+    """What a chart that never starts anew shows of a model's stream: excess over its level, and days from its beginning."""
 
+    model: int
     excess: Floats
     days: Floats
 
@@ -77,7 +79,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     at = _START + timedelta(days=_BURN_IN)
     for number in range(models):
         bench.say(f"{_NAME}: model {number + 1} of {models}")
-        pair = _Pair(_trained(bench.folder / f"watched-{number}", number), bench.folder)
+        pair = _Pair(number, _trained(bench.folder / f"watched-{number}", number), bench.folder)
         waits.append(pair.design.wait)
         for stream in range(calm):
             for name, said in pair.read((), 1_000 * number + stream).items():
@@ -98,7 +100,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             value=ratio,
             unit="",
             goal=None,
-            beside=f"standard error {error:.3f}; the chart that asks all outcomes at {_OLD_AGE} days {old:.3f} ± {old_error:.3f}",
+            beside=f"standard error over models {error:.3f}; the chart that asks all outcomes at {_OLD_AGE} days {old:.3f} ± {old_error:.3f}",
             how=(
                 f"{models} models and references, {calm} calm tables of {_BURN_IN + _AFTER} days each and {changed} changed ones"
                 f" per scenario, {_LEADS_A_DAY:.0f} leads a day; outcomes waited for {min(waits):g} to {max(waits):g} days"
@@ -125,8 +127,8 @@ def _delays(
 class _Pair:
     """Both charts of a trained model."""
 
-    def __init__(self, artefact: Path, folder: Path) -> None:
-        self._model, self._folder = ScoringModel.load(artefact), folder
+    def __init__(self, number: int, artefact: Path, folder: Path) -> None:
+        self._number, self._model, self._folder = number, ScoringModel.load(artefact), folder
         sample = load_sample(artefact, self._model.contract)
         outcomes = load_outcomes(artefact, self._model.contract)
         assert sample is not None
@@ -170,7 +172,8 @@ class _Pair:
         looks: list[Look] = []
         follow_outcomes(msgspec.structs.replace(self.design, chart=endless), leads, on_look=looks.append)
         excess = [look.statistic - self.design.chart.level(i) for i, look in enumerate(looks, start=1)]
-        return _Said(np.array(excess), np.array([(_us(look.at) - _us(_START)) / _DAY for look in looks]))
+        days = [(_us(look.at) - _us(_START)) / _DAY for look in looks]
+        return _Said(self._number, np.array(excess), np.array(days))
 
     def _at_age(self, leads: Charted) -> _Said:
         kept = (leads.known != NEVER) & (leads.known - leads.at <= _OLD_AGE * _DAY)
@@ -187,7 +190,7 @@ class _Pair:
             assert self._old.boundary is not None
             excess.append(step.statistic - self._old.boundary.at(state.window))
             days.append(when / _DAY)
-        return _Said(np.array(excess), np.array(days))
+        return _Said(self._number, np.array(excess), np.array(days))
 
 
 def designed(probabilities: Floats, outcomes: OutcomeSample, wait: float) -> OutcomeDesign:
@@ -209,14 +212,22 @@ def _trained(folder: Path, seed: int) -> Path:
 
 
 def _kept(streams: Sequence[_Said]) -> tuple[float, float]:
-    """Days watched per alarm, each stream up to its first, and the standard error."""
-    alarms = [first_alarm(said.excess, 0.0) for said in streams]
-    watched = sum(
-        float(said.days[alarm - 1]) if alarm else float(said.days[-1])
-        for said, alarm in zip(streams, alarms, strict=True)
-    )
-    hits = sum(alarm is not None for alarm in alarms)
-    return watched / max(hits, 1), watched / max(hits, 1) / np.sqrt(max(hits, 1))
+    """Days watched per alarm, each stream up to its first, and the standard error.
+
+    Streams of one model share its reference, whose errors they all inherit: the error is that of models drawn anew (the
+    delete-one-model jackknife), not of as many independent streams.
+    """
+    watched: defaultdict[int, float] = defaultdict(float)
+    hits: defaultdict[int, int] = defaultdict(int)
+    for said in streams:
+        alarm = first_alarm(said.excess, 0.0)
+        watched[said.model] += float(said.days[-1] if alarm is None else said.days[alarm - 1])
+        hits[said.model] += alarm is not None
+    models = sorted(watched)
+    days, alarms = np.array([watched[m] for m in models]), np.array([hits[m] for m in models])
+    without = (days.sum() - days) / np.maximum(alarms.sum() - alarms, 1)
+    error = np.sqrt((len(models) - 1) * np.var(without)) if len(models) > 1 else float("nan")
+    return float(days.sum() / max(alarms.sum(), 1)), float(error)
 
 
 def _cut(streams: Sequence[_Said]) -> float:

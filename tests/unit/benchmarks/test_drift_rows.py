@@ -8,6 +8,7 @@ from benchmarks import alibi_answer
 from benchmarks.drift_charts import OUTCOME_LOOK, chart_statistics, looks_of, outcome_statistics
 from benchmarks.drift_contenders import ALIBI_WINDOW, WINDOW, counts_of, cvm_statistics, ks_statistics
 from benchmarks.drift_delay import Leads, cut_for, first_alarm, run_length
+from benchmarks.rows import drift_watch_outcomes
 from benchmarks.rows.backtest import placements
 from benchmarks.rows.drift_sequential import mean_and_error, surely_sooner
 from scipy.stats import cramervonmises_2samp, ks_2samp
@@ -165,3 +166,11 @@ def test_streams_with_an_alarm_before_the_change_count_for_neither():
     assert mean_and_error([10, None, 30])[0] == 20.0
     assert surely_sooner([10, None, 10, 11], [30, 1, 32, 31])
     assert not surely_sooner([10, 40, 10, 40], [30, 20, 32, 21])
+
+
+def test_the_error_of_a_run_length_is_that_of_models_not_of_their_streams():
+    """Ten streams each of a hasty model and of a slow one: they tell no more than two models do."""
+    excess, days = np.array([-1.0, -1.0, 1.0]), np.array([10.0, 20.0, 30.0])
+    hasty = [drift_watch_outcomes._Said(0, excess, days)] * 10
+    slow = [drift_watch_outcomes._Said(1, excess, 3 * days)] * 10
+    assert drift_watch_outcomes._kept([*hasty, *slow]) == pytest.approx((60.0, 30.0))
