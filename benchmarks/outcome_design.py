@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 
 import msgspec
 import numpy as np
 
+from benchmarks.processes import peak_bytes
 from leadscore.drift.watch.outcome_plan import OutcomePlan, OutcomeSample, design_outcomes
 
 _REFERENCE, _DAYS_TO_A_FALSE_ALARM = 10_000, 30.0
@@ -55,7 +55,7 @@ def measure(leads_a_day: float, wait: float) -> Designed:
         every=design.every,
         looks=design.chart.run_length,
         seconds=time.process_time() - started,
-        mebibytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        mebibytes=peak_bytes() / 2**20,
     )
 
 

@@ -113,6 +113,12 @@ def process_tree(leader: int) -> list[int]:
     return sorted(tree)
 
 
+def peak_bytes() -> int:
+    """High-water mark of this program's memory (`ru_maxrss` would include the parent's, inherited at fork)."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+
+
 def free_port() -> int:
     """A TCP port that nobody listens on now."""
     with socket.socket() as taken:

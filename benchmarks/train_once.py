@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.processes import peak_bytes
 from benchmarks.reference import reference_contract
 from leadscore.training.progress import TrialReport
 
@@ -59,17 +60,11 @@ def _run(source: Path, trials: int, out: Path) -> TrainedOnce:
         # The tuner's stage ends where the next one begins.
         tuning_seconds=moments[tuning + 1] - moments[tuning],
         seconds=finished - started,
-        peak_gib=_peak_gib(),
+        peak_gib=peak_bytes() / 2**30,
         training_rows=trained.evidence.window.train,
         trials=trained.evidence.tuning.complete,
         pruned=trained.evidence.tuning.pruned,
     )
-
-
-def _peak_gib() -> float:
-    """High-water mark of this program's memory (`ru_maxrss` would include the parent's, inherited at fork)."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**20
 
 
 if __name__ == "__main__":
