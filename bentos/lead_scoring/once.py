@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
 
 from lead_scoring.engine import Engine
 from lead_scoring.errors import IdempotencyKeyReusedError
@@ -13,9 +12,9 @@ from lead_scoring.http import ACCEPT, CONTENT_TYPE, IDEMPOTENCY_KEY, Reply, Requ
 from lead_scoring.idempotency import Answer, Remembered, check_key, digest_of
 from lead_scoring.ids import repeatable_id
 from leadscore.errors import UnavailableError
+from leadscore.events.records import SHADOW_ROLE
 
 NewId = Callable[[], str]
-SHADOW: Final = "shadow"
 
 
 async def answer_once(
@@ -36,9 +35,9 @@ async def answer_once(
     raw = request.headers[IDEMPOTENCY_KEY]
     assert raw is not None  # noqa: S101 - the caller looked
     parts = [request.caller.encode(), request.path.encode(), check_key(raw)]
-    if engine.settings.role == SHADOW:
+    if engine.settings.role == SHADOW_ROLE:
         # A copy has the original's key. Were its predictions' ids the original's, too, the store would keep but one of both.
-        parts.append(SHADOW.encode())
+        parts.append(SHADOW_ROLE.encode())
     key = digest_of(*parts)
     accepted = (request.headers[CONTENT_TYPE] or b"", request.headers[ACCEPT] or b"")
     fingerprint = digest_of(request.query, *accepted, body)

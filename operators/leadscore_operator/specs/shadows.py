@@ -10,6 +10,7 @@ import copy
 from typing import Final
 
 from leadscore.errors import RefusedError
+from leadscore.events.records import SHADOW_ROLE
 from leadscore.release.mirror import MirrorSeen, ShadowSeen
 from leadscore_operator.decide.jobs import parse_time
 from leadscore_operator.kube.resources import OWNER_LABEL, RELEASES, Manifest
@@ -106,7 +107,7 @@ def _in_the_role_of_a_shadow(spec: Manifest, rollout: str) -> None:
         for number, entry in enumerate(container.get("env", [])):
             field = entry.get("valueFrom", {}).get("fieldRef", {})
             if entry["name"] == _ROLE:
-                container["env"][number], told = {"name": _ROLE, "value": "shadow"}, True
+                container["env"][number], told = {"name": _ROLE, "value": SHADOW_ROLE}, True
             elif HASH_LABEL in field.get("fieldPath", ""):
                 changed = copy.deepcopy(entry)
                 changed["valueFrom"]["fieldRef"]["fieldPath"] = "metadata.labels['pod-template-hash']"

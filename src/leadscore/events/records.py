@@ -18,6 +18,9 @@ Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 # Beyond the year 5000 it is a mistake in units (nanoseconds, say), not a time.
 Microseconds = Annotated[int, msgspec.Meta(ge=0, le=95_617_584_000_000_000)]
 
+# Role of a model that scored a copy of a request: nobody was answered with what it said.
+SHADOW_ROLE: Final = "shadow"
+
 
 class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One score that was given to a caller (or computed in the shadow).

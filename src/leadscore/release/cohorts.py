@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.events.labels import Selection
+from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.store import EventStore
 from leadscore.events.windows import iter_labelled, to_microseconds
 
@@ -88,7 +89,7 @@ def read_cohort(
             moments = (batch.column(name).cast("int64").to_pylist() for name in ("scored_at", "recorded_at"))
             rows = zip(*(batch.column(c).to_pylist() for c in columns), *moments, strict=True)
             for lead_id, role, grade, converted, value, scored_at, recorded_at in rows:
-                if role != "shadow":
+                if role != SHADOW_ROLE:
                     _add(leads, lead_id, scored_at, version, grade == "A")
                     if converted:
                         _learn(leads[lead_id], recorded_at, value or 0.0)

@@ -124,26 +124,24 @@ def record_end(store: EventStore, spec: ReleaseSpec, status: ReleaseStatus, fini
 
 def record_comparison(store: EventStore, found: Comparison, at: int) -> str:
     """Record a replay's or a shadow's report; returns its evidence id. A release has one of each: the first counts."""
-    release, ref = found.release, found.ref
-    evidence_id = report_id(found.kind, release, found.number) if release else f"{found.kind}-{ref}-{at}"
-    document = msgspec.json.encode(found).decode()
-    record_once(store, Evidence(evidence_id, found.kind, ref, at, document))
-    return evidence_id
+    return _record_report(store, found.kind, found, at)
 
 
 def record_refusal(store: EventStore, kind: str, said: ReportHeader, at: int) -> str:
     """Record that a release's report found too little to compare; returns its evidence id, whose first record counts."""
-    evidence_id = report_id(kind, said.release, said.number)
-    document = msgspec.json.encode(said).decode()
-    record_once(store, Evidence(evidence_id, kind, f"{said.model}/{said.version}", at, document))
-    return evidence_id
+    return _record_report(store, kind, said, at)
 
 
 def record_kpi(store: EventStore, found: KpiReport, at: int) -> str:
     """Record a report of the watch, once per release and number; returns its evidence id."""
-    evidence_id = report_id(KPI, found.release, found.number) if found.release else f"{KPI}-{found.ref}-{at}"
-    document = msgspec.json.encode(found).decode()
-    record_once(store, Evidence(evidence_id, KPI, found.ref, at, document))
+    return _record_report(store, KPI, found, at)
+
+
+def _record_report(store: EventStore, kind: str, said: Comparison | ReportHeader | KpiReport, at: int) -> str:
+    """A release's report has an id of its own, and its first record counts; a person's is one more with each look."""
+    ref = f"{said.model}/{said.version}"
+    evidence_id = report_id(kind, said.release, said.number) if said.release else f"{kind}-{ref}-{at}"
+    record_once(store, Evidence(evidence_id, kind, ref, at, msgspec.json.encode(said).decode()))
     return evidence_id
 
 

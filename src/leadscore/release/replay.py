@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from leadscore.contract import contract_version
 from leadscore.errors import RefusedError
 from leadscore.events.labels import Selection
+from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
 from leadscore.events.windows import feature_matrix, iter_labelled, to_microseconds
@@ -171,7 +172,7 @@ def replay(
 def _answered(batches: Generator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
     """Without what the shadow said: nobody was answered with it, and its requests are in the log twice."""
     for batch in batches:
-        keep = np.array([role != "shadow" for role in batch.column("role").to_pylist()], dtype=bool)
+        keep = np.array([role != SHADOW_ROLE for role in batch.column("role").to_pylist()], dtype=bool)
         rows = batch if keep.all() else batch.filter(pa.array(keep))
         if rows.num_rows:
             yield rows
@@ -181,10 +182,7 @@ def _score(batch: pa.RecordBatch, pair: Pair, own_version: str, mature_until: in
     matrix = feature_matrix(batch, pair.champion.contract)
     champion = pair.champion.score_rows(matrix)
     candidate = pair.candidate.score_rows(pair.translation.apply(matrix))
-    labels = batch.column("converted")
-    labelled = labels.is_valid().to_numpy(zero_copy_only=False)
-    superseded = batch.column("superseded").to_numpy(zero_copy_only=False)
-    old = batch.column("scored_at").cast(pa.int64()).to_numpy(zero_copy_only=False) <= mature_until
+    labelled, converted, mature = outcomes_of(batch, mature_until)
     own = np.array([v == own_version for v in batch.column("model_version").to_pylist()], dtype=bool)
     logged = batch.column("probability").to_numpy(zero_copy_only=False)
     return Scored(
@@ -193,12 +191,21 @@ def _score(batch: pa.RecordBatch, pair: Pair, own_version: str, mature_until: in
         champion_grades=pair.champion.grades.codes(champion),
         candidate_grades=pair.candidate.grades.codes(candidate),
         labelled=labelled,
-        converted=labels.fill_null(False).to_numpy(zero_copy_only=False),
-        mature=old & (labelled | ~superseded),
+        converted=converted,
+        mature=mature,
         own=own,
         same=own & (np.abs(logged - champion) <= SAME),
         sample=matrix[:FEWEST_ROWS],
     )
+
+
+def outcomes_of(batch: pa.RecordBatch, mature_until: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of a batch's leads: outcome known, converted (False where it is not), old enough that it should be; each (n,)."""
+    labels = batch.column("converted")
+    labelled = labels.is_valid().to_numpy(zero_copy_only=False)
+    superseded = batch.column("superseded").to_numpy(zero_copy_only=False)
+    old = batch.column("scored_at").cast(pa.int64()).to_numpy(zero_copy_only=False) <= mature_until
+    return labelled, labels.fill_null(False).to_numpy(zero_copy_only=False), old & (labelled | ~superseded)
 
 
 def _count_others(store: EventStore, window: Selection, version: str) -> int:
@@ -206,7 +213,7 @@ def _count_others(store: EventStore, window: Selection, version: str) -> int:
     query = (
         sa.select(sa.func.count())
         .select_from(predictions)
-        .where(window.where(), c.contract_version != version, c.role != "shadow")
+        .where(window.where(), c.contract_version != version, c.role != SHADOW_ROLE)
     )
     with store.reading() as connection:
         return int(connection.execute(query).scalar_one())

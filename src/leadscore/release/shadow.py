@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from leadscore.contract import contract_version
 from leadscore.errors import BadInputError, RefusedError
 from leadscore.events.labels import Selection
+from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
 from leadscore.events.windows import decode_features, feature_matrix, iter_labelled, to_microseconds
@@ -22,13 +23,12 @@ from leadscore.registry.store import ModelRegistry
 from leadscore.registry.versions import ModelVersion
 from leadscore.release.compare import Latency
 from leadscore.release.pairing import WITHIN, Answer, Copy, pair
-from leadscore.release.replay import FEWEST_ROWS, SAME, Pair, load_pair
+from leadscore.release.replay import FEWEST_ROWS, SAME, Pair, load_pair, outcomes_of
 from leadscore.release.report import Comparison, Question, Scored, ShadowFacts, report
 from leadscore.scoring.grades import GRADES
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.gate import microseconds_per_lead
 
-SHADOW_ROLE: Final = "shadow"
 # Requests that must have been copied before the share of them that was scored says anything.
 _FEWEST_COPIES: Final = 100
 _NOTABLE_SHARE: Final = 0.9
@@ -218,14 +218,11 @@ def _said(
 
 def _of_batch(batch: pa.RecordBatch, model: ScoringModel, version: str, mature_until: int) -> _Said:
     matrix = feature_matrix(batch, model.contract)
-    scored_at = batch.column("scored_at").cast(pa.int64()).to_numpy(zero_copy_only=False)
-    labels = batch.column("converted")
-    labelled = labels.is_valid().to_numpy(zero_copy_only=False)
-    superseded = batch.column("superseded").to_numpy(zero_copy_only=False)
+    labelled, converted, mature = outcomes_of(batch, mature_until)
     ids = zip(
         batch.column("prediction_id").to_pylist(),
         batch.column("request_id").to_pylist(),
-        scored_at.tolist(),
+        batch.column("scored_at").cast(pa.int64()).to_pylist(),
         strict=True,
     )
     rows = matrix.astype("<f4", copy=False)
@@ -238,8 +235,8 @@ def _of_batch(batch: pa.RecordBatch, model: ScoringModel, version: str, mature_u
         probability=batch.column("probability").to_numpy(zero_copy_only=False),
         grades=np.array([GRADES.index(g) for g in batch.column("grade").to_pylist()], dtype=np.intp),
         labelled=labelled,
-        converted=labels.fill_null(False).to_numpy(zero_copy_only=False),
-        mature=(scored_at <= mature_until) & (labelled | ~superseded),
+        converted=converted,
+        mature=mature,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from leadscore.events.labels import Selection
+from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
@@ -61,7 +62,9 @@ def _grades(store: EventStore, selection: Selection) -> Floats:
     """1.0 for each prediction with grade A, in the order of scoring: grades are known at once."""
     c = predictions.c
     query = (
-        sa.select(c.grade).where(selection.where(), c.role != "shadow").order_by(c.scored_at, c.prediction_id)
+        sa.select(c.grade)
+        .where(selection.where(), c.role != SHADOW_ROLE)
+        .order_by(c.scored_at, c.prediction_id)
     )
     with store.reading() as connection:
         return np.array([grade == "A" for grade in connection.execute(query).scalars()], dtype=np.float64)

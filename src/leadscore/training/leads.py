@@ -22,7 +22,7 @@ from leadscore.training.fairness import Slices, sensitive_contract, slice_featur
 from leadscore.training.split import Ticks
 from leadscore.training.window import Moments, utc_moment
 
-_DAY = 86_400_000_000  # microseconds
+DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +120,7 @@ def days_to_outcome(leads: Leads, rows: npt.NDArray[np.intp]) -> Floats:
     if leads.known is None:
         return np.full(len(rows), np.nan)
     known = leads.known[rows]
-    days = (known - leads.ticks[rows]) / _DAY
+    days = (known - leads.ticks[rows]) / DAY
     return np.where(known == np.iinfo(np.int64).min, np.nan, days)
 
 

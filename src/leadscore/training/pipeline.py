@@ -23,6 +23,7 @@ from leadscore.training.evaluate import Evaluation, evaluate
 from leadscore.training.evidence import Evidence, HoldoutFacts, WindowRecord
 from leadscore.training.fairness import AttributeFairness, measure_fairness
 from leadscore.training.leads import (
+    DAY,
     Leads,
     arrange,
     days_to_outcome,
@@ -40,8 +41,6 @@ from leadscore.training.split import MIN_CLASS, Split, count_classes, expanding_
 from leadscore.training.threshold import Decision, decide, grades_by_capacity
 from leadscore.training.tune import FoldBins, TuneOptions, Tuning, tune
 from leadscore.training.window import Window, iso, select_rows, select_window, utc_moment
-
-_DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +120,7 @@ def train(
             matrix=leads.matrix[unseen],
             converted=leads.converted[unseen],
             days=days_to_outcome(leads, unseen),
-            age=None if newest is None else (newest - leads.ticks[unseen]) / _DAY,
+            age=None if newest is None else (newest - leads.ticks[unseen]) / DAY,
             margins=margins,
             data=DataSnapshot(
                 rows=len(leads.converted),
@@ -303,4 +302,4 @@ def _record(leads: Leads, split: Split, window: Window, *, timed: bool) -> Windo
 
 
 def _gap(options: TrainOptions) -> int:
-    return 0 if options.no_time else int(options.gap_days * _DAY)
+    return 0 if options.no_time else int(options.gap_days * DAY)
