@@ -1,11 +1,20 @@
 """What a lead is: the feature contract, the one place that names a column."""
 
 from leadscore.contract.document import contract_version, dump_contract, load_contract, parse_contract
-from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric, Target
+from leadscore.contract.model import (
+    Boolean,
+    Categorical,
+    ColumnFormat,
+    Feature,
+    FeatureContract,
+    Numeric,
+    Target,
+)
 
 __all__ = [
     "Boolean",
     "Categorical",
+    "ColumnFormat",
     "Feature",
     "FeatureContract",
     "Numeric",

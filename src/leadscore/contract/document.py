@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import yaml
@@ -49,19 +50,44 @@ def load_contract(path: Path) -> FeatureContract:
 
 def dump_contract(contract: FeatureContract) -> str:
     """The contract as YAML for people: each feature's name and type first, defaults of features left out."""
-    document: dict[str, object] = msgspec.to_builtins(contract)
+    document = _without_defaults_of_later_keys(msgspec.to_builtins(contract))
     document["features"] = [_feature_document(feature) for feature in contract.features]
+    if contract.formats:
+        document["formats"] = {name: _changed(form) for name, form in contract.formats.items()}
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _feature_document(feature: Feature) -> dict[str, object]:
     told: dict[str, object] = msgspec.to_builtins(feature)
     document = {"name": told.pop("name"), "type": told.pop("type")}
-    defaults = {field.encode_name: field.default for field in msgspec.structs.fields(feature)}
-    document |= {key: value for key, value in told.items() if value != defaults[key]}
+    changed = _changed(feature)
+    document |= {key: value for key, value in told.items() if key in changed}
     if isinstance(feature, Numeric) and "range" in document:
         document["range"] = [_whole(end) for end in feature.range]
     return document
+
+
+def _changed(struct: msgspec.Struct) -> dict[str, object]:
+    """The keys of a struct whose values are not the default, as they are written."""
+    defaults = {field.encode_name: field.default for field in msgspec.structs.fields(struct)}
+    told: dict[str, object] = msgspec.to_builtins(struct)
+    return {key: value for key, value in told.items() if value != defaults.get(key, msgspec.NODEFAULT)}
+
+
+def _without_defaults_of_later_keys(document: dict[str, object]) -> dict[str, object]:
+    """Drop the keys that came after the first release where they say nothing.
+
+    A contract that does not use them keeps the version that it had before they existed.
+    """
+    kept = {key: value for key, value in document.items() if key != "formats" or value}
+    kept["target"] = {k: v for k, v in _keys(document["target"]).items() if k != "open_values" or v}
+    features = cast("list[dict[str, object]]", document["features"])
+    kept["features"] = [{k: v for k, v in f.items() if k != "known_before" or v} for f in features]
+    return kept
+
+
+def _keys(value: object) -> dict[str, object]:
+    return cast("dict[str, object]", value)
 
 
 def _whole(end: float | None) -> float | int | None:
@@ -100,7 +126,6 @@ def contract_version(contract: FeatureContract) -> str:
         else f
         for f in contract.features
     ]
-    canonical = msgspec.json.encode(
-        msgspec.structs.replace(contract, features=tuple(features)), order="sorted"
-    )
+    plain = msgspec.to_builtins(msgspec.structs.replace(contract, features=tuple(features)))
+    canonical = msgspec.json.encode(_without_defaults_of_later_keys(plain), order="sorted")
     return hashlib.sha256(canonical).hexdigest()[:12]

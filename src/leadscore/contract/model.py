@@ -25,6 +25,8 @@ class _Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         sensitive: Fairness is measured per slice of it.
         input: False: never enters the model, kept only to measure fairness.
         description: One sentence for people; used in explanations and the OpenAPI document.
+        known_before: A person says that the value is known when the lead comes in, so that a column which tells
+            the outcome suspiciously well is no leak.
     """
 
     name: str
@@ -32,6 +34,7 @@ class _Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sensitive: bool = False
     input: bool = True
     description: str = ""
+    known_before: bool = False
 
 
 class Numeric(_Feature, frozen=True, tag="numeric"):
@@ -60,13 +63,34 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Attributes:
         column: Column of the outcome.
-        positive: The value that means "converted"; every other non-null value means "did not".
+        positive: The value that means "converted"; every other value that is neither null nor open means "did not".
         known_at: Column with the time the outcome became known (label delay); None if the table has none.
+        open_values: Values of leads whose outcome is not known yet (a deal still open), read like null.
     """
 
     column: str
     positive: str | int | bool = 1
     known_at: str | None = None
+    open_values: tuple[str | int | bool, ...] = ()
+
+
+class ColumnFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a table writes a column as text; columns with types of their own, and requests, need no format.
+
+    Attributes:
+        decimal: What stands before the fraction of a number.
+        thousands: What groups the digits of a number; empty: nothing does.
+        time_format: How a time is written, in the directives of `strptime`, as `%d/%m/%Y`; None: ISO 8601.
+        missing: Texts that mean "no value" here, beside those that mean it everywhere.
+    """
+
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ".", ",", " ", "'"] = ""
+    time_format: str | None = msgspec.field(name="format", default=None)
+    missing: tuple[str, ...] = ()
+
+
+_USUAL = ColumnFormat()
 
 
 class FeatureContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,6 +104,7 @@ class FeatureContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         value: Column with the revenue of a converted lead, in one currency; None if unknown.
         features: In the order that the model sees them (those with `input: true`).
         unknown_fields: What the API does with a key the contract does not name.
+        formats: By column name, how tables write it where that is not the usual way.
     """
 
     api_version: Literal["leadscore.dev/v1"] = msgspec.field(name="apiVersion", default="leadscore.dev/v1")
@@ -91,6 +116,7 @@ class FeatureContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     value: str | None = None
     unknown_fields: Literal["refuse", "warn"] = msgspec.field(name="unknownFields", default="refuse")
     features: tuple[Feature, ...]
+    formats: dict[str, ColumnFormat] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -117,6 +143,10 @@ class FeatureContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             self.value,
         )
         return tuple(dict.fromkeys(c for c in named if c is not None))
+
+    def format_of(self, column: str) -> ColumnFormat:
+        """How tables write that column as text."""
+        return self.formats.get(column, _USUAL)
 
     def feature(self, name: str) -> Feature:
         """The feature of that name (KeyError if there is none)."""
@@ -156,6 +186,30 @@ def _check(contract: FeatureContract) -> None:
         raise ContractError("The contract has no feature with `input: true`.", hint="Add at least one.")
     for feature in contract.features:
         _check_feature(feature)
+    _check_target(contract.target)
+    for column, form in contract.formats.items():
+        _check_format(contract, column, form)
+
+
+def _check_target(target: Target) -> None:
+    if target.positive in target.open_values:
+        raise ContractError(
+            f"The target's positive value {target.positive!r} is listed as open, too.",
+            hint="Take it out of `open_values`.",
+        )
+
+
+def _check_format(contract: FeatureContract, column: str, form: ColumnFormat) -> None:
+    if column not in contract.columns:
+        raise ContractError(
+            f"`formats` describes {column!r}, which is no column of the contract.",
+            hint="Correct the name, or remove the line.",
+        )
+    if form.decimal == form.thousands:
+        raise ContractError(
+            f"The format of {column!r} has {form.decimal!r} both as decimal and as thousands mark.",
+            hint="Say which one it is.",
+        )
 
 
 def _check_feature(feature: Feature) -> None:
