@@ -65,7 +65,7 @@ def read_options(
             outcomes["maturity_hours"] = 0.0 if maturity == "0d" else parse_span(maturity) / _HOUR
         changes["performance"] = msgspec.structs.replace(options.performance, **outcomes)
         return msgspec.structs.replace(options, **changes)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(
             f"The options cannot be read: {error}.",
             hint="Write --false-alarms 1/30d, --hysteresis 2/3, --methods univariate,performance.",

@@ -10,9 +10,7 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +20,9 @@ from typing import Literal
 import msgspec
 
 from leadscore.contract import contract_version, parse_contract
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ArtefactError, ConflictError, UnavailableError
+from leadscore.files import temporary_folder
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -47,7 +47,7 @@ _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Pickle protocols 2-5, and the archives that joblib, torch and numpy hide pickles in.
 _FORBIDDEN_STARTS = (*(bytes((0x80, protocol)) for protocol in range(2, 6)), b"PK\x03\x04", b"\x1f\x8b")
 _CHUNK = 1024 * 1024
-_TEMPORARY = ".artefact-"
+TEMPORARY = ".artefact-"
 
 Algorithm = Literal["xgboost", "lightgbm"]
 
@@ -159,7 +159,7 @@ def read_manifest(directory: Path) -> Manifest:
                 hint="Upgrade leadscore, or train the model again.",
             )
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise ArtefactError(f"{MANIFEST} in {directory} is not a manifest: {error}.") from error
     _check_manifest(manifest)
     return manifest
@@ -211,28 +211,18 @@ def writing_artefact(out: Path) -> Generator[Path]:
     """
     if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
         raise ConflictError(f"{out} exists already.", hint="Choose another folder, or remove it.")
-    temporary: Path | None = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{out.name}-", dir=out.parent))
-        yield temporary
-        verify_artefact(temporary)
-        # mkdtemp makes folders for the owner only; the scoring pod may run as another user of the group.
-        temporary.chmod(0o755)
-        _rename(temporary, out)
+        with temporary_folder(out.parent, f"{TEMPORARY}{out.name}-") as temporary:
+            yield temporary
+            verify_artefact(temporary)
+            # Temporary folders are for the owner only; the scoring pod may run as another user of the group.
+            temporary.chmod(0o755)
+            _rename(temporary, out)
     except OSError as error:
         raise UnavailableError(
             f"Cannot write the artefact to {out}: {error.strerror or error}.",
             hint="Check free space and permissions; nothing was left behind.",
         ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether the folder is the rest of a write that was killed (safe to remove when nobody writes there)."""
-    return path.name.startswith(_TEMPORARY)
 
 
 def _rename(source: Path, target: Path) -> None:

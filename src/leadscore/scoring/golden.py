@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ArtefactError
 
 GOLDEN_ROWS = 32
@@ -44,5 +45,5 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Read `golden.json`; ArtefactError if it is not one."""
         try:
             return msgspec.json.decode(data, type=Golden)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise ArtefactError(f"golden.json holds no golden rows: {error}.") from error
