@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 
 from leadscore.contract import contract_version, parse_contract
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, MAX_BYTES
 from leadscore.errors import ArtefactError, ConflictError, UnavailableError
 from leadscore.files import temporary_folder
 
@@ -37,8 +37,12 @@ METRICS = "metrics.json"
 CARD = "MODEL_CARD.md"
 MODEL_FILES: Mapping[str, str] = {"xgboost": "model.ubj", "lightgbm": "model.txt"}
 
-MAX_FILE_BYTES = 512 * 1024 * 1024
-MAX_MANIFEST_BYTES = 1024 * 1024
+_MIB = 1024 * 1024
+MAX_MANIFEST_BYTES = _MIB
+# Documents take many times their size as objects; trees and tables are arrays.
+_LIMITS = {"json": 32 * _MIB, "yaml": MAX_BYTES, "md": 16 * _MIB}
+MAX_FILE_BYTES = 512 * _MIB
+MAX_BYTES_IN_ALL = 1024 * _MIB
 
 _REQUIRED = (CONTRACT, CALIBRATION, GRADES, REFERENCE, GOLDEN)
 # Suffixes of formats that have strict readers; whatever else a folder holds is not ours.
@@ -127,7 +131,7 @@ def write_manifest(
             f"Model name {name!r} is not usable.", hint="Letters, digits, '.', '_' and '-', at most 128."
         )
     files = {
-        entry: _digest(directory, entry, MAX_FILE_BYTES) for entry in _listing(directory) if entry != MANIFEST
+        entry: _digest(directory, entry, _limit(entry)) for entry in _listing(directory) if entry != MANIFEST
     }
     manifest = Manifest(
         format=FORMAT,
@@ -238,12 +242,31 @@ class _Versioned(msgspec.Struct):
     format: int | str | None = None
 
 
+def _limit(name: str) -> int:
+    """Most bytes that a file of the artefact may have."""
+    return _LIMITS.get(name.rpartition(".")[2], MAX_FILE_BYTES)
+
+
 def _check_manifest(manifest: Manifest) -> None:
     for name, entry in manifest.files.items():
         if name == MANIFEST or not _NAME.fullmatch(name):
-            raise ArtefactError(f"File name {name!r} in {MANIFEST} is not one an artefact may have.")
-        if not 0 <= entry.size <= MAX_FILE_BYTES:
-            raise ArtefactError(f"{name} is over the limit of {MAX_FILE_BYTES} bytes ({entry.size}).")
+            raise ArtefactError(f"File name {name[:120]!r} in {MANIFEST} is not one an artefact may have.")
+        if not 0 <= entry.size <= _limit(name):
+            raise ArtefactError(f"{name} is over the limit of {_limit(name)} bytes ({entry.size}).")
+    if manifest.size > MAX_BYTES_IN_ALL:
+        raise ArtefactError(f"The files that {MANIFEST} lists have {manifest.size} bytes, too many together.")
+    # The name goes into every record, and a database refuses what no person would write.
+    if not _MODEL_NAME.fullmatch(manifest.name):
+        raise ArtefactError(
+            f"{MANIFEST} names a model {manifest.name[:40]!r}, which is no usable name.",
+            hint="Letters, digits, '.', '_' and '-', at most 128.",
+        )
+    data = manifest.data
+    texts = (manifest.code_revision, data.start or "", data.end or "", data.digest)
+    if not all(text.isprintable() for text in (*texts, *manifest.libraries, *manifest.libraries.values())):
+        raise ArtefactError(f"{MANIFEST} holds control characters.")
+    if manifest.created_at.tzinfo is None:
+        raise ArtefactError(f"{MANIFEST} does not say in which time zone `created_at` is.")
     for name in (*_REQUIRED, manifest.model_file):
         if name not in manifest.files:
             raise ArtefactError(f"{name} is missing: {MANIFEST} does not list it.")

@@ -14,7 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.errors import ArtefactError
-from leadscore.scoring.forest import MAX_CATEGORIES, CategorySet, Forest, Ints, Missing, RawTree, assemble
+from leadscore.scoring.forest import (
+    MAX_CATEGORIES,
+    MAX_TREES,
+    CategorySet,
+    Forest,
+    Ints,
+    Missing,
+    RawTree,
+    assemble,
+)
 from leadscore.scoring.ubjson import NumberArray, Ubj, is_object, read_ubjson
 
 Number = TypeVar("Number", bound=np.generic)
@@ -51,6 +60,8 @@ def read_xgboost(data: bytes) -> Forest:
     trees = _field(_child(booster, "model"), "trees")
     if not isinstance(trees, list):
         raise ArtefactError("The model's `trees` are not a list.")
+    if len(trees) > MAX_TREES:
+        raise ArtefactError(f"The model has more than {MAX_TREES} trees.")
     return assemble(
         [_tree(_object(tree, f"tree {index}")) for index, tree in enumerate(trees)],
         features=_integer(parameters, "num_feature"),
