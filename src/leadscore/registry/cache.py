@@ -128,14 +128,14 @@ class ModelCache:
         cached = self.find(name, version)
         return None if cached is None else LastSeen(version, cached.path, seen.seen_at)
 
-    def install(self, name: str, version: int, digest: str, download: Callable[[Path], Path]) -> Path:
+    def install(self, name: str, version: int, digest: str, download: Callable[[Path], object]) -> Path:
         """Fetch one version into the cache, unless another process just did.
 
         Args:
             name: Model.
             version: Version.
             digest: Artefact digest that the registry recorded at publication.
-            download: Fills the empty folder it is given and returns the folder with the artefact.
+            download: Fills the empty folder it is given with the artefact.
 
         Raises:
             ArtefactError: What came is not what was published; nothing is cached.
@@ -155,13 +155,13 @@ class ModelCache:
                 ) from error
 
 
-def _install(folder: Path, ref: str, entry: str, digest: str, download: Callable[[Path], Path]) -> Path:
+def _install(folder: Path, ref: str, entry: str, digest: str, download: Callable[[Path], object]) -> Path:
     # A killed fetch leaves only what the next one sweeps away.
     with temporary_folder(folder, TEMPORARY) as scratch:
         incoming = scratch / "incoming"
         incoming.mkdir()
-        arrived = download(incoming)
-        found = artefact_digest(verify_artefact(arrived))
+        download(incoming)
+        found = artefact_digest(verify_artefact(incoming))
         if found != digest:
             raise ArtefactError(
                 f"manifest.json of {ref} is not the one that was published: digest {found[:12]}…,"
@@ -171,5 +171,5 @@ def _install(folder: Path, ref: str, entry: str, digest: str, download: Callable
         target = folder / entry
         if target.exists():
             target.rename(scratch / "damaged")
-        arrived.rename(target)
+        incoming.rename(target)
         return target

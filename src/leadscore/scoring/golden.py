@@ -34,7 +34,10 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def matrix(self) -> npt.NDArray[np.float32]:
         """The rows as float32 (n, k), NaN where null."""
-        return np.array([[math.nan if v is None else v for v in row] for row in self.rows], dtype=np.float32)
+        with np.errstate(over="ignore"):
+            return np.array(
+                [[math.nan if v is None else v for v in row] for row in self.rows], dtype=np.float32
+            )
 
     def to_json(self) -> bytes:
         """The document `golden.json`."""

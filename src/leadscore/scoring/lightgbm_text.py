@@ -166,10 +166,9 @@ def _strict_thresholds(threshold: Doubles) -> Floats:
     below_zero = (threshold < 0) & (threshold >= -_ZERO)
     with np.errstate(over="ignore"):
         nearest = around_zero.astype(np.float32)
-    floor = np.where(nearest > around_zero, np.nextafter(nearest, np.float32(-np.inf)), nearest)
-    return np.where(below_zero, np.float32(-_ZERO), np.nextafter(floor, np.float32(np.inf))).astype(
-        np.float32
-    )
+        floor = np.where(nearest > around_zero, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+        above = np.nextafter(floor, np.float32(np.inf))
+    return np.where(below_zero, np.float32(-_ZERO), above).astype(np.float32)
 
 
 def _missing(decision: Ints) -> Ints:

@@ -178,7 +178,7 @@ def _one_category_less(data: bytes) -> bytes:
         ("grades.json", lambda data: data + b" " * (33 * 1024 * 1024)),
         ("model.ubj", lambda data: data[: len(data) // 2]),
         ("model.ubj", lambda data: b"{" * 1000 + data),
-        ("model.ubj", lambda data: b"[#l" + (2**21).to_bytes(4, "big") + b"Z" * 2**21),
+        ("model.ubj", lambda _: b"[#l" + (2**21).to_bytes(4, "big") + b"Z" * 2**21),
     ],
 )
 def test_whatever_is_wrong_with_a_file_the_error_names_it(
