@@ -52,7 +52,7 @@ Single = Literal[
     "shipper_starts",
 ]
 SINGLES: Final[tuple[Single, ...]] = get_args(Single)
-WARNINGS: Final[tuple[str, ...]] = ("unseen_category", "out_of_range", "unknown_field")
+WARNINGS: Final[tuple[str, ...]] = ("unseen_category", "out_of_range", "unknown_field", "no_features")
 
 
 @dataclass(frozen=True, slots=True)

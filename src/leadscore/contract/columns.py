@@ -27,6 +27,7 @@ from leadscore.contract.words import (
     allowed,
     flag_of,
     json_type,
+    no_features_flag,
     short_name,
     unknown_flag,
 )
@@ -49,6 +50,7 @@ class ColumnEncoder:
         refused = (contract.target.column, contract.target.known_at, contract.value)
         self._refused = {c for c in refused if c is not None}
         self._known = [c for c in contract.columns if c not in self._refused]
+        self._no_features = no_features_flag(contract.id)
 
     def encode(self, columns: Mapping[str, Column]) -> DecodedLeads:
         """See `LeadDecoder.columns_to_rows`."""
@@ -66,6 +68,8 @@ class ColumnEncoder:
                 flag = flag_of(feature)
                 for row in np.flatnonzero(flagged):
                     warnings[row] += (flag,)
+        for row in np.flatnonzero(np.isnan(rows).all(axis=1)):
+            warnings[row] += (self._no_features,)
         warnings = self._check_unknown(columns, warnings, problems)
         problems.raise_if_any()
         return DecodedLeads(lead_ids, rows, warnings)
