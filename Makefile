@@ -47,6 +47,10 @@ faults: setup system  ## Every story of the operator, once per call and way it c
 faults-programs: setup  ## Build etcd and kube-apiserver for the fault tests, once (minutes; kept in the cache)
 	$(RUN) python -m tests.faults --programs
 
+.PHONY: fuzz
+fuzz: setup  ## A million damaged Arrow streams against the service's reader, memory and time bounded (FUZZ="--cases 5000")
+	nice -n 10 $(RUN) python -m tests.fuzz arrow $(FUZZ)
+
 .PHONY: system
 system:  ## Install the distribution's packages that tests need (PostgreSQL)
 	@tools/setup/system.sh

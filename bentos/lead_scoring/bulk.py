@@ -110,7 +110,7 @@ def _decode(engine: Engine, body: bytes, kind: bytes) -> DecodedLeads:
     # Imported by the first Arrow request: most deployments never get one.
     from lead_scoring.arrow import read_columns  # noqa: PLC0415
 
-    return decoder.columns_to_rows(read_columns(body, limit))
+    return decoder.columns_to_rows(read_columns(body, limit, len(engine.model.contract.columns)))
 
 
 def _records(

@@ -229,5 +229,9 @@ def _ids(column: Column | None, name: str, count: int, problems: Problems) -> li
     if column is None:
         problems.add(name, "missing", "no such column", ALLOWED_ID)
         return [""] * count
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        # NumPy writes times that Python cannot hold as integers, which would pass for ids.
+        problems.add(name, "wrong_type", f"a column of {column.dtype.name}", ALLOWED_ID)
+        return [""] * count
     nulls = (None if is_nan(value) else value for value in _values(column))
     return [read_id(value, f"leads[{row}].{name}", problems) for row, value in enumerate(nulls)]
