@@ -63,7 +63,8 @@ class ColumnEncoder:
         for feature in self._contract.features:
             codes, flagged = self._feature(feature, columns.get(feature.name), count, problems)
             if feature.name in self._inputs:
-                rows[:, self._inputs[feature.name]] = codes
+                with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+                    rows[:, self._inputs[feature.name]] = codes
             if not isinstance(feature, Boolean):
                 flag = flag_of(feature)
                 for row in np.flatnonzero(flagged):
