@@ -17,7 +17,7 @@ from leadscore.drift.verdict import DriftVerdict
 from leadscore.policy.decide import decide
 from leadscore.policy.spec import RetrainRules
 from leadscore.policy.state import Observation, PastRun, PolicyState, Retrain
-from leadscore.scoring.profile import FeatureProfile
+from leadscore.scoring.profile import FeatureProfile, comparable_cells
 
 Values = npt.NDArray[np.float32]
 
@@ -208,10 +208,10 @@ def performance_verdict(view: View, limits: PerformanceLimits, lookback_days: in
 
 
 def month_psi(view: View) -> list[tuple[float, str]]:
-    """PSI of each feature's month against the training's profile, missing values a bin of their own."""
+    """PSI of each feature's month against the training's profile; absent values, unlisted ones among them, are one bin."""
     matrix = view.stream.matrix[view.month.rows]
     return [
-        (psi((*f.counts, f.missing), _counted(f, matrix[:, i])), f.name)
+        (psi(comparable_cells(f.kind, f.counts, f.missing), _counted(f, matrix[:, i])), f.name)
         for i, f in enumerate(view.model.profile.features)
     ]
 

@@ -138,8 +138,8 @@ def _features(
                 tests=tests,
                 seasonal=name in beside.follows,
                 labels=cell_labels(reference, i),
-                reference=(*before.counts, before.missing),
-                window=(*after.counts, after.missing),
+                reference=before.cells(feature.kind),
+                window=after.cells(feature.kind),
             )
         )
     return tuple(reports)

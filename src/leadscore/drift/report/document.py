@@ -50,8 +50,8 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
         at_risk: Share of the window's leads whose grade this feature's change has changed; None if not computed.
         seasonal: Whether it was compared with the same hour or day of the week.
         labels: Names of the cells.
-        reference: Rows of the training reference per cell, missing last.
-        window: Rows of the window per cell, missing last.
+        reference: Rows of the training reference per cell, absent values (missing or unlisted) last.
+        window: Rows of the window per cell, likewise.
     """
 
     name: str
