@@ -10,7 +10,14 @@ import numpy as np
 
 from leadscore.drift.performance.cbpe import ExpectedPerformance
 from leadscore.drift.performance.measure import LabelCounts, LabelState, PerformanceFigures, conversions_ratio
-from leadscore.drift.verdict import SEVERITIES, DriftVerdict, FeatureVerdict, Severity, worst_severity
+from leadscore.drift.verdict import (
+    SEVERITIES,
+    DriftVerdict,
+    FeatureVerdict,
+    Severity,
+    State,
+    worst_severity,
+)
 from leadscore.intervals import Estimate
 
 
@@ -43,6 +50,7 @@ class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
         ranking: Severity of the loss.
         calibration: Severity of observed against expected conversions.
         reasons: Sentences for people, most important first.
+        silent: Whether leads are old enough for an outcome and none of them has one.
     """
 
     judged: bool
@@ -52,6 +60,12 @@ class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
     ranking: Severity
     calibration: Severity
     reasons: tuple[str, ...]
+    silent: bool = False
+
+    @property
+    def state(self) -> State:
+        """In the words of every detector."""
+        return "judged" if self.judged else "silent" if self.silent else "not_judged"
 
 
 def judge_performance(
@@ -73,7 +87,8 @@ def judge_performance(
     """
     limits = limits or PerformanceLimits()
     auc = None if figures is None else figures.auc
-    missing = _unjudgeable(figures, LabelCounts.of(labels), limits)
+    counts = LabelCounts.of(labels)
+    missing = _unjudgeable(figures, counts, limits)
     if missing or figures is None or auc is None:
         return PerformanceVerdict(
             judged=False,
@@ -83,6 +98,7 @@ def judge_performance(
             ranking="none",
             calibration="none",
             reasons=(f"Not judged: {missing or 'one of the outcomes is missing'}.",),
+            silent=counts.mature > 0 and counts.mature_labelled == 0,
         )
     spread = float(np.hypot(_deviation(auc, figures.confidence), _deviation(baseline, baseline_confidence)))
     loss = baseline.value - auc.value
@@ -142,6 +158,7 @@ def performance_drift(
         reasons=tuple(reasons),
         kind="concept",
         drop=verdict.drop.value if verdict.drop is not None and lost else None,
+        state=verdict.state,
     )
 
 
@@ -149,6 +166,8 @@ def _unjudgeable(figures: PerformanceFigures | None, labels: LabelCounts, limits
     share = labels.share
     if share is None:
         return f"none of the {labels.predictions:,} leads is old enough for its outcome to be known"
+    if not labels.mature_labelled:
+        return f"the feed of outcomes is silent. None of the {labels.mature:,} mature leads has one"
     if share < limits.completeness:
         return (
             f"only {share:.0%} of the {labels.mature:,} mature leads have an outcome"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leadscore.drift.report.document import DriftReport, FeatureReport
+from leadscore.drift.verdict import DriftVerdict
 
 COLUMNS = (
     "feature",
@@ -20,12 +21,19 @@ COLUMNS = (
 def headline(report: DriftReport) -> str:
     """One sentence: the verdict."""
     verdict = report.verdict
+    if verdict.unknown:
+        stands = "ALARM of earlier windows stands: " if verdict.drifted else ""
+        return f"{stands}not judged{', the feed is silent' if verdict.state == 'silent' else ''}"
     state = "ALARM" if verdict.drifted else ("breach, no alarm yet" if report.breached else "no alarm")
     percent = "> 99.9%" if verdict.confidence > 0.999 else f"{verdict.confidence:.1%}"
-    sure = f", {percent} sure" if report.judged else ""
-    return (
-        f"{state}: {verdict.severity} drift{sure}" if verdict.severity != "none" else f"{state}: calm{sure}"
-    )
+    found = "no" if verdict.severity == "none" else verdict.severity
+    part = "" if verdict.state == "judged" else " in what could be judged"
+    return f"{state}: {found} drift{part}, {percent} sure"
+
+
+def severity_of(verdict: DriftVerdict) -> str:
+    """The severity for people: `unknown` where nothing could be judged."""
+    return "unknown" if verdict.unknown else verdict.severity
 
 
 def span(report: DriftReport) -> str:
