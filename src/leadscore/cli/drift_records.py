@@ -203,7 +203,11 @@ def prometheus_text(record: DriftRecord) -> str:
     gauge("window_end_timestamp_seconds", "End of that window.", [({}, verdict.window_end.timestamp())])
     features = report.features
     gauge("psi", "PSI against training.", [({"feature": f.name}, f.statistics.psi) for f in features])
-    gauge("effect", "PSI above noise.", [({"feature": f.name}, f.effect) for f in features])
+    gauge(
+        "effect",
+        "Size of its strongest test: that test's PSI above noise.",
+        [({"feature": f.name}, f.effect) for f in features],
+    )
     gauge(
         "feature_severity",
         "0 none to 3 critical.",

@@ -75,9 +75,7 @@ def ranked(report: DriftReport) -> list[FeatureReport]:
 
 
 def _feature(feature: FeatureReport, report: DriftReport) -> FeatureVerdict:
-    strongest = min(
-        (t for t in feature.tests if t.breached), key=lambda t: (t.p_value, -t.effect), default=None
-    )
+    strongest = feature.strongest
     if strongest is None:
         return FeatureVerdict(
             feature=feature.name,

@@ -210,11 +210,14 @@ def _reasons(
 ) -> tuple[str, ...]:
     auc, ratio, labels = figures.auc, figures.observed_expected, figures.labels
     now = auc.value if auc else float("nan")
-    change = f"AUC {now:.3f} against {baseline.value:.3f}: {drop.value:+.1%} loss"
-    between = f"({drop.low:+.1%} to {drop.high:+.1%})"
+    what, size = loss_or_gain(drop)
+    change = f"AUC {now:.3f} against {baseline.value:.3f}: a {what} of {size.value:.1%}"
+    between = f"({size.low:+.1%} to {size.high:+.1%})"
+    within = f", within the limit of a loss of {limits.drop:.0%}" if what == "loss" else ""
+    chance = "beyond chance, but within" if drop.low > 0.0 else "may be chance, but is beyond"
     sentences = {
-        "none": f"{change} {between}, within the limit of {limits.drop:.0%}.",
-        "moderate": f"{change} {between}: beyond chance or beyond the limit of {limits.drop:.0%}, not both.",
+        "none": f"{change} {between}{within}.",
+        "moderate": f"{change} {between}: {chance} the limit of {limits.drop:.0%}.",
         "significant": f"{change} {between}, above the limit of {limits.drop:.0%}.",
         "critical": f"{change} {between}, more than twice the limit of {limits.drop:.0%}.",
     }
@@ -225,6 +228,13 @@ def _reasons(
     rest = labels.predictions - labels.mature
     # A lead that was scored again before its outcome has it at the newer score.
     return (*first, f"{complete}{f'; {rest:,} younger or rescored leads were left out' if rest else ''}.")
+
+
+def loss_or_gain(drop: Estimate) -> tuple[str, Estimate]:
+    """What a relative loss of AUC is, `loss` or `gain`, and how large: the interval is of that, and may reach below 0."""
+    if drop.value >= 0.0:
+        return "loss", drop
+    return "gain", Estimate(-drop.value, -drop.high, -drop.low)
 
 
 def _worst(verdict: PerformanceVerdict, figures: PerformanceFigures) -> tuple[FeatureVerdict, ...]:

@@ -43,7 +43,7 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
         name: As in the contract, or `score`.
         kind: As in the contract, or `score`.
         severity: Of this feature.
-        effect: Largest of its breaching tests, else of all tests.
+        effect: Largest of its breaching tests, else of all tests; in mode `thresholds` the PSI.
         statistics: Against the training reference.
         tests: Calibrated ones.
         impact: Share of the model's attention that the change touches (see `impact`); None if not computed.
@@ -66,6 +66,12 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     reference: tuple[int, ...] = ()
     window: tuple[int, ...] = ()
+
+    @property
+    def strongest(self) -> TestReport | None:
+        """The test that `effect` is of; None in mode `thresholds`, which has none."""
+        some = [test for test in self.tests if test.breached] or self.tests
+        return max(some, key=lambda test: (test.effect, -test.p_value), default=None)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from leadscore.drift.report.methods import (
 from leadscore.drift.report.plots import auc_plot, feature_plot
 from leadscore.drift.report.words import (
     COLUMNS,
+    TESTS,
     calibration,
     headline,
     ordered,
@@ -140,7 +141,7 @@ def _plots(report: DriftReport) -> str:
 
 def _tests(report: DriftReport) -> str:
     rows = "".join(
-        f"<tr><td>{escape(feature.name)}</td><td>{escape(test.name)}</td><td>{test.value:.4g}</td>"
+        f"<tr><td>{escape(feature.name)}</td><td>{' · '.join(TESTS[test.name])}</td><td>{test.value:.4g}</td>"
         f"<td>{'–' if test.cut is None else f'{test.cut:.4g}'}</td><td>{p_words(test.p_value)}</td>"
         f"<td>{test.effect:.3f}</td><td>{'yes' if test.breached else 'no'}</td></tr>"
         for feature in report.features
@@ -149,7 +150,7 @@ def _tests(report: DriftReport) -> str:
     if not rows:
         return ""
     head = "".join(
-        f"<th>{name}</th>" for name in ("feature", "test", "value", "cut", "p", "PSI above noise", "breached")
+        f"<th>{name}</th>" for name in ("feature", "test · unit", "value", "cut", "p", "size", "breached")
     )
     return (
         "<h2>Tests</h2><details><summary>All calibrated tests</summary>"
