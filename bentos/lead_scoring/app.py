@@ -247,7 +247,8 @@ class Application:
         self.worker = Worker(settings, first=self._first)
         self._request_log = RequestLog(sample=settings.log_sample, slow_ms=settings.slow_ms)
         drain_on_sigterm(self.worker.lifecycle, settings)
-        await self.worker.start()
+        if self.worker.lifecycle.phase != "draining":
+            await self.worker.start()
         if self.worker.lifecycle.phase == "draining":
             # Told to stop before it took a connection: its listener is closed, and the server must not open it.
             await self.worker.stop()

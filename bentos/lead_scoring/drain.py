@@ -74,6 +74,9 @@ def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
             loop.call_soon_threadsafe(begin, number)
 
     signal.signal(signal.SIGTERM, on_sigterm)
+    if isinstance(server, Server) and server.should_exit:
+        # Told to stop when uvicorn listened to signals and we did not yet.
+        on_sigterm(signal.SIGTERM, None)
 
 
 def _forget_listener() -> None:
