@@ -19,7 +19,7 @@ One = Callable[..., Manifest]
 
 
 def load_test(one: One, *settings: str, values: str = "") -> Manifest:
-    return one("Job", "loadTest.enabled=true", *settings, values=values, ending="-load-test-1")
+    return one("Job", "loadTest.enabled=true", *settings, values=values, part="-load-test-")
 
 
 # In a process of its own: importing Locust replaces this one's sockets and threads.
@@ -117,7 +117,7 @@ def test_clients_may_go_where_they_must_and_nowhere_else(one: One, target: str) 
     policy = one("NetworkPolicy", *settings, ending="-clients")["spec"]
     destinations = [next(iter(rule["to"][0])) for rule in policy["egress"]]
     assert destinations == (["podSelector", "namespaceSelector"] if target else ["podSelector"])
-    job = one("Job", *settings, ending="-load-test-1")
+    job = one("Job", *settings, part="-load-test-")
     for labels in (
         job["spec"]["template"]["metadata"]["labels"],
         one("Pod", *settings, ending="-test")["metadata"]["labels"],
