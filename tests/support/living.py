@@ -24,7 +24,11 @@ BARE = (
 )
 SOURCES = {
     "image": (),
-    "registry": ("model.source=registry", "model.registry.trackingUri=http://mlflow:5000"),
+    "registry": (
+        "model.source=registry",
+        "model.registry.trackingUri=http://mlflow:5000",
+        "networkPolicy.enabled=false",
+    ),
     "claim": ("model.source=claim", "model.claim.name=models"),
 }
 

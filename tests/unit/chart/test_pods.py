@@ -97,7 +97,11 @@ def test_grace_period_covers_the_whole_shutdown(one: One) -> None:
     )  # the shipper drains for up to 10 s
 
 
-REGISTRY = ("model.source=registry", "model.registry.trackingUri=http://mlflow:5000")
+REGISTRY = (
+    "model.source=registry",
+    "model.registry.trackingUri=http://mlflow:5000",
+    "networkPolicy.enabled=false",
+)
 CLAIM = ("model.source=claim", "model.claim.name=models")
 
 

@@ -12,7 +12,11 @@ from leadscore.errors import RefusedError
 from leadscore_operator.specs.shadows import seen_mirror, shadow_deployment
 
 MIRROR = ("shadow.enabled=true", "shadow.version=0", "shadow.percent=40", "shadow.replicas=3")
-REGISTRY = ("model.source=registry", "model.registry.trackingUri=http://mlflow:5000")
+REGISTRY = (
+    "model.source=registry",
+    "model.registry.trackingUri=http://mlflow:5000",
+    "networkPolicy.enabled=false",
+)
 CLAIM = ("model.source=claim", "model.claim.name=models")
 RELEASE = thing("leads-7", {})
 
