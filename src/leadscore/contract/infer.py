@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore.contract.arrow import ArrowColumn, ArrowTable, counts, distinct, floats, kind_of, nulls, times
-from leadscore.contract.leaks import SUSPICIOUS_AUC, single_column_auc
+from leadscore.contract.leaks import Suspicion, column_suspicion, later_suspicion, value_names
 from leadscore.contract.model import Feature, FeatureContract, Target
 from leadscore.contract.names import protected_attribute
 from leadscore.contract.propose import ColumnSummary, Finding, Proposal, propose
@@ -175,38 +176,42 @@ def _judge(
     known: NDArray[np.float64],
     created: NDArray[np.datetime64] | None,
 ) -> Proposal:
-    """Leave out what tells the outcome, and mark what the law protects."""
+    """Leave out what tells the outcome, question what may, and mark what the law protects."""
     name = proposal.summary.column
     if proposal.feature is None:
         late = _later_than_lead(name, column, created) if proposal.findings[0].kind == "time" else None
         return proposal if late is None else Proposal(None, proposal.summary, (late,))
-    leak = _leak(name, proposal, known)
-    if leak is not None:
+    suspicion = (
+        None
+        if proposal.codes is None
+        else column_suspicion(name, proposal.codes, known, names=value_names(proposal.feature))
+    )
+    if suspicion is not None and suspicion.strength == "leak":
         summary = msgspec.structs.replace(proposal.summary, role="left out")
-        return Proposal(None, summary, (leak, *proposal.findings))
+        return Proposal(None, summary, (_leak(suspicion), *proposal.findings))
+    findings = proposal.findings if suspicion is None else (_suspicious(suspicion), *proposal.findings)
     attribute = protected_attribute(name)
     if attribute is None:
-        return proposal
+        return dataclasses.replace(proposal, findings=findings)
     finding = Finding(
         name, "sensitive", f"its name suggests {attribute}",
         "marked `sensitive`: fairness is measured per group; set `input: false` to keep it out of the model",
     )  # fmt: skip
     feature = msgspec.structs.replace(proposal.feature, sensitive=True)
-    return Proposal(feature, proposal.summary, (finding, *proposal.findings), proposal.codes)
+    return Proposal(feature, proposal.summary, (finding, *findings), proposal.codes)
 
 
-def _leak(name: str, proposal: Proposal, known: NDArray[np.float64]) -> Finding | None:
-    if proposal.codes is None:
-        return None
-    score = single_column_auc(proposal.codes, known)
-    if score is None or score < SUSPICIOUS_AUC:
-        return None
-    reason = (
-        "it alone determines the outcome"
-        if score > 0.9999
-        else f"it alone tells the outcome with an AUC of {score:.3f}"
+def _leak(suspicion: Suspicion) -> Finding:
+    action = "left out; add it, with `known_before: true`, only if it is known when the lead comes in"
+    return Finding(suspicion.column, "leak", suspicion.sentence, action)
+
+
+def _suspicious(suspicion: Suspicion) -> Finding:
+    action = (
+        "kept, and a model with it is not crowned by itself: remove it, or, if it is known when the lead comes in, "
+        "write `known_before: true` into the feature"
     )
-    return Finding(name, "leak", reason, "left out; add it only if it is known when the lead comes in")
+    return Finding(suspicion.column, "suspicious", suspicion.sentence, action)
 
 
 def _later_than_lead(
@@ -215,9 +220,7 @@ def _later_than_lead(
     moments = times(column)
     if created is None or moments is None:
         return None
-    both = ~np.isnat(created) & ~np.isnat(moments)
-    share = float((moments[both] > created[both]).mean()) if both.any() else 0.0
-    if share < 0.01:
+    late = later_suspicion(name, moments, created)
+    if late is None:
         return None
-    reason = f"{share:.0%} of its times lie after the lead's creation"
-    return Finding(name, "leak", reason, "left out: it is not known when the lead comes in")
+    return Finding(name, "leak", late.sentence, "left out: it is not known when the lead comes in")

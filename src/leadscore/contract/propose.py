@@ -42,6 +42,7 @@ FindingKind = Literal[
     "rare_categories",
     "sensitive",
     "sentinel",
+    "suspicious",
     "target",
     "time",
     "unsupported_type",
