@@ -17,7 +17,8 @@ from msgspec import UNSET, UnsetType
 
 from leadscore.contract.lead import LeadWarning
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric
-from leadscore.contract.plain import FLOAT32_MAX, ID_MAX, ID_MIN, ID_PATTERN, TIME_PATTERN, bounds
+from leadscore.contract.plain import FLOAT32_MAX, ID_MAX, ID_MIN, ID_PATTERN, bounds
+from leadscore.contract.text import TIME_PATTERN
 from leadscore.contract.words import flag_of
 
 

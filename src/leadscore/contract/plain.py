@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from leadscore.contract.lead import DecodedLead, LeadWarning
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric
 from leadscore.contract.strict import JsonObject
+from leadscore.contract.text import TIME_PATTERN
 from leadscore.contract.words import (
     ALLOWED_ID,
     ALLOWED_TIME,
@@ -32,7 +33,6 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_PROBLEMS = 1000
 MAX_SUGGESTIONS = 20
 ID_PATTERN = r"\A[^\x00-\x1f\x7f]{1,256}\Z"
-TIME_PATTERN = r"\A[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?\Z"
 ID_MIN, ID_MAX = -(2**63), 2**63 - 1
 
 _ID_TEXT = re.compile(ID_PATTERN)
