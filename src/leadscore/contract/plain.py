@@ -248,7 +248,7 @@ def read_id(value: object, field: str, problems: Problems, *, received: str = "n
         problems.add(field, "missing", received, ALLOWED_ID)
         return ""
     if isinstance(value, str):
-        reason = _id_problem(value)
+        reason = id_problem(value)
         if reason is None:
             return value
         problems.add(field, reason, "string", ALLOWED_ID)
@@ -268,7 +268,8 @@ def float_is_whole(value: float) -> bool:
     return isinstance(value, int) or value.is_integer() or math.isinf(value)
 
 
-def _id_problem(text: str) -> str | None:
+def id_problem(text: str) -> str | None:
+    """Why a text is no id, as a stable word; None if it is one."""
     if _ID_TEXT.match(text):
         return None
     if not text:
