@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from leadscore.contract import Boolean, Categorical, ColumnFormat, Numeric
 from leadscore.contract.check import check_table
 from leadscore.contract.infer import Inference, infer_contract
-from leadscore.contract.propose import MAX_CATEGORIES, widen
+from leadscore.contract.propose import MAX_CATEGORIES
+from leadscore.contract.ranges import widen
 from leadscore.errors import TableError
 
 ROWS = 200
