@@ -26,7 +26,7 @@ from leadscore.events.health import ShipperHealth
 from leadscore.events.records import now_us
 from leadscore.scoring.grades import GRADES
 from leadscore.scoring.probability_bins import PROBABILITY_EDGES
-from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
+from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells
 
 CONTENT_TYPE: Final = (b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode())
 # A shipper that has not written its health file for so long is dead.
@@ -309,6 +309,4 @@ def bin_names(feature: FeatureProfile) -> tuple[str, ...]:
 
 def reference_counts(feature: FeatureProfile) -> tuple[int, ...]:
     """Training rows per bin in the order of `bin_names`, counted as live ones are: unseen categories as missing."""
-    if feature.kind == "categorical":
-        return (*feature.counts[:-1], 0, feature.missing + feature.counts[-1])
-    return (*feature.counts, feature.missing)
+    return comparable_cells(feature.kind, feature.counts, feature.missing)

@@ -8,9 +8,7 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Awaitable, Callable
-from types import FrameType
 from typing import Final
 
 from lead_scoring.auth import KeyRing
@@ -168,34 +166,3 @@ class Worker:
         if self._shipper is not None:
             await loop.run_in_executor(None, self._shipper.stop, _SHIPPER_SHARE * self.settings.shutdown_s)
         _log.info("stopped")
-
-    def drain_on_sigterm(self) -> None:
-        """Put a drain before the server's own reaction to SIGTERM, and a bound behind it.
-
-        The server closes its listener at once. Readiness fails first and the listener stays open for `drain_s`, so
-        that a proxy that has not noticed yet still gets answers. The bound is ours because neither uvicorn's
-        shutdown nor BentoML's process manager (86,400 s) has one.
-        """
-        loop = asyncio.get_running_loop()
-        before = signal.getsignal(signal.SIGTERM)
-
-        def finish(number: int) -> None:
-            if callable(before):
-                before(number, None)
-
-        def on_sigterm(number: int, frame: FrameType | None) -> None:
-            del frame
-            if self.lifecycle.phase == "draining":
-                return
-            self.lifecycle.drain()
-            threading.Thread(target=_cut_off, args=(self.settings,), name="cut-off", daemon=True).start()
-            loop.call_soon_threadsafe(loop.call_later, self.settings.drain_s, finish, number)
-
-        signal.signal(signal.SIGTERM, on_sigterm)
-
-
-def _cut_off(settings: Settings) -> None:
-    """End the process when it has not stopped in time; what was acknowledged is on the spool."""
-    threading.Event().wait(settings.drain_s + settings.shutdown_s)
-    _log.error("cut off", extra={"fields": {"after_s": settings.drain_s + settings.shutdown_s}})
-    os._exit(1)

@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     REFUSED = 5
     UNAVAILABLE = 6
     CORRUPT = 7
+    NOT_JUDGED = 8
 
 
 MAX_MESSAGE = 4_000

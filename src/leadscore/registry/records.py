@@ -77,6 +77,9 @@ def snapshot_of(model: StoredModel, versions: Sequence[StoredVersion]) -> Snapsh
         stages={version.version: version.tags.get(STAGE, "") for version in versions},
         digests={version.version: digest_of(version) for version in versions},
         pending=None if pending is None else _decision(pending),
+        history=tuple(
+            sorted((d for version in versions for d in decisions_of(version)), key=lambda d: (d.at, d.id))
+        ),
     )
 
 

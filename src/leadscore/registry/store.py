@@ -157,7 +157,10 @@ class ModelRegistry:
         return self._changes.promote(check_name(name), version, Author.of(by, reason), expected_champion)
 
     def rollback(self, name: str, *, reason: str = "", by: str | None = None) -> Decision:
-        """Exchange champion and `previous`; RefusedError if there is no previous one."""
+        """Return to the champion before the present one; RefusedError if there is none.
+
+        Each rollback goes further back. To go forward again, promote the version.
+        """
         return self._changes.rollback(check_name(name), Author.of(by, reason))
 
     def archive(self, name: str, version: int, *, reason: str = "", by: str | None = None) -> Decision:
