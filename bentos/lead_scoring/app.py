@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from lead_scoring import system
 from lead_scoring.auth import ExpiredKeyError, MissingKeyError
+from lead_scoring.connection import Connection
 from lead_scoring.drain import drain_on_sigterm
 from lead_scoring.engine import Engine
 from lead_scoring.errors import (
@@ -124,7 +125,7 @@ class Application:
         except Exception as error:  # noqa: BLE001 - the process boundary: a defect must not end the connection unsaid
             reply = self._defect(request, error)
         draining = worker.lifecycle.phase == "draining"
-        if reply.status != 499 and (draining or not send_whole(send, reply, request.request_id)):
+        if reply.status != 499 and not send_whole(send, reply, request.request_id, close=draining):
             for message in reply_messages(reply, request.request_id, close=draining):
                 await send(message)
         elapsed = time.perf_counter_ns() - started
@@ -144,6 +145,11 @@ class Application:
         if worker.engine is not None:
             worker.engine.counters.request(endpoint, reply.status, elapsed)
         self._request_log.answered(request, reply, elapsed)
+
+    def _count_refusal(self, status: int) -> None:
+        """A request that ended before it could be one: counted like those that nobody's path takes."""
+        if self.worker is not None and self.worker.engine is not None:
+            self.worker.engine.counters.request(OTHER, status, 0)
 
     @staticmethod
     def _defect(request: Request, error: Exception) -> Reply:
@@ -245,6 +251,7 @@ class Application:
     async def _start(self) -> None:
         settings = self._settings()
         self.worker = Worker(settings, first=self._first)
+        Connection.refused = self._count_refusal
         self._request_log = RequestLog(sample=settings.log_sample, slow_ms=settings.slow_ms)
         drain_on_sigterm(self.worker.lifecycle, settings)
         if self.worker.lifecycle.phase != "draining":

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ExitCode
 from leadscore.events.retraining import RetrainReport
 from leadscore.policy.durations import format_time, parse_duration
@@ -122,7 +123,7 @@ def _ended(seen: RunInView, policy: PolicySpec, end: JobEnd, now: datetime) -> P
         return _next_attempt(seen, policy, now, why)
     try:
         report = msgspec.json.decode(seen.words.message if seen.words else "", type=RetrainReport)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         return _next_attempt(seen, policy, now, f"The Job succeeded, but its report cannot be read: {error}.")
     old: Manifest = seen.run.get("status", {})
     result = "Passed" if report.passed else "Refused"
