@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from lead_scoring.heavy import HeavyWork
+from lead_scoring.heavy import MAX_WAITING, BodyRoom, HeavyWork
 from lead_scoring.idempotency import ReplyStore
 from lead_scoring.ids import PredictionIds
 from lead_scoring.metrics_bins import BinCounts
@@ -48,6 +48,7 @@ class Engine:
         spool: Where every prediction and outcome goes before its reply.
         replies: Remembered by `Idempotency-Key`.
         remembering: The one thread that talks to `replies`.
+        room: For bodies that are on their way.
         heavy: The one thread for bulk requests and LIME: single leads keep their latency.
         telemetry: None: no tracing.
     """
@@ -63,6 +64,7 @@ class Engine:
     spool: SpoolWriter
     replies: ReplyStore
     remembering: ThreadPoolExecutor
+    room: BodyRoom
     heavy: HeavyWork
     telemetry: Telemetry | None
 
@@ -119,6 +121,7 @@ class Engine:
             spool=spool,
             replies=replies,
             remembering=ThreadPoolExecutor(1, thread_name_prefix="replies"),
+            room=BodyRoom(MAX_WAITING * settings.max_body_bytes),
             heavy=HeavyWork(),
             telemetry=open_telemetry(settings, about.name, about.version),
         )

@@ -48,6 +48,8 @@ class Settings:
         idempotency_max_bytes: Bound of the remembered replies; the oldest go first.
         drain_s: Between SIGTERM and closing the listener: readiness fails, requests are still answered.
         shutdown_s: Bound of everything after that; what hangs longer is cut off.
+        headers_timeout_s: Headers that take longer to arrive are refused.
+        max_connections: Connections of one worker at once; the longest idle one makes room for a new one.
         body_timeout_s: A body that takes longer to arrive is refused.
         log_sample: Share of successful requests that get a log line.
         slow_ms: Requests that take longer always get one.
@@ -81,6 +83,8 @@ class Settings:
     idempotency_max_bytes: int
     drain_s: float
     shutdown_s: float
+    headers_timeout_s: float
+    max_connections: int
     body_timeout_s: float
     log_sample: float
     slow_ms: float
@@ -128,6 +132,8 @@ class Settings:
             ),
             drain_s=read.number("LEADSCORE_DRAIN_S", 0.0, 0.0, 3600.0),
             shutdown_s=read.number("LEADSCORE_SHUTDOWN_S", 8.0, 0.5, 3600.0),
+            headers_timeout_s=read.number("LEADSCORE_HEADERS_TIMEOUT_S", 15.0, 0.05, 3600.0),
+            max_connections=read.integer("LEADSCORE_MAX_CONNECTIONS", 1000, 1, 1_000_000),
             body_timeout_s=read.number("LEADSCORE_BODY_TIMEOUT_S", 30.0, 0.05, 3600.0),
             log_sample=read.number("LEADSCORE_LOG_SAMPLE", 0.0, 0.0, 1.0),
             slow_ms=read.number("LEADSCORE_SLOW_MS", 500.0, 0.0, 1e9),
