@@ -52,6 +52,7 @@ class Worker:
             else None
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._sync_errors = 0
         # Under our supervisor the socket outlives it with us: without it we must not keep the port.
         self._supervised = os.environ.get("LEADSCORE_SUPERVISED", "")
         self._parent = os.getppid() if self._supervised else None
@@ -109,7 +110,10 @@ class Worker:
 
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
         """What goes on beside the requests; each by itself, so that one that fails or waits stops no other."""
-        chores: list[tuple[str, Callable[[], Awaitable[object]]]] = [("metrics", self._flush_bins)]
+        chores: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("metrics", self._flush_bins),
+            ("spool", self._look_at_spool),
+        ]
         if self._shipper is not None:
             chores.append(("shipper", self._keep_shipper))
         if self._parent is not None:
@@ -140,6 +144,12 @@ class Worker:
     async def _flush_bins(self) -> None:
         if self.engine is not None:
             self.engine.bins.flush()
+
+    async def _look_at_spool(self) -> None:
+        """Count what the thread that flushes the spool could not do; it has logged it."""
+        if self.engine is not None:
+            known, self._sync_errors = self._sync_errors, self.engine.spool.sync_errors
+            self.engine.counters.add("background_errors", self._sync_errors - known)
 
     def _failed(self) -> None:
         if self.engine is not None:
