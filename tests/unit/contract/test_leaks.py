@@ -96,10 +96,10 @@ def test_a_column_above_0_85_alone_is_suspicious_but_no_leak() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.03, 0.2, 0.6])
-@pytest.mark.parametrize("rows", [120, 600, 5000])
+@pytest.mark.parametrize("rows", [120, 2000])
 def test_honest_columns_are_suspected_in_at_most_two_of_a_hundred_tables(rate: float, rows: int) -> None:
     wrong = total = 0
-    for seed in range(40):
+    for seed in range(15):
         random = np.random.default_rng(seed)
         signal = random.normal(size=rows)
         labels = (random.random(rows) < 1 / (1 + np.exp(-signal - np.log(rate / (1 - rate))))).astype(float)

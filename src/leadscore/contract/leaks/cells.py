@@ -19,12 +19,14 @@ class Cells:
     """A column's rows with a known outcome.
 
     Attributes:
+        codes: The column itself: numbers or category codes, NaN for missing.
         of_row: Cell of each row; 0 is missing.
         values: The one value of each cell; NaN for missing and for cells of several values.
         converted: Whether the row converted.
         half: 0 or 1: each class is divided at random, so that no order of the rows matters.
     """
 
+    codes: NDArray[np.float64]
     of_row: NDArray[np.intp]
     values: NDArray[np.float64]
     converted: NDArray[np.bool_]
@@ -68,8 +70,9 @@ def cells_of(codes: NDArray[np.float64], labels: NDArray[np.float64]) -> Cells |
     half = np.zeros(len(known), dtype=np.intp)
     for members in (np.flatnonzero(converted), np.flatnonzero(~converted)):
         half[rng.permutation(members)[::2]] = 1
-    of_row, values = _cells(codes[known].astype(np.float64))
-    return Cells(of_row, values, converted, half)
+    seen = codes[known].astype(np.float64)
+    of_row, values = _cells(seen)
+    return Cells(seen, of_row, values, converted, half)
 
 
 def _cells(codes: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore.contract.leaks.cells import MISSING, Cells, cells_of
-from leadscore.contract.leaks.suspicion import Suspicion, SuspicionKind
+from leadscore.contract.leaks.groups import Group, groups_of
+from leadscore.contract.leaks.suspicion import Suspicion
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract
 from leadscore.intervals import Estimate, auc_estimate
 
@@ -22,8 +23,7 @@ LATER_SHARE = 0.01
 # How much more often a value must stand with one outcome than with the other. In honest lead tables the
 # strongest values reach some 15 (a customer of the campaign before).
 _RATIO, _RATIO_BOUND = 25.0, 5.0
-_LEARN_RATIO = 10.0
-_LEAST_ROWS = 3  # of one outcome, for a value to be learnt
+_LEAST_HITS = 6
 _LEAST_SHARE = {True: 0.05, False: 0.2}  # of the outcome's leads that must hold the value
 _LEAST_PURITY = 0.6
 _ONE_SIDED = 2.33  # 99 %
@@ -86,7 +86,11 @@ def column_suspicion(
     cells = cells_of(codes, labels)
     if cells is None or cells.size < 2:
         return None
-    alone = _ranking(cells)
+    alone = max(
+        (e for e in (_ranking(cells), None if names else _monotone(cells)) if e is not None),
+        key=lambda e: e.low,
+        default=None,
+    )
     if alone is not None and alone.value >= LEAK_AUC and alone.low >= LEAK_AUC_BOUND:
         return _by_presence(name, cells, alone) or _tells(name, alone, "leak")
     pure = _one_outcome(name, cells, names, outcome=True) or _one_outcome(name, cells, names, outcome=False)
@@ -123,6 +127,13 @@ def _ranking(cells: Cells) -> Estimate | None:
     # The halves are independent: their deviations add in squares.
     deviation = math.hypot(*(e.value - e.low for e in found)) / 2.0
     return Estimate(value, value - deviation, min(1.0, value + deviation))
+
+
+def _monotone(cells: Cells) -> Estimate | None:
+    """AUC of the number itself, high or low; a few leads of one outcome teach no rates, but they have an order."""
+    numbers = np.where(np.isnan(cells.codes), np.nanmedian(cells.codes), cells.codes)
+    estimates = [auc_estimate(cells.converted, sign * numbers, _CONFIDENCE) for sign in (1.0, -1.0)]
+    return max((e for e in estimates if e is not None), key=lambda e: e.value, default=None)
 
 
 def _tells(name: str, alone: Estimate, strength: Literal["leak", "suspicion"]) -> Suspicion:
@@ -166,55 +177,39 @@ def _by_presence(name: str, cells: Cells, alone: Estimate) -> Suspicion | None:
 def _one_outcome(name: str, cells: Cells, names: Sequence[str], *, outcome: bool) -> Suspicion | None:
     """Suspect values that stand with one outcome far more often than with the other."""
     wanted = cells.converted == outcome
-    inside = np.zeros(len(wanted), dtype=np.bool_)
-    for learn, judge in cells.folds():
-        chosen = _pure_cells(cells.count(learn & wanted), cells.count(learn & ~wanted))
-        inside |= judge & chosen[cells.of_row]
-    hits, misses = int((inside & wanted).sum()), int((inside & ~wanted).sum())
-    of_wanted, of_rest = int(wanted.sum()), int((~wanted).sum())
-    if hits < 2 * _LEAST_ROWS or hits < _LEAST_SHARE[outcome] * of_wanted:
+    best: tuple[float, float, Group] | None = None
+    for group in groups_of(cells, wanted):
+        ratio, purity = _leaning(group, wanted, least_share=_LEAST_SHARE[outcome])
+        if ratio >= _RATIO and purity >= _LEAST_PURITY and (best is None or ratio > best[0]):
+            best = ratio, purity, group
+    if best is None:
         return None
-    ratio = (hits / of_wanted) / ((misses + 0.5) / (of_rest + 1.0))
-    bound = _wilson(hits, of_wanted, -1) / _wilson(misses, of_rest, +1)
-    purity = hits / (hits + misses)
-    if ratio < _RATIO or bound < _RATIO_BOUND or purity < _LEAST_PURITY:
-        return None
-    chosen = _pure_cells(cells.count(wanted), cells.count(~wanted))
-    kind, phrase = _which(cells, chosen, names)
+    ratio, purity, group = best
     share = f"{_share(purity)} {'converted' if outcome else 'did not convert'}"
-    overall = of_wanted / (of_wanted + of_rest)
     return Suspicion(
         column=name,
-        kind=kind,
+        kind=group.kind,
         strength="leak" if outcome and ratio >= 2 * _RATIO and purity >= 0.9 else "suspicion",
         figure=purity,
         sentence=(
-            f"Of the {hits + misses} leads {phrase}, {share} (of all leads {_share(overall)}): it may be written when "
-            "the outcome is known."
+            f"Of the {int(group.rows.sum())} leads {group.phrase(names)}, {share} (of all leads "
+            f"{_share(float(wanted.mean()))}): it may be written when the outcome is known."
         ),
     )
 
 
-def _pure_cells(wanted: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.bool_]:
-    ratios = ((wanted + 0.5) / (wanted.sum() + 1.0)) / ((rest + 0.5) / (rest.sum() + 1.0))
-    return (wanted >= _LEAST_ROWS) & (ratios >= _LEARN_RATIO)
+def _leaning(group: Group, wanted: NDArray[np.bool_], *, least_share: float) -> tuple[float, float]:
+    """How many times more often the group's values stand with the wanted outcome, and how pure the group is.
 
-
-def _which(cells: Cells, chosen: NDArray[np.bool_], names: Sequence[str]) -> tuple[SuspicionKind, str]:
-    """The kind of suspicion and the leads in question, as a phrase: by presence, by one value, or by several."""
-    occupied = cells.count(np.ones(len(cells.of_row), dtype=np.bool_)) > 0
-    present = occupied.copy()
-    present[MISSING] = False
-    if occupied[MISSING] and chosen[MISSING] and not (chosen & present).any():
-        return "presence", "in which it is empty"
-    if occupied[MISSING] and (chosen & present).sum() >= 0.9 * present.sum():
-        return "presence", "in which it is filled in"
-    places = np.flatnonzero(chosen & present)
-    value = cells.values[places[0]] if len(places) == 1 else math.nan
-    if not math.isnan(value):
-        shown = f"“{names[int(value)]}”" if names else f"{value:g}"
-        return "value", f"in which it is {shown}"
-    return "value", f"with one of {len(places)} of its values" if names else "in some of its ranges"
+    The ratio is 0 where its lower 99 % bound does not hold it up, or the group is too small a part to matter.
+    """
+    hits, misses = int((group.rows & wanted).sum()), int((group.rows & ~wanted).sum())
+    of_wanted, of_rest = int(wanted.sum()), int((~wanted).sum())
+    if hits < _LEAST_HITS or hits < least_share * of_wanted:
+        return 0.0, 0.0
+    if _wilson(hits, of_wanted, -1) < _RATIO_BOUND * _wilson(misses, of_rest, +1):
+        return 0.0, 0.0
+    return (hits / of_wanted) / ((misses + 0.5) / (of_rest + 1.0)), hits / (hits + misses)
 
 
 def _wilson(hits: int, total: int, side: int) -> float:
