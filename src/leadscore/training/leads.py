@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from leadscore.contract import FeatureContract
 from leadscore.data.matrix import encode_table, known_times, labels, times, values
@@ -178,7 +179,8 @@ def _known_at(contract: FeatureContract, table: pa.Table, name: str | None) -> M
             f"Column {name!r} (when the outcome became known) is not in the table.",
             hint="Add it, or remove `target.known_at` from the contract.",
         )
-    return known_times(contract, table)
+    target = msgspec.structs.replace(contract.target, known_at=name)
+    return known_times(msgspec.structs.replace(contract, target=target), table)
 
 
 def _known_ticks(known_at: Moments) -> Ticks:

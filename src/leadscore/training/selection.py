@@ -1,8 +1,5 @@
 """Which rows of a table a run learns from and is judged on: by time, by age, and with the weight of those still open."""
 
-# Arrow makes its compute functions when it is imported.
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -12,9 +9,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from leadscore.contract import FeatureContract
+from leadscore.data.columns import Place
+from leadscore.data.keys import read_times
 from leadscore.errors import RefusedError
 from leadscore.intervals import Flags, Floats
 from leadscore.training.delay import DelayModel, DelayRecord, learn_delays
@@ -154,7 +152,8 @@ def _without_open_untimed(table: pa.Table, contract: FeatureContract) -> tuple[p
     """Leave out leads that have neither a time nor an outcome: a CRM lists what nobody has begun to work on."""
     if contract.time is None or contract.time not in table.column_names:
         return table, 0
-    untimed = pc.is_null(table.column(contract.time)).to_numpy()
+    column = table.column(contract.time).combine_chunks()
+    untimed = np.isnat(read_times(column, Place(contract.time), contract.format_of(contract.time)))
     if not untimed.any():
         return table, 0
     outcome, _ = label_state(contract, table, None)
