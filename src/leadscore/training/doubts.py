@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
 from leadscore.contract.leaks import Suspicion, unexplained
-from leadscore.errors import BadInputError
+from leadscore.errors import ArtefactError, BadInputError, RefusedError
+from leadscore.scoring.artefact import METRICS
 
 
 def explained_by(columns: Iterable[Suspicion], found: Iterable[Suspicion]) -> tuple[Suspicion, ...]:
@@ -29,6 +31,46 @@ def check_word(word: str) -> str:
             hint='Write --accept-suspicion "NAME: reason", such as "M. Mustermann: the field is asked in the form".',
         )
     return f"{name.strip()}: {reason.strip()}"
+
+
+def answer_for(directory: Path, word: str | None) -> str | None:
+    """The word that lets an artefact be promoted in spite of suspicions found in its training.
+
+    Args:
+        directory: The verified artefact.
+        word: What a person says now (`NAME: reason`); None: nothing.
+
+    Returns:
+        None where nothing is suspected or somebody has answered in training already.
+
+    Raises:
+        RefusedError: A leak is suspected, and nobody answers for it.
+        ArtefactError: The evidence cannot be read.
+        BadInputError: The word names nobody or gives no reason.
+    """
+    word = None if word is None else check_word(word)
+    path = directory / METRICS
+    if not path.exists():
+        return None
+    try:
+        told = msgspec.json.decode(path.read_bytes(), type=_Doubts)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ArtefactError(f"{METRICS} holds no training evidence: {error}.") from error
+    open_ones = unexplained(told.suspicions)
+    if not open_ones or told.accepted_suspicion is not None:
+        return None
+    if word is None:
+        raise RefusedError(
+            "A leak is suspected, and nobody has answered for it. " + " ".join(map(say, open_ones)),
+            hint="Leave such columns out and train again, or say who accepts it and why:"
+            ' --accept-suspicion "NAME: reason".',
+        )
+    return word
+
+
+class _Doubts(msgspec.Struct, frozen=True):
+    suspicions: tuple[Suspicion, ...] = ()
+    accepted_suspicion: str | None = None
 
 
 def say(suspicion: Suspicion) -> str:

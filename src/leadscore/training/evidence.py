@@ -10,6 +10,7 @@ from leadscore.reliability import CalibrationBin
 from leadscore.scoring.grades import Grades
 from leadscore.training.calibrate import CalibrationFit
 from leadscore.training.delay import DelayRecord
+from leadscore.training.drivers import Driver
 from leadscore.training.evaluate import Estimates, Evaluation
 from leadscore.training.fairness import AttributeFairness
 from leadscore.training.rates import WindowRate
@@ -95,6 +96,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         window: Which leads went where.
         suspicions: What gives reason to believe that the model knows what happened after a lead came in.
         accepted_suspicion: Who said that it may be used nevertheless, and why; None if nobody did.
+        drivers: What moves its scores, strongest first.
     """
 
     metrics: Estimates
@@ -107,6 +109,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     window: WindowRecord
     suspicions: tuple[Suspicion, ...] = ()
     accepted_suspicion: str | None = None
+    drivers: tuple[Driver, ...] = ()
 
     def to_json(self) -> bytes:
         """The document, indented for people."""

@@ -23,6 +23,7 @@ from leadscore.training import bundle
 from leadscore.training.calibrate import CalibrationFit, fit_calibration
 from leadscore.training.cpus import available_cpus
 from leadscore.training.doubts import explained_by
+from leadscore.training.drivers import explain_model
 from leadscore.training.evaluate import Evaluation, evaluate
 from leadscore.training.evidence import Evidence, HoldoutFacts, WindowRecord
 from leadscore.training.fairness import AttributeFairness, measure_fairness
@@ -30,6 +31,7 @@ from leadscore.training.leads import DAY, Leads, days_to_outcome, take
 from leadscore.training.learners import FittedForest, Sample, learner
 from leadscore.training.options import TrainOptions
 from leadscore.training.parameters import SPACE_VERSION
+from leadscore.training.plots import draw_plots
 from leadscore.training.progress import Progress, Silent
 from leadscore.training.rates import window_rate
 from leadscore.training.selection import Selection, select_leads
@@ -103,6 +105,8 @@ def train(
     unseen = np.concatenate([split.calibration, split.holdout])
     margins = forest.margins(leads.matrix[unseen])
     judged = _measure(leads, split, margins, options)
+    model = forest.file()
+    drivers, shapes = explain_model(model, tuning.parameters.algorithm, contract, leads.matrix[split.holdout])
     evidence = Evidence(
         metrics=judged.evaluation.estimates,
         holdout=HoldoutFacts.of(judged.evaluation),
@@ -114,6 +118,15 @@ def train(
         window=_record(chosen, split, recent, timed=not options.no_time),
         suspicions=_suspicions(columns, judged.evaluation, tuning),
         accepted_suspicion=options.accept_suspicion,
+        drivers=drivers,
+    )
+    plots = draw_plots(
+        drivers,
+        shapes,
+        converted=leads.converted[split.holdout],
+        probabilities=judged.probabilities[len(split.calibration) :],
+        bins=evidence.holdout.calibration,
+        months=evidence.window.months,
     )
     run.progress.stage("Writing the artefact")
     manifest = bundle.write(
@@ -122,7 +135,7 @@ def train(
             name=options.name,
             contract=contract,
             algorithm=tuning.parameters.algorithm,
-            model=forest.file(),
+            model=model,
             evidence=evidence,
             profile=build_profile(contract, leads.matrix[unseen], judged.probabilities),
             matrix=leads.matrix[unseen],
@@ -130,6 +143,7 @@ def train(
             days=days_to_outcome(leads, unseen),
             age=None if chosen.newest is None else (chosen.newest - leads.ticks[unseen]) / DAY,
             margins=margins,
+            plots=plots,
             data=DataSnapshot(
                 rows=len(leads.converted),
                 start=evidence.window.start,
