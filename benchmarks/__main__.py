@@ -20,6 +20,7 @@ from benchmarks.row import Row
 from benchmarks.rows import (
     backtest,
     bank,
+    calibration,
     drift_budget,
     drift_evidently,
     drift_order,
@@ -51,6 +52,7 @@ SUITES: tuple[Suite, ...] = (
     *footprint.SUITES,
     *training.SUITES,
     *label_delay.SUITES,
+    *calibration.SUITES,
     *bank.SUITES,
     *drift_budget.SUITES,
     *drift_run_length.SUITES,

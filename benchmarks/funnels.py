@@ -53,40 +53,33 @@ def synthetic_funnel(seed: int, loss_delay: float, *, rows: int = 20_000, months
 
 def seller_funnel(path: Path) -> Funnel:
     """The opportunities of a hardware seller ("CRM Sales Opportunities"), those that were begun; open ones have no outcome."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.compute as pc  # noqa: PLC0415
-    from pyarrow import csv  # noqa: PLC0415
-
-    from leadscore.contract import Categorical, FeatureContract, Target  # noqa: PLC0415
+    from leadscore.contract import Categorical, ColumnFormat, FeatureContract, Target  # noqa: PLC0415
     from leadscore.data.matrix import labels  # noqa: PLC0415
+    from leadscore.data.tables import read_table  # noqa: PLC0415
 
-    table = csv.read_csv(path)
-    table = table.filter(pc.is_valid(table["engage_date"]))
-    dates = {
-        name: pc.strptime(table[name], format="%m/%d/%Y", unit="us") for name in ("engage_date", "close_date")
-    }
-    stage = table["deal_stage"]
-    settled = pc.is_in(stage, value_set=pa.array(["Won", "Lost"]))
-    inputs = ("sales_agent", "product", "account")
-    plain = pa.table(
-        {
-            "opportunity_id": table["opportunity_id"],
-            **dates,
-            "deal_stage": pc.if_else(settled, stage, pa.scalar(None, pa.string())),
-            **{name: table[name] for name in inputs},
-        }
-    )
+    table = read_table(path)
+    begun = [str(day.as_py() or "") != "" for day in table.column("engage_date")]
+    table = table.filter(begun)
+    day = ColumnFormat(time_format="%m/%d/%Y")
     contract = FeatureContract(
         name="opportunities",
         id="opportunity_id",
         time="engage_date",
-        target=Target(column="deal_stage", positive="Won", known_at="close_date"),
-        features=tuple(
-            Categorical(name=name, categories=tuple(sorted(set(table[name].drop_null().to_pylist()))))
-            for name in inputs
+        target=Target(
+            column="deal_stage",
+            positive="Won",
+            known_at="close_date",
+            open_values=("Engaging", "Prospecting"),
         ),
+        features=tuple(
+            Categorical(
+                name=name, categories=tuple(sorted({str(v) for v in table.column(name).to_pylist() if v}))
+            )
+            for name in ("sales_agent", "product", "account")
+        ),
+        formats={"engage_date": day, "close_date": day},
     )
-    return Funnel("a seller's CRM", plain, contract, labels(contract, plain))
+    return Funnel("a seller's CRM", table, contract, labels(contract, table))
 
 
 def seeds(count: int) -> Iterator[int]:
