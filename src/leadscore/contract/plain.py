@@ -24,6 +24,7 @@ from leadscore.contract.words import (
     allowed,
     flag_of,
     json_type,
+    no_features_flag,
     short_name,
     unknown_flag,
 )
@@ -88,6 +89,7 @@ class PlainEncoder:
         self._contract = contract
         self._checks = [_Check(f, contract.format_of(f.name)) for f in contract.features]
         self._inputs = [i for i, f in enumerate(contract.features) if f.input]
+        self._no_features = no_features_flag(contract.id)
         self._refused = {c for c in (contract.target.column, contract.target.known_at, contract.value) if c}
         self._known = {contract.id, *(f.name for f in contract.features)}
         if contract.time is not None:
@@ -114,10 +116,12 @@ class PlainEncoder:
         self._check_time(lead, path, problems)
         flagged: list[LeadWarning] = []
         codes = [check(lead.values, path, flagged, problems) for check in self._checks]
+        row: NDArray[np.float32] = np.array([codes[i] for i in self._inputs], dtype=np.float32)
+        if np.isnan(row).all():
+            flagged.append(self._no_features)
         self._check_unknown(lead, path, flagged, problems)
         if len(problems) > before:
             return None
-        row: NDArray[np.float32] = np.array([codes[i] for i in self._inputs], dtype=np.float32)
         return DecodedLead(lead_id, row, tuple(flagged))
 
     def _check_time(self, lead: JsonObject, path: str, problems: Problems) -> None:
@@ -248,7 +252,7 @@ def read_id(value: object, field: str, problems: Problems, *, received: str = "n
         problems.add(field, "missing", received, ALLOWED_ID)
         return ""
     if isinstance(value, str):
-        reason = _id_problem(value)
+        reason = id_problem(value)
         if reason is None:
             return value
         problems.add(field, reason, "string", ALLOWED_ID)
@@ -268,7 +272,8 @@ def float_is_whole(value: float) -> bool:
     return isinstance(value, int) or value.is_integer() or math.isinf(value)
 
 
-def _id_problem(text: str) -> str | None:
+def id_problem(text: str) -> str | None:
+    """Why a text is no id, as a stable word; None if it is one."""
     if _ID_TEXT.match(text):
         return None
     if not text:
