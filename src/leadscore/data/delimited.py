@@ -58,14 +58,16 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
         require_columns(path, [name for name in layout.names if name.strip()], columns)
     data = content.slice(layout.start)
     written = np.frombuffer(data, np.uint8)
-    quoted = bool((written == ord('"')).any())
+    quotes = int((written == ord('"')).sum())
+    quoted = quotes > 0
     try:
         table = _parse(data, layout, columns, dictionary, quoted=quoted)
     except pa.ArrowInvalid:
         return read_irregular(path, data, layout, columns)
-    # More lines than rows: some cells span lines, or some lines are blank.
-    if quoted and 1 + max(int((written[:-1] == ord(end)).sum()) for end in "\n\r") > table.num_rows:
-        check_cells(path, _parse(data, layout, None, (), quoted=True), layout)
+    # More lines than rows: some cells span lines, or some lines are blank. Quotes come in pairs, but for stray ones.
+    lines = 1 + max(int((written[:-1] == ord(end)).sum()) for end in "\n\r") if quoted else 0
+    if lines > table.num_rows or quotes % 2:
+        check_cells(path, data, _parse(data, layout, None, (), quoted=True), layout)
     table = _without_empty_rows(table, data, layout, quoted=quoted)
     _check_tail(path, data, layout, table.num_rows)
     return _without_nameless(path, table, layout, columns)

@@ -84,6 +84,8 @@ def test_a_header_without_rows_is_an_empty_table(tmp_path):
         (b"PK\x03\x04aaaa", "an Excel workbook"),
         (b"PAR1aaaaaaaa", "Parquet, not CSV"),
         (b'a,b,c\n1,2,3\n4,"5,6\n7,8,9\n', "a quote that is opened in row 3"),
+        (b'a,b,c\n1,2,3\n4,5,"6\n7,8,9\n10,11,12\n', "a quote that is opened in row 2"),
+        (b'a,b,c\n1,2,3\n4,5,"\n', "a quote that is opened in row 2"),
         (
             b"a,b,c\n" + b"1,2,3\n" * 3 + b"Total,,\n",
             "row 5 (the header is row 1) looks like a report's footer",
