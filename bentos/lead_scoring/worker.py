@@ -45,6 +45,7 @@ class Worker:
         self.lifecycle = Lifecycle()
         self.engine: Engine | None = None
         self.openapi = b""
+        self._sync_errors = 0
         self.keys = None if settings.auth == "off" else KeyRing(settings.api_keys)
         self._shipper = (
             ShipperProcess(settings.spool_dir, settings.home.events_url)
@@ -52,7 +53,6 @@ class Worker:
             else None
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._sync_errors = 0
         # Under our supervisor the socket outlives it with us: without it we must not keep the port.
         self._supervised = os.environ.get("LEADSCORE_SUPERVISED", "")
         self._parent = os.getppid() if self._supervised else None
