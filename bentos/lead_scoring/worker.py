@@ -52,9 +52,7 @@ class Worker:
             else None
         )
         self._tasks: list[asyncio.Task[None]] = []
-        # Under our supervisor the socket outlives it with us: without it we must not keep the port.
         self._supervised = os.environ.get("LEADSCORE_SUPERVISED", "")
-        self._parent = os.getppid() if self._supervised else None
 
     async def start(self) -> None:
         """Begin; the server takes connections from the socket when this returns.
@@ -114,10 +112,6 @@ class Worker:
             ):
                 self.engine.counters.add("shipper_starts")
             await asyncio.sleep(_HOUSEKEEPING_S)
-            if self._parent not in (None, os.getppid()):
-                _log.error("the supervisor is gone")
-                self._parent = None
-                signal.raise_signal(signal.SIGTERM)
             if self.keys is not None:
                 self.keys.reload()
             if self.engine is not None:
