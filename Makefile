@@ -48,8 +48,9 @@ faults-programs: setup  ## Build etcd and kube-apiserver for the fault tests, on
 	$(RUN) python -m tests.faults --programs
 
 .PHONY: fuzz
-fuzz: setup  ## A million damaged Arrow streams against the service's reader, memory and time bounded (FUZZ="--cases 5000")
+fuzz: setup  ## A million damaged Arrow streams and 115,000 malformed requests, memory and time bounded (FUZZ="--cases 5000")
 	nice -n 10 $(RUN) python -m tests.fuzz arrow $(FUZZ)
+	nice -n 10 $(RUN) python -m tests.fuzz http $(FUZZ)
 
 .PHONY: system
 system:  ## Install the distribution's packages that tests need (PostgreSQL)
