@@ -31,6 +31,7 @@ from benchmarks.rows import (
     footprint,
     inprocess,
     latency,
+    leaks,
     offline,
     throughput,
     training,
@@ -58,6 +59,7 @@ SUITES: tuple[Suite, ...] = (
     *drift_sequential.SUITES,
     *drift_evidently.SUITES,
     *backtest.SUITES,
+    *leaks.SUITES,
 )
 # Its data is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(name for suite in (*bank.SUITES, *backtest.SUITES) for name in suite.rows)

@@ -9,6 +9,7 @@ falls through to BentoML's endpoints, which include its schema, its docs and wha
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from lead_scoring import system
 from lead_scoring.auth import ExpiredKeyError, MissingKeyError
 from lead_scoring.connection import Connection
+from lead_scoring.drain import drain_on_sigterm
 from lead_scoring.engine import Engine
 from lead_scoring.errors import (
     BodyTimeoutError,
@@ -251,8 +253,13 @@ class Application:
         self.worker = Worker(settings, first=self._first)
         Connection.refused = self._count_refusal
         self._request_log = RequestLog(sample=settings.log_sample, slow_ms=settings.slow_ms)
-        await self.worker.start()
-        self.worker.drain_on_sigterm()
+        drain_on_sigterm(self.worker.lifecycle, settings)
+        if self.worker.lifecycle.phase != "draining":
+            await self.worker.start()
+        if self.worker.lifecycle.phase == "draining":
+            # Told to stop before it took a connection: its listener is closed, and the server must not open it.
+            await self.worker.stop()
+            os._exit(0)
 
     def _take_over(self, scope: Scope) -> None:
         """Answer in place of the middleware stack that Starlette built around us."""

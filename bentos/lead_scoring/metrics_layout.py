@@ -50,6 +50,7 @@ Single = Literal[
     "worker_starts",
     "outcomes_accepted",
     "shipper_starts",
+    "background_errors",
 ]
 SINGLES: Final[tuple[Single, ...]] = get_args(Single)
 WARNINGS: Final[tuple[str, ...]] = ("unseen_category", "out_of_range", "unknown_field", "no_features")

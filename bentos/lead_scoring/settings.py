@@ -27,6 +27,8 @@ class Settings:
         model_dir: Verified artefact directory; None when `model_ref` is to be fetched instead.
         model_ref: `NAME/7` or `NAME@alias`; a pinned version in the cache needs no registry.
         model_version: What replies and metrics call the model's version; empty: taken from the registry or manifest.
+        version_label: The pod's label with its version; "": it has none; None: not told.
+        artefact_version_file: Where whoever brought the artefact wrote which version it is.
         role: What this deployment is, recorded with every prediction.
         auth: `keys`: an API key is needed; `off` only when said explicitly.
         api_keys: File of API keys (digests and scopes).
@@ -60,6 +62,8 @@ class Settings:
     model_dir: Path | None
     model_ref: str
     model_version: str
+    version_label: str | None
+    artefact_version_file: Path | None
     role: str
     auth: Literal["keys", "off"]
     api_keys: Path
@@ -94,11 +98,14 @@ class Settings:
         home = Home.from_environment(environ)
         read = _Reader(environ)
         model_dir = environ.get("LEADSCORE_MODEL_DIR")
+        version_file = environ.get("LEADSCORE_ARTEFACT_VERSION_FILE")
         return cls(
             home=home,
             model_dir=Path(model_dir).absolute() if model_dir else None,
             model_ref=environ.get("LEADSCORE_MODEL", ""),
             model_version=read.label("LEADSCORE_MODEL_VERSION", ""),
+            version_label=environ.get("LEADSCORE_VERSION_LABEL"),
+            artefact_version_file=Path(version_file) if version_file else None,
             role=read.label("LEADSCORE_ROLE", "champion"),
             auth=cast('Literal["keys", "off"]', read.choice("LEADSCORE_AUTH", ("keys", "off"))),
             api_keys=Path(environ.get("LEADSCORE_API_KEYS") or home.api_keys).absolute(),

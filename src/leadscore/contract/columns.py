@@ -21,6 +21,7 @@ from leadscore.contract.plain import (
     is_nan,
     read_id,
 )
+from leadscore.contract.text import Categories, categories_of
 from leadscore.contract.words import (
     ALLOWED_ID,
     ALLOWED_TIME,
@@ -42,8 +43,8 @@ class ColumnEncoder:
     def __init__(self, contract: FeatureContract) -> None:
         self._contract = contract
         self._inputs = {f.name: i for i, f in enumerate(contract.inputs)}
-        self._codes = {
-            f.name: {c: float(i) for i, c in enumerate(f.categories)}
+        self._categories = {
+            f.name: categories_of(f, contract.format_of(f.name))
             for f in contract.features
             if isinstance(f, Categorical)
         }
@@ -86,7 +87,7 @@ class ColumnEncoder:
             case Numeric():
                 codes, flagged = _numbers(feature, column, problems)
             case Categorical():
-                codes, flagged = _categories(feature, self._codes[feature.name], column, problems)
+                codes, flagged = _categories(feature, self._categories[feature.name], column, problems)
             case Boolean():
                 codes, flagged = _booleans(feature, column, problems)
         if feature.required:
@@ -193,20 +194,27 @@ def _number_list(feature: Numeric, values: Sequence[object], problems: Problems)
     return found
 
 
-def _categories(feature: Categorical, codes: dict[str, float], column: Column, problems: Problems) -> Codes:
+def _categories(feature: Categorical, known: Categories, column: Column, problems: Problems) -> Codes:
     if isinstance(column, np.ndarray) and column.dtype.kind not in "OU":
         _bad_column(feature, column, problems)
         return _nothing(len(column))
     values = _values(column)
-    coded = np.array([codes.get(v, -1.0) if isinstance(v, str) else -1.0 for v in values], dtype=np.float64)
+    codes = known.codes
+    coded = np.array([codes.get(v, -1) if isinstance(v, str) else -1 for v in values], dtype=np.float64)
     unknown = coded < 0.0
+    coded[unknown] = np.nan
     flagged = np.zeros(len(values), dtype=np.bool_)
     for row, value in zip(np.flatnonzero(unknown).tolist(), compress(values, unknown.tolist()), strict=True):
         if isinstance(value, str):
-            flagged[row] = True
+            code = known.find(value)
+            if code is not None:
+                coded[row] = code
+            elif not known.is_missing(value):
+                flagged[row] = True
+            elif feature.required:
+                _bad(feature, row, "missing", json_type(value), problems)
         elif value is not None:
             _bad(feature, row, "wrong_type", json_type(value), problems)
-    coded[unknown] = np.nan
     return coded, flagged
 
 

@@ -12,10 +12,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from leadscore.contract import FeatureContract
-from leadscore.data.matrix import encode_table, labels, times, values
+from leadscore.data.matrix import encode_table, known_times, labels, times, values
 from leadscore.errors import BadInputError, TableError
 from leadscore.intervals import Flags, Floats
 from leadscore.training.fairness import Slices, sensitive_contract, slice_features
@@ -152,14 +151,7 @@ def _known_at(contract: FeatureContract, table: pa.Table) -> Moments | None:
             f"Column {name!r} (when the outcome became known) is not in the table.",
             hint="Add it, or remove `target.known_at` from the contract.",
         )
-    column = table.column(name)
-    known = np.full(table.num_rows, np.datetime64("NaT"), "datetime64[us]")
-    present = np.flatnonzero(pc.is_valid(column).to_numpy())
-    if len(present):
-        # The reader of times refuses nulls, which are no error here.
-        timed = msgspec.structs.replace(contract, time=name)
-        known[present] = times(timed, table.select([name]).take(pa.array(present)))
-    return known
+    return known_times(contract, table)
 
 
 def _known_ticks(known_at: Moments) -> Ticks:

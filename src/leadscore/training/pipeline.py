@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from leadscore.contract import FeatureContract, contract_version
+from leadscore.data.matrix import encode_batch
 from leadscore.drift.reference import build_profile
 from leadscore.errors import RefusedError
 from leadscore.intervals import Floats
@@ -116,7 +117,13 @@ def train(
             algorithm=tuning.parameters.algorithm,
             model=forest.file(),
             evidence=evidence,
-            profile=build_profile(contract, leads.matrix[unseen], judged.probabilities),
+            profile=build_profile(
+                contract,
+                leads.matrix[unseen],
+                judged.probabilities,
+                # The matrix has lost which absent values were texts that the contract does not list; the table has not.
+                unseen=encode_batch(contract, take(leads.table, unseen), threads=run.threads).unseen.tolist(),
+            ),
             matrix=leads.matrix[unseen],
             converted=leads.converted[unseen],
             days=days_to_outcome(leads, unseen),
