@@ -32,7 +32,7 @@ _NEARLY_ALL = 0.95  # of the rows: what is no number then is a mistake
 
 _CODE = re.compile(r"[+-]?0[0-9]+\Z|[0-9]{17,}\Z")
 # What every reader takes for a number: most columns hold nothing else, and a million of these are read at once.
-_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]+)?\Z")
+_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?\Z")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 
 
@@ -79,7 +79,7 @@ def guess_numbers(seen: Seen) -> NumberGuess | None:
     """
     texts = [text for text, _ in seen]
     if all(map(_PLAIN.match, texts)) and not may_be_thousands(texts):
-        whole = not any("." in text for text in texts)
+        whole = all(map(_WHOLE.match, texts))
         return NumberGuess(USUAL, None, {text: float(text) for text in texts}, 0, 0, 0, (), integer=whole)
     if is_code(texts):
         return None
