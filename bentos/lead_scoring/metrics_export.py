@@ -26,7 +26,7 @@ from leadscore.events.health import ShipperHealth
 from leadscore.events.records import now_us
 from leadscore.scoring.grades import GRADES
 from leadscore.scoring.probability_bins import PROBABILITY_EDGES
-from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
+from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells
 
 CONTENT_TYPE: Final = (b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode())
 # A shipper that has not written its health file for so long is dead.
@@ -61,7 +61,7 @@ class Gauges:
     Attributes:
         ready: The worker that answers is ready.
         keys: API keys known.
-        key_reload_errors: Reloads of the key file that failed in the worker that answers.
+        key_reload_errors: Reloads of the key file that failed in the worker that answers, since the last good one.
         spool_bytes: Bytes on the spools of all workers.
         spool_max_bytes: Bound of one worker's spool.
         idempotency_bytes: Size of the remembered replies.
@@ -242,7 +242,7 @@ class _Export:
             ("leadscore_api_keys", "API keys known.", now.keys),
             (
                 "leadscore_api_key_reload_errors",
-                "Failed reloads of the key file in the worker that answered; the old keys stay.",
+                "Failed reloads of the key file since the last good one, in the worker that answered; the old keys stay.",
                 now.key_reload_errors,
             ),
             ("leadscore_spool_bytes", "Bytes on the spools of all workers.", now.spool_bytes),
@@ -280,6 +280,10 @@ _PLAIN: Final[dict[Single, tuple[str, str]]] = {
     ),
     "outcomes_accepted": ("leadscore_outcomes", "Outcomes accepted, repeated ones included."),
     "shipper_starts": ("leadscore_shipper_starts", "Shipper processes started."),
+    "background_errors": (
+        "leadscore_background_errors",
+        "Rounds of background work (keys, shipper, metrics) that failed with an exception; it goes on.",
+    ),
 }
 
 
@@ -305,6 +309,4 @@ def bin_names(feature: FeatureProfile) -> tuple[str, ...]:
 
 def reference_counts(feature: FeatureProfile) -> tuple[int, ...]:
     """Training rows per bin in the order of `bin_names`, counted as live ones are: unseen categories as missing."""
-    if feature.kind == "categorical":
-        return (*feature.counts[:-1], 0, feature.missing + feature.counts[-1])
-    return (*feature.counts, feature.missing)
+    return comparable_cells(feature.kind, feature.counts, feature.missing)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
+from lead_scoring.lifecycle import LISTENER
 from lead_scoring.logs import configure_logging
 from lead_scoring.settings import Settings
 from leadscore.errors import LeadScoreError, UnavailableError
@@ -98,6 +99,7 @@ class Supervisor:
             **os.environ,
             # From when on it answers: nobody must hear "not ready" from one worker while another could have answered.
             "LEADSCORE_SUPERVISED": "at-once" if first and len(self._slots) == 1 else "loaded",
+            LISTENER: str(descriptor),
             "BENTOML_DO_NOT_TRACK": "True",
             # NumPy's own threads would each take a stack and never be used.
             "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
@@ -106,6 +108,8 @@ class Supervisor:
         return subprocess.Popen(command, env=environ, pass_fds=(descriptor,), start_new_session=True)  # noqa: S603
 
     def _stop_workers(self) -> None:
+        # Open as long as one process has it: nobody takes what would wait in its queue after the last worker.
+        self._listener.close()
         running = [slot.process for slot in self._slots if slot.process is not None]
         for process in running:
             process.terminate()

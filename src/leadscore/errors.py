@@ -23,6 +23,11 @@ class ExitCode(IntEnum):
     REFUSED = 5
     UNAVAILABLE = 6
     CORRUPT = 7
+    NOT_JUDGED = 8
+
+
+MAX_MESSAGE = 4_000
+"""Characters of a message; what is longer is cut off."""
 
 
 class LeadScoreError(Exception):
@@ -38,8 +43,9 @@ class LeadScoreError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        # What quotes a name that somebody else chose may be of any length; a log line and a reply may not.
+        self.message = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} …"
+        super().__init__(self.message)
         self.hint = hint
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.documents import read_yaml
 from leadscore.errors import BadInputError
 
 ROOT = Path(__file__).parents[2]
@@ -74,8 +75,8 @@ def read_target(environment: str, folder: Path = ENVIRONMENTS) -> Target:
 def parse_target(text: str, environment: str) -> Target:
     """Read a target's YAML; BadInputError names what is wrong with it."""
     try:
-        target = msgspec.yaml.decode(text, type=Target)
-    except msgspec.MsgspecError as error:
+        target = msgspec.convert(read_yaml(text, f"target.yaml of {environment}"), Target)
+    except msgspec.ValidationError as error:
         raise BadInputError(f"target.yaml of {environment}: {error}", hint="See docs/ci-cd.md.") from error
     if target.model and not (target.registry.tracking_uri or target.registry.service):
         raise BadInputError(

@@ -25,6 +25,9 @@ KEPT: Final = 30
 # A finished Job whose pod is gone for so long has said its last word to nobody.
 PATIENCE: Final = timedelta(minutes=10)
 LOOK_AGAIN: Final = timedelta(seconds=2)
+# In place of a severity: the check has run and could not judge. Worse than none, which is known.
+UNKNOWN: Final = "unknown"
+_RANK: Final = (SEVERITIES[0], UNKNOWN, *SEVERITIES[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +145,14 @@ class _Reading:
             self.happenings.append(Happening("CheckFailed", text, name, "Warning"))
             return
         self.last[schedule] = {**entry, "outcome": "Verdict"}
+        if verdict.unknown:
+            self.last[schedule] = prune(
+                {**entry, "outcome": "NotJudged", "message": " ".join(verdict.reasons[:1]) or None}
+            )
         if any(v["job"] == name for v in self.verdicts):
             return
         self.verdicts.append(_entry(name, schedule, end, verdict))
-        if verdict.severity != "none":
+        if verdict.unknown or verdict.severity != "none":
             self.happenings.append(_happening(name, verdict))
 
 
@@ -183,7 +190,8 @@ def observations(detector: Manifest) -> list[Observation]:
                 "model_version": v["modelVersion"],
                 "window_start": v["windowStart"],
                 "window_end": v["windowEnd"],
-                "severity": v["severity"],
+                "severity": "none" if v["severity"] == UNKNOWN else v["severity"],
+                "judged": v["severity"] != UNKNOWN,
                 "drifted": v["drifted"],
                 "triage": v["triage"],
                 "kind": v["kind"],
@@ -234,7 +242,7 @@ def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> Mani
             "windowStart": format_time(verdict.window_start),
             "windowEnd": format_time(verdict.window_end),
             "rows": verdict.rows,
-            "severity": verdict.severity,
+            "severity": UNKNOWN if verdict.unknown else verdict.severity,
             "drifted": verdict.drifted,
             "triage": verdict.triage,
             "kind": verdict.kind,
@@ -248,6 +256,8 @@ def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> Mani
 
 
 def _happening(name: str, verdict: DriftVerdict) -> Happening:
+    if verdict.unknown:
+        return Happening("NotJudged", " ".join(verdict.reasons[:1]) or "Not judged.", name, "Warning")
     worst = f", worst in {verdict.worst[0].feature}" if verdict.worst else ""
     why = f" {verdict.reasons[0]}" if verdict.reasons else ""
     text = f"{verdict.severity.capitalize()} drift{worst} ({verdict.triage}).{why}"
@@ -265,13 +275,12 @@ def _summary(verdicts: list[Manifest], schedules: list[str]) -> Manifest:
         if verdict["schedule"] in schedules:
             newest.setdefault(verdict["schedule"], verdict)
     if not newest:
-        return {"severity": "unknown", "drifted": False, "triage": "none", "consecutiveBreaches": 0}
-    worst = max(
-        newest.values(), key=lambda v: (SEVERITIES.index(v["severity"]), v["drifted"], v["windowEnd"])
-    )
+        return {"severity": UNKNOWN, "drifted": False, "triage": "none", "consecutiveBreaches": 0}
+    worst = max(newest.values(), key=lambda v: (_RANK.index(v["severity"]), v["drifted"], v["windowEnd"]))
     streak = 0
     for verdict in verdicts:
-        if verdict["schedule"] == worst["schedule"]:
+        # A window that could not be judged neither adds to a run of breaches nor ends it.
+        if verdict["schedule"] == worst["schedule"] and verdict["severity"] != UNKNOWN:
             if verdict["severity"] == "none":
                 break
             streak += 1

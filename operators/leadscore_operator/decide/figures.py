@@ -15,12 +15,13 @@ from typing import Final
 from leadscore.drift.verdict import SEVERITIES
 from leadscore.release.states import FINAL as ENDED
 from leadscore_operator.decide.cron import next_run
+from leadscore_operator.decide.detector import UNKNOWN
 from leadscore_operator.decide.jobs import parse_time
 from leadscore_operator.decide.run import FINAL as FINISHED
 from leadscore_operator.kube.resources import DETECTORS, RELEASES, RUNS, Manifest
 from leadscore_operator.resources import DetectorSpec, decode
 
-# A detector is silent once so many of its scheduled checks in a row have given no verdict.
+# A detector is silent once so many of its scheduled checks in a row have given no verdict, or could not judge.
 SILENT_CHECKS: Final = 3
 
 
@@ -46,12 +47,12 @@ DRIFTED: Final = Series(
 )
 VERDICT_AT: Final = Series(
     "leadscore_drift_verdict_timestamp_seconds",
-    "When the check of the newest verdict ended.",
+    "When the check of the newest verdict that could judge ended.",
     ("detector", "schedule"),
 )
 SILENT_FROM: Final = Series(
     "leadscore_drift_silent_from_timestamp_seconds",
-    f"When the {SILENT_CHECKS}rd scheduled check after the newest verdict is due: a detector without another is silent.",
+    f"When the {SILENT_CHECKS}rd scheduled check after the newest verdict that could judge is due: without another it is silent.",
     ("detector", "schedule"),
 )
 RUN_COUNT: Final = Series(
@@ -109,18 +110,22 @@ def figures_of(plural: str, item: Manifest) -> tuple[Figure, ...]:
 def _detector(item: Manifest) -> Iterator[Figure]:
     spec = decode(item["spec"], DetectorSpec, "spec")
     name, status = item["metadata"]["name"], item.get("status", {})
-    newest: dict[str, Manifest] = {}
+    newest, known = dict[str, Manifest](), dict[str, Manifest]()
     for verdict in status.get("verdicts", []):
         newest.setdefault(verdict["schedule"], verdict)
+        if verdict["severity"] != UNKNOWN:
+            known.setdefault(verdict["schedule"], verdict)
     begun = {each["name"]: each.get("since") for each in status.get("schedules", [])}
     for schedule in spec.schedules:
         which = (name, schedule.name)
-        verdict = newest.get(schedule.name)
+        verdict = known.get(schedule.name)
         moments = [parse_time(begun[schedule.name])] if begun.get(schedule.name) else []
         if verdict is not None:
             labels = (*which, spec.model, verdict["triage"], verdict.get("worst") or "")
-            yield Figure(SEVERITY, labels, float(SEVERITIES.index(verdict["severity"])))
-            yield Figure(DRIFTED, which, float(verdict["drifted"]))
+            # While newer windows cannot be judged an alarm stands, and no drift is not known any more.
+            if newest[schedule.name] is verdict or newest[schedule.name]["drifted"]:
+                yield Figure(SEVERITY, labels, float(SEVERITIES.index(verdict["severity"])))
+                yield Figure(DRIFTED, which, float(verdict["drifted"]))
             moments.append(parse_time(verdict["finished"]))
             yield Figure(VERDICT_AT, which, moments[-1].timestamp())
         if moments and not spec.suspend:

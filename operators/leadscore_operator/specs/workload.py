@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
+from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.errors import BadInputError
+from leadscore.files import read_file
 from leadscore_operator.kube.resources import MANAGED_LABEL, MANAGER, OWNER_LABEL, Manifest, Resource
 
 CONTAINER = "leadscore"
@@ -61,8 +62,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
             BadInputError: It is not there, or not of this form.
         """
         try:
-            return msgspec.convert(yaml.safe_load(path.read_text()), cls)
-        except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
+            return msgspec.convert(read_yaml(read_file(path, MAX_BYTES), str(path)), cls)
+        except (OSError, msgspec.ValidationError) as error:
             raise BadInputError(
                 f"The workload file {path} cannot be used: {error}.", hint="The chart writes it."
             ) from error

@@ -61,24 +61,27 @@ class Trainer:
         self._learner = learner("xgboost", stream.contract, seed=seed)
         self._made: dict[tuple[int, int, int], TrainedModel] = {}
 
-    def train(self, rows: Rows, now: np.datetime64) -> TrainedModel | None:
-        """A model of those rows, in force from `now`; None if one of the outcomes is too rare to learn from.
+    def train(self, rows: Rows, now: np.datetime64) -> TrainedModel:
+        """A model of those rows, in force from `now`. The rows are in order of time.
 
-        The rows are in order of time.
+        Raises:
+            RefusedError: One of the outcomes is too rare to learn from.
         """
         key = (int(rows[0]), int(rows[-1]), len(rows)) if len(rows) else (0, 0, 0)
         if key not in self._made:
-            made = self._fit(rows, now)
-            if made is None:
-                return None
-            self._made[key] = made
+            self._made[key] = self._fit(rows, now)
         return self._made[key]
 
-    def _fit(self, rows: Rows, now: np.datetime64) -> TrainedModel | None:
+    def _fit(self, rows: Rows, now: np.datetime64) -> TrainedModel:
         cut = len(rows) - int(_HOLDOUT * len(rows))
         older, newer = rows[:cut], rows[cut:]
-        if min(self._rarer(older), self._rarer(newer)) < _MIN_CLASS:
-            return None
+        for name, part in (("older", older), ("newest fifth of the", newer)):
+            if self._rarer(part) < _MIN_CLASS:
+                won = int(self._stream.converted[part].sum())
+                raise RefusedError(
+                    f"Of the {name} leads whose outcome was known by {str(now)[:10]}, {won} converted and"
+                    f" {len(part) - won} did not; {_MIN_CLASS} of each are needed to train."
+                )
         converted = self._stream.converted[newer]
         margins = self._forest(older).margins(self._stream.matrix[newer])
         calibration = fit_platt(margins, converted) or Calibration()

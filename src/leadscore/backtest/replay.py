@@ -13,6 +13,7 @@ from leadscore.backtest.strategies import EveryMonth, Strategy, View
 from leadscore.backtest.stream import Month, Stream, before
 from leadscore.errors import RefusedError
 from leadscore.intervals import auc_estimate
+from leadscore.training.split import MIN_CLASS
 
 _WORSE = 0.95
 
@@ -26,7 +27,7 @@ class MonthResult(msgspec.Struct, frozen=True, kw_only=True):
             of them is too rare.
         alarm: Whether the detector spoke at its end.
         retrained: Whether a new model was trained at its end.
-        reason: Of the decision.
+        reason: Of the decision, and why nothing was trained although it asked for that.
     """
 
     month: str
@@ -100,17 +101,30 @@ def replay(
         say: Progress.
 
     Raises:
-        RefusedError: Too few months, or the warm-up cannot be trained on, or no month can be judged.
+        RefusedError: Too few months, or the warm-up cannot be trained on, or no month can be judged; the message says which.
     """
     trainer = Trainer(stream)
     later = stream.months[warm_up:]
     judged = [m for m in later if stream.judged(m)]
-    first = _train(stream, trainer, stream.months[:warm_up][-1].end, data_window) if warm_up else None
-    if first is None or not judged:
+    if not warm_up or not later:
         raise RefusedError(
-            f"{len(stream.months)} months, {warm_up} of them to warm up, {len(judged)} to judge: not enough.",
+            f"The stream has {len(stream.months)} months with leads, and {warm_up} are to warm up: none is left to replay."
+            if warm_up
+            else "A backtest needs months that train its first model.",
             hint="Bring a longer stream, or choose another --warm-up.",
         )
+    if not judged:
+        raise RefusedError(
+            f"None of the {len(later)} months after the warm-up has {MIN_CLASS} leads of each outcome: no AUC to compare.",
+            hint="Bring a table with more outcomes, or look at `target` in the contract.",
+        )
+    try:
+        first = _train(stream, trainer, stream.months[:warm_up][-1].end, data_window)
+    except RefusedError as error:
+        raise RefusedError(
+            f"The first model cannot be trained. {error.message}",
+            hint="Choose a longer --warm-up or the policy's dataWindow; outcomes count from when they became known.",
+        ) from error
     every = _run(stream, trainer, EveryMonth(), first, later, data_window=data_window, say=say)
     ideal = {m.month: m.auc for m in every if m.auc is not None}
     results = [_sum_up(EveryMonth().name, every, ideal)]
@@ -142,26 +156,28 @@ def _run(
         auc = _auc(stream, model, month)
         answer = strategy.decide(View(stream, month, model, month.end))
         say(f"{strategy.name}: {month.name}")
-        # Nothing comes after the last month: a model trained there would never score.
-        fresh = (
-            _train(stream, trainer, month.end, data_window)
-            if answer.retrain and month is not months[-1]
-            else None
-        )
+        fresh, reason = None, answer.reason
+        if answer.retrain and month is months[-1]:
+            reason += " Not trained: nothing comes after the last month."
+        elif answer.retrain:
+            try:
+                fresh = _train(stream, trainer, month.end, data_window)
+            except RefusedError as error:
+                reason += f" Not trained: {error.message}"
         result.append(
             MonthResult(
                 month=month.name,
                 auc=auc,
                 alarm=answer.alarm,
                 retrained=fresh is not None,
-                reason=answer.reason,
+                reason=reason,
             )
         )
         model = fresh or model
     return result
 
 
-def _train(stream: Stream, trainer: Trainer, now: np.datetime64, span: timedelta) -> TrainedModel | None:
+def _train(stream: Stream, trainer: Trainer, now: np.datetime64, span: timedelta) -> TrainedModel:
     return trainer.train(stream.known_by(now, before(now, span)), now)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -16,8 +17,8 @@ from leadscore.drift.statistics.distances import half_row_psi
 from leadscore.drift.verdict import DriftVerdict
 from leadscore.policy.decide import decide
 from leadscore.policy.spec import RetrainRules
-from leadscore.policy.state import Observation, PastRun, PolicyState, Retrain
-from leadscore.scoring.profile import FeatureProfile
+from leadscore.policy.state import Observation, PastRun, PolicyState, Retrain, Wait
+from leadscore.scoring.profile import FeatureProfile, comparable_cells
 
 Values = npt.NDArray[np.float32]
 
@@ -85,7 +86,7 @@ class EveryMonth:
     def decide(self, view: View) -> Answer:
         """Retrain."""
         del view
-        return Answer(False, True, "every window")
+        return Answer(False, True, "Every window.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class EveryDays:
     def decide(self, view: View) -> Answer:
         """Retrain if the model is old enough."""
         old = view.now - view.model.trained >= np.timedelta64(self.days, "D")
-        return Answer(False, bool(old), "age" if old else "")
+        return Answer(False, bool(old), "The model is old enough." if old else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class PsiAbove:
     def decide(self, view: View) -> Answer:
         """Compare the month's leads with the training's."""
         worst, name = max(month_psi(view))
-        return Answer(worst > self.limit, worst > self.limit, f"PSI {worst:.2f} of {name}")
+        return Answer(worst > self.limit, worst > self.limit, f"PSI {worst:.2f} of {name}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +148,14 @@ class AnyKs:
                 p_value = float(kolmogorov(np.sqrt(size) * largest_gap(trained, now)))
                 smallest, name = min((smallest, name), (p_value, feature.name))
         alarm = smallest < self.level
-        return Answer(alarm, alarm, f"KS p {smallest:.2g} of {name}")
+        return Answer(alarm, alarm, f"KS p {smallest:.2g} of {name}.")
 
 
 @dataclass(slots=True)
 class ByPolicy:
     """The RetrainPolicy under test, deciding from the performance detector's verdicts as the operator does.
+
+    A backtest has that one detector: it stands for each that the policy names, which here would never speak.
 
     Attributes:
         rules: The policy.
@@ -168,6 +171,15 @@ class ByPolicy:
     _seen: list[Observation] = field(default_factory=list[Observation])
     _runs: list[PastRun] = field(default_factory=list[PastRun])
 
+    def __post_init__(self) -> None:
+        triggers = self.rules.triggers
+        anybody = msgspec.structs.replace(
+            triggers,
+            drift=triggers.drift and msgspec.structs.replace(triggers.drift, detectors=()),
+            performance=triggers.performance and msgspec.structs.replace(triggers.performance, detectors=()),
+        )
+        self.rules = msgspec.structs.replace(self.rules, triggers=anybody)
+
     def decide(self, view: View) -> Answer:
         """Measure the model in force, then ask the policy."""
         verdict = performance_verdict(view, self.limits, self.lookback_days)
@@ -178,7 +190,11 @@ class ByPolicy:
         decision = decide(self.rules, state, now)
         if isinstance(decision, Retrain):
             self._runs.append(PastRun(key=decision.key, created=now, finished=now))
-        return Answer(verdict.drifted, isinstance(decision, Retrain), decision.reason)
+        reason = decision.reason
+        if isinstance(decision, Wait) and decision.hold == "calm" and not verdict.unknown:
+            # The policy knows of nothing that asks; what was measured is why.
+            reason = " ".join((reason, *verdict.reasons[:1]))
+        return Answer(verdict.drifted, isinstance(decision, Retrain), reason)
 
 
 def performance_verdict(view: View, limits: PerformanceLimits, lookback_days: int) -> DriftVerdict:
@@ -208,10 +224,10 @@ def performance_verdict(view: View, limits: PerformanceLimits, lookback_days: in
 
 
 def month_psi(view: View) -> list[tuple[float, str]]:
-    """PSI of each feature's month against the training's profile, missing values a bin of their own."""
+    """PSI of each feature's month against the training's profile; absent values, unlisted ones among them, are one bin."""
     matrix = view.stream.matrix[view.month.rows]
     return [
-        (psi((*f.counts, f.missing), _counted(f, matrix[:, i])), f.name)
+        (psi(comparable_cells(f.kind, f.counts, f.missing), _counted(f, matrix[:, i])), f.name)
         for i, f in enumerate(view.model.profile.features)
     ]
 

@@ -14,7 +14,7 @@ from leadscore.cli.drift_watch import watch
 from leadscore.cli.moments import parse_moment
 from leadscore.cli.options import EventsUrl, Json
 from leadscore.cli.output import emit, table
-from leadscore.errors import BadInputError, NotFoundError
+from leadscore.errors import BadInputError, ExitCode, NotFoundError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Watch for drift.")
 
-_COLOURS = {"none": "green", "moderate": "yellow", "significant": "dark_orange", "critical": "red"}
+_COLOURS = {
+    "none": "green",
+    "unknown": "magenta",
+    "moderate": "yellow",
+    "significant": "dark_orange",
+    "critical": "red",
+}
 
 
 @app.callback()
@@ -116,7 +122,11 @@ def check(
     events_url: EventsUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a window of leads with what the model was trained on, and say what to do."""
+    """Compare a window of leads with what the model was trained on, and say what to do.
+
+    Exit code 8 if the window could not be judged: too few leads or outcomes, or none. With --termination-log the verdict
+    says so and the exit code is 0: a Job that did its work must not be repeated.
+    """
     from leadscore.cli import drift_records as records
     from leadscore.cli.drift_options import read_options
     from leadscore.cli.drift_run import Run
@@ -178,6 +188,9 @@ def check(
     if termination_log is not None:
         records.write_termination(termination_log, last.verdict)
     emit(last, view(last) if len(judged) == 1 else Group(_windows(judged), view(last)), as_json=as_json)
+    # A Job says it in its verdict, and must not be repeated.
+    if last.verdict.state in {"not_judged", "silent"} and termination_log is None:
+        raise typer.Exit(ExitCode.NOT_JUDGED)
 
 
 @app.command("report")
@@ -214,9 +227,9 @@ def view(found: DriftReport) -> RenderableType:
         outcome_rows,
         outcomes_caption,
     )
-    from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, row, span
+    from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, row, severity_of, span
 
-    colour = _COLOURS[found.verdict.severity]
+    colour = _COLOURS[severity_of(found.verdict)]
     parts: list[RenderableType] = [
         Text(headline(found), style=f"bold {colour}"),
         Text(span(found), style="dim"),
@@ -238,11 +251,13 @@ def view(found: DriftReport) -> RenderableType:
 
 
 def _windows(judged: list[DriftRecord]) -> RenderableType:
+    from leadscore.drift.report.words import severity_of
+
     rows = [
         (
             f"{r.report.verdict.window_start:%Y-%m-%d %H:%M}",
             f"{r.report.verdict.rows:,}",
-            r.report.verdict.severity,
+            severity_of(r.report.verdict),
             "ALARM" if r.report.verdict.drifted else "",
             ", ".join(f.feature for f in r.report.verdict.worst[:3]),
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pyarrow as pa
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.report.document import DriftReport
 from leadscore.drift.report.figures import figures
 from leadscore.drift.verdict import SEVERITIES
@@ -82,9 +83,13 @@ def append_metrics(path: Path, record: DriftRecord) -> bool:
     Each detector is one application in Delta's transaction log, with the window's end as its version: a window that is
     written again is skipped. Returns whether rows were written.
 
+    A window that nothing could be said of has no figures, and may still be judged when its leads have come.
+
     Raises:
         UnavailableError: The table cannot be read or written.
     """
+    if not record.report.judged:
+        return False
     from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
     from deltalake.exceptions import DeltaError
 
@@ -191,12 +196,19 @@ def prometheus_text(record: DriftRecord) -> str:
             )
 
     gauge("drifted", "1 while the detector's alarm stands.", [({}, float(verdict.drifted))])
-    gauge("severity", "0 none, 1 moderate, 2 significant, 3 critical.", [({}, _rank(verdict))])
+    gauge("judged", "0 where too few leads or outcomes came, or none.", [({}, float(not verdict.unknown))])
+    # A severity that is not known is no 0.
+    known = [] if verdict.unknown else [({}, _rank(verdict))]
+    gauge("severity", "0 none, 1 moderate, 2 significant, 3 critical; absent if not judged.", known)
     gauge("rows", "Leads in the last judged window.", [({}, float(verdict.rows))])
     gauge("window_end_timestamp_seconds", "End of that window.", [({}, verdict.window_end.timestamp())])
     features = report.features
     gauge("psi", "PSI against training.", [({"feature": f.name}, f.statistics.psi) for f in features])
-    gauge("effect", "PSI above noise.", [({"feature": f.name}, f.effect) for f in features])
+    gauge(
+        "effect",
+        "Size of its strongest test: that test's PSI above noise.",
+        [({"feature": f.name}, f.effect) for f in features],
+    )
     gauge(
         "feature_severity",
         "0 none to 3 critical.",
@@ -263,7 +275,7 @@ def read_history(path: Path, model: str) -> History:
 def _decode(document: str) -> DriftRecord:
     try:
         return msgspec.json.decode(document, type=DriftRecord)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         raise BadInputError(
             f"The detector's last record cannot be read: {error}.",
             hint="Start a new detector (another --detector name); its memory begins anew.",

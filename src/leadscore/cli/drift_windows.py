@@ -156,9 +156,16 @@ def _columns(folder: Path, name: str, columns: Sequence[str]) -> list[NDArray[An
     try:
         with pa.OSFile(str(path), "rb") as source:
             table = pyarrow.ipc.open_file(source).read_all()
-        return [table.column(column).to_numpy() for column in columns]
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise ArtefactError(f"{name} is no sample of this contract: {error}.") from error
+        # Nothing else looks whether a buffer is as long as its column says.
+        table.validate(full=True)
+        found = [table.column(column) for column in columns]
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise ArtefactError(
+            f"{name} is no sample of this contract: {type(error).__name__}.", hint="Fetch the model again."
+        ) from error
+    if not all(pa.types.is_floating(c.type) or pa.types.is_integer(c.type) for c in found):
+        raise ArtefactError(f"{name} is no sample of this contract: a column holds no numbers.")
+    return [column.to_numpy() for column in found]
 
 
 def load_baseline(folder: Path) -> Baseline:

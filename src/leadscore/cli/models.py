@@ -187,7 +187,7 @@ def promote(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version the champion; the old champion becomes `previous`."""
+    """Make a version the champion; the old champion becomes `previous`. Running services keep their version."""
     from msgspec import UNSET
 
     from leadscore.training.doubts import answer_for
@@ -200,6 +200,7 @@ def promote(
     expected = UNSET if expect is None else (expect or None)
     decision = registry.promote(version.name, version.version, reason=reason, expected_champion=expected)
     _print_decision(decision, as_json=as_json)
+    _say_who_serves(decision)
 
 
 @app.command()
@@ -216,8 +217,10 @@ def rollback(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Return to the previous champion."""
-    _print_decision(_registry().rollback(name, reason=reason), as_json=as_json)
+    """Return to the champion before this one; again: further back. Running services keep their version."""
+    decision = _registry().rollback(name, reason=reason)
+    _print_decision(decision, as_json=as_json)
+    _say_who_serves(decision)
 
 
 @app.command()
@@ -256,6 +259,17 @@ def _print_decision(decision: Decision, *, as_json: bool) -> None:
     columns = ("when (UTC)", "what", "by", "instead of", "why")
     title = f"{decision.name}/{decision.version}"
     emit(decision, table(title, columns, [_decision_row(decision)]), as_json=as_json)
+
+
+def _say_who_serves(decision: Decision) -> None:
+    """An alias moves nobody's traffic: say what does."""
+    ref = f"{decision.name}/{decision.version}"
+    for line in (
+        f"Running services keep the version that they started with; {ref} is champion in the registry alone. To serve it:",
+        f"  on this machine, after stopping it: leadscore serve --model {ref}",
+        f"  in a cluster: helm upgrade RELEASE charts/lead-scoring --reuse-values --set model.version={decision.version}",
+    ):
+        notes.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _decision_row(decision: Decision) -> tuple[object, ...]:

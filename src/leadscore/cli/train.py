@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +16,7 @@ from leadscore.cli.moments import parse_moment
 from leadscore.cli.options import Json
 from leadscore.cli.output import emit, notes, progress_bar, table
 from leadscore.errors import UnavailableError
+from leadscore.files import temporary_folder
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def train(
     rows = read_table(data)
     with _scratch(home.root) as scratch:
         with progress_bar() as bar:
-            trained = run(rows, leads, options, out=Path(scratch) / "artefact", progress=_Bar(bar, trials))
+            trained = run(rows, leads, options, out=scratch / "artefact", progress=_Bar(bar, trials))
         with EventStore(home.events_url) as store:
             result = nominate(ModelRegistry(home), store, trained, promote=promote)
         document = {
@@ -138,19 +140,21 @@ def train(
         _next_steps(result)
 
 
-def _scratch(root: Path) -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def _scratch(root: Path) -> Generator[Path]:
     """A folder for the artefact until it is published.
 
     A run that fails after tuning is repeated from its study in no time, so nothing of it needs to be kept.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".training-", dir=root)
-    except OSError as error:
-        raise UnavailableError(
-            f"Cannot write to {root}: {error.strerror or error}.",
-            hint="Set LEADSCORE_HOME to a folder that can be written.",
-        ) from error
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder(root, ".training-"))
+        except OSError as error:
+            raise UnavailableError(
+                f"Cannot write to {root}: {error.strerror or error}.",
+                hint="Set LEADSCORE_HOME to a folder that can be written.",
+            ) from error
+        yield folder
 
 
 class _Bar:

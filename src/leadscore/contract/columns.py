@@ -28,6 +28,7 @@ from leadscore.contract.words import (
     allowed,
     flag_of,
     json_type,
+    no_features_flag,
     short_name,
     unknown_flag,
 )
@@ -50,6 +51,7 @@ class ColumnEncoder:
         refused = (contract.target.column, contract.target.known_at, contract.value)
         self._refused = {c for c in refused if c is not None}
         self._known = [c for c in contract.columns if c not in self._refused]
+        self._no_features = no_features_flag(contract.id)
 
     def encode(self, columns: Mapping[str, Column]) -> DecodedLeads:
         """See `LeadDecoder.columns_to_rows`."""
@@ -62,11 +64,14 @@ class ColumnEncoder:
         for feature in self._contract.features:
             codes, flagged = self._feature(feature, columns.get(feature.name), count, problems)
             if feature.name in self._inputs:
-                rows[:, self._inputs[feature.name]] = codes
+                with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+                    rows[:, self._inputs[feature.name]] = codes
             if not isinstance(feature, Boolean):
                 flag = flag_of(feature)
                 for row in np.flatnonzero(flagged):
                     warnings[row] += (flag,)
+        for row in np.flatnonzero(np.isnan(rows).all(axis=1)):
+            warnings[row] += (self._no_features,)
         warnings = self._check_unknown(columns, warnings, problems)
         problems.raise_if_any()
         return DecodedLeads(lead_ids, rows, warnings)
@@ -232,6 +237,10 @@ def _booleans(feature: Boolean, column: Column, problems: Problems) -> Codes:
 def _ids(column: Column | None, name: str, count: int, problems: Problems) -> list[str]:
     if column is None:
         problems.add(name, "missing", "no such column", ALLOWED_ID)
+        return [""] * count
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        # NumPy writes times that Python cannot hold as integers, which would pass for ids.
+        problems.add(name, "wrong_type", f"a column of {column.dtype.name}", ALLOWED_ID)
         return [""] * count
     nulls = (None if is_nan(value) else value for value in _values(column))
     return [read_id(value, f"leads[{row}].{name}", problems) for row, value in enumerate(nulls)]

@@ -19,7 +19,7 @@ from leadscore.contract.lead import LeadWarning
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric
 from leadscore.contract.plain import FLOAT32_MAX, ID_MAX, ID_MIN, ID_PATTERN, bounds
 from leadscore.contract.text import TIME_PATTERN, Categories, categories_of
-from leadscore.contract.words import flag_of
+from leadscore.contract.words import flag_of, no_features_flag
 
 
 class SuspectLeadError(Exception):
@@ -97,6 +97,7 @@ def compile_encoder(contract: FeatureContract) -> EncodeInto:
     scope: dict[str, object] = {
         "UNSET": UNSET,
         "nan": math.nan,
+        "no_features": no_features_flag(contract.id),
         "pack_into": struct.Struct(f"={len(contract.inputs)}f").pack_into,
     }
     for i, feature in enumerate(contract.features):
@@ -125,6 +126,9 @@ def encoder_source(contract: FeatureContract) -> str:
         lines.append(f"v{i} = lead.f{i}")
         lines += _category_lines(i, feature) if text else _scalar_lines(i, feature)
     columns = ", ".join(f"v{i}" for i, f in enumerate(contract.features) if f.input)
+    # Only NaN differs from itself; nearly every lead is known by its first input.
+    nothing = " and ".join(f"v{i} != v{i}" for i, f in enumerate(contract.features) if f.input)
+    lines.append(f"if {nothing}: flagged.append(no_features)")
     body = [f"quotes = {quotes}", *lines, f"pack_into(buffer, offset, {columns})", "return quotes"]
     return "\n    ".join(["def encode(lead, buffer, offset, flagged):", *body]) + "\n"
 

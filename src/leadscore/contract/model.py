@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Literal
 
 import msgspec
@@ -176,8 +177,8 @@ def _check(contract: FeatureContract) -> None:
                 "backslash or a control character.",
                 hint="Rename the column: it is a key in requests.",
             )
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise ContractError(f"Feature {name!r} is listed twice.", hint="Remove one.")
         if name in taken:
             raise ContractError(

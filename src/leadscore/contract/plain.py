@@ -24,6 +24,7 @@ from leadscore.contract.words import (
     allowed,
     flag_of,
     json_type,
+    no_features_flag,
     short_name,
     unknown_flag,
 )
@@ -88,6 +89,7 @@ class PlainEncoder:
         self._contract = contract
         self._checks = [_Check(f, contract.format_of(f.name)) for f in contract.features]
         self._inputs = [i for i, f in enumerate(contract.features) if f.input]
+        self._no_features = no_features_flag(contract.id)
         self._refused = {c for c in (contract.target.column, contract.target.known_at, contract.value) if c}
         self._known = {contract.id, *(f.name for f in contract.features)}
         if contract.time is not None:
@@ -114,10 +116,12 @@ class PlainEncoder:
         self._check_time(lead, path, problems)
         flagged: list[LeadWarning] = []
         codes = [check(lead.values, path, flagged, problems) for check in self._checks]
+        row: NDArray[np.float32] = np.array([codes[i] for i in self._inputs], dtype=np.float32)
+        if np.isnan(row).all():
+            flagged.append(self._no_features)
         self._check_unknown(lead, path, flagged, problems)
         if len(problems) > before:
             return None
-        row: NDArray[np.float32] = np.array([codes[i] for i in self._inputs], dtype=np.float32)
         return DecodedLead(lead_id, row, tuple(flagged))
 
     def _check_time(self, lead: JsonObject, path: str, problems: Problems) -> None:

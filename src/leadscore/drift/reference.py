@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,35 +16,42 @@ Column = npt.NDArray[np.float32]
 
 
 def build_profile(
-    contract: FeatureContract, matrix: npt.NDArray[np.float32], probabilities: npt.NDArray[np.float64]
+    contract: FeatureContract,
+    matrix: npt.NDArray[np.float32],
+    probabilities: npt.NDArray[np.float64],
+    *,
+    unseen: Sequence[int] | None = None,
 ) -> ReferenceProfile:
     """Count encoded leads into bins.
 
     Numbers are cut at their deciles (fewer bins where values repeat), so that each bin is about as likely as
-    the others and small shifts show. Unseen categories are missing in the matrix and counted as such.
+    the others and small shifts show.
 
     Args:
         contract: Whose inputs the columns are.
         matrix: Encoded leads float32 (n, inputs).
         probabilities: Scores of the same leads (n,), of a model that has not trained on them: a model is
             surer of leads it knows, and live scores would seem to drift.
+        unseen: Per input, how many of the leads have a category that the contract does not list (`EncodedBatch.unseen`).
+            They are missing in the matrix; None (logged leads, whose texts nobody kept) counts them as missing.
     """
+    unlisted = [0] * len(contract.inputs) if unseen is None else [int(count) for count in unseen]
     edges = _edges(probabilities)
     return ReferenceProfile(
         rows=len(matrix),
-        features=tuple(_profile(f, matrix[:, i]) for i, f in enumerate(contract.inputs)),
+        features=tuple(_profile(f, matrix[:, i], unlisted[i]) for i, f in enumerate(contract.inputs)),
         score_edges=tuple(edges.tolist()),
         score_counts=_counts(np.searchsorted(edges, probabilities, side="right"), len(edges) + 1),
         quantiles=tuple(np.quantile(probabilities, np.linspace(0, 1, SCORE_QUANTILES)).tolist()),
     )
 
 
-def _profile(feature: Feature, column: Column) -> FeatureProfile:
+def _profile(feature: Feature, column: Column, unseen: int) -> FeatureProfile:
     present = column[~np.isnan(column)]
     missing = len(column) - len(present)
     if isinstance(feature, Categorical):
-        counts = _counts(present, len(feature.categories) + 1)
-        return FeatureProfile(name=feature.name, kind="categorical", counts=counts, missing=missing)
+        counts = (*_counts(present, len(feature.categories)), unseen)
+        return FeatureProfile(name=feature.name, kind="categorical", counts=counts, missing=missing - unseen)
     if isinstance(feature, Boolean):
         return FeatureProfile(name=feature.name, kind="boolean", counts=_counts(present, 2), missing=missing)
     return _numeric(feature.name, present.astype(np.float64), missing)

@@ -7,17 +7,19 @@ shorten itself without losing what a decision needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import BadInputError
 
 Severity = Literal["none", "moderate", "significant", "critical"]
 Triage = Literal["none", "market_moved", "pipeline_bug", "unclear"]
 Kind = Literal["data", "prediction", "concept"]
+State = Literal["judged", "partly_judged", "not_judged", "silent"]
 
 SEVERITIES: Final[tuple[Severity, ...]] = ("none", "moderate", "significant", "critical")
 
@@ -75,6 +77,8 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             more than chance; else None. A policy's performance trigger reads it.
         outcomes_end: First moment after the leads whose outcomes were judged: they are older than the window's. None if no
             outcomes were judged.
+        state: Whether the methods that were asked could judge: all of them, some, none (too few leads or outcomes), or
+            `silent`: no lead came at all, or no outcome of any lead that is old enough to have one.
     """
 
     detector: str
@@ -93,6 +97,7 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     kind: Kind = "data"
     drop: float | None = None
     outcomes_end: datetime | None = None
+    state: State = "judged"
 
     def __post_init__(self) -> None:
         if self.window_start.tzinfo is None or self.window_end.tzinfo is None:
@@ -103,6 +108,11 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"confidence {self.confidence} is not between 0 and 1")
         if self.rows < 0:
             raise ValueError(f"{self.rows} rows")
+
+    @property
+    def unknown(self) -> bool:
+        """Whether there may be drift that nobody could see: severity `none` then means nothing."""
+        return self.severity == "none" and self.state in {"not_judged", "silent"}
 
     def to_json(self) -> bytes:
         """The whole verdict as one JSON document."""
@@ -117,7 +127,7 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """
         try:
             return msgspec.json.decode(data, type=DriftVerdict)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise BadInputError(f"The text is not a drift verdict: {error}.") from error
 
     def to_termination_message(self) -> bytes:
@@ -144,6 +154,15 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 def worst_severity(severities: Iterable[Severity]) -> Severity:
     """The highest of them; `none` if there are none."""
     return SEVERITIES[max((SEVERITIES.index(severity) for severity in severities), default=0)]
+
+
+def overall_state(states: Sequence[State]) -> State:
+    """Of a check whose methods could judge so much each: a silent feed is said whatever the others found."""
+    if "silent" in states:
+        return "silent"
+    if len(set(states)) > 1:
+        return "partly_judged"
+    return states[0] if states else "not_judged"
 
 
 def at_least(severity: Severity, line: Severity) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import BadInputError, ConflictError, NotFoundError
 from leadscore.events import schema
 from leadscore.events.engine import make_parent, open_engines, parse_url, translate
@@ -106,7 +107,7 @@ class EventStore:
         """
         try:
             msgspec.json.decode(item.document)
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             raise BadInputError(f"The evidence {item.evidence_id} is not JSON: {error}.") from error
         table = schema.evidence
         with self.writing() as connection:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from leadscore.policy.durations import format_time, parse_duration
 from leadscore.policy.spec import RetrainRules
 from leadscore.policy.state import Decision, Hold, PolicyState, Retrain, Wait, Window
@@ -32,10 +34,13 @@ def decide(rules: RetrainRules, state: PolicyState, now: datetime) -> Decision:
     Raises:
         BadInputError: A duration of the policy is not one.
     """
-    due = _due(rules, state, now)
+    known = msgspec.structs.replace(
+        state, observations=tuple(seen for seen in state.observations if seen.judged)
+    )
+    due = _due(rules, known, now)
     if due is None:
-        return Wait(hold="calm", reason=_calm(rules, state), until=_next_look(rules, state, now))
-    held = _held(rules, state, due, now)
+        return Wait(hold="calm", reason=_calm(rules, state, known), until=_next_look(rules, state, now))
+    held = _held(rules, known, due, now)
     if held is not None:
         hold, why, until = held
         return Wait(hold=hold, reason=f"{why} Waiting: {due.reason}", until=until)
@@ -117,12 +122,18 @@ def _budget_free(rules: RetrainRules, state: PolicyState, now: datetime) -> date
     return starts[-rules.budget.runs] + period
 
 
-def _calm(rules: RetrainRules, state: PolicyState) -> str:
-    broken = _broken(state)
+def _calm(rules: RetrainRules, state: PolicyState, known: PolicyState) -> str:
+    """Why nothing is due: nothing asks for it, or nobody can tell."""
+    broken = _broken(known)
     if broken is not None:
         return f"{broken} That is no reason to retrain; tell the owner of the data."
-    if not state.observations and (rules.triggers.drift or rules.triggers.performance):
+    if not (rules.triggers.drift or rules.triggers.performance):
+        return "Nothing asks for a retraining."
+    newest = max(state.observations, key=lambda seen: seen.window_end, default=None)
+    if newest is None:
         return "No detector of this model has given a verdict yet."
+    if not newest.judged:
+        return f"Whether to retrain is not known: {newest.detector} says: {newest.why or 'Not judged.'}"
     return "Nothing asks for a retraining."
 
 

@@ -30,6 +30,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
         outcomes_end: First moment after the leads whose outcomes were judged; None: none were, or those of the window.
         worst: Name of the worst feature; empty if there is none.
         why: The detector's first sentence.
+        judged: False where the detector could not tell (too few leads or outcomes, or none): such a verdict neither asks for
+            anything nor ends what an earlier one asks for.
     """
 
     detector: str
@@ -45,6 +47,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     outcomes_end: datetime | None = None
     worst: str = ""
     why: str = ""
+    judged: bool = True
 
     @classmethod
     def of(cls, detector: str, schedule: str, verdict: DriftVerdict) -> Observation:
@@ -63,6 +66,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
             outcomes_end=verdict.outcomes_end,
             worst=verdict.worst[0].feature if verdict.worst else "",
             why=verdict.reasons[0] if verdict.reasons else "",
+            judged=not verdict.unknown,
         )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import socket
+import stat
 import urllib.request
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -13,9 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from leadscore.errors import (
+    ArtefactError,
     BadInputError,
     ConflictError,
     ForbiddenError,
@@ -23,8 +26,9 @@ from leadscore.errors import (
     NotFoundError,
     UnavailableError,
 )
+from leadscore.registry.download import check_source, fetch_artefact
 from leadscore.registry.locks import locked
-from leadscore.registry.mlflow_client import Client, Version
+from leadscore.registry.mlflow_client import Client, Store, Version
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -178,15 +182,26 @@ class Backend:
             )
             return int(version.version)
 
-    def download(self, source: str, target: Path) -> Path:
-        """Copy the artefacts at `source` into the existing folder `target`; returns the folder with them."""
-        with _in_our_words("download the model"):
-            from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - see `open`
+    def download(self, source: str, target: Path, ref: str, digest: str) -> None:
+        """Fetch the artefact at `source` into the empty folder `target` (see `fetch_artefact`).
 
-            local = download_artifacts(
-                source, dst_path=str(target), tracking_uri=self._uri, registry_uri=self._uri
+        Raises:
+            ArtefactError: It lies where this registry keeps nothing, or is not what was published.
+        """
+        with _in_our_words("download the model"):
+            from mlflow.store.artifact.artifact_repository_registry import (  # noqa: PLC0415 - see `open`
+                get_artifact_repository,
             )
-            return Path(local)
+
+            experiment = self._client.get_experiment_by_name(EXPERIMENT)
+            location = "" if experiment is None else experiment.artifact_location
+            check_source(source, location, self._uri)
+            if urlsplit(source).scheme in ("", "file"):
+                folder = Path(unquote(urlsplit(source).path))
+                fetch_artefact(lambda name, path: _copy_file(folder / name, path), target, ref, digest)
+            else:
+                store = cast("Store", get_artifact_repository(source, self._uri, self._uri))
+                fetch_artefact(store._download_file, target, ref, digest)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def _experiment(self) -> str:
         experiment = self._client.get_experiment_by_name(EXPERIMENT)
@@ -205,6 +220,15 @@ class Backend:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _copy_file(source: Path, target: str) -> None:
+    """Copy a regular file: never a link, and never wait for a pipe."""
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file, Path(target).open("wb") as out:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ArtefactError(f"{source.name} in the registry's store is not a regular file.")
+        shutil.copyfileobj(file, out)
 
 
 def _stored(version: Version) -> StoredVersion:

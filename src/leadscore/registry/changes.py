@@ -70,7 +70,7 @@ class Changes:
         return self._decide(name, "promote", choose, author)
 
     def rollback(self, name: str, author: Author) -> Decision:
-        """Exchange champion and previous."""
+        """Return to the champion before the present one."""
         return self._decide(name, "rollback", transitions.rollback_target, author)
 
     def archive(self, name: str, version: int, author: Author) -> Decision:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.registry.backend import StoredModel, StoredVersion
 from leadscore.registry.metrics import Metric
 from leadscore.registry.transitions import Snapshot
@@ -76,6 +77,9 @@ def snapshot_of(model: StoredModel, versions: Sequence[StoredVersion]) -> Snapsh
         stages={version.version: version.tags.get(STAGE, "") for version in versions},
         digests={version.version: digest_of(version) for version in versions},
         pending=None if pending is None else _decision(pending),
+        history=tuple(
+            sorted((d for version in versions for d in decisions_of(version)), key=lambda d: (d.at, d.id))
+        ),
     )
 
 
@@ -99,7 +103,7 @@ def model_version(name: str, version: StoredVersion, aliases: Mapping[str, int])
 def _decision(text: str) -> Decision | None:
     try:
         return msgspec.json.decode(text, type=Decision)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         _log.warning("ignoring a decision record that is not one: %s", error)
         return None
 
@@ -107,6 +111,6 @@ def _decision(text: str) -> Decision | None:
 def _metrics(text: str) -> Mapping[str, Metric]:
     try:
         return msgspec.json.decode(text, type=dict[str, Metric])
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         _log.warning("ignoring a metrics tag that is not one: %s", error)
         return {}

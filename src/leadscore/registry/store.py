@@ -157,7 +157,10 @@ class ModelRegistry:
         return self._changes.promote(check_name(name), version, Author.of(by, reason), expected_champion)
 
     def rollback(self, name: str, *, reason: str = "", by: str | None = None) -> Decision:
-        """Exchange champion and `previous`; RefusedError if there is no previous one."""
+        """Return to the champion before the present one; RefusedError if there is none.
+
+        Each rollback goes further back. To go forward again, promote the version.
+        """
         return self._changes.rollback(check_name(name), Author.of(by, reason))
 
     def archive(self, name: str, version: int, *, reason: str = "", by: str | None = None) -> Decision:
@@ -203,7 +206,7 @@ class ModelRegistry:
             version.name,
             version.version,
             version.digest,
-            lambda target: self._backend.download(source, target),
+            lambda target: self._backend.download(source, target, version.ref, version.digest),
         )
         aliases = self._backend.model(version.name).aliases
         self._cache.remember(version.name, aliases, {version.version: version.digest})

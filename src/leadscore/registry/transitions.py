@@ -8,7 +8,7 @@ comes next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
@@ -19,13 +19,23 @@ from leadscore.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Decision
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One registered model as read: aliases to versions, `stage` tag and digest per version, pending decision."""
+    """One registered model as read.
+
+    Attributes:
+        name: Of the model.
+        aliases: To versions.
+        stages: `stage` tag per version.
+        digests: Per version.
+        pending: Decision that was noted and not completed; None if there is none.
+        history: Recorded decisions of all versions, oldest first.
+    """
 
     name: str
     aliases: Mapping[str, int]
     stages: Mapping[int, str]
     digests: Mapping[int, str]
     pending: Decision | None = None
+    history: tuple[Decision, ...] = ()
 
     @property
     def champion(self) -> int | None:
@@ -55,13 +65,18 @@ def has_happened(decision: Decision, snapshot: Snapshot) -> bool:
 def repairs(snapshot: Snapshot) -> Repairs:
     """What follows from the pending decision (if it happened) and from the rules; empty when all agree.
 
-    Rules: the old champion becomes `previous`; the champion is no longer challenger; `previous` is neither
+    Rules: after a promotion the old champion becomes `previous`, after a rollback the champion from before the one
+    it returned to (what was left is no way back); the champion is no longer challenger; `previous` is neither
     the champion nor archived; stages mirror aliases; nothing but archiving sets or keeps Archived.
     """
     aliases: dict[str, int] = dict(snapshot.aliases)
     pending = snapshot.pending
     if pending is not None and pending.from_version is not None and has_happened(pending, snapshot):
-        aliases[PREVIOUS] = pending.from_version
+        before = pending.from_version if pending.action == "promote" else _earlier(snapshot, pending)
+        if before is None:
+            aliases.pop(PREVIOUS, None)
+        else:
+            aliases[PREVIOUS] = before
     champion = aliases.get(CHAMPION)
     if champion is not None and aliases.get(CHALLENGER) == champion:
         del aliases[CHALLENGER]
@@ -108,14 +123,49 @@ def check_nomination(snapshot: Snapshot, version: int) -> None:
 
 
 def rollback_target(snapshot: Snapshot) -> int:
-    """The version that a rollback returns to; RefusedError if there is none."""
-    previous = snapshot.aliases.get(PREVIOUS)
-    if snapshot.champion is None or previous is None or previous == snapshot.champion:
+    """The version that a rollback returns to; RefusedError if there is none.
+
+    The records say which champion came before; `previous` counts where they do not know the champion (its alias was
+    moved by hand). A rollback is never undone by the next one.
+    """
+    champion = snapshot.champion
+    line = champions(snapshot.history)
+    known = bool(line) and line[-1] == champion
+    previous = _earlier(snapshot) if known else snapshot.aliases.get(PREVIOUS)
+    if champion is None or previous is None or previous == champion:
+        at = "" if champion is None else f" from before {snapshot.name}/{champion}"
         raise RefusedError(
-            f"{snapshot.name} has no previous champion to return to.",
+            f"{snapshot.name} has no previous champion{at} to return to.",
             hint=f"Promote a version instead: `leadscore models promote {snapshot.name}/N`.",
         )
     return previous
+
+
+def champions(history: Iterable[Decision]) -> list[int]:
+    """Champions that led to the present one, oldest first; a rollback takes away what it left."""
+    line: list[int] = []
+    for decision in history:
+        if decision.action not in {"promote", "rollback"}:
+            continue
+        if decision.from_version is not None and line[-1:] != [decision.from_version]:
+            line.append(decision.from_version)  # it became champion by hand
+        if decision.action == "rollback" and decision.version in line:
+            del line[len(line) - line[::-1].index(decision.version) :]
+        else:
+            line.append(decision.version)
+    return line
+
+
+def _earlier(snapshot: Snapshot, pending: Decision | None = None) -> int | None:
+    """The last champion before the present one that may still serve; `pending` is a decision that is not recorded yet."""
+    history = [d for d in snapshot.history if pending is None or d.id != pending.id]
+    line = champions(history if pending is None else (*history, pending))
+    usable = (
+        v
+        for v in reversed(line[:-1])
+        if v != line[-1] and v in snapshot.stages and snapshot.stages[v] != "Archived"
+    )
+    return next(usable, None)
 
 
 def check_archival(snapshot: Snapshot, version: int) -> None:

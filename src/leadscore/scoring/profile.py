@@ -6,10 +6,12 @@ Live counters, drift checks and LIME compare with it; `leadscore.drift.reference
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ArtefactError
 
 SCORE_QUANTILES = 101
@@ -24,7 +26,8 @@ class FeatureProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         edges: Numeric: inner cut points, k-1 for k bins; a value v is in bin `bisect_right(edges, v)`.
         counts: Rows per bin (numeric), per category in contract order with one last for unseen ones
             (categorical), or false and true (boolean). Missing values are not in it.
-        missing: Rows without a value.
+        missing: Rows without a value. Where `counts` has no unseen category, some of them may have been one: profiles of
+            encoded rows (all that were written until unseen ones were counted, and those of logged leads) cannot tell.
         mean: Of the values, in the feature's unit (numeric only, as are the rest; None if no row has a value).
         std: Standard deviation of the values.
         minimum: Smallest value.
@@ -58,6 +61,23 @@ class FeatureProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
                 raise ValueError(f"feature {self.name!r} has bins whose counts, edges and means differ")
         elif self.edges or (self.kind == "boolean" and bins != 2) or bins < 2:
             raise ValueError(f"feature {self.name!r} has counts that do not fit its kind")
+
+
+def comparable_cells(kind: str, counts: Sequence[int], missing: int) -> tuple[int, ...]:
+    """Rows per cell of a feature as any two samples can be compared: bins, categories or truth values, absent values last.
+
+    An encoded lead has NaN for a category that the contract does not list as for no value at all, so most references
+    (and the service's counters) have both in one number. They are one cell here, whoever can tell them apart; the cell
+    of unlisted categories stays, empty, so that places of cells do not change.
+
+    Args:
+        kind: Of the feature.
+        counts: As in `FeatureProfile.counts`.
+        missing: Rows without a value.
+    """
+    if kind == "categorical":
+        return (*counts[:-1], 0, missing + counts[-1])
+    return (*counts, missing)
 
 
 class ReferenceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,5 +115,5 @@ class ReferenceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         """Read `reference.json`; ArtefactError if it is not one."""
         try:
             return msgspec.json.decode(data, type=ReferenceProfile)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise ArtefactError(f"reference.json is not a reference profile: {error}.") from error

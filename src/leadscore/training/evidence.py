@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from leadscore.contract.leaks import Suspicion
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ArtefactError
 from leadscore.reliability import CalibrationBin
 from leadscore.scoring.grades import Grades
@@ -120,5 +121,5 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         """Read `metrics.json`; ArtefactError if it is not one."""
         try:
             return msgspec.json.decode(data, type=Evidence)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise ArtefactError(f"metrics.json holds no training evidence: {error}.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -316,11 +317,17 @@ def _latency(champion: Side, challenger: Side, thresholds: GateThresholds) -> Ch
     )
 
 
+_OPPOSITE: Final = {"rise": "fall", "loss": "gain"}
+
+
 def _guard(
     name: str, first: float, second: float, rise: Estimate, tolerance: float, noun: str = "rise"
 ) -> Check:
     """A regression counts when it is over the tolerance and its interval excludes none at all."""
     worse = rise.value > tolerance and rise.low > 0
+    said = f"{noun} {rise.value:.4f} ({rise.low:+.4f} to {rise.high:+.4f})"
+    if rise.value < 0:
+        said = f"{_OPPOSITE[noun]} {-rise.value:.4f} ({-rise.high:+.4f} to {-rise.low:+.4f})"
     return Check(
         name=name,
         kind="guard",
@@ -329,8 +336,7 @@ def _guard(
         challenger=second,
         difference=rise,
         threshold=tolerance,
-        why=f"{noun} {rise.value:+.4f} ({rise.low:+.4f} to {rise.high:+.4f}),"
-        f" {'over' if worse else 'no supported regression beyond'} the tolerance of {tolerance:g}",
+        why=f"{said}, {'over' if worse else 'no supported regression beyond'} the tolerance of {tolerance:g}",
     )
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from leadscore.contract import FeatureContract, contract_version
 from leadscore.contract.leaks import Suspicion, matrix_suspicions, model_suspicions
+from leadscore.data.matrix import encode_batch
 from leadscore.drift.reference import build_profile
 from leadscore.errors import RefusedError
 from leadscore.intervals import Floats
@@ -137,7 +138,13 @@ def train(
             algorithm=tuning.parameters.algorithm,
             model=model,
             evidence=evidence,
-            profile=build_profile(contract, leads.matrix[unseen], judged.probabilities),
+            profile=build_profile(
+                contract,
+                leads.matrix[unseen],
+                judged.probabilities,
+                # The matrix has lost which absent values were texts that the contract does not list; the table has not.
+                unseen=encode_batch(contract, take(leads.table, unseen), threads=run.threads).unseen.tolist(),
+            ),
             matrix=leads.matrix[unseen],
             converted=leads.converted[unseen],
             days=days_to_outcome(leads, unseen),

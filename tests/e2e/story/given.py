@@ -19,8 +19,10 @@ class Given:
         """A healthy release that serves this version alone, however the story before has left it."""
         assert version in GOOD
         release = self._scene.release
-        usual: Values = {"model": {"version": version}, "image": release.images["image"]}
+        # Whatever version is live: this one is meant.
+        usual: Values = {"model": {"version": version, "keepLive": False}, "image": release.images["image"]}
         release.upgrade(usual | {"scoring": {"extraEnv": [], "args": []}, "workload": {"replicas": 2}})
+        release.values["model"]["keepLive"] = True
         # Past steps and analyses: they are another story's.
         wait_until(self._promoted, seconds=150, what=f"a healthy release of version {version}")
         wait_until(

@@ -89,6 +89,21 @@ def test_a_new_detector_learns_what_is_known_to_be_calm(store):
     assert judged[0].report.calibration.pooled_rows == 6_000 + 600
 
 
+def test_a_window_without_leads_is_a_silent_feed_that_is_kept_nowhere_and_judged_when_its_leads_have_come(
+    store, tmp_path
+):
+    (record,) = run(store).judge_stored(store, START + 5 * DAY, 1, None)
+    assert record.report.verdict.state == "silent"
+    assert not append_metrics(tmp_path / "drift_metrics", record)
+    text = prometheus_text(record)
+    assert "leadscore_drift_judged{" in text
+    assert "leadscore_drift_severity{" not in text, "no severity is known, and 0 would be one"
+    store.append(list(predictions(4, leads(300, 44))), [])
+    (late,) = run(store).judge_stored(store, START + 5 * DAY, 1, None)
+    assert late.report.verdict.state == "judged"
+    assert append_metrics(tmp_path / "drift_metrics", late)
+
+
 def test_a_store_that_cannot_be_read_is_not_a_calm_window(tmp_path):
     (tmp_path / "events.db").write_bytes(b"no database" * 1_000)
     with EventStore(f"sqlite:///{tmp_path / 'events.db'}") as broken, pytest.raises(UnavailableError):

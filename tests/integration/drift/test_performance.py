@@ -199,3 +199,33 @@ def test_methods_that_make_no_check_are_refused(methods: str, tmp_path: Path) ->
 
     with pytest.raises(BadInputError, match="method"):
         read_options(None, methods=methods)
+
+
+def test_a_silent_feed_is_its_own_state_exit_code_and_word_of_the_operator(
+    trained: Path, url: str, tmp_path: Path
+) -> None:
+    """No lead was ever logged: a person gets exit code 8, a Job its verdict and exit code 0."""
+    runner = CliRunner(env={"LEADSCORE_HOME": str(trained)})
+    arguments = ["drift", "check", "--model", "crm@champion", "--until", END.isoformat(), "--events-url", url]
+    told = runner.invoke(app, arguments)
+    assert told.exit_code == 8
+    assert "the feed is silent" in told.stdout
+    assert "calm" not in told.stdout
+    report = check(trained, url, tmp_path, "--methods", "univariate,performance")
+    assert report["verdict"]["state"] == "silent"
+
+    said = LastWords((tmp_path / "termination-log").read_text(), 0)
+    item = detector(model="crm@champion")
+    seen = DetectorSeen(item, (), [job("c-1", ended="Complete")], {"c-1": said})
+    status = plan_detector(seen, WORKLOAD, END + timedelta(hours=1)).status
+    assert status is not None
+    assert status["severity"] == "unknown"
+
+
+def test_leads_whose_outcomes_never_come_are_a_silent_feed_of_outcomes(
+    trained: Path, url: str, tmp_path: Path
+) -> None:
+    log(trained, url, relation=1.0, known=0.0)
+    report = check(trained, url, tmp_path, "--methods", "univariate,performance")
+    assert report["verdict"]["state"] == "silent"
+    assert any("feed of outcomes is silent" in reason for reason in report["verdict"]["reasons"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import typer
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from leadscore.backtest.policy_file import read_policy
 from leadscore.backtest.replay import Backtest, replay
-from leadscore.backtest.strategies import ByPolicy, Never, PsiAbove, largest_gap, psi
+from leadscore.backtest.strategies import ByPolicy, EveryDays, Never, PsiAbove, largest_gap, psi
 from leadscore.backtest.stream import Stream, prepare_stream
 from leadscore.cli.backtest import backtest
 from leadscore.contract import dump_contract
@@ -82,6 +84,33 @@ def test_every_decision_has_a_reason(result: Backtest) -> None:
     assert all(m.reason for m in result.strategies[-1].months)
 
 
+def test_a_month_says_why_it_waits(result: Backtest) -> None:
+    first, *_ = result.strategies[-1].months
+    assert re.search(r"not known.*Not judged: (none of the|only)", first.reason), first.reason
+    waited = [m for m in result.strategies[-1].months if m.reason.startswith("Nothing asks")]
+    assert waited
+    assert all("AUC" in m.reason or "conversions" in m.reason for m in waited)
+    assert result.strategies[0].months[-1].reason.endswith("nothing comes after the last month.")
+
+
+def test_a_policy_that_names_its_detectors_decides_as_one_that_takes_any(
+    changed: Stream, result: Backtest
+) -> None:
+    named = Triggers(
+        drift=DriftTrigger(detectors=("daily",)), performance=PerformanceTrigger(detectors=("weekly",))
+    )
+    rules = msgspec.structs.replace(RULES, triggers=named)
+    again = replay(changed, [ByPolicy(rules)], warm_up=4, data_window=timedelta(days=720))
+    assert again.strategies[-1].months == result.strategies[-1].months
+
+
+def test_what_cannot_be_trained_is_said_with_what_is_missing(changed: Stream) -> None:
+    with pytest.raises(RefusedError, match=r"first model cannot be trained.*known by 2025-02-01.*10 of each"):
+        replay(changed, [Never()], warm_up=1, data_window=timedelta(days=2))
+    few = replay(changed, [EveryDays()], warm_up=4, data_window=timedelta(days=720))
+    assert all(m.retrained for m in few.strategies[0].months[:-1])
+
+
 def test_policy_stays_calm_on_a_calm_stream() -> None:
     calm = prepare_stream(synthetic_contract(), leads())
     found = replay(calm, [ByPolicy(RULES)], warm_up=4, data_window=timedelta(days=720))
@@ -89,7 +118,7 @@ def test_policy_stays_calm_on_a_calm_stream() -> None:
 
 
 def test_a_stream_without_enough_months_is_refused(changed: Stream) -> None:
-    with pytest.raises(RefusedError, match="not enough"):
+    with pytest.raises(RefusedError, match="none is left to replay"):
         replay(changed, [], warm_up=12, data_window=timedelta(days=720))
 
 

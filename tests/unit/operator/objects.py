@@ -58,14 +58,18 @@ def job(name: str, *, ended: str = "", minutes_ago: float = 1, **labels: str) ->
 
 
 def verdict(
-    severity: str = "significant", triage: str = "market_moved", *, days_ago: float = 0.1
+    severity: str = "significant",
+    triage: str = "market_moved",
+    *,
+    days_ago: float = 0.1,
+    state: str = "judged",
 ) -> LastWords:
     end = NOW - timedelta(days=days_ago)
     worst = () if severity == "none" else (FeatureVerdict(feature="budget", statistic="psi", value=0.4),)
     said = DriftVerdict(
         detector="univariate", model_name="leads", model_version="3", window_start=end - timedelta(days=1),
         window_end=end, rows=900, severity=severity, drifted=severity != "none", worst=worst, triage=triage,
-        since=end - timedelta(days=1) if worst else None, reasons=("Budgets moved.",),
+        since=end - timedelta(days=1) if worst else None, reasons=("Budgets moved.",), state=state,
     )  # fmt: skip  # type: ignore[arg-type]
     return LastWords(said.to_termination_message().decode(), 0)
 

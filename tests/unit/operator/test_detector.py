@@ -168,6 +168,39 @@ def test_successive_breaches_are_counted_and_a_calm_window_ends_them() -> None:
     assert (status(calm)["severity"], status(calm)["consecutiveBreaches"]) == ("none", 0)
 
 
+def test_a_check_that_could_not_judge_is_unknown_and_never_no_drift() -> None:
+    silent = verdict("none", "none", days_ago=0, state="silent")
+    done = plan(detector(), jobs=[job("c-1", ended="Complete")], words={"c-1": silent})
+    found = status(done)
+    assert (found["severity"], found["verdicts"][0]["severity"]) == ("unknown", "unknown")
+    assert [(h.reason, h.type) for h in done.happenings] == [("NotJudged", "Warning")]
+    (schedule,) = found["schedules"]
+    assert (schedule["outcome"], schedule["message"]) == ("NotJudged", "Budgets moved.")
+    (observation,) = observations(detector(found))
+    assert (observation.severity, observation.judged) == ("none", False)
+
+
+def test_a_window_that_could_not_be_judged_neither_adds_to_a_run_of_breaches_nor_ends_it() -> None:
+    words = {
+        "c-0": verdict("moderate", days_ago=3),
+        "c-1": verdict("none", "none", days_ago=2, state="not_judged"),
+        "c-2": verdict("critical", days_ago=1),
+    }
+    jobs = [job(name, ended="Complete", minutes_ago=9 - n) for n, name in enumerate(words)]
+    found = status(plan(detector(), jobs=jobs, words=words))
+    assert (found["severity"], found["consecutiveBreaches"]) == ("critical", 2)
+
+
+def test_no_drift_by_one_schedule_does_not_hide_that_another_could_not_judge() -> None:
+    schedules = [{"name": n, "cron": "@daily", "window": "1d"} for n in ("daily", "weekly")]
+    jobs = [job("c-1", ended="Complete", schedule="daily"), job("c-2", ended="Complete", schedule="weekly")]
+    words = {
+        "c-1": verdict("none", "none"),
+        "c-2": verdict("none", "none", state="silent"),
+    }
+    assert status(plan(detector(schedules=schedules), jobs=jobs, words=words))["severity"] == "unknown"
+
+
 def test_a_suspended_detector_has_suspended_cron_jobs_and_no_next_run() -> None:
     done = plan(detector(suspend=True), crons=[])
     assert isinstance(done.changes[0], Create)

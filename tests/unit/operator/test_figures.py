@@ -42,6 +42,20 @@ def test_a_verdict_is_a_severity_with_its_triage_and_worst_feature() -> None:
     assert found["leadscore_drift_verdict_timestamp_seconds", ("leads", "daily")] == at
 
 
+def test_a_check_that_could_not_judge_has_no_severity_and_is_no_verdict_that_breaks_a_silence() -> None:
+    item = judged()
+    words = {"c-2": verdict("none", "none", days_ago=0, state="silent")}
+    jobs = [job("c-1", ended="Complete"), job("c-2", ended="Complete", minutes_ago=0)]
+    plan = plan_detector(DetectorSeen(item, (), jobs, words), WORKLOAD, NOW)
+    found, before = shown("driftdetectors", item | {"status": plan.status}), shown("driftdetectors", item)
+    for name in (
+        "leadscore_drift_verdict_timestamp_seconds",
+        "leadscore_drift_silent_from_timestamp_seconds",
+    ):
+        assert found[name, ("leads", "daily")] == before[name, ("leads", "daily")]
+    assert not [key for key in found if key[0] in {"leadscore_drift_severity", "leadscore_drift_drifted"}]
+
+
 def test_a_detector_is_silent_from_its_third_check_after_the_verdict_on_whatever_the_calendar_leaves_out() -> (
     None
 ):

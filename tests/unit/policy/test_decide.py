@@ -93,6 +93,20 @@ def test_consecutive_verdicts_must_be_of_one_stream_and_unbroken() -> None:
     )
 
 
+def test_a_window_that_could_not_be_judged_neither_asks_nor_ends_what_others_ask_and_is_said() -> None:
+    rules = RetrainRules(model="leads", triggers=Triggers(drift=DriftTrigger(consecutive=2)))
+    silent = seen(T0 + 2 * DAY, judged=False, why="Not judged: the feed is silent.")
+    both = state(drifted(T0 + DAY), silent, drifted(T0 + 3 * DAY))
+    assert isinstance(decide(rules, both, T0 + 3 * DAY), Retrain)
+    waiting = decide(rules, state(seen(T0 + DAY), silent), T0 + 2 * DAY)
+    assert isinstance(waiting, Wait)
+    assert waiting.reason == (
+        "Whether to retrain is not known: daily-leads says: Not judged: the feed is silent."
+    )
+    bug = state(drifted(T0 + DAY, triage="pipeline_bug"), silent)
+    assert "pipeline bug" in decide(rules, bug, T0 + 2 * DAY).reason
+
+
 def test_a_performance_drop_above_five_percent_retrains_and_at_five_percent_does_not() -> None:
     now = T0 + 2 * DAY
     assert isinstance(decide(RULES, state(seen(T0 + DAY, kind="concept", drop=0.051)), now), Retrain)
@@ -225,7 +239,9 @@ def test_a_verdict_becomes_an_observation_with_its_loss_of_auc() -> None:
     assert observation.outcomes_end == measured
 
 
-@pytest.mark.parametrize("text", ["", "7", "0d", "-1h", "1.5h", "7 d", "1mo"])
+@pytest.mark.parametrize(
+    "text", ["", "7", "0d", "-1h", "1.5h", "7 d", "1mo", "99999999w", "1000w", "9999999999s"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(BadInputError):
         parse_duration(text)

@@ -98,6 +98,23 @@ def test_promote_and_rollback_say_what_they_did(run) -> None:
     assert "archive" in run("models", "archive", "leads/3")
 
 
+@pytest.mark.parametrize("arguments", [("promote", "leads/2"), ("rollback", "leads")])
+def test_a_new_champion_is_said_to_change_no_running_service_with_the_command_that_does(
+    arguments: tuple[str, ...], three: ModelRegistry, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEADSCORE_HOME", str(home.root))
+    three.promote("leads", 3)
+    if arguments[0] == "rollback":
+        three.promote("leads", 2)
+        three.promote("leads", 1)
+    told = CliRunner().invoke(app, ["models", *arguments, "--json"])
+    assert told.exit_code == 0
+    assert "Running services keep the version" in told.stderr
+    assert "leadscore serve --model leads/2" in told.stderr
+    assert "--set model.version=2" in told.stderr
+    assert json.loads(told.stdout)["version"] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

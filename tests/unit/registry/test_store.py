@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from leadscore.errors import ArtefactError, BadInputError, ConflictError, NotFoundError, RefusedError
+from leadscore.registry.backend import Backend
 from leadscore.registry.store import ModelRegistry
 from leadscore.scoring.artefact import artefact_digest, verify_artefact
+from leadscore.settings import Home
 
 
 def _state(registry: ModelRegistry) -> dict[int, tuple[tuple[str, ...], str]]:
@@ -91,14 +93,43 @@ def test_a_stale_promotion_conflicts_and_changes_nothing(three: ModelRegistry) -
     assert _state(three) == before
 
 
-def test_rollback_exchanges_champion_and_previous(three: ModelRegistry) -> None:
+def test_each_rollback_goes_further_back_and_none_goes_forward_again(three: ModelRegistry) -> None:
     with pytest.raises(RefusedError):
         three.rollback("leads")
     three.promote("leads", 2)
-    assert three.rollback("leads", reason="worse").version == 1
-    assert _state(three)[1] == (("champion",), "Production")
-    assert _state(three)[2] == (("previous",), "None")
+    three.promote("leads", 3)
+    assert three.rollback("leads", reason="worse").version == 2
+    assert {v: aliases for v, (aliases, _) in _state(three).items()} == {
+        1: ("previous",),
+        2: ("champion",),
+        3: (),
+    }
+    assert three.rollback("leads").version == 1
+    assert {v: aliases for v, (aliases, _) in _state(three).items()} == {1: ("champion",), 2: (), 3: ()}
+    before = _state(three)
+    with pytest.raises(RefusedError, match=r"no previous champion from before leads/1"):
+        three.rollback("leads")
+    assert _state(three) == before
+    three.promote("leads", 3)
+    assert three.rollback("leads").version == 1, "a new promotion has what it replaced behind it"
+
+
+def test_a_rollback_skips_a_champion_that_was_archived_meanwhile(three: ModelRegistry) -> None:
+    three.promote("leads", 2)
+    three.promote("leads", 3)
+    three.archive("leads", 2)
+    assert three.rollback("leads").version == 1
+
+
+def test_a_rollback_of_a_champion_that_was_set_by_hand_goes_to_previous(
+    three: ModelRegistry, home: Home
+) -> None:
+    three.promote("leads", 2)
+    backend = Backend.open(home)
+    backend.set_alias("leads", "champion", 3)
+    backend.set_alias("leads", "previous", 2)
     assert three.rollback("leads").version == 2
+    assert three.rollback("leads").version == 1
 
 
 def test_an_archived_version_stays_out(three: ModelRegistry) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from msgspec import UNSET
 from leadscore.errors import ConflictError, NotFoundError, RefusedError
 from leadscore.registry.transitions import (
     Snapshot,
+    champions,
     check_archival,
     check_nomination,
     check_promotion,
@@ -132,6 +135,32 @@ def test_the_champion_cannot_challenge_itself() -> None:
 def test_without_a_previous_champion_there_is_no_rollback(aliases: dict[str, int]) -> None:
     with pytest.raises(RefusedError, match="no previous champion"):
         rollback_target(snapshot(aliases))
+
+
+@given(st.lists(st.sampled_from([1, 2, 3, "back"]), max_size=12))
+def test_rollbacks_walk_back_through_the_champions_and_end(steps: list[int | str]) -> None:
+    """Whatever was promoted and rolled back before: each further rollback is older, and the last one is refused."""
+    state = snapshot({})
+    for step in [*steps, *["back"] * len(steps)]:
+        line = champions(state.history)
+        try:
+            version = rollback_target(state) if step == "back" else int(step)
+        except RefusedError:
+            continue
+        if version == state.champion:
+            continue
+        action: Action = "rollback" if step == "back" else "promote"
+        told = msgspec.structs.replace(
+            decision(action, version, state.champion), id=f"d{len(state.history):03}"
+        )
+        after = repaired(replace(state, aliases={**state.aliases, "champion": version}, pending=told))
+        state = replace(after, history=(*state.history, told))
+        if action == "rollback":
+            assert champions(state.history) == line[: len(champions(state.history))] != line
+        usable = [v for v in champions(state.history)[:-1] if v != version]
+        assert state.aliases.get("previous") == (usable[-1] if usable else None)
+    with pytest.raises(RefusedError):
+        rollback_target(state)
 
 
 def test_champion_and_challenger_are_not_archived() -> None:

@@ -82,6 +82,20 @@ def test_the_artefact_tells_how_long_the_reference_waited_for_its_outcomes(
     assert told.num_rows == trained.evidence.window.calibration + trained.evidence.window.holdout
 
 
+def test_the_reference_counts_unlisted_categories_apart_from_missing_values(
+    leads: pa.Table, contract: FeatureContract, options: TrainOptions, tmp_path: Path
+) -> None:
+    """The matrix has NaN for both; later windows can tell them apart, so the reference must."""
+    rare = leads.column("industry").to_pylist()
+    texts = [None if i % 7 == 0 else "Zeppelin yards" if i % 5 == 0 else text for i, text in enumerate(rare)]
+    table = leads.set_column(leads.schema.get_field_index("industry"), "industry", pa.array(texts))
+    made = train(table, contract, dataclasses.replace(options, trials=1), out=tmp_path / "a")
+    profile = ScoringModel.load(made.directory).profile
+    industry = next(f for f in profile.features if f.name == "industry")
+    assert industry.counts[-1] / profile.rows == pytest.approx(6 / 35, rel=0.2)
+    assert industry.missing / profile.rows == pytest.approx(1 / 7, rel=0.2)
+
+
 def test_as_of_hides_later_leads_and_later_labels(
     leads: pa.Table, contract: FeatureContract, options: TrainOptions, tmp_path: Path
 ) -> None:

@@ -13,7 +13,9 @@ from leadscore.drift.verdict import (
     FeatureVerdict,
     Kind,
     Severity,
+    State,
     Triage,
+    overall_state,
     worst_severity,
 )
 from leadscore.drift.windows.history import History
@@ -59,7 +61,19 @@ def combined_verdict(report: DriftReport, univariate: DriftVerdict, following: H
         outcomes_end=None
         if report.performance is None or not report.performance.verdict.judged
         else report.performance.end,
+        state=_state(report, univariate),
     )
+
+
+def _state(report: DriftReport, univariate: DriftVerdict) -> State:
+    """Of the methods that were asked and may alarm; joint tests go without the window where it has no leads for them."""
+    methods = report.options.methods
+    states: list[State] = [univariate.state] if "univariate" in methods else []
+    if report.performance is not None:
+        states.append(report.performance.verdict.state)
+    if set(methods) - {"univariate", "performance", "cbpe"}:
+        states.append("judged" if report.methods else "not_judged" if univariate.rows else "silent")
+    return overall_state(states)
 
 
 def _outcomes(report: DriftReport, found: PerformanceReport) -> DriftVerdict:

@@ -26,16 +26,18 @@ def shapley_impact(reference: Reference, window: Window) -> tuple[float, ...] | 
         return None
     shares: list[float] = []
     totals: list[float] = []
-    for before, after, attention in zip(
-        reference.base.features, window.counts.features, reference.attention, strict=True
+    for feature, before, after, attention in zip(
+        reference.profile.features,
+        reference.base.features,
+        window.counts.features,
+        reference.attention,
+        strict=True,
     ):
         weights = np.array(attention)
+        then, now = _shares(before.cells(feature.kind)), _shares(after.cells(feature.kind))
         # Two distributions that do not meet differ by 2 in sum.
-        moved = (
-            np.abs(_shares((*after.counts, after.missing)) - _shares((*before.counts, before.missing))) / 2
-        )
-        shares.append(float(moved @ weights))
-        totals.append(float(_shares((*before.counts, before.missing)) @ weights))
+        shares.append(float(np.abs(now - then) / 2 @ weights))
+        totals.append(float(then @ weights))
     attention_of_all = sum(totals)
     if attention_of_all <= 0.0:
         return tuple(0.0 for _ in shares)

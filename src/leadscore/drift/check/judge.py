@@ -20,7 +20,7 @@ import numpy as np
 from leadscore.drift.check.combine import combined_verdict
 from leadscore.drift.check.impact import Grading
 from leadscore.drift.check.joint import alibi_report, joint_report
-from leadscore.drift.check.summary import no_verdict
+from leadscore.drift.check.summary import SILENT, no_verdict
 from leadscore.drift.check.univariate import check
 from leadscore.drift.multivariate.alibi import AlibiName, AlibiWindow
 from leadscore.drift.options import ALIBI, DriftOptions
@@ -139,6 +139,8 @@ def _methods(
     if reference.sample is None:
         return (), (f"No reference sample: {', '.join(wanted)} could not judge.",)
     rows = window.counts.rows
+    if not rows:
+        return (), (SILENT,)
     if window.rows is None or rows < max(options.min_rows, _LEAST_ROWS):
         return (), (f"{', '.join(wanted)}: {rows} leads are too few to judge.",)
     stratum = stratum_of(window.start, window.end, options)

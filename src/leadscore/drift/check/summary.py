@@ -7,15 +7,16 @@ import math
 from scipy import stats
 
 from leadscore.drift.report.document import DriftReport, FeatureReport, TestReport
-from leadscore.drift.verdict import SEVERITIES, DriftVerdict, FeatureVerdict, Triage, worst_severity
+from leadscore.drift.verdict import SEVERITIES, DriftVerdict, FeatureVerdict, State, Triage, worst_severity
 from leadscore.drift.windows.history import History
 from leadscore.drift.windows.inputs import Reference, Window
 
 DETECTOR = "univariate"
+SILENT = "Not judged: the feed is silent. No lead of the window was scored, or none was logged."
 _MOST_FEATURES = 10
 
 
-def no_verdict(reference: Reference, window: Window, reason: str) -> DriftVerdict:
+def no_verdict(reference: Reference, window: Window, reason: str, state: State = "judged") -> DriftVerdict:
     """A verdict that says nothing but why."""
     return DriftVerdict(
         detector=DETECTOR,
@@ -27,6 +28,7 @@ def no_verdict(reference: Reference, window: Window, reason: str) -> DriftVerdic
         severity="none",
         drifted=False,
         reasons=(reason,) if reason else (),
+        state=state,
     )
 
 
@@ -73,9 +75,7 @@ def ranked(report: DriftReport) -> list[FeatureReport]:
 
 
 def _feature(feature: FeatureReport, report: DriftReport) -> FeatureVerdict:
-    strongest = min(
-        (t for t in feature.tests if t.breached), key=lambda t: (t.p_value, -t.effect), default=None
-    )
+    strongest = feature.strongest
     if strongest is None:
         return FeatureVerdict(
             feature=feature.name,

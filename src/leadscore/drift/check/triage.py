@@ -89,10 +89,14 @@ def _nulls(suspect: Suspect) -> Finding | None:
     report = suspect.report
     if not _breaches(report, "missing"):
         return None
-    before, after = report.statistics.reference_missing_rate, report.statistics.missing_rate
-    if after < before:
+    figures = report.statistics
+    before, after = figures.reference_missing_rate, figures.missing_rate
+    # Where the reference cannot tell missing from unlisted, both are in the rates: unlisted ones are no nulls.
+    unlisted = figures.unseen_rate if figures.absent_merged else 0.0
+    if after < before or (unlisted and after - before <= unlisted):
         # Values that begin to come are no broken pipeline.
         return None
+    said = f" or unlisted ({unlisted:.1%} unlisted)" if figures.absent_merged else ""
     # A field that is gone altogether is a broken feed; a few more gaps may be a form that asks less.
     confidence = 0.97 if after > 0.95 else 0.6 + 0.35 * min(1.0, (after - before) / 0.5)
     return Finding(
@@ -100,7 +104,7 @@ def _nulls(suspect: Suspect) -> Finding | None:
         points_to="pipeline_bug",
         feature=report.name,
         confidence=confidence,
-        sentence=f"{report.name} is missing in {after:.1%} of leads (training: {before:.1%}).",
+        sentence=f"{report.name} is missing{said} in {after:.1%} of leads (training: {before:.1%}).",
     )
 
 
@@ -153,13 +157,15 @@ def _constant(suspect: Suspect) -> Finding | None:
     one_value = counts.minimum is None or counts.minimum == counts.maximum
     if share < 0.99 or usual > 0.9 or not one_value:
         return None
-    value = f"{counts.minimum:.6g}" if counts.minimum is not None else report.labels[cell]
+    # A number's bin holds its neighbours too; a category is itself.
+    number = counts.minimum is not None
+    value, near = (f"{counts.minimum:.6g}", " near it") if number else (report.labels[cell], "")
     return Finding(
         pattern="constant",
         points_to="pipeline_bug",
         feature=report.name,
         confidence=0.95,
-        sentence=f"{report.name} is {value} for {share:.1%} of the leads that have it (training: {usual:.1%} near it).",
+        sentence=f"{report.name} is {value} for {share:.1%} of the leads that have it (training: {usual:.1%}{near}).",
     )
 
 
@@ -181,7 +187,7 @@ def _unseen(suspect: Suspect) -> Finding | None:
     """New categories: an old one under another spelling, or something new on the market."""
     report = suspect.report
     described = suspect.reference.contract.inputs[suspect.index]
-    if not isinstance(described, Categorical) or not _breaches(report, "unseen"):
+    if not isinstance(described, Categorical) or not _more_unseen(report):
         return None
     rate = report.statistics.unseen_rate
     texts = suspect.window.unseen_values.get(report.name, {})
@@ -281,6 +287,20 @@ _PATTERNS: Final[tuple[Callable[[Suspect], Finding | None], ...]] = (
 
 def _breaches(report: FeatureReport, test: str) -> bool:
     return any(t.name == test and t.breached for t in report.tests)
+
+
+def _more_unseen(report: FeatureReport) -> bool:
+    """Whether unlisted categories have become more.
+
+    Where the reference cannot tell them from missing values, that both together have, while missing ones alone have not.
+    """
+    figures = report.statistics
+    merged = (
+        figures.absent_merged
+        and _breaches(report, "missing")
+        and 0.0 < figures.missing_rate - figures.reference_missing_rate <= figures.unseen_rate
+    )
+    return merged or _breaches(report, "unseen")
 
 
 def _nearest(text: str, categories: tuple[str, ...]) -> str | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from leadscore.drift.check import triage as kinds
 from leadscore.drift.check.impact import Grading, leads_at_risk, shapley_impact
-from leadscore.drift.check.summary import no_verdict, verdict_of
+from leadscore.drift.check.summary import SILENT, no_verdict, verdict_of
 from leadscore.drift.options import SCORE, DriftOptions
 from leadscore.drift.report.document import CalibrationReport, DriftReport, FeatureReport, TestReport
 from leadscore.drift.univariate.beside import Beside, Calibrated, beside_of, calibrate
@@ -138,8 +138,8 @@ def _features(
                 tests=tests,
                 seasonal=name in beside.follows,
                 labels=cell_labels(reference, i),
-                reference=(*before.counts, before.missing),
-                window=(*after.counts, after.missing),
+                reference=before.cells(feature.kind),
+                window=after.cells(feature.kind),
             )
         )
     return tuple(reports)
@@ -248,9 +248,14 @@ def _notes(reference: Reference, options: DriftOptions, beside: Beside) -> tuple
 
 
 def _not_judged(reference: Reference, window: Window, options: DriftOptions, history: History) -> DriftReport:
-    reason = f"Only {window.counts.rows} leads in the window; {options.min_rows} are needed to judge it."
+    rows = window.counts.rows
+    reason = f"Not judged: only {rows} leads in the window; {options.min_rows} are needed to judge it."
+    if not rows:
+        reason = SILENT
     verdict = msgspec.structs.replace(
-        no_verdict(reference, window, reason), drifted=history.drifted, since=history.since
+        no_verdict(reference, window, reason, "not_judged" if rows else "silent"),
+        drifted=history.drifted,
+        since=history.since,
     )
     return DriftReport(
         verdict=verdict,

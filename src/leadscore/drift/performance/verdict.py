@@ -10,7 +10,14 @@ import numpy as np
 
 from leadscore.drift.performance.cbpe import ExpectedPerformance
 from leadscore.drift.performance.measure import LabelCounts, LabelState, PerformanceFigures, conversions_ratio
-from leadscore.drift.verdict import SEVERITIES, DriftVerdict, FeatureVerdict, Severity, worst_severity
+from leadscore.drift.verdict import (
+    SEVERITIES,
+    DriftVerdict,
+    FeatureVerdict,
+    Severity,
+    State,
+    worst_severity,
+)
 from leadscore.intervals import Estimate
 
 
@@ -43,6 +50,7 @@ class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
         ranking: Severity of the loss.
         calibration: Severity of observed against expected conversions.
         reasons: Sentences for people, most important first.
+        silent: Whether leads are old enough for an outcome and none of them has one.
     """
 
     judged: bool
@@ -52,6 +60,12 @@ class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
     ranking: Severity
     calibration: Severity
     reasons: tuple[str, ...]
+    silent: bool = False
+
+    @property
+    def state(self) -> State:
+        """In the words of every detector."""
+        return "judged" if self.judged else "silent" if self.silent else "not_judged"
 
 
 def judge_performance(
@@ -73,7 +87,8 @@ def judge_performance(
     """
     limits = limits or PerformanceLimits()
     auc = None if figures is None else figures.auc
-    missing = _unjudgeable(figures, LabelCounts.of(labels), limits)
+    counts = LabelCounts.of(labels)
+    missing = _unjudgeable(figures, counts, limits)
     if missing or figures is None or auc is None:
         return PerformanceVerdict(
             judged=False,
@@ -83,6 +98,7 @@ def judge_performance(
             ranking="none",
             calibration="none",
             reasons=(f"Not judged: {missing or 'one of the outcomes is missing'}.",),
+            silent=counts.mature > 0 and counts.mature_labelled == 0,
         )
     spread = float(np.hypot(_deviation(auc, figures.confidence), _deviation(baseline, baseline_confidence)))
     loss = baseline.value - auc.value
@@ -142,6 +158,7 @@ def performance_drift(
         reasons=tuple(reasons),
         kind="concept",
         drop=verdict.drop.value if verdict.drop is not None and lost else None,
+        state=verdict.state,
     )
 
 
@@ -149,6 +166,8 @@ def _unjudgeable(figures: PerformanceFigures | None, labels: LabelCounts, limits
     share = labels.share
     if share is None:
         return f"none of the {labels.predictions:,} leads is old enough for its outcome to be known"
+    if not labels.mature_labelled:
+        return f"the feed of outcomes is silent. None of the {labels.mature:,} mature leads has one"
     if share < limits.completeness:
         return (
             f"only {share:.0%} of the {labels.mature:,} mature leads have an outcome"
@@ -191,11 +210,14 @@ def _reasons(
 ) -> tuple[str, ...]:
     auc, ratio, labels = figures.auc, figures.observed_expected, figures.labels
     now = auc.value if auc else float("nan")
-    change = f"AUC {now:.3f} against {baseline.value:.3f}: {drop.value:+.1%} loss"
-    between = f"({drop.low:+.1%} to {drop.high:+.1%})"
+    what, size = loss_or_gain(drop)
+    change = f"AUC {now:.3f} against {baseline.value:.3f}: a {what} of {size.value:.1%}"
+    between = f"({size.low:+.1%} to {size.high:+.1%})"
+    within = f", within the limit of a loss of {limits.drop:.0%}" if what == "loss" else ""
+    chance = "beyond chance, but within" if drop.low > 0.0 else "may be chance, but is beyond"
     sentences = {
-        "none": f"{change} {between}, within the limit of {limits.drop:.0%}.",
-        "moderate": f"{change} {between}: beyond chance or beyond the limit of {limits.drop:.0%}, not both.",
+        "none": f"{change} {between}{within}.",
+        "moderate": f"{change} {between}: {chance} the limit of {limits.drop:.0%}.",
         "significant": f"{change} {between}, above the limit of {limits.drop:.0%}.",
         "critical": f"{change} {between}, more than twice the limit of {limits.drop:.0%}.",
     }
@@ -206,6 +228,13 @@ def _reasons(
     rest = labels.predictions - labels.mature
     # A lead that was scored again before its outcome has it at the newer score.
     return (*first, f"{complete}{f'; {rest:,} younger or rescored leads were left out' if rest else ''}.")
+
+
+def loss_or_gain(drop: Estimate) -> tuple[str, Estimate]:
+    """What a relative loss of AUC is, `loss` or `gain`, and how large: the interval is of that, and may reach below 0."""
+    if drop.value >= 0.0:
+        return "loss", drop
+    return "gain", Estimate(-drop.value, -drop.high, -drop.low)
 
 
 def _worst(verdict: PerformanceVerdict, figures: PerformanceFigures) -> tuple[FeatureVerdict, ...]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.cbpe import ExpectedPerformance
 from leadscore.drift.performance.outcomes import PerformanceReport
@@ -43,15 +44,15 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
         name: As in the contract, or `score`.
         kind: As in the contract, or `score`.
         severity: Of this feature.
-        effect: Largest of its breaching tests, else of all tests.
+        effect: Largest of its breaching tests, else of all tests; in mode `thresholds` the PSI.
         statistics: Against the training reference.
         tests: Calibrated ones.
         impact: Share of the model's attention that the change touches (see `impact`); None if not computed.
         at_risk: Share of the window's leads whose grade this feature's change has changed; None if not computed.
         seasonal: Whether it was compared with the same hour or day of the week.
         labels: Names of the cells.
-        reference: Rows of the training reference per cell, missing last.
-        window: Rows of the window per cell, missing last.
+        reference: Rows of the training reference per cell, absent values (missing or unlisted) last.
+        window: Rows of the window per cell, likewise.
     """
 
     name: str
@@ -66,6 +67,12 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     reference: tuple[int, ...] = ()
     window: tuple[int, ...] = ()
+
+    @property
+    def strongest(self) -> TestReport | None:
+        """The test that `effect` is of; None in mode `thresholds`, which has none."""
+        some = [test for test in self.tests if test.breached] or self.tests
+        return max(some, key=lambda test: (test.effect, -test.p_value), default=None)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,5 +199,5 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             return msgspec.json.decode(data, type=DriftReport)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise BadInputError(f"The document is not a drift report: {error}.") from error

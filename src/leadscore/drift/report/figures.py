@@ -17,7 +17,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         method: Which method's.
-        name: `auc`, `auc_drop`, `brier`, `label_completeness`, ….
+        name: `auc`, `auc_drop` (relative; a gain is negative), `brier`, `label_completeness`, ….
         rows: Leads that it is about.
         value: The figure.
         low: Lower end of its interval; None if it has none.

@@ -19,7 +19,17 @@ from leadscore.drift.report.methods import (
     outcomes_caption,
 )
 from leadscore.drift.report.plots import auc_plot, feature_plot
-from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, p_words, row, span
+from leadscore.drift.report.words import (
+    COLUMNS,
+    TESTS,
+    calibration,
+    headline,
+    ordered,
+    p_words,
+    row,
+    severity_of,
+    span,
+)
 from leadscore.drift.verdict import SEVERITIES
 
 _MOST_PLOTS: Final = 12
@@ -36,7 +46,7 @@ ul{padding-left:20px;margin:14px 0}li{margin:4px 0}.scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{text-align:right;padding:6px 7px;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}th{font-weight:600;color:var(--soft)}
-.none{--s:var(--none)}.moderate{--s:var(--moderate)}.significant{--s:var(--significant)}.critical{--s:var(--critical)}
+.none{--s:var(--none)}.unknown{--s:var(--soft)}.moderate{--s:var(--moderate)}.significant{--s:var(--significant)}.critical{--s:var(--critical)}
 .tag{color:var(--s);font-weight:600}.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(440px,1fr));gap:22px}
 .plots figure{margin:0;padding:14px;background:var(--panel);border-radius:8px;overflow-x:auto}svg{max-width:100%;height:auto}
 svg text{font:12px system-ui,sans-serif;fill:var(--ink)}svg .title{font-size:14px;font-weight:600}svg .note,svg .label{fill:var(--soft)}
@@ -50,11 +60,12 @@ margin:0 5px 0 14px}.key .b{background:var(--before)}.key .a{background:var(--af
 def to_html(report: DriftReport) -> str:
     """The page."""
     verdict = report.verdict
-    title = f"Drift of {verdict.model_name}: {verdict.severity}"
+    severity = severity_of(verdict)
+    title = f"Drift of {verdict.model_name}: {severity}"
     since = f" Since {verdict.since:%Y-%m-%d %H:%M} UTC." if verdict.since else ""
     body = [
         (
-            f'<div class="banner {verdict.severity}"><h1>{escape(headline(report))}</h1>'
+            f'<div class="banner {severity}"><h1>{escape(headline(report))}</h1>'
             f'<div class="soft">{escape(span(report))}.{escape(since)}</div></div>'
         ),
         _list(verdict.reasons),
@@ -130,7 +141,7 @@ def _plots(report: DriftReport) -> str:
 
 def _tests(report: DriftReport) -> str:
     rows = "".join(
-        f"<tr><td>{escape(feature.name)}</td><td>{escape(test.name)}</td><td>{test.value:.4g}</td>"
+        f"<tr><td>{escape(feature.name)}</td><td>{' · '.join(TESTS[test.name])}</td><td>{test.value:.4g}</td>"
         f"<td>{'–' if test.cut is None else f'{test.cut:.4g}'}</td><td>{p_words(test.p_value)}</td>"
         f"<td>{test.effect:.3f}</td><td>{'yes' if test.breached else 'no'}</td></tr>"
         for feature in report.features
@@ -139,7 +150,7 @@ def _tests(report: DriftReport) -> str:
     if not rows:
         return ""
     head = "".join(
-        f"<th>{name}</th>" for name in ("feature", "test", "value", "cut", "p", "PSI above noise", "breached")
+        f"<th>{name}</th>" for name in ("feature", "test · unit", "value", "cut", "p", "size", "breached")
     )
     return (
         "<h2>Tests</h2><details><summary>All calibrated tests</summary>"

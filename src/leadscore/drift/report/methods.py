@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leadscore.drift.performance.verdict import loss_or_gain
 from leadscore.drift.report.document import DriftReport
 from leadscore.drift.report.words import p_words
 from leadscore.intervals import Estimate
@@ -19,16 +20,9 @@ def outcome_rows(report: DriftReport) -> list[tuple[str, ...]]:
         holdout = f"{found.baseline.value:.3f} ({_span(found.baseline, '.3f')}) on the hold-out"
         if verdict.drop is not None:
             rank = verdict.ranking if found.certain or verdict.ranking == "none" else "may be chance"
-            limit = f"≤ {report.options.performance.max_drop:.0%}"
-            rows.append(
-                (
-                    "loss of AUC",
-                    rank,
-                    f"{verdict.drop.value:+.1%}",
-                    _span(verdict.drop, "+.1%"),
-                    limit,
-                )
-            )
+            what, size = loss_or_gain(verdict.drop)
+            limit = f"a loss of at most {report.options.performance.max_drop:.0%}"
+            rows.append((f"{what} of AUC", rank, f"{size.value:.1%}", _span(size, "+.1%"), limit))
         if figures is not None:
             ratio = figures.observed_expected
             rows += [

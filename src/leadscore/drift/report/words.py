@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from leadscore.drift.report.document import DriftReport, FeatureReport
+from leadscore.drift.verdict import DriftVerdict
 
 COLUMNS = (
     "feature",
     "severity",
     "PSI",
-    "above noise",
-    "smallest p",
+    "strongest test",
+    "its size",
+    "its p",
     "missing",
     "mean",
     "impact",
@@ -17,15 +19,32 @@ COLUMNS = (
 )
 
 
+# What each test is of, and the unit of its value.
+TESTS = {
+    "distribution": ("distribution", "divergence"),
+    "shift": ("shift", "|z| of ranks"),
+    "missing": ("missing", "rate"),
+    "unseen": ("unlisted", "rate"),
+    "range": ("out of range", "rate"),
+}
+
+
 def headline(report: DriftReport) -> str:
     """One sentence: the verdict."""
     verdict = report.verdict
+    if verdict.unknown:
+        stands = "ALARM of earlier windows stands: " if verdict.drifted else ""
+        return f"{stands}not judged{', the feed is silent' if verdict.state == 'silent' else ''}"
     state = "ALARM" if verdict.drifted else ("breach, no alarm yet" if report.breached else "no alarm")
     percent = "> 99.9%" if verdict.confidence > 0.999 else f"{verdict.confidence:.1%}"
-    sure = f", {percent} sure" if report.judged else ""
-    return (
-        f"{state}: {verdict.severity} drift{sure}" if verdict.severity != "none" else f"{state}: calm{sure}"
-    )
+    found = "no" if verdict.severity == "none" else verdict.severity
+    part = "" if verdict.state == "judged" else " in what could be judged"
+    return f"{state}: {found} drift{part}, {percent} sure"
+
+
+def severity_of(verdict: DriftVerdict) -> str:
+    """The severity for people: `unknown` where nothing could be judged."""
+    return "unknown" if verdict.unknown else verdict.severity
 
 
 def span(report: DriftReport) -> str:
@@ -38,11 +57,12 @@ def span(report: DriftReport) -> str:
 
 
 def calibration(report: DriftReport) -> str:
-    """Where the cuts come from, in a sentence."""
+    """What the sizes are, and where the cuts come from."""
     found = report.calibration
     if found is None:
         lines = report.options.lines
         return (
+            "The size of a change is its PSI, noise included. "
             f"Fixed lines: PSI {lines.moderate:g} moderate, {lines.significant:g} significant, {lines.critical:g} critical, "
             f"KL {lines.kl:g}, and p < {lines.p:g}. They say nothing about how often calm windows cross them."
         )
@@ -50,22 +70,23 @@ def calibration(report: DriftReport) -> str:
     needed = "" if rule.windows == 1 else f" ({rule.breaches} of {rule.windows} windows make an alarm)"
     shares = "" if report.options.looks == 1 else f" (1/{report.options.looks} of the budget is theirs)"
     return (
+        "The size of a change is the PSI of what its test looks at (all bins, or a rate), less what noise alone gives. "
         f"One false alarm in {found.run_length:,.0f} windows{shares}{needed} leaves each window a chance of "
         f"{found.breach_expected:.2g}; shared by {found.tests} tests against {found.pooled_rows:,} leads, "
-        f"each breaches at p ≤ {found.level:.2g} and a PSI of at least {report.options.min_effect:g} above noise."
+        f"each breaches at p ≤ {found.level:.2g} and a size of at least {report.options.min_effect:g}."
     )
 
 
 def row(feature: FeatureReport) -> tuple[str, ...]:
     """A feature's figures in the order of `COLUMNS`."""
-    figures = feature.statistics
-    smallest = min((test.p_value for test in feature.tests), default=figures.chi_square_p)
+    figures, test = feature.statistics, feature.strongest
     return (
         feature.name,
         feature.severity,
         f"{figures.psi:.3f}",
+        "PSI" if test is None else TESTS[test.name][0],
         f"{feature.effect:.3f}",
-        p_words(smallest),
+        p_words(figures.chi_square_p if test is None else test.p_value),
         change(figures.reference_missing_rate, figures.missing_rate, "{:.1%}"),
         means(feature),
         "–" if feature.impact is None else f"{feature.impact:.1%}",

@@ -22,7 +22,7 @@ from scipy.special import betainc, chdtrc
 
 from leadscore.drift.sequential.boundary import Floats, Rows
 from leadscore.errors import BadInputError
-from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
+from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells
 
 LookKind = Literal["shape", "shift", "missing", "rare", "unseen"]
 
@@ -75,8 +75,8 @@ def histograms_of(profile: ReferenceProfile, window_rows: int) -> tuple[Histogra
 
 
 def cells_of(feature: FeatureProfile) -> tuple[int, ...]:
-    """A feature's reference counts in the order in which windows bring theirs: bins, then missing."""
-    return (*feature.counts, feature.missing)
+    """A feature's reference counts in the order in which windows bring theirs (`cell_codes`): bins, then absent values."""
+    return comparable_cells(feature.kind, feature.counts, feature.missing)
 
 
 def cell_codes(profile: ReferenceProfile, matrix: npt.NDArray[np.float32], probabilities: Floats) -> Rows:

@@ -20,7 +20,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """A window's feature against the training reference; see `drift.statistics.distances` for each.
 
     Attributes:
-        psi: Over bins, with missing and unseen values as bins of their own: the familiar figure.
+        psi: Over bins and, as one more, absent values: missing ones and unlisted categories together (see
+            `comparable_cells`). The familiar figure.
         kl: Over the same bins, in nats.
         jensen_shannon: Over the same bins, in nats.
         chi_square: Over the same bins.
@@ -30,10 +31,11 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         wasserstein: Distance in reference standard deviations; None unless numeric.
         mean: Of the window.
         reference_mean: Of the reference.
-        missing_rate: Of the window.
-        reference_missing_rate: Of the reference.
-        unseen_rate: Of the window.
+        missing_rate: Of the window; with `absent_merged` the rate of missing and unlisted values together.
+        reference_missing_rate: Of the reference, likewise.
+        unseen_rate: Rate of unlisted categories in the window.
         range_rate: Share outside the contract's range, of the window.
+        absent_merged: Whether the reference cannot tell missing values from unlisted categories.
     """
 
     psi: float
@@ -50,6 +52,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     reference_missing_rate: float = 0.0
     unseen_rate: float = 0.0
     range_rate: float = 0.0
+    absent_merged: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,14 +101,14 @@ def excess_psi(reference: Counts, window: Counts) -> float:
 
 def measure(profile: FeatureProfile, reference: FeatureCounts, window: FeatureCounts) -> Statistics:
     """Every statistic of a feature, against the reference it was trained on."""
-    before = np.array([*reference.counts, reference.missing])
-    after = np.array([*window.counts, window.missing])
+    before, after = np.array(reference.cells(profile.kind)), np.array(window.cells(profile.kind))
     chi_square, degrees = st.chi_square(before, after)
     rows, known = int(after.sum()), int(before.sum())
     numeric = profile.kind == "numeric"
     fine = bool(reference.fine) and bool(window.fine)
     ordered = (np.array(reference.fine), np.array(window.fine)) if fine else (before[:-1], after[:-1])
     ks = st.kolmogorov_smirnov(*ordered) if numeric else None
+    merged = not tells_absent_apart(profile, reference)
     return Statistics(
         psi=st.psi(before, after),
         kl=st.kl(before, after),
@@ -119,11 +122,21 @@ def measure(profile: FeatureProfile, reference: FeatureCounts, window: FeatureCo
         wasserstein=_wasserstein(profile, reference, window) if numeric else None,
         mean=window.mean if numeric else None,
         reference_mean=profile.mean,
-        missing_rate=_share(window.missing, rows),
-        reference_missing_rate=_share(reference.missing, known),
+        missing_rate=_share(_absent(window, whole=merged), rows),
+        reference_missing_rate=_share(_absent(reference, whole=merged), known),
         unseen_rate=_share(window.counts[-1], rows) if profile.kind == "categorical" else 0.0,
         range_rate=_share(window.below + window.above, rows),
+        absent_merged=merged,
     )
+
+
+def tells_absent_apart(profile: FeatureProfile, reference: FeatureCounts) -> bool:
+    """Whether a reference knows its missing values from its unlisted categories.
+
+    A profile of encoded rows has both among the missing ones; one that counted unlisted categories, or that lacks no
+    value, leaves no doubt.
+    """
+    return profile.kind != "categorical" or reference.counts[-1] > 0 or reference.missing == 0
 
 
 def feature_tests(
@@ -158,9 +171,9 @@ def feature_tests(
         )
     )  # fmt: skip
     categorical = profile.kind == "categorical"
-    # The encoder makes NaN of unseen categories: a reference built from encoded rows cannot tell them from missing
-    # ones, so absent values are compared as a whole and every absent one of the reference counts as possibly unseen.
-    unsplit = categorical and base.counts[-1] == 0 and base.missing > 0
+    # Without a reference that tells them apart absent values are compared as a whole, and every absent one of the
+    # reference counts as possibly unlisted.
+    unsplit = not tells_absent_apart(profile, base)
     absent = [_absent(counts, whole=unsplit) for counts in (base, pool, window)]
     tests.append(_rate_test(index, "missing", absent, _rows(base, pool, window), both_sides=True))
     if categorical:

@@ -55,7 +55,7 @@ def seasonal_features(
     return frozenset(
         name_of(profile, i)
         for i in range(len(profile.features) + 1)
-        if _follows([_cells(pool, i) for pool in pools if pool.rows])
+        if _follows([_cells(profile, pool, i) for pool in pools if pool.rows])
     )
 
 
@@ -73,7 +73,7 @@ def _follows(tables: list[Counts]) -> bool:
     return st.chi_square_p(statistic, degrees) < _LEVEL and float(np.mean(effects)) > _LEAST_EFFECT
 
 
-def _cells(pool: WindowCounts, feature: int) -> Counts:
+def _cells(profile: ReferenceProfile, pool: WindowCounts, feature: int) -> Counts:
     if feature == len(pool.features):
         return np.array(pool.scores or (0,))
-    return np.array((*pool.features[feature].counts, pool.features[feature].missing))
+    return np.array(pool.features[feature].cells(profile.features[feature].kind))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.errors import BadInputError
-from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
+from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells
 
 Matrix = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float64]
@@ -51,6 +51,10 @@ class FeatureCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def present(self) -> int:
         """Rows with a value, unseen categories included."""
         return sum(self.counts)
+
+    def cells(self, kind: str) -> tuple[int, ...]:
+        """Rows per cell, absent values last, as they may be compared with another sample's (see `comparable_cells`)."""
+        return comparable_cells(kind, self.counts, self.missing)
 
     @property
     def mean(self) -> float | None:

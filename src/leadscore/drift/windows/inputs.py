@@ -23,7 +23,7 @@ from leadscore.drift.windows.counts import (
     fine_grid,
     reference_counts,
 )
-from leadscore.scoring.profile import ReferenceProfile
+from leadscore.scoring.profile import ReferenceProfile, comparable_cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,8 +86,9 @@ class Reference:
             cells = _cells(profile, sample, sample_probabilities)
         else:
             sample = None
-            counts = [np.array(f.counts) for f in profile.features] + [np.array(profile.score_counts)]
-            cells = independent_cells(tuple(counts), (*(f.missing for f in profile.features), 0))
+            counts = [comparable_cells(f.kind, f.counts, f.missing) for f in profile.features]
+            counts.append((*profile.score_counts, 0))
+            cells = independent_cells(tuple(np.array(c[:-1]) for c in counts), tuple(c[-1] for c in counts))
         attention = None if explained is None else _attention(profile, *explained)
         return cls(
             model_name=model_name,
@@ -169,13 +170,13 @@ def ranges_of(contract: FeatureContract) -> Ranges:
 
 
 def cell_labels(reference: Reference, index: int) -> tuple[str, ...]:
-    """What to call each cell of a feature (the number of features stands for the score), missing last."""
+    """What to call each cell of a feature (the number of features stands for the score), absent values last."""
     profile = reference.profile
     if index == len(profile.features):
         return (*_intervals(profile.score_edges), "missing")
     feature, described = profile.features[index], reference.contract.inputs[index]
     if isinstance(described, Categorical):
-        return (*described.categories, "unseen", "missing")
+        return (*described.categories, "unlisted", "missing or unlisted")
     if feature.kind == "boolean":
         return ("false", "true", "missing")
     return (*_intervals(feature.edges), "missing")
@@ -229,7 +230,7 @@ def _attention(
         place = np.where(cells < 0, size - 1, cells)
         totals = np.bincount(place, weights=np.abs(shapley[:, i]), minlength=size)
         hits = np.bincount(place, minlength=size)
-        # A cell that no row was in (unseen categories, say) gets the feature's mean.
+        # A cell that no row was in gets the feature's mean.
         mean = totals.sum() / max(len(rows), 1)
         result.append(tuple(np.where(hits > 0, totals / np.maximum(hits, 1), mean).tolist()))
     return tuple(result)

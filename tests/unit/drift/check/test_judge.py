@@ -17,7 +17,9 @@ from leadscore.drift.report.document import DriftReport
 from leadscore.drift.report.figures import figures
 from leadscore.drift.report.html import to_html
 from leadscore.drift.report.markdown import to_markdown
+from leadscore.drift.report.words import headline
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
+from leadscore.drift.verdict import DriftVerdict
 from leadscore.drift.windows.history import History, Judged, Trail
 from leadscore.errors import BadInputError, ConflictError
 from leadscore.intervals import auc_estimate
@@ -163,6 +165,52 @@ def test_nothing_judged_leaves_the_memory_as_it_was():
     )
     assert not report.judged
     assert history == History(model=BASE.model)
+
+
+@pytest.mark.parametrize(
+    ("rows", "known", "methods", "state", "said"),
+    [
+        (400, 1.0, ("univariate", "performance"), "judged", "no drift"),
+        (400, 0.5, ("univariate", "performance"), "partly_judged", "no drift in what could be judged"),
+        (5, 0.5, ("univariate", "performance"), "not_judged", "not judged"),
+        (5, 0.5, ("mmd",), "not_judged", "not judged"),
+        (0, 1.0, ("univariate",), "silent", "not judged, the feed is silent"),
+        (0, 1.0, ("univariate", "performance"), "silent", "not judged, the feed is silent"),
+        (0, 1.0, ("mmd",), "silent", "not judged, the feed is silent"),
+        (400, 0.0, ("univariate", "performance"), "silent", "not judged, the feed is silent"),
+        (400, 0.0, ("performance", "cbpe"), "silent", "not judged, the feed is silent"),
+    ],
+)
+def test_what_nobody_could_judge_is_unknown_and_never_no_drift(
+    rows: int, known: float, methods: tuple[str, ...], state: str, said: str
+):
+    report, _ = judge(BASE, seen(rows=rows, known=known), options(*methods), baseline=holdout())
+    verdict = report.verdict
+    assert (verdict.severity, verdict.state) == ("none", state)
+    assert verdict.unknown == (state in {"not_judged", "silent"})
+    assert headline(report).endswith(said) or f": {said}, " in headline(report)
+    assert ("unknown" in to_html(report).partition("</title>")[0]) == verdict.unknown
+    assert DriftVerdict.from_json(verdict.to_termination_message()).state == state
+    if state == "silent":
+        assert any("silent" in reason for reason in verdict.reasons)
+
+
+def test_leads_without_an_outcome_are_no_silent_feed_before_they_are_old_enough():
+    young = Outcomes(START - DAY, START, LabelCounts(500, 0, 0, 0), np.zeros(0, bool), np.zeros(0))
+    report, _ = judge(
+        BASE, Seen(seen().window, young), options("univariate", "performance"), baseline=holdout()
+    )
+    assert report.verdict.state == "partly_judged"
+
+
+def test_an_alarm_stands_while_the_feed_is_silent():
+    wish = options("univariate")
+    alarmed = window(BASE, leads(400, 12) * np.array([30.0, 1, 1, 1], np.float32))
+    first, history = judge(BASE, Seen(alarmed), wish)
+    assert first.verdict.drifted
+    silent, kept = judge(BASE, Seen(window(BASE, leads(0, 1), 1)), wish, history)
+    assert (silent.verdict.drifted, silent.verdict.unknown, kept) == (True, True, history)
+    assert headline(silent) == "ALARM of earlier windows stands: not judged, the feed is silent"
 
 
 def test_performance_without_a_baseline_is_refused():

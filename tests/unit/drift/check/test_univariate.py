@@ -11,6 +11,7 @@ from leadscore.drift.check.univariate import check, prime
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.reference import build_profile
 from leadscore.drift.report.document import DriftReport
+from leadscore.drift.report.words import COLUMNS, calibration, row
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
 from leadscore.drift.verdict import DriftVerdict
 from leadscore.drift.windows.history import ALL, History
@@ -262,3 +263,34 @@ def test_more_frequent_looks_make_stricter_cuts():
     assert hourly.calibration.level < daily.calibration.level
     for report in (daily, hourly):
         assert report.calibration.breach_expected == pytest.approx(report.calibration.breach_asked, rel=0.03)
+
+
+def test_each_size_in_a_report_is_said_to_be_of_its_own_test():
+    matrix = leads(900, 41)
+    matrix[:400, 1] = np.nan
+    report, _ = check(BASE, window(BASE, matrix), STRICT)
+    visits = next(f for f in report.features if f.name == "visits")
+    assert visits.strongest is not None
+    assert (visits.strongest.name, visits.strongest.effect) == ("missing", visits.effect)
+    shown = dict(zip(COLUMNS, row(visits), strict=True))
+    assert (shown["strongest test"], shown["its size"]) == ("missing", f"{visits.effect:.3f}")
+    (said,) = (f for f in report.verdict.worst if f.feature == "visits")
+    assert (said.statistic, said.p_value, said.effect) == (
+        "missing_rate",
+        visits.strongest.p_value,
+        visits.effect,
+    )
+    lines, _ = check(BASE, window(BASE, matrix), DriftOptions(mode="thresholds", season="none"))
+    found = next(f for f in lines.features if f.name == "visits")
+    assert dict(zip(COLUMNS, row(found), strict=True))["strongest test"] == "PSI"
+    assert "noise included" in calibration(lines)
+
+
+@pytest.mark.parametrize(("column", "value", "said"), [(2, 1.0, "is partner for"), (1, 4.0, "is 4 for")])
+def test_a_constant_category_is_named_and_only_numbers_have_neighbours(column, value, said):
+    matrix = leads(900, 42)
+    matrix[:, column] = value
+    report, _ = check(BASE, window(BASE, matrix), STRICT)
+    (sentence,) = (f.sentence for f in report.findings if f.pattern == "constant")
+    assert said in sentence
+    assert ("near it" in sentence) == (column == 1)

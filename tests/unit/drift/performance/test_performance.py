@@ -12,7 +12,7 @@ from leadscore.drift.performance.measure import (
     measure_window,
     observed_over_expected,
 )
-from leadscore.drift.performance.verdict import judge_performance, performance_drift
+from leadscore.drift.performance.verdict import judge_performance, loss_or_gain, performance_drift
 from leadscore.drift.verdict import as_utc
 from leadscore.errors import BadInputError
 from leadscore.events.windows import LabelCompleteness
@@ -79,6 +79,23 @@ def test_a_drop_of_more_than_five_per_cent_triggers() -> None:
     assert drift.kind == "concept"
     assert drift.severity == "critical"
     assert "50 younger or rescored leads were left out" in drift.reasons[-1]
+
+
+@pytest.mark.parametrize(("holdout", "said"), [(0.80, "a loss of"), (0.60, "a gain of"), (0.70, "a gain of")])
+def test_a_better_auc_is_called_a_gain_in_sentences_and_tables(holdout: float, said: str) -> None:
+    figures = measured()
+    assert figures.auc is not None
+    baseline = Estimate(holdout, holdout - 0.01, holdout + 0.01)
+    verdict = judge_performance(figures, figures.labels, baseline)
+    assert verdict.drop is not None
+    loss, (now,) = said == "a loss of", [r for r in verdict.reasons if "AUC" in r]
+    assert (verdict.drop.value > 0) == loss
+    assert said in now
+    assert ("loss" in now) == loss
+    what, size = loss_or_gain(verdict.drop)
+    assert size.value > 0
+    assert size.low <= size.value <= size.high
+    assert what in said
 
 
 def test_a_drop_that_may_be_chance_does_not_trigger() -> None:
