@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from leadscore.contract.model import ColumnFormat
@@ -47,7 +47,7 @@ class NumberGuess:
         marked: Rows whose number holds the mark in question.
         word_rows: Rows that hold one of the words.
         unread_rows: Rows that hold neither a number nor one of the words: somebody must correct them.
-        units: The currencies and per cent signs that were seen.
+        units: The currencies and per cent signs that were seen; `no unit` where only some numbers have a per cent sign.
         integer: Every number is whole and written so.
     """
 
@@ -107,12 +107,18 @@ def guess_numbers(seen: Seen) -> NumberGuess | None:
         marked=sum(count for text, count in numbers if mark in text),
         word_rows=0 if mistakes else sum(count for _, count in words),
         unread_rows=sum(count for _, count in words) if mistakes else 0,
-        units=tuple(dict.fromkeys(unit for unit in map(unit_of, known) if unit)),
+        units=_units(known),
         integer=all(_WHOLE.match(text.strip()) for text in known)
         or (
             grouped and all(value.is_integer() and form.decimal not in text for text, value in known.items())
         ),
     )
+
+
+def _units(texts: Iterable[str]) -> tuple[str, ...]:
+    seen = tuple(dict.fromkeys(map(unit_of, texts)))
+    named = tuple(unit for unit in seen if unit)
+    return (*named, "no unit") if "%" in seen and "" in seen else named
 
 
 def _parted(seen: Seen) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:

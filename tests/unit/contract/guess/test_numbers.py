@@ -124,6 +124,9 @@ def test_several_units_are_told():
     found = guess("$5", "5 €", "7")
     assert found is not None
     assert found.units == ("$", "€")
+    shares = guess("45 %", "0.45")
+    assert shares is not None
+    assert shares.units == ("%", "no unit")
 
 
 @settings(max_examples=60, deadline=None)
