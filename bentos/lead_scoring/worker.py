@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -45,6 +44,7 @@ class Worker:
         self.lifecycle = Lifecycle()
         self.engine: Engine | None = None
         self.openapi = b""
+        self._sync_errors = 0
         self.keys = None if settings.auth == "off" else KeyRing(settings.api_keys)
         self._shipper = (
             ShipperProcess(settings.spool_dir, settings.home.events_url)
@@ -52,9 +52,7 @@ class Worker:
             else None
         )
         self._tasks: list[asyncio.Task[None]] = []
-        # Under our supervisor the socket outlives it with us: without it we must not keep the port.
         self._supervised = os.environ.get("LEADSCORE_SUPERVISED", "")
-        self._parent = os.getppid() if self._supervised else None
 
     async def start(self) -> None:
         """Begin; the server takes connections from the socket when this returns.
@@ -109,11 +107,12 @@ class Worker:
 
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
         """What goes on beside the requests; each by itself, so that one that fails or waits stops no other."""
-        chores: list[tuple[str, Callable[[], Awaitable[object]]]] = [("metrics", self._flush_bins)]
+        chores: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("metrics", self._flush_bins),
+            ("spool", self._look_at_spool),
+        ]
         if self._shipper is not None:
             chores.append(("shipper", self._keep_shipper))
-        if self._parent is not None:
-            chores.append(("supervisor", self._look_for_parent))
         if self.keys is not None:
             chores.append(("api keys", self._reload_keys))
         return chores
@@ -126,12 +125,6 @@ class Worker:
         if started and self.engine is not None:
             self.engine.counters.add("shipper_starts")
 
-    async def _look_for_parent(self) -> None:
-        if self._parent not in (None, os.getppid()):
-            _log.error("the supervisor is gone")
-            self._parent = None
-            signal.raise_signal(signal.SIGTERM)
-
     async def _reload_keys(self) -> None:
         if self.keys is not None:
             # Off the loop: ten thousand keys take a second, and a file system may hang.
@@ -140,6 +133,12 @@ class Worker:
     async def _flush_bins(self) -> None:
         if self.engine is not None:
             self.engine.bins.flush()
+
+    async def _look_at_spool(self) -> None:
+        """Count what the thread that flushes the spool could not do; it has logged it."""
+        if self.engine is not None:
+            known, self._sync_errors = self._sync_errors, self.engine.spool.sync_errors
+            self.engine.counters.add("background_errors", self._sync_errors - known)
 
     def _failed(self) -> None:
         if self.engine is not None:
