@@ -12,7 +12,7 @@ import numpy as np
 
 from leadscore.contract.arrow import ArrowTable, floats
 from leadscore.contract.categories import Categories, categories_of
-from leadscore.contract.cells import Cells, Issue
+from leadscore.contract.cells import Cells, Flags, Issue
 from leadscore.contract.model import (
     NUMERIC_TIMES,
     Boolean,
@@ -67,10 +67,10 @@ def check_table(contract: FeatureContract, table: ArrowTable, now: datetime | No
     latest = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) + _TODAY
     checks: list[tuple[str | None, Callable[[Cells], Iterator[Issue]]]] = [
         (contract.id, _check_id),
-        (contract.time, lambda cells: _check_times(cells, latest, required=True)),
+        (contract.time, lambda cells: _check_lead_times(cells, latest, _open_rows(contract, table))),
         *((f.name, _feature_check(f)) for f in contract.features),
         (contract.target.column, lambda cells: _check_target(contract.target, cells)),
-        (contract.target.known_at, lambda cells: _check_times(cells, latest, required=False)),
+        (contract.target.known_at, lambda cells: _check_times(cells, latest)),
         (contract.value, lambda cells: _check_numbers(Numeric(name=cells.name), cells)),
     ]
     issues: list[Issue] = []
@@ -116,7 +116,24 @@ def _check_id(cells: Cells) -> Iterator[Issue]:
     yield from cells.issue("warning", "duplicate_id", repeated, "rows share their id with another row")
 
 
-def _check_times(cells: Cells, latest: datetime, *, required: bool) -> Iterator[Issue]:
+def _open_rows(contract: FeatureContract, table: ArrowTable) -> Flags:
+    """The rows whose outcome is not known: nothing is learnt from them."""
+    target = contract.target
+    if target.column not in table.column_names:
+        return np.zeros(table.num_rows, dtype=np.bool_)
+    cells = Cells(contract, target.column, table.column(target.column))
+    return cells.missing | cells.rows(lambda text: any(is_value(text, value) for value in target.open_values))
+
+
+def _check_lead_times(cells: Cells, latest: datetime, unknown: Flags) -> Iterator[Issue]:
+    yield from _check_times(cells, latest)
+    known, still_open = cells.missing & ~unknown, cells.missing & unknown
+    yield from cells.issue("error", "missing_value", known, "rows without a time")
+    message = "rows without a time whose outcome is not known: nothing is learnt from them"
+    yield from cells.issue("warning", "missing_value", still_open, message)
+
+
+def _check_times(cells: Cells, latest: datetime) -> Iterator[Issue]:
     limit = np.datetime64(latest, "us")
     form = cells.form
     if cells.kind == "text":
@@ -143,8 +160,6 @@ def _check_times(cells: Cells, latest: datetime, *, required: bool) -> Iterator[
     if ahead.any():
         row = int(ahead.argmax()) + 1
         yield from cells.issue("warning", "future_time", ahead, f"row {row} lies after today")
-    if required:
-        yield from cells.issue("error", "missing_value", cells.missing, "rows without a time")
 
 
 def _is_after(value: object, form: ColumnFormat, latest: datetime) -> bool:
