@@ -165,6 +165,21 @@ def test_the_same_text_in_another_unicode_form_is_the_category() -> None:
     assert "(1): '1067' (did you mean '01067'? They differ in leading zeros)" in issue.message
 
 
+def test_a_lead_without_a_time_is_an_error_only_where_something_is_learnt_from_it() -> None:
+    contract = msgspec.structs.replace(
+        CONTRACT,
+        target=msgspec.structs.replace(CONTRACT.target, positive="Won", open_values=("Prospecting",)),
+    )
+    known = check(
+        contract, converted=["Won", "Lost", "Prospecting"], created_at=["2026-01-01", "", "2026-01-02"]
+    )
+    assert kinds(known) == [("created_at", "error", "missing_value", 2)]
+    still_open = check(
+        contract, converted=["Won", "Lost", "Prospecting"], created_at=["2026-01-01", "2026-01-02", ""]
+    )
+    assert kinds(still_open) == [("created_at", "warning", "missing_value", 3)]
+
+
 def test_dots_that_may_group_thousands_are_told_unless_the_contract_decides() -> None:
     values = {"budget": ["29.118", "625", "2.806"], "revenue": ["56.784", None, None]}
     assert kinds(check(**values)) == [
