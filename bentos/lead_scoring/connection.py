@@ -8,7 +8,6 @@ uvicorn's place in every worker, whoever starts it.
 from __future__ import annotations
 
 import asyncio
-import re
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -51,7 +50,8 @@ _LINGER_BYTES: Final = 1 << 20
 _STALLED_S: Final = 30.0
 # Files that are no connections: spool, counters, log, libraries.
 _OTHER_FILES: Final = 128
-_HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:\[\]%-]*")
+_OF_HOST: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~!$&'()*+,;=:[]%-"
+_WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding"))
 _OF_UPGRADE: Final = frozenset((b"upgrade", b"http2-settings"))
 
 
@@ -96,14 +96,14 @@ class Connection(HttpToolsProtocol):
         self._ending = False
         self._large = self._claimed = False
         self._unclaimed = self._discarded = self._hosts = 0
-        self._codings: list[bytes] = []
+        self._codings: tuple[bytes, ...] = ()
         self._problem: LeadScoreError | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_S)
         super().connection_made(transport)
         # A proxy may open one in advance: until the first byte it is as good as a kept one.
-        self._keep_alive()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
         if len(self.connections) > self._limits.connections:
             self._make_room()
 
@@ -115,6 +115,14 @@ class Connection(HttpToolsProtocol):
         if self._end_timer is not None:
             self._end_timer.cancel()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Answer a request that is complete to a client that has closed its own side; else there is nobody to answer."""
+        cycle = self._last
+        if self._ending or cycle is None or cycle.response_complete or cycle.more_body:
+            return None
+        cycle.keep_alive = False
+        return True
 
     def _make_room(self) -> None:
         """Close the one that has done nothing for the longest time; refuse this one if all are in use."""
@@ -136,10 +144,10 @@ class Connection(HttpToolsProtocol):
 
     def idle(self) -> tuple[bool, float] | None:
         """Sorts connections without a request in hand: first those that never had one, then by how long; else None."""
-        if self._last is None:
+        cycle = self._last
+        if cycle is None:
             return False, self._since
-        kept = self.timeout_keep_alive_task
-        return None if kept is None else (True, kept.when())
+        return (True, self._since) if cycle.response_complete else None
 
     @property
     def _last(self) -> RequestResponseCycle | None:
@@ -153,7 +161,6 @@ class Connection(HttpToolsProtocol):
         if self._ending:
             self._discard(len(data))
             return
-        self._unset_keepalive_if_required()
         self._claimed = False
         # The head's exact size is added up only if it can be too large.
         self._large = self._unclaimed + len(data) > MAX_HEAD
@@ -172,12 +179,8 @@ class Connection(HttpToolsProtocol):
             if self._unclaimed > MAX_HEAD:
                 self._refuse(_too_large())
                 return
-        if self._in_head:
-            if self._head_timer is None:
-                self._head_timer = self.loop.call_later(self._limits.head_s, self._head_is_late)
-        elif not self._claimed and (self._last is None or self._last.response_complete):
-            # Empty lines before a request are nobody's request.
-            self._keep_alive()
+        if self._in_head and self._head_timer is None:
+            self._head_timer = self.loop.call_later(self._limits.head_s, self._head_is_late)
 
     def _feed_without_upgrade(self, rest: memoryview) -> bool:
         """Parse the request again as if it had not asked for an upgrade: its body follows (RFC 9110, 7.8)."""
@@ -219,7 +222,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
         self._hosts = 0
-        self._codings = []
+        self._codings = ()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; a trailer is nobody's header (RFC 9110, 6.5.1)."""
@@ -227,19 +230,22 @@ class Connection(HttpToolsProtocol):
             return
         name = name.lower()
         self.headers.append((name, value))
+        if name not in _WATCHED:
+            return
         if name == b"host":
             self._hosts += 1
-            if not _HOST.fullmatch(value):
+            if value.translate(None, _OF_HOST):
                 self._fail(RequestMalformedError("The Host header names no host.", hint="Send HOST:PORT."))
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        elif name == b"transfer-encoding":
-            self._codings.append(value.strip().lower())
+        elif name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        else:
+            self._codings += (value.strip().lower(),)
 
     def on_headers_complete(self) -> None:
         """Refuse what RFC 9112 forbids; hand the rest to the application."""
         self._claimed = True
-        self._unset_head_timer()
+        if self._head_timer is not None:
+            self._unset_head_timer()
         if self._large and _size_of(self.url, self.headers) > MAX_HEAD:
             self._fail(_too_large())
         version = self.parser.get_http_version()
@@ -251,7 +257,7 @@ class Connection(HttpToolsProtocol):
                     "The request does not have one Host header.", hint="Send one (RFC 9112, 3.2)."
                 )
             )
-        if self._codings and self._codings != [b"chunked"]:
+        if self._codings and self._codings != (b"chunked",):
             self._fail(
                 TransferCodingError(
                     "The body has a transfer coding other than chunked.", hint="Send it chunked."
@@ -310,14 +316,26 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request, unless there cannot be one."""
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         cycle = self.cycle
-        if cycle.response_complete and (cycle.more_body or self.transport.is_closing()):
+        if cycle.response_complete and (cycle.more_body or not cycle.keep_alive):
             self._end(unread=cycle.more_body)
+            return
+        self._since = self.loop.time()
+        self.flow.resume_reading()
+        if self.pipeline and not self.transport.is_closing():
+            self._start_asgi_task(*self.pipeline.pop())
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection."""
-        self._end(unread=False)
+    def _look_whether_idle(self) -> None:
+        """Close a connection that nobody used for so long; one timer for its life costs less than one per request."""
+        cycle = self._last
+        if cycle is not None and not cycle.response_complete:
+            self._since = self.loop.time()
+        left = self._since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self._look_whether_idle)
+        else:
+            self._end(unread=False)
 
     def pause_writing(self) -> None:
         """The other side takes less than we write: give it up when it takes nothing."""
@@ -342,7 +360,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, error: LeadScoreError) -> None:
         """Answer in the one shape of errors and close; after the replies that are due before this one."""
-        if self._ending:
+        if self._ending or self.transport.is_closing():
             return
         self._ending = True
         if Connection.refused is not None:
@@ -424,11 +442,6 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
             return
         self._end_timer = self.loop.call_later(_STALLED_S, self._watch_writing, left)
-
-    def _keep_alive(self) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
 
     def _unset_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -36,6 +36,10 @@ def send_whole(send: Send, reply: Reply, request_id: str, *, close: bool = False
         or cycle.scope["method"] == "HEAD"
     ):
         return False
+    if cycle.transport.is_closing():
+        # Nobody is there any more, and the protocol will be told next.
+        cycle.disconnected = True
+        return False
     said = _CLOSE in reply.extra
     last = close or said or cycle.more_body or not cycle.keep_alive
     connection = getattr(cycle.on_response, "__self__", None) if last else None

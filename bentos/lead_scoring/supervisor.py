@@ -22,15 +22,13 @@ from typing import Final
 
 from lead_scoring.lifecycle import LISTENER
 from lead_scoring.logs import configure_logging
+from lead_scoring.orphan import SUPERVISOR
 from lead_scoring.settings import Settings
 from leadscore.errors import LeadScoreError, UnavailableError
 
 _log = logging.getLogger("lead_scoring.supervisor")
 
 _BACKLOG: Final = 2048
-# Longer than proxies keep an idle connection (Traefik 90 s, nginx and load balancers 60-75 s): whoever closes first
-# must not be us, or a request may be on its way (bentoml/BentoML#4682).
-_KEEP_ALIVE_S: Final = 120
 _POLL_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 _WELL_AFTER_S: Final = 10.0
@@ -100,7 +98,7 @@ class Supervisor:
         command = (
             *(sys.executable, "-m", "_bentoml_impl.worker.service", "lead_scoring.service:LeadScoring"),
             *("--service-name", "lead_scoring", "--fd", str(descriptor), "--worker-id", str(number)),
-            *("--backlog", str(_BACKLOG), "--timeout-keep-alive", str(_KEEP_ALIVE_S)),
+            *("--backlog", str(_BACKLOG)),
             *("--timeout-graceful-shutdown", str(max(1, round(self._settings.shutdown_s / 2)))),
         )
         environ = {
@@ -108,6 +106,7 @@ class Supervisor:
             # From when on it answers: nobody must hear "not ready" from one worker while another could have answered.
             "LEADSCORE_SUPERVISED": "at-once" if first and len(self._slots) == 1 else "loaded",
             LISTENER: str(descriptor),
+            SUPERVISOR: str(os.getpid()),
             "BENTOML_DO_NOT_TRACK": "True",
             # NumPy's own threads would each take a stack and never be used.
             "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -45,6 +44,7 @@ class Worker:
         self.lifecycle = Lifecycle()
         self.engine: Engine | None = None
         self.openapi = b""
+        self._sync_errors = 0
         self.keys = None if settings.auth == "off" else KeyRing(settings.api_keys)
         self._shipper = (
             ShipperProcess(settings.spool_dir, settings.home.events_url)
@@ -52,10 +52,7 @@ class Worker:
             else None
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._sync_errors = 0
-        # Under our supervisor the socket outlives it with us: without it we must not keep the port.
         self._supervised = os.environ.get("LEADSCORE_SUPERVISED", "")
-        self._parent = os.getppid() if self._supervised else None
 
     async def start(self) -> None:
         """Begin; the server takes connections from the socket when this returns.
@@ -116,8 +113,6 @@ class Worker:
         ]
         if self._shipper is not None:
             chores.append(("shipper", self._keep_shipper))
-        if self._parent is not None:
-            chores.append(("supervisor", self._look_for_parent))
         if self.keys is not None:
             chores.append(("api keys", self._reload_keys))
         return chores
@@ -129,12 +124,6 @@ class Worker:
         started = await asyncio.get_running_loop().run_in_executor(None, self._shipper.keep)
         if started and self.engine is not None:
             self.engine.counters.add("shipper_starts")
-
-    async def _look_for_parent(self) -> None:
-        if self._parent not in (None, os.getppid()):
-            _log.error("the supervisor is gone")
-            self._parent = None
-            signal.raise_signal(signal.SIGTERM)
 
     async def _reload_keys(self) -> None:
         if self.keys is not None:

@@ -9,11 +9,12 @@ import argparse
 import resource
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.fuzz import arrow, isolated
 
-_CASES = {"arrow": 1_000_000, "documents": 10_000, "models": 100_000}
+_CASES = {"arrow": 1_000_000, "documents": 10_000, "http": 115_000, "models": 100_000}
 # Beyond what the process has when the attack begins: far less than a body that unfolds would take.
 GROWTH_BYTES = 256 << 20
 # Processor seconds for one stream, on average; a hang takes more.
@@ -23,7 +24,7 @@ _SECONDS_PER_CASE = 0.02
 def main() -> int:
     """Run an attack, say how the cases ended; exit code 1 if one of them is a fault."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("what", choices=sorted(_CASES), help="the reader that is attacked")
+    parser.add_argument("what", choices=sorted(_CASES), help="what is attacked")
     parser.add_argument("--cases", type=int)
     parser.add_argument("--first", type=int, default=0, help="number of the first case (documents, models)")
     parser.add_argument("--seed", type=int, default=1)
@@ -32,6 +33,11 @@ def main() -> int:
     cases = given.cases or _CASES[given.what]
     if given.what == "arrow":
         return attack_arrow(cases, given.seed)
+    if given.what == "http":
+        # Loads much that the others' processes, which are many, do without.
+        from tests.fuzz.service import attack
+
+        return _say(*attack(cases, given.seed))
     if given.child is not None:
         isolated.run_cases(given.what, given.seed, given.first, cases, given.child)
         return 0
@@ -47,9 +53,13 @@ def attack_arrow(cases: int, seed: int) -> int:
     ended = arrow.run(cases, seed)
     seconds = time.perf_counter() - started
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return _say(ended, f"{cases} streams in {seconds:.0f} s; peak memory grew by {grown / 1024:.1f} MiB")
+
+
+def _say(ended: Counter[str], how: str) -> int:
     for what, count in ended.most_common():
         sys.stdout.write(f"{count:>9} {what}\n")
-    sys.stdout.write(f"{cases} streams in {seconds:.0f} s; peak memory grew by {grown / 1024:.1f} MiB\n")
+    sys.stdout.write(f"{how}\n")
     return 0
 
 

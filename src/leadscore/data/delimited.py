@@ -27,6 +27,7 @@ _MOST_BLOCK = 2**31 - 1
 _BLOCK = 1 << 20
 _TAIL_BYTES = 4096
 _TAIL_LINES = 6
+_TOTAL = re.compile(r"(grand |sub-?)?totals?:?|summe:?|gesamt:?|sum:?", re.IGNORECASE)
 _FOOTER = re.compile(
     r"(grand )?totals?\b|sub-?totals?\b|sum(me)?\b|gesamt|somme\b|count\b|average\b|copyright|©|confidential|generated\b|"
     r"exported\b|report\b|\d+ (rows|records|leads)\b",
@@ -149,7 +150,8 @@ def _check_tail(path: Path, data: pa.Buffer, layout: Layout, rows: int) -> None:
     for back, line in enumerate(reversed(tail.splitlines()[-_TAIL_LINES:])):
         cells = [cell.strip() for cell in next(csv.reader([line], delimiter=layout.delimiter), [])]
         filled = [cell for cell in cells if cell]
-        if filled and 2 * len(filled) <= len(cells) and _FOOTER.match(filled[0]):
+        few = filled and 2 * len(filled) <= len(cells) and _FOOTER.match(filled[0])
+        if few or (len(filled) < len(cells) and filled and _TOTAL.fullmatch(filled[0])):
             raise TableError(
                 f"{path}: row {layout.header_row + rows - back} (the header is row {layout.header_row}) looks like a "
                 "report's footer, not like a lead.",

@@ -9,7 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
+from tests.fuzz.arrow import written
+from tests.fuzz.http import Target as MalformedTarget
+from tests.fuzz.http import run
 from tests.integration.service.conftest import Served
 from tests.integration.service.wire import Wire, post
 from tests.support.waiting import wait_until
@@ -393,8 +397,24 @@ def test_a_client_that_takes_no_reply_holds_nobody_up(target, lead_body) -> None
         assert httpx.get(f"{served.url}/livez").status_code == 200
 
 
+def test_a_client_that_has_said_all_is_answered(target, lead_body) -> None:
+    served, key = target
+    with Wire(served.port) as wire:
+        wire.send(post("/score-lead", lead_body, key) * 3)
+        wire.socket.shutdown(socket.SHUT_WR)
+        assert [wire.reply().status for _ in range(3)] == [200, 200, 200]
+        assert wire.closed()
+
+
+def test_115000_malformed_requests_in_small(target, lead, lead_body) -> None:
+    served, key = target
+    stream = written(pa.Table.from_pylist([lead] * 3))
+    secret = key.decode().rpartition(" ")[2]
+    answered = run(MalformedTarget(served.port, secret, lead_body, stream), 1_000, seed=3)
+    assert answered["400"] > answered["200"] > 0
+
+
 def test_nothing_so_far_was_a_defect(target) -> None:
     served, _ = target
-    log = served.log.read_text()
-    assert "internal error" not in log
-    assert "Traceback" not in log
+    bad = ("internal error", "Traceback", "Exception in")
+    assert [line for line in served.log.read_text().splitlines() if any(word in line for word in bad)] == []

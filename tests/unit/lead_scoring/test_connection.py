@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 
 import httptools
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 import lead_scoring.service  # noqa: F401 - it installs the connection
 from lead_scoring.connection import Connection, Limits, limits
 from lead_scoring.heavy import BodyRoom, BusyError
+from lead_scoring.http import Receive, Scope, Send
 
 MOVED = (
     "uvicorn has changed: bentos/lead_scoring/connection.py overrides parts of its HttpToolsProtocol and must be looked "
@@ -32,7 +34,7 @@ def test_uvicorn_makes_its_connections_of_our_class() -> None:
     [
         *("connection_made", "connection_lost", "data_received", "on_message_begin", "on_header"),
         *("on_headers_complete", "on_body", "on_message_complete", "on_response_complete", "pause_writing"),
-        *("resume_writing", "timeout_keep_alive_handler", "_should_upgrade", "_unset_keepalive_if_required"),
+        *("resume_writing", "_start_asgi_task", "_should_upgrade", "_unset_keepalive_if_required"),
     ],
 )
 def test_what_we_override_and_call_is_still_uvicorns(name: str) -> None:
@@ -74,6 +76,39 @@ def test_the_parser_says_where_an_upgrade_begins() -> None:
     with pytest.raises(httptools.HttpParserUpgrade) as caught:
         httptools.HttpRequestParser(Sink()).feed_data(head + b"{}")
     assert caught.value.args == (len(head),), MOVED.format("httptools.HttpParserUpgrade")
+
+
+def test_an_idle_connection_is_kept_for_its_time_and_then_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lead_scoring.connection.KEEP_ALIVE_S", 0.2)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def talk() -> None:
+        config = uvicorn.Config(app, log_config=None, timeout_keep_alive=0)
+        config.load()
+        state = uvicorn.Server(config).server_state
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(config, state, {}, loop), "127.0.0.1", 0)
+        (place,) = server.sockets
+        (unused, early), (reader, writer) = [
+            await asyncio.open_connection(*place.getsockname()) for _ in range(2)
+        ]
+        opened = loop.time()
+        for _ in range(3):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+        async with asyncio.timeout(20):
+            assert await unused.read() == b""
+            assert await reader.read() == b""
+        assert loop.time() - opened >= 0.2
+        for one in (writer, early):
+            one.close()
+        server.close()
+
+    asyncio.run(talk())
 
 
 def test_connections_are_bounded_by_the_setting_and_by_the_files_of_the_process(
