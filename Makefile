@@ -47,6 +47,10 @@ faults: setup system  ## Every story of the operator, once per call and way it c
 faults-programs: setup  ## Build etcd and kube-apiserver for the fault tests, once (minutes; kept in the cache)
 	$(RUN) python -m tests.faults --programs
 
+.PHONY: fuzz
+fuzz: setup  ## Damage what strangers send and what is read, find what does not end in a sentence (FUZZ="http --cases 5000"; all four without it)
+	$(if $(FUZZ),nice -n 10 $(RUN) python -m tests.fuzz $(FUZZ),for what in arrow http documents models; do nice -n 10 $(RUN) python -m tests.fuzz $$what || exit 1; done)
+
 .PHONY: system
 system:  ## Install the distribution's packages that tests need (PostgreSQL)
 	@tools/setup/system.sh

@@ -20,6 +20,7 @@ from benchmarks.row import Row
 from benchmarks.rows import (
     backtest,
     bank,
+    calibration,
     drift_budget,
     drift_evidently,
     drift_order,
@@ -30,7 +31,9 @@ from benchmarks.rows import (
     drift_watch_outcomes,
     footprint,
     inprocess,
+    label_delay,
     latency,
+    leaks,
     offline,
     throughput,
     training,
@@ -48,6 +51,8 @@ SUITES: tuple[Suite, ...] = (
     *offline.SUITES,
     *footprint.SUITES,
     *training.SUITES,
+    *label_delay.SUITES,
+    *calibration.SUITES,
     *bank.SUITES,
     *drift_budget.SUITES,
     *drift_run_length.SUITES,
@@ -58,6 +63,7 @@ SUITES: tuple[Suite, ...] = (
     *drift_sequential.SUITES,
     *drift_evidently.SUITES,
     *backtest.SUITES,
+    *leaks.SUITES,
 )
 # Its data is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(name for suite in (*bank.SUITES, *backtest.SUITES) for name in suite.rows)

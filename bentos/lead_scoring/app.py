@@ -9,6 +9,7 @@ falls through to BentoML's endpoints, which include its schema, its docs and wha
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from lead_scoring import system
 from lead_scoring.auth import ExpiredKeyError, MissingKeyError
+from lead_scoring.connection import Connection
+from lead_scoring.drain import drain_on_sigterm
 from lead_scoring.engine import Engine
 from lead_scoring.errors import (
     BodyTimeoutError,
@@ -122,7 +125,7 @@ class Application:
         except Exception as error:  # noqa: BLE001 - the process boundary: a defect must not end the connection unsaid
             reply = self._defect(request, error)
         draining = worker.lifecycle.phase == "draining"
-        if reply.status != 499 and (draining or not send_whole(send, reply, request.request_id)):
+        if reply.status != 499 and not send_whole(send, reply, request.request_id, close=draining):
             for message in reply_messages(reply, request.request_id, close=draining):
                 await send(message)
         elapsed = time.perf_counter_ns() - started
@@ -142,6 +145,11 @@ class Application:
         if worker.engine is not None:
             worker.engine.counters.request(endpoint, reply.status, elapsed)
         self._request_log.answered(request, reply, elapsed)
+
+    def _count_refusal(self, status: int) -> None:
+        """A request that ended before it could be one: counted like those that nobody's path takes."""
+        if self.worker is not None and self.worker.engine is not None:
+            self.worker.engine.counters.request(OTHER, status, 0)
 
     @staticmethod
     def _defect(request: Request, error: Exception) -> Reply:
@@ -243,9 +251,15 @@ class Application:
     async def _start(self) -> None:
         settings = self._settings()
         self.worker = Worker(settings, first=self._first)
+        Connection.refused = self._count_refusal
         self._request_log = RequestLog(sample=settings.log_sample, slow_ms=settings.slow_ms)
-        await self.worker.start()
-        self.worker.drain_on_sigterm()
+        drain_on_sigterm(self.worker.lifecycle, settings)
+        if self.worker.lifecycle.phase != "draining":
+            await self.worker.start()
+        if self.worker.lifecycle.phase == "draining":
+            # Told to stop before it took a connection: its listener is closed, and the server must not open it.
+            await self.worker.stop()
+            os._exit(0)
 
     def _take_over(self, scope: Scope) -> None:
         """Answer in place of the middleware stack that Starlette built around us."""

@@ -1,57 +1,72 @@
-"""Arrow IPC streams in and out (nanoarrow; https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format)."""
+"""Arrow IPC streams: leads in, scores out.
+
+Streams of callers are read by hand (`flatbuffers`, `arrow_stream`, and here), into lists and NumPy arrays: the readers that
+exist trust what they read (docs/decisions/0018). Our own replies are written by nanoarrow.
+"""
 
 from __future__ import annotations
 
 import io
-import struct
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final, cast
 
 import nanoarrow as na
 import numpy as np
 import numpy.typing as npt
 from nanoarrow import ipc
 
-from leadscore.errors import BodyTooLargeError, MalformedBodyError
+from lead_scoring.arrow_stream import Array, Batch, Field, Storage, invalid, read_stream
+from leadscore.errors import BodyTooLargeError
 
 Column = Sequence[object] | npt.NDArray[np.generic]
 
-_CONTINUATION: Final = 0xFFFFFFFF
-_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
-_NUMERIC: Final = frozenset(
-    na.Type[name]
-    for name in ("INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "HALF_FLOAT", "FLOAT", "DOUBLE")
-)
-_TEXT: Final = frozenset(
-    na.Type[name]
-    for name in ("STRING", "LARGE_STRING", "STRING_VIEW", "DICTIONARY", "BOOL", "INT64", "UINT64", "NULL")
-)
+# Beside those of the contract: what a table happens to hold more is refused, or warned of, by name.
+MORE_COLUMNS: Final = 256
+# Of all dictionaries of a request: each value may become an object.
+MAX_DICTIONARY: Final = 1_000_000
+# Bytes of a number; integers that are wider stay Python's, because a float would round them.
+_NARROW: Final = 4
 
 
-def read_columns(body: bytes, limit: int) -> dict[str, Column]:
+def read_columns(body: bytes, limit: int, known: int) -> dict[str, Column]:
     """The columns of a stream, by name, for `LeadDecoder.columns_to_rows`.
 
     Args:
         body: The whole stream.
         limit: Rows that are taken at most.
+        known: Columns of the contract; some more are taken, so that the refusal can name them.
 
     Raises:
         MalformedBodyError: Not a stream, a compressed one (a few bytes could unfold to any size), two columns of
-            one name, or a type that no feature has.
+            one name, too many columns, or a type that no feature has.
+        ArrowInvalidError: A stream that contradicts itself.
         BodyTooLargeError: More than `limit` rows.
     """
-    _check_batches(body, limit)
-    try:
-        with ipc.InputStream.from_readable(io.BytesIO(body)) as source:
-            table = na.ArrayStream(source).read_all()
-        names = [table.schema.field(i).name or "" for i in range(table.n_children)]
-        if len(set(names)) != len(names):
-            raise MalformedBodyError("Two columns of the Arrow body have the same name.", hint="Rename one.")
-        return {name: _column(name, table.child(i)) for i, name in enumerate(names)}
-    except (RuntimeError, ValueError, NotImplementedError, KeyError) as error:  # what nanoarrow raises
-        raise MalformedBodyError(
-            "The body cannot be read as an Arrow IPC stream.", hint=f"The reader says: {str(error)[:200]}"
-        ) from error
+    fields, batches = read_stream(body, known + MORE_COLUMNS)
+    parts: list[list[Column]] = [[] for _ in fields]
+    dictionaries: dict[int, list[object]] = {}
+    rows = entries = 0
+    for batch in batches:
+        if batch.dictionary is not None:
+            entries += batch.length
+            if entries > MAX_DICTIONARY:
+                raise BodyTooLargeError(
+                    f"The dictionaries of the request hold more than {MAX_DICTIONARY} values.",
+                    hint="Send the columns without dictionaries.",
+                )
+            _learn(batch, fields, dictionaries)
+            continue
+        if not batch.length:
+            continue
+        rows += batch.length
+        if rows > limit:
+            raise BodyTooLargeError(
+                f"The request holds more than {limit} leads.", hint="Send them in several requests."
+            )
+        for field, array, found in zip(fields, batch.arrays, parts, strict=True):
+            found.append(_column(field, array, dictionaries))
+    return {field.name: _joined(found) for field, found in zip(fields, parts, strict=True)}
 
 
 def write_columns(columns: dict[str, list[str] | npt.NDArray[np.float64]], rows: int) -> bytes:
@@ -67,100 +82,122 @@ def write_columns(columns: dict[str, list[str] | npt.NDArray[np.float64]], rows:
     return target.getvalue()
 
 
-def _column(name: str, array: na.Array) -> Column:
-    kind = array.schema.type
-    if kind in _NUMERIC:
-        return np.asarray(array.to_pysequence(handle_nulls=na.nulls_as_sentinel()))
-    if kind in _TEXT:
-        return list(array.iter_py())
-    raise MalformedBodyError(
-        f"Column {name[:80]!r} of the Arrow body has type {kind.name.lower()}.",
-        hint="Numbers, booleans, text and dictionaries of text are taken.",
-    )
+def _learn(batch: Batch, fields: list[Field], dictionaries: dict[int, list[object]]) -> None:
+    number = cast("int", batch.dictionary)
+    storage = next(f.values for f in fields if f.dictionary == number and f.values is not None)
+    values = _listed(_values(storage, batch.arrays[0]))
+    if batch.delta:
+        dictionaries.setdefault(number, []).extend(values)
+    else:
+        dictionaries[number] = values
 
 
-def _check_batches(body: bytes, limit: int) -> None:
-    """Look at the batches' headers before anything is unfolded."""
-    rows = 0
+def _column(field: Field, array: Array, dictionaries: dict[int, list[object]]) -> Column:
+    if field.dictionary is None:
+        return _values(field.storage, array)
+    values = dictionaries.get(field.dictionary)
+    if values is None:
+        # An all-null column need not have one.
+        if array.nulls != array.length:
+            raise invalid("a column's dictionary is missing")
+        return [None] * array.length
+    present = _present(array)
+    indices = _fixed(field.storage, array)
+    used = indices if present is None else indices[present]
+    if len(used) and (int(used.min()) < 0 or int(used.max()) >= len(values)):
+        raise invalid("an index is not in its dictionary")
+    if present is not None:
+        # What stands where nothing is may be anything.
+        indices = np.where(present, indices, np.zeros(1, indices.dtype))
+    found: list[object] = [values[i] for i in indices.tolist()] if values else [None] * array.length
+    return _with_nulls(found, present)
+
+
+def _values(storage: Storage, array: Array) -> Column:
+    """Numbers of up to 32 bits, floats and times as arrays, NaN or NaT for null; all else as a list, None for null."""
+    if storage.layout == "null":
+        return [None] * array.length
+    present = _present(array)
+    if storage.layout == "text":
+        return _texts(storage, array, present)
+    if storage.layout == "bool":
+        return _with_nulls(_bits(array.buffers[1], array.length).tolist(), present)
+    found = _fixed(storage, array)
+    if storage.time:
+        times = found.astype(f"<M8[{storage.time}]")
+        return times if present is None else np.where(present, times, np.array("NaT", dtype=times.dtype))
+    if found.dtype.kind == "f" or found.dtype.itemsize <= _NARROW:
+        return found if present is None else np.where(present, found, np.nan)
+    return _with_nulls(found.tolist(), present)
+
+
+def _with_nulls(values: list[object], present: npt.NDArray[np.bool_] | None) -> list[object]:
+    if present is None:
+        return values
+    return [value if there else None for value, there in zip(values, present.tolist(), strict=True)]
+
+
+def _texts(storage: Storage, array: Array, present: npt.NDArray[np.bool_] | None) -> list[object]:
+    _, given, data = array.buffers
+    if array.length == 0:
+        return []
+    offsets = _numbers(given, storage.dtype, array.length + 1)
+    # Compared with each other, never subtracted: a difference could wrap.
+    if (
+        int(offsets[0]) < 0
+        or int(offsets[-1]) > len(data)
+        or bool(np.any(np.less(offsets[1:], offsets[:-1])))
+    ):
+        raise invalid("a text lies outside its buffer")
+    raw = bytes(data)
+    places = pairwise(offsets.tolist())
+    if raw.isascii():
+        text = raw.decode("ascii")
+        return _with_nulls([text[a:b] for a, b in places], present)
+    flags = [True] * array.length if present is None else present.tolist()
     try:
-        for length, compressed in _batches(body):
-            if compressed:
-                raise MalformedBodyError(
-                    "The Arrow body is compressed.",
-                    hint="Send it uncompressed; fewer leads per request if too large.",
-                )
-            rows += length
-            if rows > limit:
-                raise BodyTooLargeError(
-                    f"The request holds more than {limit} leads.", hint="Send them in several requests."
-                )
-    except (struct.error, IndexError) as error:
-        raise MalformedBodyError(
-            "The body is no Arrow IPC stream.", hint="Write it with a stream writer."
-        ) from error
+        return [raw[a:b].decode() if there else None for (a, b), there in zip(places, flags, strict=True)]
+    except UnicodeDecodeError as error:
+        raise invalid("a text is not UTF-8") from error
 
 
-def _batches(body: bytes) -> Iterator[tuple[int, bool]]:
-    """Rows (0 for a dictionary) of each batch in the stream, and whether its buffers are compressed."""
-    at = 0
-    while at + 8 <= len(body):
-        marker, size = struct.unpack_from("<II", body, at)
-        if marker != _CONTINUATION:
-            raise IndexError("no continuation marker")
-        if size == 0:
-            return
-        message = _Table.root(body, at + 8)
-        kind = message.u8(1)
-        if kind in (_RECORD_BATCH, _DICTIONARY_BATCH):
-            batch = message.table(2)
-            if kind == _DICTIONARY_BATCH:
-                batch = batch.table(1)
-            length = batch.i64(0)
-            if length < 0:
-                raise IndexError("negative length")
-            yield (length if kind == _RECORD_BATCH else 0), batch.has(3)
-        body_length = message.i64(3)
-        if body_length < 0:
-            raise IndexError("negative length")
-        at += 8 + size + body_length
+def _fixed(storage: Storage, array: Array) -> npt.NDArray[np.generic]:
+    return _numbers(array.buffers[1], storage.dtype, array.length)
 
 
-class _Table:
-    """A FlatBuffers table, as much of it as is needed (https://flatbuffers.dev/internals/); struct.error beyond its end."""
+def _numbers(buffer: memoryview, dtype: str, count: int) -> npt.NDArray[np.generic]:
+    if len(buffer) < count * np.dtype(dtype).itemsize:
+        raise invalid("a buffer is too short for its column")
+    return np.frombuffer(buffer, dtype, count) if count else np.empty(0, dtype)
 
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data = data
-        self._at = at
-        self._vtable = at - struct.unpack_from("<i", data, at)[0]
-        if self._vtable < 0:
-            raise IndexError("vtable outside the message")
-        self._size: int = struct.unpack_from("<H", data, self._vtable)[0]
 
-    @classmethod
-    def root(cls, data: bytes, at: int) -> _Table:
-        return cls(data, at + struct.unpack_from("<I", data, at)[0])
+def _bits(buffer: memoryview, count: int) -> npt.NDArray[np.bool_]:
+    if len(buffer) < (count + 7) // 8:
+        raise invalid("a bitmap is too short for its column")
+    return np.unpackbits(np.frombuffer(buffer, np.uint8), count=count, bitorder="little").astype(np.bool_)
 
-    def has(self, field: int) -> bool:
-        return self._offset(field) != 0
 
-    def u8(self, field: int) -> int:
-        return self._scalar(field, "<B")
+def _present(array: Array) -> npt.NDArray[np.bool_] | None:
+    """Which values are there; None: all of them."""
+    bitmap = array.buffers[0]
+    if not len(bitmap):
+        if array.nulls:
+            raise invalid("a column has nulls and does not say which")
+        return None
+    present = _bits(bitmap, array.length)
+    if array.length - int(np.count_nonzero(present)) != array.nulls:
+        raise invalid("a column's count of nulls is not its bitmap's")
+    return present if array.nulls else None
 
-    def i64(self, field: int) -> int:
-        return self._scalar(field, "<q")
 
-    def table(self, field: int) -> _Table:
-        offset = self._offset(field)
-        if not offset:
-            raise IndexError("the table is absent")
-        return self.root(self._data, self._at + offset)
+def _listed(column: Column) -> list[object]:
+    """A dictionary's values; NaN is as good as None to all who read them."""
+    return column.tolist() if isinstance(column, np.ndarray) else list(column)
 
-    def _scalar(self, field: int, form: str) -> int:
-        offset = self._offset(field)
-        return int(struct.unpack_from(form, self._data, self._at + offset)[0]) if offset else 0
 
-    def _offset(self, field: int) -> int:
-        slot = 4 + 2 * field
-        return (
-            int(struct.unpack_from("<H", self._data, self._vtable + slot)[0]) if slot + 2 <= self._size else 0
-        )
+def _joined(parts: list[Column]) -> Column:
+    """The parts of one column, which are all arrays or all lists."""
+    if len(parts) == 1:
+        return parts[0]
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    return np.concatenate(arrays) if arrays else [value for part in parts for value in part]

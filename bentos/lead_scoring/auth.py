@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hmac
 import logging
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from lead_scoring.errors import MissingScopeError
 from lead_scoring.http import API_KEY, AUTHORIZATION, Request
-from leadscore.apikeys import ApiKey, Scope, digest_of, read_keys
-from leadscore.errors import LeadScoreError, UnauthorizedError
+from leadscore.apikeys import ApiKey, KeyFileError, Scope, digest_of, read_keys
+from leadscore.errors import LeadScoreError, UnauthorizedError, UnavailableError
 
 _log = logging.getLogger(__name__)
 
 _HINT: Final = (
     "Send `Authorization: Bearer KEY` or `X-API-Key: KEY`; make one with: leadscore keys create NAME."
 )
+
+
+_Stamp: TypeAlias = tuple[int, ...]
 
 
 class MissingKeyError(UnauthorizedError):
@@ -50,27 +54,41 @@ class KeyRing:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[bytes, _Known] = {}
-        self._stamp: tuple[int, int, int] | None = None
+        self._done: _Stamp | None = None
+        self._failed: tuple[_Stamp | None, str] | None = None
         self.reload_errors = 0
-        self._loaded = False
 
     def __len__(self) -> int:
         return len(self._known)
 
     def reload(self) -> None:
-        """Read the file if it changed. A broken one leaves the keys as they were, is logged and counted."""
-        stamp = self._look()
-        if self._loaded and stamp == self._stamp:
-            return
-        self._stamp, self._loaded = stamp, True
+        """Read the file if it changed; blocks, so call it off the event loop, by one thread at a time.
+
+        A broken one leaves the keys as they were; it is logged and counted once for each change of the file or of
+        what is wrong with it, and read again when it changes. One that cannot be read is tried again each time.
+        """
+        stamp = None
         try:
+            stamp = _look(self._path)
+            if stamp == self._done:
+                return
             keys = read_keys(self._path)
+        except KeyFileError as error:
+            self._done = stamp
+            self._refuse(stamp, error)
         except LeadScoreError as error:
+            self._done = None
+            self._refuse(stamp, error)
+        else:
+            self._known = {bytes.fromhex(key.digest): _known(key) for key in keys}
+            self._done, self._failed, self.reload_errors = stamp, None, 0
+            _log.info("api keys loaded", extra={"fields": {"keys": len(keys)}})
+
+    def _refuse(self, stamp: _Stamp | None, error: LeadScoreError) -> None:
+        if (stamp, error.message) != self._failed:
+            self._failed = (stamp, error.message)
             self.reload_errors += 1
             _log.error("api keys not reloaded", extra={"fields": {"error": error.message, "kept": len(self)}})
-            return
-        self._known = {bytes.fromhex(key.digest): _known(key) for key in keys}
-        _log.info("api keys loaded", extra={"fields": {"keys": len(keys)}})
 
     def caller(self, request: Request, scope: Scope, now_ns: int) -> str:
         """Name of the key that the request carries.
@@ -94,12 +112,25 @@ class KeyRing:
             raise MissingScopeError(known.name, scope)
         return known.name
 
-    def _look(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+
+def _look(path: Path) -> _Stamp:
+    """What changes when the file does: its content, its rights, or what a link of a Kubernetes Secret points to.
+
+    Raises:
+        UnavailableError: It cannot be looked at.
+        KeyFileError: It is a folder or a pipe.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise UnavailableError(
+            f"{path} cannot be read: {error.strerror}.", hint="Check its owner."
+        ) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise KeyFileError(f"{path} is not a file.", hint="Name a file of API keys.")
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _presented(headers: list[bytes | None]) -> bytes:

@@ -45,12 +45,14 @@ async def score_leads(engine: Engine, request: Request) -> Reply:
     kind = media_type(request, _TYPES)
     given = parse_query(request.query, ("reasons",))
     reasons = min(whole_number(given, "reasons", 0, 0, 10_000), len(engine.about.profile.features))
+    settings = engine.settings
+    body = await body_of(request, settings.max_body_bytes, settings.body_timeout_s, engine.room)
+    # Only now: a body that comes slowly, or never, must not keep others from the thread.
     with engine.heavy:
-        return await _answer(engine, request, kind, reasons)
+        return await _answer(engine, request, body, kind, reasons)
 
 
-async def _answer(engine: Engine, request: Request, kind: bytes, reasons: int) -> Reply:
-    body = await body_of(request, engine.settings.max_body_bytes, engine.settings.body_timeout_s)
+async def _answer(engine: Engine, request: Request, body: bytes, kind: bytes, reasons: int) -> Reply:
     as_arrow = wants_arrow(request)
 
     async def compute(new_id: NewId) -> Answer:
@@ -110,7 +112,7 @@ def _decode(engine: Engine, body: bytes, kind: bytes) -> DecodedLeads:
     # Imported by the first Arrow request: most deployments never get one.
     from lead_scoring.arrow import read_columns  # noqa: PLC0415
 
-    return decoder.columns_to_rows(read_columns(body, limit))
+    return decoder.columns_to_rows(read_columns(body, limit, len(engine.model.contract.columns)))
 
 
 def _records(

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from lead_scoring.heavy import HeavyWork
+from lead_scoring.heavy import MAX_WAITING, BodyRoom, HeavyWork
 from lead_scoring.idempotency import ReplyStore
 from lead_scoring.ids import PredictionIds
 from lead_scoring.metrics_bins import BinCounts
@@ -21,6 +21,7 @@ from lead_scoring.metrics_layout import Counters, Layout
 from lead_scoring.metrics_store import CounterFile
 from lead_scoring.settings import Settings
 from lead_scoring.telemetry import Telemetry, open_telemetry
+from lead_scoring.version import served_version
 from leadscore.errors import NotFoundError, UnavailableError
 from leadscore.events.records import Outcome, Prediction
 from leadscore.events.spool import SpoolWriter
@@ -47,6 +48,7 @@ class Engine:
         spool: Where every prediction and outcome goes before its reply.
         replies: Remembered by `Idempotency-Key`.
         remembering: The one thread that talks to `replies`.
+        room: For bodies that are on their way.
         heavy: The one thread for bulk requests and LIME: single leads keep their latency.
         telemetry: None: no tracing.
     """
@@ -62,6 +64,7 @@ class Engine:
     spool: SpoolWriter
     replies: ReplyStore
     remembering: ThreadPoolExecutor
+    room: BodyRoom
     heavy: HeavyWork
     telemetry: Telemetry | None
 
@@ -70,13 +73,15 @@ class Engine:
         """Load, verify and warm up the model; claim a spool and a counter file.
 
         Raises:
-            LeadScoreError: The model is not there or not what it should be, or the spool's disk cannot be used.
+            LeadScoreError: The model is not there or not what it should be, its version is not sure, or the spool's disk
+                cannot be used.
         """
         directory = _model_directory(settings)
+        version = served_version(settings, directory)
         model = ScoringModel.load(directory, threads=settings.threads)
         about = Model(
             name=model.manifest.name,
-            version=settings.model_version or _version(settings, directory) or model.digest[:12],
+            version=version or model.digest[:12],
             contract_version=model.manifest.contract_version,
             backend=model.kernel.backend,
             pod_template_hash=settings.pod_template_hash,
@@ -116,6 +121,7 @@ class Engine:
             spool=spool,
             replies=replies,
             remembering=ThreadPoolExecutor(1, thread_name_prefix="replies"),
+            room=BodyRoom(MAX_WAITING * settings.max_body_bytes),
             heavy=HeavyWork(),
             telemetry=open_telemetry(settings, about.name, about.version),
         )
@@ -173,12 +179,6 @@ def _model_directory(settings: Settings) -> Path:
     from leadscore.registry.store import ModelRegistry  # noqa: PLC0415
 
     return ModelRegistry(settings.home).fetch(settings.model_ref)
-
-
-def _version(settings: Settings, directory: Path) -> str:
-    """The registered version, if the folder is in the cache of registered models (NAME/VERSION)."""
-    cached = directory.parent.parent == settings.home.models
-    return directory.name if cached and directory.name.isdigit() else ""
 
 
 def _warm_up(model: ScoringModel) -> None:

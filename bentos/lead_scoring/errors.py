@@ -44,6 +44,46 @@ class BodyTimeoutError(BadInputError):
     status = 408
 
 
+class RequestMalformedError(BadInputError):
+    """The request is no HTTP/1.1, or could be understood in two ways (RFC 9112)."""
+
+    code = "request_malformed"
+
+
+class HeadersTooLargeError(BadInputError):
+    """Request line and headers are over the limit (RFC 6585, 5)."""
+
+    code = "headers_too_large"
+    status = 431
+
+
+class HeadersTimeoutError(BadInputError):
+    """The headers did not arrive in time."""
+
+    code = "headers_timeout"
+    status = 408
+
+
+class TransferCodingError(BadInputError):
+    """The body has a transfer coding other than chunked (RFC 9112, 6.1)."""
+
+    code = "transfer_coding_unsupported"
+    status = 501
+
+
+class HttpVersionError(BadInputError):
+    """The request is of another major version of HTTP (RFC 9110, 15.6.6)."""
+
+    code = "http_version_unsupported"
+    status = 505
+
+
+class TooManyConnectionsError(UnavailableError):
+    """Every connection that the worker takes is in use."""
+
+    code = "too_many_connections"
+
+
 class IdempotencyKeyReusedError(BadInputError):
     """The `Idempotency-Key` was used before with another body (draft-ietf-httpapi-idempotency-key-header-07, 2.7)."""
 

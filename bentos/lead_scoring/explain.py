@@ -43,7 +43,7 @@ async def explain_prediction(engine: Engine, request: Request) -> Reply:
     media_type(request, (JSON_TYPE,))
     given = parse_query(request.query, ("method", "top", "samples", "seed"))
     settings = engine.settings
-    body = await body_of(request, settings.max_lead_bytes, settings.body_timeout_s)
+    body = await body_of(request, settings.max_lead_bytes, settings.body_timeout_s, engine.room)
     wish = _wish(body, given)
     top = len(engine.about.profile.features) if wish.top is None else int(wish.top)
     lead = engine.model.decoder.decode(bytes(wish.lead))

@@ -15,10 +15,39 @@ T = TypeVar("T")
 MAX_WAITING: Final = 16
 
 
+# Bytes of a body that are not counted: single leads are never refused for the sake of large bodies.
+_FREE: Final = 64 * 1024
+
+
 class BusyError(UnavailableError):
     """Too many large requests are waiting already."""
 
     code = "busy"
+
+
+class BodyRoom:
+    """Bytes of the bodies that are on their way; whoever sends slowly holds memory, and no place among those who wait."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    def take(self, size: int, more: int) -> int:
+        """Bytes held by a body of `size` after `more` came; BusyError if all bodies together grow too large."""
+        if size <= _FREE:
+            return 0
+        grown = size if size - more <= _FREE else more
+        if self._held + grown > self._limit:
+            raise BusyError(
+                "Too many large bodies are being received.",
+                hint="Repeat the request after `Retry-After` seconds; send fewer of them at once.",
+            )
+        self._held += grown
+        return grown
+
+    def give(self, held: int) -> None:
+        """The body is there, or will never be."""
+        self._held -= held
 
 
 class HeavyWork:

@@ -106,8 +106,12 @@ class BodyCutOff(Exception):  # noqa: N818
     """The client went away in the middle of the body."""
 
 
-async def read_rest(first: Message, receive: Receive, cap: int, timeout_s: float) -> bytes:
+async def read_rest(
+    first: Message, receive: Receive, cap: int, timeout_s: float, came: Callable[[int, int], None]
+) -> bytes:
     """The whole body that begins with the message `first`, at most `cap` bytes.
+
+    `came` is told the size so far and the size of each part; what it raises ends the reading.
 
     Raises:
         BodyOverflow: More than `cap` bytes came; reading stopped there.
@@ -124,6 +128,7 @@ async def read_rest(first: Message, receive: Receive, cap: int, timeout_s: float
             size += len(part)
             if size > cap:
                 raise BodyOverflow
+            came(size, len(part))
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from leadscore.errors import NotReadyError
+
+# Names the descriptor of the listening socket that a worker inherits from the supervisor.
+LISTENER: Final = "LEADSCORE_LISTENER"
 
 Phase = Literal["starting", "ready", "draining", "failed"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from lead_scoring.errors import BodyTimeoutError, ClientGoneError
+from lead_scoring.heavy import BodyRoom
 from lead_scoring.http import (
     ACCEPT,
     CONTENT_ENCODING,
@@ -74,8 +75,8 @@ def _check_charset(parameters: bytes) -> None:
             )
 
 
-async def body_of(request: Request, cap: int, timeout_s: float) -> bytes:
-    """The body, refused early by Content-Length and late by what really arrives."""
+async def body_of(request: Request, cap: int, timeout_s: float, room: BodyRoom) -> bytes:
+    """The body, refused early by Content-Length and late by what really arrives; BusyError if there is no `room`."""
     declared = request.headers[CONTENT_LENGTH]
     if declared is not None and len(declared) <= 20 and declared.isdigit() and int(declared) > cap:
         raise _too_large(cap)
@@ -84,8 +85,14 @@ async def body_of(request: Request, cap: int, timeout_s: float) -> bytes:
         body: bytes = message.get("body", b"")
         if len(body) <= cap:
             return body
+    held = 0
+
+    def came(size: int, more: int) -> None:
+        nonlocal held
+        held += room.take(size, more)
+
     try:
-        return await read_rest(message, request.receive, cap, timeout_s)
+        return await read_rest(message, request.receive, cap, timeout_s, came)
     except BodyOverflow as error:
         raise _too_large(cap) from error
     except BodyCutOff as error:
@@ -95,6 +102,8 @@ async def body_of(request: Request, cap: int, timeout_s: float) -> bytes:
             f"The body was not complete after {timeout_s:g} s.",
             hint="Send it faster, or in smaller requests.",
         ) from error
+    finally:
+        room.give(held)
 
 
 def _too_large(cap: int) -> BodyTooLargeError:

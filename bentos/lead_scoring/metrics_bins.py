@@ -49,9 +49,9 @@ class BinCounts:
 
     def flush(self) -> None:
         """Count what was noted."""
-        if self._noted:
-            self.add(self.tally(self._rows[: self._noted], self._probabilities[: self._noted]))
-            self._noted = 0
+        noted, self._noted = self._noted, 0
+        if noted:
+            self.add(self.tally(self._rows[:noted], self._probabilities[:noted]))
 
     def tally(self, rows: npt.NDArray[np.float32], probabilities: npt.NDArray[np.float64]) -> Tally:
         """What many leads, float32 (n, k) and float64 (n,), add to the counters: for `add`."""

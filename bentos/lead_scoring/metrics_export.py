@@ -61,7 +61,7 @@ class Gauges:
     Attributes:
         ready: The worker that answers is ready.
         keys: API keys known.
-        key_reload_errors: Reloads of the key file that failed in the worker that answers.
+        key_reload_errors: Reloads of the key file that failed in the worker that answers, since the last good one.
         spool_bytes: Bytes on the spools of all workers.
         spool_max_bytes: Bound of one worker's spool.
         idempotency_bytes: Size of the remembered replies.
@@ -242,7 +242,7 @@ class _Export:
             ("leadscore_api_keys", "API keys known.", now.keys),
             (
                 "leadscore_api_key_reload_errors",
-                "Failed reloads of the key file in the worker that answered; the old keys stay.",
+                "Failed reloads of the key file since the last good one, in the worker that answered; the old keys stay.",
                 now.key_reload_errors,
             ),
             ("leadscore_spool_bytes", "Bytes on the spools of all workers.", now.spool_bytes),
@@ -280,6 +280,10 @@ _PLAIN: Final[dict[Single, tuple[str, str]]] = {
     ),
     "outcomes_accepted": ("leadscore_outcomes", "Outcomes accepted, repeated ones included."),
     "shipper_starts": ("leadscore_shipper_starts", "Shipper processes started."),
+    "background_errors": (
+        "leadscore_background_errors",
+        "Rounds of background work (keys, shipper, metrics) that failed with an exception; it goes on.",
+    ),
 }
 
 

@@ -26,7 +26,7 @@ ENDPOINTS: Final = (
     "/",
     "other",
 )
-STATUSES: Final = (200, 202, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 499, 500, 503)
+STATUSES: Final = (200, 202, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 431, 499, 500, 501, 503, 505)
 # What alerts and analyses divide by. Exported from the start, at zero: `increase` sees nothing of a series that
 # begins at one, so the first error after a quiet time would not count.
 WATCHED_ENDPOINTS: Final = frozenset(("/score-lead", "/score-leads", "/explain-prediction", "/outcomes"))
@@ -50,9 +50,10 @@ Single = Literal[
     "worker_starts",
     "outcomes_accepted",
     "shipper_starts",
+    "background_errors",
 ]
 SINGLES: Final[tuple[Single, ...]] = get_args(Single)
-WARNINGS: Final[tuple[str, ...]] = ("unseen_category", "out_of_range", "unknown_field")
+WARNINGS: Final[tuple[str, ...]] = ("unseen_category", "out_of_range", "unknown_field", "no_features")
 
 
 @dataclass(frozen=True, slots=True)

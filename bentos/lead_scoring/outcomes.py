@@ -35,7 +35,8 @@ async def take_outcomes(engine: Engine, request: Request) -> Reply:
     """Take one outcome or a list of them, all or none."""
     media_type(request, (JSON_TYPE,))
     parse_query(request.query, ())
-    body = await body_of(request, engine.settings.max_body_bytes, engine.settings.body_timeout_s)
+    settings = engine.settings
+    body = await body_of(request, settings.max_body_bytes, settings.body_timeout_s, engine.room)
     if len(body) > 64 * 1024:
         with engine.heavy:
             outcomes = await engine.heavy.run(read_outcomes, body, request.now_ns // 1000)

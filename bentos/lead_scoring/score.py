@@ -28,7 +28,7 @@ async def score_lead(engine: Engine, request: Request) -> Reply:
     media_type(request, _JSON_TYPES)
     settings = engine.settings
     reasons = reasons_of(request.query, settings.reasons, len(engine.about.profile.features))
-    body = await body_of(request, settings.max_lead_bytes, settings.body_timeout_s)
+    body = await body_of(request, settings.max_lead_bytes, settings.body_timeout_s, engine.room)
     if request.headers[IDEMPOTENCY_KEY] is not None:
         return await _score_once(engine, request, body, reasons)
     lead = engine.model.decoder.decode(body)

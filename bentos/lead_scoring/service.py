@@ -12,10 +12,17 @@ import bentoml
 from bentoml._internal.context import server_context
 
 from lead_scoring.app import Application
+from lead_scoring.connection import install
 from lead_scoring.http import AsgiApp
+from lead_scoring.orphan import end_with_supervisor
 
 # BentoML reports usage to its maker unless told otherwise; a service that holds people's data does not.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+
+
+# Before uvicorn's configuration is made, which takes the protocol.
+install()
+end_with_supervisor()
 
 
 def _in_front(app: AsgiApp) -> Application:

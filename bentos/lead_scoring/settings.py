@@ -27,6 +27,8 @@ class Settings:
         model_dir: Verified artefact directory; None when `model_ref` is to be fetched instead.
         model_ref: `NAME/7` or `NAME@alias`; a pinned version in the cache needs no registry.
         model_version: What replies and metrics call the model's version; empty: taken from the registry or manifest.
+        version_label: The pod's label with its version; "": it has none; None: not told.
+        artefact_version_file: Where whoever brought the artefact wrote which version it is.
         role: What this deployment is, recorded with every prediction.
         auth: `keys`: an API key is needed; `off` only when said explicitly.
         api_keys: File of API keys (digests and scopes).
@@ -46,6 +48,8 @@ class Settings:
         idempotency_max_bytes: Bound of the remembered replies; the oldest go first.
         drain_s: Between SIGTERM and closing the listener: readiness fails, requests are still answered.
         shutdown_s: Bound of everything after that; what hangs longer is cut off.
+        headers_timeout_s: Headers that take longer to arrive are refused.
+        max_connections: Connections of one worker at once; the longest idle one makes room for a new one.
         body_timeout_s: A body that takes longer to arrive is refused.
         log_sample: Share of successful requests that get a log line.
         slow_ms: Requests that take longer always get one.
@@ -58,6 +62,8 @@ class Settings:
     model_dir: Path | None
     model_ref: str
     model_version: str
+    version_label: str | None
+    artefact_version_file: Path | None
     role: str
     auth: Literal["keys", "off"]
     api_keys: Path
@@ -77,6 +83,8 @@ class Settings:
     idempotency_max_bytes: int
     drain_s: float
     shutdown_s: float
+    headers_timeout_s: float
+    max_connections: int
     body_timeout_s: float
     log_sample: float
     slow_ms: float
@@ -90,11 +98,14 @@ class Settings:
         home = Home.from_environment(environ)
         read = _Reader(environ)
         model_dir = environ.get("LEADSCORE_MODEL_DIR")
+        version_file = environ.get("LEADSCORE_ARTEFACT_VERSION_FILE")
         return cls(
             home=home,
             model_dir=Path(model_dir).absolute() if model_dir else None,
             model_ref=environ.get("LEADSCORE_MODEL", ""),
             model_version=read.label("LEADSCORE_MODEL_VERSION", ""),
+            version_label=environ.get("LEADSCORE_VERSION_LABEL"),
+            artefact_version_file=Path(version_file) if version_file else None,
             role=read.label("LEADSCORE_ROLE", "champion"),
             auth=cast('Literal["keys", "off"]', read.choice("LEADSCORE_AUTH", ("keys", "off"))),
             api_keys=Path(environ.get("LEADSCORE_API_KEYS") or home.api_keys).absolute(),
@@ -121,6 +132,8 @@ class Settings:
             ),
             drain_s=read.number("LEADSCORE_DRAIN_S", 0.0, 0.0, 3600.0),
             shutdown_s=read.number("LEADSCORE_SHUTDOWN_S", 8.0, 0.5, 3600.0),
+            headers_timeout_s=read.number("LEADSCORE_HEADERS_TIMEOUT_S", 15.0, 0.05, 3600.0),
+            max_connections=read.integer("LEADSCORE_MAX_CONNECTIONS", 1000, 1, 1_000_000),
             body_timeout_s=read.number("LEADSCORE_BODY_TIMEOUT_S", 30.0, 0.05, 3600.0),
             log_sample=read.number("LEADSCORE_LOG_SAMPLE", 0.0, 0.0, 1.0),
             slow_ms=read.number("LEADSCORE_SLOW_MS", 500.0, 0.0, 1e9),

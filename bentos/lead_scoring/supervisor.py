@@ -20,16 +20,15 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
+from lead_scoring.lifecycle import LISTENER
 from lead_scoring.logs import configure_logging
+from lead_scoring.orphan import SUPERVISOR
 from lead_scoring.settings import Settings
 from leadscore.errors import LeadScoreError, UnavailableError
 
 _log = logging.getLogger("lead_scoring.supervisor")
 
 _BACKLOG: Final = 2048
-# Longer than proxies keep an idle connection (Traefik 90 s, nginx and load balancers 60-75 s): whoever closes first
-# must not be us, or a request may be on its way (bentoml/BentoML#4682).
-_KEEP_ALIVE_S: Final = 120
 _POLL_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 _WELL_AFTER_S: Final = 10.0
@@ -83,7 +82,15 @@ class Supervisor:
             slot.process = None
             _log.warning("worker died", extra={"fields": {"worker": slot.number, "code": code}})
         if now >= slot.not_before:
-            slot.process = self._start(slot.number, first=slot.started == 0.0)
+            try:
+                slot.process = self._start(slot.number, first=slot.started == 0.0)
+            except OSError as error:
+                # No memory or no process to be had for a moment: the other workers must not lose their supervisor.
+                slot.not_before = now + _LONGEST_PAUSE_S
+                _log.error(
+                    "worker not started", extra={"fields": {"worker": slot.number, "error": str(error)}}
+                )
+                return
             slot.started = now
 
     def _start(self, number: int, *, first: bool) -> subprocess.Popen[bytes]:
@@ -91,13 +98,15 @@ class Supervisor:
         command = (
             *(sys.executable, "-m", "_bentoml_impl.worker.service", "lead_scoring.service:LeadScoring"),
             *("--service-name", "lead_scoring", "--fd", str(descriptor), "--worker-id", str(number)),
-            *("--backlog", str(_BACKLOG), "--timeout-keep-alive", str(_KEEP_ALIVE_S)),
+            *("--backlog", str(_BACKLOG)),
             *("--timeout-graceful-shutdown", str(max(1, round(self._settings.shutdown_s / 2)))),
         )
         environ = {
             **os.environ,
             # From when on it answers: nobody must hear "not ready" from one worker while another could have answered.
             "LEADSCORE_SUPERVISED": "at-once" if first and len(self._slots) == 1 else "loaded",
+            LISTENER: str(descriptor),
+            SUPERVISOR: str(os.getpid()),
             "BENTOML_DO_NOT_TRACK": "True",
             # NumPy's own threads would each take a stack and never be used.
             "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
@@ -106,6 +115,8 @@ class Supervisor:
         return subprocess.Popen(command, env=environ, pass_fds=(descriptor,), start_new_session=True)  # noqa: S603
 
     def _stop_workers(self) -> None:
+        # Open as long as one process has it: nobody takes what would wait in its queue after the last worker.
+        self._listener.close()
         running = [slot.process for slot in self._slots if slot.process is not None]
         for process in running:
             process.terminate()

@@ -6,13 +6,12 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import sys
-import threading
-from types import FrameType
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from lead_scoring.auth import KeyRing
+from lead_scoring.background import repeat
 from lead_scoring.engine import Engine
 from lead_scoring.lifecycle import Lifecycle
 from lead_scoring.logs import configure_logging
@@ -45,6 +44,7 @@ class Worker:
         self.lifecycle = Lifecycle()
         self.engine: Engine | None = None
         self.openapi = b""
+        self._sync_errors = 0
         self.keys = None if settings.auth == "off" else KeyRing(settings.api_keys)
         self._shipper = (
             ShipperProcess(settings.spool_dir, settings.home.events_url)
@@ -52,9 +52,7 @@ class Worker:
             else None
         )
         self._tasks: list[asyncio.Task[None]] = []
-        # Under our supervisor the socket outlives it with us: without it we must not keep the port.
         self._supervised = os.environ.get("LEADSCORE_SUPERVISED", "")
-        self._parent = os.getppid() if self._supervised else None
 
     async def start(self) -> None:
         """Begin; the server takes connections from the socket when this returns.
@@ -68,11 +66,15 @@ class Worker:
         if self.keys is None:
             _log.warning("authentication is off", extra={"fields": {"setting": "LEADSCORE_AUTH=off"}})
         else:
-            self.keys.reload()
+            await self._reload_keys()
             if not self.keys:
                 _log.warning("there is no API key", extra={"fields": {"hint": "leadscore keys create NAME"}})
         loading = asyncio.create_task(self._load())
-        self._tasks = [loading, asyncio.create_task(self._keep_house())]
+        chores = (
+            repeat(name, chore, every=_HOUSEKEEPING_S, on_error=self._failed)
+            for name, chore in self._chores()
+        )
+        self._tasks = [loading, *map(asyncio.create_task, chores)]
         if self._supervised == "loaded":
             await asyncio.wait({loading})
 
@@ -103,25 +105,44 @@ class Worker:
             extra={"fields": {"model": about.name, "version": about.version, "kernel": about.backend}},
         )
 
-    async def _keep_house(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            # Started off the loop: fork and exec of a process this size take milliseconds.
-            if (
-                self._shipper is not None
-                and await loop.run_in_executor(None, self._shipper.keep)
-                and self.engine
-            ):
-                self.engine.counters.add("shipper_starts")
-            await asyncio.sleep(_HOUSEKEEPING_S)
-            if self._parent not in (None, os.getppid()):
-                _log.error("the supervisor is gone")
-                self._parent = None
-                signal.raise_signal(signal.SIGTERM)
-            if self.keys is not None:
-                self.keys.reload()
-            if self.engine is not None:
-                self.engine.bins.flush()
+    def _chores(self) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
+        """What goes on beside the requests; each by itself, so that one that fails or waits stops no other."""
+        chores: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("metrics", self._flush_bins),
+            ("spool", self._look_at_spool),
+        ]
+        if self._shipper is not None:
+            chores.append(("shipper", self._keep_shipper))
+        if self.keys is not None:
+            chores.append(("api keys", self._reload_keys))
+        return chores
+
+    async def _keep_shipper(self) -> None:
+        if self._shipper is None:
+            return
+        # Off the loop: fork and exec of a process this size take milliseconds.
+        started = await asyncio.get_running_loop().run_in_executor(None, self._shipper.keep)
+        if started and self.engine is not None:
+            self.engine.counters.add("shipper_starts")
+
+    async def _reload_keys(self) -> None:
+        if self.keys is not None:
+            # Off the loop: ten thousand keys take a second, and a file system may hang.
+            await asyncio.get_running_loop().run_in_executor(None, self.keys.reload)
+
+    async def _flush_bins(self) -> None:
+        if self.engine is not None:
+            self.engine.bins.flush()
+
+    async def _look_at_spool(self) -> None:
+        """Count what the thread that flushes the spool could not do; it has logged it."""
+        if self.engine is not None:
+            known, self._sync_errors = self._sync_errors, self.engine.spool.sync_errors
+            self.engine.counters.add("background_errors", self._sync_errors - known)
+
+    def _failed(self) -> None:
+        if self.engine is not None:
+            self.engine.counters.add("background_errors")
 
     async def stop(self) -> None:
         """Finish everything, after the server has answered its last request."""
@@ -134,34 +155,3 @@ class Worker:
         if self._shipper is not None:
             await loop.run_in_executor(None, self._shipper.stop, _SHIPPER_SHARE * self.settings.shutdown_s)
         _log.info("stopped")
-
-    def drain_on_sigterm(self) -> None:
-        """Put a drain before the server's own reaction to SIGTERM, and a bound behind it.
-
-        The server closes its listener at once. Readiness fails first and the listener stays open for `drain_s`, so
-        that a proxy that has not noticed yet still gets answers. The bound is ours because neither uvicorn's
-        shutdown nor BentoML's process manager (86,400 s) has one.
-        """
-        loop = asyncio.get_running_loop()
-        before = signal.getsignal(signal.SIGTERM)
-
-        def finish(number: int) -> None:
-            if callable(before):
-                before(number, None)
-
-        def on_sigterm(number: int, frame: FrameType | None) -> None:
-            del frame
-            if self.lifecycle.phase == "draining":
-                return
-            self.lifecycle.drain()
-            threading.Thread(target=_cut_off, args=(self.settings,), name="cut-off", daemon=True).start()
-            loop.call_soon_threadsafe(loop.call_later, self.settings.drain_s, finish, number)
-
-        signal.signal(signal.SIGTERM, on_sigterm)
-
-
-def _cut_off(settings: Settings) -> None:
-    """End the process when it has not stopped in time; what was acknowledged is on the spool."""
-    threading.Event().wait(settings.drain_s + settings.shutdown_s)
-    _log.error("cut off", extra={"fields": {"after_s": settings.drain_s + settings.shutdown_s}})
-    os._exit(1)

@@ -30,6 +30,7 @@ def main(
     ] = None,
     identity: Annotated[str | None, typer.Option(help="Name in the Lease; unique.")] = None,
     lease: Annotated[str, typer.Option(help="Name of the Lease.")] = "leadscore-operator",
+    deployment: Annotated[str, typer.Option(help="Deployment that runs it: the Lease is of one.")] = "",
     lease_duration: Annotated[
         float, typer.Option(min=1, help="Seconds after which a silent leader is replaced.")
     ] = 15.0,
@@ -51,6 +52,7 @@ def main(
         events_url=events_url,
         tracking_uri=tracking_uri,
         lease=lease,
+        deployment=deployment,
         lease_seconds=lease_duration,
         resync_seconds=resync,
         workers=workers,

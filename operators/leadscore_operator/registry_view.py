@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 import aiohttp
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.registry.versions import CHAMPION
 from leadscore.release.states import VersionSeen
 from leadscore_operator.errors import RegistryUnavailableError
@@ -46,7 +47,7 @@ class RegistryView:
             ):
                 status, data = reply.status, await reply.read()
             document = msgspec.json.decode(data, type=dict)
-        except (TimeoutError, aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, *DECODE_ERRORS) as error:
             raise RegistryUnavailableError(f"The registry at {self._uri} gave no answer: {error}.") from error
         if status == 200 and isinstance(document.get(wanted), dict):
             return cast("dict[str, Any]", document[wanted])

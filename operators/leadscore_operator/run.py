@@ -50,6 +50,7 @@ async def run_operator(options: OperatorOptions) -> None:
 
     Raises:
         BadInputError: The workload file, the kubeconfig or the event store's URL cannot be used.
+        RefusedError: Another installation's operator serves this namespace.
     """
     workload = Workload.read(options.workload)
     settings = watch_settings()
@@ -59,7 +60,9 @@ async def run_operator(options: OperatorOptions) -> None:
     stop = asyncio.Event()
     _listen(stop)
     async with Kube(find_access(settings), options.namespace) as kube:
-        lease = Lease(kube, options.lease, options.identity, clock.now, options.lease_seconds)
+        lease = Lease(
+            kube, options.lease, options.identity, clock.now, options.lease_seconds, options.deployment
+        )
         guarded = kube.guarded(lease.check)
         applier = Applier(guarded, store, clock, lambda: lease.token, options.identity)
         shell = Shell(guarded, applier, clock, workload)

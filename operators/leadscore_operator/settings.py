@@ -16,7 +16,8 @@ class OperatorOptions:
         identity: Name of this process in the Lease; unique among processes.
         events_url: Event store for decision records; None records none.
         tracking_uri: MLflow, for releases; None: releases wait.
-        lease: Name of the Lease.
+        lease: Name of the Lease; the same for all installations in a namespace, for they share its objects.
+        deployment: Deployment that runs this process; empty: none.
         lease_seconds: Time after which a silent leader is replaced.
         resync_seconds: Time between looks at everything.
         workers: Objects that are worked on at once.
@@ -30,6 +31,7 @@ class OperatorOptions:
     events_url: str | None = None
     tracking_uri: str | None = None
     lease: str = "leadscore-operator"
+    deployment: str = ""
     lease_seconds: float = 15.0
     resync_seconds: float = 120.0
     workers: int = 4

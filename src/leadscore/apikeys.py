@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import secrets
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,7 +18,9 @@ from typing import Annotated, Final, Literal, cast, get_args
 import msgspec
 import yaml
 
+from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.errors import BadInputError, ConflictError, NotFoundError, UnavailableError
+from leadscore.files import read_file, replace_file
 
 Scope = Literal["score", "explain", "outcomes", "metrics"]
 SCOPES: Final = cast("tuple[Scope, ...]", get_args(Scope))
@@ -64,13 +64,11 @@ def digest_of(key: bytes) -> bytes:
 
 def parse_keys(text: bytes, origin: str) -> tuple[ApiKey, ...]:
     """Read the file's content; KeyFileError names what is wrong, `origin` where."""
+    hint = "See docs/api.md."
     try:
-        document: object = yaml.safe_load(text)
-        keys = msgspec.convert(document, type=_KeyFile).keys
-    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        # YAML quotes the text around an error; a digest in a log would do no harm, but a pasted key would.
-        reason = str(error) if isinstance(error, msgspec.ValidationError) else "it is not YAML"
-        raise KeyFileError(f"{origin} is no file of API keys: {reason}.", hint="See docs/api.md.") from error
+        keys = msgspec.convert(read_yaml(text, origin, KeyFileError, hint=hint), type=_KeyFile).keys
+    except msgspec.ValidationError as error:
+        raise KeyFileError(f"{origin} is no file of API keys: {error}.", hint=hint) from error
     for what in ("name", "digest"):
         seen = [getattr(key, what) for key in keys]
         if len(set(seen)) != len(seen):
@@ -86,7 +84,7 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
         UnavailableError: It cannot be read.
     """
     try:
-        return parse_keys(path.read_bytes(), path.name)
+        return parse_keys(read_file(path, MAX_BYTES), path.name)
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -147,17 +145,8 @@ def revoke_key(path: Path, name: str) -> ApiKey:
 
 def _write(path: Path, keys: tuple[ApiKey, ...]) -> None:
     document: object = msgspec.to_builtins(_KeyFile(keys=keys))
-    text = yaml.safe_dump(document, sort_keys=False)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise UnavailableError(f"{path} cannot be written: {error.strerror}.") from error
+    # A service that runs as another user reads the file: whoever may read it may do so afterwards.
+    replace_file(path.resolve(), yaml.safe_dump(document, sort_keys=False).encode(), keep_owner=True)
 
 
 @contextmanager
@@ -170,5 +159,6 @@ def _locked(path: Path) -> Generator[None]:
             yield
     except OSError as error:
         raise UnavailableError(
-            f"{path} cannot be written: {error.strerror}.", hint="Check its folder."
+            f"{path} cannot be written: {error.strerror}.",
+            hint="Check its folder; run it as the file's owner.",
         ) from error

@@ -26,6 +26,10 @@ class ExitCode(IntEnum):
     NOT_JUDGED = 8
 
 
+MAX_MESSAGE = 4_000
+"""Characters of a message; what is longer is cut off."""
+
+
 class LeadScoreError(Exception):
     """Base of every error that this project raises on purpose.
 
@@ -39,8 +43,9 @@ class LeadScoreError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        # What quotes a name that somebody else chose may be of any length; a log line and a reply may not.
+        self.message = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} …"
+        super().__init__(self.message)
         self.hint = hint
 
     def __str__(self) -> str:

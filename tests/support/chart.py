@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -25,9 +26,8 @@ class Chart:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Helm, as a person would run it."""
-        # Helm built from its module knows no Kubernetes version of its own.
         return subprocess.run(
-            [self._helm, *arguments, "--kube-version", "1.36.0"],
+            [self._helm, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -86,6 +86,27 @@ def pod_specs(manifests: tuple[Manifest, ...]) -> Iterator[tuple[str, Manifest]]
 def containers(spec: Manifest) -> list[Manifest]:
     """Init containers and containers."""
     return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def environment(template: Manifest, container: Manifest | None = None) -> dict[str, str]:
+    """What a container is told, as the kubelet works it out: labels by `fieldRef`, `$(NAME)` of variables before; secrets are "".
+
+    Args:
+        template: Pod template.
+        container: One of its containers; the first if None.
+    """
+    known: dict[str, str] = {}
+    for entry in (container or template["spec"]["containers"][0]).get("env", []):
+        path = entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
+        label = re.fullmatch(r"metadata\.labels\['(.+)'\]", path)
+        value = template["metadata"]["labels"].get(label.group(1), "") if label else entry.get("value", "")
+        known[entry["name"]] = expanded(value, known)
+    return known
+
+
+def expanded(text: str, known: dict[str, str]) -> str:
+    """`$(NAME)` replaced as the kubelet does; a name that is not known stays as it is."""
+    return re.sub(r"\$\((\w+)\)", lambda found: known.get(found.group(1), found.group(0)), text)
 
 
 def queries(manifests: tuple[Manifest, ...]) -> list[str]:

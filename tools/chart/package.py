@@ -13,7 +13,6 @@ from tools.cluster.pins import HELM
 from tools.cluster.shell import run, succeeds
 
 ROOT = CHART.parents[1]
-KUBE_VERSION = "1.36.0"
 
 
 def values_files(root: Path = ROOT) -> list[Path]:
@@ -36,7 +35,7 @@ def package(helm: str, destination: Path, files: Sequence[Path]) -> Path:
         ClusterError: Helm refused.
     """
     for file in files:
-        run([helm, "lint", "--strict", CHART, "--values", file, "--kube-version", KUBE_VERSION])
+        run([helm, "lint", "--strict", CHART, "--values", file])
     destination.mkdir(parents=True, exist_ok=True)
     said = run([helm, "package", CHART, "--destination", destination])
     return Path(said.strip().rsplit(": ", 1)[1])

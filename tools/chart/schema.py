@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from tools.chart.errors import ValuesError
 from tools.chart.values import Plain, Value
 
 _TYPES: Final[tuple[tuple[type, str], ...]] = (
@@ -15,6 +16,15 @@ _TYPES: Final[tuple[tuple[type, str], ...]] = (
     (list, "array"),
     (dict, "object"),
 )
+
+# (minimum, exclusiveMinimum, maximum) of the numbers that there are.
+_FRACTIONS: Final[dict[tuple[Plain, ...], str]] = {
+    (0, None, None): r"^[0-9]+([.][0-9]+)?$",
+    (1, None, None): r"^0*[1-9][0-9]*([.][0-9]+)?$",
+    (None, 0, None): r"^([0-9]*[1-9][0-9]*([.][0-9]+)?|[0-9]+[.][0-9]*[1-9][0-9]*)$",
+    (0, None, 1): r"^(0([.][0-9]+)?|1([.]0+)?)$",
+    (None, 0, 1): r"^(0[.][0-9]*[1-9][0-9]*|1([.]0+)?)$",
+}
 
 
 def schema_of(values: tuple[Value, ...]) -> str:
@@ -41,7 +51,22 @@ def _object(values: tuple[Value, ...], *, root: bool = True) -> dict[str, object
 def _property(value: Value) -> dict[str, object]:
     if value.children:
         return {"description": value.sentence, **_object(value.children, root=False)}
-    return {"description": value.sentence, "type": _type_of(value.default), **value.keywords}
+    keywords = {"type": _type_of(value.default), **value.keywords}
+    if keywords["type"] == "number":
+        # `--set` hands a fraction over as text: bounds hold for numbers, the pattern holds the text to the same ones.
+        keywords |= {"type": ["number", "string"], "pattern": _fraction(value)}
+    return {"description": value.sentence, **keywords}
+
+
+def _fraction(value: Value) -> str:
+    """The pattern of decimal numbers within a value's bounds."""
+    bounds = tuple(value.keywords.get(key) for key in ("minimum", "exclusiveMinimum", "maximum"))
+    if bounds not in _FRACTIONS:
+        raise ValuesError(
+            f"values.yaml, line {value.line}: {value.name} is a number with bounds that have no pattern yet.",
+            hint="Add them to _FRACTIONS in tools/chart/schema.py.",
+        )
+    return _FRACTIONS[bounds]
 
 
 def _type_of(default: Plain) -> str:

@@ -84,7 +84,22 @@ KUBERNETES = Program(
 ETCD = Program("etcd", ("go.etcd.io/etcd/server/v3",), "go.etcd.io/etcd/server/v3", ("etcd",))
 COREDNS = Program("coredns", ("github.com/coredns/coredns",), "github.com/coredns/coredns", ("coredns",))
 KIND = Program("kind", ("sigs.k8s.io/kind",), "sigs.k8s.io/kind", ("kind",))
-HELM = Program("helm", ("helm.sh/helm/v3/cmd/helm",), "helm.sh/helm/v3", ("helm",))
+
+
+def _helm_stamp() -> tuple[str, ...]:
+    # Unstamped, `helm template` takes the cluster for Kubernetes 1.20 and refuses a chart that needs a newer one. Helm's own
+    # releases are stamped by its Makefile in the same places.
+    major, minor = KUBERNETES.version.removeprefix("v").split(".")[:2]
+    places = ("helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/lint/rules")
+    stamps = [
+        f"{place}.{name}={value}"
+        for place in places
+        for name, value in (("k8sVersionMajor", major), ("k8sVersionMinor", minor))
+    ]
+    return ("helm.sh/helm/v3/internal/version.version={version}", *stamps)
+
+
+HELM = Program("helm", ("helm.sh/helm/v3/cmd/helm",), "helm.sh/helm/v3", ("helm",), stamp=_helm_stamp())
 ARGO_ROLLOUTS = Program(
     name="argo-rollouts",
     packages=(

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.documents import read_yaml
 from leadscore.errors import BadInputError
 
 ROOT = Path(__file__).parents[2]
@@ -74,8 +75,8 @@ def read_target(environment: str, folder: Path = ENVIRONMENTS) -> Target:
 def parse_target(text: str, environment: str) -> Target:
     """Read a target's YAML; BadInputError names what is wrong with it."""
     try:
-        target = msgspec.yaml.decode(text, type=Target)
-    except msgspec.MsgspecError as error:
+        target = msgspec.convert(read_yaml(text, f"target.yaml of {environment}"), Target)
+    except msgspec.ValidationError as error:
         raise BadInputError(f"target.yaml of {environment}: {error}", hint="See docs/ci-cd.md.") from error
     if target.model and not (target.registry.tracking_uri or target.registry.service):
         raise BadInputError(
@@ -104,7 +105,8 @@ def upgrade_arguments(
         "upgrade", "--install", target.release, str(chart),
         "--namespace", target.namespace, "--reset-values",
         *(part for file in files for part in ("--values", str(file))),
-        "--set", f"model.version={version}",
+        # This version is meant, whichever one the operator or an undo has brought since the last upgrade.
+        "--set", f"model.version={version}", "--set", "model.keepLive=false",
         "--description", f"model version {version}",
         "--timeout", "10m",
     ]  # fmt: skip

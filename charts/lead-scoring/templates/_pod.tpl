@@ -128,7 +128,7 @@ volumes:
 {{- if eq $v.model.source "registry" -}}
 - {name: model, mountPath: /var/lib/leadscore/models, readOnly: {{ .readOnly }}}
 {{- else if eq $v.model.source "claim" -}}
-- {name: model, mountPath: /var/lib/leadscore/model, subPath: {{ $v.model.claim.subPath | replace "{version}" (toString (int .version)) | quote }}, readOnly: true}
+- {name: model, mountPath: /var/lib/leadscore/model, subPathExpr: {{ $v.model.claim.subPath | replace "{version}" "$(LEADSCORE_MODEL_VERSION)" | quote }}, readOnly: true}
 {{- else -}}
 - {name: model, mountPath: /var/lib/leadscore/model, readOnly: {{ .readOnly }}}
 {{- end -}}
@@ -137,22 +137,26 @@ volumes:
 {{- define "leadscore.modelEnv" -}}
 {{- $v := .root.Values -}}
 - {name: LEADSCORE_HOME, value: /var/lib/leadscore}
+- name: LEADSCORE_MODEL_VERSION
+  valueFrom: {fieldRef: {fieldPath: "metadata.labels['{{ include "leadscore.versionLabel" . }}']"}}
 {{- if eq $v.model.source "registry" }}
-- {name: LEADSCORE_MODEL, value: {{ printf "%s/%d" $v.model.name (int .version) | quote }}}
+- {name: LEADSCORE_MODEL, value: {{ printf "%s/$(LEADSCORE_MODEL_VERSION)" $v.model.name | quote }}}
 - {name: LEADSCORE_TRACKING_URI, value: {{ include "leadscore.trackingUri" .root | quote }}}
 {{- else }}
 - {name: LEADSCORE_MODEL_DIR, value: /var/lib/leadscore/model}
 {{- end }}
-- {name: LEADSCORE_MODEL_VERSION, value: {{ int .version | quote }}}
 {{- end -}}
 
 {{- define "leadscore.modelInit" -}}
 {{- $v := .root.Values -}}
 - name: model
   {{- if eq $v.model.source "image" }}
-  image: {{ include "leadscore.image" (dict "image" $v.model.image "tag" (toString (int .version))) }}
+  # A tag cannot read the label. What it names is written down beside the artefact, and the service starts only if both agree.
+  image: {{ include "leadscore.image" (dict "image" $v.model.image "tag" .version) }}
   imagePullPolicy: {{ $v.model.image.pullPolicy }}
-  command: [sh, -c, 'cp -R "$0/." /var/lib/leadscore/model/', {{ $v.model.image.path | quote }}]
+  command: [sh, -c, 'cp -R "$0/." /var/lib/leadscore/model/ && printf %s "$LEADSCORE_ARTEFACT_VERSION" > /var/lib/leadscore/artefact-version', {{ $v.model.image.path | quote }}]
+  env:
+    - {name: LEADSCORE_ARTEFACT_VERSION, value: {{ .version | quote }}}
   {{- else }}
   image: {{ include "leadscore.image" (dict "image" $v.jobsImage "tag" .root.Chart.AppVersion) }}
   imagePullPolicy: {{ $v.jobsImage.pullPolicy }}
@@ -182,6 +186,11 @@ volumes:
 {{- $v := .root.Values -}}
 {{- $c := $v.scoring -}}
 {{- include "leadscore.modelEnv" . }}
+- name: LEADSCORE_VERSION_LABEL
+  valueFrom: {fieldRef: {fieldPath: "metadata.labels['{{ include "leadscore.versionLabel" . }}']"}}
+{{- if eq $v.model.source "image" }}
+- {name: LEADSCORE_ARTEFACT_VERSION_FILE, value: /var/lib/leadscore/artefact-version}
+{{- end }}
 - {name: LEADSCORE_ROLE, value: {{ .role }}}
 - name: LEADSCORE_POD_TEMPLATE_HASH
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['{{ .hashLabel }}']"}}

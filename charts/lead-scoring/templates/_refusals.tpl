@@ -89,6 +89,22 @@
 {{- if and $v.shadow.enabled (eq $v.model.source "claim") (not (contains "{version}" $v.model.claim.subPath)) -}}
 {{- fail "shadow.enabled would serve the champion's artefact under another version: model.claim.subPath is the same for both. Put {version} into it." -}}
 {{- end -}}
+{{- if and (eq (int $v.model.version) 0) (eq $v.model.source "image") -}}
+{{- fail "model.version=0 leaves the version to the pod template's label, and an image's tag cannot read it. Set model.source=registry or claim, or name a version." -}}
+{{- end -}}
+{{- if and (eq (int $v.model.version) 0) (not $v.model.keepLive) -}}
+{{- fail "model.version=0 names no version and model.keepLive=false keeps none. Name a version, or leave model.keepLive true." -}}
+{{- end -}}
+{{- if hasKey $v.scoring.podLabels (include "leadscore.versionLabel" .) -}}
+{{- fail "scoring.podLabels sets leadscore.dev/model-version, which is the version that the pods serve. Set model.version." -}}
+{{- end -}}
+{{- if ne $v.spool.type "existingClaim" -}}
+{{- $workers := 1 -}}
+{{- range $v.scoring.extraEnv -}}{{- if eq .name "LEADSCORE_WORKERS" -}}{{- $workers = int .value -}}{{- end -}}{{- end -}}
+{{- if gt (mul $workers (int64 $v.spool.maxBytes)) (include "leadscore.bytes" $v.spool.size | int64) -}}
+{{- fail (printf "spool.maxBytes is %d for each of %d worker(s), and spool.size is %s: the volume would be full, and the pod evicted, before the bound holds. Lower spool.maxBytes or raise spool.size." (int64 $v.spool.maxBytes) $workers (toString $v.spool.size)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq $v.spool.type "existingClaim") (not $v.spool.existingClaim) -}}
 {{- fail "spool.type=existingClaim needs spool.existingClaim." -}}
 {{- end -}}

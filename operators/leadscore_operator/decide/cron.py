@@ -1,7 +1,7 @@
 """When a cron schedule runs next, for the person who looks at a DriftDetector (Kubernetes itself starts the Jobs).
 
 The five fields as in POSIX crontab with names, lists, ranges and steps; day of month and day of week are alternatives
-where both are restricted.
+where both are restricted. Sunday is 0 and never 7, as Kubernetes has it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NICKNAMES: Final = {
 }  # fmt: skip
 _MONTHS: Final = ("", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_BOUNDS: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_BOUNDS: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 # A leap day that must be a given weekday may take that long.
 _HORIZON: Final = timedelta(days=366 * 8 + 1)
 
@@ -33,7 +33,8 @@ def next_run(schedule: str, zone: str, after: datetime) -> datetime | None:
     any_day, any_weekday = len(days) == 31, len(weekdays) == 7
     try:
         local = after.astimezone(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    # OSError: a folder of the database, such as Europe, or a name that no file can have.
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise BadInputError(f"There is no time zone {zone!r}.", hint="Use an IANA name.") from error
     wall = local.replace(tzinfo=None, second=0, microsecond=0) + timedelta(minutes=1)
     end = wall + _HORIZON
@@ -68,7 +69,6 @@ def _fields(schedule: str) -> tuple[frozenset[int], ...]:
         raise BadInputError(
             f"{schedule!r} is not a cron schedule: {error}.", hint="See crontab(5)."
         ) from error
-    fields[4] = frozenset(day % 7 for day in fields[4])
     return tuple(fields)
 
 
@@ -77,7 +77,7 @@ def _field(text: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[
     for part in text.lower().split(","):
         span, _, step = part.partition("/")
         if span in {"*", "?"}:
-            first, last = low, high if names is not _DAYS else 6
+            first, last = low, high
         elif "-" in span:
             a, b = span.split("-", 1)
             first, last = _number(a, names), _number(b, names)
@@ -86,9 +86,17 @@ def _field(text: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[
             last = high if step else first
         if not low <= first <= last <= high:
             raise ValueError(f"{part} is out of range")
-        found.update(range(first, last + 1, int(step) if step else 1))
+        stride = _number(step, ()) if "/" in part else 1
+        if stride < 1:
+            raise ValueError(f"{part} has no step")
+        found.update(range(first, last + 1, stride))
     return frozenset(found)
 
 
 def _number(text: str, names: tuple[str, ...]) -> int:
-    return names.index(text) if text in names and text else int(text)
+    if text and text in names:
+        return names.index(text)
+    # int() takes signs, underlines and every script's digits, and Kubernetes takes none of them.
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is not a number")
+    return int(text)

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ExitCode
 from leadscore.events.retraining import RetrainReport
 from leadscore.policy.durations import format_time, parse_duration
@@ -26,6 +27,7 @@ FINAL: Final = ("Succeeded", "Failed")
 HOPELESS: Final = (ExitCode.USAGE, ExitCode.BAD_INPUT, ExitCode.NOT_FOUND, ExitCode.REFUSED, ExitCode.CORRUPT)
 _PATIENCE: Final = timedelta(minutes=10)
 _LOOK_AGAIN: Final = timedelta(seconds=2)
+_LONGEST_DELAY: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _ended(seen: RunInView, policy: PolicySpec, end: JobEnd, now: datetime) -> P
         return _next_attempt(seen, policy, now, why)
     try:
         report = msgspec.json.decode(seen.words.message if seen.words else "", type=RetrainReport)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         return _next_attempt(seen, policy, now, f"The Job succeeded, but its report cannot be read: {error}.")
     old: Manifest = seen.run.get("status", {})
     result = "Passed" if report.passed else "Refused"
@@ -181,7 +183,9 @@ def _next_attempt(seen: RunInView, policy: PolicySpec, now: datetime, why: str) 
 
 def _delay(policy: PolicySpec, attempt: int) -> timedelta:
     """Time after a failed attempt before the next one."""
-    return parse_duration(policy.run.retry_delay) * 2 ** max(attempt - 1, 0)
+    first = parse_duration(policy.run.retry_delay)
+    # From some point on the next attempt is a matter of days, not of more patience; and no time may overflow.
+    return min(first * 2 ** max(attempt - 1, 0), max(first, _LONGEST_DELAY))
 
 
 def _failed(seen: RunInView, now: datetime, why: str, at: datetime) -> Plan:

@@ -3,6 +3,11 @@
 As client-go's leader election does it: a lease counts as expired when *we* have seen no renewal for its duration, so
 that no two machines need agree on the time. The number of transitions is the fencing token: it only grows, and
 everything that a leader records carries it.
+
+A namespace has one Lease, and it belongs to one installation: to that of the Deployment which it names. Operators of the
+same Deployment follow each other in it. An operator of another one refuses to run beside it, also while nobody holds the
+Lease: both would decide about the same objects and record it in two event stores. Once that Deployment is gone
+(`helm uninstall`), the Lease may be taken.
 """
 
 from __future__ import annotations
@@ -15,10 +20,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from leadscore.errors import LeadScoreError
+from leadscore.errors import LeadScoreError, RefusedError
 from leadscore_operator.errors import AlreadyExistsError, KubeConflictError, NotLeaderError
 from leadscore_operator.kube.client import Kube
-from leadscore_operator.kube.resources import LEASES, Manifest
+from leadscore_operator.kube.resources import DEPLOYMENTS, LEASES, Manifest
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +31,8 @@ DURATION: Final = 15.0
 # We stop writing this much before others may think that we are gone.
 MARGIN: Final = 4.0
 RENEW: Final = 3.0
+# Annotation: the Deployment of the installation that the Lease belongs to.
+DEPLOYMENT: Final = "leadscore.dev/deployment"
 
 
 @dataclass(slots=True)
@@ -43,16 +50,25 @@ class Lease:
         identity: Ours; unique among processes.
         now: For the times that people read.
         duration: Seconds after which an unrenewed Lease may be taken.
+        deployment: Deployment that runs this operator; empty for one that nobody installed, which yields to every Lease
+            that names one.
     """
 
     def __init__(
-        self, kube: Kube, name: str, identity: str, now: Callable[[], datetime], duration: float = DURATION
+        self,
+        kube: Kube,
+        name: str,
+        identity: str,
+        now: Callable[[], datetime],
+        duration: float = DURATION,
+        deployment: str = "",
     ) -> None:
         self._kube = kube
         self._name = name
         self._identity = identity
         self._now = now
         self._duration = duration
+        self._deployment = deployment
         self._seen: _Seen | None = None
         self._renewed: float | None = None
         self.token = 0
@@ -66,10 +82,18 @@ class Lease:
             raise NotLeaderError(f"The Lease {self._name} is not ours.", hint="Another operator leads.")
 
     async def keep(self) -> None:
-        """Try for ever to hold the Lease."""
+        """Try for ever to hold the Lease.
+
+        Raises:
+            RefusedError: It belongs to another installation in this namespace.
+        """
         while True:
             try:
                 await self._try()
+            except RefusedError:
+                self._renewed = None
+                self.leading.clear()
+                raise
             except (AlreadyExistsError, KubeConflictError):
                 _log.info("somebody else wrote the Lease first")
             except LeadScoreError as error:
@@ -94,11 +118,10 @@ class Lease:
         asked = time.monotonic()
         lease = await self._kube.get(LEASES, self._name)
         if lease is None:
-            created = await self._kube.create(
-                LEASES, {"metadata": {"name": self._name}, "spec": self._spec(None)}
-            )
-            self._won(created, asked)
+            body: Manifest = {"metadata": self._owned({"name": self._name}), "spec": self._spec(None)}
+            self._won(await self._kube.create(LEASES, body), asked)
             return
+        await self._refuse_beside(lease)
         version = str(lease["metadata"]["resourceVersion"])
         if self._seen is None or self._seen.version != version:
             self._seen = _Seen(version, asked)
@@ -107,8 +130,24 @@ class Lease:
         duration = float(spec.get("leaseDurationSeconds") or self._duration)
         if holder not in {"", self._identity} and asked - self._seen.at < duration:
             return
-        written = await self._kube.put(LEASES, {**lease, "spec": self._spec(spec)})
+        body = {**lease, "metadata": self._owned(lease["metadata"]), "spec": self._spec(spec)}
+        written = await self._kube.put(LEASES, body)
         self._won(written, asked)
+
+    async def _refuse_beside(self, lease: Manifest) -> None:
+        owner = lease["metadata"].get("annotations", {}).get(DEPLOYMENT, "")
+        if owner in {"", self._deployment} or await self._kube.get(DEPLOYMENTS, owner) is None:
+            return
+        raise RefusedError(
+            f"The operator of Deployment {owner} serves this namespace, and a namespace has one: two would decide about the "
+            "same objects, each with its own event store.",
+            hint="Set operator.enabled=false in one of the two releases, or install one of them into another namespace.",
+        )
+
+    def _owned(self, metadata: Manifest) -> Manifest:
+        if not self._deployment:
+            return metadata
+        return {**metadata, "annotations": {**metadata.get("annotations", {}), DEPLOYMENT: self._deployment}}
 
     def _won(self, lease: Manifest, asked: float) -> None:
         self._renewed = asked

@@ -9,6 +9,7 @@ from typing import Final, Self, cast
 import aiohttp
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore_operator.errors import AlreadyExistsError, KubeConflictError, KubeError, KubeRefusedError
 from leadscore_operator.kube.credentials import Access
 from leadscore_operator.kube.resources import Manifest, Resource
@@ -142,7 +143,7 @@ class Kube:
 def _answer(method: str, path: str, status: int, data: bytes, wait: str | None) -> Manifest:
     try:
         document = msgspec.json.decode(data, type=dict)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise KubeError(f"{method} {path} gave {status} and no JSON object.") from error
     if 200 <= status < 300:
         return document

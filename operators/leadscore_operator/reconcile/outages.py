@@ -1,4 +1,7 @@
-"""What people are told while the event store or the registry is away: one sentence in each object that has to wait for it."""
+"""What people are told when an object cannot be worked on for a reason that is not its own: one sentence in its status.
+
+The event store or the registry is away; or the operator itself fails on the object, and Ready must not go on saying True.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from leadscore.errors import LeadScoreError, UnavailableError
+from leadscore.errors import LeadScoreError
 from leadscore.events.errors import StoreUnavailableError
 from leadscore.policy.durations import format_time
 from leadscore_operator.engine.health import Key
@@ -19,6 +22,12 @@ from leadscore_operator.reconcile.base import Shell, living, not_ready
 
 STORE_AWAY: Final = "EventStoreUnavailable"
 REGISTRY_AWAY: Final = "RegistryUnavailable"
+DEFECT: Final = "OperatorFailed"
+# The exception's own words may hold what the object says.
+_BROKEN: Final = (
+    "The operator failed on this object ({error}); its log has the exception. It tries again by itself: nothing is decided here "
+    "until it can."
+)
 _WAITS: Final = "Nothing is decided here until it answers; the operator tries again by itself."
 # What is over so soon is worth a line in the log and no more.
 _HICCUP_SECONDS: Final = 3.0
@@ -50,10 +59,11 @@ class Outages:
     async def told(
         self, resource: Resource, reconcile: Callable[[str], Awaitable[datetime | None]], name: str
     ) -> datetime | None:
-        """Reconcile; if that fails for what is away, say so in the object. What comes after the outage takes it back.
+        """Reconcile; if that fails for what is away, or by a defect, say so in the object. What comes after takes it back.
 
         Raises:
             LeadScoreError: As `reconcile`.
+            Exception: A defect of ours, as it came.
         """
         key = (resource.plural, name)
         began = self._now()
@@ -64,24 +74,29 @@ class Outages:
             now = self._now()
             if now - outage.began >= _HICCUP_SECONDS and now - outage.told >= _ANEW_SECONDS:
                 outage.told = now
-                await self._tell(resource, name, error)
+                reason = STORE_AWAY if isinstance(error, StoreUnavailableError) else REGISTRY_AWAY
+                await self._tell(resource, name, reason, f"{error.message} {_WAITS}")
+            raise
+        except LeadScoreError:
+            raise
+        except Exception as error:
+            await self._tell(resource, name, DEFECT, _BROKEN.format(error=type(error).__name__))
             raise
         self._open.pop(key, None)
         return again
 
-    async def _tell(self, resource: Resource, name: str, error: UnavailableError) -> None:
-        reason = STORE_AWAY if isinstance(error, StoreUnavailableError) else REGISTRY_AWAY
+    async def _tell(self, resource: Resource, name: str, reason: str, message: str) -> None:
         try:
             item = await living(self._shell, resource, name)
             if item is not None:
                 since = _since(item, reason) or format_time(self._shell.clock.now())
-                message = f"{error.message} {_WAITS}"
                 await not_ready(self._shell, resource, item, reason, message, about=since)
         except LeadScoreError as second:
-            # The outage is what counts; it is told at the next try.
-            self._open[resource.plural, name].told = float("-inf")
+            # What is wrong is what counts; it is told at the next try.
+            if (resource.plural, name) in self._open:
+                self._open[resource.plural, name].told = float("-inf")
             fields = {"key": f"{resource.plural}/{name}", "error": str(second)}
-            _log.info("an outage was not told", extra={"fields": fields})
+            _log.info("a failure was not told", extra={"fields": fields})
 
 
 def _since(item: Manifest, reason: str) -> str:

@@ -27,6 +27,10 @@ _EXPECTED = (
     GRADES_SPREAD,
 )
 HASH_LABEL = "rollouts-pod-template-hash"
+# How the chart's pods know their version (charts/lead-scoring/templates/_pod.tpl).
+_VERSION = "LEADSCORE_MODEL_VERSION"
+_MODEL = "LEADSCORE_MODEL"
+_BROUGHT = "LEADSCORE_ARTEFACT_VERSION"
 _STATES = ("Healthy", "Progressing", "Paused", "Degraded")
 
 
@@ -41,7 +45,8 @@ def seen_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutSeen
     if desired is None:
         raise RefusedError(
             f"The Rollout {rollout['metadata']['name']} has no label {VERSION_LABEL} in its pod template.",
-            hint="spec.rollout must name the Rollout of the scoring service.",
+            hint="spec.rollout must name the Rollout of the scoring service. With model.version=0 the first version is set by"
+            " hand (docs/gitops.md).",
         )
     stable_hash = status.get("stableRS", "")
     stable = next(
@@ -76,7 +81,9 @@ def version_patch(
 ) -> Manifest:
     """The merge patch that pins a version in the pod template and signs it with the release, both or neither.
 
-    What the version's scores may differ from stable's goes with it, or what a release before was allowed goes away.
+    It writes the label, which every other place reads: Helm leaves it alone, because it merges a map by its keys. A list is
+    written only where an image's tag is the version. What the version's scores may differ from stable's goes with it, or
+    what a release before was allowed goes away.
 
     Raises:
         RefusedError: As `pinned_template`.
@@ -85,45 +92,73 @@ def version_patch(
         "resourceVersion": rollout["metadata"]["resourceVersion"],
         "annotations": {RELEASE_ANNOTATION: release, **_allowance(version, expected)},
     }
-    return {"metadata": meta, "spec": {"template": pinned_template(rollout, model, version)}}
+    pinned = pinned_template(rollout, model, version)
+    template: Manifest = {"metadata": {"labels": {VERSION_LABEL: str(version)}}}
+    if pinned["spec"] != rollout["spec"]["template"]["spec"]:
+        template["spec"] = {"initContainers": pinned["spec"]["initContainers"]}
+    return {"metadata": meta, "spec": {"template": template}}
 
 
 def pinned_template(rollout: Manifest, model: str, version: int) -> Manifest:
     """A copy of the Rollout's pod template that serves another version.
 
-    The version stands in a label, in the environment, and (by the chart's `model.source`) in an init container's image
-    tag or in a claim's sub-path.
+    The version stands in a label. By the chart's `model.source`, a registry reference or a claim's sub-path reads it, or an
+    init container's image has it as its tag, beside a variable that says which version the image brings.
 
     Raises:
-        RefusedError: The template does not name the present version where it should, so nothing would be pinned.
+        RefusedError: The pods would not follow the label, or they serve another model.
     """
     template = copy.deepcopy(rollout["spec"]["template"])
-    old = version_of(template)
-    labels = template["metadata"]["labels"]
-    labels[VERSION_LABEL] = str(version)
-    spec = template["spec"]
-    pinned = old == version
+    old, name, spec = version_of(template), rollout["metadata"]["name"], template["spec"]
+    template["metadata"]["labels"][VERSION_LABEL] = str(version)
     for container in (*spec.get("initContainers", []), *spec["containers"]):
-        for entry in container.get("env", []):
-            if entry["name"] == "LEADSCORE_MODEL_VERSION":
-                entry["value"] = str(version)
-            elif entry["name"] == "LEADSCORE_MODEL":
-                entry["value"], pinned = f"{model}/{version}", True
-        for mount in container.get("volumeMounts", []):
-            head, slash, tail = mount.get("subPath", "").rpartition("/")
-            if mount["name"] == "model" and slash and tail == str(old):
-                mount["subPath"], pinned = f"{head}/{version}", True
-    for container in spec.get("initContainers", []):
-        name, colon, tag = container["image"].rpartition(":")
-        if container["name"] == "model" and colon and tag == str(old) and "@" not in name:
-            container["image"], pinned = f"{name}:{version}", True
-    if not pinned:
+        _check_reads_label(container, name, model)
+    if any(_follows(container) for container in spec["containers"]):
+        return template
+    brought = [c for c in spec.get("initContainers", []) if c["name"] == "model" and _retag(c, old, version)]
+    if not brought:
         raise RefusedError(
-            f"The Rollout {rollout['metadata']['name']} does not name version {old} in its model's image tag, registry"
-            " reference or sub-path.",
+            f"The Rollout {name} does not name version {old} in its model's image tag, registry reference or sub-path.",
             hint="An image pinned by digest cannot be released by version: leave model.image.digest empty.",
         )
     return template
+
+
+def _check_reads_label(container: Manifest, rollout: str, model: str) -> None:
+    """Refuse a container that would go on with its own version, or that serves another model."""
+    for entry in container.get("env", []):
+        field = entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
+        if entry["name"] == _VERSION and field != f"metadata.labels['{VERSION_LABEL}']":
+            raise RefusedError(
+                f"The Rollout {rollout} does not read {_VERSION} from its label {VERSION_LABEL}: its pods would serve one"
+                " version and answer as another.",
+                hint="A chart before this operator's has written it: upgrade the release with this one's first.",
+            )
+        if entry["name"] == _MODEL and entry.get("value") != f"{model}/$({_VERSION})":
+            raise RefusedError(
+                f"The Rollout {rollout} serves {entry.get('value')}, and the release is of the model {model}.",
+                hint="spec.model and the chart's model.name must be the same.",
+            )
+
+
+def _follows(container: Manifest) -> bool:
+    """Whether the container takes its model by the version that it reads."""
+    paths = [m.get("subPathExpr", "") for m in container.get("volumeMounts", []) if m["name"] == "model"]
+    return any(e["name"] == _MODEL for e in container.get("env", [])) or any(
+        f"$({_VERSION})" in p for p in paths
+    )
+
+
+def _retag(container: Manifest, old: int | None, version: int) -> bool:
+    """Change an image whose tag is the present version, and what the container says of it; False if it has no such tag."""
+    name, colon, tag = container["image"].rpartition(":")
+    if not colon or tag != str(old) or "@" in name:
+        return False
+    container["image"] = f"{name}:{version}"
+    for entry in container.get("env", []):
+        if entry["name"] == _BROUGHT:
+            entry["value"] = str(version)
+    return True
 
 
 def _allowance(version: int, expected: ExpectedPsi | None) -> dict[str, str | None]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
+from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.errors import BadInputError
+from leadscore.files import read_file
 from leadscore_operator.kube.resources import MANAGED_LABEL, MANAGER, OWNER_LABEL, Manifest, Resource
 
 CONTAINER = "leadscore"
@@ -36,6 +37,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         node_selector: Node labels.
         tolerations: Tolerations.
         home_size: Bound of the scratch volume.
+        installation: Deployment of the operator itself, which goes when the release is uninstalled; "" without one.
     """
 
     image: str
@@ -52,6 +54,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     node_selector: dict[str, str] = {}
     tolerations: list[dict[str, Any]] = []
     home_size: str = "4Gi"
+    installation: str = ""
 
     @classmethod
     def read(cls, path: Path) -> Workload:
@@ -61,8 +64,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
             BadInputError: It is not there, or not of this form.
         """
         try:
-            return msgspec.convert(yaml.safe_load(path.read_text()), cls)
-        except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
+            return msgspec.convert(read_yaml(read_file(path, MAX_BYTES), str(path)), cls)
+        except (OSError, msgspec.ValidationError) as error:
             raise BadInputError(
                 f"The workload file {path} cannot be used: {error}.", hint="The chart writes it."
             ) from error
@@ -81,16 +84,19 @@ def metadata(
             NAME_LABEL: owner["metadata"]["name"],
             **(labels or {}),
         },
-        "ownerReferences": [
-            {
-                "apiVersion": resource.api,
-                "kind": resource.kind,
-                "name": owner["metadata"]["name"],
-                "uid": owner["metadata"]["uid"],
-                "controller": True,
-                "blockOwnerDeletion": False,
-            }
-        ],
+        "ownerReferences": [owner_reference(owner, resource)],
+    }
+
+
+def owner_reference(owner: Manifest, resource: Resource) -> Manifest:
+    """What makes the garbage collector delete a child when its owner is gone."""
+    return {
+        "apiVersion": resource.api,
+        "kind": resource.kind,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
     }
 
 

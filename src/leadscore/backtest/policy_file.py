@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import yaml
 
+from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.errors import BadInputError, NotFoundError
+from leadscore.files import read_file
 from leadscore.policy.spec import RetrainRules
 
 
@@ -19,11 +20,11 @@ def read_policy(path: Path) -> RetrainRules:
         BadInputError: Not a RetrainPolicy.
     """
     try:
-        document: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = read_yaml(read_file(path, MAX_BYTES), str(path))
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no file {path}.") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInputError(f"{path} cannot be read as YAML: {error}.") from error
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
     if isinstance(document, dict) and "spec" in document:
         if document.get("kind", "RetrainPolicy") != "RetrainPolicy":
             raise BadInputError(f"{path} holds a {document['kind']}, not a RetrainPolicy.")

@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from leadscore.cli.drift_windows import parse_span
+from leadscore.documents import DECODE_ERRORS, MAX_BYTES
 from leadscore.drift.options import DriftOptions, Mode
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
 from leadscore.errors import BadInputError
+from leadscore.files import read_file
 
 _HOUR = timedelta(hours=1)
 
@@ -47,9 +49,7 @@ def read_options(
         BadInputError: One of them cannot be read.
     """
     try:
-        options = (
-            DriftOptions() if path is None else msgspec.json.decode(path.read_bytes(), type=DriftOptions)
-        )
+        options = DriftOptions() if path is None else _read(path)
         changes: dict[str, object] = {} if mode is None else {"mode": mode}
         if false_alarms is not None:
             changes["false_alarms"] = parse_false_alarms(false_alarms)
@@ -65,10 +65,21 @@ def read_options(
             outcomes["maturity_hours"] = 0.0 if maturity == "0d" else parse_span(maturity) / _HOUR
         changes["performance"] = msgspec.structs.replace(options.performance, **outcomes)
         return msgspec.structs.replace(options, **changes)
-    except (ValueError, msgspec.DecodeError) as error:
+    except ValueError as error:
         raise BadInputError(
             f"The options cannot be read: {error}.",
             hint="Write --false-alarms 1/30d, --hysteresis 2/3, --methods univariate,performance.",
         ) from error
     except OSError as error:
         raise BadInputError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def _read(path: Path) -> DriftOptions:
+    try:
+        return msgspec.json.decode(read_file(path, MAX_BYTES), type=DriftOptions)
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
+    except DECODE_ERRORS as error:
+        raise BadInputError(
+            f"{path} holds no options of drift checks: {error}.", hint="See docs/drift.md."
+        ) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pyarrow as pa
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.report.document import DriftReport
 from leadscore.drift.report.figures import figures
 from leadscore.drift.verdict import SEVERITIES
@@ -274,7 +275,7 @@ def read_history(path: Path, model: str) -> History:
 def _decode(document: str) -> DriftRecord:
     try:
         return msgspec.json.decode(document, type=DriftRecord)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         raise BadInputError(
             f"The detector's last record cannot be read: {error}.",
             hint="Start a new detector (another --detector name); its memory begins anew.",

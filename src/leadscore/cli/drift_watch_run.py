@@ -16,6 +16,7 @@ import numpy as np
 from leadscore.cli.drift_records import write_file
 from leadscore.cli.drift_streams import Leads, Stream
 from leadscore.cli.output import notes
+from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.runlength import FalseAlarms
 from leadscore.drift.sequential import cell_codes, histograms_of
 from leadscore.drift.verdict import as_utc
@@ -262,7 +263,7 @@ class Watch:
         if path.is_file():
             try:
                 return msgspec.json.decode(path.read_bytes(), type=WatchDesign)
-            except msgspec.DecodeError:
+            except DECODE_ERRORS:
                 notes.print(f"{path} is damaged; its charts are simulated anew.", style="yellow")
         on_design()
         design = design_watch(self._baseline, plan)
@@ -340,7 +341,7 @@ def _code() -> str:
 def _decode(document: bytes | str, what: str) -> KeptTrack:
     try:
         return msgspec.json.decode(document, type=KeptTrack)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         raise BadInputError(
             f"{what} cannot be read: {error}.", hint="Take another --state or --name; the watch begins anew."
         ) from error

@@ -14,6 +14,7 @@ import pyarrow.ipc
 
 from leadscore.cli.model_reference import model_version
 from leadscore.contract import Categorical, FeatureContract
+from leadscore.contract.text import categories_of
 from leadscore.data.matrix import encode_batch, labels, times
 from leadscore.data.tables import read_table
 from leadscore.drift.check.impact import Grading
@@ -151,9 +152,16 @@ def _columns(folder: Path, name: str, columns: Sequence[str]) -> list[NDArray[An
     try:
         with pa.OSFile(str(path), "rb") as source:
             table = pyarrow.ipc.open_file(source).read_all()
-        return [table.column(column).to_numpy() for column in columns]
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise ArtefactError(f"{name} is no sample of this contract: {error}.") from error
+        # Nothing else looks whether a buffer is as long as its column says.
+        table.validate(full=True)
+        found = [table.column(column) for column in columns]
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise ArtefactError(
+            f"{name} is no sample of this contract: {type(error).__name__}.", hint="Fetch the model again."
+        ) from error
+    if not all(pa.types.is_floating(c.type) or pa.types.is_integer(c.type) for c in found):
+        raise ArtefactError(f"{name} is no sample of this contract: a column holds no numbers.")
+    return [column.to_numpy() for column in found]
 
 
 def load_baseline(folder: Path) -> Baseline:
@@ -310,10 +318,12 @@ def _texts(rows: pa.Table, contract: FeatureContract, name: str) -> Mapping[str,
     feature = next(f for f in contract.inputs if f.name == name)
     if not isinstance(feature, Categorical):
         return {}
+    known = categories_of(feature, contract.format_of(name))
     column = pc.drop_null(rows.column(name).cast(pa.string()))  # pyright: ignore[reportAttributeAccessIssue]
-    listed = pa.array(feature.categories, pa.string())
-    unlisted = column.filter(pc.invert(pc.is_in(column, listed)))  # pyright: ignore[reportAttributeAccessIssue]
-    counts = {str(pair["values"]): int(pair["counts"]) for pair in unlisted.value_counts().to_pylist()}
+    seen = {str(pair["values"]): int(pair["counts"]) for pair in column.value_counts().to_pylist()}
+    counts = {
+        text: count for text, count in seen.items() if known.find(text) is None and not known.is_missing(text)
+    }
     return dict(sorted(counts.items(), key=lambda pair: -pair[1])[:_MOST_TEXTS])
 
 

@@ -33,11 +33,16 @@ def status(
     home = Home.from_environment()
     with EventStore(events_url or home.events_url) as store:
         found = read_status(spool or home.spool, store)
-    shipper = found.shipper
+    shipper, share = found.shipper, found.match.share
     lines = [
         ("store", found.store),
         ("predictions stored", found.counts.predictions),
         ("outcomes stored", found.counts.outcomes),
+        ("outcomes that belong to a prediction", found.match.matched),
+        ("outcomes that belong to none", found.match.unmatched),
+        ("outcomes that lie in the future", found.match.future),
+        ("predictions with an outcome", found.match.labelled),
+        ("share of predictions with an outcome", None if share is None else f"{share:.1%}"),
         ("evidence stored", found.counts.evidence),
         ("bytes waiting on the spool", found.waiting_bytes),
         ("records set aside", found.quarantined),

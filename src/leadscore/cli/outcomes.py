@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from leadscore.cli.options import EventsUrl, Json
 from leadscore.cli.output import emit, notes, table
-from leadscore.errors import TableError
+from leadscore.errors import BadInputError, TableError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from leadscore.events.outcome_table import RowProblem
+    from leadscore.events.outcome_table import OutcomeColumns, OutcomeFormats, RowProblem
 
 app = typer.Typer(no_args_is_help=True, help="Tell what became of the leads.")
 
@@ -45,6 +46,23 @@ def import_outcomes(
         str | None, typer.Option(help="Column with when the CRM noted it; now, if there is none.")
     ] = None,
     source: Annotated[str, typer.Option(help="Name of who says so, kept with each outcome.")] = "import",
+    contract: Annotated[
+        Path | None,
+        typer.Option(
+            "--contract",
+            "-c",
+            help="Contract that says how the table writes its columns (`formats`) and which value means converted.",
+        ),
+    ] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help='How the times are written, as "%d/%m/%Y"; ISO 8601 by itself.')
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="What stands before the fraction of the values: . or ,")
+    ] = None,
+    thousands: Annotated[
+        str | None, typer.Option(help="What groups the digits of the values: . , ' or a space.")
+    ] = None,
     reject_file: Annotated[
         Path | None, typer.Option(help="Go on without bad rows and write them here, with the reason.")
     ] = None,
@@ -53,13 +71,16 @@ def import_outcomes(
 ) -> None:
     """Store outcomes; the same rows imported again change nothing, changed ones are corrections."""
     from leadscore.data.tables import read_table
+    from leadscore.events.matching import match_outcomes
     from leadscore.events.outcome_table import OutcomeColumns, listed, outcomes_from_table
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
 
     columns = OutcomeColumns(lead_col, converted_col, occurred_col, value_col, prediction_col, recorded_col)
     rows = read_table(path)
-    found = outcomes_from_table(rows, columns, recorded_at=now_us(), source=source)
+    now = now_us()
+    formats = _formats(columns, contract, time_format, decimal, thousands)
+    found = outcomes_from_table(rows, columns, recorded_at=now, source=source, formats=formats, now=now)
     if found.problems:
         if reject_file is None:
             raise TableError(
@@ -74,6 +95,7 @@ def import_outcomes(
         before = store.told_before(found.outcomes)
         for start in range(0, len(found.outcomes), _BATCH):
             store.append([], found.outcomes[start : start + _BATCH])
+        match = match_outcomes(store, found.outcomes)
     fresh = {
         o.outcome_id: (o.lead_id, o.prediction_id) for o in found.outcomes if o.outcome_id not in before.ids
     }
@@ -83,13 +105,64 @@ def import_outcomes(
         "new": len(fresh) - corrected,
         "corrected": corrected,
         "already_known": len(found.outcomes) - len(fresh),
-        "rejected": rows.num_rows - len(found.outcomes),
+        "open": found.open,
+        "rejected": rows.num_rows - len(found.outcomes) - found.open,
+        "matched": match.matched,
+        "never_scored": match.never_scored,
+        "before_scored": match.before_scored,
     }
     emit(
         document,
         table("Outcomes", tuple(document), [tuple(document.values())], right=tuple(document)),
         as_json=as_json,
     )
+    if match.unknown_leads:
+        notes.print(
+            f"[yellow]warning[/]: {match.unknown_leads} of {match.leads} ids were never scored; their outcomes are kept and "
+            "label a prediction as soon as the lead is scored under this very id (case and spaces count)."
+        )
+    if match.before_scored:
+        notes.print(
+            f"[yellow]warning[/]: {match.before_scored} outcomes happened before their lead was first scored; they label "
+            "nothing."
+        )
+
+
+def _formats(
+    columns: OutcomeColumns,
+    contract: Path | None,
+    time_format: str | None,
+    decimal: str | None,
+    thousands: str | None,
+) -> OutcomeFormats:
+    """What the contract says of the columns, and what was said on the command line instead."""
+    from leadscore.contract import ColumnFormat, load_contract
+    from leadscore.events.outcome_table import OutcomeFormats
+
+    known = OutcomeFormats() if contract is None else OutcomeFormats.of(load_contract(contract), columns)
+    said = dict(known.columns)
+    if time_format is not None:
+        for column in (columns.occurred, columns.recorded):
+            if column is not None:
+                said[column] = msgspec.structs.replace(known.of_column(column), time_format=time_format)
+    if columns.value is not None and (decimal is not None or thousands is not None):
+        before = known.of_column(columns.value)
+        group = before.thousands if thousands is None else thousands
+        point = decimal or ("," if group == "." else before.decimal)
+        try:
+            said[columns.value] = msgspec.convert(
+                {"decimal": point, "thousands": group, "missing": before.missing}, ColumnFormat
+            )
+        except msgspec.ValidationError as error:
+            raise BadInputError(
+                "--decimal is . or , and --thousands is . , ' or a space.",
+                hint="Say how the values are written.",
+            ) from error
+        if point == group:
+            raise BadInputError(
+                f"{point!r} cannot be both the decimal and the thousands mark.", hint="Say which."
+            )
+    return OutcomeFormats(said, known.target)
 
 
 def _write_rejects(rows: pa.Table, problems: tuple[RowProblem, ...], path: Path) -> None:

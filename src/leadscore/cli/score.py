@@ -48,9 +48,12 @@ def score(
         "rows_per_second": round(report.rows_per_second),
         "grades": report.grades,
         "unseen": report.unseen,
+        "empty": report.empty,
     }
     emit(document, _view(report, output), as_json=as_json)
     if not as_json:
+        for name in report.empty:
+            notes.print(f"[yellow]warning[/]: {name} is empty in all {report.rows:,} rows.")
         for column in report.unseen:
             notes.print(
                 f"[yellow]warning[/]: {column.column} holds categories the model has not seen in "

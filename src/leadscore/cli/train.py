@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +16,7 @@ from leadscore.cli.moments import parse_moment
 from leadscore.cli.options import Json
 from leadscore.cli.output import emit, notes, progress_bar, table
 from leadscore.errors import UnavailableError
+from leadscore.files import temporary_folder
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -41,7 +43,30 @@ def train(
     ] = 0.10,
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", help="Train as if it were the end of that day (or month: 2008-10)."),
+        typer.Option(
+            "--as-of",
+            help="Train as if it were the end of that day (or month: 2008-10); default now. Later leads are left out and counted.",
+        ),
+    ] = None,
+    min_completeness: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of outcomes, wins and losses alike, that must be known at a lead's age."
+        ),
+    ] = 0.8,
+    delay_aware: Annotated[
+        bool,
+        typer.Option(
+            "--delay-aware/--mature-only",
+            help="Train on younger leads besides, known in part, weighted by the delays of their outcome.",
+        ),
+    ] = False,
+    accept_suspicion: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME: REASON",
+            help="A person's word that what looks like a leak is known before the outcome.",
+        ),
     ] = None,
     no_time: Annotated[
         bool, typer.Option("--no-time", help="The contract has no time column: row order is time.")
@@ -84,6 +109,9 @@ def train(
         min_records=min_records,
         as_of=moment,
         no_time=no_time,
+        min_completeness=min_completeness,
+        delay_aware=delay_aware,
+        accept_suspicion=accept_suspicion,
         trials=trials,
         folds=folds,
         gap_days=gap_days,
@@ -97,7 +125,7 @@ def train(
     rows = read_table(data)
     with _scratch(home.root) as scratch:
         with progress_bar() as bar:
-            trained = run(rows, leads, options, out=Path(scratch) / "artefact", progress=_Bar(bar, trials))
+            trained = run(rows, leads, options, out=scratch / "artefact", progress=_Bar(bar, trials))
         with EventStore(home.events_url) as store:
             result = nominate(ModelRegistry(home), store, trained, promote=promote)
         document = {
@@ -112,19 +140,21 @@ def train(
         _next_steps(result)
 
 
-def _scratch(root: Path) -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def _scratch(root: Path) -> Generator[Path]:
     """A folder for the artefact until it is published.
 
     A run that fails after tuning is repeated from its study in no time, so nothing of it needs to be kept.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".training-", dir=root)
-    except OSError as error:
-        raise UnavailableError(
-            f"Cannot write to {root}: {error.strerror or error}.",
-            hint="Set LEADSCORE_HOME to a folder that can be written.",
-        ) from error
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder(root, ".training-"))
+        except OSError as error:
+            raise UnavailableError(
+                f"Cannot write to {root}: {error.strerror or error}.",
+                hint="Set LEADSCORE_HOME to a folder that can be written.",
+            ) from error
+        yield folder
 
 
 class _Bar:
@@ -201,6 +231,11 @@ def _next_steps(result: Nomination) -> None:
 def next_step(result: Nomination) -> str:
     """What a person types next; pure."""
     name, ref = result.version.name, result.version.ref
+    if result.verdict.suspected:
+        return (
+            "A leak is suspected. Next: leave the column out of the contract, say `known_before: true` for it, or"
+            f' leadscore models promote {ref} --accept-suspicion "NAME: reason"'
+        )
     if result.promoted:
         return f"{ref} is champion. Next: leadscore serve --model {name}@champion --port 3000"
     if result.verdict.passed or result.champion is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore.contract.model import ColumnFormat
 from leadscore.contract.plain import is_iso_time, is_nan
+from leadscore.contract.text import USUAL, read_time
 
 Kind = Literal["boolean", "integer", "number", "text", "time", "empty", "other"]
 
@@ -190,31 +191,25 @@ def is_time_text(text: str) -> bool:
     """Whether text is an ISO 8601 month, date or time that exists."""
     if not is_iso_time(text):
         return False
-    try:
-        _moment(text)
-    except ValueError:
-        return False
-    return True
+    return read_time(text) is not None
 
 
-def times(column: ArrowColumn) -> NDArray[np.datetime64] | None:
-    """Times in UTC as `datetime64[us]`, null as NaT; None if the column holds none or an unreadable one."""
+def times(column: ArrowColumn, form: ColumnFormat | None = None) -> NDArray[np.datetime64] | None:
+    """Times in UTC as `datetime64[us]`, NaT where there is none or it cannot be read; None if the column holds none.
+
+    Args:
+        column: Times, or texts and numbers that the format reads.
+        form: How they are written; None: ISO 8601.
+    """
     if kind_of(column) == "time":
         return column.to_numpy().astype("datetime64[us]")
-    if kind_of(column) != "text":
+    if kind_of(column) not in {"text", "integer", "number"}:
         return None
-    texts = column.cast("string").to_pylist()
-    distinct = {text for text in texts if isinstance(text, str)}
-    if not distinct or not all(is_time_text(text) for text in distinct):
+    texts = [None if value is None else str(value) for value in column.to_pylist()]
+    moments = {text: read_time(text, form or USUAL) for text in set(texts) if text is not None}
+    if not any(moment is not None for moment in moments.values()):
         return None
-    moments = {text: _moment(text) for text in distinct}
     missing = np.datetime64("NaT", "us")
-    found = [moments.get(text, missing) if isinstance(text, str) else missing for text in texts]
+    known = {text: np.datetime64(moment, "us") for text, moment in moments.items() if moment is not None}
+    found = [missing if text is None else known.get(text, missing) for text in texts]
     return np.array(found, dtype="datetime64[us]")
-
-
-def _moment(text: str) -> np.datetime64:
-    moment = datetime.fromisoformat(text + "-01" if len(text) == 7 else text.replace(",", "."))
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(moment, "us")

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.arrow import (
-    ArrowColumn,
-    ArrowTable,
-    counts,
-    distinct,
-    floats,
-    is_number_text,
-    is_time_text,
-    kind_of,
-    nulls,
-    number_texts,
+from leadscore.contract.arrow import ArrowColumn, ArrowTable, Kind, counts, floats, kind_of, nulls
+from leadscore.contract.model import (
+    NUMERIC_TIMES,
+    Boolean,
+    Categorical,
+    ColumnFormat,
+    Feature,
+    FeatureContract,
+    Numeric,
+    Target,
 )
-from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric
-from leadscore.contract.plain import bounds
+from leadscore.contract.plain import ID_MAX, ID_MIN, bounds, id_problem, is_nan
+from leadscore.contract.text import (
+    Categories,
+    categories_of,
+    is_missing,
+    is_value,
+    may_be_thousands,
+    missing_words_of,
+    nearly,
+    read_number,
+    read_time,
+    read_truth,
+    time_of_number,
+    unit_of,
+    whole_id,
+)
 from leadscore.contract.words import span_of
 
-_TRUTH_WORDS = frozenset({"true", "yes", "1", "false", "no", "0"})
 _SHOWN = 3
+# A day is over later elsewhere.
+_TODAY = timedelta(days=1)
+
+Flags = NDArray[np.bool_]
 
 
 class Issue(msgspec.Struct, frozen=True):
@@ -54,6 +73,10 @@ class Issue(msgspec.Struct, frozen=True):
         "duplicate_id",
         "unreadable_time",
         "one_outcome",
+        "empty",
+        "future_time",
+        "ambiguous_number",
+        "mixed_units",
     ]
     message: str
     row: int | None = None
@@ -74,192 +97,311 @@ class CheckReport(msgspec.Struct, frozen=True):
         return "warnings" if self.issues else "ok"
 
 
-def check_table(contract: FeatureContract, table: ArrowTable) -> CheckReport:
-    """Compare an Arrow table with a contract; other columns of the table are ignored."""
-    issues: list[Issue] = []
-    checks: list[tuple[str | None, Callable[[str, ArrowColumn], Iterator[Issue]]]] = [
+def check_table(contract: FeatureContract, table: ArrowTable, now: datetime | None = None) -> CheckReport:
+    """Compare an Arrow table with a contract; other columns of the table are ignored.
+
+    Args:
+        contract: What the columns mean, and how they are written.
+        table: A `pyarrow.Table`.
+        now: Later leads and outcomes are warned of; the present if None.
+    """
+    latest = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) + _TODAY
+    checks: list[tuple[str | None, Callable[[_Cells], Iterator[Issue]]]] = [
         (contract.id, _check_id),
-        (contract.time, _check_times),
+        (contract.time, lambda cells: _check_times(cells, latest, required=True)),
         *((f.name, _feature_check(f)) for f in contract.features),
-        (contract.target.column, _target_check(contract)),
-        (contract.target.known_at, _check_known_at),
-        (contract.value, _check_value),
+        (contract.target.column, lambda cells: _check_target(contract.target, cells)),
+        (contract.target.known_at, lambda cells: _check_times(cells, latest, required=False)),
+        (contract.value, lambda cells: _check_numbers(Numeric(name=cells.name), cells)),
     ]
+    issues: list[Issue] = []
     for name, check in checks:
         if name is None:
             continue
         if name in table.column_names:
-            issues += check(name, table.column(name))
+            issues += check(_Cells(contract, name, table.column(name)))
         else:
             issues.append(Issue(name, "error", "missing_column", "the table does not have it"))
     return CheckReport(table.num_rows, tuple(issues))
 
 
-def _issue(
-    name: str,
-    level: Literal["error", "warning"],
-    kind: Literal[
-        "wrong_type",
-        "not_finite",
-        "not_whole",
-        "out_of_range",
-        "missing_value",
-        "duplicate_id",
-        "unreadable_time",
-    ],
-    bad: NDArray[np.bool_],
-    message: str,
-) -> Iterator[Issue]:
-    """An issue for the rows where `bad`, if there are any."""
-    if bad.any():
-        yield Issue(name, level, kind, message, int(bad.argmax()) + 1, float(bad.mean()))
+class _Cells:
+    """One column as the contract reads it.
+
+    Attributes:
+        name: Of the column.
+        column: The Arrow column.
+        kind: What its type can hold.
+        form: How it is written as text.
+        decided: Whether the contract says how it is written.
+        seen: Its different texts and how many rows hold each, if it is text.
+        missing: Which rows hold no value.
+    """
+
+    def __init__(self, contract: FeatureContract, name: str, column: ArrowColumn) -> None:
+        self.name = name
+        self.column = column
+        self.kind: Kind = kind_of(column)
+        self.form: ColumnFormat = contract.format_of(name)
+        self.decided = name in contract.formats
+        self.seen = {str(text): count for text, count in counts(column)} if self.kind == "text" else {}
+        words = missing_words_of(contract, name)
+        self._gone = {text for text in self.seen if is_missing(text, words)}
+        self.missing: Flags = nulls(column) | self.rows(self._gone.__contains__)
+
+    @cached_property
+    def texts(self) -> Sequence[object]:
+        """Its cells, if it is text."""
+        return self.column.cast("string").to_pylist()
+
+    def distinct(self) -> list[str]:
+        """The different texts that are values."""
+        return [text for text in self.seen if text not in self._gone]
+
+    def rows(self, wanted: Callable[[str], bool]) -> Flags:
+        """The rows whose text is wanted; each different text is looked at once."""
+        found = {text for text in self.seen if wanted(text)}
+        if not found:
+            return np.zeros(len(self.column), dtype=np.bool_)
+        return np.array([text in found for text in self.texts], dtype=np.bool_)
+
+    def values(self) -> Sequence[object]:
+        """The cells as Python objects, without the noise of single precision: 1.1, not 1.10000002384."""
+        if str(self.column.type) in {"float", "halffloat"}:
+            return [float(str(value)) for value in self.column.to_numpy()]
+        return self.column.to_pylist()
+
+    def issue(
+        self,
+        level: Literal["error", "warning"],
+        kind: Literal[
+            "wrong_type",
+            "not_finite",
+            "not_whole",
+            "out_of_range",
+            "missing_value",
+            "duplicate_id",
+            "unreadable_time",
+            "future_time",
+            "unseen_category",
+        ],
+        bad: Flags,
+        message: str,
+    ) -> Iterator[Issue]:
+        """An issue for the rows where `bad`, if there are any."""
+        if bad.any():
+            yield Issue(self.name, level, kind, message, int(bad.argmax()) + 1, float(bad.mean()))
+
+    def wrong_type(self, wanted: str) -> Issue:
+        """The issue of a type that cannot hold what is wanted."""
+        return Issue(
+            self.name, "error", "wrong_type", f"holds {self.column.type}, but the contract says {wanted}", 1
+        )
 
 
-def _wrong_type(name: str, column: ArrowColumn, wanted: str) -> Issue:
-    return Issue(name, "error", "wrong_type", f"holds {column.type}, but the contract says {wanted}", 1)
-
-
-def _text_rows(column: ArrowColumn, good: Callable[[str], bool]) -> NDArray[np.bool_]:
-    """Rows whose text is not null and not good; each distinct text is looked at once."""
-    bad = {str(value) for value, _ in counts(column) if not good(str(value))}
-    if not bad:
-        return np.zeros(len(column), dtype=np.bool_)
-    return np.array([text in bad for text in column.cast("string").to_pylist()], dtype=np.bool_)
-
-
-def _check_id(name: str, column: ArrowColumn) -> Iterator[Issue]:
-    if kind_of(column) not in {"text", "integer"}:
-        yield _wrong_type(name, column, "an id (text or integer)")
+def _check_id(cells: _Cells) -> Iterator[Issue]:
+    if cells.kind == "text":
+        ids = [
+            None if gone else whole_id(str(text))
+            for text, gone in zip(cells.texts, cells.missing, strict=True)
+        ]
+        bad = cells.rows(lambda text: id_problem(text) is not None) & ~cells.missing
+        yield from cells.issue(
+            "error", "wrong_type", bad, "ids that the API would refuse: long, or control characters"
+        )
+    elif cells.kind in {"integer", "number"} or str(cells.column.type).startswith("date"):
+        values = cells.column.to_pylist()
+        if cells.kind == "number":
+            numbers = floats(cells.column)
+            with np.errstate(invalid="ignore"):
+                bad = ~cells.missing & ((numbers % 1.0 != 0.0) | (numbers < ID_MIN) | (numbers >= ID_MAX))
+            if not str(cells.column.type).startswith("decimal"):
+                yield from cells.issue(
+                    "error", "wrong_type", bad, "numbers that are no ids: not whole, or beyond 64 bits"
+                )
+        ids = [None if gone else str(value) for value, gone in zip(values, cells.missing, strict=True)]
+    elif cells.kind == "empty":
+        ids = []
+    else:
+        yield cells.wrong_type("an id (text or a whole number)")
         return
-    yield from _issue(name, "error", "missing_value", nulls(column), "rows without an id")
-    if distinct(column) < len(column) - int(nulls(column).sum()):
-        repeated = {value for value, count in counts(column) if count > 1}
-        values = column.cast("string").to_pylist() if kind_of(column) == "text" else column.to_pylist()
-        bad = np.array([value in repeated for value in values], dtype=np.bool_)
-        yield from _issue(name, "warning", "duplicate_id", bad, "rows share their id with another row")
+    yield from cells.issue("error", "missing_value", cells.missing, "rows without an id")
+    often = {value for value, count in Counter(ids).items() if count > 1 and value is not None}
+    repeated = np.array([value in often for value in ids], dtype=np.bool_)
+    yield from cells.issue("warning", "duplicate_id", repeated, "rows share their id with another row")
 
 
-def _check_times(name: str, column: ArrowColumn) -> Iterator[Issue]:
-    yield from _check_known_at(name, column)
-    yield from _issue(name, "error", "missing_value", nulls(column), "rows without a time")
+def _check_times(cells: _Cells, latest: datetime, *, required: bool) -> Iterator[Issue]:
+    limit = np.datetime64(latest, "us")
+    form = cells.form
+    if cells.kind == "text":
+        moments = {text: read_time(text, form) for text in cells.distinct()}
+        bad = cells.rows(lambda text: text in moments and moments[text] is None)
+        wanted = (
+            "ISO 8601 month, date or time" if form.time_format is None else f"time as {form.time_format!r}"
+        )
+        hint = f"; `formats: {{{cells.name}: {{format: …}}}}` in the contract says how they are written"
+        yield from cells.issue("error", "unreadable_time", bad, f"no {wanted}{hint}")
+        ahead = cells.rows(lambda text: (found := moments.get(text)) is not None and found > latest)
+    elif cells.kind == "time":
+        ahead = cells.column.to_numpy().astype("datetime64[us]") > limit
+    elif cells.kind in {"integer", "number"} and form.time_format in NUMERIC_TIMES:
+        values = cells.column.to_pylist()
+        ahead = np.array(
+            [not gone and _is_after(v, form, latest) for v, gone in zip(values, cells.missing, strict=True)]
+        )
+    elif cells.kind == "empty":
+        ahead = np.zeros(len(cells.column), dtype=np.bool_)
+    else:
+        yield cells.wrong_type("a time")
+        return
+    if ahead.any():
+        row = int(ahead.argmax()) + 1
+        yield from cells.issue("warning", "future_time", ahead, f"row {row} lies after today")
+    if required:
+        yield from cells.issue("error", "missing_value", cells.missing, "rows without a time")
 
 
-def _check_known_at(name: str, column: ArrowColumn) -> Iterator[Issue]:
-    kind = kind_of(column)
-    if kind == "text":
-        bad = _text_rows(column, is_time_text)
-        yield from _issue(name, "error", "unreadable_time", bad, "no ISO 8601 month, date or time")
-    elif kind not in {"time", "empty"}:
-        yield _wrong_type(name, column, "a time")
+def _is_after(value: object, form: ColumnFormat, latest: datetime) -> bool:
+    if not isinstance(value, int | float) or form.time_format is None:
+        return False
+    try:
+        return time_of_number(value, form.time_format) > latest
+    except (OverflowError, ValueError):
+        return True
 
 
-def _check_value(name: str, column: ArrowColumn) -> Iterator[Issue]:
-    yield from _check_numbers(Numeric(name=name), column)
+def _check_target(target: Target, cells: _Cells) -> Iterator[Issue]:
+    if cells.kind in {"time", "other"}:
+        yield cells.wrong_type(f"an outcome with the value {target.positive!r}")
+        return
+    seen = set(cells.distinct()) if cells.kind == "text" else set(cells.values())
+    known = [value for value in seen if value is not None and not is_nan(value)]
+    known = [value for value in known if not any(_is_outcome(value, wanted) for wanted in target.open_values)]
+    hits = sum(_is_outcome(value, target.positive) for value in known)
+    if hits == 0 or hits == len(known):
+        which = "no row holds" if hits == 0 else "every known outcome is"
+        yield Issue(cells.name, "error", "one_outcome", f"{which} the positive value {target.positive!r}")
 
 
-def _target_check(contract: FeatureContract) -> Callable[[str, ArrowColumn], Iterator[Issue]]:
-    positive = contract.target.positive
-
-    def check(name: str, column: ArrowColumn) -> Iterator[Issue]:
-        if kind_of(column) in {"time", "other"}:
-            yield _wrong_type(name, column, f"an outcome with the value {positive!r}")
-            return
-        seen = [value for value, _ in counts(column)]
-        hits = sum(_is_positive(value, positive) for value in seen)
-        if hits == 0 or hits == len(seen):
-            which = "no row holds" if hits == 0 else "every known outcome is"
-            yield Issue(name, "error", "one_outcome", f"{which} the positive value {positive!r}")
-
-    return check
-
-
-def _is_positive(value: object, positive: str | int | bool) -> bool:
-    """As `leadscore.data.matrix.labels` decides it: by text in text, by truth in booleans, by number in numbers."""
+def _is_outcome(value: object, wanted: str | int | bool) -> bool:
+    """As `leadscore.data.matrix.labels` decides it: text by its meaning, booleans by truth, numbers by number."""
     if isinstance(value, str):
-        return value == (str(positive).lower() if isinstance(positive, bool) else str(positive))
+        return is_value(value, wanted)
     if isinstance(value, bool):
-        return value == (str(positive).lower() in {"true", "yes", "1"})
-    return not isinstance(positive, str) and value == positive
+        return value is read_truth(str(wanted))
+    number = read_number(wanted) if isinstance(wanted, str) else float(wanted)
+    return value == number
 
 
-def _feature_check(feature: Feature) -> Callable[[str, ArrowColumn], Iterator[Issue]]:
-    def check(name: str, column: ArrowColumn) -> Iterator[Issue]:
+def _feature_check(feature: Feature) -> Callable[[_Cells], Iterator[Issue]]:
+    def check(cells: _Cells) -> Iterator[Issue]:
         if feature.required:
-            bad = nulls(column)
-            yield from _issue(name, "error", "missing_value", bad, "rows without a value, but it is required")
-        if kind_of(column) == "empty":
+            message = "rows without a value, but it is required"
+            yield from cells.issue("error", "missing_value", cells.missing, message)
+        if cells.missing.all():
+            if len(cells.missing) and not feature.required:
+                yield Issue(feature.name, "warning", "empty", f"is empty in all {len(cells.missing)} rows")
             return
         match feature:
             case Numeric():
-                yield from _check_numbers(feature, column)
+                yield from _check_numbers(feature, cells)
             case Categorical():
-                yield from _check_categories(feature, column)
+                yield from _check_categories(feature, cells)
             case Boolean():
-                yield from _check_truths(name, column)
+                yield from _check_truths(cells)
 
     return check
 
 
-def _check_numbers(feature: Numeric, column: ArrowColumn) -> Iterator[Issue]:
-    name, kind = feature.name, kind_of(column)
-    if kind == "text":
-        numbers = number_texts(column)
-        if numbers is None:
-            bad = _text_rows(column, is_number_text)
-            yield from _issue(name, "error", "wrong_type", bad, "text that is not a number")
+def _check_numbers(feature: Numeric, cells: _Cells) -> Iterator[Issue]:
+    if cells.kind == "text":
+        read = {text: read_number(text, cells.form) for text in cells.distinct()}
+        bad = cells.rows(lambda text: text in read and read[text] is None)
+        hint = f"; `formats: {{{cells.name}: …}}` in the contract says how they are written"
+        yield from cells.issue("error", "wrong_type", bad, f"text that is not a number{hint}")
+        if bad.any():
             return
-    elif kind in {"integer", "number"}:
-        numbers = floats(column)
-    elif kind == "empty":
+        yield from _check_marks(cells, list(read))
+        found = [read.get(text) if isinstance(text, str) else None for text in cells.texts]
+        numbers = np.array([np.nan if number is None else number for number in found], dtype=np.float64)
+    elif cells.kind in {"integer", "number"}:
+        numbers = floats(cells.column)
+    elif cells.kind == "empty":
         return
     else:
-        yield _wrong_type(name, column, "numeric")
+        yield cells.wrong_type("numeric")
         return
-    yield from _issue(name, "error", "not_finite", np.isinf(numbers), "infinite numbers")
+    yield from cells.issue("error", "not_finite", np.isinf(numbers), "infinite numbers")
     if feature.integer:
         bad = np.isfinite(numbers) & (numbers != np.floor(numbers))
-        yield from _issue(name, "error", "not_whole", bad, "numbers with a fraction, but it is integer")
+        yield from cells.issue("error", "not_whole", bad, "numbers with a fraction, but it is integer")
     low, high = bounds(feature)
     bad = np.isfinite(numbers) & ((numbers < low) | (numbers > high))
     expected = span_of(feature) or "within single precision"
-    yield from _issue(
-        name, "warning", "out_of_range", bad, f"numbers outside the expected range ({expected})"
-    )
+    message = f"numbers outside the expected range ({expected})"
+    yield from cells.issue("warning", "out_of_range", bad, message)
 
 
-def _check_categories(feature: Categorical, column: ArrowColumn) -> Iterator[Issue]:
-    if kind_of(column) not in {"text", "integer", "number"}:
-        yield _wrong_type(feature.name, column, "categorical")
+def _check_marks(cells: _Cells, texts: list[str]) -> Iterator[Issue]:
+    units = {unit_of(text) for text in texts}
+    money = sorted(units - {"", "%"})
+    if len(money) > 1 or ("%" in units and len(units) > 1):
+        shown = ", ".join(unit or "none" for unit in sorted(units))
+        yield Issue(
+            cells.name, "error", "mixed_units", f"numbers with different signs behind or before them: {shown}"
+        )
+    if not cells.decided and may_be_thousands(texts, cells.form):
+        message = (
+            "the dots may be decimal points or group thousands: each has three digits behind it. They are read as decimal "
+            f'points; `formats: {{{cells.name}: {{decimal: ",", thousands: "."}}}}` in the contract reads them as '
+            f'thousands, `{{decimal: "."}}` says that they are none'
+        )
+        yield Issue(cells.name, "warning", "ambiguous_number", message)
+
+
+def _check_categories(feature: Categorical, cells: _Cells) -> Iterator[Issue]:
+    if cells.kind == "other" and not str(cells.column.type).startswith("time"):
+        yield cells.wrong_type("categorical")
         return
-    known = set(feature.categories)
-    unseen = [(str(v), n) for v, n in counts(column) if _category(v) not in known]
-    if not unseen:
+    known = categories_of(feature, cells.form)
+    if cells.kind == "text":
+        strange = {text: cells.seen[text] for text in cells.distinct() if known.find(text) is None}
+        bad = cells.rows(lambda text: text in strange) if strange else np.zeros(0, dtype=np.bool_)
+    else:
+        values = cells.values()
+        unlisted = {
+            value for value in set(values) if known.find_typed(value) is None and not is_nan(value)
+        } - {None}
+        bad = np.array([value in unlisted for value in values], dtype=np.bool_)
+        strange = Counter(str(value) for value in values if value in unlisted)
+    if not strange:
         return
-    shown = ", ".join(repr(value) for value, _ in unseen[:_SHOWN]) + (", …" if len(unseen) > _SHOWN else "")
-    bad = np.array([v is not None and _category(v) not in known for v in column.to_pylist()], dtype=np.bool_)
-    yield Issue(
-        feature.name,
-        "warning",
-        "unseen_category",
-        f"categories that the contract does not list ({len(unseen)}): {shown}",
-        int(bad.argmax()) + 1,
-        float(bad.mean()),
-    )
+    frequent = sorted(strange, key=lambda text: (-strange[text], text))
+    shown = ", ".join(repr(text) + _meant(text, known) for text in frequent[:_SHOWN])
+    more = ", …" if len(frequent) > _SHOWN else ""
+    message = f"categories that the contract does not list ({len(frequent)}): {shown}{more}"
+    yield from cells.issue("warning", "unseen_category", bad, message)
 
 
-def _category(value: object) -> str:
-    """A table's value as a category: whole numbers lose the point that gaps gave them."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _meant(text: str, known: Categories) -> str:
+    """A listed category that differs in what people overlook."""
+    for name in known.codes:
+        if nearly(name) == nearly(text):
+            return f" (did you mean {name!r}? They differ in case, spaces or Unicode form)"
+    for name in known.codes:
+        if name.isdecimal() and text.isdecimal() and name.lstrip("0") == text.lstrip("0"):
+            return f" (did you mean {name!r}? They differ in leading zeros)"
+    return ""
 
 
-def _check_truths(name: str, column: ArrowColumn) -> Iterator[Issue]:
-    kind = kind_of(column)
-    if kind == "text":
-        bad = _text_rows(column, lambda text: text.lower() in _TRUTH_WORDS)
-        yield from _issue(name, "error", "wrong_type", bad, "text that is not a boolean")
-    elif kind in {"integer", "number"}:
-        numbers = floats(column)
+def _check_truths(cells: _Cells) -> Iterator[Issue]:
+    if cells.kind == "text":
+        bad = cells.rows(lambda text: read_truth(text) is None) & ~cells.missing
+        yield from cells.issue("error", "wrong_type", bad, "text that is not a boolean")
+    elif cells.kind in {"integer", "number"}:
+        numbers = floats(cells.column)
         bad = ~(np.isnan(numbers) | (numbers == 0.0) | (numbers == 1.0))
-        yield from _issue(name, "error", "wrong_type", bad, "numbers other than 0 and 1")
-    elif kind != "boolean":
-        yield _wrong_type(name, column, "boolean")
+        yield from cells.issue("error", "wrong_type", bad, "numbers other than 0 and 1")
+    elif cells.kind != "boolean":
+        yield cells.wrong_type("boolean")

@@ -21,12 +21,14 @@ from leadscore.contract.plain import (
     is_nan,
     read_id,
 )
+from leadscore.contract.text import Categories, categories_of
 from leadscore.contract.words import (
     ALLOWED_ID,
     ALLOWED_TIME,
     allowed,
     flag_of,
     json_type,
+    no_features_flag,
     short_name,
     unknown_flag,
 )
@@ -41,14 +43,15 @@ class ColumnEncoder:
     def __init__(self, contract: FeatureContract) -> None:
         self._contract = contract
         self._inputs = {f.name: i for i, f in enumerate(contract.inputs)}
-        self._codes = {
-            f.name: {c: float(i) for i, c in enumerate(f.categories)}
+        self._categories = {
+            f.name: categories_of(f, contract.format_of(f.name))
             for f in contract.features
             if isinstance(f, Categorical)
         }
         refused = (contract.target.column, contract.target.known_at, contract.value)
         self._refused = {c for c in refused if c is not None}
         self._known = [c for c in contract.columns if c not in self._refused]
+        self._no_features = no_features_flag(contract.id)
 
     def encode(self, columns: Mapping[str, Column]) -> DecodedLeads:
         """See `LeadDecoder.columns_to_rows`."""
@@ -61,11 +64,14 @@ class ColumnEncoder:
         for feature in self._contract.features:
             codes, flagged = self._feature(feature, columns.get(feature.name), count, problems)
             if feature.name in self._inputs:
-                rows[:, self._inputs[feature.name]] = codes
+                with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+                    rows[:, self._inputs[feature.name]] = codes
             if not isinstance(feature, Boolean):
                 flag = flag_of(feature)
                 for row in np.flatnonzero(flagged):
                     warnings[row] += (flag,)
+        for row in np.flatnonzero(np.isnan(rows).all(axis=1)):
+            warnings[row] += (self._no_features,)
         warnings = self._check_unknown(columns, warnings, problems)
         problems.raise_if_any()
         return DecodedLeads(lead_ids, rows, warnings)
@@ -81,7 +87,7 @@ class ColumnEncoder:
             case Numeric():
                 codes, flagged = _numbers(feature, column, problems)
             case Categorical():
-                codes, flagged = _categories(feature, self._codes[feature.name], column, problems)
+                codes, flagged = _categories(feature, self._categories[feature.name], column, problems)
             case Boolean():
                 codes, flagged = _booleans(feature, column, problems)
         if feature.required:
@@ -188,20 +194,27 @@ def _number_list(feature: Numeric, values: Sequence[object], problems: Problems)
     return found
 
 
-def _categories(feature: Categorical, codes: dict[str, float], column: Column, problems: Problems) -> Codes:
+def _categories(feature: Categorical, known: Categories, column: Column, problems: Problems) -> Codes:
     if isinstance(column, np.ndarray) and column.dtype.kind not in "OU":
         _bad_column(feature, column, problems)
         return _nothing(len(column))
     values = _values(column)
-    coded = np.array([codes.get(v, -1.0) if isinstance(v, str) else -1.0 for v in values], dtype=np.float64)
+    codes = known.codes
+    coded = np.array([codes.get(v, -1) if isinstance(v, str) else -1 for v in values], dtype=np.float64)
     unknown = coded < 0.0
+    coded[unknown] = np.nan
     flagged = np.zeros(len(values), dtype=np.bool_)
     for row, value in zip(np.flatnonzero(unknown).tolist(), compress(values, unknown.tolist()), strict=True):
         if isinstance(value, str):
-            flagged[row] = True
+            code = known.find(value)
+            if code is not None:
+                coded[row] = code
+            elif not known.is_missing(value):
+                flagged[row] = True
+            elif feature.required:
+                _bad(feature, row, "missing", json_type(value), problems)
         elif value is not None:
             _bad(feature, row, "wrong_type", json_type(value), problems)
-    coded[unknown] = np.nan
     return coded, flagged
 
 
@@ -224,6 +237,10 @@ def _booleans(feature: Boolean, column: Column, problems: Problems) -> Codes:
 def _ids(column: Column | None, name: str, count: int, problems: Problems) -> list[str]:
     if column is None:
         problems.add(name, "missing", "no such column", ALLOWED_ID)
+        return [""] * count
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        # NumPy writes times that Python cannot hold as integers, which would pass for ids.
+        problems.add(name, "wrong_type", f"a column of {column.dtype.name}", ALLOWED_ID)
         return [""] * count
     nulls = (None if is_nan(value) else value for value in _values(column))
     return [read_id(value, f"leads[{row}].{name}", problems) for row, value in enumerate(nulls)]

@@ -10,7 +10,9 @@ import msgspec
 import yaml
 
 from leadscore.contract.model import Feature, FeatureContract, Numeric
+from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.errors import ContractError
+from leadscore.files import read_file
 
 
 def parse_contract(text: str | bytes, source: str = "contract") -> FeatureContract:
@@ -20,11 +22,8 @@ def parse_contract(text: str | bytes, source: str = "contract") -> FeatureContra
         ContractError: Not YAML, a key unknown or missing, or a rule broken; the message names the place.
     """
     try:
-        raw: object = yaml.safe_load(text)
-        contract = msgspec.convert(raw, FeatureContract, strict=True)
+        contract = msgspec.convert(read_yaml(text, source, ContractError), FeatureContract, strict=True)
         msgspec.json.encode(contract)
-    except yaml.YAMLError as error:
-        raise ContractError(f"{source} is not valid YAML: {error}.") from error
     except msgspec.ValidationError as error:
         raise ContractError(
             f"{source} does not follow the contract format: {error}.",
@@ -40,7 +39,7 @@ def parse_contract(text: str | bytes, source: str = "contract") -> FeatureContra
 def load_contract(path: Path) -> FeatureContract:
     """Read a contract file; a missing or unreadable file is a `ContractError` too."""
     try:
-        return parse_contract(path.read_bytes(), source=str(path))
+        return parse_contract(read_file(path, MAX_BYTES), source=str(path))
     except OSError as error:
         raise ContractError(
             f"Cannot read the contract {path}: {error.strerror}.",

@@ -17,8 +17,9 @@ from msgspec import UNSET, UnsetType
 
 from leadscore.contract.lead import LeadWarning
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric
-from leadscore.contract.plain import FLOAT32_MAX, ID_MAX, ID_MIN, ID_PATTERN, TIME_PATTERN, bounds
-from leadscore.contract.words import flag_of
+from leadscore.contract.plain import FLOAT32_MAX, ID_MAX, ID_MIN, ID_PATTERN, bounds
+from leadscore.contract.text import TIME_PATTERN, Categories, categories_of
+from leadscore.contract.words import flag_of, no_features_flag
 
 
 class SuspectLeadError(Exception):
@@ -96,12 +97,14 @@ def compile_encoder(contract: FeatureContract) -> EncodeInto:
     scope: dict[str, object] = {
         "UNSET": UNSET,
         "nan": math.nan,
+        "no_features": no_features_flag(contract.id),
         "pack_into": struct.Struct(f"={len(contract.inputs)}f").pack_into,
     }
     for i, feature in enumerate(contract.features):
         if isinstance(feature, Categorical):
-            scope[f"codes{i}"] = {c: float(k) for k, c in enumerate(feature.categories)}.get
-            scope[f"flag{i}"] = flag_of(feature)
+            known = categories_of(feature, contract.format_of(feature.name))
+            scope[f"codes{i}"] = {c: float(k) for c, k in known.codes.items()}.get
+            scope[f"other{i}"] = _other_text(feature, known)
         elif isinstance(feature, Numeric):
             scope[f"check{i}"] = _number_check(feature)
     exec(compile(encoder_source(contract), "<lead encoder>", "exec"), scope)  # noqa: S102
@@ -123,6 +126,9 @@ def encoder_source(contract: FeatureContract) -> str:
         lines.append(f"v{i} = lead.f{i}")
         lines += _category_lines(i, feature) if text else _scalar_lines(i, feature)
     columns = ", ".join(f"v{i}" for i, f in enumerate(contract.features) if f.input)
+    # Only NaN differs from itself; nearly every lead is known by its first input.
+    nothing = " and ".join(f"v{i} != v{i}" for i, f in enumerate(contract.features) if f.input)
+    lines.append(f"if {nothing}: flagged.append(no_features)")
     body = [f"quotes = {quotes}", *lines, f"pack_into(buffer, offset, {columns})", "return quotes"]
     return "\n    ".join(["def encode(lead, buffer, offset, flagged):", *body]) + "\n"
 
@@ -142,16 +148,33 @@ def _scalar_lines(i: int, feature: Feature) -> list[str]:
 
 
 def _category_lines(i: int, feature: Feature) -> list[str]:
-    lines = [f"c{i} = codes{i}(v{i})", f"if c{i} is None:", f"    c{i} = nan"]
+    lines = [f"c{i} = codes{i}(v{i})", f"if c{i} is None:"]
     if not feature.required:
         lines += [
-            f"    if v{i} is None: quotes -= 2",
-            f"    elif v{i} is UNSET: quotes -= 4",
-            f"    else: flagged.append(flag{i})",
+            f"    if v{i} is None: c{i} = nan; quotes -= 2",
+            f"    elif v{i} is UNSET: c{i} = nan; quotes -= 4",
+            f"    else: c{i} = other{i}(v{i}, flagged)",
         ]
     else:
-        lines.append(f"    flagged.append(flag{i})")
+        lines.append(f"    c{i} = other{i}(v{i}, flagged)")
     return [*lines, f"v{i} = c{i}"]
+
+
+def _other_text(feature: Categorical, known: Categories) -> Callable[[str, list[LeadWarning]], float]:
+    """The code of a text that is not written as any category is."""
+    flag = flag_of(feature)
+
+    def code_of(text: str, flagged: list[LeadWarning]) -> float:
+        code = known.find(text)
+        if code is not None:
+            return float(code)
+        if not known.is_missing(text):
+            flagged.append(flag)
+        elif feature.required:
+            raise SuspectLeadError
+        return math.nan
+
+    return code_of
 
 
 def _number_check(feature: Numeric) -> Callable[[float, list[LeadWarning]], float]:

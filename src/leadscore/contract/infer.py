@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-import math
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.arrow import ArrowColumn, ArrowTable, counts, distinct, floats, kind_of, nulls, times
-from leadscore.contract.leaks import SUSPICIOUS_AUC, single_column_auc
-from leadscore.contract.model import Feature, FeatureContract, Target
-from leadscore.contract.names import protected_attribute
-from leadscore.contract.propose import ColumnSummary, Finding, Proposal, propose
+from leadscore.contract.arrow import ArrowColumn, ArrowTable, counts, distinct, kind_of, nulls
+from leadscore.contract.arrow import times as typed_times
+from leadscore.contract.findings import ColumnSummary, Finding
+from leadscore.contract.leaks import Suspicion, column_suspicion, later_suspicion
+from leadscore.contract.model import ColumnFormat, Feature, FeatureContract, Target
+from leadscore.contract.names import names_money, protected_attribute
+from leadscore.contract.propose import Proposal, propose
+from leadscore.contract.roles import TargetReading, read_target, read_times, value_format
+from leadscore.contract.text import is_missing, whole_id
 from leadscore.errors import TableError
-
-_POSITIVE_WORDS = ("1", "yes", "y", "true", "t", "won", "converted", "customer", "success")
 
 
 class Inference(msgspec.Struct, frozen=True):
@@ -44,10 +46,12 @@ def infer_contract(
     positive: str | int | bool | None = None,
     name: str,
 ) -> Inference:
-    """Propose a contract for an Arrow table.
+    """Propose a contract for an Arrow table, of types or of nothing but texts.
 
     Left out of the features: the named columns, times, constants, identifiers, texts of too many values, and
-    columns that alone tell the outcome (AUC of 0.95 or more) or lie after the lead's time.
+    columns that alone tell the outcome (`leadscore.contract.leaks`) or lie after the lead's time. Where the meaning
+    of texts is sure, the contract says how to read them (`formats`, `target.open_values`); where it is not, a finding
+    asks, with the line to write.
 
     Args:
         table: A `pyarrow.Table`.
@@ -64,24 +68,21 @@ def infer_contract(
             column is left to be a feature.
     """
     roles = {id: "id", time: "time", target: "target", known_at: "known_at", value: "value"}
-    for column in roles:
+    for column, role in roles.items():
         if column is not None:
-            _require(table, column)
-    label, findings = _positive(target, table.column(target), positive)
-    findings += _id_findings(id, table.column(id))
-    known = _outcomes(table.column(target), label)
-    created = times(table.column(time)) if time is not None else None
-    features: list[Feature] = []
-    summaries: list[ColumnSummary] = []
-    for column in table.column_names:
-        if column in roles:
-            summaries.append(_role_summary(column, roles[column], table.column(column)))
+            _require(table, column, role)
+    outcome = read_target(target, table.column(target), positive)
+    findings = [*outcome.findings, *_id_findings(id, table.column(id))]
+    formats: dict[str, ColumnFormat] = {}
+    for column, role in roles.items():
+        if column is None or role not in {"time", "known_at", "value"}:
             continue
-        proposal = _judge(propose(column, table.column(column)), table.column(column), known, created)
-        findings += proposal.findings
-        summaries.append(proposal.summary)
-        if proposal.feature is not None:
-            features.append(proposal.feature)
+        read = value_format if role == "value" else read_times
+        form, told = read(column, table.column(column))
+        findings += told
+        if form is not None:
+            formats[column] = form
+    features, summaries = _features(table, roles, outcome, time, findings, formats)
     if not features:
         raise TableError(
             "No column of the table can be a feature.",
@@ -91,80 +92,69 @@ def infer_contract(
         name=name,
         id=id,
         time=time,
-        target=Target(column=target, positive=label, known_at=known_at),
+        target=Target(
+            column=target, positive=outcome.positive, known_at=known_at, open_values=outcome.open_values
+        ),
         value=value,
         features=tuple(features),
+        formats=formats,
     )
     return Inference(contract, tuple(findings), tuple(summaries))
 
 
-def _require(table: ArrowTable, column: str) -> None:
+def _features(
+    table: ArrowTable,
+    roles: dict[str | None, str],
+    outcome: TargetReading,
+    time: str | None,
+    findings: list[Finding],
+    formats: dict[str, ColumnFormat],
+) -> tuple[list[Feature], list[ColumnSummary]]:
+    """Propose for every column without a role; findings and formats are added to those given."""
+    created = None if time is None else typed_times(table.column(time), formats.get(time))
+    features: list[Feature] = []
+    summaries: list[ColumnSummary] = []
+    for column in table.column_names:
+        if column in roles:
+            summaries.append(_role_summary(column, roles[column], table.column(column)))
+            continue
+        proposal = _judge(
+            propose(column, table.column(column)), table.column(column), outcome.labels, created
+        )
+        findings += proposal.findings
+        summaries.append(proposal.summary)
+        if proposal.feature is not None:
+            features.append(proposal.feature)
+            if proposal.form is not None:
+                formats[column] = proposal.form
+    return features, summaries
+
+
+def _require(table: ArrowTable, column: str, role: str) -> None:
     if column not in table.column_names:
         close = difflib.get_close_matches(column, table.column_names, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(table.column_names)}."
+        if role == "id" and not close:
+            hint += " A table whose leads have no id gets one by a column that numbers its rows."
         raise TableError(f"The table has no column {column!r}.", hint=hint)
 
 
-def _positive(
-    name: str, column: ArrowColumn, wanted: str | int | bool | None
-) -> tuple[str | int | bool, list[Finding]]:
-    seen = [value for value, _ in counts(column)]
-    if len(seen) < 2:
-        raise TableError(
-            f"The target column {name!r} has {len(seen)} different value(s): there is nothing to learn.",
-            hint="It must hold outcomes of both kinds.",
-        )
-    if wanted is not None:
-        match = [value for value in seen if value == wanted or str(value) == str(wanted)]
-        if not match:
-            raise TableError(
-                f"The target column {name!r} never holds {wanted!r}.", hint=f"It holds {_shown(seen)}."
-            )
-        return _plain(match[0]), []
-    if len(seen) > 2:
-        raise TableError(
-            f"The target column {name!r} has {len(seen)} different values: {_shown(seen)}.",
-            hint="Say which one means converted with --positive.",
-        )
-    for value in seen:
-        if value is True or value == 1 or str(value).strip().lower() in _POSITIVE_WORDS:
-            return _plain(value), []
-    rarer = _plain(seen[-1])
-    finding = Finding(
-        name, "target", f"values {_shown(seen)} do not say which means converted",
-        f"took the rarer, {rarer!r}; correct `target.positive` if that is wrong",
-    )  # fmt: skip
-    return rarer, [finding]
-
-
-def _plain(value: object) -> str | int | bool:
-    """A target value as the contract can hold it: 1.0 becomes 1."""
-    if isinstance(value, str | bool | int):
-        return value
-    return int(value) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _shown(values: list[object]) -> str:
-    return ", ".join(repr(value) for value in values[:5]) + (", …" if len(values) > 5 else "")
-
-
 def _id_findings(name: str, column: ArrowColumn) -> list[Finding]:
-    repeated = len(column) - int(nulls(column).sum()) - distinct(column)
-    if kind_of(column) == "other" or not repeated:
+    if kind_of(column) == "other":
+        return []
+    seen = [(whole_id(str(value)), count) for value, count in counts(column) if not is_missing(str(value))]
+    repeated = sum(count for _, count in seen) - len({value for value, _ in seen})
+    if not repeated:
         return []
     reason = f"{repeated} rows repeat the id of another row"
     return [Finding(name, "duplicate_ids", reason, "kept; outcomes join by id, so keep one row per lead")]
 
 
-def _outcomes(column: ArrowColumn, positive: str | int | bool) -> NDArray[np.float64]:
-    if kind_of(column) in {"integer", "number", "boolean"} and not isinstance(positive, str):
-        numbers = floats(column)
-        return np.where(np.isnan(numbers), np.nan, (numbers == float(positive)).astype(np.float64))
-    texts = column.cast("string").to_pylist()
-    return np.array([math.nan if v is None else float(v == str(positive)) for v in texts], dtype=np.float64)
-
-
 def _role_summary(name: str, role: str, column: ArrowColumn) -> ColumnSummary:
+    if kind_of(column) == "text":
+        seen = [count for text, count in counts(column) if not is_missing(str(text))]
+        missing = (len(column) - sum(seen)) / len(column) if len(column) else 0.0
+        return ColumnSummary(column=name, role=role, missing=missing, distinct=len(seen))
     missing = float(nulls(column).mean()) if len(column) else 0.0
     return ColumnSummary(column=name, role=role, missing=missing, distinct=distinct(column))
 
@@ -175,49 +165,58 @@ def _judge(
     known: NDArray[np.float64],
     created: NDArray[np.datetime64] | None,
 ) -> Proposal:
-    """Leave out what tells the outcome, and mark what the law protects."""
+    """Leave out what tells the outcome, question what may, and mark what the law protects."""
     name = proposal.summary.column
     if proposal.feature is None:
         late = _later_than_lead(name, column, created) if proposal.findings[0].kind == "time" else None
         return proposal if late is None else Proposal(None, proposal.summary, (late,))
-    leak = _leak(name, proposal, known)
-    if leak is not None:
+    suspicion = (
+        None
+        if proposal.codes is None
+        else column_suspicion(name, proposal.codes, known, names=proposal.names)
+    )
+    if suspicion is not None and suspicion.strength == "leak":
         summary = msgspec.structs.replace(proposal.summary, role="left out")
-        return Proposal(None, summary, (leak, *proposal.findings))
+        return Proposal(None, summary, (_leak(suspicion), *proposal.findings))
+    findings = proposal.findings if suspicion is None else (_suspicious(suspicion), *proposal.findings)
     attribute = protected_attribute(name)
     if attribute is None:
-        return proposal
+        return dataclasses.replace(proposal, findings=findings)
     finding = Finding(
         name, "sensitive", f"its name suggests {attribute}",
         "marked `sensitive`: fairness is measured per group; set `input: false` to keep it out of the model",
     )  # fmt: skip
     feature = msgspec.structs.replace(proposal.feature, sensitive=True)
-    return Proposal(feature, proposal.summary, (finding, *proposal.findings), proposal.codes)
+    return dataclasses.replace(proposal, feature=feature, findings=(finding, *findings))
 
 
-def _leak(name: str, proposal: Proposal, known: NDArray[np.float64]) -> Finding | None:
-    if proposal.codes is None:
-        return None
-    score = single_column_auc(proposal.codes, known)
-    if score is None or score < SUSPICIOUS_AUC:
-        return None
-    reason = (
-        "it alone determines the outcome"
-        if score > 0.9999
-        else f"it alone tells the outcome with an AUC of {score:.3f}"
+def _leak(suspicion: Suspicion) -> Finding:
+    action = "left out; add it, with `known_before: true`, only if it is known when the lead comes in"
+    if names_money(suspicion.column):
+        action += "; if it is the revenue of the lead, name it with --value"
+    return Finding(suspicion.column, "leak", suspicion.sentence, action)
+
+
+def _suspicious(suspicion: Suspicion) -> Finding:
+    action = (
+        "kept, and a model with it is not crowned by itself: remove it, or, if it is known when the lead comes in, "
+        "write `known_before: true` into the feature"
     )
-    return Finding(name, "leak", reason, "left out; add it only if it is known when the lead comes in")
+    return Finding(suspicion.column, "suspicious", suspicion.sentence, action)
 
 
 def _later_than_lead(
     name: str, column: ArrowColumn, created: NDArray[np.datetime64] | None
 ) -> Finding | None:
-    moments = times(column)
+    form, _ = read_times(name, column)
+    moments = typed_times(column, form)
     if created is None or moments is None:
         return None
-    both = ~np.isnat(created) & ~np.isnat(moments)
-    share = float((moments[both] > created[both]).mean()) if both.any() else 0.0
-    if share < 0.01:
+    late = later_suspicion(name, moments, created)
+    if late is None:
         return None
-    reason = f"{share:.0%} of its times lie after the lead's creation"
-    return Finding(name, "leak", reason, "left out: it is not known when the lead comes in")
+    action = (
+        "left out: it is not known when the lead comes in; if it says when the outcome became known, name it with "
+        "--known-at"
+    )
+    return Finding(name, "leak", late.sentence, action)

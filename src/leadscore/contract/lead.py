@@ -13,13 +13,13 @@ class LeadWarning(msgspec.Struct, frozen=True, gc=False):
     """Something odd about a lead that was scored all the same.
 
     Attributes:
-        field: Name of the field as sent.
+        field: Name of the field as sent; the id's, where a lead has nothing else (`no_features`).
         reason: Stable word.
         message: A sentence for people; never holds the value.
     """
 
     field: str
-    reason: Literal["unseen_category", "out_of_range", "unknown_field"]
+    reason: Literal["unseen_category", "out_of_range", "unknown_field", "no_features"]
     message: str
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Literal
 
 import msgspec
@@ -80,7 +81,8 @@ class ColumnFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     Attributes:
         decimal: What stands before the fraction of a number.
         thousands: What groups the digits of a number; empty: nothing does.
-        time_format: How a time is written, in the directives of `strptime`, as `%d/%m/%Y`; None: ISO 8601.
+        time_format: How a time is written, in the directives of `strptime`, as `%d/%m/%Y`; times written as numbers are
+            `epoch_s`, `epoch_ms`, `epoch_us` (since 1970) or `excel` (days of a spreadsheet); None: ISO 8601.
         missing: Texts that mean "no value" here, beside those that mean it everywhere.
     """
 
@@ -91,6 +93,9 @@ class ColumnFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 _USUAL = ColumnFormat()
+
+NUMERIC_TIMES = ("epoch_s", "epoch_ms", "epoch_us", "excel")
+"""Formats of times written as numbers: since 1970, and as days of a spreadsheet."""
 
 
 class FeatureContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -172,8 +177,8 @@ def _check(contract: FeatureContract) -> None:
                 "backslash or a control character.",
                 hint="Rename the column: it is a key in requests.",
             )
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise ContractError(f"Feature {name!r} is listed twice.", hint="Remove one.")
         if name in taken:
             raise ContractError(
@@ -209,6 +214,11 @@ def _check_format(contract: FeatureContract, column: str, form: ColumnFormat) ->
         raise ContractError(
             f"The format of {column!r} has {form.decimal!r} both as decimal and as thousands mark.",
             hint="Say which one it is.",
+        )
+    if form.time_format is not None and form.time_format not in NUMERIC_TIMES and "%" not in form.time_format:
+        raise ContractError(
+            f"The format of {column!r} is {form.time_format!r}, which says nothing about times.",
+            hint=f"Write directives as in '%d/%m/%Y', or one of {', '.join(NUMERIC_TIMES)}.",
         )
 
 

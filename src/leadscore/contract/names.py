@@ -32,8 +32,138 @@ _PROTECTED = {
     "health": "health",
 }
 _IDENTIFIERS = {"id", "uuid", "guid", "key", "email", "mail", "phone", "iban", "hash", "token", "url"}
-# "company_age", "page age": the age of a thing is not a person's.
-_OF_THINGS = {"company", "account", "firm", "lead", "record", "page", "session", "domain", "site", "contact"}
+_CODES = {
+    "zip",
+    "zipcode",
+    "postcode",
+    "postal",
+    "plz",
+    "cap",
+    "code",
+    "sic",
+    "naics",
+    "nace",
+    "vat",
+    "ean",
+    "sku",
+}
+_MONEY = {
+    "value",
+    "revenue",
+    "amount",
+    "price",
+    "sales",
+    "income",
+    "turnover",
+    "umsatz",
+    "betrag",
+    "wert",
+    "acv",
+    "tcv",
+    "arr",
+    "mrr",
+}
+# Whose age it is: what stands before "age" (or after "age of"), if it is none of these, is a thing.
+_PEOPLE = frozenset(
+    [
+        "customer",
+        "client",
+        "founder",
+        "owner",
+        "applicant",
+        "user",
+        "person",
+        "buyer",
+        "driver",
+        "patient",
+        "member",
+        "employee",
+        "borrower",
+        "insured",
+        "spouse",
+        "child",
+        "parent",
+        "partner",
+        "prospect",
+        "respondent",
+        "candidate",
+        "guest",
+        "visitor",
+        "subscriber",
+        "student",
+        "holder",
+        "head",
+        "main",
+        "primary",
+        "oldest",
+        "youngest",
+        "average",
+        "avg",
+        "mean",
+        "median",
+        "min",
+        "max",
+        "minimum",
+        "maximum",
+        "current",
+        "approx",
+        "approximate",
+        "estimated",
+        "exact",
+        "stated",
+        "declared",
+        "reported",
+        "the",
+        "s",
+        "is",
+    ]
+)
+_SPANS_OF_THINGS = frozenset(
+    ["day", "days", "hour", "hours", "week", "weeks", "minute", "minutes", "seconds", "month", "months"]
+)
+# Words beside which another word means something else: an account's health, a credit union, a screen's orientation.
+_ELSEWHERE = {
+    "health": {
+        "score",
+        "index",
+        "account",
+        "check",
+        "system",
+        "pipeline",
+        "site",
+        "domain",
+        "status",
+        "deal",
+        "rating",
+    },
+    "union": {"credit", "european", "customs", "western", "monetary"},
+    "orientation": {
+        "screen",
+        "page",
+        "device",
+        "image",
+        "phone",
+        "market",
+        "goal",
+        "display",
+        "customer",
+        "service",
+    },
+    "race": {"condition", "track", "car", "horse"},
+    "disabled": {
+        "account",
+        "user",
+        "email",
+        "login",
+        "cookies",
+        "tracking",
+        "feature",
+        "js",
+        "javascript",
+        "notifications",
+    },
+    "birth": {"account", "record", "lead", "company"},
+}
 
 
 def words_of(name: str) -> list[str]:
@@ -45,11 +175,33 @@ def words_of(name: str) -> list[str]:
 def protected_attribute(name: str) -> str | None:
     """The protected attribute a name suggests (EU Charter art. 21, GDPR art. 9), or None."""
     words = words_of(name)
-    for word in words:
+    for place, word in enumerate(words):
         attribute = _PROTECTED.get(word)
-        if attribute is not None and not (word == "age" and _OF_THINGS.intersection(words)):
-            return attribute
+        if attribute is None or _ELSEWHERE.get(word, set[str]()).intersection(words):
+            continue
+        if word == "age" and _is_age_of_thing(words, place):
+            continue
+        return attribute
     return None
+
+
+def _is_age_of_thing(words: list[str], place: int) -> bool:
+    """Whether the age is that of a quote, an account, a company: nobody counts a person's in days."""
+    if _SPANS_OF_THINGS.intersection(words):
+        return True
+    if words[place + 1 : place + 2] == ["of"]:
+        return not _PEOPLE.intersection(words[place + 2 :])
+    return place > 0 and words[place - 1] not in _PEOPLE
+
+
+def names_code(name: str) -> bool:
+    """Whether a name is that of a code that looks like a number: a postcode, a tax number, a code of some list."""
+    return bool(_CODES.intersection(words_of(name)))
+
+
+def names_money(name: str) -> bool:
+    """Whether a name is that of an amount of money: a column that may be the revenue of a won lead."""
+    return bool(_MONEY.intersection(words_of(name)))
 
 
 def names_identifier(name: str) -> bool:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore.contract.lead import DecodedLead, LeadWarning
-from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric
+from leadscore.contract.model import Boolean, Categorical, ColumnFormat, Feature, FeatureContract, Numeric
 from leadscore.contract.strict import JsonObject
+from leadscore.contract.text import TIME_PATTERN, Categories, categories_of
 from leadscore.contract.words import (
     ALLOWED_ID,
     ALLOWED_TIME,
@@ -23,6 +24,7 @@ from leadscore.contract.words import (
     allowed,
     flag_of,
     json_type,
+    no_features_flag,
     short_name,
     unknown_flag,
 )
@@ -32,7 +34,6 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_PROBLEMS = 1000
 MAX_SUGGESTIONS = 20
 ID_PATTERN = r"\A[^\x00-\x1f\x7f]{1,256}\Z"
-TIME_PATTERN = r"\A[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?\Z"
 ID_MIN, ID_MAX = -(2**63), 2**63 - 1
 
 _ID_TEXT = re.compile(ID_PATTERN)
@@ -86,8 +87,9 @@ class PlainEncoder:
 
     def __init__(self, contract: FeatureContract) -> None:
         self._contract = contract
-        self._checks = [_Check(f) for f in contract.features]
+        self._checks = [_Check(f, contract.format_of(f.name)) for f in contract.features]
         self._inputs = [i for i, f in enumerate(contract.features) if f.input]
+        self._no_features = no_features_flag(contract.id)
         self._refused = {c for c in (contract.target.column, contract.target.known_at, contract.value) if c}
         self._known = {contract.id, *(f.name for f in contract.features)}
         if contract.time is not None:
@@ -114,10 +116,12 @@ class PlainEncoder:
         self._check_time(lead, path, problems)
         flagged: list[LeadWarning] = []
         codes = [check(lead.values, path, flagged, problems) for check in self._checks]
+        row: NDArray[np.float32] = np.array([codes[i] for i in self._inputs], dtype=np.float32)
+        if np.isnan(row).all():
+            flagged.append(self._no_features)
         self._check_unknown(lead, path, flagged, problems)
         if len(problems) > before:
             return None
-        row: NDArray[np.float32] = np.array([codes[i] for i in self._inputs], dtype=np.float32)
         return DecodedLead(lead_id, row, tuple(flagged))
 
     def _check_time(self, lead: JsonObject, path: str, problems: Problems) -> None:
@@ -151,22 +155,23 @@ LEAK = "nothing: the outcome is what the model predicts, send it to /outcomes"
 class _Check:
     """One feature's check: notes a problem or a warning, returns the code."""
 
-    __slots__ = ("_allowed", "_encode", "_feature", "_flag", "_name")
+    __slots__ = ("_allowed", "_categories", "_encode", "_feature", "_flag", "_name")
 
-    def __init__(self, feature: Feature) -> None:
+    def __init__(self, feature: Feature, form: ColumnFormat) -> None:
         self._feature = feature
         self._name = feature.name
         self._allowed = allowed(feature)
         self._flag = None if isinstance(feature, Boolean) else flag_of(feature)
-        self._encode = _encoder(feature)
+        self._categories = categories_of(feature, form) if isinstance(feature, Categorical) else None
+        self._encode = _encoder(feature, self._categories)
 
     def __call__(
         self, values: dict[str, object], path: str, flagged: list[LeadWarning], problems: Problems
     ) -> float:
         value = values.get(self._name)
-        if value is None:
+        if value is None or self._says_missing(value):
             if self._feature.required:
-                received = "null" if self._name in values else "nothing"
+                received = json_type(value) if self._name in values else "nothing"
                 problems.add(path + self._name, "missing", received, self._allowed)
             return math.nan
         coded = self._encode(value)
@@ -179,23 +184,27 @@ class _Check:
             flagged.append(self._flag)
         return code
 
+    def _says_missing(self, value: object) -> bool:
+        known = self._categories
+        return known is not None and isinstance(value, str) and known.is_missing(value)
 
-def _encoder(feature: Feature) -> Callable[[object], Coded]:
-    match feature:
-        case Numeric():
-            return number_encoder(feature)
-        case Categorical():
-            codes = {c: float(i) for i, c in enumerate(feature.categories)}
 
-            def category(value: object) -> Coded:
-                if not isinstance(value, str):
-                    return "wrong_type"
-                code = codes.get(value)
-                return (math.nan, False) if code is None else (code, True)
+def _encoder(feature: Feature, known: Categories | None) -> Callable[[object], Coded]:
+    if known is not None:
+        return _category_encoder(known)
+    if isinstance(feature, Numeric):
+        return number_encoder(feature)
+    return lambda value: (float(value), True) if isinstance(value, bool) else "wrong_type"
 
-            return category
-        case Boolean():
-            return lambda value: (float(value), True) if isinstance(value, bool) else "wrong_type"
+
+def _category_encoder(known: Categories) -> Callable[[object], Coded]:
+    def category(value: object) -> Coded:
+        if not isinstance(value, str):
+            return "wrong_type"
+        code = known.find(value)
+        return (math.nan, False) if code is None else (float(code), True)
+
+    return category
 
 
 def bounds(feature: Numeric) -> tuple[float, float]:
@@ -243,7 +252,7 @@ def read_id(value: object, field: str, problems: Problems, *, received: str = "n
         problems.add(field, "missing", received, ALLOWED_ID)
         return ""
     if isinstance(value, str):
-        reason = _id_problem(value)
+        reason = id_problem(value)
         if reason is None:
             return value
         problems.add(field, reason, "string", ALLOWED_ID)
@@ -263,7 +272,8 @@ def float_is_whole(value: float) -> bool:
     return isinstance(value, int) or value.is_integer() or math.isinf(value)
 
 
-def _id_problem(text: str) -> str | None:
+def id_problem(text: str) -> str | None:
+    """Why a text is no id, as a stable word; None if it is one."""
     if _ID_TEXT.match(text):
         return None
     if not text:

@@ -81,6 +81,12 @@ def flag_of(feature: Numeric | Categorical) -> LeadWarning:
     return LeadWarning(field=feature.name, reason="unseen_category", message=message)
 
 
+def no_features_flag(id_name: str) -> LeadWarning:
+    """The warning for a lead of which the model knows nothing: every input is absent, null or unseen."""
+    message = "No feature of this lead has a value that the model knows; the score says nothing about it."
+    return LeadWarning(field=id_name, reason="no_features", message=message)
+
+
 def unknown_flag(name: str) -> LeadWarning:
     """The warning for a field that the contract does not name, where it says `unknownFields: warn`."""
     short = short_name(name)

@@ -75,12 +75,14 @@ class BulkReport:
         seconds: Wall time from opening the source to the destination being in place.
         grades: Count per grade, A to D.
         unseen: Columns with unseen categories, most rows first.
+        empty: Columns without a value in any row: forgotten or renamed upstream, more often than meant.
     """
 
     rows: int
     seconds: float
     grades: tuple[GradeCount, ...]
     unseen: tuple[UnseenShare, ...]
+    empty: tuple[str, ...] = ()
 
     @property
     def rows_per_second(self) -> float:
@@ -93,6 +95,7 @@ class _Scored:
     batch: pa.RecordBatch
     grades: npt.NDArray[np.int64]
     unseen: npt.NDArray[np.int64]
+    missing: npt.NDArray[np.int64]
 
 
 def score_file(
@@ -127,12 +130,14 @@ def score_file(
     rows = 0
     grades = np.zeros(len(GRADES), np.int64)
     unseen = np.zeros(len(model.contract.inputs), np.int64)
+    missing = np.zeros(len(model.contract.inputs), np.int64)
     with replacing(destination) as temporary, _writer(temporary, model.contract) as writer:
         for scored in _score(model, source, threads, batch_rows):
             writer.write_batch(scored.batch)
             rows += scored.batch.num_rows
             grades += scored.grades
             unseen += scored.unseen
+            missing += scored.missing
             if progress is not None:
                 progress(rows)
     return BulkReport(
@@ -140,6 +145,9 @@ def score_file(
         seconds=time.perf_counter() - started,
         grades=tuple(GradeCount(grade, int(count)) for grade, count in zip(GRADES, grades, strict=True)),
         unseen=_unseen_shares(model.contract, unseen, rows),
+        empty=tuple(
+            f.name for f, n in zip(model.contract.inputs, missing, strict=True) if rows and n == rows
+        ),
     )
 
 
@@ -206,6 +214,7 @@ def _score_batch(model: Scorer, schema: pa.Schema, batch: pa.RecordBatch, first_
         pa.RecordBatch.from_arrays(columns, schema=schema),
         np.bincount(codes, minlength=len(GRADES)),
         encoded.unseen,
+        encoded.missing,
     )
 
 

@@ -1,51 +1,77 @@
-"""CSV in: types inferred, nothing guessed away, and errors that name the row and the column."""
+"""CSV in: every cell is text, nothing guessed away, and errors that name the row and the column.
+
+What the cells mean is said by the contract (`leadscore.contract.text`), never by what else the file holds. Arrow reads
+files that are as they should be; what it refuses is read again, slowly, by `leadscore.data.irregular`.
+"""
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from leadscore.data.irregular import check_cells, read_irregular
+from leadscore.data.layout import Layout, find_layout, read_content
 from leadscore.errors import TableError
 
-_DELIMITERS = ",;\t|"
-_HEADER_BYTES = 1 << 20
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?$|\d{4}-\d{2}(-\d{2})?")
-# Missing in a text column. "NA" is not in the list: it is Namibia.
-_TEXT_NULLS = ("", "NULL", "null", "N/A", "n/a", "#N/A", "NaN", "nan", "<NA>")
-# Text that a number would not give back: leading zeros (postcodes, ids) and ids too long for 64 bits.
-_NOT_A_QUANTITY = r"^[+-]?0[0-9]|^[0-9]{17,}$"
+_MOST_BLOCK = 2**31 - 1
+_BLOCK = 1 << 20
+_TAIL_BYTES = 4096
+_TAIL_LINES = 6
+_TOTAL = re.compile(r"(grand |sub-?)?totals?:?|summe:?|gesamt:?|sum:?", re.IGNORECASE)
+_FOOTER = re.compile(
+    r"(grand )?totals?\b|sub-?totals?\b|sum(me)?\b|gesamt|somme\b|count\b|average\b|copyright|©|confidential|generated\b|"
+    r"exported\b|report\b|\d+ (rows|records|leads)\b",
+    re.IGNORECASE,
+)
 
 
-def read_csv(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a CSV file with a header (delimiter `,` `;` tab or `|`, UTF-8, optionally compressed).
+def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Sequence[str] = ()) -> pa.Table:
+    """Read a CSV file with a header: delimiter `,` `;` tab or `|`, UTF-8 or UTF-16, compressed or not.
 
-    Types are inferred over the whole file. A column that looks like numbers but would lose digits (leading
-    zeros, more than 64 bits) stays text. Empty cells are null, in text columns too.
+    Every column is text as it stands in the file. An empty cell is null; one written `""` is the empty text. Blank
+    lines, rows of empty cells, lines of titles above the header, a line `sep=;` and columns that have neither a
+    name nor a value are passed over; so are lines below the table that a blank line keeps apart.
+
+    Args:
+        path: The file.
+        columns: Only these, in this order; None reads all.
+        dictionary: Columns to hand out dictionary-encoded.
 
     Raises:
-        TableError: Empty file, no header, duplicate or unnamed columns, ragged rows, not UTF-8.
+        TableError: Empty file, no header, repeated or unnamed columns, ragged rows, a quote that swallows rows, rows that
+            look like a report's totals, not UTF-8; names the row, never quotes it.
         OSError: The file cannot be opened (the caller names it).
     """
-    header, delimiter = _read_header(path)
+    content = read_content(path)
+    layout = find_layout(path, content, columns)
     if columns is not None:
         # Arrow's own message lists neither the file nor what there is.
-        require_columns(path, header, columns)
-    parse = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    convert = pacsv.ConvertOptions(include_columns=list(columns) if columns is not None else None)
-    table = _parse(path, parse, convert)
-    _check_encoding(path, table)
-    table = _keep_digits(path, table, parse)
-    return _empty_text_to_null(table)
+        require_columns(path, [name for name in layout.names if name.strip()], columns)
+    data = content.slice(layout.start)
+    written = np.frombuffer(data, np.uint8)
+    quotes = int((written == ord('"')).sum())
+    quoted = quotes > 0
+    try:
+        table = _parse(data, layout, columns, dictionary, quoted=quoted)
+    except pa.ArrowInvalid:
+        return read_irregular(path, data, layout, columns)
+    # More lines than rows: some cells span lines, or some lines are blank. Quotes come in pairs, but for stray ones.
+    lines = 1 + max(int((written[:-1] == ord(end)).sum()) for end in "\n\r") if quoted else 0
+    if lines > table.num_rows or quotes % 2:
+        check_cells(path, data, _parse(data, layout, None, (), quoted=True), layout)
+    table = _without_empty_rows(table, data, layout, quoted=quoted)
+    _check_tail(path, data, layout, table.num_rows)
+    return _without_nameless(path, table, layout, columns)
 
 
 def require_columns(path: Path, present: Sequence[str], wanted: Sequence[str]) -> None:
@@ -58,124 +84,98 @@ def require_columns(path: Path, present: Sequence[str], wanted: Sequence[str]) -
         )
 
 
-def _read_header(path: Path) -> tuple[list[str], str]:
-    with pa.input_stream(str(path), compression="detect") as stream:
-        head: bytes = stream.read(_HEADER_BYTES)
-    if not head.strip():
-        raise TableError(f"{path} is empty.", hint="A table starts with a header row.")
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise TableError(f"{path} is UTF-16.", hint="Save it as CSV with UTF-8 encoding.")
-    line = head.lstrip(b"\r\n").splitlines()[0]
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TableError(
-            f"{path}: row 1 (the header) is not UTF-8 at byte {error.start + 1}.",
-            hint="Save it as CSV with UTF-8 encoding.",
-        ) from error
-    delimiter = max(_DELIMITERS, key=lambda candidate: len(next(csv.reader([text], delimiter=candidate))))
-    names = next(csv.reader([text], delimiter=delimiter))
-    _check_header(path, names)
-    return names, delimiter
+def _parse(
+    data: pa.Buffer, layout: Layout, columns: Sequence[str] | None, dictionary: Sequence[str], *, quoted: bool
+) -> pa.Table:
+    names = _distinct_names(layout)
+    kinds: dict[str, pa.DataType] = dict.fromkeys(names, pa.string())
+    kinds |= dict.fromkeys(dictionary, pa.dictionary(pa.int32(), pa.string()))
+    nameless = [name for name, given in zip(names, layout.names, strict=True) if not given.strip()]
+    if data.size == 0:
+        return pa.table({name: pa.array([], kinds[name]) for name in columns or names})
+    parse = pacsv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=quoted)
+    convert = pacsv.ConvertOptions(
+        column_types=kinds,
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        include_columns=None if columns is None else [*columns, *nameless],
+    )
 
-
-def _check_header(path: Path, names: Sequence[str]) -> None:
-    if all(_NUMBER.match(name) or not name for name in names):
-        raise TableError(
-            f"{path} has no header: its first row holds numbers or nothing.",
-            hint="Add a first row with the column names.",
+    def read(block_size: int) -> pa.Table:
+        options = pacsv.ReadOptions(column_names=names, block_size=block_size)
+        return pacsv.read_csv(
+            pa.BufferReader(data), read_options=options, parse_options=parse, convert_options=convert
         )
-    for position, name in enumerate(names, start=1):
-        if not name.strip():
-            raise TableError(
-                f"{path}: column {position} has no name in row 1 (the header).", hint="Name or remove it."
-            )
-        if names.index(name) != position - 1:
-            raise TableError(
-                f"{path}: column {name!r} appears twice (columns {names.index(name) + 1} and {position}).",
-                hint="Rename or remove one.",
-            )
 
-
-def _parse(path: Path, parse: pacsv.ParseOptions, convert: pacsv.ConvertOptions) -> pa.Table:
     try:
-        return pacsv.read_csv(str(path), parse_options=parse, convert_options=convert)
-    except pa.ArrowInvalid as error:
-        ragged = _first_ragged_row(path, parse)
-        if ragged is not None:
-            raise ragged from error
-        raise TableError(
-            f"{path} cannot be read as CSV: {_first_line(error)}.", hint="Check for an unclosed quote."
-        ) from error
+        return read(_BLOCK)
+    except pa.ArrowInvalid:
+        if data.size <= _BLOCK or not quoted:
+            raise
+        # A cell may be longer than a block.
+        return read(min(data.size, _MOST_BLOCK))
 
 
-def _first_ragged_row(path: Path, parse: pacsv.ParseOptions) -> TableError | None:
-    """Parse again, slowly: only the serial reader knows row numbers."""
-    found: list[pacsv.InvalidRow] = []
-
-    def remember(row: pacsv.InvalidRow) -> str:
-        found.append(row)
-        return "skip"
-
-    options = pacsv.ParseOptions(
-        delimiter=parse.delimiter, newlines_in_values=True, invalid_row_handler=remember
-    )
-    with contextlib.suppress(pa.ArrowInvalid):
-        pacsv.read_csv(str(path), read_options=pacsv.ReadOptions(use_threads=False), parse_options=options)
-    if not found:
-        return None
-    first = found[0]
-    more = f" ({len(found)} rows like this)" if len(found) > 1 else ""
-    return TableError(
-        f"{path}: row {first.number} (the header is row 1) has {first.actual_columns} columns "
-        f"instead of {first.expected_columns}{more}.",
-        hint="Quote values that contain the delimiter.",
-    )
-
-
-def _check_encoding(path: Path, table: pa.Table) -> None:
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if not pa.types.is_binary(column.type):
-            continue
-        for row, value in enumerate(column.to_pylist(), start=2):
-            try:
-                (value or b"").decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise TableError(
-                    f"{path}: row {row} (the header is row 1), column {name!r} is not UTF-8.",
-                    hint="Save it as CSV with UTF-8 encoding.",
-                ) from error
-
-
-def _keep_digits(path: Path, table: pa.Table, parse: pacsv.ParseOptions) -> pa.Table:
-    numeric = [
-        field.name
-        for field in table.schema
-        if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+def _distinct_names(layout: Layout) -> list[str]:
+    return [
+        name if name.strip() else f"\x00{position}" for position, name in enumerate(layout.names, start=1)
     ]
-    if not numeric:
+
+
+def _without_empty_rows(table: pa.Table, data: pa.Buffer, layout: Layout, *, quoted: bool) -> pa.Table:
+    """Drop rows without any value, as spreadsheets leave them below a table."""
+    empty = _empty_rows(table)
+    if not empty.any():
         return table
-    convert = pacsv.ConvertOptions(include_columns=numeric, column_types=dict.fromkeys(numeric, pa.string()))
-    texts = _parse(path, parse, convert)
-    for name in numeric:
-        if pc.any(pc.match_substring_regex(texts[name], _NOT_A_QUANTITY)).as_py():
-            table = table.set_column(table.column_names.index(name), name, texts[name])
-    return table
+    if table.num_columns < len(layout.names):
+        empty = _empty_rows(_parse(data, layout, None, (), quoted=quoted))
+    return table.filter(pa.array(~empty))
 
 
-def _empty_text_to_null(table: pa.Table) -> pa.Table:
-    nulls = pa.array(_TEXT_NULLS, pa.string())
-    for position, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            column = table.column(position)
-            missing = pc.is_in(column, value_set=nulls)
-            if pc.any(missing).as_py():
-                table = table.set_column(
-                    position, field.name, pc.if_else(missing, pa.scalar(None, pa.string()), column)
-                )
-    return table
+def _empty_rows(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    empty = np.ones(table.num_rows, np.bool_)
+    for column in table.columns:
+        if column.null_count == 0:
+            return np.zeros(table.num_rows, np.bool_)
+        empty &= column.is_null().to_numpy()
+    return empty
 
 
-def _first_line(error: Exception) -> str:
-    # The rest of Arrow's message quotes the row, and a row holds people's data.
-    return str(error).split(":", maxsplit=2)[0].splitlines()[0]
+def _check_tail(path: Path, data: pa.Buffer, layout: Layout, rows: int) -> None:
+    """Refuse last rows that have the table's width and are a report's totals or small print all the same."""
+    if len(layout.names) < 3:
+        return
+    tail = data.slice(max(0, data.size - _TAIL_BYTES)).to_pybytes().decode("utf-8", "replace").rstrip("\r\n")
+    for back, line in enumerate(reversed(tail.splitlines()[-_TAIL_LINES:])):
+        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=layout.delimiter), [])]
+        filled = [cell for cell in cells if cell]
+        few = filled and 2 * len(filled) <= len(cells) and _FOOTER.match(filled[0])
+        if few or (len(filled) < len(cells) and filled and _TOTAL.fullmatch(filled[0])):
+            raise TableError(
+                f"{path}: row {layout.header_row + rows - back} (the header is row {layout.header_row}) looks like a "
+                "report's footer, not like a lead.",
+                hint="Remove the rows below the table.",
+            )
+
+
+def _without_nameless(path: Path, table: pa.Table, layout: Layout, columns: Sequence[str] | None) -> pa.Table:
+    for position, (name, given) in enumerate(
+        zip(_distinct_names(layout), layout.names, strict=True), start=1
+    ):
+        if given.strip() or name not in table.column_names:
+            continue
+        column = table.column(name)
+        if column.null_count < len(column) and not (position == 1 and _counts_rows(column)):
+            raise TableError(
+                f"{path}: column {position} has values but no name in row {layout.header_row} (the header).",
+                hint="Name or remove it.",
+            )
+        table = table.drop_columns([name])
+    return table if columns is None else table.select(list(columns))
+
+
+def _counts_rows(column: pa.ChunkedArray) -> bool:
+    """Whether the column is the row numbers that pandas writes before a table."""
+    numbers = pa.array(np.arange(len(column))).cast(pa.string())
+    return bool(pc.all(pc.equal(column, pa.chunked_array([numbers]))).as_py())

@@ -14,8 +14,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leadscore.contract import FeatureContract
-from leadscore.data.columns import Place, encode_column, is_number, is_text, parse_numbers, plain_floats
+from leadscore.contract import ColumnFormat, FeatureContract
+from leadscore.contract.text import USUAL, is_missing, is_value, missing_words_of, read_number, read_truth
+from leadscore.data.columns import (
+    Place,
+    encode_column,
+    is_number,
+    is_text,
+    map_texts,
+    plain_floats,
+    read_numbers,
+)
+from leadscore.data.keys import read_ids, read_times
 from leadscore.errors import TableError
 
 # Rows whose matrix fits the second-level cache: columns are written across rows, and strided writes to
@@ -30,10 +40,12 @@ class EncodedBatch:
     Attributes:
         matrix: float32, C order, shape (rows, len(contract.inputs)); NaN where missing or unseen.
         unseen: Per input, how many rows hold a category that the contract does not list; shape (inputs,).
+        missing: Per input, how many rows hold no value; shape (inputs,).
     """
 
     matrix: npt.NDArray[np.float32]
     unseen: npt.NDArray[np.int64]
+    missing: npt.NDArray[np.int64]
 
 
 def encode_table(contract: FeatureContract, table: pa.Table, *, threads: int = 2) -> npt.NDArray[np.float32]:
@@ -52,7 +64,7 @@ def encode_table(contract: FeatureContract, table: pa.Table, *, threads: int = 2
 def encode_batch(
     contract: FeatureContract, table: pa.Table | pa.RecordBatch, *, threads: int = 1, first_row: int = 1
 ) -> EncodedBatch:
-    """Like `encode_table`, with the count of unseen categories.
+    """Like `encode_table`, with the counts of unseen and missing values.
 
     Args:
         contract: What the columns mean.
@@ -63,10 +75,10 @@ def encode_batch(
     names = [feature.name for feature in contract.inputs]
     _require(table, names)
     matrix = np.empty((table.num_rows, len(names)), np.float32)
-    unseen = np.zeros(len(names), np.int64)
+    totals = np.zeros((2, len(names)), np.int64)
     blocks = _blocks(table.select(names))
 
-    def encode(block: tuple[int, pa.RecordBatch]) -> list[int]:
+    def encode(block: tuple[int, pa.RecordBatch]) -> tuple[list[int], list[int]]:
         start, batch = block
         return _encode_block(contract, batch, matrix[start : start + batch.num_rows], first_row + start)
 
@@ -76,68 +88,75 @@ def encode_batch(
     else:
         counts = [encode(block) for block in blocks]
     for count in counts:
-        unseen += count
-    return EncodedBatch(matrix, unseen)
+        totals += count
+    return EncodedBatch(matrix, *totals)
 
 
 def labels(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.float32]:
-    """1 for converted, 0 for not, NaN for not yet known (null); float32, shape (rows,).
+    """1 for converted, 0 for not, NaN for not yet known (no value, or an open one); float32, shape (rows,).
 
     Raises:
         TableError: The target column is missing or of a type that cannot hold `target.positive`.
     """
     column = _column(table, contract.target.column)
-    positive = contract.target.positive
+    target = contract.target
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan, np.float32)
     if is_text(column.type):
-        text = ("true" if positive else "false") if isinstance(positive, bool) else str(positive)
-        hits = pc.equal(column, pa.scalar(text, column.type))
-    elif pa.types.is_boolean(column.type):
-        hits = pc.equal(column, pa.scalar(_as_truth(contract, positive)))
-    elif is_number(column.type):
+        words = missing_words_of(contract, target.column)
+
+        def label_of(text: str) -> float:
+            if is_missing(text, words) or any(is_value(text, value) for value in target.open_values):
+                return np.nan
+            return float(is_value(text, target.positive))
+
+        return map_texts(column, label_of).astype(np.float32)
+    if pa.types.is_boolean(column.type):
+        hits = pc.equal(column, pa.scalar(_as_truth(contract, target.positive)))
+        return plain_floats(pc.cast(hits, pa.uint8())).astype(np.float32)
+    if is_number(column.type):
         numbers = plain_floats(column)
-        return np.where(np.isnan(numbers), np.nan, numbers == _as_number(contract, positive)).astype(
-            np.float32
-        )
-    else:
-        Place(contract.target.column).refuse_type(column, f"a target with the value {positive!r}")
-    return plain_floats(pc.cast(hits, pa.uint8())).astype(np.float32)
+        wanted = [number for value in target.open_values if (number := _number(value)) is not None]
+        unknown = np.isnan(numbers) | np.isin(numbers, wanted)
+        return np.where(unknown, np.nan, numbers == _as_number(contract, target.positive)).astype(np.float32)
+    return Place(target.column).refuse_type(column, f"a target with the value {target.positive!r}")
 
 
 def times(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.datetime64]:
     """Creation time per lead in UTC; datetime64[us], shape (rows,).
 
-    Timestamps, dates, ISO 8601 text and months (`2008-05`, taken as their first day) are understood; a time
-    without a zone is taken as UTC.
+    Timestamps, dates, text by the column's format (ISO 8601 by itself) and months (`2008-05`, taken as their first
+    day) are understood; a time without a zone is taken as UTC.
 
     Raises:
         TableError: The contract names no time column, or a row has no or an unreadable time.
     """
     if contract.time is None:
         raise TableError("The contract names no time column.", hint="Set `time` in the contract.")
-    return parse_times(_column(table, contract.time), contract.time)
+    return parse_times(_column(table, contract.time), contract.time, contract.format_of(contract.time))
 
 
-def parse_times(column: pa.Array, name: str) -> npt.NDArray[np.datetime64]:
-    """Times of one column, as `times` gives them; null is refused."""
-    place = Place(name)
-    missing = pc.is_null(column)
-    if pc.any(missing).as_py():
-        place.refuse(missing, "no time", "Drop rows without a time, or fill it.")
-    if is_text(column.type):
-        column = _parse_iso(column, place)
-    elif not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
-        if len(column) > 0:
-            place.refuse_type(column, "a time")
-        return np.empty(0, "datetime64[us]")
-    # Arrow keeps zoned timestamps in UTC: casting changes the unit and drops the zone's name.
-    return (
-        pc.cast(column, pa.timestamp("us", "UTC"), safe=False)
-        .cast(pa.int64())
-        .to_numpy()
-        .astype("datetime64[us]")
-    )
+def known_times(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.datetime64]:
+    """When each outcome became known, in UTC, NaT where the table does not say; datetime64[us], shape (rows,).
+
+    A bare date means the end of its day: what happens on a day is known when the day is over.
+
+    Raises:
+        TableError: The contract names no such column, it is missing, or a row has an unreadable time.
+    """
+    name = contract.target.known_at
+    if name is None:
+        raise TableError("The contract says no `target.known_at`.", hint="Set it in the contract.")
+    return read_times(_column(table, name), Place(name), contract.format_of(name), end_of_day=True)
+
+
+def parse_times(column: pa.Array, name: str, form: ColumnFormat = USUAL) -> npt.NDArray[np.datetime64]:
+    """Times of one column, as `times` gives them; a row without one is refused."""
+    found = read_times(column, Place(name), form)
+    missing = np.isnat(found)
+    if missing.any():
+        Place(name).refuse(missing, "no time", "Drop rows without a time, or fill it.")
+    return found
 
 
 def values(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.float64]:
@@ -152,27 +171,21 @@ def values(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.float64
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
     if is_text(column.type):
-        return parse_numbers(column, Place(contract.value))
+        return read_numbers(column, contract.format_of(contract.value), Place(contract.value))
     if not is_number(column.type):
         Place(contract.value).refuse_type(column, "a value")
     return plain_floats(column).astype(np.float64)
 
 
 def lead_ids(contract: FeatureContract, table: pa.Table | pa.RecordBatch, *, first_row: int = 1) -> pa.Array:
-    """The id of each lead as text.
+    """The id of each lead as text, as a request would hold it.
 
     Raises:
-        TableError: The id column is missing, neither text nor integer, or a row has no id.
+        TableError: The id column is missing, a row has no id, or one that the API would refuse.
     """
-    column = _column(table, contract.id)
-    place = Place(contract.id, first_row)
-    if column.null_count:
-        place.refuse(pc.is_null(column), "no id", "Every lead needs an id.")
-    if is_text(column.type):
-        return column.cast(pa.string())
-    if not pa.types.is_integer(column.type) and len(column) > 0:
-        place.refuse_type(column, "an id (text or integer)")
-    return column.cast(pa.string())
+    return read_ids(
+        _column(table, contract.id), Place(contract.id, first_row), contract.format_of(contract.id)
+    )
 
 
 def _require(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> None:
@@ -206,71 +219,33 @@ def _blocks(table: pa.Table | pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]
 
 def _encode_block(
     contract: FeatureContract, batch: pa.RecordBatch, out: npt.NDArray[np.float32], first_row: int
-) -> list[int]:
+) -> tuple[list[int], list[int]]:
     unseen: list[int] = []
+    missing: list[int] = []
     for position, feature in enumerate(contract.inputs):
-        column = encode_column(feature, batch.column(position), first_row)
+        column = encode_column(feature, batch.column(position), first_row, contract.format_of(feature.name))
         out[:, position] = column.numbers
         unseen.append(column.unseen)
-    return unseen
-
-
-def _parse_iso(column: pa.Array, place: Place) -> pa.Array:
-    month = pc.match_substring_regex(column, r"^\d{4}-\d{2}$")
-    if pc.any(month).as_py():
-        first_day = pc.binary_join_element_wise(
-            column, pa.scalar("-01", column.type), pa.scalar("", column.type)
-        )
-        column = pc.if_else(month, first_day, column)
-    zoned = pc.match_substring_regex(column, r"[0-9](Z|[+-]\d{2}(:?\d{2})?)$")
-    # A date's own "-05" is not a zone.
-    zoned = pc.and_(zoned, pc.match_substring_regex(column, r"[T ]"))
-    column = pc.if_else(
-        zoned,
-        column,
-        pc.binary_join_element_wise(
-            _with_time(column), pa.scalar("Z", column.type), pa.scalar("", column.type)
-        ),
-    )
-    try:
-        return pc.cast(column, pa.timestamp("us", "UTC"))
-    except pa.ArrowInvalid:
-        good = pa.array([_parses(text) for text in column])
-        return place.refuse(
-            pc.invert(good), "text that is not an ISO 8601 time", "Write 2026-05-31T09:30:00Z."
-        )
-
-
-def _with_time(column: pa.Array) -> pa.Array:
-    day = pc.match_substring_regex(column, r"^\d{4}-\d{2}-\d{2}$")
-    midnight = pc.binary_join_element_wise(
-        column, pa.scalar("T00:00", column.type), pa.scalar("", column.type)
-    )
-    return pc.if_else(day, midnight, column)
-
-
-def _parses(text: pa.Scalar) -> bool:
-    try:
-        text.cast(pa.timestamp("us", "UTC"))
-    except pa.ArrowInvalid:
-        return False
-    return True
+        missing.append(column.missing)
+    return unseen, missing
 
 
 def _as_truth(contract: FeatureContract, positive: str | int | bool) -> bool:
-    word = str(positive).lower()
-    if word in {"true", "yes", "1"}:
-        return True
-    if word in {"false", "no", "0"}:
-        return False
-    raise _impossible(contract, positive, "true/false")
+    truth = read_truth(str(positive))
+    if truth is None:
+        raise _impossible(contract, positive, "true/false")
+    return truth
 
 
 def _as_number(contract: FeatureContract, positive: str | int | bool) -> float:
-    try:
-        return float(positive)
-    except ValueError:
-        raise _impossible(contract, positive, "numbers") from None
+    number = _number(positive)
+    if number is None:
+        raise _impossible(contract, positive, "numbers")
+    return number
+
+
+def _number(value: str | int | bool) -> float | None:
+    return read_number(value) if isinstance(value, str) else float(value)
 
 
 def _impossible(contract: FeatureContract, positive: str | int | bool, held: str) -> TableError:

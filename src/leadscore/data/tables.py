@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -13,10 +13,14 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from leadscore.data.atomic import replacing
+from leadscore.data.columns import is_number, is_text
 from leadscore.data.delimited import read_csv, require_columns
 from leadscore.errors import TableError
 
-Format = Literal["csv", "parquet", "arrow", "folder", "delta"]
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+Format = Literal["csv", "parquet", "arrow", "folder", "csv folder", "delta"]
 
 BATCH_ROWS = 65_536
 
@@ -29,15 +33,21 @@ _SUFFIXES: dict[str, Format] = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
-_KNOWN = ".csv, .tsv, .csv.gz, .parquet, .arrow, .feather, or a folder with Parquet files or a Delta table"
+_KNOWN = (
+    ".csv, .tsv, .csv.gz, .parquet, .arrow, .feather, or a folder with Parquet or CSV files or a Delta table"
+)
+_CSV_GLOBS = ("*.csv", "*.tsv", "*.csv.gz")
+# What a Delta table may use that the reader of its files does not follow.
+_FOLLOWED = frozenset({"timestampNtz"})
+_NOT_FOLLOWED = {"columnMapping": "column mapping", "deletionVectors": "deletion vectors"}
 
 
 def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table whole.
+    """Read a table whole; every column of a CSV is text, which the contract says how to read.
 
     Args:
-        path: CSV (`.csv`, `.tsv`, `.csv.gz`), Parquet file, folder of Parquet files (hive partitions become
-            columns), Delta table folder, Arrow IPC or Feather file.
+        path: CSV (`.csv`, `.tsv`, `.csv.gz`), Parquet file, folder of Parquet files (hive partitions become columns of
+            text) or of CSV files, Delta table folder, Arrow IPC or Feather file.
         columns: Only these, in this order; None reads all.
 
     Raises:
@@ -48,6 +58,8 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pa.Tab
     with _named(path):
         if kind == "csv":
             return read_csv(path, columns)
+        if kind == "csv folder":
+            return _csv_folder(path, columns)
         if kind == "parquet":
             with _open_parquet(path, columns) as file:
                 return file.read(columns=_listed(columns), use_threads=True)
@@ -67,14 +79,14 @@ def iter_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Read a table piece by piece, in file order.
 
-    Parquet, Delta and Arrow are streamed: memory does not grow with the file. A CSV is read whole first, as
-    only its last row settles its types.
+    Parquet, Delta and Arrow are streamed: memory does not grow with the file. A CSV is read whole first: only its end
+    tells whether a quote is closed and what stands below the table.
 
     Args:
         path: As for `read_table`.
         columns: Only these, in this order; None reads all.
         batch_rows: Most rows in a batch.
-        dictionary: Text columns of a Parquet file to hand out dictionary-encoded (several times faster).
+        dictionary: Text columns of a Parquet or CSV file to hand out dictionary-encoded (several times faster).
 
     Raises:
         TableError: As for `read_table`; at the first batch or, for a corrupt block, later.
@@ -83,7 +95,9 @@ def iter_batches(
     kind = table_format(path)
     with _named(path):
         if kind == "csv":
-            yield from read_csv(path, columns).to_batches(max_chunksize=batch_rows)
+            yield from read_csv(path, columns, dictionary).to_batches(max_chunksize=batch_rows)
+        elif kind == "csv folder":
+            yield from _csv_folder(path, columns).to_batches(max_chunksize=batch_rows)
         elif kind == "parquet":
             with _open_parquet(path, columns, dictionary) as file:
                 yield from file.iter_batches(batch_rows, columns=_listed(columns), use_threads=True)
@@ -105,7 +119,7 @@ def count_rows(path: Path | str) -> int | None:
     path = Path(path)
     kind = table_format(path)
     with _named(path):
-        if kind == "csv":
+        if kind in {"csv", "csv folder"}:
             return None
         if kind == "parquet":
             with _open_parquet(path, None) as file:
@@ -148,9 +162,11 @@ def table_format(path: Path) -> Format:
     if path.is_dir():
         if (path / "_delta_log").is_dir():
             return "delta"
-        if next(path.rglob("*.parquet"), None) is None:
-            raise TableError(f"The folder {path} holds no table.", hint=f"Tables are {_KNOWN}.")
-        return "folder"
+        if next(path.rglob("*.parquet"), None) is not None:
+            return "folder"
+        if _csv_files(path):
+            return "csv folder"
+        raise TableError(f"The folder {path} holds no table.", hint=f"Tables are {_KNOWN}.")
     if not path.exists():
         raise TableError(f"There is no table {path}.", hint="Check the path.")
     kind = _SUFFIXES.get(_suffix(path))
@@ -201,16 +217,72 @@ def _delta(path: Path) -> ds.Dataset:
     from deltalake.exceptions import DeltaError  # noqa: PLC0415
 
     try:
-        return DeltaTable(str(path)).to_pyarrow_dataset()
+        table = DeltaTable(str(path))
+        _check_delta(path, table)
+        return table.to_pyarrow_dataset()
     except DeltaError as error:
         raise TableError(f"Cannot read the Delta table {path}: {error}.", hint="Check its log.") from error
 
 
+def _check_delta(path: Path, table: DeltaTable) -> None:
+    """Refuse a table whose files do not say by themselves what its rows are: they would be read wrongly, not refused."""
+    found = set(table.protocol().reader_features or ()) - {"columnMapping"}
+    if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
+        found.add("columnMapping")
+    unknown = [_NOT_FOLLOWED.get(name, name) for name in sorted(found - _FOLLOWED)]
+    if unknown:
+        raise TableError(
+            f"The Delta table {path} uses {' and '.join(unknown)}, which this reader does not follow.",
+            hint="Write it anew without, as in Spark: `spark.read.table(…).write.format('parquet').save(…)`.",
+        )
+
+
 def _folder(path: Path) -> ds.Dataset:
-    dataset = ds.dataset(str(path), format="parquet", partitioning="hive")
+    # The type of a partition is not guessed from its folders' names: "01067" is no number.
+    keys = dict.fromkeys(
+        part.split("=", 1)[0]
+        for file in path.rglob("*.parquet")
+        for part in file.relative_to(path).parts[:-1]
+        if "=" in part
+    )
+    partitioning = ds.partitioning(pa.schema([(key, pa.string()) for key in keys]), flavor="hive")
+    dataset = ds.dataset(str(path), format="parquet", partitioning=partitioning)
     # By itself Arrow takes the first file's columns and drops what only later files have.
     schemas = [dataset.schema, *(fragment.physical_schema for fragment in dataset.get_fragments())]
-    return dataset.replace_schema(pa.unify_schemas(schemas, promote_options="permissive"))
+    schema = pa.unify_schemas(_as_text_where_mixed(schemas), promote_options="permissive")
+    return ds.dataset(str(path), schema, format="parquet", partitioning=partitioning)
+
+
+def _as_text_where_mixed(schemas: list[pa.Schema]) -> list[pa.Schema]:
+    """The schemas, with text for columns that are text in one file and plain values in another."""
+    kinds: dict[str, set[pa.DataType]] = {}
+    for field in (field for schema in schemas for field in schema):
+        kinds.setdefault(field.name, set()).add(field.type)
+    mixed = {
+        name
+        for name, found in kinds.items()
+        if len(found) > 1 and any(map(is_text, found)) and all(is_text(k) or _is_plain(k) for k in found)
+    }
+    return [
+        pa.schema([field.with_type(pa.string()) if field.name in mixed else field for field in schema])
+        for schema in schemas
+    ]
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_date(kind) or pa.types.is_null(kind)
+
+
+def _csv_files(path: Path) -> list[Path]:
+    return sorted(file for pattern in _CSV_GLOBS for file in path.rglob(pattern))
+
+
+def _csv_folder(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    """The rows of all CSV files, in order of their names; a column that a file lacks is null there."""
+    tables = [read_csv(file) for file in _csv_files(path)]
+    table = pa.concat_tables(tables, promote_options="default")
+    _check_columns(path, table.schema, columns)
+    return table if columns is None else table.select(list(columns))
 
 
 def _arrow_batches(path: Path) -> tuple[Iterator[pa.RecordBatch], pa.Schema]:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import BadInputError
 
 Severity = Literal["none", "moderate", "significant", "critical"]
@@ -126,7 +127,7 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """
         try:
             return msgspec.json.decode(data, type=DriftVerdict)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise BadInputError(f"The text is not a drift verdict: {error}.") from error
 
     def to_termination_message(self) -> bytes:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.events.files import replace_file
 
 HEALTH_NAME: Final = "shipper.json"
@@ -46,7 +47,7 @@ def read_health(root: Path) -> ShipperHealth | None:
     """The health file of a spool; None if no shipper has written one (or not one that this release knows)."""
     try:
         return msgspec.json.decode((root / HEALTH_NAME).read_bytes(), type=ShipperHealth)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, *DECODE_ERRORS):
         return None
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
+
 QUARANTINE_NAME: Final = "quarantine.jsonl"
 
 
@@ -63,6 +65,6 @@ def read_quarantine(root: Path) -> list[QuarantinedPiece]:
     for line in lines:
         try:
             pieces.append(msgspec.json.decode(line, type=QuarantinedPiece))
-        except msgspec.DecodeError:
+        except DECODE_ERRORS:
             continue
     return pieces

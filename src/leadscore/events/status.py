@@ -7,6 +7,7 @@ from pathlib import Path
 
 from leadscore.errors import UnavailableError
 from leadscore.events.health import ShipperHealth, read_health
+from leadscore.events.matching import StoreMatch, match_store
 from leadscore.events.quarantine import read_quarantine
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore, StoreCounts
@@ -20,6 +21,7 @@ class EventLogStatus:
     Attributes:
         store: URL without password.
         counts: What is stored.
+        match: How outcomes and predictions meet.
         waiting_bytes: On the spool and not in the store yet.
         quarantined: Pieces set aside since the spool was made.
         shipper: What the shipper last said; None if none ever ran.
@@ -28,6 +30,7 @@ class EventLogStatus:
 
     store: str
     counts: StoreCounts
+    match: StoreMatch
     waiting_bytes: int
     quarantined: int
     shipper: ShipperHealth | None
@@ -50,6 +53,7 @@ def read_status(root: Path, store: EventStore) -> EventLogStatus:
     return EventLogStatus(
         store=store.name,
         counts=store.counts(),
+        match=match_store(store, now_us()),
         waiting_bytes=waiting,
         quarantined=len(read_quarantine(root)),
         shipper=health,

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.events.files import replace_file
 from leadscore.events.frames import VERSION, Frame, scan
 from leadscore.events.quarantine import QuarantinedPiece
@@ -154,7 +155,7 @@ def _decode(frame: Frame, segment: str, start: int) -> Spooled | QuarantinedPiec
         return QuarantinedPiece(segment, offset, frame.kind, reason, now_us(), frame.payload)
     try:
         record = decode_record(frame.kind, frame.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         return QuarantinedPiece(segment, offset, frame.kind, str(error), now_us(), frame.payload)
     return Spooled(record, segment, offset, frame.kind, frame.payload)
 
@@ -163,5 +164,5 @@ def _load_positions(path: Path) -> dict[str, int]:
     """Positions of an earlier shipper; starting over is harmless when the file is missing or damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, *DECODE_ERRORS):
         return {}

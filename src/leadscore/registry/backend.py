@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import socket
+import stat
 import sys
 import urllib.request
 from collections.abc import Generator, Mapping
@@ -15,9 +17,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from leadscore.errors import (
+    ArtefactError,
     BadInputError,
     ConflictError,
     ForbiddenError,
@@ -25,9 +28,10 @@ from leadscore.errors import (
     NotFoundError,
     UnavailableError,
 )
+from leadscore.registry.download import check_source, fetch_artefact
 from leadscore.registry.light import light_client
 from leadscore.registry.locks import locked
-from leadscore.registry.mlflow_client import Client, RegistryClient, Version
+from leadscore.registry.mlflow_client import Client, RegistryClient, Store, Version
 from leadscore.settings import Home
 
 EXPERIMENT = "leadscore"
@@ -175,15 +179,26 @@ class Backend:
             )
             return int(version.version)
 
-    def download(self, source: str, target: Path) -> Path:
-        """Copy the artefacts at `source` into the existing folder `target`; returns the folder with them."""
-        with _in_our_words("download the model"):
-            from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - see `open`
+    def download(self, source: str, target: Path, ref: str, digest: str) -> None:
+        """Fetch the artefact at `source` into the empty folder `target` (see `fetch_artefact`).
 
-            local = download_artifacts(
-                source, dst_path=str(target), tracking_uri=self._uri, registry_uri=self._uri
+        Raises:
+            ArtefactError: It lies where this registry keeps nothing, or is not what was published.
+        """
+        with _in_our_words("download the model"):
+            from mlflow.store.artifact.artifact_repository_registry import (  # noqa: PLC0415 - see `open`
+                get_artifact_repository,
             )
-            return Path(local)
+
+            experiment = self._mlflow.get_experiment_by_name(EXPERIMENT)
+            location = "" if experiment is None else experiment.artifact_location
+            check_source(source, location, self._uri)
+            if urlsplit(source).scheme in ("", "file"):
+                folder = Path(unquote(urlsplit(source).path))
+                fetch_artefact(lambda name, path: _copy_file(folder / name, path), target, ref, digest)
+            else:
+                store = cast("Store", get_artifact_repository(source, self._uri, self._uri))
+                fetch_artefact(store._download_file, target, ref, digest)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def _experiment(self) -> str:
         experiment = self._mlflow.get_experiment_by_name(EXPERIMENT)
@@ -202,6 +217,15 @@ class Backend:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _copy_file(source: Path, target: str) -> None:
+    """Copy a regular file: never a link, and never wait for a pipe."""
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file, Path(target).open("wb") as out:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ArtefactError(f"{source.name} in the registry's store is not a regular file.")
+        shutil.copyfileobj(file, out)
 
 
 def _open_mlflow(home: Home) -> Client:

@@ -7,9 +7,6 @@ seen, and the digests of the cached versions). No MLflow in here.
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +14,11 @@ from pathlib import Path
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ArtefactError, UnavailableError
+from leadscore.files import replace_file, temporary_folder
 from leadscore.registry.locks import locked
-from leadscore.scoring.artefact import artefact_digest, is_temporary, verify_artefact
+from leadscore.scoring.artefact import TEMPORARY, artefact_digest, verify_artefact
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +74,7 @@ class ModelCache:
             return msgspec.json.decode((self._root / name / "aliases.json").read_bytes(), type=Seen)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, *DECODE_ERRORS) as error:
             _log.warning("ignoring the unreadable %s of model %s: %s", "aliases.json", name, error)
             return None
 
@@ -92,10 +91,7 @@ class ModelCache:
         folder = self._root / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(prefix=".aliases-", dir=folder)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(seen))
-            Path(temporary).replace(folder / "aliases.json")
+            replace_file(folder / "aliases.json", msgspec.json.encode(seen))
         except OSError as error:
             _log.warning("cannot remember the aliases of model %s: %s", name, error.strerror or error)
 
@@ -132,14 +128,14 @@ class ModelCache:
         cached = self.find(name, version)
         return None if cached is None else LastSeen(version, cached.path, seen.seen_at)
 
-    def install(self, name: str, version: int, digest: str, download: Callable[[Path], Path]) -> Path:
+    def install(self, name: str, version: int, digest: str, download: Callable[[Path], object]) -> Path:
         """Fetch one version into the cache, unless another process just did.
 
         Args:
             name: Model.
             version: Version.
             digest: Artefact digest that the registry recorded at publication.
-            download: Fills the empty folder it is given and returns the folder with the artefact.
+            download: Fills the empty folder it is given with the artefact.
 
         Raises:
             ArtefactError: What came is not what was published; nothing is cached.
@@ -151,7 +147,6 @@ class ModelCache:
             if cached is not None:
                 return cached.path
             try:
-                _sweep(folder)
                 return _install(folder, f"{name}/{version}", str(version), digest, download)
             except OSError as error:
                 raise UnavailableError(
@@ -160,13 +155,13 @@ class ModelCache:
                 ) from error
 
 
-def _install(folder: Path, ref: str, entry: str, digest: str, download: Callable[[Path], Path]) -> Path:
-    # The prefix that `is_temporary` knows: a killed fetch leaves only what the next one sweeps away.
-    with tempfile.TemporaryDirectory(prefix=".artefact-", dir=folder, ignore_cleanup_errors=True) as scratch:
-        incoming = Path(scratch) / "incoming"
+def _install(folder: Path, ref: str, entry: str, digest: str, download: Callable[[Path], object]) -> Path:
+    # A killed fetch leaves only what the next one sweeps away.
+    with temporary_folder(folder, TEMPORARY) as scratch:
+        incoming = scratch / "incoming"
         incoming.mkdir()
-        arrived = download(incoming)
-        found = artefact_digest(verify_artefact(arrived))
+        download(incoming)
+        found = artefact_digest(verify_artefact(incoming))
         if found != digest:
             raise ArtefactError(
                 f"manifest.json of {ref} is not the one that was published: digest {found[:12]}…,"
@@ -175,12 +170,6 @@ def _install(folder: Path, ref: str, entry: str, digest: str, download: Callable
             )
         target = folder / entry
         if target.exists():
-            target.rename(Path(scratch) / "damaged")
-        arrived.rename(target)
+            target.rename(scratch / "damaged")
+        incoming.rename(target)
         return target
-
-
-def _sweep(folder: Path) -> None:
-    for leftover in folder.iterdir():
-        if is_temporary(leftover):
-            shutil.rmtree(leftover, ignore_errors=True)

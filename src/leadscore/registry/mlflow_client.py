@@ -59,6 +59,13 @@ class Experiment(Protocol):
     """`mlflow.entities.Experiment`."""
 
     experiment_id: str
+    artifact_location: str
+
+
+class Store(Protocol):
+    """`mlflow.store.artifact.artifact_repo.ArtifactRepository`: what every kind of store implements."""
+
+    def _download_file(self, remote_file_path: str, local_path: str) -> None: ...
 
 
 class RegistryClient(Protocol):

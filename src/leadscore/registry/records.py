@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.registry.backend import StoredModel, StoredVersion
 from leadscore.registry.metrics import Metric
 from leadscore.registry.transitions import Snapshot
@@ -102,7 +103,7 @@ def model_version(name: str, version: StoredVersion, aliases: Mapping[str, int])
 def _decision(text: str) -> Decision | None:
     try:
         return msgspec.json.decode(text, type=Decision)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         _log.warning("ignoring a decision record that is not one: %s", error)
         return None
 
@@ -110,6 +111,6 @@ def _decision(text: str) -> Decision | None:
 def _metrics(text: str) -> Mapping[str, Metric]:
     try:
         return msgspec.json.decode(text, type=dict[str, Metric])
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         _log.warning("ignoring a metrics tag that is not one: %s", error)
         return {}

@@ -206,7 +206,7 @@ class ModelRegistry:
             version.name,
             version.version,
             version.digest,
-            lambda target: self._backend.download(source, target),
+            lambda target: self._backend.download(source, target, version.ref, version.digest),
         )
         aliases = self._backend.model(version.name).aliases
         self._cache.remember(version.name, aliases, {version.version: version.digest})

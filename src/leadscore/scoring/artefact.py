@@ -10,9 +10,7 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +20,9 @@ from typing import Literal
 import msgspec
 
 from leadscore.contract import contract_version, parse_contract
+from leadscore.documents import DECODE_ERRORS, MAX_BYTES
 from leadscore.errors import ArtefactError, ConflictError, UnavailableError
+from leadscore.files import temporary_folder
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -35,19 +35,26 @@ REFERENCE_OUTCOMES = "reference_outcomes.arrow"
 GOLDEN = "golden.json"
 METRICS = "metrics.json"
 CARD = "MODEL_CARD.md"
+CARD_CURVES = "card-curves.png"
+CARD_DRIVERS = "card-drivers.png"
 MODEL_FILES: Mapping[str, str] = {"xgboost": "model.ubj", "lightgbm": "model.txt"}
 
-MAX_FILE_BYTES = 512 * 1024 * 1024
-MAX_MANIFEST_BYTES = 1024 * 1024
+_MIB = 1024 * 1024
+MAX_MANIFEST_BYTES = _MIB
+# Documents take many times their size as objects; trees and tables are arrays.
+_LIMITS = {"json": 32 * _MIB, "yaml": MAX_BYTES, "md": 16 * _MIB}
+MAX_FILE_BYTES = 512 * _MIB
+MAX_BYTES_IN_ALL = 1024 * _MIB
 
 _REQUIRED = (CONTRACT, CALIBRATION, GRADES, REFERENCE, GOLDEN)
-# Suffixes of formats that have strict readers; whatever else a folder holds is not ours.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.(ubj|txt|yaml|json|arrow|md)")
+# Suffixes of formats that have strict readers, and of the card's plots, which no scorer opens; whatever else a folder
+# holds is not ours.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.(ubj|txt|yaml|json|arrow|md|png)")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Pickle protocols 2-5, and the archives that joblib, torch and numpy hide pickles in.
 _FORBIDDEN_STARTS = (*(bytes((0x80, protocol)) for protocol in range(2, 6)), b"PK\x03\x04", b"\x1f\x8b")
 _CHUNK = 1024 * 1024
-_TEMPORARY = ".artefact-"
+TEMPORARY = ".artefact-"
 
 Algorithm = Literal["xgboost", "lightgbm"]
 
@@ -127,7 +134,7 @@ def write_manifest(
             f"Model name {name!r} is not usable.", hint="Letters, digits, '.', '_' and '-', at most 128."
         )
     files = {
-        entry: _digest(directory, entry, MAX_FILE_BYTES) for entry in _listing(directory) if entry != MANIFEST
+        entry: _digest(directory, entry, _limit(entry)) for entry in _listing(directory) if entry != MANIFEST
     }
     manifest = Manifest(
         format=FORMAT,
@@ -159,7 +166,7 @@ def read_manifest(directory: Path) -> Manifest:
                 hint="Upgrade leadscore, or train the model again.",
             )
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise ArtefactError(f"{MANIFEST} in {directory} is not a manifest: {error}.") from error
     _check_manifest(manifest)
     return manifest
@@ -211,28 +218,18 @@ def writing_artefact(out: Path) -> Generator[Path]:
     """
     if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
         raise ConflictError(f"{out} exists already.", hint="Choose another folder, or remove it.")
-    temporary: Path | None = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{out.name}-", dir=out.parent))
-        yield temporary
-        verify_artefact(temporary)
-        # mkdtemp makes folders for the owner only; the scoring pod may run as another user of the group.
-        temporary.chmod(0o755)
-        _rename(temporary, out)
+        with temporary_folder(out.parent, f"{TEMPORARY}{out.name}-") as temporary:
+            yield temporary
+            verify_artefact(temporary)
+            # Temporary folders are for the owner only; the scoring pod may run as another user of the group.
+            temporary.chmod(0o755)
+            _rename(temporary, out)
     except OSError as error:
         raise UnavailableError(
             f"Cannot write the artefact to {out}: {error.strerror or error}.",
             hint="Check free space and permissions; nothing was left behind.",
         ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether the folder is the rest of a write that was killed (safe to remove when nobody writes there)."""
-    return path.name.startswith(_TEMPORARY)
 
 
 def _rename(source: Path, target: Path) -> None:
@@ -248,12 +245,31 @@ class _Versioned(msgspec.Struct):
     format: int | str | None = None
 
 
+def _limit(name: str) -> int:
+    """Most bytes that a file of the artefact may have."""
+    return _LIMITS.get(name.rpartition(".")[2], MAX_FILE_BYTES)
+
+
 def _check_manifest(manifest: Manifest) -> None:
     for name, entry in manifest.files.items():
         if name == MANIFEST or not _NAME.fullmatch(name):
-            raise ArtefactError(f"File name {name!r} in {MANIFEST} is not one an artefact may have.")
-        if not 0 <= entry.size <= MAX_FILE_BYTES:
-            raise ArtefactError(f"{name} is over the limit of {MAX_FILE_BYTES} bytes ({entry.size}).")
+            raise ArtefactError(f"File name {name[:120]!r} in {MANIFEST} is not one an artefact may have.")
+        if not 0 <= entry.size <= _limit(name):
+            raise ArtefactError(f"{name} is over the limit of {_limit(name)} bytes ({entry.size}).")
+    if manifest.size > MAX_BYTES_IN_ALL:
+        raise ArtefactError(f"The files that {MANIFEST} lists have {manifest.size} bytes, too many together.")
+    # The name goes into every record, and a database refuses what no person would write.
+    if not _MODEL_NAME.fullmatch(manifest.name):
+        raise ArtefactError(
+            f"{MANIFEST} names a model {manifest.name[:40]!r}, which is no usable name.",
+            hint="Letters, digits, '.', '_' and '-', at most 128.",
+        )
+    data = manifest.data
+    texts = (manifest.code_revision, data.start or "", data.end or "", data.digest)
+    if not all(text.isprintable() for text in (*texts, *manifest.libraries, *manifest.libraries.values())):
+        raise ArtefactError(f"{MANIFEST} holds control characters.")
+    if manifest.created_at.tzinfo is None:
+        raise ArtefactError(f"{MANIFEST} does not say in which time zone `created_at` is.")
     for name in (*_REQUIRED, manifest.model_file):
         if name not in manifest.files:
             raise ArtefactError(f"{name} is missing: {MANIFEST} does not list it.")

@@ -24,6 +24,8 @@ Doubles = npt.NDArray[np.float64]
 Number = TypeVar("Number", bound=np.generic)
 
 MAX_TREE_NODES = 2**16 - 1
+MAX_NODES = 2**20
+MAX_TREES = 2**14
 MAX_DEPTH = 256
 MAX_CATEGORIES = 2**13
 _LARGEST_LEAF = 3e38
@@ -155,6 +157,8 @@ def assemble(
         raise ArtefactError("The model has no trees.", hint="Train it for at least one round.")
     for index, tree in enumerate(trees):
         _check_columns(index, tree, features)
+    if len(trees) > MAX_TREES or sum(len(tree.left) for tree in trees) > MAX_NODES:
+        raise ArtefactError(f"The model has more than {MAX_TREES} trees or {MAX_NODES} nodes.")
     starts = np.cumsum([0, *(len(tree.left) for tree in trees)])
     left = _column(
         [np.where(t.left < 0, -1, t.left + s) for t, s in zip(trees, starts, strict=False)], np.int32

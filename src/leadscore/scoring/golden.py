@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ArtefactError
 
 GOLDEN_ROWS = 32
@@ -33,7 +34,10 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def matrix(self) -> npt.NDArray[np.float32]:
         """The rows as float32 (n, k), NaN where null."""
-        return np.array([[math.nan if v is None else v for v in row] for row in self.rows], dtype=np.float32)
+        with np.errstate(over="ignore"):
+            return np.array(
+                [[math.nan if v is None else v for v in row] for row in self.rows], dtype=np.float32
+            )
 
     def to_json(self) -> bytes:
         """The document `golden.json`."""
@@ -44,5 +48,5 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Read `golden.json`; ArtefactError if it is not one."""
         try:
             return msgspec.json.decode(data, type=Golden)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise ArtefactError(f"golden.json holds no golden rows: {error}.") from error

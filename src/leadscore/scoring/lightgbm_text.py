@@ -16,6 +16,8 @@ import numpy.typing as npt
 from leadscore.errors import ArtefactError
 from leadscore.scoring.forest import (
     MAX_CATEGORIES,
+    MAX_NODES,
+    MAX_TREES,
     CategorySet,
     Doubles,
     Floats,
@@ -31,6 +33,8 @@ Number = TypeVar("Number", bound=np.generic)
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _MISSING_NONE, _MISSING_ZERO, _MISSING_NAN = 0, 1, 2
 _ZERO = float(np.float32(1e-35))
+# A tree has some twenty lines; a number at most 25 characters and a space.
+_MAX_LINES, _MAX_NUMBER = 64, 32
 
 
 def read_lightgbm(text: str) -> Forest:
@@ -49,6 +53,9 @@ def read_lightgbm(text: str) -> Forest:
     body, complete, _ = text.partition("\nend of trees")
     if not complete:
         raise ArtefactError("The text is not a LightGBM model, or it was cut off.")
+    # Counted before it is split: short pieces of text take many times their size.
+    if body.count("\nTree=") > MAX_TREES or body.count("\n") > _MAX_LINES * MAX_TREES:
+        raise ArtefactError(f"The model has more than {MAX_TREES} trees, or too many lines.")
     blocks = body.split("\nTree=")
     header = _fields(blocks[0])
     if "tree" not in blocks[0].split("\n", 1)[0] or header.get("version") not in {"v3", "v4"}:
@@ -60,7 +67,8 @@ def read_lightgbm(text: str) -> Forest:
         raise ArtefactError(
             f"The model's objective is {objective[:60]!r}.", hint="Only `binary` with sigmoid 1 is supported."
         )
-    if len(header.get("tree_sizes", "").split()) != len(blocks) - 1:
+    sizes = header.get("tree_sizes", "")
+    if len(sizes) > _MAX_NUMBER * len(blocks) or len(sizes.split()) != len(blocks) - 1:
         raise ArtefactError("The model does not hold as many trees as its header says.")
     if header.get("num_class") != "1" or header.get("num_tree_per_iteration") != "1":
         raise ArtefactError("The model has more than one output.")
@@ -78,6 +86,8 @@ def read_lightgbm(text: str) -> Forest:
 
 
 def _fields(block: str) -> dict[str, str]:
+    if block.count("\n") > _MAX_LINES:
+        raise ArtefactError(f"A part of the model has more than {_MAX_LINES} lines.")
     pairs = (line.partition("=") for line in block.split("\n"))
     return {key: value for key, mark, value in pairs if mark}
 
@@ -85,6 +95,8 @@ def _fields(block: str) -> dict[str, str]:
 def _column(fields: dict[str, str], name: str, dtype: type[Number], size: int) -> npt.NDArray[Number]:
     if name not in fields:
         raise ArtefactError(f"The model lacks the field `{name}`.")
+    if not 0 <= size <= MAX_NODES or len(fields[name]) > _MAX_NUMBER * (size + 1):
+        raise ArtefactError(f"The model's `{name}` has more than {size} values, or none that fit.")
     try:
         values = np.array(fields[name].split(), dtype=dtype)
     except (ValueError, OverflowError) as error:
@@ -154,10 +166,9 @@ def _strict_thresholds(threshold: Doubles) -> Floats:
     below_zero = (threshold < 0) & (threshold >= -_ZERO)
     with np.errstate(over="ignore"):
         nearest = around_zero.astype(np.float32)
-    floor = np.where(nearest > around_zero, np.nextafter(nearest, np.float32(-np.inf)), nearest)
-    return np.where(below_zero, np.float32(-_ZERO), np.nextafter(floor, np.float32(np.inf))).astype(
-        np.float32
-    )
+        floor = np.where(nearest > around_zero, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+        above = np.nextafter(floor, np.float32(np.inf))
+    return np.where(below_zero, np.float32(-_ZERO), above).astype(np.float32)
 
 
 def _missing(decision: Ints) -> Ints:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -10,11 +12,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.contract import FeatureContract, contract_version, parse_contract
+from leadscore.contract import (
+    Boolean,
+    Categorical,
+    Feature,
+    FeatureContract,
+    contract_version,
+    parse_contract,
+)
 from leadscore.contract.request import LeadDecoder
 from leadscore.errors import ArtefactError, ContractError
 from leadscore.scoring import artefact
-from leadscore.scoring.artefact import Manifest
+from leadscore.scoring.artefact import Algorithm, Manifest
 from leadscore.scoring.calibration import Calibration
 from leadscore.scoring.forest import Forest
 from leadscore.scoring.golden import Golden
@@ -91,12 +100,13 @@ class ScoringModel:
         profile = ReferenceProfile.from_json(read(artefact.REFERENCE))
         _check_profile(profile, contract)
         calibration = Calibration.from_json(read(artefact.CALIBRATION))
-        forest = _forest(read(manifest.model_file), manifest)
-        if forest.features != len(contract.inputs):
-            raise ArtefactError(
-                f"{manifest.model_file} takes {forest.features} features, the contract has {len(contract.inputs)}."
-            )
-        kernel = open_kernel(forest, backend=backend, threads=threads)
+        with _naming(manifest.model_file):
+            forest = _read_forest(read(manifest.model_file), manifest.algorithm)
+            if forest.features != len(contract.inputs):
+                raise ArtefactError(
+                    f"The trees take {forest.features} features, the contract has {len(contract.inputs)}."
+                )
+            kernel = open_kernel(forest, backend=backend, threads=threads)
         _check_golden(Golden.from_json(read(artefact.GOLDEN)), kernel, contract)
         return cls(
             contract=contract,
@@ -139,22 +149,44 @@ def _contract(data: bytes, manifest: Manifest) -> FeatureContract:
 
 
 def _check_profile(profile: ReferenceProfile, contract: FeatureContract) -> None:
-    profiled = [feature.name for feature in profile.features]
-    inputs = [feature.name for feature in contract.inputs]
+    profiled = [(feature.name, _shape(feature.kind, len(feature.counts))) for feature in profile.features]
+    inputs = [(feature.name, _shape_of(feature)) for feature in contract.inputs]
     if profiled != inputs:
         raise ArtefactError(
             f"{artefact.REFERENCE} describes other features than {artefact.CONTRACT}"
-            f" ({len(profiled)} against {len(inputs)}, or in another order)."
+            f" ({len(profiled)} against {len(inputs)}, in another order, or of other kinds or categories)."
         )
 
 
-def _forest(data: bytes, manifest: Manifest) -> Forest:
-    if manifest.algorithm == "xgboost":
+def _shape(kind: str, bins: int) -> tuple[str, int]:
+    """Kind of a feature and how many bins it has by its kind; a number has as many as training gave it."""
+    return kind, 0 if kind == "numeric" else bins
+
+
+def _shape_of(feature: Feature) -> tuple[str, int]:
+    if isinstance(feature, Categorical):
+        return _shape("categorical", len(feature.categories) + 1)
+    return _shape("boolean", 2) if isinstance(feature, Boolean) else _shape("numeric", 0)
+
+
+@contextmanager
+def _naming(file: str) -> Generator[None]:
+    """Say in which file it is what readers of trees find wrong."""
+    try:
+        yield
+    except ArtefactError as error:
+        if file in error.message:
+            raise
+        raise ArtefactError(f"{file}: {error.message}", hint=error.hint) from error
+
+
+def _read_forest(data: bytes, algorithm: Algorithm) -> Forest:
+    if algorithm == "xgboost":
         return read_xgboost(data)
     try:
         return read_lightgbm(data.decode())
     except UnicodeDecodeError as error:
-        raise ArtefactError(f"{manifest.model_file} is not UTF-8 text.") from error
+        raise ArtefactError("The file is not UTF-8 text.") from error
 
 
 def _check_golden(golden: Golden, kernel: Kernel, contract: FeatureContract) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ArtefactError
 
 SCORE_QUANTILES = 101
@@ -114,5 +115,5 @@ class ReferenceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         """Read `reference.json`; ArtefactError if it is not one."""
         try:
             return msgspec.json.decode(data, type=ReferenceProfile)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise ArtefactError(f"reference.json is not a reference profile: {error}.") from error

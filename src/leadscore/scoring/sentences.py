@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from leadscore.contract import Boolean, Categorical, Feature, Numeric
+from leadscore.contract.plurals import one_of
 
 Direction = Literal["raises", "lowers"]
 ReasonValue = str | float | bool | None
@@ -38,6 +39,7 @@ _PREPOSITIONS = frozenset(
         "within",
     ]
 )
+_SPANS = frozenset(["seconds", "minutes", "hours", "days", "weeks", "months", "years"])
 _LONGEST_LABEL = 80
 
 
@@ -140,9 +142,10 @@ def _number_sentence(feature: Numeric, label: str) -> Callable[[float, Direction
 
         return count
     unit = feature.unit and (feature.unit if feature.unit == "%" else f" {feature.unit}")
+    one = f" {feature.unit[:-1]}" if feature.unit in _SPANS else unit
 
     def amount(value: float, direction: Direction) -> str:
-        return f"{label} of {_number(value)}{unit} {direction} the score."
+        return f"{label} of {_number(value)}{one if value == 1.0 else unit} {direction} the score."
 
     return amount
 
@@ -158,18 +161,14 @@ def _counted(feature: Numeric, label: str) -> str | None:
 
 
 def _singular(noun: str) -> str:
-    """The noun for one: the last word before the first preposition that ends in -s loses it."""
+    """The noun for one: the last word before the first preposition that has a plural loses it."""
     words = noun.split(" ")
     head = next((i for i, word in enumerate(words) if word in _PREPOSITIONS), len(words))
     for i in reversed(range(head)):
-        word = words[i]
-        if word.endswith("ies") and len(word) > 4:
-            words[i] = f"{word[:-3]}y"
-        elif word.endswith("s") and not word.endswith("ss"):
-            words[i] = word[:-1]
-        else:
-            continue
-        break
+        one = one_of(words[i])
+        if one != words[i]:
+            words[i] = one
+            break
     return " ".join(words)
 
 

@@ -3,7 +3,7 @@
 Format: https://ubjson.org/type-reference/ as far as `Booster.save_model("model.ubj")` uses it: plain objects,
 counted arrays, and typed counted arrays (`[$d#L…`) that become NumPy arrays without a copy per element.
 Every length is checked against the bytes that are left before anything is allocated, so a document never
-costs more memory than a small multiple of its own size, and nesting is bounded.
+costs more memory than a small multiple of its own size; nesting and the number of values are bounded.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ NumberArray: TypeAlias = npt.NDArray[np.generic]
 Ubj: TypeAlias = "dict[str, Ubj] | list[Ubj] | NumberArray | str | int | float | bool | None"
 
 MAX_NESTING = 32
+MAX_VALUES = 2**20
+"""Values in all, the numbers of a typed array not counted: each is an object, far larger than its bytes."""
 _NUMBERS = {"i": ">i1", "U": ">u1", "I": ">i2", "l": ">i4", "L": ">i8", "d": ">f4", "D": ">f8"}
 _SCALARS = {mark: struct.Struct(">" + code) for mark, code in zip("iUIlLdD", "bBhiqfd", strict=True)}
 _CONSTANTS: dict[str, bool | None] = {"T": True, "F": False, "Z": None}
@@ -61,12 +63,16 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._values = 0
         self.position = 0
 
     def mark(self) -> str:
         return chr(self._take(1)[0])
 
     def value(self, mark: str, depth: int) -> Ubj:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise _malformed(f"more than {MAX_VALUES} values", self.position - 1)
         if mark in _SCALARS:
             return self._number(mark)
         if mark in _CONSTANTS:

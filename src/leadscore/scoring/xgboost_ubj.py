@@ -14,7 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.errors import ArtefactError
-from leadscore.scoring.forest import MAX_CATEGORIES, CategorySet, Forest, Ints, Missing, RawTree, assemble
+from leadscore.scoring.forest import (
+    MAX_CATEGORIES,
+    MAX_TREES,
+    CategorySet,
+    Forest,
+    Ints,
+    Missing,
+    RawTree,
+    assemble,
+)
 from leadscore.scoring.ubjson import NumberArray, Ubj, is_object, read_ubjson
 
 Number = TypeVar("Number", bound=np.generic)
@@ -51,6 +60,8 @@ def read_xgboost(data: bytes) -> Forest:
     trees = _field(_child(booster, "model"), "trees")
     if not isinstance(trees, list):
         raise ArtefactError("The model's `trees` are not a list.")
+    if len(trees) > MAX_TREES:
+        raise ArtefactError(f"The model has more than {MAX_TREES} trees.")
     return assemble(
         [_tree(_object(tree, f"tree {index}")) for index, tree in enumerate(trees)],
         features=_integer(parameters, "num_feature"),
@@ -154,7 +165,8 @@ def _numbers(node: dict[str, Ubj], name: str, dtype: type[Number]) -> npt.NDArra
         value = np.array(value, np.float64)
     if not isinstance(value, np.ndarray):
         raise ArtefactError(f"The model's `{name}` are not an array.")
-    converted = value.astype(dtype)
+    with np.errstate(invalid="ignore", over="ignore"):
+        converted = value.astype(dtype)
     if not np.array_equal(converted, value, equal_nan=value.dtype.kind == "f"):
         raise ArtefactError(f"The model's `{name}` do not fit {np.dtype(dtype).name}.")
     return converted

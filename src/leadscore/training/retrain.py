@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import dataclasses
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -15,8 +15,9 @@ from leadscore.errors import ConflictError, UnavailableError
 from leadscore.events.records import Evidence, now_us
 from leadscore.events.retraining import RetrainReport
 from leadscore.events.store import EventStore
+from leadscore.files import temporary_folder
 from leadscore.registry.store import ModelRegistry
-from leadscore.training.logged import logged_leads
+from leadscore.training.logged import RECORDED_AT, logged_leads
 from leadscore.training.nomination import nominate
 from leadscore.training.options import TrainOptions
 from leadscore.training.pipeline import train
@@ -106,10 +107,12 @@ def retrain(
     claim(store, request)
     if request.data is None:
         table = logged_leads(store, contract, request.model, request.start, request.end)
+        # The log dates every outcome, whether the contract has a column for it or not.
+        options = dataclasses.replace(options, known_at=contract.target.known_at or RECORDED_AT)
     else:
         table = read_table(request.data)
-    with tempfile.TemporaryDirectory(prefix=".retraining-", dir=scratch) as folder:
-        trained = train(table, contract, options, out=Path(folder) / "artefact", progress=progress)
+    with temporary_folder(scratch, ".retraining-") as folder:
+        trained = train(table, contract, options, out=folder / "artefact", progress=progress)
         result = nominate(registry, store, trained, promote=False)
     metrics = {
         name: round(figure.value, 6)

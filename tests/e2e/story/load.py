@@ -3,6 +3,11 @@
 A reply that is late delays no later request, and latency counts from the due time (no coordinated omission). A
 connection that breaks is one failed request: repeating it is what this client must not do, since it would hide the
 very thing that stories are about.
+
+An idle connection that the other side has closed, or may close at any moment, is not a failed request but a connection
+that nobody may use (RFC 9112, 9.3.1 and 9.5): it is put away before a request is written to it, as every HTTP client
+does. Traefik closes what was idle for 180 s, and a pool that takes the latest connection first lets the others idle
+until a burst needs them all at once.
 """
 
 from __future__ import annotations
@@ -10,10 +15,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
 from types import TracebackType
 from typing import Self, cast
 
@@ -21,6 +29,8 @@ from tests.e2e.story.tally import Sent, Tally
 
 _TIMEOUT = 15.0
 _POOL = 64
+# Well below the 180 s after which Traefik closes an idle connection (its entry points' default, v3.6).
+_LONGEST_IDLE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +42,10 @@ class Endpoint:
     api_key: str = ""
     authority: str = ""
 
-    def head(self, path: str, length: int) -> bytes:
-        """The request's first lines."""
+    def head(self, path: str, length: int, request_id: str = "") -> bytes:
+        """The request's first lines; with an id, by which the ingress and the pods can be asked about it."""
         key = f"Authorization: Bearer {self.api_key}\r\n" if self.api_key else ""
+        key += f"X-Request-Id: {request_id}\r\n" if request_id else ""
         host = self.authority or f"{self.host}:{self.port}"
         return (
             f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{key}"
@@ -54,6 +65,19 @@ class Body:
 class _Connection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    requests: int = 0
+    idle_since: float = field(default_factory=time.monotonic)
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request may be written: the other side has not closed it and will not for a while."""
+        return not self.reader.at_eof() and time.monotonic() - self.idle_since < _LONGEST_IDLE
+
+    def describe(self) -> str:
+        """Its past at the moment when a request takes it, for the account of a request that got no reply."""
+        port = (self.writer.get_extra_info("sockname") or ("", 0))[1]
+        idle = time.monotonic() - self.idle_since
+        return f"from port {port}, {self.requests} requests before, idle for {idle:.2f} s"
 
 
 class Load:
@@ -63,10 +87,19 @@ class Load:
         endpoint: Where to.
         bodies: Endless requests.
         rate: Requests per second; may be changed under way.
+        on_failure: Told of each failed request at once, in the load's own thread: must not wait.
     """
 
-    def __init__(self, endpoint: Endpoint, bodies: Iterator[Body], rate: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        bodies: Iterator[Body],
+        rate: float,
+        on_failure: Callable[[Sent], None] = lambda _: None,
+    ) -> None:
         self._endpoint = endpoint
+        self._on_failure = on_failure
+        self._ids = (f"load-{secrets.token_hex(4)}-{number}" for number in count(1))
         self._bodies = bodies
         self.rate = rate
         self._sent: list[Sent] = []
@@ -123,9 +156,11 @@ class Load:
 
     async def _one(self, body: Body, due: float) -> None:
         status, problem, version, known = 0, "", "", ()
+        request_id, used = next(self._ids), ["no connection"]
+        began = datetime.now(UTC)
         try:
             async with asyncio.timeout(_TIMEOUT):
-                status, content = await self._exchange(body)
+                status, content = await self._exchange(body, request_id, used)
             if 200 <= status < 300:
                 version, known = acknowledged(content)
             else:
@@ -135,12 +170,18 @@ class Load:
         except (OSError, EOFError, ValueError) as error:
             # Status 0 even if the head had come: a reply cut off is no reply.
             status, problem = 0, repr(error)[:160]
-        self._sent.append(Sent(body.path, due, time.monotonic(), status, problem, version, known))
+        about = f"{request_id} at {began:%H:%M:%S.%f} {used[0]}"
+        sent = Sent(body.path, due, time.monotonic(), status, problem, version, known, about)
+        self._sent.append(sent)
+        if sent.failed:
+            self._on_failure(sent)
 
-    async def _exchange(self, body: Body) -> tuple[int, bytes]:
-        connection = self._idle.pop() if self._idle else await self._connect()
+    async def _exchange(self, body: Body, request_id: str, used: list[str]) -> tuple[int, bytes]:
+        connection = self._pooled() or await self._connect()
+        used[0] = connection.describe()
         try:
-            connection.writer.write(self._endpoint.head(body.path, len(body.content)) + body.content)
+            head = self._endpoint.head(body.path, len(body.content), request_id)
+            connection.writer.write(head + body.content)
             head = await connection.reader.readuntil(b"\r\n\r\n")
             content = await connection.reader.readexactly(content_length(head))
         except BaseException:
@@ -149,8 +190,18 @@ class Load:
         if b"connection: close" in head.lower() or len(self._idle) >= _POOL:
             connection.writer.close()
         else:
+            connection.requests += 1
+            connection.idle_since = time.monotonic()
             self._idle.append(connection)
         return int(head.split(None, 2)[1]), content
+
+    def _pooled(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.writer.close()
+        return None
 
     async def _connect(self) -> _Connection:
         return _Connection(*await asyncio.open_connection(self._endpoint.host, self._endpoint.port))

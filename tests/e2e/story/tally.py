@@ -22,6 +22,7 @@ class Sent:
         problem: Why it failed, in words; empty for 2xx.
         model_version: From the reply; empty without one.
         prediction_ids: Acknowledged with it.
+        about: Request id, time of day, and the past of the connection that it took.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Sent:
     problem: str = ""
     model_version: str = ""
     prediction_ids: tuple[str, ...] = ()
+    about: str = ""
 
     @property
     def latency_ms(self) -> float:
@@ -85,7 +87,8 @@ class Tally:
     def describe_failures(self, limit: int = 8) -> str:
         """The kinds of failures, most frequent first."""
         kinds = Counter(f"{r.status} {r.problem}" for r in self.failures).most_common(limit)
-        return "; ".join(f"{count} × {kind}" for kind, count in kinds) or "none"
+        said = "; ".join(f"{count} × {kind}" for kind, count in kinds) or "none"
+        return "\n".join([said, *(f"  {request.about}" for request in self.failures[:limit])])
 
 
 def split_p_value(observed: Counter[str], expected: dict[int, float]) -> float:

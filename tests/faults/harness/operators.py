@@ -86,6 +86,10 @@ class Operators:
             self.restarts += 1
             self._spawn(client)
 
+    def restart(self, client: str) -> None:
+        """Start one process again that has ended."""
+        self._spawn(client)
+
     def kill(self, client: str) -> None:
         """SIGKILL a process and wait until it is gone."""
         with self._lock:

@@ -112,8 +112,10 @@ def prepare(world: World) -> None:
         "champion": DIGESTS[OLD],
     }
     _record(world, f"gate-{model}", GATE, verdict)
-    environment = {"LEADSCORE_MODEL": f"{model}/{OLD}", "LEADSCORE_ROLE": "champion"}
-    env = [{"name": name, "value": value} for name, value in environment.items()]
+    environment = {"LEADSCORE_MODEL": f"{model}/$(LEADSCORE_MODEL_VERSION)", "LEADSCORE_ROLE": "champion"}
+    reads = {"valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{VERSION_LABEL}']"}}}
+    env = [{"name": "LEADSCORE_MODEL_VERSION", **reads}]
+    env += [{"name": name, "value": value} for name, value in environment.items()]
     template = {
         "metadata": {"labels": {VERSION_LABEL: str(OLD), COMPONENT: "scoring"}},
         "spec": {"containers": [{"name": "scoring", "image": "none", "env": env}]},

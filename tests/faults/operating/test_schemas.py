@@ -45,6 +45,12 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("RetrainPolicy", POLICY | {"triggers": {"schedule": {"ramp": [{"every": "7d"}, {"every": "30d"}]}}}, "Only the last step"),
     ("RetrainPolicy", POLICY | {"budget": {"runs": 0, "per": "30d"}}, "greater than or equal to 1"),
     ("RetrainPolicy", POLICY | {"release": {}}, "release.rollout: Required value"),
+    ("RetrainPolicy", POLICY | {"release": {"rollout": "r", "watchFor": "soon"}}, "release.watchFor must be a duration"),
+    ("RetrainPolicy", POLICY | {"release": {"rollout": "r", "evaluation": "twin"}}, "Unsupported value"),
+    ("RetrainPolicy", POLICY | {"release": {"rollout": "r", "shadow": {"for": "1h"}}}, "set release.evaluation to shadow"),
+    ("RetrainPolicy", POLICY | {"dataWindow": "99999999w"}, "dataWindow must be a duration such as 180d, at most 999w"),
+    ("RetrainPolicy", POLICY | {"run": {"resources": {"limits": "a lot"}}}, "must be of type object"),
+    ("RetrainRun", {"policy": "leads", "window": {"start": "0001-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}, "between the years 1970 and 2200"),
     ("RetrainRun", {"policy": "leads", "window": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}, "window.start must be before window.end"),
     ("ModelRelease", {"model": "leads@champion", "version": 1, "rollout": "r"}, "without version or alias"),
     ("ModelRelease", {"model": "leads", "version": 0, "rollout": "r"}, "greater than or equal to 1"),
@@ -88,6 +94,17 @@ def test_what_is_wrong_is_refused_with_a_sentence(
 ) -> None:
     with pytest.raises(AssertionError, match=says.replace("(", r"\(")):
         create(world, kind, spec)
+
+
+def test_a_field_that_nobody_knows_is_refused_as_kubectl_asks(world: World) -> None:
+    """kubectl asks for strict validation; the old schema kept whatever stood in `release`."""
+    for plural, kind, spec in (
+        ("retrainpolicies", "RetrainPolicy", POLICY | {"release": {"rollout": "r", "watchforr": "1d"}}),
+        ("driftdetectors", "DriftDetector", DETECTOR | {"job": {"resources": {"limit": {"cpu": "1"}}}}),
+    ):
+        body = {"apiVersion": "leadscore.dev/v1alpha1", "kind": kind, "metadata": {"name": "u"}, "spec": spec}
+        with pytest.raises(AssertionError, match="unknown field"):
+            world.api.create(f"{stage.custom(world, plural)}?fieldValidation=Strict", body)
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda f: f.stem)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tests.faults.harness.controlplane import ADMIN, ControlPlane
 from tests.support.chart import CHART, Manifest, pod_specs
-from tools.chart.package import KUBE_VERSION, find_helm, values_files
+from tools.chart.package import find_helm, values_files
 
 pytestmark = pytest.mark.xdist_group("faults")
 NAMESPACE = "chart-restricted"
@@ -44,7 +44,6 @@ def server(plane: ControlPlane) -> Iterator[httpx.Client]:
 def rendered(file: Path) -> tuple[Manifest, ...]:
     command = [
         find_helm(), "template", "leads", str(CHART), "--namespace", NAMESPACE, "--values", str(file),
-        "--kube-version", KUBE_VERSION,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return tuple(document for document in yaml.safe_load_all(done.stdout) if document)

@@ -21,13 +21,13 @@ def chart(helm: str) -> Chart:
 
 @pytest.fixture
 def one(chart: Chart) -> Callable[..., Manifest]:
-    """The one object of a kind (and a name's ending) among what is rendered."""
+    """The one object of a kind (and a name's ending, or part of it) among what is rendered."""
 
-    def find(kind: str, *settings: str, values: str = "", ending: str = "") -> Manifest:
+    def find(kind: str, *settings: str, values: str = "", ending: str = "", part: str = "") -> Manifest:
         found = [
             m
             for m in chart.render(*settings, values=values)
-            if m["kind"] == kind and m["metadata"]["name"].endswith(ending)
+            if m["kind"] == kind and m["metadata"]["name"].endswith(ending) and part in m["metadata"]["name"]
         ]
         assert len(found) == 1, [m["metadata"]["name"] for m in found]
         return found[0]

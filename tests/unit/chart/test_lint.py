@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,17 @@ def test_an_undocumented_key_beside_documented_ones_is_an_error() -> None:
 def test_schema_keywords_are_added_to_what_the_default_shows() -> None:
     schema = json.loads(schema_of(read_values("# -- How many.\n# @schema minimum: 2\nreplicas: 3\n")))
     assert schema["properties"]["replicas"] == {"description": "How many.", "type": "integer", "minimum": 2}
+
+
+def test_a_number_takes_text_within_the_same_bounds() -> None:
+    text = "# -- Share.\n# @schema {type: number, minimum: 0, maximum: 1}\nshare: 0\n"
+    share = json.loads(schema_of(read_values(text)))["properties"]["share"]
+    assert (share["type"], share["minimum"], share["maximum"]) == (["number", "string"], 0, 1)
+    good, bad = ("0", "1", "0.02", "1.0"), ("1.5", "-1", "", "x", "2")
+    assert all(re.search(share["pattern"], each) for each in good)
+    assert not any(re.search(share["pattern"], each) for each in bad)
+    with pytest.raises(ValuesError, match="bounds that have no pattern yet"):
+        schema_of(read_values("# -- A.\n# @schema {type: number, minimum: 3}\na: 4\n"))
 
 
 def test_a_mapping_of_documented_keys_takes_no_others() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.support.chart import VALUES, Chart, Manifest, containers, pod_specs
+from tests.support import chart as looks
+from tests.support.chart import VALUES, Chart, Manifest, containers, expanded, pod_specs
 
 FILES = [path.stem.removesuffix("-values") for path in VALUES]
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
@@ -96,10 +97,48 @@ def test_grace_period_covers_the_whole_shutdown(one: One) -> None:
     )  # the shipper drains for up to 10 s
 
 
-def test_the_version_is_pinned_in_the_pod_template(one: One) -> None:
-    template = one("Rollout", "model.version=7")["spec"]["template"]
+REGISTRY = (
+    "model.source=registry",
+    "model.registry.trackingUri=http://mlflow:5000",
+    "networkPolicy.enabled=false",
+)
+CLAIM = ("model.source=claim", "model.claim.name=models")
+
+
+@pytest.mark.parametrize("source", [(), REGISTRY, CLAIM], ids=["image", "registry", "claim"])
+def test_every_place_of_the_version_reads_the_pod_template_s_label(one: One, source: tuple[str, ...]) -> None:
+    template = one("Rollout", "model.version=7", *source)["spec"]["template"]
     assert template["metadata"]["labels"]["leadscore.dev/model-version"] == "7"
-    assert environment(template["spec"])["LEADSCORE_MODEL_VERSION"] == "7"
+    template["metadata"]["labels"]["leadscore.dev/model-version"] = "8"
+    for container in containers(template["spec"]):
+        told = looks.environment(template, container)
+        assert told.get("LEADSCORE_MODEL_VERSION", "8") == "8"
+        assert told.get("LEADSCORE_MODEL", "leads/8") == "leads/8"
+        for mount in container["volumeMounts"]:
+            assert expanded(mount.get("subPathExpr", "leads/8"), told) in ("leads/8", told.get("POD_NAME"))
+    told = looks.environment(template)
+    assert told["LEADSCORE_VERSION_LABEL"] == told["LEADSCORE_MODEL_VERSION"] == "8"
+
+
+def test_what_an_image_brings_is_written_down_for_the_service_to_compare(one: One) -> None:
+    template = one("Rollout", "model.version=7")["spec"]["template"]
+    (init,) = template["spec"]["initContainers"]
+    assert init["image"].endswith(":7")
+    assert looks.environment(template, init)["LEADSCORE_ARTEFACT_VERSION"] == "7"
+    file = looks.environment(template)["LEADSCORE_ARTEFACT_VERSION_FILE"]
+    assert f'"$LEADSCORE_ARTEFACT_VERSION" > {file}' in init["command"][2]
+    for container in containers(template["spec"]):
+        mounted = [m["mountPath"] for m in container["volumeMounts"] if m["name"] == "home"]
+        assert file.startswith(f"{mounted[0]}/")
+    assert "LEADSCORE_ARTEFACT_VERSION_FILE" not in looks.environment(
+        one("Rollout", *CLAIM)["spec"]["template"]
+    )
+
+
+def test_version_zero_leaves_the_label_to_whoever_releases_a_version(one: One, chart: Chart) -> None:
+    template = one("Rollout", "model.version=0", *REGISTRY)["spec"]["template"]
+    assert "leadscore.dev/model-version" not in template["metadata"]["labels"]
+    assert "an image's tag cannot read it" in chart.refusal("model.version=0")
 
 
 def test_an_alias_is_no_version(chart: Chart) -> None:
@@ -139,12 +178,10 @@ def test_a_fetched_model_is_read_only_to_the_service(one: One) -> None:
 
 
 def test_a_model_from_a_claim_needs_no_init_container(one: One) -> None:
-    spec = one("Rollout", "model.source=claim", "model.claim.name=models", "model.version=4")["spec"][
-        "template"
-    ]["spec"]
+    spec = one("Rollout", *CLAIM, "model.version=4")["spec"]["template"]["spec"]
     assert "initContainers" not in spec
     mounts = {m["mountPath"]: m for m in spec["containers"][0]["volumeMounts"]}
-    assert mounts["/var/lib/leadscore/model"]["subPath"] == "leads/4"
+    assert mounts["/var/lib/leadscore/model"]["subPathExpr"] == "leads/$(LEADSCORE_MODEL_VERSION)"
 
 
 @pytest.mark.parametrize(

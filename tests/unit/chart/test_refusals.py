@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.support.chart import Chart
 
+REGISTRY = (
+    "model.source=registry",
+    "mlflow.enabled=true",
+    "mlflow.artifactRoot=s3://b",
+    "networkPolicy.enabled=false",
+)
 REFUSED = [
     (("workload.kind=Deployment",), "analysis.enabled judges a Rollout"),
     (
@@ -54,6 +62,17 @@ REFUSED = [
         ("shadow.enabled=true", "model.source=claim", "model.claim.name=c", "model.claim.subPath=leads"),
         "subPath is the same for both",
     ),
+    (("model.keepLive=false", "model.version=0", *REGISTRY), "names no version"),
+    (('scoring.podLabels={"leadscore.dev/model-version":"9"}',), "Set model.version"),
+    (
+        ("spool.maxBytes=5000000000",),
+        "spool.maxBytes is 5000000000 for each of 1 worker(s), and spool.size is 4Gi",
+    ),
+    (("spool.size=900M",), "Lower spool.maxBytes or raise spool.size"),
+    (
+        ('scoring.extraEnv=[{"name":"LEADSCORE_WORKERS","value":"5"}]',),
+        "for each of 5 worker(s)",
+    ),
     (("spool.type=existingClaim",), "needs spool.existingClaim"),
     (("spool.existingClaim=spool",), "the claim would not be used"),
     (("mlflow.enabled=true",), "needs mlflow.artifactRoot"),
@@ -86,6 +105,12 @@ def test_an_impossible_combination_is_refused_with_a_sentence(
         "spool.onFull=block",
         "replicas=3",
         "scoring.shutdown.preStop=3",
+        "spool.size=4Gb",
+        "scoring.logSample=1.5",
+        "scoring.logSample=-0.5",
+        "analysis.maxErrorRate=0.0",
+        "analysis.maxErrorRate=0.02x",
+        "analysis.maxP95Ratio=0.9",
     ],
 )
 def test_the_schema_refuses_what_is_no_value(chart: Chart, setting: str) -> None:
@@ -93,4 +118,24 @@ def test_the_schema_refuses_what_is_no_value(chart: Chart, setting: str) -> None
 
 
 def test_your_own_postgresql_beside_the_bundled_one_for_mlflow_is_fine(chart: Chart) -> None:
-    assert chart.render("events.existingSecret=db", "mlflow.enabled=true", "mlflow.artifactRoot=s3://b/p")
+    settings = ("events.existingSecret=db", "mlflow.enabled=true", "mlflow.artifactRoot=s3://b/p")
+    assert chart.render(*settings, "networkPolicy.extraEgress=[{}]")
+
+
+@pytest.mark.parametrize(
+    ("setting", "written"),
+    [
+        ("scoring.logSample=0.25", '"0.25"'),
+        ("analysis.maxErrorRate=0.015", "result[0] <= 0.015"),
+        ("analysis.maxPsi=0.35", "0.35"),
+        ("analysis.maxP95Ratio=1.25", "1.25"),
+    ],
+)
+def test_a_fraction_on_the_command_line_is_a_number(chart: Chart, setting: str, written: str) -> None:
+    """Helm hands it over as text."""
+    assert written in json.dumps(chart.render(setting)).replace("\\", "")
+
+
+def test_sizes_are_compared_as_quantities(chart: Chart) -> None:
+    for size in ("1Gi", "1024Mi", "1.5G", "2097152Ki"):
+        assert chart.render(f"spool.size={size}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.support.chart import VALUES, Chart, Manifest
+from tests.support.chart import VALUES, Chart, Manifest, environment
 
 One = Callable[..., Manifest]
 PATHS = ["/score-lead", "/score-leads", "/explain-prediction", "/outcomes"]
@@ -118,10 +118,7 @@ def test_a_shadow_gets_a_copy_and_says_so(one: One) -> None:
     assert one("IngressRoute", values="all-options")["spec"]["routes"][0]["services"] == [
         {"kind": "TraefikService", "name": "leads-mirror"}
     ]
-    container = one("Deployment", values="all-options", ending="-shadow")["spec"]["template"]["spec"][
-        "containers"
-    ][0]
-    variables = {e["name"]: e.get("value") for e in container["env"]}
+    variables = environment(one("Deployment", values="all-options", ending="-shadow")["spec"]["template"])
     assert (variables["LEADSCORE_ROLE"], variables["LEADSCORE_MODEL"]) == ("shadow", "leads/8")
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
-from tests.support.chart import Chart, Manifest
+from tests.support.chart import Chart, Manifest, environment
 from tests.unit.operator.objects import thing
 
 from leadscore.errors import RefusedError
 from leadscore_operator.specs.shadows import seen_mirror, shadow_deployment
 
 MIRROR = ("shadow.enabled=true", "shadow.version=0", "shadow.percent=40", "shadow.replicas=3")
-REGISTRY = ("model.source=registry", "model.registry.trackingUri=http://mlflow:5000")
+REGISTRY = (
+    "model.source=registry",
+    "model.registry.trackingUri=http://mlflow:5000",
+    "networkPolicy.enabled=false",
+)
 CLAIM = ("model.source=claim", "model.claim.name=models")
 RELEASE = thing("leads-7", {})
 
@@ -31,11 +34,6 @@ def made(chart: Chart, *settings: str) -> tuple[Manifest, Manifest, Manifest]:
     rollout = only(chart, "Rollout", "lead-scoring", *MIRROR, *settings)
     service = only(chart, "Service", "-shadow", *MIRROR, *settings)
     return shadow_deployment(RELEASE, rollout, service, "leads", 7), rollout, service
-
-
-def variables(deployment: Manifest) -> dict[str, Any]:
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    return {e["name"]: e.get("value", e.get("valueFrom")) for e in container["env"]}
 
 
 @pytest.mark.parametrize("settings", [(), REGISTRY, CLAIM], ids=["image", "registry", "claim"])
@@ -64,15 +62,15 @@ def test_copies_reach_the_shadow_s_pods_and_callers_never_do(chart: Chart) -> No
 
 def test_its_answers_are_stored_as_a_shadow_s(chart: Chart) -> None:
     ours, *_ = made(chart, *REGISTRY)
-    said = variables(ours)
+    said = environment(ours["spec"]["template"])
     assert (said["LEADSCORE_ROLE"], said["LEADSCORE_MODEL"], said["LEADSCORE_MODEL_VERSION"]) == (
         "shadow",
         "leads/7",
         "7",
     )
-    assert (
-        said["LEADSCORE_POD_TEMPLATE_HASH"]["fieldRef"]["fieldPath"] == "metadata.labels['pod-template-hash']"
-    )
+    reads = {e["name"]: e for e in ours["spec"]["template"]["spec"]["containers"][0]["env"]}
+    path = reads["LEADSCORE_POD_TEMPLATE_HASH"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert path == "metadata.labels['pod-template-hash']"
 
 
 def test_a_rollout_whose_pods_are_told_no_role_gets_no_shadow(chart: Chart) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target
+from leadscore.contract.text import is_missing
 
 CONTRACT = FeatureContract(
     name="crm",
@@ -42,7 +43,7 @@ leads: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "lead_id": _ids,
         "budget": _reals,
-        "source": st.sampled_from(["web", "referral", "fair"]) | _texts,
+        "source": st.sampled_from(["web", "referral", "fair"]) | _texts.filter(lambda t: not is_missing(t)),
         "newsletter": st.booleans(),
     },
     optional={

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from datetime import date
+import unicodedata
+from datetime import UTC, date, datetime
 
 import msgspec
 import pyarrow as pa
 import pytest
 from tests.unit.contract.leads import CONTRACT
 
+from leadscore.contract import Categorical, ColumnFormat, FeatureContract
 from leadscore.contract.check import CheckReport, check_table
 from leadscore.data.matrix import encode_table
 from leadscore.errors import TableError
@@ -28,8 +30,11 @@ GOOD: dict[str, object] = {
 }
 
 
-def check(**changes: object) -> CheckReport:
-    return check_table(CONTRACT, pa.table(GOOD | changes))
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def check(contract: FeatureContract = CONTRACT, **changes: object) -> CheckReport:
+    return check_table(contract, pa.table(GOOD | changes), NOW)
 
 
 def test_a_fitting_table_is_ok() -> None:
@@ -80,7 +85,9 @@ def test_a_bad_column_is_told_with_its_first_row(
         ("budget", ["1", "2.5", "3"]),
         ("newsletter", [0, 1, 1]),
         ("newsletter", ["yes", "No", "TRUE"]),
-        ("balance", pa.nulls(3)),
+        ("balance", ["1.5", "N/A", "-"]),
+        ("lead_id", [1.0, 2.0, 3.0]),
+        ("lead_id", [date(2026, 1, day) for day in (1, 2, 3)]),
         ("größe", pa.array(["klein", None, "groß"]).dictionary_encode()),
         ("converted", [True, False, None]),
         ("converted", ["1", "0", None]),
@@ -104,13 +111,98 @@ def test_outcomes_of_one_kind_are_an_error(values: list[object]) -> None:
     assert [i.kind for i in check(converted=pa.array(values, pa.int64())).issues] == ["one_outcome"]
 
 
-def test_a_positive_word_is_compared_as_it_is_written() -> None:
+def test_a_positive_word_may_be_spelled_in_another_case() -> None:
     contract = msgspec.structs.replace(
         CONTRACT, target=msgspec.structs.replace(CONTRACT.target, positive="Yes")
     )
-    fits = check_table(contract, pa.table(GOOD | {"converted": ["Yes", "No", None]}))
-    other = check_table(contract, pa.table(GOOD | {"converted": ["yes", "no", None]}))
-    assert (fits.status, other.status) == ("ok", "errors")
+    assert check(contract, converted=["Yes", "No", None]).status == "ok"
+    assert check(contract, converted=["yes ", "no", None]).status == "ok"
+    assert check(contract, converted=["yep", "no", None]).status == "errors"
+
+
+def kinds(report: CheckReport) -> list[tuple[str, str, str, int | None]]:
+    return [(issue.column, issue.level, issue.kind, issue.row) for issue in report.issues]
+
+
+def test_a_column_that_is_empty_in_all_rows_is_warned_of() -> None:
+    for values in (pa.nulls(3), ["", "N/A", "-"], pa.array([None] * 3, pa.float64())):
+        report = check(balance=values)
+        assert kinds(report) == [("balance", "warning", "empty", None)]
+        assert "in all 3 rows" in report.issues[0].message
+
+
+@pytest.mark.parametrize("column", ["created_at", "closed_at"])
+def test_a_time_after_today_is_warned_of_with_its_row(column: str) -> None:
+    for values in (
+        ["2026-01-01", "2205-01-01", "2026-03-01"],
+        [date(2026, 1, 1), date(2205, 1, 1), date(2026, 1, 3)],
+    ):
+        report = check(**{column: values})
+        assert kinds(report) == [(column, "warning", "future_time", 2)]
+        assert "row 2 lies after today" in report.issues[0].message
+    assert check(**{column: ["2026-06-01", "2026-05-31", "2026-05-30"]}).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (["web", "Web ", "web"], "did you mean 'web'? They differ in case, spaces"),
+        (["web", "radio", "web"], r"(1): 'radio'"),
+    ],
+)
+def test_an_unlisted_category_is_told_with_what_may_be_meant(values: list[str], says: str) -> None:
+    (issue,) = check(source=values).issues
+    assert issue.kind == "unseen_category"
+    assert says in issue.message
+
+
+def test_the_same_text_in_another_unicode_form_is_the_category() -> None:
+    contract = msgspec.structs.replace(
+        CONTRACT, features=(*CONTRACT.features[:3], Categorical(name="source", categories=("café", "01067")))
+    )
+    table = pa.table(GOOD | {"source": [unicodedata.normalize("NFD", "café"), "01067", "1067"]})
+    (issue,) = check_table(contract, table, NOW).issues
+    assert "(1): '1067' (did you mean '01067'? They differ in leading zeros)" in issue.message
+
+
+def test_dots_that_may_group_thousands_are_told_unless_the_contract_decides() -> None:
+    values = {"budget": ["29.118", "625", "2.806"], "revenue": ["56.784", None, None]}
+    assert kinds(check(**values)) == [
+        ("budget", "warning", "ambiguous_number", None),
+        ("revenue", "warning", "ambiguous_number", None),
+    ]
+    for form in (ColumnFormat(), ColumnFormat(decimal=",", thousands=".")):
+        contract = msgspec.structs.replace(CONTRACT, formats={"budget": form, "revenue": form})
+        assert check(contract, **values).status == "ok"
+
+
+def test_numbers_of_two_currencies_are_an_error() -> None:
+    assert kinds(check(revenue=["$5", "5 €", None])) == [("revenue", "error", "mixed_units", None)]
+
+
+def test_the_contract_s_formats_are_obeyed() -> None:
+    contract = msgspec.structs.replace(
+        CONTRACT,
+        target=msgspec.structs.replace(CONTRACT.target, positive="Won", open_values=("Engaging",)),
+        formats={
+            "budget": ColumnFormat(decimal=",", thousands=".", missing=("Select",)),
+            "created_at": ColumnFormat(time_format="%d/%m/%Y"),
+            "closed_at": ColumnFormat(time_format="excel"),
+        },
+    )
+    changes: dict[str, object] = {
+        "budget": ["1.234,50 €", "7", "8"],
+        "created_at": ["31/12/2025", "01/02/2026", "02/02/2026"],
+        "closed_at": [46027.0, None, None],
+        "converted": ["Won", "Lost", "Engaging"],
+    }
+    assert check(contract, **changes).status == "ok"
+    assert kinds(check(contract, **changes | {"budget": ["Select", "7", "8"]})) == [
+        ("budget", "error", "missing_value", 1)
+    ]
+    assert [
+        issue.kind for issue in check(contract, **changes | {"converted": ["Won", "Engaging", None]}).issues
+    ] == ["one_outcome"]
 
 
 def test_shares_count_the_offending_rows() -> None:
@@ -128,6 +220,10 @@ def test_shares_count_the_offending_rows() -> None:
         ("visits", [1.0, 2.0, 2.5]),
         ("newsletter", [0, 1, 2]),
         ("source", [[1], [2], [3]]),
+        ("budget", ["1,5", "2", "3"]),
+        ("budget", ["$5", "5 €", "3"]),
+        ("budget", ["N/A", "2", "3"]),
+        ("newsletter", ["yes", "No", "maybe"]),
     ],
 )
 def test_what_is_an_error_here_is_refused_by_the_encoder(column: str, values: list[object]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadscore.contract import Boolean, Categorical, Numeric
+from leadscore.contract import Boolean, Categorical, ColumnFormat, Numeric
 from leadscore.contract.check import check_table
 from leadscore.contract.infer import Inference, infer_contract
-from leadscore.contract.propose import MAX_CATEGORIES, widen
+from leadscore.contract.propose import MAX_CATEGORIES
+from leadscore.contract.ranges import widen
 from leadscore.errors import TableError
 
 ROWS = 200
@@ -25,6 +27,7 @@ BASE: dict[str, object] = {
     "budget": RANDOM.normal(100.0, 20.0, ROWS),
 }
 BANK = Path("../shared/data/bank_marketing_2008_2010.csv")
+needs_bank = pytest.mark.skipif(not BANK.exists(), reason="the data is not the project's to give")
 
 
 def infer(time: str | None = None, positive: str | None = None, **columns: object) -> Inference:
@@ -54,7 +57,8 @@ def cycle(*values: object) -> list[object]:
         (cycle(True, False, None), Boolean),
         (cycle(1, 0, 0), Numeric),
         (cycle("yes", "no", "no"), Categorical),
-        (cycle("true", "false", "false"), Categorical),
+        (cycle("true", "false", "false"), Boolean),
+        (cycle("true", "false", "unknown"), Categorical),
         (cycle(1.5, None, 2.5), Numeric),
         (cycle(Decimal("1.50"), Decimal("2.25"), None), Numeric),
         (pa.array(cycle("a", "b", None)).dictionary_encode(), Categorical),
@@ -72,10 +76,55 @@ def test_integers_are_marked() -> None:
     assert [contract.feature(n).integer for n in ("whole", "real")] == [True, False]
 
 
-def test_numbers_stored_as_text_are_numeric_and_told() -> None:
-    inference = infer(x=cycle("12", "-3.5", "1e3", None))
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [
+        (("12", "-3.5", "1e3", None), ColumnFormat()),
+        (("1.234,50", "12", "-"), ColumnFormat(decimal=",", thousands=".")),
+        (("$1,234.50", "$7.00", "N/A"), ColumnFormat(thousands=",")),
+        (("12,5", "3"), ColumnFormat(decimal=",")),
+        (("45 %", "7 %"), ColumnFormat()),
+        (("1 234", "7"), ColumnFormat(thousands=" ")),
+        ((*map(str, range(20)), "unknown"), ColumnFormat(missing=("unknown",))),
+    ],
+)
+def test_numbers_stored_as_text_are_numeric_and_the_contract_says_how_to_read_them(
+    values: tuple[str | None, ...], form: ColumnFormat
+) -> None:
+    inference = infer(x=cycle(*values))
     assert isinstance(inference.contract.feature("x"), Numeric)
-    assert ("x", "numbers_as_text") in findings(inference)
+    assert inference.contract.format_of("x") == form
+    assert (("x", "number_format") in findings(inference)) == (form != ColumnFormat() or "45 %" in values)
+
+
+def test_numbers_that_may_be_read_in_two_ways_are_a_question_with_both_lines() -> None:
+    inference = infer(x=cycle("1,234", "56,789", "625"))
+    found = next(f for f in inference.findings if f.column == "x")
+    assert "134 rows" in found.reason
+    assert 'formats: {x: {thousands: ","}}' in found.action
+    assert 'formats: {x: {decimal: ","}}' in found.action
+
+
+def test_amounts_in_two_currencies_are_left_out() -> None:
+    inference = infer(x=cycle("$5", "5 €", "7 €"))
+    assert "x" not in names(inference)
+    assert ("x", "number_format") in findings(inference)
+
+
+def test_numbers_as_text_are_never_taken_for_ids() -> None:
+    inference = infer(x=[f"{1000.5 + 7 * i:,.2f}" for i in range(ROWS)])
+    assert isinstance(inference.contract.feature("x"), Numeric)
+
+
+def test_codes_with_leading_zeros_are_categories() -> None:
+    inference = infer(x=cycle("01067", "80331", "04109"), zip=cycle(1067, 80331))
+    assert inference.contract.feature("x").categories == ("01067", "80331", "04109")
+    assert {("x", "code"), ("zip", "code")} <= findings(inference)
+
+
+def test_the_unit_of_an_amount_is_its_currency() -> None:
+    features = infer(x=cycle("5 €", "7 €"), y_hours=cycle(1.5, 2.5)).contract
+    assert [features.feature(n).unit for n in ("x", "y_hours")] == ["EUR", "hours"]
 
 
 def test_no_feature_is_required() -> None:
@@ -209,6 +258,20 @@ def test_protected_attributes_are_marked_sensitive(name: str) -> None:
     assert (name, "sensitive") in findings(inference)
 
 
+@pytest.mark.parametrize(
+    "name", ["customer_age", "AgeGroup", "age_of_founder", "sexual_orientation", "health"]
+)
+def test_people_s_attributes_are_marked_beside_other_words(name: str) -> None:
+    assert infer(**{name: cycle(1, 2, 3)}).contract.feature(name).sensitive
+
+
+@pytest.mark.parametrize(
+    "name", ["Quote_Age_Days", "vehicle_age", "AgeOfAccount", "health_score", "credit_union"]
+)
+def test_the_age_and_health_of_things_are_not(name: str) -> None:
+    assert not infer(**{name: cycle(1, 2, 3)}).contract.feature(name).sensitive
+
+
 @pytest.mark.parametrize("name", ["page_views", "company_age", "usage", "stage", "trace", "agents"])
 def test_other_names_are_not(name: str) -> None:
     assert not infer(**{name: cycle(1, 2, 3)}).contract.feature(name).sensitive
@@ -233,8 +296,10 @@ def test_repeated_ids_are_told() -> None:
         (cycle(0.0, 1.0, None), 1),
         (cycle(True, False), True),
         (cycle("no", "yes", "no"), "yes"),
-        (cycle("False", "True"), "True"),
+        (cycle("False", "True"), True),
+        (cycle("0", "1"), 1),
         (cycle("LOST", "WON"), "WON"),
+        (["Closed Won"] * 150 + ["Closed Lost"] * 50, "Closed Won"),
     ],
 )
 def test_the_positive_value_is_found(values: object, positive: object) -> None:
@@ -245,8 +310,8 @@ def test_the_positive_value_is_found(values: object, positive: object) -> None:
 
 
 def test_of_two_unknown_values_the_rarer_is_taken_and_told() -> None:
-    inference = infer(y=cycle("open", "open", "signed"))
-    assert inference.contract.target.positive == "signed"
+    inference = infer(y=cycle("A", "A", "B"))
+    assert inference.contract.target.positive == "B"
     assert ("y", "target") in findings(inference)
 
 
@@ -255,7 +320,29 @@ def test_the_positive_value_can_be_said() -> None:
     assert infer(y=cycle(1, 2, 3), positive="2").contract.target.positive == 2
 
 
-@pytest.mark.parametrize("values", [cycle("a", "b", "c"), cycle(1), [None] * ROWS])
+def test_the_spellings_of_the_positive_value_are_named() -> None:
+    inference = infer(y=cycle("Lost", "won", "Won "), positive="Won")
+    found = next(f for f in inference.findings if f.kind == "target")
+    assert inference.contract.target.positive == "Won"
+    assert '"won" (67 rows)' in found.reason
+    assert '"Won " (66 rows)' in found.reason
+
+
+def test_open_deals_are_proposed_as_open_with_the_line_to_write() -> None:
+    inference = infer(y=cycle("Won", "Lost", "Engaging", "Prospecting"))
+    assert inference.contract.target.open_values == ("Engaging", "Prospecting")
+    found = next(f for f in inference.findings if f.kind == "open_values")
+    assert '"Engaging" (50 rows)' in found.reason
+    assert "open_values: ['Engaging', 'Prospecting']" in found.action
+
+
+def test_other_numbers_beside_a_positive_count_are_told() -> None:
+    assert ("y", "target") in findings(infer(y=cycle(0, 1, 2, 3), positive="1"))
+
+
+@pytest.mark.parametrize(
+    "values", [cycle("a", "b", "c"), cycle(1), [None] * ROWS, [i % 22 for i in range(ROWS)]]
+)
 def test_a_target_that_tells_nothing_is_refused(values: object) -> None:
     with pytest.raises(TableError):
         infer(y=values)
@@ -271,6 +358,105 @@ def test_a_missing_column_is_named_with_the_closest_one() -> None:
 def test_a_table_without_features_is_refused() -> None:
     with pytest.raises(TableError):
         infer(budget=[1.0] * ROWS)
+
+
+# --- times --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "written"),
+    [
+        (("12/31/2025", "01/02/2026"), "%m/%d/%Y"),
+        (("31.12.2025 09:30", "01.02.2026 10:00"), "%d.%m.%Y %H:%M"),
+        (("1/31/2026 1:30 PM", "2/1/2026 9:00 AM"), "%m/%d/%Y %I:%M %p"),
+        (("46027.5", "46028"), "excel"),
+        (("1767225600123", "1767312000000"), "epoch_ms"),
+        ((1767225600, 1767312000), "epoch_s"),
+    ],
+)
+def test_the_lead_time_s_format_is_written_into_the_contract(texts: tuple[object, ...], written: str) -> None:
+    inference = infer(time="at", at=cycle(*texts))
+    assert inference.contract.format_of("at").time_format == written
+    assert ("at", "time_format") in findings(inference)
+
+
+def test_a_lead_time_that_can_be_read_in_two_ways_is_asked_at_once() -> None:
+    inference = infer(time="at", at=cycle("01/02/2026", "03/04/2026"))
+    found = next(f for f in inference.findings if f.column == "at")
+    assert not inference.contract.formats
+    assert 'formats: {at: {format: "%d/%m/%Y"}}' in found.action
+    assert 'formats: {at: {format: "%m/%d/%Y"}}' in found.action
+
+
+@pytest.mark.parametrize("values", [cycle("soon", "later"), cycle(1, 2), cycle("2026-01-01", "2026-13-01")])
+def test_a_lead_time_that_cannot_be_read_is_told_at_once(values: list[object]) -> None:
+    assert ("at", "time_format") in findings(infer(time="at", at=values))
+
+
+def test_iso_times_need_no_word() -> None:
+    assert ("at", "time_format") not in findings(
+        infer(time="at", at=cycle("2026-01-01", "2026-01-02T09:30:00.123456789Z"))
+    )
+
+
+def test_a_date_in_its_own_format_after_the_lead_is_a_leak() -> None:
+    inference = infer(
+        time="at", at=cycle("01/31/2026", "02/01/2026"), closed=cycle("03/31/2026", "04/30/2026", None)
+    )
+    assert ("closed", "leak") in findings(inference)
+
+
+# --- what people should look at -----------------------------------------------------------------------------
+
+
+def test_placeholders_spellings_gaps_and_near_constants_are_told() -> None:
+    inference = infer(
+        role=cycle("Select", "Buyer", "Owner"),
+        source=cycle("Web", "web", "Fair "),
+        empty=[None] * 190 + list(range(10)),
+        flat=[1] * 199 + [2],
+        Var3=cycle(1, 2, 3),
+    )
+    assert {
+        ("role", "placeholder"),
+        ("source", "spellings"),
+        ("empty", "mostly_missing"),
+        ("flat", "nearly_constant"),
+        ("Var3", "description"),
+    } <= findings(inference)
+    assert (
+        'formats: {role: {missing: ["Select"]}}'
+        in next(f for f in inference.findings if f.column == "role").action
+    )
+
+
+def test_unicode_forms_are_one_category() -> None:
+    decomposed = unicodedata.normalize("NFD", "Událost")
+    assert len(infer(x=cycle("Událost", decomposed, "Web")).contract.feature("x").categories) == 2
+
+
+def test_a_column_above_0_85_alone_is_kept_and_questioned() -> None:
+    random = np.random.default_rng(3)
+    y = random.integers(0, 2, ROWS)
+    inference = infer(y=y, x=y + random.normal(0, 0.55, ROWS))
+    assert "x" in names(inference)
+    found = next(f for f in inference.findings if f.kind == "suspicious")
+    assert "known_before: true" in found.action
+
+
+def test_a_stage_that_means_won_is_named() -> None:
+    random = np.random.default_rng(3)
+    y = random.integers(0, 2, ROWS)
+    stage = np.where(
+        (y == 1) & (random.random(ROWS) < 0.6), "Closed", random.choice(["New", "Demo", "Talk"], ROWS)
+    )
+    found = next(f for f in infer(y=y, stage=stage).findings if f.kind == "leak")
+    assert "“Closed”" in found.reason
+
+
+def test_findings_show_the_shape_of_times_and_amounts_and_not_the_values() -> None:
+    inference = infer(time="at", at=cycle("Anna 1", "Berta 2"))
+    assert "'aaaa 9'" in next(f for f in inference.findings if f.column == "at").reason
 
 
 # --- whole tables -------------------------------------------------------------------------------------------
@@ -300,10 +486,18 @@ def test_a_table_fits_the_contract_inferred_from_it(columns: list[list[object]])
     assert encode_table(contract, table).shape == (30, len(contract.inputs))
 
 
+@needs_bank
 def test_the_bank_table_needs_no_correction() -> None:
     table = pacsv.read_csv(BANK)
     inference = infer_contract(table, target="converted", id="lead_id", time="contact_month", name="bank")
+    texts = table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
+    read_as_text = infer_contract(texts, target="converted", id="lead_id", time="contact_month", name="bank")
+    assert (read_as_text.contract, read_as_text.findings) == (inference.contract, inference.findings)
     assert len(inference.contract.inputs) == 17
     assert {f.name for f in inference.contract.sensitive} == {"age", "marital"}
-    assert findings(inference) == {("age", "sensitive"), ("marital", "sensitive"), ("pdays", "sentinel")}
+    assert findings(inference) == {
+        *((name, "sensitive") for name in ("age", "marital")),
+        ("pdays", "sentinel"),
+        *((name, "placeholder") for name in ("job", "marital", "education", "default", "housing", "loan")),
+    }
     assert check_table(inference.contract, table).status == "ok"

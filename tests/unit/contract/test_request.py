@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.contract.leads import CONTRACT, MINIMAL, bodies, leads, writings
 
-from leadscore.contract import FeatureContract
+from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target
 from leadscore.contract.request import DecodedLead, LeadDecoder
 from leadscore.errors import BadInputError, BodyTooLargeError, InvalidLeadError, MalformedBodyError
 
@@ -95,6 +95,48 @@ def test_iso_time_is_accepted_and_ignored() -> None:
 def test_unknown_field_warns_where_the_contract_says_so() -> None:
     lead = WARNING_DECODER.decode(body(extra={"deep": [1]}))
     assert [(w.field, w.reason) for w in lead.warnings] == [("extra", "unknown_field")]
+
+
+OPEN = LeadDecoder(
+    FeatureContract(
+        name="open",
+        id="id",
+        target=Target(column="won"),
+        unknown_fields="warn",
+        features=(
+            Numeric(name="budget"),
+            Categorical(name="source", categories=("web", "fair")),
+            Boolean(name="known"),
+            Numeric(name="age", sensitive=True, input=False),
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasons"),
+    [
+        ({}, ["no_features"]),
+        ({"budget": None, "source": None, "known": None}, ["no_features"]),
+        ({"age": 30}, ["no_features"]),
+        ({"source": "radio"}, ["unseen_category", "no_features"]),
+        ({"bugdet": 3}, ["no_features", "unknown_field"]),
+        ({"budget": 0}, []),
+        ({"known": False}, []),
+    ],
+)
+def test_a_lead_of_which_the_model_knows_nothing_is_scored_and_says_so(
+    fields: dict[str, object], reasons: list[str]
+) -> None:
+    lead = {"id": "L-1", **fields}
+    one = OPEN.decode(json.dumps(lead).encode())
+    many = OPEN.decode_many(json.dumps({"leads": [lead, lead]}).encode(), 2)
+    # An escaped quote sends the lead down the plain path.
+    plain = OPEN.decode(json.dumps({**lead, "id": 'L"1'}).encode())
+    columns = OPEN.columns_to_rows({name: [value] for name, value in lead.items()})
+    for warnings in (one.warnings, *many.warnings, plain.warnings, *columns.warnings):
+        assert [w.reason for w in warnings] == reasons
+    assert all(w.field == "id" for w in one.warnings if w.reason == "no_features")
 
 
 # --- what is refused ----------------------------------------------------------------------------------------

@@ -88,6 +88,15 @@ def test_the_report_counts_grades_and_unseen_categories(tmp_path, leads):
     assert (unseen.column, unseen.rows, unseen.share) == ("source", fax, fax / leads.num_rows)
 
 
+def test_a_column_that_is_empty_in_all_rows_is_reported(tmp_path, leads):
+    position = leads.column_names.index("source")
+    for name, words in (("leads.csv", [None, "N/A", ""]), ("leads.parquet", [None, "-", ""])):
+        column = pa.array([words[row % 3] for row in range(leads.num_rows)])
+        write_table(leads.set_column(position, "source", column), tmp_path / name)
+        report = score_file(HandMadeModel(), tmp_path / name, tmp_path / "scores.parquet", batch_rows=700)
+        assert (report.empty, report.unseen) == (("source",), ())
+
+
 def test_progress_counts_up_to_all_rows(tmp_path, leads):
     write_table(leads, tmp_path / "leads.parquet")
     seen: list[int] = []

@@ -2,18 +2,19 @@
 
 import json
 import math
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target
+from leadscore.contract import Boolean, Categorical, ColumnFormat, FeatureContract, Numeric, Target
 from leadscore.contract.request import LeadDecoder
-from leadscore.data.matrix import encode_batch, encode_table, labels, lead_ids, times, values
+from leadscore.data.matrix import encode_batch, encode_table, known_times, labels, lead_ids, times, values
 from leadscore.errors import TableError
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -45,6 +46,7 @@ def same(left, right) -> bool:
 
 N, WHOLE = Numeric(name="x"), Numeric(name="x", integer=True)
 C, B = Categorical(name="x", categories=("1", "2", "a")), Boolean(name="x")
+WORDS = Categorical(name="x", categories=("true", "09:00", "2026-01-05", "1.0", "1.10"))
 NAN = math.nan
 
 
@@ -59,6 +61,9 @@ NAN = math.nan
         (N, ["12.5", "-3", "1e3", ".5", "7.", None], [12.5, -3, 1000, 0.5, 7, NAN]),
         (N, pa.array(["1", "2", "1"]).dictionary_encode(), [1, 2, 1]),
         (N, pa.nulls(2), [NAN, NAN]),
+        (N, [" 2 ", "$5", "nan", "-", "(blank)", "#DIV/0!", "+3", "NA"], [2, 5, NAN, NAN, NAN, NAN, 3, NAN]),
+        (Categorical(name="x", categories=("DE", "NA")), ["NA", "n.a.", "DE"], [1, NAN, 0]),
+        (B, ["NA", "wahr", "f"], [NAN, 1, 0]),
         (N, pa.array([2**63 + 1], pa.uint64()), [float(2**63)]),
         (WHOLE, [1.0, None, NAN], [1, NAN, NAN]),
         (C, ["a", None, "2", "zzz"], [2, NAN, 1, NAN]),
@@ -69,6 +74,14 @@ NAN = math.nan
         (C, [1.0, 2.0, None, NAN], [0, 1, NAN, NAN]),
         (C, [1.5, 2.0], [NAN, 1]),
         (C, pa.nulls(1), [NAN]),
+        (C, ["1.0", "2.0", "A", "N/A"], [0, 1, NAN, NAN]),
+        (C, [True, False], [NAN, NAN]),
+        (WORDS, [True, False, None], [0, NAN, NAN]),
+        (WORDS, [time(9), time(14, 30), time(9, 0, 1)], [1, NAN, NAN]),
+        (WORDS, [date(2026, 1, 5)], [2]),
+        (WORDS, pa.array([1.0, 1.1, 2.0], pa.float32()), [3, 4, NAN]),
+        (WORDS, [Decimal("1.10"), Decimal("1.00")], [4, 3]),
+        (WORDS, [datetime(2026, 1, 5)], [2]),  # noqa: DTZ001 - a time without a zone is the case
         (B, [True, False, None], [1, 0, NAN]),
         (B, [1, 0, None], [1, 0, NAN]),
         (B, [1.0, 0.0, NAN], [1, 0, NAN]),
@@ -85,8 +98,6 @@ def test_a_column_becomes_what_the_model_sees(feature, column, expected):
     [
         (N, ["1", "2", "three", "4", "five"], "row 3 .* not a number.*1 more"),
         (N, ["1,5"], "row 1 .* not a number"),
-        (N, ["1", " 2"], "row 2 .* not a number"),
-        (N, ["nan"], "row 1 .* not a number"),
         (N, ["inf"], "row 1 .* not a number"),
         (N, [1.0, math.inf], "row 2 .* infinite"),
         (N, ["1e999"], "row 1 .* infinite"),
@@ -95,7 +106,6 @@ def test_a_column_becomes_what_the_model_sees(feature, column, expected):
         (N, [datetime(2026, 1, 1, tzinfo=UTC)], "holds timestamp"),
         (N, [b"1"], "holds binary"),
         (WHOLE, [1.0, 1.5], "row 2 .* not a whole number"),
-        (C, [True], "holds bool"),
         (C, [["a"]], "holds list"),
         (B, [0, 1, 2], "row 3 .* neither 0 nor 1"),
         (B, ["true", "maybe"], "row 2 .* not a boolean"),
@@ -280,10 +290,111 @@ def test_values_are_numbers_or_missing(column):
     assert np.array_equal(found, [10.0, NAN], equal_nan=True)
 
 
-def test_ids_are_text():
-    assert lead_ids(contract_of(N), pa.table({"lead_id": [7, 8]})).to_pylist() == ["7", "8"]
-    assert lead_ids(contract_of(N), pa.table({"lead_id": ["a"]})).to_pylist() == ["a"]
-    with pytest.raises(TableError, match=r"row 2 .* no id"):
-        lead_ids(contract_of(N), pa.table({"lead_id": ["a", None]}))
-    with pytest.raises(TableError, match="holds double"):
-        lead_ids(contract_of(N), pa.table({"lead_id": [1.5]}))
+def ids(column) -> list[str]:
+    return lead_ids(contract_of(N), pa.table({"lead_id": column})).to_pylist()
+
+
+def test_ids_are_text_as_a_request_would_hold_it():
+    assert ids([7, 8]) == ["7", "8"]
+    assert ids(["a", "12345e10", "2026-01-05", "01.0", " b "]) == [
+        "a",
+        "12345e10",
+        "2026-01-05",
+        "01.0",
+        " b ",
+    ]
+    assert ids([1001.0]) == ids(["1001.0"]) == ["1001"]
+    assert ids([Decimal(12345678901234567890123456789012345678)]) == [
+        "12345678901234567890123456789012345678"
+    ]
+    assert ids([date(2026, 1, 5)]) == ["2026-01-05"]
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        (["a", None], "row 2 .* no id"),
+        (["a", "N/A"], "row 2 .* no value"),
+        ([1.0, math.nan], "row 2 .* no id"),
+        ([1.0, 1.5], "row 2 .* no id"),
+        ([1e19], "row 1 .* no id"),
+        ([Decimal("1.5")], "row 1 .* no id"),
+        (["a", "b\tc"], "row 2 .* refuse"),
+        (["ä" * 257], "row 1 .* refuse"),
+        ([True], "holds bool"),
+        ([datetime(2026, 1, 5, 9)], "holds timestamp"),  # noqa: DTZ001 - a time without a zone is the case
+    ],
+)
+def test_what_is_no_id_is_refused_with_its_row(column, says):
+    with pytest.raises(TableError, match=says):
+        ids(column)
+
+
+def test_columns_of_text_are_read_by_their_format():
+    contract = msgspec.structs.replace(
+        contract_of(N, Categorical(name="c", categories=("a",)), time="at", value="revenue"),
+        target=Target(column="converted", positive="Won", known_at="closed", open_values=("Engaging",)),
+        formats={
+            "x": ColumnFormat(decimal=",", thousands="."),
+            "revenue": ColumnFormat(thousands=","),
+            "at": ColumnFormat(time_format="%d/%m/%Y"),
+            "closed": ColumnFormat(time_format="%d/%m/%Y", missing=("open",)),
+            "c": ColumnFormat(missing=("Select",)),
+        },
+    )
+    table = pa.table(
+        {
+            "x": ["29.118", "1.234,50 €", None],
+            "c": ["a", "Select", "b"],
+            "at": ["01/02/2026", "31/12/2025", "05/01/2026"],
+            "closed": ["02/02/2026", "open", ""],
+            "revenue": ["$1,234.50", "-", "7"],
+            "converted": ["won", "Engaging", "Lost"],
+        }
+    )
+    batch = encode_batch(contract, table)
+    assert same(batch.matrix, [[29118, 0], [1234.5, NAN], [NAN, NAN]])
+    assert batch.unseen.tolist() == [0, 1]
+    assert batch.missing.tolist() == [1, 1]
+    assert times(contract, table).astype("M8[D]").astype(str).tolist() == [
+        "2026-02-01",
+        "2025-12-31",
+        "2026-01-05",
+    ]
+    assert known_times(contract, table).astype(str).tolist() == ["2026-02-02T23:59:59.999999", "NaT", "NaT"]
+    assert np.array_equal(values(contract, table), [1234.5, NAN, 7], equal_nan=True)
+    assert same(labels(contract, table), [1, NAN, 0])
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        (["$5", "5 €"], "more than one currency: \\$, €"),
+        (["45 %", "0.45"], "percent sign and numbers without"),
+    ],
+)
+def test_units_that_cannot_be_compared_are_refused(column, says):
+    with pytest.raises(TableError, match=says):
+        encoded(N, column)
+
+
+def test_a_column_of_other_numbers_says_how_to_describe_it():
+    with pytest.raises(TableError, match=r"row 1 .* not a number.*formats: \{x: \{decimal"):
+        encoded(N, ["1.234,50"])
+
+
+def test_nanoseconds_are_cut_off_the_same_from_text_and_timestamps():
+    moments = ["2026-01-01T09:30:00.123456789Z", "1969-12-31T23:59:59.999999999Z"]
+    typed = pa.array([1767259800123456789, -1]).cast(pa.timestamp("ns", "UTC"))
+    contract = contract_of(N, time="at")
+    found = times(contract, pa.table({"at": moments}))
+    assert np.array_equal(found, times(contract, pa.table({"at": typed})))
+    assert str(found[0]) == "2026-01-01T09:30:00.123456"
+
+
+def test_times_written_as_numbers_need_a_format():
+    contract = msgspec.structs.replace(
+        contract_of(N, time="at"), formats={"at": ColumnFormat(time_format="excel")}
+    )
+    for column in ([46027.5], ["46027.5"]):
+        assert str(times(contract, pa.table({"at": column}))[0]) == "2026-01-05T12:00:00.000000"

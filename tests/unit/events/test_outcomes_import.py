@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,9 +11,11 @@ from typer.testing import CliRunner
 
 from leadscore.cli import events as events_cli
 from leadscore.cli import outcomes as outcomes_cli
+from leadscore.contract import ColumnFormat
 from leadscore.data.tables import read_table
 from leadscore.errors import TableError
-from leadscore.events.outcome_table import OutcomeColumns, outcomes_from_table
+from leadscore.events.outcome_table import OutcomeColumns, OutcomeFormats, outcomes_from_table
+from leadscore.events.records import Prediction
 from leadscore.events.store import EventStore
 
 COLUMNS = OutcomeColumns("lead_id", "converted", "occurred_at", value="value")
@@ -93,7 +96,146 @@ def test_a_reject_file_takes_the_bad_rows(tmp_path: Path) -> None:
     rejected = tmp_path / "rejected.csv"
     document = run(tmp_path, "L-1,yes,2026-05-01\nL-2,perhaps,2026-05-01\n", "--reject-file", str(rejected))
     assert (document["new"], document["rejected"]) == (1, 1)
-    assert read_table(rejected)["rejected_row"].to_pylist() == [2]
+    assert read_table(rejected)["rejected_row"].to_pylist() == ["2"]
+
+
+def moments(*cells: object, formats: OutcomeFormats | None = None) -> list[str]:
+    table = pa.table(
+        {"lead_id": ["a"] * len(cells), "converted": ["1"] * len(cells), "occurred_at": pa.array(cells)}
+    )
+    columns = OutcomeColumns("lead_id", "converted", "occurred_at")
+    found = outcomes_from_table(table, columns, recorded_at=0, source="t", formats=formats)
+    assert not found.problems
+    return [datetime.fromtimestamp(o.occurred_at / 1e6, UTC).isoformat() for o in found.outcomes]
+
+
+def test_a_bare_date_among_times_is_the_end_of_its_day_all_the_same(tmp_path: Path) -> None:
+    table = tmp_path / "outcomes.csv"
+    table.write_text("lead_id,converted,occurred_at\nA,1,2026-02-05\nB,1,2026-02-05 23:30:00\n")
+    assert moments(*read_table(table)["occurred_at"].to_pylist()) == [
+        "2026-02-05T23:59:59.999999+00:00",
+        "2026-02-05T23:30:00+00:00",
+    ]
+    assert moments(date(2026, 2, 5)) == ["2026-02-05T23:59:59.999999+00:00"]
+    american = OutcomeFormats({"occurred_at": ColumnFormat(time_format="%m/%d/%Y")})
+    assert moments("02/05/2026", formats=american) == ["2026-02-05T23:59:59.999999+00:00"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "read"),
+    [
+        (["12345e10", "1001.0", "A001 "], ["12345e10", "1001", "A001 "]),
+        ([1001.0], ["1001"]),
+        ([Decimal(1001)], ["1001"]),
+        ([date(2026, 1, 5)], ["2026-01-05"]),
+    ],
+)
+def test_ids_are_read_as_the_tables_of_leads_are(ids: list[object], read: list[str]) -> None:
+    table = pa.table(
+        {"lead_id": ids, "converted": ["1"] * len(ids), "occurred_at": ["2026-02-05"] * len(ids)}
+    )
+    columns = OutcomeColumns("lead_id", "converted", "occurred_at")
+    found = outcomes_from_table(table, columns, recorded_at=0, source="t")
+    assert [o.lead_id for o in found.outcomes] == read
+
+
+def test_what_lies_in_the_future_is_refused_with_its_row(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="row 2, column 'occurred_at' lies in the future"):
+        run(tmp_path, "L-1,yes,2026-05-01\nL-2,yes,2206-05-01\n")
+
+
+def test_dots_that_may_group_thousands_are_asked_about() -> None:
+    table = rows(("a", "1", "2026-02-05", "56.784"), ("b", "1", "2026-02-05", "625"))
+    with pytest.raises(TableError, match="'value': the dots"):
+        outcomes_from_table(table, COLUMNS, recorded_at=0, source="t")
+    for form, value in ((ColumnFormat(decimal=",", thousands="."), 56784.0), (ColumnFormat(), 56.784)):
+        formats = OutcomeFormats({"value": form})
+        found = outcomes_from_table(table, COLUMNS, recorded_at=0, source="t", formats=formats)
+        assert [o.value for o in found.outcomes] == [value, 625.0]
+
+
+CONTRACT = """
+apiVersion: leadscore.dev/v1
+kind: FeatureContract
+name: deals
+id: deal
+time: created
+target: {column: stage, positive: Won, known_at: closed, open_values: [Engaging]}
+value: revenue
+features: [{name: visits, type: numeric}]
+formats:
+  revenue: {decimal: ",", thousands: "."}
+  closed: {format: "%d.%m.%Y"}
+"""
+
+
+def test_a_contract_says_how_the_table_is_written(tmp_path: Path) -> None:
+    contract = tmp_path / "contract.yaml"
+    contract.write_text(CONTRACT)
+    table = tmp_path / "deals.csv"
+    table.write_text(
+        "deal;stage;end;revenue\n1;won;05.02.2026;1.234,50 €\n2;Lost;06.02.2026;-\n3;Engaging;;\n4;;;\n"
+    )
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    columns = [
+        "--lead-col",
+        "deal",
+        "--converted-col",
+        "stage",
+        "--occurred-col",
+        "end",
+        "--value-col",
+        "revenue",
+    ]
+    arguments = ["import", str(table), "--events-url", url, "--json", "--contract", str(contract), *columns]
+    result = CliRunner().invoke(outcomes_cli.app, arguments, catch_exceptions=False)
+    document = json.loads(result.stdout)
+    assert (document["new"], document["open"], document["rejected"]) == (2, 2, 0)
+    with EventStore(url) as store:
+        (won,), (lost,) = store.outcomes_of("1"), store.outcomes_of("2")
+    assert (won.converted, won.value, lost.converted, lost.value) == (True, 1234.5, False, None)
+    assert datetime.fromtimestamp(won.occurred_at / 1e6, UTC).date() == date(2026, 2, 5)
+
+
+def prediction(lead: str, moment: datetime, **more: str) -> Prediction:
+    return Prediction(
+        prediction_id=more.get("id", f"p-{lead}"),
+        lead_id=lead,
+        model_name="leads",
+        model_version="1",
+        contract_version="c",
+        role=more.get("role", "champion"),
+        scored_at=int(moment.timestamp() * 1e6),
+        probability=0.5,
+        score=50.0,
+        grade="B",
+        features=b"",
+    )
+
+
+def test_import_and_status_say_how_many_outcomes_meet_a_prediction(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    scored = datetime(2026, 5, 1, 9, tzinfo=UTC)
+    with EventStore(url) as store:
+        store.append([prediction("L-1", scored), prediction("L-2", scored), prediction("L-9", scored)], [])
+        store.append([prediction("L-9", scored, id="s-9", role="shadow")], [])
+    document = run(tmp_path, "L-1,yes,2026-05-01\nL-2,no,2026-04-01\nl-1,no,2026-05-02\nZZZ,no,2026-05-02\n")
+    assert (document["matched"], document["never_scored"], document["before_scored"]) == (1, 2, 1)
+    arguments = ["status", "--spool", str(tmp_path / "spool"), "--events-url", url, "--json"]
+    found = json.loads(CliRunner().invoke(events_cli.app, arguments, catch_exceptions=False).stdout)
+    assert found["match"] == {"matched": 1, "unmatched": 3, "future": 0, "labelled": 1, "share": 1 / 3}
+
+
+def test_ids_that_were_never_scored_are_said(tmp_path: Path) -> None:
+    table = tmp_path / "outcomes.csv"
+    table.write_text(
+        "lead_id,converted,occurred_at\nA001 ,1,2026-02-05\na002,0,2026-02-05\nZZZ,1,2026-02-05\n"
+    )
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    result = CliRunner().invoke(
+        outcomes_cli.app, ["import", str(table), "--events-url", url], catch_exceptions=False
+    )
+    assert "3 of 3 ids were never scored" in " ".join(result.output.split())
 
 
 def test_status_reports_store_spool_and_shipper(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -70,6 +71,23 @@ def test_two_entries_of_one_name_are_refused(tmp_path) -> None:
     path.write_text(text + text.split("keys:\n")[1])
     with pytest.raises(KeyFileError, match="same name"):
         read_keys(path)
+
+
+def test_a_revocation_keeps_mode_owner_and_link(tmp_path) -> None:
+    (tmp_path / "mounted").mkdir()
+    path = tmp_path / "mounted" / "k.yaml"
+    create_key(path, "a", ["score"])
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 10001, 10002)
+    before = path.stat()
+    link = tmp_path / "k.yaml"
+    link.symlink_to("mounted/k.yaml")
+    revoke_key(link, "a")
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert link.is_symlink()
+    assert read_keys(link) == ()
 
 
 def test_the_command_prints_the_key_once_as_one_document(tmp_path) -> None:

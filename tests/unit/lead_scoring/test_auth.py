@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from lead_scoring.auth import KeyRing
 from lead_scoring.metrics_layout import SINGLE_INDEX
-from leadscore.apikeys import create_key, revoke_key
+from leadscore.apikeys import ApiKey, create_key, read_keys, revoke_key
 
 
 @pytest.fixture
@@ -119,6 +123,87 @@ def test_a_broken_file_keeps_the_keys_and_is_counted(key_file, content, caplog) 
     assert len(ring) == 1
     assert ring.reload_errors == 1
     assert "api keys not reloaded" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "keys:\n- {name: a, digest: DIGEST, scopes: [score], created: 2026-13-29T13:15:47Z}\n",
+        "keys: " + "[" * 100_000,
+        "keys: " + "9" * 5_000,
+        "a: &a [x, x]\nkeys: &b [*a, *a]\nz: *b\n",
+        "keys: []\nkeys: []\n",
+    ],
+    ids=["month 13", "deep", "long number", "aliases", "duplicate"],
+)
+def test_a_hostile_file_is_refused_said_once_and_mended_by_the_next_change(key_file, content, caplog) -> None:
+    create_key(key_file, "one", ["score"])
+    good = key_file.read_bytes()
+    ring = KeyRing(key_file)
+    ring.reload()
+    key_file.write_text(content.replace("DIGEST", "0" * 64))
+    ring.reload()
+    ring.reload()
+    assert (len(ring), ring.reload_errors) == (1, 1)
+    assert caplog.text.count("api keys not reloaded") == 1
+    key_file.write_bytes(good)
+    create_key(key_file, "two", ["score"])
+    ring.reload()
+    assert (len(ring), ring.reload_errors) == (2, 0)
+
+
+def test_a_file_that_could_not_be_read_once_is_read_again(key_file, monkeypatch) -> None:
+    create_key(key_file, "one", ["score"])
+    ring = KeyRing(key_file)
+
+    def fails(path: Path, limit: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("leadscore.apikeys.read_file", fails)
+        ring.reload()
+        ring.reload()
+        assert (len(ring), ring.reload_errors) == (0, 1)
+    ring.reload()
+    assert (len(ring), ring.reload_errors) == (1, 0)
+
+
+def test_the_exchange_of_a_kubernetes_secrets_link_is_seen(tmp_path) -> None:
+    for number, name in enumerate(("one", "two")):
+        (tmp_path / f"..{number}").mkdir()
+        create_key(tmp_path / f"..{number}" / "keys.yaml", name, ["score"])
+    (tmp_path / "..data").symlink_to("..0")
+    (tmp_path / "keys.yaml").symlink_to("..data/keys.yaml")
+    ring = KeyRing(tmp_path / "keys.yaml")
+    ring.reload()
+    # The same size and, as far as a clock can make it so, the same time.
+    times = (tmp_path / "..0" / "keys.yaml").stat()
+    os.utime(tmp_path / "..1" / "keys.yaml", ns=(times.st_atime_ns, times.st_mtime_ns))
+    (tmp_path / "..data_tmp").symlink_to("..1")
+    (tmp_path / "..data_tmp").replace(tmp_path / "..data")
+    before = dict(ring._known)
+    ring.reload()
+    assert ring._known.keys().isdisjoint(before)
+
+
+def test_a_pipe_is_no_key_file_and_nobody_waits_for_it(tmp_path) -> None:
+    os.mkfifo(tmp_path / "keys.yaml")
+    ring = KeyRing(tmp_path / "keys.yaml")
+    ring.reload()
+    assert ring.reload_errors == 1
+
+
+def test_keys_are_read_beside_the_event_loop(guarded, key_file, monkeypatch) -> None:
+    readers: set[threading.Thread] = set()
+
+    def noting(path: Path) -> tuple[ApiKey, ...]:
+        readers.add(threading.current_thread())
+        return read_keys(path)
+
+    monkeypatch.setattr("lead_scoring.auth.read_keys", noting)
+    guarded().ask("GET", "/livez")
+    assert readers
+    assert threading.main_thread() not in readers
 
 
 def test_a_request_is_refused_before_its_body_is_read(guarded, key_file) -> None:

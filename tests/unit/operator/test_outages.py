@@ -140,3 +140,14 @@ def test_an_object_that_is_gone_is_not_spoken_of() -> None:
     del story.api.objects[PATH]
     story.tell((0.0, GONE), (9.0, GONE))
     assert story.writes == 0
+
+
+def test_a_defect_of_the_operator_ends_as_not_ready_and_is_taken_back() -> None:
+    """A spec that overflowed at every look left Ready at True, with a line in the log and nothing else."""
+    story = Story()
+    story.tell((0, OverflowError("days=99999999")), (30, OverflowError("days=99999999")))
+    assert story.ready["status"] == "False"
+    assert story.ready["reason"] == "OperatorFailed"
+    assert "OverflowError" in story.ready["message"]
+    assert "99999999" not in story.ready["message"]
+    assert story.writes == 1

@@ -42,6 +42,11 @@ from leadscore_operator.specs.rollouts import seen_rollout, version_patch
 
 WISH = {"model": "leads", "version": 7, "rollout": "leads", "evaluation": "replay", "replayWindow": "14d"}
 
+READS = {
+    "name": "LEADSCORE_MODEL_VERSION",
+    "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['leadscore.dev/model-version']"}},
+}
+
 
 def release(status: Manifest | None = None, name: str = "leads-7", **spec: Any) -> Manifest:
     return thing(name, WISH | spec, status)
@@ -51,15 +56,18 @@ def rollout(version: int = 6, **status: Any) -> Manifest:
     template = {
         "metadata": {"labels": {"leadscore.dev/model-version": str(version)}},
         "spec": {
-            "initContainers": [{"name": "model", "image": f"registry:5000/demo-model:{version}"}],
+            "initContainers": [
+                {
+                    "name": "model",
+                    "image": f"registry:5000/demo-model:{version}",
+                    "env": [{"name": "LEADSCORE_ARTEFACT_VERSION", "value": str(version)}],
+                }
+            ],
             "containers": [
                 {
                     "name": "scoring",
                     "image": "registry:5000/scoring:6",
-                    "env": [
-                        {"name": "LEADSCORE_MODEL_VERSION", "value": str(version)},
-                        {"name": "A", "value": "6"},
-                    ],
+                    "env": [READS, {"name": "A", "value": "6"}],
                 }
             ],
         },
@@ -73,14 +81,14 @@ def replica_set(hash_: str, version: int) -> Manifest:
     return thing(f"rs-{hash_}", {"template": template}, labels={"rollouts-pod-template-hash": hash_})
 
 
-def test_the_patch_pins_the_version_wherever_the_chart_names_it_and_nowhere_else() -> None:
+def test_the_patch_writes_the_label_and_the_tag_that_brings_the_version_and_nothing_else() -> None:
     patch = version_patch(rollout(), "leads", 7, "uid-1")
     template = patch["spec"]["template"]
-    assert template["metadata"]["labels"]["leadscore.dev/model-version"] == "7"
-    assert template["spec"]["initContainers"][0]["image"] == "registry:5000/demo-model:7"
-    (scoring,) = template["spec"]["containers"]
-    assert scoring["image"] == "registry:5000/scoring:6", "the service's own tag is not the model's"
-    assert scoring["env"] == [{"name": "LEADSCORE_MODEL_VERSION", "value": "7"}, {"name": "A", "value": "6"}]
+    assert template["metadata"] == {"labels": {"leadscore.dev/model-version": "7"}}
+    assert list(template["spec"]) == ["initContainers"], "the service's own containers are Helm's"
+    (bringing,) = template["spec"]["initContainers"]
+    assert bringing["image"] == "registry:5000/demo-model:7"
+    assert bringing["env"] == [{"name": "LEADSCORE_ARTEFACT_VERSION", "value": "7"}]
     assert patch["metadata"]["resourceVersion"] == "7"
     assert patch["metadata"]["annotations"]["leadscore.dev/release"] == "uid-1"
 
@@ -104,15 +112,42 @@ def test_what_was_approved_goes_with_the_version_and_goes_away_with_the_next() -
     assert set(gone.values()) == {None}, "a merge patch takes away what is null"
 
 
-def test_a_registry_reference_and_a_claims_path_are_pinned_too() -> None:
-    by_registry = rollout()
-    container = by_registry["spec"]["template"]["spec"]["containers"][0]
-    by_registry["spec"]["template"]["spec"]["initContainers"] = []
-    container["env"].append({"name": "LEADSCORE_MODEL", "value": "leads/6"})
-    container["volumeMounts"] = [{"name": "model", "subPath": "leads/6"}, {"name": "tmp", "subPath": "x/6"}]
-    found = version_patch(by_registry, "leads", 7, "r")["spec"]["template"]["spec"]["containers"][0]
-    assert {"name": "LEADSCORE_MODEL", "value": "leads/7"} in found["env"]
-    assert [m["subPath"] for m in found["volumeMounts"]] == ["leads/7", "x/6"]
+def by(mount: Manifest | None = None, model: str = "") -> Manifest:
+    """A Rollout whose model comes from a claim, or from the registry."""
+    item = rollout()
+    spec = item["spec"]["template"]["spec"]
+    del spec["initContainers"]
+    (container,) = spec["containers"]
+    container["volumeMounts"] = [{"name": "tmp", "subPath": "x/6"}, *([mount] if mount else [])]
+    if model:
+        container["env"].append({"name": "LEADSCORE_MODEL", "value": model})
+    return item
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        by(model="leads/$(LEADSCORE_MODEL_VERSION)"),
+        by({"name": "model", "subPathExpr": "leads/$(LEADSCORE_MODEL_VERSION)"}),
+    ],
+    ids=["registry", "claim"],
+)
+def test_where_the_pods_read_the_label_the_patch_holds_no_list(item: Manifest) -> None:
+    template = version_patch(item, "leads", 7, "r")["spec"]["template"]
+    assert template == {"metadata": {"labels": {"leadscore.dev/model-version": "7"}}}
+
+
+def test_pods_that_would_answer_as_another_version_are_refused() -> None:
+    literal = by(model="leads/$(LEADSCORE_MODEL_VERSION)")
+    env = literal["spec"]["template"]["spec"]["containers"][0]["env"]
+    env[0] = {"name": "LEADSCORE_MODEL_VERSION", "value": "6"}
+    with pytest.raises(RefusedError, match="serve one version and answer as another"):
+        version_patch(literal, "leads", 7, "r")
+
+
+def test_a_release_of_another_model_than_the_rollout_s_is_refused() -> None:
+    with pytest.raises(RefusedError, match="the release is of the model leads"):
+        version_patch(by(model="churn/$(LEADSCORE_MODEL_VERSION)"), "leads", 7, "r")
 
 
 def test_an_image_by_digest_is_refused_rather_than_patched_to_nothing() -> None:

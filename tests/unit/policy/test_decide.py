@@ -239,7 +239,9 @@ def test_a_verdict_becomes_an_observation_with_its_loss_of_auc() -> None:
     assert observation.outcomes_end == measured
 
 
-@pytest.mark.parametrize("text", ["", "7", "0d", "-1h", "1.5h", "7 d", "1mo"])
+@pytest.mark.parametrize(
+    "text", ["", "7", "0d", "-1h", "1.5h", "7 d", "1mo", "99999999w", "1000w", "9999999999s"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(BadInputError):
         parse_duration(text)

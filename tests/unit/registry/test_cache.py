@@ -26,7 +26,7 @@ def _digest(folder: Path) -> str:
 def _copies(folder: Path, counter: list[int]):
     def download(target: Path) -> Path:
         counter.append(1)
-        return Path(shutil.copytree(folder, target / "model"))
+        return Path(shutil.copytree(folder, target, dirs_exist_ok=True))
 
     return download
 

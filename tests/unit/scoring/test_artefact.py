@@ -17,7 +17,6 @@ from leadscore.scoring.artefact import (
     MANIFEST,
     MAX_FILE_BYTES,
     artefact_digest,
-    is_temporary,
     read_verified,
     verify_artefact,
     writing_artefact,
@@ -141,6 +140,33 @@ def test_a_manifest_cannot_allow_any_size(folder: Path, size: int) -> None:
         verify_artefact(folder)
 
 
+@pytest.mark.parametrize("name", ["", "leads\x00", "a\nb", "\x1b[2J", "x" * 129, "../leads", "Müller", 7])
+def test_a_model_name_that_no_record_could_hold_is_refused_at_load(folder: Path, name: object) -> None:
+    _edit_manifest(folder, lambda document: document.update(name=name))
+    with pytest.raises(ArtefactError, match=r"manifest\.json"):
+        verify_artefact(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"code_revision": "a\x00"}, {"libraries": {"xgboost\x1b": "3"}}, {"created_at": "2026-01-01T00:00:00"}],
+)
+def test_control_characters_and_times_without_zone_are_refused(
+    folder: Path, change: dict[str, object]
+) -> None:
+    _edit_manifest(folder, lambda document: document.update(change))
+    with pytest.raises(ArtefactError, match=r"manifest\.json"):
+        verify_artefact(folder)
+
+
+def test_files_that_are_too_large_together_are_refused(folder: Path) -> None:
+    entry = {"sha256": "0" * 64, "size": MAX_FILE_BYTES}
+    more = {f"extra{number}.arrow": entry for number in range(3)}
+    _edit_manifest(folder, lambda document: document["files"].update(more))  # type: ignore[attr-defined]
+    with pytest.raises(ArtefactError, match="too many together"):
+        verify_artefact(folder)
+
+
 @pytest.mark.parametrize("format_", [2, "1.0", None])
 def test_another_format_is_refused_with_the_number(folder: Path, format_: object) -> None:
     _edit_manifest(folder, lambda document: document.update(format=format_))
@@ -208,4 +234,8 @@ def test_a_killed_writer_leaves_no_folder_of_that_name(artefact: Path, tmp_path:
     done = subprocess.run([sys.executable, "-c", script, str(artefact), str(out)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert not out.exists()
-    assert [is_temporary(path) for path in tmp_path.iterdir()] == [True]
+    (left,) = tmp_path.iterdir()
+    with writing_artefact(out) as folder:
+        assert not left.exists()
+        shutil.copytree(artefact, folder, dirs_exist_ok=True)
+    assert list(tmp_path.iterdir()) == [out]

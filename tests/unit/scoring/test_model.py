@@ -157,3 +157,32 @@ def test_a_truncated_model_file_is_refused(artefact: Path, tmp_path: Path) -> No
         ScoringModel.load(
             _changed(artefact, tmp_path / "m", "model.ubj", lambda data: data[: len(data) // 2])
         )
+
+
+def _one_category_less(data: bytes) -> bytes:
+    profile = msgspec.json.decode(data)
+    (feature,) = (f for f in profile["features"] if f["name"] == "source")
+    last = feature["counts"].pop()
+    feature["counts"][-1] += last
+    return msgspec.json.encode(profile)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("reference.json", _one_category_less),
+        ("reference.json", lambda _: b'{"rows": ' + b"[" * 100_000),
+        ("golden.json", lambda _: b'{"rows": ' + b"1" * 5_000 + b"}"),
+        ("calibration.json", lambda _: b'{"method": "platt", "x": ' + b"[" * 100_000),
+        ("grades.json", lambda _: b"[" * 100_000),
+        ("grades.json", lambda data: data + b" " * (33 * 1024 * 1024)),
+        ("model.ubj", lambda data: data[: len(data) // 2]),
+        ("model.ubj", lambda data: b"{" * 1000 + data),
+        ("model.ubj", lambda _: b"[#l" + (2**21).to_bytes(4, "big") + b"Z" * 2**21),
+    ],
+)
+def test_whatever_is_wrong_with_a_file_the_error_names_it(
+    artefact: Path, tmp_path: Path, name: str, change: Callable[[bytes], bytes]
+) -> None:
+    with pytest.raises(ArtefactError, match=name.replace(".", r"\.")):
+        ScoringModel.load(_changed(artefact, tmp_path / "changed", name, change))

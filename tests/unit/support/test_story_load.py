@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -16,10 +17,16 @@ from tests.support.waiting import wait_until
 
 
 class Server:
-    """Answers each POST by what `answer` says of its number: a status, "hang up", or seconds to wait before a 200."""
+    """Answers each POST by what `answer` says of its number: a status, "hang up", or seconds to wait before a 200.
 
-    def __init__(self, answer):
+    Closes a connection that is idle for `idle` seconds.
+    """
+
+    def __init__(self, answer, idle=None):
         self.answer = answer
+        self.idle = idle
+        self.closed_idle = 0
+        self.ids: list[str] = []
         self.seen: list[str] = []
         self.port = 0
         self._loop = asyncio.new_event_loop()
@@ -27,7 +34,9 @@ class Server:
     async def _serve(self, reader, writer):
         try:
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                async with asyncio.timeout(self.idle):
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                self.ids.append(head.lower().split("x-request-id: ")[1].split("\r\n")[0])
                 length = int(head.lower().split("content-length: ")[1].split("\r\n")[0])
                 self.seen.append((await reader.readexactly(length)).decode())
                 said = self.answer(len(self.seen))
@@ -40,6 +49,8 @@ class Server:
                 writer.write(f"HTTP/1.1 {said} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         except asyncio.IncompleteReadError:
             pass
+        except TimeoutError:
+            self.closed_idle += 1
         finally:
             writer.close()
 
@@ -52,8 +63,8 @@ class Server:
 
 
 @contextmanager
-def serving(answer) -> Iterator[Server]:
-    server = Server(answer)
+def serving(answer, idle=None) -> Iterator[Server]:
+    server = Server(answer, idle)
     thread = threading.Thread(target=server._loop.run_until_complete, args=(server._main(),))
     thread.start()
     wait_until(lambda: server.port != 0)
@@ -63,9 +74,9 @@ def serving(answer) -> Iterator[Server]:
     server._loop.close()
 
 
-def run(server: Server, requests: int, rate: float = 200.0) -> Tally:
+def run(server: Server, requests: int, rate: float = 200.0, on_failure=lambda _: None) -> Tally:
     numbered = (Body("/score-lead", f"{number}".encode()) for number in range(10**9))
-    with Load(Endpoint("127.0.0.1", server.port), numbered, rate) as load:
+    with Load(Endpoint("127.0.0.1", server.port), numbered, rate, on_failure) as load:
         wait_until(lambda: len(load.tally.requests) >= requests)
         return load.stop()
 
@@ -76,6 +87,27 @@ def test_a_broken_connection_is_one_failure_and_is_never_repeated():
     assert len(server.seen) == len(set(server.seen)) == len(tally.requests)
     assert len(tally.failures) == len(server.seen) // 5
     assert {failure.status for failure in tally.failures} == {0}
+
+
+def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_written_to():
+    """As Traefik does after 180 s: a burst made many connections, a calm needed one, and the next burst takes them all."""
+    with serving(lambda number: 0.3 if number <= 8 or number > 200 else 200, idle=0.2) as server:
+        tally = run(server, 230)
+    assert server.closed_idle >= 7
+    assert tally.failures == []
+
+
+def test_a_failed_request_says_which_it_was_and_what_its_connection_was_before():
+    told: list[Sent] = []
+    with serving(lambda number: "hang up" if number == 20 else 200) as server:
+        tally = run(server, 30, on_failure=told.append)
+    (failure,) = tally.failures
+    assert told == [failure]
+    assert re.search(
+        r"load-\w+-\d+ at \d\d:\d\d:\S+ from port \d+, \d+ requests before, idle for", failure.about
+    )
+    assert failure.about.split()[0] in server.ids
+    assert failure.about in tally.describe_failures()
 
 
 def test_an_error_reply_is_counted_with_its_status():

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.contract import Categorical, FeatureContract
+from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.verdict import DriftVerdict, FeatureVerdict
 from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
 
@@ -219,7 +220,7 @@ def _run(
         raise AlibiFailedError(f"alibi-detect's {detector} failed: {done.stderr.strip()[-600:]}")
     try:
         return msgspec.json.decode((folder / "result.json").read_bytes(), type=AlibiResult)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *DECODE_ERRORS) as error:
         raise AlibiFailedError(f"alibi-detect's {detector} gave no answer: {error}.") from error
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.cbpe import ExpectedPerformance
 from leadscore.drift.performance.outcomes import PerformanceReport
@@ -198,5 +199,5 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             return msgspec.json.decode(data, type=DriftReport)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise BadInputError(f"The document is not a drift report: {error}.") from error

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.runlength import Hysteresis
 from leadscore.drift.windows.counts import WindowCounts, empty_counts
@@ -83,7 +84,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """
         try:
             return msgspec.json.decode(data, type=History)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise BadInputError(f"The document is not a drift detector's history: {error}.") from error
 
     def pool(self, profile: ReferenceProfile, stratum: str) -> WindowCounts:

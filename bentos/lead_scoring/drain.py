@@ -1,0 +1,157 @@
+"""How a worker stops under load without losing a request: in three steps, before uvicorn's own shutdown.
+
+uvicorn's shutdown closes its listener and, at once, each connection without a request in progress. Three kinds of callers
+lose a request by that: one whose request lies in the socket's buffer unread, one whose new connection was accepted and
+whose request is on its way, and one whose connection waits in the listener's queue. So, after the drain:
+
+1. The listener closes, and what waits in its queue is taken first.
+2. Connections stay open until none of them has had anything to do for `_CALM_S`; every reply says `Connection: close`.
+3. What is still open then has been silent for that long: uvicorn closes it and ends.
+
+What remains is what HTTP/1.1 cannot avoid: a request that is written in the very moment in which its idle connection is
+closed (RFC 9112, 9.5). In a cluster nobody has been sent here for the whole of preStop and drain by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Final, cast
+
+from uvicorn import Server
+
+from lead_scoring.lifecycle import LISTENER, Lifecycle
+from lead_scoring.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_CALM_S: Final = 0.5
+_STEP_S: Final = 0.02
+# Of the bound on everything after the drain: the rest is for what is in progress, the spool and the shipper.
+_CALM_SHARE: Final = 0.25
+
+
+def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
+    """Put the drain before the server's own reaction to SIGTERM, and a bound behind it.
+
+    Readiness fails first and the listener stays open for `drain_s`, so that a proxy that has not noticed yet still gets
+    answers. The bound is ours because neither uvicorn's shutdown nor BentoML's process manager (86,400 s) has one.
+    """
+    loop = asyncio.get_running_loop()
+    # uvicorn's handler is a method of the server; any other server's handler is only called.
+    before = signal.getsignal(signal.SIGTERM)
+    server = getattr(before, "__self__", None)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def finish(number: int) -> None:
+        await asyncio.sleep(settings.drain_s)
+        try:
+            if isinstance(server, Server):
+                await _quieten(server, loop, settings.shutdown_s * _CALM_SHARE)
+        finally:
+            if callable(before):
+                before(number, None)
+
+    def begin(number: int) -> None:
+        tasks.add(loop.create_task(finish(number)))
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        del frame
+        if lifecycle.phase == "draining":
+            return
+        lifecycle.drain()
+        threading.Thread(target=_cut_off, args=(settings,), name="cut-off", daemon=True).start()
+        if isinstance(server, Server) and not server.started:
+            _forget_listener()
+        else:
+            loop.call_soon_threadsafe(begin, number)
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+    if isinstance(server, Server) and server.should_exit:
+        # Told to stop when uvicorn listened to signals and we did not yet.
+        on_sigterm(signal.SIGTERM, None)
+
+
+def _forget_listener() -> None:
+    """Let go of the socket that was inherited for a service that will not begin.
+
+    While this process has it, connections wait in its queue although nobody will ever take them. Whoever started the
+    service ends it after its start, without serving.
+    """
+    descriptor = os.environ.get(LISTENER)
+    if descriptor is not None:
+        os.close(int(descriptor))
+
+
+async def _quieten(server: Server, loop: asyncio.AbstractEventLoop, bound_s: float) -> None:
+    """Take no more connections, and answer those that there are until they have nothing more to ask."""
+    await _close_listeners(server, loop)
+    state = server.server_state
+    calm_since = loop.time()
+    until = calm_since + bound_s
+    seen = state.total_requests
+    while state.connections and loop.time() < min(until, calm_since + _CALM_S):
+        await asyncio.sleep(_STEP_S)
+        if state.tasks or state.total_requests != seen or _is_written_to(server):
+            calm_since, seen = loop.time(), state.total_requests
+
+
+async def _close_listeners(server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    """Close them, and serve the connections that were complete before: the kernel would reset them."""
+    queues = [
+        socket.socket(fileno=os.dup(each.fileno()))
+        for listening in server.servers
+        for each in listening.sockets
+    ]
+    for listening in server.servers:
+        listening.close()
+    # The event loop closes its own descriptors in a later round: ours must be the last.
+    await asyncio.sleep(_STEP_S)
+    for queue in queues:
+        queue.setblocking(False)
+        taken = list(iter(lambda queue=queue: _accept(queue), None))
+        queue.close()
+        for waiting in taken:
+            await loop.connect_accepted_socket(_protocols(server, loop), waiting)
+    server.servers.clear()
+
+
+def _accept(queue: socket.socket) -> socket.socket | None:
+    try:
+        return queue.accept()[0]
+    # Nobody is left, or the one who was has gone again.
+    except (BlockingIOError, ConnectionAbortedError):
+        return None
+
+
+def _protocols(server: Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
+    """What uvicorn makes of a new connection, in its own way (`Server.startup`)."""
+    made = cast("Callable[..., asyncio.Protocol]", server.config.http_protocol_class)
+    return lambda: made(
+        config=server.config, server_state=server.server_state, app_state=server.lifespan.state, _loop=loop
+    )
+
+
+def _is_written_to(server: Server) -> bool:
+    """Whether a request, or a part of one, lies unread in some connection's buffer."""
+    poll = select.poll()
+    open_ones = [connection.transport for connection in server.server_state.connections]
+    for transport in open_ones:
+        number = transport.get_extra_info("socket").fileno() if not transport.is_closing() else -1
+        if number >= 0:
+            poll.register(number, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _cut_off(settings: Settings) -> None:
+    """End the process when it has not stopped in time; what was acknowledged is on the spool."""
+    threading.Event().wait(settings.drain_s + settings.shutdown_s)
+    _log.error("cut off", extra={"fields": {"after_s": settings.drain_s + settings.shutdown_s}})
+    os._exit(1)
