@@ -108,10 +108,10 @@ def check_table(contract: FeatureContract, table: ArrowTable, now: datetime | No
     latest = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) + _TODAY
     checks: list[tuple[str | None, Callable[[_Cells], Iterator[Issue]]]] = [
         (contract.id, _check_id),
-        (contract.time, lambda cells: _check_times(cells, latest, required=True)),
+        (contract.time, lambda cells: _check_times(cells, latest, _open_leads(contract, table))),
         *((f.name, _feature_check(f)) for f in contract.features),
         (contract.target.column, lambda cells: _check_target(contract.target, cells)),
-        (contract.target.known_at, lambda cells: _check_times(cells, latest, required=False)),
+        (contract.target.known_at, lambda cells: _check_times(cells, latest)),
         (contract.value, lambda cells: _check_numbers(Numeric(name=cells.name), cells)),
     ]
     issues: list[Issue] = []
@@ -231,7 +231,18 @@ def _check_id(cells: _Cells) -> Iterator[Issue]:
     yield from cells.issue("warning", "duplicate_id", repeated, "rows share their id with another row")
 
 
-def _check_times(cells: _Cells, latest: datetime, *, required: bool) -> Iterator[Issue]:
+def _open_leads(contract: FeatureContract, table: ArrowTable) -> Flags:
+    """The rows whose outcome is not known yet."""
+    if contract.target.column not in table.column_names:
+        return np.zeros(table.num_rows, dtype=np.bool_)
+    cells = _Cells(contract, contract.target.column, table.column(contract.target.column))
+    return cells.missing | cells.rows(
+        lambda text: any(is_value(text, value) for value in contract.target.open_values)
+    )
+
+
+def _check_times(cells: _Cells, latest: datetime, open_leads: Flags | None = None) -> Iterator[Issue]:
+    """Check a column of times; with `open_leads`, that every lead with an outcome has one."""
     limit = np.datetime64(latest, "us")
     form = cells.form
     if cells.kind == "text":
@@ -258,8 +269,11 @@ def _check_times(cells: _Cells, latest: datetime, *, required: bool) -> Iterator
     if ahead.any():
         row = int(ahead.argmax()) + 1
         yield from cells.issue("warning", "future_time", ahead, f"row {row} lies after today")
-    if required:
-        yield from cells.issue("error", "missing_value", cells.missing, "rows without a time")
+    if open_leads is not None:
+        untimed = cells.missing
+        yield from cells.issue("error", "missing_value", untimed & ~open_leads, "rows without a time")
+        message = "open leads without a time: training leaves them out"
+        yield from cells.issue("warning", "missing_value", untimed & open_leads, message)
 
 
 def _is_after(value: object, form: ColumnFormat, latest: datetime) -> bool:
