@@ -22,7 +22,9 @@ def backends(home: Home) -> tuple[Backend, Backend]:
     from mlflow.tracking import MlflowClient
 
     light = light_client(home.tracking_uri)
-    assert isinstance(light, TablesClient), "the schema that is known is the one of the MLflow that is installed"
+    assert isinstance(light, TablesClient), (
+        "the schema that is known is the one of the MLflow that is installed"
+    )
     return Backend(light, home), Backend(MlflowClient(home.tracking_uri, home.tracking_uri), home)  # type: ignore[arg-type]
 
 
