@@ -378,7 +378,9 @@ class Connection(HttpToolsProtocol):
         else:
             if not cycle.response_started:
                 self.transport.write(self._refusal(error))
+            # Its application, which may not have begun, is told that nobody is there: no "100 Continue" either.
             cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
             cycle.message_event.set()
             self._end(unread=True)
 
