@@ -82,7 +82,15 @@ class Supervisor:
             slot.process = None
             _log.warning("worker died", extra={"fields": {"worker": slot.number, "code": code}})
         if now >= slot.not_before:
-            slot.process = self._start(slot.number, first=slot.started == 0.0)
+            try:
+                slot.process = self._start(slot.number, first=slot.started == 0.0)
+            except OSError as error:
+                # No memory or no process to be had for a moment: the other workers must not lose their supervisor.
+                slot.not_before = now + _LONGEST_PAUSE_S
+                _log.error(
+                    "worker not started", extra={"fields": {"worker": slot.number, "error": str(error)}}
+                )
+                return
             slot.started = now
 
     def _start(self, number: int, *, first: bool) -> subprocess.Popen[bytes]:

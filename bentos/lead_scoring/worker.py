@@ -44,6 +44,7 @@ class Worker:
         self.lifecycle = Lifecycle()
         self.engine: Engine | None = None
         self.openapi = b""
+        self._sync_errors = 0
         self.keys = None if settings.auth == "off" else KeyRing(settings.api_keys)
         self._shipper = (
             ShipperProcess(settings.spool_dir, settings.home.events_url)
@@ -106,7 +107,10 @@ class Worker:
 
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
         """What goes on beside the requests; each by itself, so that one that fails or waits stops no other."""
-        chores: list[tuple[str, Callable[[], Awaitable[object]]]] = [("metrics", self._flush_bins)]
+        chores: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("metrics", self._flush_bins),
+            ("spool", self._look_at_spool),
+        ]
         if self._shipper is not None:
             chores.append(("shipper", self._keep_shipper))
         if self.keys is not None:
@@ -129,6 +133,12 @@ class Worker:
     async def _flush_bins(self) -> None:
         if self.engine is not None:
             self.engine.bins.flush()
+
+    async def _look_at_spool(self) -> None:
+        """Count what the thread that flushes the spool could not do; it has logged it."""
+        if self.engine is not None:
+            known, self._sync_errors = self._sync_errors, self.engine.spool.sync_errors
+            self.engine.counters.add("background_errors", self._sync_errors - known)
 
     def _failed(self) -> None:
         if self.engine is not None:

@@ -131,10 +131,11 @@ class RunSpec(_Part, frozen=True):
 
 
 class ShadowWish(_Part, frozen=True):
-    """How long a shadow runs, and how many leads it must have in common with the champion."""
+    """How long a shadow runs, how many leads it must have in common with the champion, and how long it waits for them."""
 
     for_: str = msgspec.field(default="24h", name="for")
     minimum_leads: int = 1_000
+    extend_for: str = "72h"
 
 
 class ReleaseWish(_Part, frozen=True):

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-_TEMPORARY: Final = ".tmp"
+_TEMPORARY: Final = ".leadscore.tmp"
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -54,14 +54,13 @@ def replace_file(path: Path, content: bytes, *, keep_owner: bool = False) -> Non
 def replacing(path: Path) -> Generator[Path]:
     """A temporary file beside `path` that takes its place, once its bytes are on disk, when the block ends well.
 
-    When the block fails, the temporary file is removed and `path` is untouched. What killed writers of the same
-    `path` left is removed first.
+    When the block fails, the temporary file is removed and `path` is untouched. What killed writers left in the
+    folder is removed first.
     """
-    prefix = f".{path.name}."
-    _sweep(path.parent, lambda name: name.startswith(prefix) and name.endswith(_TEMPORARY))
+    _sweep(path.parent, lambda name: name.startswith(".") and name.endswith(_TEMPORARY))
 
     def make() -> tuple[Path, int]:
-        temporary = path.with_name(f"{prefix}{secrets.token_hex(4)}{_TEMPORARY}")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
         return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     temporary, lock = _owned(make)

@@ -21,15 +21,22 @@ class CalibrationBin(msgspec.Struct, frozen=True):
     observed: float
 
 
-def calibration_bins(converted: Flags, probabilities: Floats) -> tuple[CalibrationBin, ...]:
-    """Ten bins of about equal size, by rising probability; empty ones (many equal probabilities) left out."""
+def calibration_bins(
+    converted: Flags, probabilities: Floats, weights: Floats | None = None
+) -> tuple[CalibrationBin, ...]:
+    """Ten bins of about equal size, by rising probability; empty ones (many equal probabilities) left out.
+
+    With weights, means are weighted; `leads` stays the number of leads.
+    """
     codes = bin_codes(probabilities)
+    each = np.ones(len(codes)) if weights is None else weights
     counts = np.bincount(codes, minlength=CALIBRATION_BINS)
-    predicted = np.bincount(codes, weights=probabilities, minlength=CALIBRATION_BINS)
-    observed = np.bincount(codes, weights=converted, minlength=CALIBRATION_BINS)
+    total = np.bincount(codes, weights=each, minlength=CALIBRATION_BINS)
+    predicted = np.bincount(codes, weights=each * probabilities, minlength=CALIBRATION_BINS)
+    observed = np.bincount(codes, weights=each * converted, minlength=CALIBRATION_BINS)
     return tuple(
-        CalibrationBin(int(n), float(p / n), float(o / n))
-        for n, p, o in zip(counts, predicted, observed, strict=True)
+        CalibrationBin(int(n), float(p / w), float(o / w))
+        for n, w, p, o in zip(counts, total, predicted, observed, strict=True)
         if n
     )
 

@@ -42,10 +42,12 @@ VALUES: Values = merged(
         },
         "analysis": {"gate": {"minimumRequests": 6, "minimumScores": 150}, "maxPsi": 0.2},
         "scoring": {
+            # Each request's line, so that one that failed is found by its id.
+            "logSample": 1,
             "extraEnv": [
                 {"name": "LEADSCORE_FAULT", "value": "slow"},
                 {"name": "LEADSCORE_FAULT_VERSION", "value": str(SLOW)},
-            ]
+            ],
         },
     },
 )

@@ -60,7 +60,7 @@ class PostgresServer:
 
     def run(self, *statements: str) -> None:
         """Statements as the server's owner, each by itself."""
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement)  # pyright: ignore[reportArgumentType]
 
@@ -69,14 +69,15 @@ class PostgresServer:
         self.databases += 1
         name = f"events_{os.getpid()}_{self.databases}"
         self.run(f"CREATE DATABASE {name}")
-        return self._url(name)
+        return self.url(name)
 
     @property
     def data(self) -> Path:
         """The cluster's data folder."""
         return self.folder / "data"
 
-    def _url(self, database: str) -> str:
+    def url(self, database: str) -> str:
+        """URL of a database of that name."""
         return f"postgresql://tester@127.0.0.1:{self.port}/{database}"
 
     def _run(self, program: str, *arguments: str) -> None:

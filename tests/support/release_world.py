@@ -103,9 +103,12 @@ class World:
                 pass
             case Nominate(version=version):
                 self.challenger = version
-            case StartReplay() | ReportShadow():
+            case StartReplay():
                 if self.evaluation.state == "absent":
-                    self.evaluation = ReportSeen(state="running")
+                    self.evaluation = ReportSeen(state="running", number=1)
+            case ReportShadow(number=number):
+                if number > self.evaluation.number:
+                    self.evaluation = ReportSeen(state="running", number=number)
             case StartShadow(version=version):
                 if self.shadow is None:
                     self.shadow = ShadowSeen(version=version, ready_since=self.now, release=self.spec.release)
@@ -165,9 +168,16 @@ class World:
             champion=champion,
         )
 
-    def evaluate(self, *, passed: bool = True) -> None:
-        if self.evaluation.state == "running":
+    def evaluate(self, *, passed: bool = True, too_few: int | None = None) -> None:
+        """The report's Job ends; `too_few`: leads that it has counted, fewer than it was asked for."""
+        if self.evaluation.state == "running" and too_few is not None:
             self.evaluation = ReportSeen(
+                state="done", evidence=f"shadow-{self.evaluation.number}", digest=self.digest, too_few=True,
+                number=self.evaluation.number, leads=too_few, summary=f"{too_few} leads.",
+            )  # fmt: skip
+        elif self.evaluation.state == "running":
+            self.evaluation = ReportSeen(
+                number=self.evaluation.number,
                 state="done",
                 evidence="replay-1",
                 digest=self.digest,

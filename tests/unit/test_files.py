@@ -44,10 +44,14 @@ def test_what_another_writer_is_at_stays(tmp_path: Path) -> None:
     assert path.read_bytes() == b"slow"
 
 
-def test_what_a_killed_writer_of_another_file_left_stays(tmp_path: Path) -> None:
-    _killed("replacing(Path(sys.argv[1])) as t", tmp_path / "other.csv")
-    replace_file(tmp_path / "out.csv", b"new")
-    assert len(list(tmp_path.iterdir())) == 2
+def test_what_a_killed_writer_of_yesterdays_file_left_is_removed_and_what_others_left_stays(
+    tmp_path: Path,
+) -> None:
+    _killed("replacing(Path(sys.argv[1])) as t", tmp_path / "scored-1.csv")
+    theirs = tmp_path / ".scored-2.csv.1234.tmp"
+    theirs.touch()
+    replace_file(tmp_path / "scored-2.csv", b"new")
+    assert set(tmp_path.iterdir()) == {theirs, tmp_path / "scored-2.csv"}
 
 
 def test_the_folder_of_a_killed_process_is_removed_by_the_next_and_a_living_ones_stays(

@@ -26,11 +26,13 @@ from tools.deploy.reasons import (
     ready_pods,
 )
 from tools.deploy.target import CHART, Target, upgrade_arguments
-from tools.deploy.verdict import State, Verdict, judge
+from tools.deploy.verdict import VERSION_LABEL, State, Verdict, judge
 
 Say = Callable[[str], None]
 # Reads that may fail one after the other before the watch gives up: an API server restarts in less.
 UNANSWERED_SECONDS = 180.0
+# As the chart writes it (templates/_live.tpl).
+RENDERED = "leadscore.dev/rendered-version"
 
 
 def deploy(
@@ -74,8 +76,35 @@ def deploy(
     with TemporaryDirectory() as folder:
         if images is None:
             images = _carried(target, Path(folder))
-        helm(upgrade_arguments(target, values, chosen, chart=chart, images=images))
+        for step in steps_to(chosen, *_written(target)):
+            helm(upgrade_arguments(target, values, step, chart=chart, images=images))
     return chosen
+
+
+def steps_to(version: int, live: str, rendered: str) -> list[int]:
+    """Return the versions to ask Helm for, one after the other, so that the last one is served.
+
+    Helm sends only what has changed since its own last revision. If that one had this version, too, and the operator or an
+    undo has changed it since, Helm is told first what is there.
+
+    Args:
+        version: The one that is wanted.
+        live: The label in the pod template; "" if there is none.
+        rendered: What Helm's last revision had there; "" if it does not say.
+    """
+    return [int(live), version] if live.isdigit() and live != rendered == str(version) else [version]
+
+
+def _written(target: Target) -> tuple[str, str]:
+    """The version in the workload's pod template, and the one that Helm wrote there last."""
+    try:
+        workload = Namespace(target.namespace).workload(target.release)
+    except NotFoundError:
+        return "", ""  # the first deployment
+    if workload["kind"] != "Rollout":
+        return "", ""  # of Kubernetes' own kinds Helm sends what differs from what is there
+    labels = workload["spec"]["template"]["metadata"].get("labels", {})
+    return labels.get(VERSION_LABEL, ""), workload["metadata"].get("annotations", {}).get(RENDERED, "")
 
 
 def _serving(target: Target) -> int | None:

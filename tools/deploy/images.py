@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
+from leadscore.documents import read_yaml
 from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
 
 LOCAL = "localhost/"
@@ -76,7 +77,7 @@ def main(arguments: list[str]) -> int:
     try:
         if len(arguments) != 2 or not arguments[0]:
             raise BadInputError("Where to push?", hint="make images-push REGISTRY=host/path")
-        values = yaml.safe_load(sys.stdin) or {}
+        values = cast("Values", read_yaml(sys.stdin.buffer.read(), "The standard input") or {})
         output = Path(arguments[1])
         output.parent.mkdir(parents=True, exist_ok=True)
         named = pushed(values, arguments[0], docker_push)

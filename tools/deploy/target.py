@@ -105,7 +105,8 @@ def upgrade_arguments(
         "upgrade", "--install", target.release, str(chart),
         "--namespace", target.namespace, "--reset-values",
         *(part for file in files for part in ("--values", str(file))),
-        "--set", f"model.version={version}",
+        # This version is meant, whichever one the operator or an undo has brought since the last upgrade.
+        "--set", f"model.version={version}", "--set", "model.keepLive=false",
         "--description", f"model version {version}",
         "--timeout", "10m",
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 from tools.cluster.shell import run, succeeds
 from tools.images import debian
 from tools.images.bytecode import compile_folder
+from tools.images.errors import ImageError
 from tools.images.paths import cache_root, only_one
 from tools.images.roles import Base
 
@@ -96,7 +97,12 @@ LOCAL = {
         remove=("usr/lib/*/gconv", "usr/share/i18n", "usr/lib/python3.11/lib2to3", "usr/share/zoneinfo/right", "usr/share/zoneinfo/posix"),
         finish=_finish_python,
     ),
-    Base.BUSYBOX: LocalBase(("busybox-static",), remove=("usr/share",), finish=_finish_busybox),
+    # BusyBox is under the GPL: its notice and the licence's text (of base-files) stay.
+    Base.BUSYBOX: LocalBase(
+        ("busybox-static", "base-files"),
+        remove=("usr/share/initramfs-tools", "usr/share/base-files", "usr/share/dict", "var/backups", "var/mail"),
+        finish=_finish_busybox,
+    ),
     Base.POSTGRESQL: LocalBase(
         (*FILES, "tzdata", "sed", "postgresql-15"),
         without=(*INSTALLERS, "libllvm14", "postgresql-common", "postgresql-client-common", "ssl-cert"),
@@ -127,14 +133,39 @@ def reference(base: Base, *, registry: bool) -> str:
 
 
 def ensure(base: Base, *, registry: bool) -> str:
-    """The reference of a base that Docker has or can pull; made first if need be."""
+    """The reference of a base that Docker has: of a public image by its digest, because a tag can move."""
     wanted = reference(base, registry=registry)
     if not wanted.startswith("localhost/"):
-        return wanted
+        run(
+            ["docker", "pull", "--quiet", wanted],
+            timeout=1800,
+            hint="Check Docker's connection to the registry.",
+        )
+        digests = run(["docker", "image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', wanted])
+        return by_digest(wanted, digests.split())
     with only_one(f"base-{base.name.lower()}"):
         if not succeeds(["docker", "image", "inspect", wanted]):
             _import(_archive(base), wanted)
     return wanted
+
+
+def by_digest(wanted: str, known: Sequence[str]) -> str:
+    """The tag's image as `name:tag@sha256:…`; pure.
+
+    Args:
+        wanted: Name with tag.
+        known: Names with digests that Docker has of it.
+
+    Raises:
+        ImageError: None of them is of that name.
+    """
+    name = wanted.rsplit(":", 1)[0]
+    short = name.removeprefix("docker.io/").removeprefix("library/")
+    for each in known:
+        repository, _, digest = each.partition("@")
+        if repository in (name, short) and digest.startswith("sha256:"):
+            return f"{wanted}@{digest}"
+    raise ImageError(f"Docker has {wanted} without a digest.", hint="Pull it from a registry.")
 
 
 def _import(archive: Path, wanted: str) -> None:

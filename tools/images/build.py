@@ -9,12 +9,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from leadscore import __version__
 from tools.cluster.shell import run, succeeds
-from tools.images import bases, code, contents, packages, sbom
+from tools.images import bases, code, contents, notices, packages, sbom
 from tools.images.built import Built
 from tools.images.context import write_context
 from tools.images.errors import ImageError
@@ -123,7 +123,8 @@ def build(planned: Plan, *, registry: bool, on_step: OnStep, fresh: bool = False
             os.utime(planned.archive)
             return found
         on_step("base")
-        bases.ensure(role.base, registry=registry)
+        # By digest in the image and its bill; the key names the tag, so that looking something up pulls nothing.
+        planned = replace(planned, base=bases.ensure(role.base, registry=registry))
         with tempfile.TemporaryDirectory(prefix=f"leadscore-{role.name}-") as scratch:
             parts = context_parts(planned, Path(scratch), on_step)
             return assemble(planned, parts, on_step, fresh=fresh)
@@ -135,7 +136,13 @@ def context_parts(planned: Plan, scratch: Path, on_step: OnStep) -> list[tuple[P
     parts = [(path, path.name) for path in sorted(role.folder.iterdir())]
     if planned.requirements:
         on_step("packages")
-        parts.append((packages.prepare(role, planned.requirements), "packages"))
+        prepared = packages.prepare(role, planned.requirements)
+        (scratch / notices.FILE).write_text(notices.notices(prepared, packages.INSIDE), encoding="utf-8")
+        parts += [
+            (prepared, "packages"),
+            (scratch / notices.FILE, notices.FILE),
+            (ROOT / "LICENSE", "LICENSE"),
+        ]
     if role.code is not Code.NONE:
         on_step("code")
         code.prepare(

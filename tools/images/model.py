@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from leadscore.scoring.model import ScoringModel
@@ -72,5 +73,5 @@ def build_model(planned: Plan, artefact: Path, *, registry: bool, verify: bool, 
         if found is not None:
             return found
         on_step("base")
-        bases.ensure(MODEL.base, registry=registry)
+        planned = replace(planned, base=bases.ensure(MODEL.base, registry=registry))
         return assemble(planned, [(MODEL.folder / "Dockerfile", "Dockerfile"), (artefact, "model")], on_step)

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "images"
 # Of this package, what decides about an image's content; a change of the others makes no new image.
-RECIPE_MODULES = ("bytecode.py", "code.py", "context.py", "normalise.py", "packages.py")
+RECIPE_MODULES = ("bytecode.py", "code.py", "context.py", "normalise.py", "notices.py", "packages.py")
 
 # Of every role, in each part of the cache: the newest, and one of another branch.
 KEPT = 2

@@ -36,9 +36,10 @@ def bill_of_materials(built: Built, contents: Contents) -> str:
         bom_ref="image",
         purl=PackageURL("oci", None, built.repository.rsplit("/", 1)[1], built.digest),
     )
+    base_name, _, base_digest = built.base.partition("@")
     base = Component(
-        name=built.base.rsplit(":", 1)[0],
-        version=built.base.rsplit(":", 1)[1],
+        name=base_name.rsplit(":", 1)[0],
+        version=base_digest or base_name.rsplit(":", 1)[1],
         type=ComponentType.CONTAINER,
         bom_ref="base",
     )

@@ -34,13 +34,16 @@ _RANK: Final = (SEVERITIES[0], UNKNOWN, *SEVERITIES[1:])
 class DetectorSeen:
     """What was read: the object, its CronJobs, its Jobs, and the last words of the Jobs that need them.
 
-    A Job that `unread` named and that has no entry in `words` has no pod (any more).
+    A Job that `unread` named and that has no entry in `words` has no pod (any more). `left` are CronJobs of a detector that
+    had this name before; `installation` is what CronJobs belong to.
     """
 
     detector: Manifest
     cron_jobs: Sequence[Manifest]
     jobs: Sequence[Manifest]
     words: Mapping[str, LastWords]
+    left: Sequence[Manifest] = ()
+    installation: Manifest | None = None
 
 
 def unread(detector: Manifest, jobs: Sequence[Manifest]) -> list[str]:
@@ -217,18 +220,27 @@ def _cron_jobs(seen: DetectorSeen, spec: DetectorSpec, workload: Workload) -> tu
         )
     changes: list[Change] = []
     for schedule in spec.schedules:
-        wanted = cron_job(seen.detector, spec, schedule, workload)
+        wanted = cron_job(seen.detector, spec, schedule, workload, seen.installation)
         name = wanted["metadata"]["name"]
         known = found.pop(name, None)
         if known is None:
             changes.append(Create(CRONJOBS, wanted, uid))
-        elif differs(wanted["spec"], known.get("spec")):
+        elif differs(wanted["spec"], known.get("spec")) or _owner(wanted) != _owner(known):
             version = known["metadata"]["resourceVersion"]
             about = {"resourceVersion": version, "annotations": wanted["metadata"]["annotations"]}
+            about["ownerReferences"] = wanted["metadata"]["ownerReferences"]
             patch = {"metadata": about, "spec": wanted["spec"]}
             changes.append(Patch(CRONJOBS, name, patch))
-    changes += [Delete(CRONJOBS, name, c["metadata"]["uid"]) for name, c in found.items()]
-    return tuple(changes)
+    return (*changes, *without([*found.values(), *seen.left]))
+
+
+def without(cron_jobs: Sequence[Manifest]) -> list[Change]:
+    """Delete these CronJobs, and no others of their names."""
+    return [Delete(CRONJOBS, c["metadata"]["name"], c["metadata"]["uid"]) for c in cron_jobs]
+
+
+def _owner(cron_job: Manifest) -> list[str]:
+    return [each["uid"] for each in cron_job["metadata"].get("ownerReferences", [])]
 
 
 def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> Manifest:

@@ -152,7 +152,11 @@ def _runs(seen: PolicySeen, now: datetime) -> list[RunSeen]:
 
 
 def _of_model(detectors: Sequence[Manifest], model: str) -> list[Manifest]:
-    return [d for d in detectors if decode(d["spec"], DetectorSpec, "spec").model_name == model]
+    def model_of(detector: Manifest) -> str:
+        what = f"spec of the DriftDetector {detector['metadata']['name']}"
+        return decode(detector["spec"], DetectorSpec, what).model_name
+
+    return [d for d in detectors if model_of(d) == model]
 
 
 def _observations(seen: PolicySeen, model: str) -> tuple[Observation, ...]:

@@ -70,7 +70,7 @@ class Applier:
             for finding in plan.findings:
                 await self._record(finding)
         for change in plan.changes:
-            await self._change(change)
+            await self.change(change)
         if news:
             for happening in plan.happenings:
                 await self._tell(resource, item, happening)
@@ -94,7 +94,8 @@ class Applier:
             # Decided and recorded before, by us or by a predecessor that did not get further: that record stands.
             _log.debug("recorded before", extra={"fields": {"evidence": finding.id}})
 
-    async def _change(self, change: Change) -> None:
+    async def change(self, change: Change) -> None:
+        """Carry out one change; LeadScoreError if it failed."""
         if isinstance(change, Create):
             await self._create(change)
         elif isinstance(change, Patch):

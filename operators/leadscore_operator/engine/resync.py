@@ -19,6 +19,7 @@ from leadscore_operator.kube.resources import (
     RUNS,
     Manifest,
 )
+from leadscore_operator.specs.workload import NAME_LABEL
 
 KINDS = (DETECTORS, POLICIES, RUNS, RELEASES)
 
@@ -60,11 +61,23 @@ class Resync:
         if changed:
             changed += [key for key in found if key[0] == POLICIES.plural and key not in changed]
         # Those that are gone are looked at once more, so that nobody goes on speaking of them.
-        for key in (*changed, *(self._known.keys() - found.keys())):
+        gone = (self._known.keys() - found.keys()) | _left(cron_jobs, lists[DETECTORS.plural])
+        for key in (*changed, *gone):
             self._queue.add(key)
         self._known = found
         self._health.resynced()
         return len(changed)
+
+
+def _left(cron_jobs: Iterable[Manifest], detectors: Iterable[Manifest]) -> set[Key]:
+    """Detectors whose CronJobs have outlived them, while no operator looked."""
+    live = {detector["metadata"]["uid"] for detector in detectors}
+    labels = (cron_job["metadata"].get("labels", {}) for cron_job in cron_jobs)
+    return {
+        (DETECTORS.plural, each[NAME_LABEL])
+        for each in labels
+        if NAME_LABEL in each and each.get(OWNER_LABEL) not in live
+    }
 
 
 def _by_owner(objects: Iterable[Manifest]) -> dict[str, list[str]]:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from leadscore_operator.kube.resources import DETECTORS, MANAGED_LABEL, MANAGER, OWNER_LABEL, Manifest
+from leadscore_operator.kube.resources import (
+    DEPLOYMENTS,
+    DETECTORS,
+    MANAGED_LABEL,
+    MANAGER,
+    OWNER_LABEL,
+    Manifest,
+)
 from leadscore_operator.resources import DetectorSpec, Schedule
 from leadscore_operator.specs.names import cron_job_name
 from leadscore_operator.specs.workload import (
@@ -11,6 +18,7 @@ from leadscore_operator.specs.workload import (
     PART_LABEL,
     Workload,
     metadata,
+    owner_reference,
     pod_template,
 )
 
@@ -37,8 +45,18 @@ def check_command(detector: str, spec: DetectorSpec, schedule: Schedule) -> list
     return [*command, *schedule.args]
 
 
-def cron_job(detector: Manifest, spec: DetectorSpec, schedule: Schedule, workload: Workload) -> Manifest:
-    """The CronJob of one schedule. Runs never overlap, and one that was missed by ten minutes is left out."""
+def cron_job(
+    detector: Manifest,
+    spec: DetectorSpec,
+    schedule: Schedule,
+    workload: Workload,
+    installation: Manifest | None = None,
+) -> Manifest:
+    """The CronJob of one schedule. Runs never overlap, and one that was missed by ten minutes is left out.
+
+    It belongs to the installation, if there is one, because a detector outlives it (its definition is kept) and pods without
+    their ServiceAccount would be asked for for ever. Of a detector that is gone the operator deletes it.
+    """
     meta = detector["metadata"]
     labels = {
         MANAGED_LABEL: MANAGER,
@@ -50,6 +68,8 @@ def cron_job(detector: Manifest, spec: DetectorSpec, schedule: Schedule, workloa
     name = cron_job_name(meta["name"], meta["uid"], schedule.name)
     command = check_command(meta["name"], spec, schedule)
     about = metadata(name, detector, DETECTORS, part=CHECK, labels={SCHEDULE_LABEL: schedule.name})
+    if installation is not None:
+        about["ownerReferences"] = [owner_reference(installation, DEPLOYMENTS)]
     return {
         "metadata": {**about, "annotations": {GENERATION: str(meta["generation"])}},
         "spec": {

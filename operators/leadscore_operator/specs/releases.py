@@ -67,8 +67,8 @@ def release_command(  # noqa: PLR0911 (one per kind of Job)
         case StartReplay(days=days):
             command = ["release", "replay", f"--candidate={spec.ref}", f"--days={days}"]
             return "replay", ["leadscore", *command, f"--release={spec.release}"]
-        case ReportShadow():
-            return "shadow", _shadow(action, spec)
+        case ReportShadow(number=number):
+            return "shadow" if number == 1 else f"shadow-{number}", _shadow(action, spec)
         case Nominate(reason=reason):
             return "nominate", ["leadscore", "models", "nominate", spec.ref, f"--reason={reason}"]
         case Promote(version=to, expected=expected, reason=reason):
@@ -93,6 +93,8 @@ def _shadow(action: ReportShadow, spec: ReleaseSpec) -> list[str]:
         f"--since={format_time(action.since)}",
     ]
     command.append(f"--minimum-leads={spec.shadow_minimum_leads}")
+    if action.number > 1:
+        command.append(f"--number={action.number}")
     if action.percent is not None:
         command.append(f"--percent={action.percent:g}")
     return [*command, f"--release={spec.release}"]

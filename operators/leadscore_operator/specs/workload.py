@@ -37,6 +37,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         node_selector: Node labels.
         tolerations: Tolerations.
         home_size: Bound of the scratch volume.
+        installation: Deployment of the operator itself, which goes when the release is uninstalled; "" without one.
     """
 
     image: str
@@ -53,6 +54,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     node_selector: dict[str, str] = {}
     tolerations: list[dict[str, Any]] = []
     home_size: str = "4Gi"
+    installation: str = ""
 
     @classmethod
     def read(cls, path: Path) -> Workload:
@@ -82,16 +84,19 @@ def metadata(
             NAME_LABEL: owner["metadata"]["name"],
             **(labels or {}),
         },
-        "ownerReferences": [
-            {
-                "apiVersion": resource.api,
-                "kind": resource.kind,
-                "name": owner["metadata"]["name"],
-                "uid": owner["metadata"]["uid"],
-                "controller": True,
-                "blockOwnerDeletion": False,
-            }
-        ],
+        "ownerReferences": [owner_reference(owner, resource)],
+    }
+
+
+def owner_reference(owner: Manifest, resource: Resource) -> Manifest:
+    """What makes the garbage collector delete a child when its owner is gone."""
+    return {
+        "apiVersion": resource.api,
+        "kind": resource.kind,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
     }
 
 

@@ -95,6 +95,7 @@ def shadow(
     page: Page = None,
     markdown: Markdown = None,
     release: Release = "",
+    number: Annotated[int, typer.Option(min=1, help="Which of the release's reports this is.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Compare what a shadow has said with what callers were answered; exit code 5 if that speaks against it.
@@ -121,6 +122,7 @@ def shadow(
         percent=percent,
         maturity=timedelta(days=maturity_days),
         release=release,
+        number=number,
     )
     with EventStore(home.events_url) as store:
         try:
@@ -128,15 +130,18 @@ def shadow(
         except shadows.TooFewLeadsError as error:
             if not release:
                 raise
-            # The release has its answer: too little was seen, which supports nothing. Another attempt would see no more.
+            # The release has its answer: too little was seen yet. Another attempt of this Job would see no more.
             said = ReportHeader(
                 release=release,
                 model=version.name,
                 version=version.version,
                 digest=version.digest,
                 passed=False,
-                summary=f"{error.message} {error.hint}",
+                summary=error.message,
                 until=asked.until,
+                number=number,
+                too_few=True,
+                leads=error.leads,
             )
             evidence_id = record_refusal(store, SHADOW, said, now_us())
             emit({"evidence_id": evidence_id, SHADOW: said}, said.summary, as_json=as_json)

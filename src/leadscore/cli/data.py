@@ -39,6 +39,10 @@ def generate(
             formats=_DATE, help="Outcomes settled later are empty; the end of the period by default."
         ),
     ] = None,
+    loss_delay: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Median days until a loss is admitted; about two weeks by default."),
+    ] = None,
     contract_out: Annotated[Path | None, typer.Option(help="Also write the feature contract (YAML).")] = None,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +58,13 @@ def generate(
     scenarios = [synthetic.parse_scenario(text, middle) for text in scenario or ()]
     with notes.status("Generating …"):
         leads = synthetic.generate(
-            rows=rows, seed=seed, start=start, months=months, scenarios=scenarios, as_of=as_of
+            rows=rows,
+            seed=seed,
+            start=start,
+            months=months,
+            scenarios=scenarios,
+            as_of=as_of,
+            loss_delay=loss_delay,
         )
         write_table(leads, output)
     contract = synthetic.synthetic_contract()

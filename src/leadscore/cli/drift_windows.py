@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.ipc
 
 from leadscore.contract import Categorical, FeatureContract
+from leadscore.contract.text import categories_of
 from leadscore.data.matrix import encode_batch, labels, times
 from leadscore.data.tables import read_table
 from leadscore.drift.check.impact import Grading
@@ -320,10 +321,12 @@ def _texts(rows: pa.Table, contract: FeatureContract, name: str) -> Mapping[str,
     feature = next(f for f in contract.inputs if f.name == name)
     if not isinstance(feature, Categorical):
         return {}
+    known = categories_of(feature, contract.format_of(name))
     column = pc.drop_null(rows.column(name).cast(pa.string()))  # pyright: ignore[reportAttributeAccessIssue]
-    listed = pa.array(feature.categories, pa.string())
-    unlisted = column.filter(pc.invert(pc.is_in(column, listed)))  # pyright: ignore[reportAttributeAccessIssue]
-    counts = {str(pair["values"]): int(pair["counts"]) for pair in unlisted.value_counts().to_pylist()}
+    seen = {str(pair["values"]): int(pair["counts"]) for pair in column.value_counts().to_pylist()}
+    counts = {
+        text: count for text, count in seen.items() if known.find(text) is None and not known.is_missing(text)
+    }
     return dict(sorted(counts.items(), key=lambda pair: -pair[1])[:_MOST_TEXTS])
 
 

@@ -41,14 +41,33 @@ def evaluate(
     if not (folder / MANIFEST).is_file():
         folder = ModelRegistry(Home.from_environment()).fetch(model)
     scorer = ScoringModel.load(folder)
-    performance = measure_performance(scorer, read_table(data), by_month=by == "month", capacity=capacity)
+    performance = measure_performance(
+        scorer,
+        read_table(data),
+        by_month=by == "month",
+        capacity=capacity,
+        trained_until=_trained_until(folder),
+    )
     document = {"model": model, "digest": scorer.digest, "capacity": capacity, "performance": performance}
     emit(document, _view(model, performance), as_json=as_json)
 
 
+def _trained_until(folder: Path) -> str | None:
+    """Where the training window of an artefact ends; None if it does not say, or was trained on later leads, too."""
+    from leadscore.scoring.artefact import METRICS
+    from leadscore.training.evidence import Evidence
+
+    path = folder / METRICS
+    if not path.is_file():
+        return None
+    window = Evidence.from_json(path.read_bytes()).window
+    return None if window.recent else window.calibration_start
+
+
 def _view(model: str, performance: Performance) -> Table:
     rows = [_row(period) for period in (*performance.periods, performance.overall)]
-    mean = "" if performance.mean_auc is None else f", mean monthly AUC {performance.mean_auc:.3f}"
+    aside = " of months not trained on" if any(p.trained_on for p in performance.periods) else ""
+    mean = "" if performance.mean_auc is None else f", mean monthly AUC{aside} {performance.mean_auc:.3f}"
     return table(f"{model}{mean}", _COLUMNS, rows, right=_COLUMNS[1:-1])
 
 
@@ -57,7 +76,8 @@ def _row(period: PeriodFigures) -> tuple[object, ...]:
     found = period.evaluation
     if found is None:
         return (*counts, *[None] * 7, period.note)
-    note = f"{period.leads - period.labelled:,} without outcome" if period.labelled < period.leads else ""
+    without = f"{period.leads - period.labelled:,} without outcome" if period.labelled < period.leads else ""
+    note = period.note or without
     figures = found.estimates
     return (
         *counts,

@@ -88,16 +88,15 @@ def _read(path: Path) -> bytes:
 
 
 def _find(scorer: ScoringModel, data: Path, lead_id: str) -> DecodedLead:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     from leadscore.contract.request import DecodedLead
-    from leadscore.data.matrix import encode_table
+    from leadscore.data.matrix import encode_table, lead_ids
     from leadscore.data.tables import read_table
 
     contract = scorer.contract
     leads = read_table(data, columns=[contract.id, *(feature.name for feature in contract.inputs)])
-    matching = leads.filter(pc.equal(pc.cast(leads[contract.id], pa.string()), lead_id))
+    matching = leads.filter(pc.equal(lead_ids(contract, leads), lead_id))
     if matching.num_rows == 0:
         raise NotFoundError(f"{data} has no lead {lead_id!r} in column {contract.id!r}.")
     if matching.num_rows > 1:

@@ -178,13 +178,25 @@ def promote(
         int | None,
         typer.Option("--expect-champion", help="Refuse if the champion is another version (0: none yet)."),
     ] = None,
+    accept_suspicion: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME: REASON",
+            help="A person's word that what looks like a leak is known before the outcome.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a version the champion; the old champion becomes `previous`. Running services keep their version."""
     from msgspec import UNSET
 
+    from leadscore.training.doubts import answer_for
+
     registry = _registry()
     version = registry.resolve(model)
+    word = answer_for(registry.fetch(version.ref), accept_suspicion)
+    if word:
+        reason = f"{reason}{'; ' if reason else ''}suspicion of a leak accepted by {word}"
     expected = UNSET if expect is None else (expect or None)
     decision = registry.promote(version.name, version.version, reason=reason, expected_champion=expected)
     _print_decision(decision, as_json=as_json)

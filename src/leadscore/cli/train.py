@@ -43,7 +43,30 @@ def train(
     ] = 0.10,
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", help="Train as if it were the end of that day (or month: 2008-10)."),
+        typer.Option(
+            "--as-of",
+            help="Train as if it were the end of that day (or month: 2008-10); default now. Later leads are left out and counted.",
+        ),
+    ] = None,
+    min_completeness: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of outcomes, wins and losses alike, that must be known at a lead's age."
+        ),
+    ] = 0.8,
+    delay_aware: Annotated[
+        bool,
+        typer.Option(
+            "--delay-aware/--mature-only",
+            help="Train on younger leads besides, known in part, weighted by the delays of their outcome.",
+        ),
+    ] = False,
+    accept_suspicion: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME: REASON",
+            help="A person's word that what looks like a leak is known before the outcome.",
+        ),
     ] = None,
     no_time: Annotated[
         bool, typer.Option("--no-time", help="The contract has no time column: row order is time.")
@@ -86,6 +109,9 @@ def train(
         min_records=min_records,
         as_of=moment,
         no_time=no_time,
+        min_completeness=min_completeness,
+        delay_aware=delay_aware,
+        accept_suspicion=accept_suspicion,
         trials=trials,
         folds=folds,
         gap_days=gap_days,
@@ -205,6 +231,11 @@ def _next_steps(result: Nomination) -> None:
 def next_step(result: Nomination) -> str:
     """What a person types next; pure."""
     name, ref = result.version.name, result.version.ref
+    if result.verdict.suspected:
+        return (
+            "A leak is suspected. Next: leave the column out of the contract, say `known_before: true` for it, or"
+            f' leadscore models promote {ref} --accept-suspicion "NAME: reason"'
+        )
     if result.promoted:
         return f"{ref} is champion. Next: leadscore serve --model {name}@champion --port 3000"
     if result.verdict.passed or result.champion is None:

@@ -14,7 +14,7 @@ from leadscore.contract.arrow import times as typed_times
 from leadscore.contract.findings import ColumnSummary, Finding
 from leadscore.contract.leaks import Suspicion, column_suspicion, later_suspicion
 from leadscore.contract.model import ColumnFormat, Feature, FeatureContract, Target
-from leadscore.contract.names import protected_attribute
+from leadscore.contract.names import names_money, protected_attribute
 from leadscore.contract.propose import Proposal, propose
 from leadscore.contract.roles import TargetReading, read_target, read_times, value_format
 from leadscore.contract.text import is_missing, whole_id
@@ -68,9 +68,9 @@ def infer_contract(
             column is left to be a feature.
     """
     roles = {id: "id", time: "time", target: "target", known_at: "known_at", value: "value"}
-    for column in roles:
+    for column, role in roles.items():
         if column is not None:
-            _require(table, column)
+            _require(table, column, role)
     outcome = read_target(target, table.column(target), positive)
     findings = [*outcome.findings, *_id_findings(id, table.column(id))]
     formats: dict[str, ColumnFormat] = {}
@@ -130,10 +130,12 @@ def _features(
     return features, summaries
 
 
-def _require(table: ArrowTable, column: str) -> None:
+def _require(table: ArrowTable, column: str, role: str) -> None:
     if column not in table.column_names:
         close = difflib.get_close_matches(column, table.column_names, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(table.column_names)}."
+        if role == "id" and not close:
+            hint += " A table whose leads have no id gets one by a column that numbers its rows."
         raise TableError(f"The table has no column {column!r}.", hint=hint)
 
 
@@ -190,6 +192,8 @@ def _judge(
 
 def _leak(suspicion: Suspicion) -> Finding:
     action = "left out; add it, with `known_before: true`, only if it is known when the lead comes in"
+    if names_money(suspicion.column):
+        action += "; if it is the revenue of the lead, name it with --value"
     return Finding(suspicion.column, "leak", suspicion.sentence, action)
 
 
@@ -211,4 +215,8 @@ def _later_than_lead(
     late = later_suspicion(name, moments, created)
     if late is None:
         return None
-    return Finding(name, "leak", late.sentence, "left out: it is not known when the lead comes in")
+    action = (
+        "left out: it is not known when the lead comes in; if it says when the outcome became known, name it with "
+        "--known-at"
+    )
+    return Finding(name, "leak", late.sentence, action)

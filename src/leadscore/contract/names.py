@@ -47,6 +47,22 @@ _CODES = {
     "ean",
     "sku",
 }
+_MONEY = {
+    "value",
+    "revenue",
+    "amount",
+    "price",
+    "sales",
+    "income",
+    "turnover",
+    "umsatz",
+    "betrag",
+    "wert",
+    "acv",
+    "tcv",
+    "arr",
+    "mrr",
+}
 # Whose age it is: what stands before "age" (or after "age of"), if it is none of these, is a thing.
 _PEOPLE = frozenset(
     [
@@ -181,6 +197,11 @@ def _is_age_of_thing(words: list[str], place: int) -> bool:
 def names_code(name: str) -> bool:
     """Whether a name is that of a code that looks like a number: a postcode, a tax number, a code of some list."""
     return bool(_CODES.intersection(words_of(name)))
+
+
+def names_money(name: str) -> bool:
+    """Whether a name is that of an amount of money: a column that may be the revenue of a won lead."""
+    return bool(_MONEY.intersection(words_of(name)))
 
 
 def names_identifier(name: str) -> bool:

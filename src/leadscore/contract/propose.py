@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from leadscore.contract.arrow import ArrowColumn, counts, distinct, floats, kind_of, nulls
 from leadscore.contract.findings import ColumnSummary, Finding, format_line, with_rows
 from leadscore.contract.guess.categories import merged, placeholders, spellings
-from leadscore.contract.guess.numbers import NumberGuess, guess_numbers, is_code
+from leadscore.contract.guess.numbers import NumberGuess, guess_numbers, is_code, several_formats
 from leadscore.contract.guess.phrases import says_nothing, with_phrase
 from leadscore.contract.guess.times import guess_times, names_time
 from leadscore.contract.model import (
@@ -108,26 +108,47 @@ def propose(name: str, column: ArrowColumn) -> Proposal:
         proposal = Proposal(Boolean(name=name), summary, codes=codes)
     else:
         proposal = _categorical(summary, text)
-    return _with_general_findings(proposal, column)
+    return _with_general_findings(proposal, _commonest(column, text) / (len(column) * (1.0 - missing)))
+
+
+def _commonest(column: ArrowColumn, text: _Text | None) -> int:
+    """Rows of the most frequent value."""
+    if text is not None:
+        return text.seen[0][1]
+    values = floats(column)
+    return int(np.unique(values[~np.isnan(values)], return_counts=True)[1].max())
 
 
 def _reject(summary: ColumnSummary, column: ArrowColumn, text: _Text | None) -> Finding | None:
-    name, kind = summary.column, kind_of(column)
+    """Why a column cannot be a feature, or should be none; None if it may."""
+    return _unusable(summary, column) or _no_feature(summary, column, text)
+
+
+def _unusable(summary: ColumnSummary, column: ArrowColumn) -> Finding | None:
+    name = summary.column
     if not is_usable_name(name) or name in RESERVED:
         return Finding(name, "name", "the API cannot use this name", "left out; rename the column to use it")
     if summary.missing == 1.0:
         return Finding(name, "empty", "no row has a value", "left out")
-    if kind == "other":
+    if kind_of(column) == "other":
         reason = f"columns of type {column.type} cannot enter the model"
         return Finding(name, "unsupported_type", reason, "left out; derive plain columns from it")
+    return None
+
+
+def _no_feature(summary: ColumnSummary, column: ArrowColumn, text: _Text | None) -> Finding | None:
+    name = summary.column
     if summary.distinct == 1:
         return Finding(
             name, "constant", "every row has the same value", "left out: it tells the model nothing"
         )
-    if kind == "time" or _holds_times(name, column, text):
+    if kind_of(column) == "time" or _holds_times(name, column, text):
         return Finding(
             name, "time", "holds dates or times", "left out; derive durations from it if they help"
         )
+    if text is not None and text.numbers is None and several_formats(text.seen):
+        reason = "its numbers are written in several ways: no one format reads them all"
+        return Finding(name, "number_format", reason, "left out; write them alike to use it")
     return _identifier(summary, column, text)
 
 
@@ -197,10 +218,8 @@ def _number_texts(summary: ColumnSummary, text: _Text, numbers: NumberGuess) -> 
     """A number written as text, with what its marks, units and words may mean."""
     name = summary.column
     words = [(value, count) for value, count in text.seen if value not in numbers.values]
-    different = len(text.seen) - len(words)
-    rows = sum(count for _, count in text.seen)
-    missing = 1.0 - (1.0 - summary.missing) * (rows - numbers.word_rows) / rows
-    summary = msgspec.structs.replace(summary, missing=missing, distinct=different)
+    missing = summary.missing + numbers.word_rows / len(text.rows)
+    summary = msgspec.structs.replace(summary, missing=missing, distinct=len(numbers.values))
     unit = numbers.units[0] if len(numbers.units) == 1 else ""
     if len(numbers.units) > 1:
         reason = f"its numbers stand in several units: {', '.join(numbers.units)}"
@@ -243,7 +262,14 @@ def number_findings(name: str, numbers: NumberGuess, words: Sequence[tuple[str, 
         reason = f"its numbers are written as text, with {', '.join(marks)}"
         action = (f"read by {line}; " if form != USUAL else "") + "requests send JSON numbers (1234.5)"
         found.append(Finding(name, "number_format", reason, action))
-    if words:
+    if numbers.unread_rows:
+        reason = f"{numbers.unread_rows} rows hold text that is no number"
+        action = (
+            "correct them (`leadscore contract check` names the first); what means that there is no value goes into "
+            f"{format_line(name, ColumnFormat(missing=('…',)))}"
+        )
+        found.append(Finding(name, "number_format", reason, action))
+    elif words:
         reason = f"beside its numbers stand words: {with_rows(words)}"
         action = f"taken to mean that there is no value, by {line}"
         found.append(Finding(name, "number_format", reason, action))
@@ -292,7 +318,7 @@ def _category_findings(name: str, seen: Seen) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _with_general_findings(proposal: Proposal, column: ArrowColumn) -> Proposal:
+def _with_general_findings(proposal: Proposal, share: float) -> Proposal:
     """Add what holds for features of every type, and the words in which people speak of the feature."""
     if proposal.feature is None:
         return proposal
@@ -301,7 +327,6 @@ def _with_general_findings(proposal: Proposal, column: ArrowColumn) -> Proposal:
         reason = f"{proposal.summary.missing:.1%} of the rows have no value"
         action = "kept; if it is filled in later than the lead comes in, remove it"
         found.append(Finding(name, "mostly_missing", reason, action))
-    share = _commonest_share(column)
     if share >= NEARLY_CONSTANT:
         reason = f"one value stands in {share:.1%} of the rows that have one"
         found.append(Finding(name, "nearly_constant", reason, "kept; it can tell little"))
@@ -311,11 +336,3 @@ def _with_general_findings(proposal: Proposal, column: ArrowColumn) -> Proposal:
         found.append(Finding(name, "description", reason, action))
     feature = with_phrase(proposal.feature)
     return Proposal(feature, proposal.summary, tuple(found), proposal.codes, proposal.names, proposal.form)
-
-
-def _commonest_share(column: ArrowColumn) -> float:
-    if kind_of(column) == "text":
-        seen: Sequence[tuple[object, int]] = seen_texts(column)
-    else:
-        seen = counts(column)
-    return seen[0][1] / sum(count for _, count in seen) if seen else 0.0

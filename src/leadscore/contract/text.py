@@ -27,6 +27,7 @@ _WORDS = (
     "null",
     "none",
     "n/a",
+    "n.a.",
     "#n/a",
     "#na",
     "<na>",
@@ -56,6 +57,9 @@ MISSING_WORDS: Final = frozenset(
     | {"(Blank)", "(Leer)", "(Null)", "(None)", "(Empty)"}
 )
 """Texts that mean "no value" in every column of every format, without the spaces around them."""
+
+NO_NUMBER_WORDS: Final = frozenset({"NA", "na"})
+"""Texts that mean "no value" where no category or id is meant: a number is never Namibia."""
 
 TRUE_WORDS: Final = frozenset(
     {"true", "t", "yes", "y", "1", "1.0", "wahr", "ja", "vrai", "oui", "verdadero", "si", "sí"}
@@ -96,26 +100,32 @@ _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\Z")
 _POINT_ZERO = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0\Z")
 
 
-def missing_words(form: ColumnFormat = USUAL, kept: Collection[str] = ()) -> frozenset[str]:
+def missing_words(
+    form: ColumnFormat = USUAL, kept: Collection[str] = (), *, text: bool = True
+) -> frozenset[str]:
     """The texts that mean "no value" in a column.
 
     Args:
         form: How the table writes the column; its `missing` adds words.
         kept: Texts that are values here whatever they look like: the categories that the contract lists,
             the values of its target.
+        text: Whether the column holds categories or ids, which may be called NA; numbers, times and truth may not.
     """
-    return (MISSING_WORDS | frozenset(form.missing)) - frozenset(kept)
+    words = MISSING_WORDS if text else MISSING_WORDS | NO_NUMBER_WORDS
+    return (words | frozenset(form.missing)) - frozenset(kept)
 
 
 def missing_words_of(contract: FeatureContract, column: str) -> frozenset[str]:
     """The texts that mean "no value" in that column of the contract's tables."""
     kept: list[str] = []
+    text = column == contract.id
     for feature in contract.features:
         if feature.name == column and isinstance(feature, Categorical):
             kept += feature.categories
+            text = True
     if column == contract.target.column:
         kept += [str(value) for value in (contract.target.positive, *contract.target.open_values)]
-    return missing_words(contract.format_of(column), kept)
+    return missing_words(contract.format_of(column), kept, text=text)
 
 
 def is_missing(text: str, words: Collection[str] = MISSING_WORDS) -> bool:

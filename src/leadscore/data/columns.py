@@ -127,7 +127,7 @@ def read_numbers(array: pa.Array, form: ColumnFormat, place: Place) -> npt.NDArr
     numbers: npt.NDArray[np.float64] = pc.cast(quick, pa.float64()).to_numpy(zero_copy_only=False).copy()
     odd = np.flatnonzero(pc.invert(plain).fill_null(False).to_numpy(zero_copy_only=False))
     texts, codes = _distinct(array.take(pa.array(odd)))
-    words = missing_words(form)
+    words = missing_words(form, text=False)
     read = [None if is_missing(text, words) else read_number(text, form) for text in texts]
     bad = [number is None and not is_missing(text, words) for text, number in zip(texts, read, strict=True)]
     if any(bad):
@@ -304,7 +304,7 @@ def _truths(array: pa.Array, form: ColumnFormat, place: Place) -> Floats:
             place.refuse(bad, "a number that is neither 0 nor 1", f"{place.name!r} is a boolean.")
         return numbers
     if is_text(array.type):
-        words = missing_words(form)
+        words = missing_words(form, text=False)
 
         def truth_of(text: str) -> float:
             truth = read_truth(text)

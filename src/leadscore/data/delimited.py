@@ -27,6 +27,7 @@ _MOST_BLOCK = 2**31 - 1
 _BLOCK = 1 << 20
 _TAIL_BYTES = 4096
 _TAIL_LINES = 6
+_TOTAL = re.compile(r"(grand |sub-?)?totals?:?|summe:?|gesamt:?|sum:?", re.IGNORECASE)
 _FOOTER = re.compile(
     r"(grand )?totals?\b|sub-?totals?\b|sum(me)?\b|gesamt|somme\b|count\b|average\b|copyright|©|confidential|generated\b|"
     r"exported\b|report\b|\d+ (rows|records|leads)\b",
@@ -58,14 +59,16 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
         require_columns(path, [name for name in layout.names if name.strip()], columns)
     data = content.slice(layout.start)
     written = np.frombuffer(data, np.uint8)
-    quoted = bool((written == ord('"')).any())
+    quotes = int((written == ord('"')).sum())
+    quoted = quotes > 0
     try:
         table = _parse(data, layout, columns, dictionary, quoted=quoted)
     except pa.ArrowInvalid:
         return read_irregular(path, data, layout, columns)
-    # More lines than rows: some cells span lines, or some lines are blank.
-    if quoted and 1 + max(int((written[:-1] == ord(end)).sum()) for end in "\n\r") > table.num_rows:
-        check_cells(path, _parse(data, layout, None, (), quoted=True), layout)
+    # More lines than rows: some cells span lines, or some lines are blank. Quotes come in pairs, but for stray ones.
+    lines = 1 + max(int((written[:-1] == ord(end)).sum()) for end in "\n\r") if quoted else 0
+    if lines > table.num_rows or quotes % 2:
+        check_cells(path, data, _parse(data, layout, None, (), quoted=True), layout)
     table = _without_empty_rows(table, data, layout, quoted=quoted)
     _check_tail(path, data, layout, table.num_rows)
     return _without_nameless(path, table, layout, columns)
@@ -147,7 +150,8 @@ def _check_tail(path: Path, data: pa.Buffer, layout: Layout, rows: int) -> None:
     for back, line in enumerate(reversed(tail.splitlines()[-_TAIL_LINES:])):
         cells = [cell.strip() for cell in next(csv.reader([line], delimiter=layout.delimiter), [])]
         filled = [cell for cell in cells if cell]
-        if filled and 2 * len(filled) <= len(cells) and _FOOTER.match(filled[0]):
+        few = filled and 2 * len(filled) <= len(cells) and _FOOTER.match(filled[0])
+        if few or (len(filled) < len(cells) and filled and _TOTAL.fullmatch(filled[0])):
             raise TableError(
                 f"{path}: row {layout.header_row + rows - back} (the header is row {layout.header_row}) looks like a "
                 "report's footer, not like a lead.",

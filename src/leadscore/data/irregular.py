@@ -18,6 +18,7 @@ from leadscore.data.layout import Layout
 from leadscore.errors import TableError
 
 _MOST_FOOTERS = 10
+_TAIL_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def read_irregular(path: Path, data: pa.Buffer, layout: Layout, columns: Sequenc
     odd: list[_Row] = []
     row: _Row | None = None
     for row in _rows(data, layout):
-        if not row.filled:
+        if not any(row.cells):
             continue
         if len(row.cells) == width + 1 and not row.cells[-1]:
             row.cells.pop()
@@ -58,23 +59,33 @@ def read_irregular(path: Path, data: pa.Buffer, layout: Layout, columns: Sequenc
             continue
         rows.append(row)
         _check_row(path, row, layout)
-    if row is not None and row.last_line > row.first_line and len(row.cells) < width:
+    if row is not None and (
+        (row.last_line > row.first_line and len(row.cells) < width) or is_unclosed(row.cells[-1], data)
+    ):
         raise _unclosed(path, row, layout)
     _check_odd(path, odd, rows, layout)
     return _table(path, rows, layout, columns)
 
 
-def check_cells(path: Path, table: pa.Table, layout: Layout) -> None:
-    """Refuse a table in which a quoted cell holds what look like rows.
+def check_cells(path: Path, data: pa.Buffer, table: pa.Table, layout: Layout) -> None:
+    """Refuse a table in which a quoted cell is never closed, or holds what look like rows.
 
     Args:
         path: For messages.
+        data: The rows of the file.
         table: All columns of the file, as text.
         layout: The file's layout.
 
     Raises:
         TableError: Names the first such row and how many lines its cell spans.
     """
+    last = table.column(-1)[-1].as_py() if table.num_rows else None
+    if last is not None and is_unclosed(last, data):
+        raise TableError(
+            f"{path}: a quote that is opened in row {table.num_rows} (the first row of data is row 1) is "
+            "never closed: its cell runs to the end of the file.",
+            hint="Close the quote, or remove it if it is a stray one.",
+        )
     for position, column in enumerate(table.columns):
         long = pc.match_substring(column, "\n").combine_chunks()
         if not pc.any(long).as_py():
@@ -83,6 +94,12 @@ def check_cells(path: Path, table: pa.Table, layout: Layout) -> None:
             text = column[index].as_py()
             if _holds_rows(text, position, layout):
                 raise _swallowed(path, index + 1, text.count("\n") + 1, layout, position)
+
+
+def is_unclosed(cell: str, data: pa.Buffer) -> bool:
+    """Whether the last cell of a file is text of several lines whose quote is never closed."""
+    end = data.slice(max(0, data.size - _TAIL_BYTES)).to_pybytes().rstrip()
+    return "\n" in cell and (not end.endswith(b'"') or not cell.strip())
 
 
 def _rows(data: pa.Buffer, layout: Layout) -> Iterator[_Row]:

@@ -157,7 +157,7 @@ def _text_times(
             except pa.ArrowInvalid:
                 pass  # A day that does not exist: found and named below.
     encoded = column.dictionary_encode()
-    words = missing_words(form)
+    words = missing_words(form, text=False)
     texts = cast("list[str | None]", encoded.dictionary.to_pylist())
     read = [None if text is None else read_time(text, form, end_of_day=end_of_day) for text in texts]
     bad = [

@@ -101,6 +101,11 @@ def find_layout(path: Path, content: pa.Buffer, wanted: Sequence[str] | None = N
     lines = _first_lines(content)
     if not any(line.strip() for line in lines):
         raise TableError(f"{path} is empty.", hint="A table starts with a header row.")
+    if any("\0" in line for line in lines[:2]):
+        raise TableError(
+            f"{path} holds NUL characters: UTF-16 without a byte order mark, or no text at all.",
+            hint="Save it as CSV with UTF-8 encoding.",
+        )
     skipped, delimiters = 0, _DELIMITERS
     while not lines[skipped].strip("\r\n"):
         skipped += 1

@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from leadscore.data.atomic import replacing
+from leadscore.data.columns import is_number, is_text
 from leadscore.data.delimited import read_csv, require_columns
 from leadscore.errors import TableError
 
@@ -248,8 +249,28 @@ def _folder(path: Path) -> ds.Dataset:
     dataset = ds.dataset(str(path), format="parquet", partitioning=partitioning)
     # By itself Arrow takes the first file's columns and drops what only later files have.
     schemas = [dataset.schema, *(fragment.physical_schema for fragment in dataset.get_fragments())]
-    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    schema = pa.unify_schemas(_as_text_where_mixed(schemas), promote_options="permissive")
     return ds.dataset(str(path), schema, format="parquet", partitioning=partitioning)
+
+
+def _as_text_where_mixed(schemas: list[pa.Schema]) -> list[pa.Schema]:
+    """The schemas, with text for columns that are text in one file and plain values in another."""
+    kinds: dict[str, set[pa.DataType]] = {}
+    for field in (field for schema in schemas for field in schema):
+        kinds.setdefault(field.name, set()).add(field.type)
+    mixed = {
+        name
+        for name, found in kinds.items()
+        if len(found) > 1 and any(map(is_text, found)) and all(is_text(k) or _is_plain(k) for k in found)
+    }
+    return [
+        pa.schema([field.with_type(pa.string()) if field.name in mixed else field for field in schema])
+        for schema in schemas
+    ]
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_date(kind) or pa.types.is_null(kind)
 
 
 def _csv_files(path: Path) -> list[Path]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from leadscore.errors import BadInputError, LeadScoreError
-from leadscore.events.errors import RecordRefusedError, StoreUnavailableError
+from leadscore.events.errors import RecordRefusedError, StoreEncodingError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from leadscore.events.patience import ImpatientConnection
@@ -82,8 +82,7 @@ def open_engines(url: sa.URL, answer_seconds: float | None = None) -> Engines:
     given = {key: value for key, value in timeouts.items() if key not in url.query}
     engine = sa.create_engine(url, connect_args=given, pool_pre_ping=True, pool_size=2)
     event.listen(engine, "begin", _begin_postgresql)
-    if answer_seconds is not None:
-        event.listen(engine, "do_connect", partial(_connect_impatiently, answer_seconds))
+    event.listen(engine, "do_connect", partial(_connect, answer_seconds))
     return Engines(
         read=engine.execution_options(isolation_level="REPEATABLE READ"),
         write=engine.execution_options(**{_WRITES: True}),
@@ -126,14 +125,23 @@ def _begin_postgresql(connection: sa.Connection) -> None:
         )
 
 
-def _connect_impatiently(
-    seconds: float, _dialect: object, _record: object, words: tuple[str, ...], options: dict[str, Any]
+def _connect(
+    seconds: float | None, _dialect: object, _record: object, words: tuple[str, ...], options: dict[str, Any]
 ) -> ImpatientConnection:
     # Who keeps events in SQLite may lack the driver.
     from leadscore.events.patience import ImpatientConnection  # noqa: PLC0415
 
     connection = ImpatientConnection.connect(*words, **options)
-    connection.answer_seconds = seconds
+    name, encoding = connection.info.dbname, connection.info.parameter_status("server_encoding")
+    # Before SQLAlchemy asks for anything: what SQL_ASCII calls text are bytes of any kind.
+    if encoding not in (None, "UTF8"):
+        connection.close()
+        raise StoreEncodingError(
+            f"The event store's database {name!r} keeps text as {encoding}, not as UTF8.",
+            hint="Make a database for it: CREATE DATABASE leadscore ENCODING 'UTF8' TEMPLATE template0.",
+        )
+    if seconds is not None:
+        connection.answer_seconds = seconds
     return connection
 
 

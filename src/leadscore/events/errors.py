@@ -23,6 +23,12 @@ class StoreUnavailableError(UnavailableError):
     """The event store cannot be reached or used, or what became of a call to it is not known."""
 
 
+class StoreEncodingError(BadInputError):
+    """The event store's database cannot hold every text; waiting does not help."""
+
+    code = "store_encoding"
+
+
 class SchemaTooNewError(StoreUnavailableError):
     """A newer release has changed the event store; this one must not write to it."""
 

@@ -231,7 +231,10 @@ class _Parsers:
         self._columns = columns
         self._formats = formats
         self._latest = latest
-        self.missing = {name: missing_words(formats.of_column(name)) for name in columns.named()}
+        ids = {columns.lead, columns.prediction}
+        self.missing = {
+            name: missing_words(formats.of_column(name), text=name in ids) for name in columns.named()
+        }
         if formats.target is not None:
             kept = {str(value) for value in (formats.target.positive, *formats.target.open_values)}
             self.missing[columns.converted] -= kept

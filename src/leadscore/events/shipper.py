@@ -12,11 +12,12 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final, cast
 
-from leadscore.errors import LeadScoreError
+from leadscore.errors import ExitCode, LeadScoreError, UnavailableError
 from leadscore.events.shipping import Shipment, Shipper, ShipperOptions
 from leadscore.events.store import EventStore
 from leadscore.logs import JsonLines
@@ -25,6 +26,8 @@ from leadscore.settings import Home
 __all__ = ["Shipment", "Shipper", "ShipperOptions", "main"]
 
 _PARENT_POLL_SECONDS: Final = 0.5
+# A batch of two thousand records takes a fraction of a second; the rest is for a server that is busy.
+_ANSWER_SECONDS: Final = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,12 +52,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_watch, args=(parent, stop), name="parent-watch", daemon=True).start()
     options = ShipperOptions(batch_records=given.batch_records, drain_seconds=given.drain_seconds)
     try:
-        with EventStore(given.events_url) as store, Shipper(given.spool, store, options) as shipper:
+        with (
+            EventStore(given.events_url, answer_seconds=given.answer_seconds) as store,
+            Shipper(given.spool, store, options) as shipper,
+        ):
+            with suppress(
+                UnavailableError
+            ):  # one that is down now may be up later; one that is wrong stays wrong
+                store.check()
             log.info("shipper started", extra={"fields": {"spool": str(given.spool), "store": store.name}})
             shipper.run(stop)
     except LeadScoreError as error:
         log.error("shipper cannot run", extra={"fields": {"error": error.message, "hint": error.hint}})  # noqa: TRY400
         return int(error.exit_code)
+    except Exception:
+        # The process boundary: whoever starts it again sees a code, the log says why.
+        log.exception("shipper ended by a defect")
+        return int(ExitCode.UNEXPECTED)
     log.info("shipper stopped")
     return 0
 
@@ -72,6 +86,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-records", type=int, default=defaults.batch_records)
     parser.add_argument("--drain-seconds", type=float, default=defaults.drain_seconds)
     parser.add_argument(
+        "--answer-seconds",
+        type=float,
+        default=_ANSWER_SECONDS,
+        help="how long the event store may be silent while it is asked",
+    )
+    parser.add_argument(
         "--nice", type=int, default=10, choices=range(20), metavar="0-19", help="scheduling priority"
     )
     return parser.parse_args(arguments)
@@ -88,6 +108,8 @@ def _watch(parent: int, stop: threading.Event) -> None:
                 os.kill(parent, 0)
             except ProcessLookupError:
                 stop.set()
+            except PermissionError:  # it is there, and another user's
+                continue
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from leadscore.errors import UnavailableError
+from leadscore.errors import LeadScoreError, UnavailableError
 from leadscore.events.errors import RecordRefusedError, ShipperRunningError
 from leadscore.events.health import ShipperHealth, write_health
 from leadscore.events.quarantine import Quarantine, QuarantinedPiece
@@ -139,6 +139,10 @@ class Shipper:
                     break
                 stop.wait(wait)
                 continue
+            except LeadScoreError as error:
+                # Trying again does not help; whoever looks at the health file reads why.
+                self._failed(error)
+                raise
             self._succeeded(shipment)
             if stopping and (shipment.idle or time.monotonic() >= deadline):
                 break
@@ -171,7 +175,7 @@ class Shipper:
             last_shipped_at=now_us() if stored else health.last_shipped_at,
         )
 
-    def _failed(self, error: UnavailableError) -> float:
+    def _failed(self, error: LeadScoreError) -> float:
         """Note the failure and say how long to wait: exponential, with jitter so that pods do not march in step."""
         options = self._options
         failures = self._health.failures + 1

@@ -158,6 +158,11 @@ class SpoolWriter:
                 last_error=self._last_error,
             )
 
+    @property
+    def sync_errors(self) -> int:
+        """Flushes to the disk that failed in the background (`fsync="interval"`)."""
+        return 0 if self._sync is None else self._sync.errors
+
     def close(self) -> None:
         """Finish the segment and free the directory; appends raise from now on."""
         with self._lock:

@@ -59,21 +59,25 @@ class StoreCounts:
     newest_outcome: int | None
 
 
+ANSWER_SECONDS: Final = 600.0
+
+
 class EventStore:
     """One schema over two databases. Connects, and creates the schema, on first use; safe between threads.
 
     Args:
         url: `sqlite:////path/events.db` or `postgresql://user:password@host/database`.
-        answer_seconds: How long a PostgreSQL server may be silent while it is asked; None: as long as it takes.
+        answer_seconds: How long a PostgreSQL server may be silent while it is asked; None: as long as it takes. The
+            default is for Jobs and people, whose queries may read millions of rows.
 
-    Every method raises `StoreUnavailableError` when the database cannot be reached or used, and
-    `SchemaTooNewError` when a newer release has changed it.
+    Every method raises `StoreUnavailableError` when the database cannot be reached or used, `SchemaTooNewError` when
+    a newer release has changed it, and `StoreEncodingError` when it cannot hold every text.
 
     Raises:
         BadInputError: The URL is neither.
     """
 
-    def __init__(self, url: str, *, answer_seconds: float | None = None) -> None:
+    def __init__(self, url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> None:
         self._url = parse_url(url)
         self._engines = open_engines(self._url, answer_seconds)
         self._ready = False
@@ -83,6 +87,11 @@ class EventStore:
     def name(self) -> str:
         """The URL without its password."""
         return self._url.render_as_string()
+
+    def check(self) -> None:
+        """Connect, and create the schema if there is none."""
+        with self._translated():
+            self._prepare()
 
     def append(self, predictions: Sequence[Prediction], outcomes: Sequence[Outcome]) -> Appended:
         """Store a batch in one transaction; records whose id is known are left as they are.

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 
 class IntervalSync:
     """A thread that calls `fdatasync` on every watched segment each `seconds`, and once more when stopped.
 
     It opens the files by name: a flush concerns the file, not the descriptor it was written through.
+
+    Attributes:
+        errors: Flushes that failed.
     """
 
     def __init__(self, seconds: float) -> None:
+        self.errors = 0
         self._seconds = seconds
         self._lock = threading.Lock()
         self._paths: list[Path] = []
@@ -33,8 +40,16 @@ class IntervalSync:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._seconds):
+            self._try_to_flush()
+        self._try_to_flush()
+
+    def _try_to_flush(self) -> None:
+        try:
             self._flush()
-        self._flush()
+        except OSError as error:
+            # The thread must not end: the next flush may work, and the kernel writes by itself meanwhile.
+            self.errors += 1
+            _log.error("spool not flushed", extra={"fields": {"error": error.strerror, "times": self.errors}})
 
     def _flush(self) -> None:
         with self._lock:

@@ -8,13 +8,15 @@ import os
 import shutil
 import socket
 import stat
+import sys
 import urllib.request
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import Self, cast
 from urllib.parse import unquote, urlsplit
 
 from leadscore.errors import (
@@ -27,12 +29,10 @@ from leadscore.errors import (
     UnavailableError,
 )
 from leadscore.registry.download import check_source, fetch_artefact
+from leadscore.registry.light import light_client
 from leadscore.registry.locks import locked
-from leadscore.registry.mlflow_client import Client, Store, Version
+from leadscore.registry.mlflow_client import Client, RegistryClient, Store, Version
 from leadscore.settings import Home
-
-if TYPE_CHECKING:
-    from mlflow.exceptions import MlflowException
 
 EXPERIMENT = "leadscore"
 CONNECT_SECONDS = 5.0
@@ -79,8 +79,9 @@ def registry_id(tracking_uri: str) -> str:
 class Backend:
     """One MLflow tracking and registry server or database. All errors are LeadScoreErrors."""
 
-    def __init__(self, client: Client, home: Home) -> None:
+    def __init__(self, client: RegistryClient, home: Home) -> None:
         self._client = client
+        self._home = home
         self._uri = home.tracking_uri
         self._artefacts = home.artefacts
 
@@ -89,22 +90,18 @@ class Backend:
         """Connect; an embedded database is made on first use, by one process at a time.
 
         Raises:
-            UnavailableError: Nobody answers at the tracking URI, or MLflow is not installed here.
+            UnavailableError: Nobody answers at the tracking URI, or MLflow is needed and not installed here.
         """
         _probe(home.tracking_uri)
         for variable, value in _ENVIRONMENT.items():
             os.environ.setdefault(variable, value)
-        for logger in ("mlflow", "alembic"):
-            logging.getLogger(logger).setLevel(logging.WARNING)
-        # MLflow's migrations may not run twice at the same time on one database.
-        with locked(home.root / "registry-open.lock"), _in_our_words("open the registry"):
-            from mlflow.tracking import MlflowClient  # noqa: PLC0415 - seconds, and absent where models serve
+        with _in_our_words("open the registry"):
+            return cls(light_client(home.tracking_uri) or _open_mlflow(home), home)
 
-            # Importing MLflow configures its loggers anew.
-            for logger in ("mlflow", "alembic"):
-                logging.getLogger(logger).setLevel(logging.WARNING)
-            client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
-            return cls(cast("Client", client), home)
+    @cached_property
+    def _mlflow(self) -> Client:
+        """MLflow's own client, for runs and artefacts."""
+        return _open_mlflow(self._home)
 
     def names(self) -> list[str]:
         """Names of all registered models, sorted."""
@@ -170,14 +167,14 @@ class Backend:
     ) -> int:
         """Upload a folder as artefacts of a new run and register it as the next version."""
         with _in_our_words(f"publish {name}"):
-            run = self._client.create_run(self._experiment(), run_name=name)
+            run = self._mlflow.create_run(self._experiment(), run_name=name)
             run_id = run.info.run_id
-            self._client.log_artifacts(run_id, str(directory), "model")
+            self._mlflow.log_artifacts(run_id, str(directory), "model")
             for metric, value in metrics.items():
-                self._client.log_metric(run_id, metric, value)
-            self._client.set_terminated(run_id)
+                self._mlflow.log_metric(run_id, metric, value)
+            self._mlflow.set_terminated(run_id)
             self._register(name)
-            version = self._client.create_model_version(
+            version = self._mlflow.create_model_version(
                 name, source=f"{run.info.artifact_uri}/model", run_id=run_id, tags=dict(tags)
             )
             return int(version.version)
@@ -193,7 +190,7 @@ class Backend:
                 get_artifact_repository,
             )
 
-            experiment = self._client.get_experiment_by_name(EXPERIMENT)
+            experiment = self._mlflow.get_experiment_by_name(EXPERIMENT)
             location = "" if experiment is None else experiment.artifact_location
             check_source(source, location, self._uri)
             if urlsplit(source).scheme in ("", "file"):
@@ -204,19 +201,19 @@ class Backend:
                 fetch_artefact(store._download_file, target, ref, digest)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def _experiment(self) -> str:
-        experiment = self._client.get_experiment_by_name(EXPERIMENT)
+        experiment = self._mlflow.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
             return str(experiment.experiment_id)
         # A server knows where its artefacts go; with a bare database it would be the working directory.
         server = self._uri.startswith(("http://", "https://", "databricks"))
         location = None if server else self._artefacts.as_uri()
-        return str(self._client.create_experiment(EXPERIMENT, artifact_location=location))
+        return str(self._mlflow.create_experiment(EXPERIMENT, artifact_location=location))
 
     def _register(self, name: str) -> None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see `open`
 
         try:
-            self._client.create_registered_model(name)
+            self._mlflow.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -229,6 +226,20 @@ def _copy_file(source: Path, target: str) -> None:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ArtefactError(f"{source.name} in the registry's store is not a regular file.")
         shutil.copyfileobj(file, out)
+
+
+def _open_mlflow(home: Home) -> Client:
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    # MLflow's migrations may not run twice at the same time on one database.
+    with locked(home.root / "registry-open.lock"):
+        from mlflow.tracking import MlflowClient  # noqa: PLC0415 - seconds, and absent where models serve
+
+        # Importing MLflow configures its loggers anew.
+        for logger in ("mlflow", "alembic"):
+            logging.getLogger(logger).setLevel(logging.WARNING)
+        client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
+        return cast("Client", client)
 
 
 def _stored(version: Version) -> StoredVersion:
@@ -272,21 +283,26 @@ def _in_our_words(doing: str) -> Generator[None]:
         ) from error
     except OSError as error:  # requests' exceptions are OSErrors too
         raise UnavailableError(f"Cannot {doing}: {error.strerror or error}.") from error
-    # The two types meant here can only be named after importing what may not be installed; others pass.
+    # The types meant here can only be named after importing what may not be installed; others pass.
     except Exception as error:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see `open`
-        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 - see `open`
-
-        if isinstance(error, MlflowException):
+        if _is(error, "mlflow.exceptions", "MlflowException") or _is(
+            error, "leadscore.registry.rest", "RegistryAnswerError"
+        ):
             raise _translated(doing, error) from error
-        if isinstance(error, SQLAlchemyError):
+        if _is(error, "sqlalchemy.exc", "SQLAlchemyError"):
             raise UnavailableError(f"Cannot {doing}: the registry's database failed ({error}).") from error
         raise
 
 
-def _translated(doing: str, error: MlflowException) -> LeadScoreError:
-    text = f"Cannot {doing}: {str(error.message)[:500]}"
-    match error.error_code:
+def _is(error: Exception, module: str, name: str) -> bool:
+    """Whether it is of a type whose module nobody needs to import for that: who raised it has."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return isinstance(kind, type) and isinstance(error, kind)
+
+
+def _translated(doing: str, error: Exception) -> LeadScoreError:
+    text = f"Cannot {doing}: {str(getattr(error, 'message', error))[:500]}"
+    match getattr(error, "error_code", ""):
         case "RESOURCE_DOES_NOT_EXIST":
             return NotFoundError(text, hint="`leadscore models list` shows what there is.")
         case "RESOURCE_ALREADY_EXISTS" | "RESOURCE_CONFLICT":

@@ -12,7 +12,8 @@ Item_co = TypeVar("Item_co", covariant=True)
 class Page(Protocol[Item_co]):
     """One page of a search."""
 
-    token: str | None
+    @property
+    def token(self) -> str | None: ...
 
     def __iter__(self) -> Iterator[Item_co]: ...
 
@@ -20,18 +21,25 @@ class Page(Protocol[Item_co]):
 class Model(Protocol):
     """`mlflow.entities.model_registry.RegisteredModel`."""
 
-    name: str
-    aliases: Mapping[str, int | str]
-    tags: Mapping[str, str]
+    @property
+    def name(self) -> str: ...
+    @property
+    def aliases(self) -> Mapping[str, int | str]: ...
+    @property
+    def tags(self) -> Mapping[str, str]: ...
 
 
 class Version(Protocol):
     """`mlflow.entities.model_registry.ModelVersion`."""
 
-    version: int | str
-    tags: Mapping[str, str]
-    creation_timestamp: int
-    source: str
+    @property
+    def version(self) -> int | str: ...
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+    @property
+    def creation_timestamp(self) -> int: ...
+    @property
+    def source(self) -> str: ...
 
 
 class RunInfo(Protocol):
@@ -60,8 +68,8 @@ class Store(Protocol):
     def _download_file(self, remote_file_path: str, local_path: str) -> None: ...
 
 
-class Client(Protocol):
-    """`mlflow.tracking.MlflowClient`."""
+class RegistryClient(Protocol):
+    """What looking at models and moving aliases takes: of `mlflow.tracking.MlflowClient`, or of `light`."""
 
     def search_registered_models(self, *, max_results: int, page_token: str | None) -> Page[Model]: ...
     def search_model_versions(
@@ -74,6 +82,11 @@ class Client(Protocol):
     def set_model_version_tag(self, name: str, version: str, key: str, value: str) -> None: ...
     def set_registered_model_tag(self, name: str, key: str, value: str) -> None: ...
     def delete_registered_model_tag(self, name: str, key: str) -> None: ...
+
+
+class Client(RegistryClient, Protocol):
+    """`mlflow.tracking.MlflowClient`."""
+
     def create_registered_model(self, name: str) -> Model: ...
     def create_model_version(
         self, name: str, source: str, *, run_id: str, tags: Mapping[str, str]

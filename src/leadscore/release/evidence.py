@@ -50,7 +50,8 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
         passed: Nothing speaks against the candidate.
         summary: In a sentence.
         until: End of the data, ISO 8601.
-        leads: KPI: mature leads of the candidate.
+        too_few: Shadow: there were fewer leads than the release asks for, so it says nothing for or against.
+        leads: KPI: mature leads of the candidate. Shadow with `too_few`: leads that both had scored.
         judged: KPI: whether so many could have shown a fall. A record that does not say so supports nothing.
         expected: Replay and shadow: how far the scores lie from the champion's. One that does not say so allows nothing.
     """
@@ -63,6 +64,7 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool
     summary: str
     until: datetime
+    too_few: bool = False
     leads: int = 0
     judged: bool = False
     expected: ExpectedPsi | None = None
@@ -202,6 +204,7 @@ def report_seen(store: EventStore, kind: str, ref: str, release: str) -> ReportS
                 summary=head.summary,
                 at=head.until,
                 number=head.number,
+                too_few=head.too_few,
                 leads=head.leads,
                 judged=head.judged,
                 expected=head.expected,

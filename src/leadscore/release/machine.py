@@ -178,6 +178,8 @@ def _replay(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: d
 
 def _shadow(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
     match seen.evaluation.state:
+        case "done" if seen.evaluation.too_few and seen.evaluation.digest == status.digest:
+            return _shadowing(spec, status, seen, now)
         case "done" if _is_ours(seen.shadow, spec):
             return Step(StopShadow("The report is there."), status)
         case "done":
@@ -212,10 +214,34 @@ def _shadowing(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now
             words = f"The shadow does not become ready: {shadow.trouble} Mend it, or stop the release (abort: true)."
             return _wait(status, words, asks=status.since or now)
         return _wait(status, "The shadow is not ready yet.")
-    until = status.shadow_since + timedelta(seconds=spec.shadow_seconds)
-    if now < until:
-        return _wait(status, f"Gets a copy of the traffic until {until:%Y-%m-%d %H:%M} UTC.", until)
-    return Step(ReportShadow(spec.version, status.shadow_since, seen.mirror.percent, "shadow"), status)
+    return _report_when_due(spec, status, seen, status.shadow_since, now)
+
+
+def _report_when_due(
+    spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, since: datetime, now: datetime
+) -> Step:
+    """Report on the shadow at the end of its time, and, while it has seen too few leads, after twice the time, and so on.
+
+    At its limit a person is asked: who allows more time or asks for fewer leads (both in the spec) gets another report.
+    """
+    last, first = seen.evaluation, timedelta(seconds=spec.shadow_seconds)
+    limit = since + first + timedelta(seconds=spec.shadow_extend_seconds)
+    until = min(since + first * 2**last.number, limit)
+    enough = last.too_few and last.leads >= spec.shadow_minimum_leads
+    exhausted = last.too_few and min(since + first * 2 ** (last.number - 1), limit) >= limit
+    if enough or (now >= until and not exhausted):
+        return Step(ReportShadow(spec.version, since, seen.mirror.percent, last.number + 1), status)
+    if exhausted:
+        words = (
+            f"A person must decide: {last.leads:,} of at least {spec.shadow_minimum_leads:,} leads until"
+            f" {limit:%Y-%m-%d %H:%M} UTC. To go on: a longer spec.shadow.extendFor; to be content with fewer: a smaller"
+            " spec.shadow.minimumLeads; to stop: abort: true."
+        )
+        return _wait(status, words, asks=limit)
+    words = f"Gets a copy of the traffic until {until:%Y-%m-%d %H:%M} UTC."
+    if last.too_few:
+        words = f"{last.summary} {words} From {limit:%Y-%m-%d %H:%M} UTC on a person must decide."
+    return _wait(status, words, until)
 
 
 def _evaluated(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:

@@ -40,7 +40,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         kind: `replay`: both models scored what was logged. `shadow`: the candidate scored copies of requests, and both
             answers are as they were logged.
         release: Release that asked for it; "" if a person did.
-        number: 1: a release has one such report.
+        number: Which of the release's reports it is: a shadow that saw too few leads is reported on again.
         model: Registered name.
         version: Candidate.
         digest: Its artefact digest.
@@ -115,6 +115,7 @@ class Question:
         until: End of the window.
         maturity: Age at which an outcome should be known.
         release: Release that asks; "" if a person does.
+        number: Which of the release's reports it is.
     """
 
     candidate: ModelVersion
@@ -123,6 +124,7 @@ class Question:
     until: datetime
     maturity: timedelta
     release: str = ""
+    number: int = 1
 
 
 @dataclass(slots=True, eq=False)
@@ -207,6 +209,7 @@ def report(
     return Comparison(
         kind="replay" if shadow is None else "shadow",
         release=question.release,
+        number=question.number,
         model=candidate.name,
         version=candidate.version,
         digest=candidate.digest,

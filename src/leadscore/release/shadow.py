@@ -39,9 +39,19 @@ _OTHER_BYTES: Final = 0.99
 
 
 class TooFewLeadsError(RefusedError):
-    """Shadow and champion have scored too few leads in common."""
+    """Shadow and champion have scored too few leads in common.
+
+    Args:
+        message: What was counted.
+        hint: What a person can do.
+        leads: Leads that both have scored.
+    """
 
     code = "too_few_leads"
+
+    def __init__(self, message: str, *, hint: str, leads: int) -> None:
+        super().__init__(message, hint=hint)
+        self.leads = leads
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ class ShadowQuestion:
         percent: Share of the requests that the mirror copies; None: unknown.
         maturity: Age at which an outcome should be known.
         release: Release that asks; "" if a person does.
+        number: Which of the release's reports it is.
     """
 
     since: datetime
@@ -63,6 +74,7 @@ class ShadowQuestion:
     percent: float | None = None
     maturity: timedelta = timedelta(days=30)
     release: str = ""
+    number: int = 1
 
     @property
     def least(self) -> int:
@@ -134,7 +146,8 @@ def compare_shadow(
             f" {asked.since:%Y-%m-%d %H:%M} UTC; {len(pairs):,} of them were answered by {champion.ref}, {left_out:,} by"
             f" another version, {unpaired:,} by none, and {asked.least:,} are needed. {answered_requests:,} requests were"
             " answered in all.",
-            hint="Mirror a larger share (shadow.percent of the chart) or for longer (spec.shadow.for), and release again.",
+            hint="Mirror a larger share (shadow.percent of the chart) or for longer (spec.shadow.for and extendFor).",
+            leads=len(pairs),
         )
     own = np.array(ours)
     scored, reproduced = _scored(said, pairs, own, models)
@@ -144,7 +157,9 @@ def compare_shadow(
         champion=microseconds_per_lead(models.champion, scored.sample),
         candidate=microseconds_per_lead(models.candidate, said.matrix[own][:FEWEST_ROWS]),
     )
-    question = Question(candidate, champion, asked.since, asked.until, asked.maturity, asked.release)
+    question = Question(
+        candidate, champion, asked.since, asked.until, asked.maturity, asked.release, asked.number
+    )
     return report(
         scored, latency, question, left_out=left_out, shadow=facts, against=against, notes=notes,
         seconds=lambda: clock() - began,

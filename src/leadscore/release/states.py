@@ -35,6 +35,7 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         replay_days: Days of logged requests that a replay scores.
         shadow_seconds: How long requests are mirrored.
         shadow_minimum_leads: Leads that shadow and champion must both have scored for a report to support anything.
+        shadow_extend_seconds: How much longer they are mirrored if there were too few; then a person decides.
         approval_seconds: How long a request for approval stands; then the release is rejected.
         watch_seconds: How long the business KPI is watched at 100 %.
         watch_every_seconds: How often a KPI report is made in that time.
@@ -50,6 +51,7 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     replay_days: int = 14
     shadow_seconds: float = 86_400.0
     shadow_minimum_leads: int = 1_000
+    shadow_extend_seconds: float = 3 * 86_400.0
     approval_seconds: float = 7 * 86_400.0
     watch_seconds: float = 48 * 3_600.0
     watch_every_seconds: float = 3_600.0
@@ -131,8 +133,9 @@ class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
         passed: Replay and shadow: nothing speaks against the candidate. KPI: no supported fall.
         summary: In a sentence.
         at: Until when its data reaches.
-        number: KPI: which of the watch's reports it is, from 1; 0 with `absent`.
-        leads: KPI: mature leads of the candidate.
+        number: Shadow and KPI: which of the release's reports it is, from 1; 0 with `absent`.
+        too_few: Shadow: there were fewer leads than the release asks for, so it says nothing for or against.
+        leads: KPI: mature leads of the candidate. Shadow with `too_few`: leads that both had scored.
         judged: KPI: whether so many leads could have shown a fall at all.
         expected: Replay and shadow: how far the candidate's scores lie from the champion's.
     """
@@ -144,6 +147,7 @@ class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     at: datetime | None = None
     number: int = 0
+    too_few: bool = False
     leads: int = 0
     judged: bool = False
     expected: ExpectedPsi | None = None
@@ -262,13 +266,13 @@ class StartShadow(msgspec.Struct, frozen=True, tag=True):
 class ReportShadow(msgspec.Struct, frozen=True, tag=True):
     """Create (or adopt) the Job that compares the shadow's answers since `since` with the champion's.
 
-    `percent` of the requests were copied (None: unknown); `key` names the Job.
+    `percent` of the requests were copied (None: unknown); `number` tells the reports of a release apart, from 1.
     """
 
     version: int
     since: datetime
     percent: float | None
-    key: str
+    number: int = 1
 
 
 class StopShadow(msgspec.Struct, frozen=True, tag=True):

@@ -35,6 +35,8 @@ REFERENCE_OUTCOMES = "reference_outcomes.arrow"
 GOLDEN = "golden.json"
 METRICS = "metrics.json"
 CARD = "MODEL_CARD.md"
+CARD_CURVES = "card-curves.png"
+CARD_DRIVERS = "card-drivers.png"
 MODEL_FILES: Mapping[str, str] = {"xgboost": "model.ubj", "lightgbm": "model.txt"}
 
 _MIB = 1024 * 1024
@@ -45,8 +47,9 @@ MAX_FILE_BYTES = 512 * _MIB
 MAX_BYTES_IN_ALL = 1024 * _MIB
 
 _REQUIRED = (CONTRACT, CALIBRATION, GRADES, REFERENCE, GOLDEN)
-# Suffixes of formats that have strict readers; whatever else a folder holds is not ours.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.(ubj|txt|yaml|json|arrow|md)")
+# Suffixes of formats that have strict readers, and of the card's plots, which no scorer opens; whatever else a folder
+# holds is not ours.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.(ubj|txt|yaml|json|arrow|md|png)")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Pickle protocols 2-5, and the archives that joblib, torch and numpy hide pickles in.
 _FORBIDDEN_STARTS = (*(bytes((0x80, protocol)) for protocol in range(2, 6)), b"PK\x03\x04", b"\x1f\x8b")

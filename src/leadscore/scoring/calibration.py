@@ -17,6 +17,7 @@ from leadscore.errors import ArtefactError
 
 # exp overflows float64 just above 709; beyond this bound the probability is 0 or 1 to 300 digits anyway.
 _SATURATION = 700.0
+_BETA_REACH, _BETA_KNOTS = 16.0, 129
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,29 +26,56 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Never decreasing in floating point either: a lead with the higher margin never gets the lower probability.
 
     Attributes:
-        method: `identity` (the logistic function), `platt` (the logistic function of a line: Platt 1999) or
-            `isotonic` (linear between knots, constant outside them: Zadrozny & Elkan 2002, interpolated).
+        method: `identity` (the logistic function), `intercept` (shifted, for another base rate), `platt` (the logistic
+            function of a line: Platt 1999), `isotonic` (linear between knots, constant outside them: Zadrozny & Elkan
+            2002, interpolated) or `beta` (Kull et al. 2017, its curve as knots).
         slope: Of the line (`platt`); greater than 0.
-        intercept: Of the line (`platt`).
-        knot_margins: Strictly increasing margins (`isotonic`, at least one).
+        intercept: Of the line (`platt`) or the shift (`intercept`).
+        knot_margins: Strictly increasing margins (`isotonic` and `beta`, at least one).
         knot_probabilities: Their probabilities, never decreasing, within 0 and 1.
     """
 
-    method: Literal["identity", "platt", "isotonic"] = "identity"
+    method: Literal["identity", "intercept", "platt", "isotonic", "beta"] = "identity"
     slope: float = 1.0
     intercept: float = 0.0
     knot_margins: tuple[float, ...] = ()
     knot_probabilities: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.method == "isotonic":
+        if self.method in {"isotonic", "beta"}:
             _check_knots(self.knot_margins, self.knot_probabilities)
         elif self.knot_margins or self.knot_probabilities:
             raise ValueError(f"method {self.method} takes no knots")
         if not (math.isfinite(self.slope) and self.slope > 0 and math.isfinite(self.intercept)):
             raise ValueError("slope must be finite and greater than 0, intercept finite")
-        if self.method != "platt" and (self.slope, self.intercept) != (1.0, 0.0):
-            raise ValueError(f"method {self.method} takes no slope or intercept")
+        if self.method != "platt" and self.slope != 1.0:
+            raise ValueError(f"method {self.method} takes no slope")
+        if self.method not in {"platt", "intercept"} and self.intercept != 0.0:
+            raise ValueError(f"method {self.method} takes no intercept")
+
+    @classmethod
+    def shifted(cls, intercept: float) -> Self:
+        """Logistic function of `margin + intercept`."""
+        return cls(method="intercept", intercept=float(intercept))
+
+    @classmethod
+    def beta(cls, a: float, b: float, c: float) -> Self:
+        """Beta calibration: log-odds a·ln p - b·ln(1 - p) + c of p, the logistic function of the margin.
+
+        Kept as knots between which it is linear (error below 0.001), since a sum of logarithms does not rise
+        in its last bit; constant beyond margins of ±16. ValueError unless a and b are at least 0, one of them greater.
+        """
+        if not (math.isfinite(a + b + c) and min(a, b) >= 0 and max(a, b) > 0):
+            raise ValueError("a and b must be at least 0, one of them greater than 0, and all finite")
+        margins = np.linspace(-_BETA_REACH, _BETA_REACH, _BETA_KNOTS)
+        z = np.clip(
+            c + b * np.logaddexp(0, margins) - a * np.logaddexp(0, -margins), -_SATURATION, _SATURATION
+        )
+        return cls(
+            method="beta",
+            knot_margins=tuple(float(m) for m in margins),
+            knot_probabilities=tuple(float(p) for p in np.maximum.accumulate(1 / (1 + np.exp(-z)))),
+        )
 
     @classmethod
     def platt(cls, slope: float, intercept: float) -> Self:

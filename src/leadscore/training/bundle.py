@@ -44,6 +44,7 @@ class Parts:
         days: From each lead to its outcome, NaN where the table does not say (n,).
         age: Days from each lead to the newest moment in the table (n,); None without a time column.
         margins: Their margins by the training library (n,).
+        plots: PNG files of the card by name.
         data: Which data it was made from.
         code_revision: Which code made it.
         seed: Which seed.
@@ -61,6 +62,7 @@ class Parts:
     days: Floats
     age: Floats | None
     margins: Floats
+    plots: Mapping[str, bytes]
     data: DataSnapshot
     code_revision: str
     seed: int
@@ -114,6 +116,8 @@ def write(out: Path, parts: Parts) -> Manifest:
         (folder / artefact.CARD).write_text(
             model_card(origin, parts.contract, parts.evidence), encoding="utf-8"
         )
+        for name, plot in parts.plots.items():
+            (folder / name).write_bytes(plot)
         _write_sample(folder, parts)
         return artefact.write_manifest(
             folder,

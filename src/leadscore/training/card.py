@@ -8,14 +8,19 @@ from dataclasses import dataclass
 import msgspec
 
 from leadscore.contract import Feature, FeatureContract, contract_version
+from leadscore.contract.leaks import unexplained
 from leadscore.intervals import Estimate
 from leadscore.reliability import CalibrationBin
-from leadscore.scoring.artefact import Algorithm, DataSnapshot
+from leadscore.scoring.artefact import CARD_CURVES, CARD_DRIVERS, Algorithm, DataSnapshot
+from leadscore.training.doubts import say
+from leadscore.training.drivers import Driver
 from leadscore.training.evidence import Evidence, WindowRecord
 from leadscore.training.fairness import AttributeFairness
+from leadscore.training.rates import rate_warnings
 
 # Completeness under this makes figures of the newest months doubtful.
 _COMPLETE = 0.9
+_TOP = 12
 _FIGURE_NAMES = {
     "auc": "AUC",
     "average_precision": "PR-AUC (average precision)",
@@ -51,7 +56,10 @@ def model_card(origin: Origin, contract: FeatureContract, evidence: Evidence) ->
         "## Intended use\n\n" + _intended(contract, evidence),
         "## Data\n\n" + _data(origin, evidence.window),
         "## Measured on leads it has not seen\n\n" + _metrics(evidence),
+        f"![ROC, precision and recall, calibration, months]({CARD_CURVES})",
         "## Is 30 % really 30 %?\n\n" + _calibration(evidence),
+        "## What drives it\n\n" + _drivers(evidence.drivers),
+        "## Does it know too much?\n\n" + _suspicions(evidence),
         "## Groups\n\n" + _fairness(evidence.fairness),
         "## Limits\n\n" + _bullets(limits(evidence)),
         "## How it was made\n\n" + _making(origin, evidence),
@@ -79,6 +87,8 @@ def limits(evidence: Evidence) -> tuple[str, ...]:
     if evidence.holdout.positives < 100:
         found.append(f"Only {evidence.holdout.positives} held-out leads converted: the intervals are wide.")
     said, came = evidence.holdout.mean_probability, evidence.holdout.base_rate
+    if window.rates:
+        came = window.rates[-1].rate
     if evidence.metrics.ece.low > 0.05:
         found.append(
             f"Probabilities were off on the hold-out window: {said:.1%} expected, {came:.1%} converted."
@@ -87,13 +97,53 @@ def limits(evidence: Evidence) -> tuple[str, ...]:
     incomplete = [m for m in window.months if m.leads and m.labelled / m.leads < _COMPLETE]
     if incomplete:
         months = ", ".join(f"{m.month} ({m.labelled / m.leads:.0%})" for m in incomplete)
-        found.append(f"Outcomes were not complete in {months}; slow conversions may be under-represented.")
+        found.append(
+            f"Outcomes were not complete in {months}: what is known there is what became known quickly."
+        )
+    found.extend(_about_rates(window))
+    found.extend(_about_rows(window))
+    if unexplained(evidence.suspicions) and evidence.accepted_suspicion is None:
+        found.append("A leak is suspected, and nobody has answered for it: it is not to become champion.")
     if window.start is None:
         found.append("The table has no time column; row order stood for time.")
     if evidence.tuning.skipped_folds:
         found.append(f"{len(evidence.tuning.skipped_folds)} cross-validation fold(s) could not be used.")
     found.extend(f"{a.attribute}: {a.note}." for a in evidence.fairness if a.note)
     return tuple(found)
+
+
+def _about_rates(window: WindowRecord) -> tuple[str, ...]:
+    """Where training's conversion rate and the true one part."""
+    if not window.rates or window.delay is None:
+        return ()
+    labelled = window.train + window.calibration + window.holdout
+    return rate_warnings(window.rates, window.delay, unknown=window.unknown, labelled=labelled)
+
+
+def _about_rows(window: WindowRecord) -> Iterable[str]:
+    """Rows left out, ids that come again, and labels that came late."""
+    out = window.left_out
+    if out.future:
+        yield f"{out.future:,} lead(s) are later than the moment of training and were left out: look at their dates."
+    if out.untimed:
+        yield f"{out.untimed:,} open lead(s) without a time were left out."
+    if out.repeated:
+        yield (
+            f"{out.repeated:,} lead(s) have an id that an earlier one has, too; {window.shared_ids:,} were left out of an"
+            " earlier window so that no id is on two sides."
+        )
+    if out.contradictory:
+        yield f"{out.contradictory:,} id(s) have both outcomes."
+    if window.late and window.train and window.late / window.train > 1 - _COMPLETE:
+        yield (
+            f"Of {window.late / window.train:.0%} of the training leads the outcome came after the calibration window"
+            " began: outcomes take so long that a model in service knows less of its newest leads than this one did."
+        )
+    if window.recent:
+        yield (
+            f"{window.recent:,} younger leads, known in part, were trained on besides. They are later than the hold-out"
+            " window, so its figures are no forecast: let shadow or canary judge on leads to come."
+        )
 
 
 def _summary(origin: Origin, contract: FeatureContract, evidence: Evidence) -> str:
@@ -128,15 +178,45 @@ def _data(origin: Origin, window: WindowRecord) -> str:
         [(n, f"{c:,}", a or "unknown", b or "unknown") for n, c, a, b in rows],
     )
     notes = (
-        f"{window.embargoed:,} lead(s) were kept out of training because their outcome came too late or too near;"
+        f"{window.embargoed:,} lead(s) were kept out of training because they were too young or too near when the next window began;"
         f" {window.young:,} were too young; {window.unknown:,} have no known outcome yet."
         f" SHA-256 of the data: `{origin.data.digest}`."
     )
-    months = _table(
-        ("month", "leads", "outcome known"),
-        [(m.month, f"{m.leads:,}", f"{m.labelled:,}") for m in window.months],
+    parts = [table, notes]
+    if window.rates:
+        parts.append(_rates(window))
+    if window.months:
+        parts.append(
+            _table(
+                ("month", "leads", "outcome known", "converted, of the known"),
+                [
+                    (m.month, f"{m.leads:,}", f"{m.labelled:,}", "" if m.rate is None else f"{m.rate:.1%}")
+                    for m in window.months
+                ],
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def _rates(window: WindowRecord) -> str:
+    """Conversion rates of the windows, and what is known of delays."""
+    rows = [
+        (r.window, f"{r.leads:,}", f"{r.known:.1%}", f"{r.rate:.1%}", f"{r.low:.1%} to {r.high:.1%}")
+        for r in window.rates
+    ]
+    table = _table(("window", "outcome known", "converted", "with leads still open", "interval"), rows)
+    delay = window.delay
+    if delay is None:
+        return table
+    if not delay.learnt or delay.median_win is None or delay.median_loss is None:
+        return f"{table}\n\nDelays of outcomes could not be learnt: {delay.note}."
+    mature = (
+        "" if delay.mature is None else f" Cohorts are admitted from an age of {delay.mature:.0f} days on."
     )
-    return "\n\n".join([table, notes, months] if window.months else [table, notes])
+    return (
+        f"{table}\n\nHalf of the conversions are known after {delay.median_win:.0f} days, half of the other outcomes"
+        f" after {delay.median_loss:.0f}.{mature}"
+    )
 
 
 def _metrics(evidence: Evidence) -> str:
@@ -157,6 +237,31 @@ def _calibration(evidence: Evidence) -> str:
         f" {fit.note}"
     ).rstrip()
     return intro + "\n\n" + _table(("leads", "said", "came"), [_bin(b) for b in evidence.holdout.calibration])
+
+
+def _drivers(drivers: Sequence[Driver]) -> str:
+    rows = [(f"`{d.feature}`", f"{d.mean_abs:.3f}", f"{d.share:.0%}") for d in drivers[:_TOP]]
+    return (
+        "Mean absolute Shapley value (log-odds) on leads it has not seen, and its share of all features'. It says what"
+        " moves the score, not what causes conversion.\n\n"
+        + _table(("feature", "mean |SHAP|", "share"), rows)
+        + f"\n\n![What drives the score, and how]({CARD_DRIVERS})"
+    )
+
+
+def _suspicions(evidence: Evidence) -> str:
+    if not evidence.suspicions:
+        return (
+            "No column, and not the model as a whole, tells more than a lead that has just come in can tell."
+        )
+    open_ones = unexplained(evidence.suspicions)
+    if not open_ones:
+        answer = "The contract says that all of it is known before the outcome."
+    elif evidence.accepted_suspicion is not None:
+        answer = f"Accepted by {evidence.accepted_suspicion}."
+    else:
+        answer = "Nobody has answered for it, so the gate does not let the model pass."
+    return _bullets(say(s) for s in evidence.suspicions) + f"\n\n{answer}"
 
 
 def _bin(bin_: CalibrationBin) -> tuple[str, str, str]:

@@ -63,7 +63,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         revenue: Revenue of all leads; None without a value column.
         confidence: Of all intervals.
         replicates: Bootstrap resamples.
-        calibration: The bins behind `ece`.
+        calibration: The bins behind `ece`, leads weighted.
         estimates: The figures.
     """
 
@@ -89,6 +89,7 @@ def evaluate(
     capacity: float = 0.10,
     confidence: float = 0.95,
     seed: int = 0,
+    weights: Floats | None = None,
 ) -> Evaluation:
     """All figures of one model on one window.
 
@@ -100,6 +101,8 @@ def evaluate(
         capacity: Share of leads in the top.
         confidence: Of the intervals.
         seed: Of the bootstrap.
+        weights: How many leads each stands for (n,), so that rates count those still open; None: each for itself.
+            The AUC needs none: it compares leads of different outcomes, whatever the share of each.
 
     Raises:
         RefusedError: No converted lead, or no other.
@@ -112,10 +115,11 @@ def evaluate(
             hint="Take a longer window.",
         )
     figures = _Figures(converted, probabilities, _revenue(converted, value), threshold, capacity)
-    point = figures.of(np.ones((1, len(converted)), dtype=np.float32))[:, 0]
+    each = np.ones(len(converted), dtype=np.float32) if weights is None else weights.astype(np.float32)
+    point = figures.of(each[None, :])[:, 0]
     rng = np.random.default_rng(seed)
     count = replicates_for(len(converted))
-    draws = np.concatenate([figures.of(w) for w in stratified_weights(converted, rng, count)], axis=1)
+    draws = np.concatenate([figures.of(w * each) for w in stratified_weights(converted, rng, count)], axis=1)
     named = {
         name: (centred_estimate if name == "ece" else percentile_estimate)(
             float(point[i]), draws[i], confidence
@@ -135,7 +139,7 @@ def evaluate(
         revenue=revenue,
         confidence=confidence,
         replicates=count,
-        calibration=calibration_bins(converted, probabilities),
+        calibration=calibration_bins(converted, probabilities, weights),
         estimates=Estimates(auc=auc, **named),
     )
 
@@ -179,8 +183,8 @@ class _Figures:
     def of(self, weights: Weights) -> Floats:
         """The figures, (figures, r), in the order of `_FIGURES`."""
         sums = (weights @ self.columns).astype(np.float64)
-        n = float(weights.shape[1])
-        positives = float(self.converted.sum())
+        n = weights.sum(axis=1, dtype=np.float64)
+        positives = (weights @ self.converted.astype(np.float32)).astype(np.float64)
         brier, log_loss, true_likely, false_likely = sums[:, 0] / n, sums[:, 1] / n, sums[:, 2], sums[:, 3]
         recall = true_likely / positives
         called = true_likely + false_likely

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
+from leadscore.contract.leaks import Suspicion
 from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ArtefactError
 from leadscore.reliability import CalibrationBin
 from leadscore.scoring.grades import Grades
 from leadscore.training.calibrate import CalibrationFit
+from leadscore.training.delay import DelayRecord
+from leadscore.training.drivers import Driver
 from leadscore.training.evaluate import Estimates, Evaluation
 from leadscore.training.fairness import AttributeFairness
+from leadscore.training.rates import WindowRate
+from leadscore.training.selection import LeftOut
 from leadscore.training.threshold import Decision
 from leadscore.training.tune import Tuning
 from leadscore.training.window import MonthCount
@@ -27,11 +32,17 @@ class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
         train: Leads trained on.
         calibration: Leads calibrated on.
         holdout: Leads held out.
-        embargoed: Leads left out of training because their label was not known by `calibration_start`, or
-            they are within the gap before it.
-        young: Labelled leads left out at the newest end because most labels there are not known yet.
+        embargoed: Leads left out of training because they were too young at `calibration_start` for their outcome to
+            be known, or are within the gap before it.
+        young: Labelled leads left out at the newest end because not enough labels there are known yet.
         unknown: Leads of the window's months without a known outcome.
-        months: Leads and known labels per month.
+        months: Leads, known labels and conversions per month.
+        rates: Conversion rate of training, calibration and hold-out window.
+        delay: What is known of the delays of outcomes.
+        left_out: Rows that could not be used, and ids that come several times.
+        shared_ids: Leads left out of training or calibration because their id comes again in a later window.
+        late: Training leads whose outcome became known after `calibration_start`; None if the table does not say.
+        recent: Younger leads, known in part, that the model was trained on besides (`--delay-aware`).
     """
 
     start: str | None
@@ -45,6 +56,12 @@ class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
     young: int
     unknown: int
     months: tuple[MonthCount, ...]
+    rates: tuple[WindowRate, ...] = ()
+    delay: DelayRecord | None = None
+    left_out: LeftOut = LeftOut()
+    shared_ids: int = 0
+    late: int | None = None
+    recent: int = 0
 
 
 class HoldoutFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +95,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         calibration: The fitted map and its alternatives.
         tuning: The search.
         window: Which leads went where.
+        suspicions: What gives reason to believe that the model knows what happened after a lead came in.
+        accepted_suspicion: Who said that it may be used nevertheless, and why; None if nobody did.
+        drivers: What moves its scores, strongest first.
     """
 
     metrics: Estimates
@@ -88,6 +108,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     calibration: CalibrationFit
     tuning: Tuning
     window: WindowRecord
+    suspicions: tuple[Suspicion, ...] = ()
+    accepted_suspicion: str | None = None
+    drivers: tuple[Driver, ...] = ()
 
     def to_json(self) -> bytes:
         """The document, indented for people."""

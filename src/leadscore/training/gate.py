@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -15,11 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from leadscore.contract import Categorical, FeatureContract, Numeric, contract_version
+from leadscore.contract.leaks import Suspicion, matrix_suspicions, model_suspicions
 from leadscore.data.matrix import encode_table, labels, times, values
 from leadscore.errors import RefusedError
-from leadscore.intervals import Flags
+from leadscore.intervals import Flags, auc_estimate
 from leadscore.scoring.model import ScoringModel
-from leadscore.training.gate_checks import HeldOut, Side, compare, floors, rows_check
+from leadscore.training.doubts import explained_by
+from leadscore.training.gate_checks import HeldOut, Side, compare, floors, leaks_check, rows_check
 from leadscore.training.leads import sensitive_slices, take
 from leadscore.training.snapshot import table_digest
 from leadscore.training.verdict import Check, GateThresholds, GateVerdict, conclude
@@ -38,11 +40,14 @@ def judge(
     thresholds: GateThresholds | None = None,
     *,
     latency: Latency | None = None,
+    suspicions: Sequence[Suspicion] = (),
+    accepted: str | None = None,
 ) -> GateVerdict:
     """Judge a challenger on a held-out window that neither model has trained on.
 
     It passes on a supported gain in AUC or in the business KPI, when no slice, calibration, fairness or
-    latency figure is worse beyond its tolerance. Without a champion the absolute floors decide. Each model
+    latency figure is worse beyond its tolerance. Without a champion the absolute floors decide. In either case it
+    does not pass with a suspicion of a leak, its own or one found in this window, that nobody has answered. Each model
     sees the table through its own contract; a column that only the champion's contract names and the table
     no longer has is missing to it, as it would be in service. Labels, value and sensitive attributes are the
     challenger's.
@@ -53,6 +58,8 @@ def judge(
         table: Leads with outcomes; those without a known outcome are left out.
         thresholds: None takes the defaults.
         latency: Microseconds per lead of a model on encoded rows; None measures.
+        suspicions: Found in training.
+        accepted: The word of a named person that suspicions are no leaks; None: nobody's.
 
     Raises:
         RefusedError: No labelled lead in the table.
@@ -81,6 +88,8 @@ def judge(
         notes.extend(_differences(champion, challenger, table))
         side = _side(champion, with_missing_columns(champion.contract, table), measure)
         checks = (*compare(side, candidate, held, thresholds), rows_check(len(converted), thresholds))
+    found = _suspicions(challenger.contract, candidate, converted, suspicions)
+    checks = (*checks, leaks_check(found, accepted))
     return _verdict(
         champion,
         challenger,
@@ -89,6 +98,8 @@ def judge(
         checks=checks,
         thresholds=thresholds,
         notes=tuple(notes),
+        suspicions=found,
+        accepted=accepted,
     )
 
 
@@ -129,7 +140,26 @@ def _side(model: ScoringModel, table: pa.Table, latency: Latency) -> Side:
         probabilities=probabilities,
         likely=probabilities >= model.grades.a,
         microseconds=latency(model, matrix),
+        matrix=matrix,
     )
+
+
+def _suspicions(
+    contract: FeatureContract, candidate: Side, converted: Flags, told: Sequence[Suspicion]
+) -> tuple[Suspicion, ...]:
+    """Suspicions of training, and those that this window gives besides, each column and kind once."""
+    matrix = candidate.matrix
+    columns = () if matrix is None else matrix_suspicions(contract, matrix, converted.astype(np.float64))
+    figure = auc_estimate(converted, candidate.probabilities)
+    hits = int(converted.sum())
+    model = (
+        ()
+        if figure is None
+        else model_suspicions(auc=figure.value, converted=hits, others=len(converted) - hits)
+    )
+    columns = (*(s for s in told if s.column), *columns)
+    every = (*told, *columns, *explained_by(columns, model))
+    return tuple({(s.column, s.kind): s for s in reversed(every)}.values())[::-1]
 
 
 def _differences(champion: ScoringModel, challenger: ScoringModel, table: pa.Table) -> list[str]:
@@ -165,6 +195,8 @@ def _verdict(
     checks: tuple[Check, ...],
     thresholds: GateThresholds,
     notes: tuple[str, ...],
+    suspicions: tuple[Suspicion, ...],
+    accepted: str | None,
 ) -> GateVerdict:
     passed, summary = conclude(checks)
     start, end = _period(challenger.contract, table)
@@ -182,4 +214,6 @@ def _verdict(
         positives=int(converted.sum()),
         thresholds=thresholds,
         notes=notes,
+        suspicions=suspicions,
+        accepted_suspicion=accepted,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.contract.leaks import Suspicion, unexplained
 from leadscore.intervals import (
     Estimate,
     Flags,
@@ -22,9 +23,10 @@ from leadscore.intervals import (
     stratified_weights,
 )
 from leadscore.reliability import CALIBRATION_BINS, bin_codes
+from leadscore.training.doubts import say
 from leadscore.training.fairness import REPLICATES, Slices, spreads
 from leadscore.training.ranking import Ranking
-from leadscore.training.verdict import Check, GateThresholds
+from leadscore.training.verdict import LEAKS, Check, GateThresholds
 
 # Converted (or other) leads under which a slice's AUC is noise.
 _MIN_SLICE_CLASS = 10
@@ -32,11 +34,12 @@ _MIN_SLICE_CLASS = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """One model on the window: probabilities (n,), which leads it calls likely (n,), microseconds per lead."""
+    """One model on the window: probabilities (n,), which leads it calls likely (n,), microseconds per lead, encoded leads."""
 
     probabilities: Floats
     likely: Flags
     microseconds: float
+    matrix: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +99,33 @@ def rows_check(rows: int, thresholds: GateThresholds) -> Check:
         difference=None,
         threshold=float(thresholds.min_rows),
         why=f"the window has {rows:,} labelled leads ({thresholds.min_rows:,} are needed)",
+    )
+
+
+def leaks_check(suspicions: Sequence[Suspicion], accepted: str | None) -> Check:
+    """Whether nothing looks as if it were known only after the outcome, or somebody has answered for it."""
+    open_ones = unexplained(suspicions)
+    if not suspicions:
+        why = "no column, and not the model as a whole, knows more than a lead that has just come in can tell"
+    elif not open_ones:
+        why = "what looks like a leak is known before, says the contract: " + " ".join(map(say, suspicions))
+    elif accepted is not None:
+        why = f"accepted by {accepted}. " + " ".join(map(say, open_ones))
+    else:
+        why = (
+            " ".join(map(say, open_ones))
+            + " Leave such columns out, say `known_before: true` for them in the contract, or let a named person accept it"
+            ' (--accept-suspicion "NAME: reason")'
+        )
+    return Check(
+        name=LEAKS,
+        kind="guard",
+        passed=not open_ones or accepted is not None,
+        champion=None,
+        challenger=float(len(open_ones)),
+        difference=None,
+        threshold=0.0,
+        why=why,
     )
 
 

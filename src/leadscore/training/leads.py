@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from leadscore.contract import FeatureContract
 from leadscore.data.matrix import encode_table, known_times, labels, times, values
@@ -36,6 +37,8 @@ class Leads:
         known: When each label became known, in microseconds; None if the table does not say.
         value: Revenue, NaN where none (n,); None without a value column.
         slices: The sensitive attributes, audit-only ones included.
+        weights: How many leads each stands for, itself and those of its outcome and age that are still open (n,).
+        ids: Number of each lead's id, equal for equal ids (n,); None if they were not read.
     """
 
     table: pa.Table
@@ -45,14 +48,23 @@ class Leads:
     known: Ticks | None
     value: Floats | None
     slices: tuple[Slices, ...]
+    weights: Floats
+    ids: npt.NDArray[np.int64] | None
 
 
 def label_state(
-    contract: FeatureContract, table: pa.Table, as_of: datetime | None
+    contract: FeatureContract, table: pa.Table, as_of: datetime | None, dated_by: str | None = None
 ) -> tuple[npt.NDArray[np.float32], Moments | None]:
-    """Labels (NaN: not known at `as_of`) and when each became known (None if the table does not say)."""
+    """Labels (NaN: not known at `as_of`) and when each became known (None if the table does not say).
+
+    Args:
+        contract: Of the leads.
+        table: The leads.
+        as_of: Labels that became known later are hidden; None hides none.
+        dated_by: Column that says when; None takes the contract's `target.known_at`.
+    """
     outcome = labels(contract, table)
-    known_at = _known_at(contract, table)
+    known_at = _known_at(contract, table, dated_by or contract.target.known_at)
     if as_of is not None and known_at is not None:
         outcome[known_at > utc_moment(as_of)] = np.nan
     return outcome, known_at
@@ -85,6 +97,8 @@ def arrange(
     known_at: Moments | None,
     *,
     threads: int,
+    weights: Floats | None = None,
+    ids: npt.NDArray[np.int64] | None = None,
 ) -> Leads:
     """Encode rows that are labelled and in order of time already; the arrays belong to the rows of `table`."""
     ticks = np.arange(table.num_rows, dtype=np.int64) if time is None else time.astype(np.int64)
@@ -97,7 +111,22 @@ def arrange(
         known=None if known_at is None or time is None else _known_ticks(known_at),
         value=None if contract.value is None else values(contract, table),
         slices=sensitive_slices(contract, table),
+        weights=np.ones(table.num_rows) if weights is None else weights,
+        ids=ids,
     )
+
+
+def id_numbers(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.int64] | None:
+    """A number per lead, equal for equal ids (n,); leads without an id are leads of their own. None without the column."""
+    if contract.id not in table.column_names:
+        return None
+    column = pc.cast(table.column(contract.id), pa.string())
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    codes = pc.dictionary_encode(column).indices
+    numbers = pc.fill_null(codes.cast(pa.int64()), -1).to_numpy(zero_copy_only=False).copy()
+    missing = np.flatnonzero(numbers < 0)
+    numbers[missing] = -1 - np.arange(len(missing))
+    return numbers
 
 
 def newest_moment(time: Moments | None, known_at: Moments | None, known: Flags) -> int | None:
@@ -142,8 +171,7 @@ def take(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
     return table.take(pa.array(rows))
 
 
-def _known_at(contract: FeatureContract, table: pa.Table) -> Moments | None:
-    name = contract.target.known_at
+def _known_at(contract: FeatureContract, table: pa.Table, name: str | None) -> Moments | None:
     if name is None:
         return None
     if name not in table.column_names:
@@ -151,7 +179,8 @@ def _known_at(contract: FeatureContract, table: pa.Table) -> Moments | None:
             f"Column {name!r} (when the outcome became known) is not in the table.",
             hint="Add it, or remove `target.known_at` from the contract.",
         )
-    return known_times(contract, table)
+    target = msgspec.structs.replace(contract.target, known_at=name)
+    return known_times(msgspec.structs.replace(contract, target=target), table)
 
 
 def _known_ticks(known_at: Moments) -> Ticks:

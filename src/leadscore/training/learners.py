@@ -34,10 +34,11 @@ Labels = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Encoded leads float32 (n, inputs) and labels 0/1 float32 (n,)."""
+    """Encoded leads float32 (n, inputs), labels 0/1 float32 (n,), and how much each counts (n,; None: all alike)."""
 
     matrix: Matrix
     labels: Labels
+    weights: Labels | None = None
 
 
 class PreparedFold(Protocol):
@@ -97,6 +98,7 @@ class _XGBoost:
         return xgb.QuantileDMatrix(
             sample.matrix,
             sample.labels,
+            weight=sample.weights,
             feature_types=self._types(),
             enable_categorical=True,
             max_bin=MAX_BINS,
@@ -169,6 +171,7 @@ class _LightGBM:
         return lgb.Dataset(
             sample.matrix,
             label=sample.labels,
+            weight=sample.weights,
             reference=like,
             categorical_feature=[i for i, c in enumerate(self.categorical) if c],
             params={

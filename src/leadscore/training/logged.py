@@ -16,6 +16,8 @@ from leadscore.errors import RefusedError
 from leadscore.events.store import EventStore
 from leadscore.events.windows import feature_matrix, labelled_window
 
+# Column of the time at which an outcome was recorded, for contracts without one of their own.
+RECORDED_AT: Final = "outcome recorded at"
 # A shadow's predictions are copies of requests that another version answered.
 _ANSWERED: Final = ("champion", "canary", "challenger")
 
@@ -25,7 +27,8 @@ def logged_leads(
 ) -> pa.Table:
     """Leads scored in [start, end) with the outcomes known by now, in the contract's columns.
 
-    A lead's time is when it was scored. Of a lead that was scored several times the score that its outcome belongs
+    A lead's time is when it was scored. When its outcome became known is in the contract's `target.known_at`, or in
+    `RECORDED_AT` where the contract has no such column: the log knows it in any case. Of a lead that was scored several times the score that its outcome belongs
     to is kept, without one the newest. Missing and unseen values are null (they were logged alike). Features that never enter the model are
     not logged, so fairness over them cannot be measured from the log.
 
@@ -54,8 +57,7 @@ def logged_leads(
     if contract.time is not None:
         columns[contract.time] = window.column("scored_at")
     columns[contract.target.column] = _target(contract, window.column("converted"))
-    if contract.target.known_at is not None:
-        columns[contract.target.known_at] = window.column("recorded_at")
+    columns[contract.target.known_at or RECORDED_AT] = window.column("recorded_at")
     if contract.value is not None:
         columns[contract.value] = window.column("value")
     return pa.table(columns)

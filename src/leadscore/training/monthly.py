@@ -13,6 +13,9 @@ from leadscore.scoring.model import ScoringModel
 from leadscore.training.evaluate import Evaluation, evaluate
 from leadscore.training.split import MIN_CLASS, count_classes
 
+# With a smaller share of known outcomes a month's figures are those of the quick ones.
+_COMPLETE = 0.8
+
 
 class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
     """One period.
@@ -23,7 +26,9 @@ class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
         labelled: Those with a known outcome; the figures are about them.
         positives: Converted leads.
         evaluation: The figures; None where there is nothing to measure them on.
-        note: Why `evaluation` is None; empty otherwise.
+        note: Why `evaluation` is None, or why it does not count for the mean; empty otherwise.
+        trained_on: Whether the model was trained on leads of this month: its figures flatter it.
+        incomplete: Whether so few outcomes are known that they are those of the quick ones.
     """
 
     period: str
@@ -32,6 +37,8 @@ class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
     positives: int
     evaluation: Evaluation | None
     note: str
+    trained_on: bool = False
+    incomplete: bool = False
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +47,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         overall: All leads together.
         periods: In order of time; empty if not asked for.
-        mean_auc: Mean AUC over the periods that have one, each counting alike; None if none has.
+        mean_auc: Mean AUC over the periods that have one, were not trained on and are complete, each counting alike;
+            None if there is none.
     """
 
     overall: PeriodFigures
@@ -49,11 +57,26 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_performance(
-    model: ScoringModel, table: pa.Table, *, by_month: bool, capacity: float = 0.10, seed: int = 0
+    model: ScoringModel,
+    table: pa.Table,
+    *,
+    by_month: bool,
+    capacity: float = 0.10,
+    seed: int = 0,
+    trained_until: str | None = None,
 ) -> Performance:
     """Score a labelled table and measure it as a whole and, if asked, month by month.
 
     A lead counts as likely from the model's grade A upwards.
+
+    Args:
+        model: What scores.
+        table: Leads with outcomes.
+        by_month: Whether months are wanted.
+        capacity: Share of leads in the top.
+        seed: Of the intervals.
+        trained_until: End of the leads that the model was trained on (ISO 8601); None: of all its data, the window that it
+            was judged on included.
 
     Raises:
         TableError: The table does not fit the model's contract.
@@ -74,8 +97,11 @@ def measure_performance(
     probabilities = model.score_rows(encode_table(contract, table))
     value = None if contract.value is None else values(contract, table)
 
+    first, last = model.manifest.data.start, trained_until or model.manifest.data.end
+
     def figures(period: str, rows: Flags) -> PeriodFigures:
         chosen = rows & known
+        seen = first is not None and last is not None and first[:7] <= period <= last[:7]
         return _period(
             period,
             int(rows.sum()),
@@ -85,6 +111,7 @@ def measure_performance(
             threshold=model.grades.a,
             capacity=capacity,
             seed=seed,
+            trained_on=seen,
         )
 
     overall = figures("all", np.ones(len(outcome), dtype=np.bool_))
@@ -92,7 +119,11 @@ def measure_performance(
         return Performance(overall=overall, periods=(), mean_auc=None)
     months = times(contract, table).astype("datetime64[M]")
     periods = tuple(figures(str(month), months == month) for month in np.unique(months))
-    aucs = [p.evaluation.estimates.auc.value for p in periods if p.evaluation is not None]
+    aucs = [
+        p.evaluation.estimates.auc.value
+        for p in periods
+        if p.evaluation is not None and not p.trained_on and not p.incomplete
+    ]
     return Performance(overall=overall, periods=periods, mean_auc=float(np.mean(aucs)) if aucs else None)
 
 
@@ -106,6 +137,7 @@ def _period(
     threshold: float,
     capacity: float,
     seed: int,
+    trained_on: bool,
 ) -> PeriodFigures:
     positives, negatives = count_classes(converted)
     enough = min(positives, negatives) >= MIN_CLASS
@@ -114,16 +146,23 @@ def _period(
         if enough
         else None
     )
-    note = (
+    incomplete = len(converted) < _COMPLETE * leads
+    notes = [
         ""
         if enough
-        else f"{positives} converted and {negatives} other leads: at least {MIN_CLASS} of each are needed"
-    )
+        else f"{positives} converted and {negatives} other leads: at least {MIN_CLASS} of each are needed",
+        "trained on" if trained_on else "",
+        f"outcomes of {leads - len(converted):,} leads are not known: the quick ones only"
+        if incomplete
+        else "",
+    ]
     return PeriodFigures(
         period=period,
         leads=leads,
         labelled=len(converted),
         positives=positives,
         evaluation=evaluation,
-        note=note,
+        note="; ".join(note for note in notes if note),
+        trained_on=trained_on,
+        incomplete=incomplete,
     )

@@ -52,7 +52,8 @@ def nominate(
         store: Where the verdict is recorded.
         trained: The finished run.
         promote: True: becomes champion if it passed, and as first model in any case. False: never.
-            None: only a first model that holds the absolute floors becomes champion.
+            None: only a first model that holds the absolute floors becomes champion. A model with a suspicion of a
+            leak that nobody has answered for does not in any case.
         thresholds: Of the gate.
 
     Raises:
@@ -66,6 +67,8 @@ def nominate(
         ScoringModel.load(trained.directory),
         trained.holdout,
         thresholds,
+        suspicions=trained.evidence.suspicions,
+        accepted=trained.evidence.accepted_suspicion,
     )
     version = registry.publish(trained.directory, name, alias=CHALLENGER, reason=verdict.summary)
     _record(store, version, verdict)
@@ -78,7 +81,9 @@ def nominate(
 
 
 def may_promote(verdict: GateVerdict, *, promote: bool | None) -> bool:
-    """Whether a model with this verdict becomes champion at once (see `nominate`)."""
+    """Whether a model with this verdict becomes champion at once (see `nominate`): never while a leak is suspected."""
+    if verdict.suspected:
+        return False
     first = verdict.champion is None
     if promote is None:
         return first and verdict.passed

@@ -9,6 +9,7 @@ import msgspec
 
 from leadscore.errors import BadInputError
 from leadscore.scoring.artefact import Algorithm
+from leadscore.training.doubts import check_word
 
 
 class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,10 +27,14 @@ class TrainOptions:
         name: Model name in the registry.
         months: Calendar months of labelled leads, counted back from the newest usable one.
         min_records: Fewer labelled leads than this are refused.
-        as_of: Train as if it were this moment (UTC unless it has a zone): later leads and labels known later are hidden.
+        as_of: Train as if it were this moment (UTC unless it has a zone): later leads and labels known later are
+            hidden. None: now; leads later than now are left out and counted.
         no_time: Row order stands for time; allowed only for contracts without a time column.
-        min_completeness: Weeks at the newest end with a smaller share of known labels are left out, because
-            the labels known by then are those of the quick outcomes.
+        min_completeness: Leads younger than the age at which this share of all outcomes, of the wins and of the losses
+            is known are left out, because the labels known by then are those of the quick outcomes.
+        delay_aware: Train the final model on younger leads besides, whose outcomes are known in part, weighted by the
+            delays of their outcome.
+        known_at: Column that says when an outcome became known; None takes the contract's `target.known_at`.
         calibration: Share of the rows in the calibration window (after training, before the hold-out).
         holdout: Share of the rows in the hold-out window (the newest).
         trials: Finished Optuna trials wanted in all, those of an interrupted run included.
@@ -39,6 +44,7 @@ class TrainOptions:
         algorithms: Which tree libraries the tuner may use.
         capacity: Share of leads that sales can work on first: grade A, lift, capture, revenue captured.
         costs: Decide by cost instead of by capacity.
+        accept_suspicion: A person's word ("NAME: reason") that what looks like a leak is known before the outcome.
         min_group: Smallest slice that fairness figures are given for.
         study_storage: SQLAlchemy URL of resumable studies; None keeps the study in memory.
         time_budget: Seconds after which no new trial starts (a run cut short is not reproducible).
@@ -52,6 +58,8 @@ class TrainOptions:
     as_of: datetime | None = None
     no_time: bool = False
     min_completeness: float = 0.8
+    delay_aware: bool = False
+    known_at: str | None = None
     calibration: float = 0.15
     holdout: float = 0.20
     trials: int = 50
@@ -61,6 +69,7 @@ class TrainOptions:
     algorithms: tuple[Algorithm, ...] = ("xgboost", "lightgbm")
     capacity: float = 0.10
     costs: Costs | None = None
+    accept_suspicion: str | None = None
     min_group: int = 100
     study_storage: str | None = None
     time_budget: float | None = None
@@ -83,6 +92,8 @@ class TrainOptions:
             self.costs is None or min(self.costs.false_positive, self.costs.false_negative) > 0,
             "costs must be greater than 0",
         )
+        if self.accept_suspicion is not None:
+            check_word(self.accept_suspicion)
         _require(self.threads is None or self.threads >= 1, "threads must be at least 1")
 
 

@@ -24,7 +24,7 @@ MAX_BINS = 255
 EARLY_STOPPING_ROUNDS = 30
 
 # Part of a study's identity: raise it when the space changes, or old trials would be read as new ones.
-SPACE_VERSION = 1
+SPACE_VERSION = 2
 
 Setting = str | int | float | bool
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from leadscore.contract import FeatureContract, contract_version
+from leadscore.contract.leaks import Suspicion, matrix_suspicions, model_suspicions
 from leadscore.data.matrix import encode_batch
 from leadscore.drift.reference import build_profile
 from leadscore.errors import RefusedError
@@ -20,28 +23,24 @@ from leadscore.scoring.grades import Grades
 from leadscore.training import bundle
 from leadscore.training.calibrate import CalibrationFit, fit_calibration
 from leadscore.training.cpus import available_cpus
+from leadscore.training.doubts import explained_by
+from leadscore.training.drivers import explain_model
 from leadscore.training.evaluate import Evaluation, evaluate
 from leadscore.training.evidence import Evidence, HoldoutFacts, WindowRecord
 from leadscore.training.fairness import AttributeFairness, measure_fairness
-from leadscore.training.leads import (
-    DAY,
-    Leads,
-    arrange,
-    days_to_outcome,
-    label_state,
-    lead_times,
-    newest_moment,
-    take,
-)
+from leadscore.training.leads import DAY, Leads, days_to_outcome, take
 from leadscore.training.learners import FittedForest, Sample, learner
 from leadscore.training.options import TrainOptions
 from leadscore.training.parameters import SPACE_VERSION
+from leadscore.training.plots import draw_plots
 from leadscore.training.progress import Progress, Silent
+from leadscore.training.rates import window_rate
+from leadscore.training.selection import Selection, select_leads
 from leadscore.training.snapshot import code_revision, library_versions, table_digest
 from leadscore.training.split import MIN_CLASS, Split, count_classes, expanding_folds, split_windows
 from leadscore.training.threshold import Decision, decide, grades_by_capacity
 from leadscore.training.tune import FoldBins, TuneOptions, Tuning, tune
-from leadscore.training.window import Window, iso, select_rows, select_window, utc_moment
+from leadscore.training.window import iso
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,8 +67,12 @@ def train(
     *,
     out: Path,
     progress: Progress | None = None,
+    now: datetime | None = None,
 ) -> TrainedModel:
     """Select, split, tune, fit, calibrate and evaluate, and write the artefact at `out`.
+
+    Leads later than `now` (None asks the clock) are left out and counted. A suspicion of a leak does not end the
+    run: it is in the evidence, and the gate holds it against the model.
 
     The same table, contract, options and library versions give the same model file, byte for
     byte; a run that was killed while tuning goes on from its last finished trial (with `study_storage`).
@@ -84,20 +87,27 @@ def train(
     run = _Run(contract, options, options.threads or available_cpus(), progress or Silent())
     bundle.check_writable(out)
     run.progress.stage("Reading the leads")
-    leads, window, newest = _select(table, run)
-    split = _split(leads, options)
+    chosen = select_leads(table, contract, options, threads=run.threads, now=now)
+    leads = chosen.leads
+    split = _split(chosen, options)
+    columns = matrix_suspicions(contract, leads.matrix, leads.converted.astype(np.float64))
     digest = table_digest(leads.table)
+    # Weights depend on younger leads, too: trials with others mean something else.
+    weighing = hashlib.sha256(leads.weights.tobytes()).hexdigest()
 
     run.progress.stage("Tuning")
-    tuning = _tune(leads, split, digest, run)
+    tuning = _tune(leads, split, digest + weighing, run)
 
     run.progress.stage("Fitting the final model")
-    forest = _fit(leads, split, tuning, run)
+    recent = _recent(chosen, split)
+    forest = _fit(leads, recent, split, tuning, run)
 
     run.progress.stage("Calibrating and measuring")
     unseen = np.concatenate([split.calibration, split.holdout])
     margins = forest.margins(leads.matrix[unseen])
     judged = _measure(leads, split, margins, options)
+    model = forest.file()
+    drivers, shapes = explain_model(model, tuning.parameters.algorithm, contract, leads.matrix[split.holdout])
     evidence = Evidence(
         metrics=judged.evaluation.estimates,
         holdout=HoldoutFacts.of(judged.evaluation),
@@ -106,7 +116,18 @@ def train(
         grades=judged.grades,
         calibration=judged.fit,
         tuning=tuning,
-        window=_record(leads, split, window, timed=not options.no_time),
+        window=_record(chosen, split, recent, timed=not options.no_time),
+        suspicions=_suspicions(columns, judged.evaluation, tuning),
+        accepted_suspicion=options.accept_suspicion,
+        drivers=drivers,
+    )
+    plots = draw_plots(
+        drivers,
+        shapes,
+        converted=leads.converted[split.holdout],
+        probabilities=judged.probabilities[len(split.calibration) :],
+        bins=evidence.holdout.calibration,
+        months=evidence.window.months,
     )
     run.progress.stage("Writing the artefact")
     manifest = bundle.write(
@@ -115,7 +136,7 @@ def train(
             name=options.name,
             contract=contract,
             algorithm=tuning.parameters.algorithm,
-            model=forest.file(),
+            model=model,
             evidence=evidence,
             profile=build_profile(
                 contract,
@@ -127,8 +148,9 @@ def train(
             matrix=leads.matrix[unseen],
             converted=leads.converted[unseen],
             days=days_to_outcome(leads, unseen),
-            age=None if newest is None else (newest - leads.ticks[unseen]) / DAY,
+            age=None if chosen.newest is None else (chosen.newest - leads.ticks[unseen]) / DAY,
             margins=margins,
+            plots=plots,
             data=DataSnapshot(
                 rows=len(leads.converted),
                 start=evidence.window.start,
@@ -161,45 +183,15 @@ class _Judged:
     fairness: tuple[AttributeFairness, ...]
 
 
-def _select(table: pa.Table, run: _Run) -> tuple[Leads, Window, int | None]:
-    """The leads to train on, their window, and the newest moment that the table tells of (None without times)."""
-    contract, options = run.contract, run.options
-    table = table.select([name for name in contract.columns if name in table.column_names])
-    time = lead_times(contract, table, no_time=options.no_time)
-    if time is not None and options.as_of is not None:
-        visible = np.flatnonzero(time <= utc_moment(options.as_of))
-        table, time = take(table, visible), time[visible]
-    outcome, known_at = label_state(contract, table, options.as_of)
-    known = ~np.isnan(outcome)
-    if time is None:
-        window = select_rows(known, min_records=options.min_records)
-    else:
-        window = select_window(
-            time,
-            known,
-            months=options.months,
-            min_records=options.min_records,
-            min_completeness=options.min_completeness,
-        )
-    rows = window.rows
-    leads = arrange(
-        contract,
-        take(table, rows),
-        outcome[rows],
-        None if time is None else time[rows],
-        None if known_at is None else known_at[rows],
-        threads=run.threads,
-    )
-    return leads, window, newest_moment(time, known_at, known)
-
-
-def _split(leads: Leads, options: TrainOptions) -> Split:
+def _split(chosen: Selection, options: TrainOptions) -> Split:
+    leads = chosen.leads
     split = split_windows(
         leads.ticks,
-        leads.known,
         calibration=options.calibration,
         holdout=options.holdout,
         gap=_gap(options),
+        mature=chosen.mature,
+        ids=leads.ids,
     )
     for name, rows in (("training", split.train), ("hold-out", split.holdout)):
         positives, negatives = count_classes(leads.converted[rows])
@@ -216,11 +208,11 @@ def _tune(leads: Leads, split: Split, digest: str, run: _Run) -> Tuning:
     options = run.options
     folds, skipped = expanding_folds(
         leads.ticks,
-        leads.known,
         leads.converted,
         end=split.calibration_start,
         folds=options.folds,
-        gap=_gap(options),
+        embargo=split.embargo,
+        ids=leads.ids,
     )
     bins = FoldBins(
         contract=run.contract,
@@ -228,9 +220,10 @@ def _tune(leads: Leads, split: Split, digest: str, run: _Run) -> Tuning:
         labels=leads.converted.astype(np.float32),
         folds=folds,
         seed=options.seed,
+        weights=_unless_equal(leads.weights),
     )
     tuning = TuneOptions(
-        study=study_name(digest, run.contract, options),
+        study=study_name(digest, run.contract, options, split.embargo),
         storage=options.study_storage,
         trials=options.trials,
         seed=options.seed,
@@ -241,7 +234,7 @@ def _tune(leads: Leads, split: Split, digest: str, run: _Run) -> Tuning:
     return tune(bins, skipped, tuning, run.progress)
 
 
-def study_name(digest: str, contract: FeatureContract, options: TrainOptions) -> str:
+def study_name(digest: str, contract: FeatureContract, options: TrainOptions, embargo: int = 0) -> str:
     """The same for runs whose trials mean the same; the number of trials may differ, so a study can be extended."""
     identity = (
         digest,
@@ -249,7 +242,7 @@ def study_name(digest: str, contract: FeatureContract, options: TrainOptions) ->
         options.calibration,
         options.holdout,
         options.folds,
-        options.gap_days,
+        embargo,
         options.seed,
         options.algorithms,
         SPACE_VERSION,
@@ -258,16 +251,45 @@ def study_name(digest: str, contract: FeatureContract, options: TrainOptions) ->
     return f"{options.name}-{hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]}"
 
 
-def _fit(leads: Leads, split: Split, tuning: Tuning, run: _Run) -> FittedForest:
-    sample = Sample(leads.matrix[split.train], leads.converted[split.train].astype(np.float32))
+def _recent(chosen: Selection, split: Split) -> Sample | None:
+    """The recent leads to train on besides, without those whose id is in a window that judges."""
+    recent, leads = chosen.recent, chosen.leads
+    if recent is None:
+        return None
+    rows = np.arange(len(recent.converted))
+    if recent.ids is not None and leads.ids is not None:
+        judging = leads.ids[np.concatenate([split.calibration, split.holdout])]
+        rows = rows[~np.isin(recent.ids, judging)]
+    return Sample(
+        recent.matrix[rows],
+        recent.converted[rows].astype(np.float32),
+        recent.weights[rows].astype(np.float32),
+    )
+
+
+def _fit(leads: Leads, recent: Sample | None, split: Split, tuning: Tuning, run: _Run) -> FittedForest:
+    """Fit on the training window, and on the recent leads besides where there are any."""
+    rows = split.train
+    matrix, labels = leads.matrix[rows], leads.converted[rows].astype(np.float32)
+    weights = leads.weights[rows].astype(np.float32)
+    if recent is not None and recent.weights is not None:
+        matrix = np.concatenate([matrix, recent.matrix])
+        labels = np.concatenate([labels, recent.labels])
+        weights = np.concatenate([weights, recent.weights])
     library = learner(tuning.parameters.algorithm, run.contract, seed=run.options.seed)
-    return library.fit(sample, tuning.parameters, tuning.trees)
+    return library.fit(Sample(matrix, labels, _unless_equal(weights)), tuning.parameters, tuning.trees)
+
+
+def _unless_equal(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float32] | None:
+    """Weights for the libraries; None where every lead counts the same."""
+    return None if bool((weights == 1).all()) else weights.astype(np.float32)
 
 
 def _measure(leads: Leads, split: Split, margins: Floats, options: TrainOptions) -> _Judged:
     """Calibrate on the calibration window, measure on the hold-out window; `margins` are of both, in order."""
     size = len(split.calibration)
-    fit = fit_calibration(margins[:size], leads.converted[split.calibration])
+    calibrating = split.calibration
+    fit = fit_calibration(margins[:size], leads.converted[calibrating], weights=leads.weights[calibrating])
     probabilities = fit.calibration.probabilities(margins)
     decision = decide(probabilities[:size], options.capacity, options.costs)
     held, scores = split.holdout, probabilities[size:]
@@ -279,6 +301,7 @@ def _measure(leads: Leads, split: Split, margins: Floats, options: TrainOptions)
         threshold=decision.threshold,
         capacity=options.capacity,
         seed=options.seed,
+        weights=leads.weights[held],
     )
     likely = scores >= decision.threshold
     fairness = tuple(
@@ -289,10 +312,13 @@ def _measure(leads: Leads, split: Split, margins: Floats, options: TrainOptions)
     return _Judged(fit, probabilities, decision, grades, evaluation, fairness)
 
 
-def _record(leads: Leads, split: Split, window: Window, *, timed: bool) -> WindowRecord:
+def _record(chosen: Selection, split: Split, recent: Sample | None, *, timed: bool) -> WindowRecord:
+    leads, window = chosen.leads, chosen.window
+
     def moment(position: int) -> str | None:
         return iso(np.datetime64(int(leads.ticks[position]), "us")) if timed else None
 
+    windows = (("training", split.train), ("calibration", split.calibration), ("hold-out", split.holdout))
     return WindowRecord(
         start=moment(0),
         end=moment(-1),
@@ -305,7 +331,35 @@ def _record(leads: Leads, split: Split, window: Window, *, timed: bool) -> Windo
         young=window.young,
         unknown=window.unknown,
         months=window.months,
+        rates=tuple(window_rate(name, leads.converted[rows], leads.weights[rows]) for name, rows in windows),
+        delay=chosen.delay,
+        left_out=chosen.left_out,
+        shared_ids=split.repeated,
+        late=_late(leads, split),
+        recent=0 if recent is None else len(recent.labels),
     )
+
+
+def _suspicions(
+    columns: tuple[Suspicion, ...], evaluation: Evaluation, tuning: Tuning
+) -> tuple[Suspicion, ...]:
+    """What single columns and the figures of the whole model give reason to suspect."""
+    folds = tuning.fold_aucs
+    found = model_suspicions(
+        auc=evaluation.estimates.auc.value,
+        converted=evaluation.positives,
+        others=evaluation.rows - evaluation.positives,
+        validation_auc=tuning.auc,
+        validation_error=float(np.std(folds, ddof=1) / np.sqrt(len(folds))) if len(folds) > 1 else 0.0,
+    )
+    return (*columns, *explained_by(columns, found))
+
+
+def _late(leads: Leads, split: Split) -> int | None:
+    """Training leads whose outcome came after the start of the calibration window; None if the table does not say."""
+    if leads.known is None:
+        return None
+    return int(np.count_nonzero(leads.known[split.train] > leads.ticks[split.calibration_start]))
 
 
 def _gap(options: TrainOptions) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from leadscore.events.retraining import RetrainReport
 from leadscore.events.store import EventStore
 from leadscore.files import temporary_folder
 from leadscore.registry.store import ModelRegistry
-from leadscore.training.logged import logged_leads
+from leadscore.training.logged import RECORDED_AT, logged_leads
 from leadscore.training.nomination import nominate
 from leadscore.training.options import TrainOptions
 from leadscore.training.pipeline import train
@@ -106,6 +107,8 @@ def retrain(
     claim(store, request)
     if request.data is None:
         table = logged_leads(store, contract, request.model, request.start, request.end)
+        # The log dates every outcome, whether the contract has a column for it or not.
+        options = dataclasses.replace(options, known_at=contract.target.known_at or RECORDED_AT)
     else:
         table = read_table(request.data)
     with temporary_folder(scratch, ".retraining-") as folder:

@@ -1,4 +1,8 @@
-"""Time-based windows and cross-validation folds: never the future in the past, never a tie on two sides."""
+"""Time-based windows and cross-validation folds: never the future in the past, never a tie or a lead on two sides.
+
+Leads are admitted before a cut by their age at it, whole cohorts with every outcome that the table knows, and never
+because an outcome happened to be known at the cut: where losses take longer than wins, those would be wins only.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,12 @@ from leadscore.errors import RefusedError
 from leadscore.training.window import Rows
 
 Ticks = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int64]
 
 # Fewer leads of a class than this say nothing about a ranking.
 MIN_CLASS = 5
+# The share of the leads before a cut that must stay if training waits for the age of its outcomes.
+_AFFORDABLE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,12 +29,15 @@ class Split:
     """Positions (into leads in time order) of the three windows, and where the later two begin.
 
     Attributes:
-        train: Oldest; without leads whose label was not known, or which are too near, at `calibration_start`.
+        train: Oldest; without leads that were too young, or are too near, at `calibration_start`, and without leads
+            whose id comes again later.
         calibration: Between.
         holdout: Newest.
         calibration_start: First position of the calibration window.
         holdout_start: First position of the hold-out window.
-        embargoed: Leads before the calibration window that were left out of training.
+        embargoed: Leads before the calibration window that were left out of training for their age.
+        repeated: Leads left out of training or calibration because their id comes again in a later window.
+        embargo: Least distance between a training lead and the window after it, as applied.
     """
 
     train: Rows
@@ -36,6 +46,8 @@ class Split:
     calibration_start: int
     holdout_start: int
     embargoed: int
+    repeated: int
+    embargo: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,17 +66,26 @@ class SkippedFold(msgspec.Struct, frozen=True):
 
 
 def split_windows(
-    ticks: Ticks, known: Ticks | None, *, calibration: float, holdout: float, gap: int
+    ticks: Ticks,
+    *,
+    calibration: float,
+    holdout: float,
+    gap: int,
+    mature: int = 0,
+    ids: Ids | None = None,
 ) -> Split:
     """Cut leads in time order into train, calibration and hold-out windows.
 
     Args:
         ticks: Time of each lead, never decreasing (n,): microseconds, or row numbers.
-        known: When its label became known, in the same unit; None if the table does not say.
         calibration: Share of the rows wanted for calibration.
         holdout: Share of the rows wanted for the hold-out window. Both shares are met as nearly as leads
             with equal times, which stay together, allow.
         gap: Least distance between a training lead and the calibration window.
+        mature: Age at which outcomes count as known. A training lead must have it at the start of the calibration
+            window, as it would in service, if that leaves at least half of the leads to train on; where outcomes
+            take longer than that only `gap` holds, and training knows outcomes that came later.
+        ids: Number of each lead's id, equal for equal ids (n,); None if there are none.
 
     Raises:
         RefusedError: Fewer than three different times, or nothing left to train on.
@@ -78,41 +99,50 @@ def split_windows(
         )
     second = _nearest(starts[1:], n * (1 - holdout))
     first = _nearest(starts[starts < second], n * (1 - holdout - calibration))
-    train = _visible(ticks, known, 0, first, gap)
+    embargo = max(gap, mature)
+    old = _old_enough(ticks, first, embargo)
+    if len(old) < _AFFORDABLE * first:
+        embargo = gap
+        old = _old_enough(ticks, first, embargo)
+    later = np.arange(first, second), np.arange(second, n)
+    train = _without_ids(old, ids, np.concatenate(later))
+    calibrating = _without_ids(later[0], ids, later[1])
     if len(train) == 0:
         raise RefusedError(
-            f"None of the {first:,} leads before the calibration window had a known outcome by its start"
-            f" (or all are within the gap).",
+            f"None of the {first:,} leads before the calibration window can be trained on: all are within the gap"
+            " before it, or come again after it.",
             hint="Take more months, or a smaller --gap-days.",
         )
     return Split(
         train=train,
-        calibration=np.arange(first, second),
-        holdout=np.arange(second, n),
+        calibration=calibrating,
+        holdout=later[1],
         calibration_start=first,
         holdout_start=second,
-        embargoed=first - len(train),
+        embargoed=first - len(old),
+        repeated=len(old) - len(train) + len(later[0]) - len(calibrating),
+        embargo=embargo,
     )
 
 
 def expanding_folds(
     ticks: Ticks,
-    known: Ticks | None,
     converted: npt.NDArray[np.bool_],
     *,
     end: int,
     folds: int,
-    gap: int,
+    embargo: int,
+    ids: Ids | None = None,
 ) -> tuple[tuple[Fold, ...], tuple[SkippedFold, ...]]:
     """Time-ordered folds over the leads before position `end`: each trains on everything before its validation.
 
     Args:
         ticks: As in `split_windows`.
-        known: As in `split_windows`.
         converted: The labels (n,).
         end: The folds use positions 0 … end-1 only.
         folds: How many; leads with equal times stay together, which may leave fewer.
-        gap: Least distance between a training and a validation lead.
+        embargo: Least distance between a training and a validation lead.
+        ids: As in `split_windows`.
 
     Returns:
         The usable folds, oldest first, and those skipped with the reason.
@@ -122,7 +152,8 @@ def expanding_folds(
     usable: list[Fold] = []
     skipped: list[SkippedFold] = []
     for number, (begin, stop) in enumerate(zip(cuts, [*cuts[1:], end], strict=True), start=1):
-        fold = Fold(_visible(ticks, known, 0, begin, gap), np.arange(begin, stop))
+        validation = np.arange(begin, stop)
+        fold = Fold(_without_ids(_old_enough(ticks, begin, embargo), ids, validation), validation)
         reason = _unusable(fold, converted, begin)
         if reason is None:
             usable.append(fold)
@@ -141,13 +172,14 @@ def _nearest(starts: Rows, ideal: float) -> int:
     return int(starts[np.argmin(np.abs(starts - ideal))])
 
 
-def _visible(ticks: Ticks, known: Ticks | None, begin: int, stop: int, gap: int) -> Rows:
-    """Positions whose lead is at least `gap` older than position `stop` and whose label was known by then."""
-    horizon = int(ticks[stop])
-    keep = ticks[begin:stop] <= horizon - gap
-    if known is not None:
-        keep &= known[begin:stop] <= horizon
-    return begin + np.flatnonzero(keep)
+def _old_enough(ticks: Ticks, stop: int, embargo: int) -> Rows:
+    """Positions before `stop` whose lead is at least `embargo` older than position `stop`."""
+    return np.flatnonzero(ticks[:stop] <= int(ticks[stop]) - embargo)
+
+
+def _without_ids(rows: Rows, ids: Ids | None, later: Rows) -> Rows:
+    """Those rows whose id is on none of the later rows."""
+    return rows if ids is None else rows[~np.isin(ids[rows], ids[later])]
 
 
 def _unusable(fold: Fold, converted: npt.NDArray[np.bool_], begin: int) -> str | None:
@@ -157,7 +189,7 @@ def _unusable(fold: Fold, converted: npt.NDArray[np.bool_], begin: int) -> str |
         positives, negatives = count_classes(converted[rows])
         if min(positives, negatives) < MIN_CLASS:
             return (
-                f"its {side} side has {positives} converted and {negatives} other leads with labels known in time"
+                f"its {side} side has {positives} converted and {negatives} other leads that are old enough"
                 f" (at least {MIN_CLASS} of each are needed)"
             )
     return None

@@ -77,6 +77,7 @@ class FoldBins:
     labels: Labels
     folds: Sequence[Fold]
     seed: int
+    weights: Labels | None = None
     _made: dict[tuple[Algorithm, int], PreparedFold] = field(
         default_factory=dict[tuple[Algorithm, int], PreparedFold]
     )
@@ -98,7 +99,8 @@ class FoldBins:
         return self._made[key]
 
     def _sample(self, rows: np.ndarray) -> Sample:
-        return Sample(self.matrix[rows], self.labels[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return Sample(self.matrix[rows], self.labels[rows], weights)
 
 
 def tune(

@@ -6,7 +6,11 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.contract.leaks import Suspicion
 from leadscore.intervals import Estimate
+
+# Name of the check for leaks: a model that fails it becomes champion by a named person's word alone.
+LEAKS = "leaks"
 
 
 class GateThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -85,6 +89,8 @@ class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
         positives: Converted ones.
         thresholds: As applied.
         notes: What a reader should know besides (contracts differ, columns were missing, windows overlap).
+        suspicions: What looks like a leak, answered or not.
+        accepted_suspicion: Who answered for it, and why; None if nobody did.
     """
 
     passed: bool
@@ -99,6 +105,13 @@ class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
     positives: int
     thresholds: GateThresholds
     notes: tuple[str, ...]
+    suspicions: tuple[Suspicion, ...] = ()
+    accepted_suspicion: str | None = None
+
+    @property
+    def suspected(self) -> bool:
+        """Whether a leak is suspected that nobody has answered for."""
+        return any(check.name == LEAKS and not check.passed for check in self.checks)
 
 
 def conclude(checks: tuple[Check, ...]) -> tuple[bool, str]:

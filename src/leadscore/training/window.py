@@ -15,14 +15,21 @@ Moments = npt.NDArray[np.datetime64]
 Rows = npt.NDArray[np.intp]
 
 _WEEK = np.timedelta64(7, "D")
+_MIN_COHORT = 5
 
 
 class MonthCount(msgspec.Struct, frozen=True):
-    """Label completeness of one calendar month: leads, and those whose outcome is known."""
+    """One calendar month: leads, those whose outcome is known, and how many of these converted (None: not counted)."""
 
     month: str
     leads: int
     labelled: int
+    positives: int | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Conversion rate among the known outcomes; None without any."""
+        return None if self.positives is None or not self.labelled else self.positives / self.labelled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +42,7 @@ class Window:
         end: Time of the last lead.
         months: Leads and labels per month of the window, young leads included.
         unknown: Leads of the window's time range whose outcome is not known.
-        young: Labelled leads left out because most leads of their week have no outcome yet.
+        young: Labelled leads left out because they are too young: leads of their age have not enough outcomes yet.
     """
 
     rows: Rows
@@ -48,32 +55,43 @@ class Window:
 
 def select_window(
     time: Moments,
-    known: npt.NDArray[np.bool_],
+    outcome: npt.NDArray[np.floating],
     *,
     months: int,
     min_records: int,
     min_completeness: float,
+    mature: np.datetime64 | None = None,
 ) -> Window:
-    """The latest `months` calendar months of leads with known labels.
+    """The latest `months` calendar months of leads that are old enough for their outcomes to be known.
+
+    Leads are admitted by age, a week at a time, never one by one because their outcome happens to be known: where
+    losses become known later than wins, the labels of young leads are those of the wins.
 
     Args:
         time: Creation time of each lead, datetime64[us] (n,).
-        known: Whether its label is known.
+        outcome: Its label: 1, 0 or NaN (not known).
         months: Calendar months, counted back from the newest usable labelled lead (that moment excluded).
         min_records: Labelled leads needed.
-        min_completeness: Share of known labels that makes a week at the newest end usable.
+        min_completeness: Share of known labels that makes a week usable.
+        mature: Leads after that moment are too young, whatever their week's share is; None sets no such bound.
 
     Raises:
-        RefusedError: Too few labelled leads; the message says how many, in which months, and how many
-            labels are still unknown.
+        RefusedError: No week is complete enough, or too few labelled leads; the message says how many, in which
+            months, at which rate, and how many labels are still unknown.
     """
+    known = ~np.isnan(outcome)
     if not known.any():
         raise RefusedError(
             f"None of the {len(time):,} leads has a known outcome.",
             hint="Check `target` in the contract (and --as-of, which hides what was known later).",
         )
-    cut = _mature_until(time, known, min_completeness)
-    newest = time[known & (time <= cut)].max()
+    cut = mature_until(time, known, min_completeness)
+    if cut is not None and mature is not None:
+        cut = min(cut, mature)
+    usable = known & (time <= cut) if cut is not None else np.zeros_like(known)
+    if not usable.any():
+        raise refuse_immature(time, outcome, min_completeness)
+    newest = time[usable].max()
     start = _months_before(newest, months)
     inside = time > start
     taken = np.flatnonzero(inside & known & (time <= newest))
@@ -82,7 +100,7 @@ def select_window(
         rows=taken,
         start=time[taken].min(),
         end=newest,
-        months=_month_counts(time[inside], known[inside]),
+        months=month_counts(time[inside], outcome[inside]),
         unknown=int((inside & ~known).sum()),
         young=int((inside & known & (time > newest)).sum()),
     )
@@ -119,15 +137,53 @@ def iso(moment: np.datetime64) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _mature_until(time: Moments, known: npt.NDArray[np.bool_], share: float) -> np.datetime64:
-    """End of the newest week in which at least `share` of the leads have a known label."""
+def mature_until(time: Moments, known: npt.NDArray[np.bool_], share: float) -> np.datetime64 | None:
+    """End of the newest week in which at least `share` of the leads have a known label; None if there is no such week.
+
+    A week counts only if it is complete together with the week before it as well, and weeks of fewer than five leads
+    are taken together with the one before: one quick outcome in a short last week does not make a table mature.
+    """
     first = time.min()
     week = ((time - first) // _WEEK).astype(np.intp)
-    leads = np.bincount(week)
-    complete = np.bincount(week, weights=known) >= share * np.maximum(leads, 1)
-    weeks = np.flatnonzero(complete & (leads > 0))
-    # A table in which no week is complete lacks labels for another reason than youth: take what there is.
-    return time.max() if len(weeks) == 0 else first + (weeks[-1] + 1) * _WEEK - np.timedelta64(1, "us")
+    leads, labelled = np.bincount(week), np.bincount(week, weights=known)
+    newest: int | None = None
+    before = (0.0, 0.0)
+    open_leads = open_labelled = 0.0
+    for number in np.flatnonzero(leads):
+        open_leads, open_labelled = open_leads + leads[number], open_labelled + labelled[number]
+        if open_leads < _MIN_COHORT and number != len(leads) - 1:
+            continue
+        both = (before[0] + open_leads, before[1] + open_labelled)
+        # A short rest is judged together with the cohort before it.
+        alone = both if open_leads < _MIN_COHORT else (open_leads, open_labelled)
+        if alone[1] >= share * alone[0] and both[1] >= share * both[0]:
+            newest = int(number)
+        before, open_leads, open_labelled = (open_leads, open_labelled), 0.0, 0.0
+    return None if newest is None else first + (newest + 1) * _WEEK - np.timedelta64(1, "us")
+
+
+def refuse_immature(
+    time: Moments, outcome: npt.NDArray[np.floating], share: float, reason: str = ""
+) -> RefusedError:
+    """The error for a table in which no cohort has enough known outcomes, with the months and their rates."""
+    known = ~np.isnan(outcome)
+    return RefusedError(
+        f"In no part of the table do {share:.0%} of the leads have a known outcome{reason}"
+        f" ({known.sum():,} of {len(known):,} have one): what is known by now may be the quick outcomes only, and the"
+        f" conversion rate of training would not be the true one. By month: {listed_months(month_counts(time, outcome))}.",
+        hint="Bring older leads, or wait for outcomes. If outcomes are missing for another reason than youth (open leads"
+        " that will never be closed), lower --min-completeness.",
+    )
+
+
+def listed_months(months: tuple[MonthCount, ...]) -> str:
+    """Months with labels, leads and rates in a sentence."""
+
+    def one(m: MonthCount) -> str:
+        rate = "" if m.rate is None else f", {m.rate:.1%} of these converted"
+        return f"{m.month}: {m.labelled:,} of {m.leads:,}{rate}"
+
+    return "; ".join(one(m) for m in months)
 
 
 def _months_before(moment: np.datetime64, months: int) -> np.datetime64:
@@ -138,18 +194,22 @@ def _months_before(moment: np.datetime64, months: int) -> np.datetime64:
     return min(target + offset, end)
 
 
-def _month_counts(time: Moments, known: npt.NDArray[np.bool_]) -> tuple[MonthCount, ...]:
+def month_counts(time: Moments, outcome: npt.NDArray[np.floating]) -> tuple[MonthCount, ...]:
+    """Leads, known outcomes and conversions per calendar month."""
     months, index = np.unique(time.astype("datetime64[M]"), return_inverse=True)
     leads = np.bincount(index, minlength=len(months))
-    labelled = np.bincount(index, weights=known, minlength=len(months))
-    return tuple(MonthCount(str(m), int(n), int(k)) for m, n, k in zip(months, leads, labelled, strict=True))
+    labelled = np.bincount(index, weights=~np.isnan(outcome), minlength=len(months))
+    won = np.bincount(index, weights=np.nan_to_num(outcome) > 0.5, minlength=len(months))
+    return tuple(
+        MonthCount(str(m), int(n), int(k), int(p))
+        for m, n, k, p in zip(months, leads, labelled, won, strict=True)
+    )
 
 
 def _too_few(window: Window, months: int, min_records: int, labelled: int) -> RefusedError:
-    listed = ", ".join(f"{m.month}: {m.labelled:,} of {m.leads:,}" for m in window.months)
     return RefusedError(
         f"Training needs {min_records:,} labelled leads; the latest {months} month(s) up to"
-        f" {str(window.end)[:10]} have {len(window.rows):,} (labelled of all, by month: {listed})."
+        f" {str(window.end)[:10]} have {len(window.rows):,} (labelled of all, by month: {listed_months(window.months)})."
         f" {window.unknown:,} lead(s) of these months have no known outcome yet, {window.young:,} are too"
         " young to be taken."
         f" The whole table has {labelled:,} labelled leads.",

@@ -67,5 +67,5 @@ def story(
         yield words(scene)
     finally:
         if request.node.stash.get(FAILED, False):
-            sys.stdout.write(diagnose(release.kube))
+            sys.stdout.write(f"--- failed requests\n{scene.inquiry.report()}\n{diagnose(release.kube)}")
         scene.close()

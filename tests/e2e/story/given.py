@@ -7,6 +7,8 @@ from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import FULL, Values
 from tests.e2e.story.scene import Scene
 from tests.e2e.story.when import When
+from tools.deploy.flow import RENDERED, steps_to
+from tools.deploy.verdict import VERSION_LABEL
 
 
 class Given:
@@ -19,9 +21,14 @@ class Given:
         """A healthy release that serves this version alone, however the story before has left it."""
         assert version in GOOD
         release = self._scene.release
+        rollout = release.rollout()
+        live = rollout["spec"]["template"]["metadata"]["labels"].get(VERSION_LABEL, "")
+        rendered = rollout["metadata"].get("annotations", {}).get(RENDERED, "")
         # Whatever version is live: this one is meant.
-        usual: Values = {"model": {"version": version, "keepLive": False}, "image": release.images["image"]}
-        release.upgrade(usual | {"scoring": {"extraEnv": [], "args": []}, "workload": {"replicas": 2}})
+        for step in steps_to(version, live, rendered):
+            usual: Values = {"model": {"version": step, "keepLive": False}, "image": release.images["image"]}
+            usual |= {"workload": {"replicas": 2}, "autoscaling": {"enabled": False}}
+            release.upgrade(usual | {"scoring": {"extraEnv": [], "args": []}})
         release.values["model"]["keepLive"] = True
         # Past steps and analyses: they are another story's.
         wait_until(self._promoted, seconds=150, what=f"a healthy release of version {version}")

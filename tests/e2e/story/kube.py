@@ -56,6 +56,14 @@ class Kube:
         options = [f"--selector={selector}"] if selector else []
         return json.loads(self.run("get", what, *options, "--output=json"))["items"]
 
+    def cluster_list(self, what: str, *options: str) -> list[Object]:
+        """Objects of a kind, of this or of other namespaces."""
+        return json.loads(self.cluster.run("get", what, *options, "--output=json"))["items"]
+
+    def raw(self, path: str) -> Object:
+        """What the API server answers at a path."""
+        return json.loads(self.cluster.run("get", "--raw", path))
+
     def helm(self, *arguments: str, timeout: float = 180) -> str:
         """Helm in this namespace."""
         command = [program(built_folder(HELM) / "helm"), "--namespace", self.namespace, *arguments]

@@ -40,7 +40,10 @@ class LoopGiven(Given):
         scene, market = self._scene, Market()
         scene.notes["market"] = market
         scene.load = Load(
-            scene.release.endpoint(), bodies_of(lambda: next(market), bulk_share=0.1, bulk_rows=40), rate
+            scene.release.endpoint(),
+            bodies_of(lambda: next(market), bulk_share=0.1, bulk_rows=40),
+            rate,
+            scene.inquiry.about,
         ).__enter__()
         wait_until(lambda: len(scene.tally.requests) >= rate, seconds=30, what="the first replies")
         return self

@@ -170,8 +170,7 @@ class Release:
     def template(self, changes: Mapping[str, Any]) -> list[Object]:
         """What the chart would make with these values over the present ones."""
         with self._values(merged(self.values, changes)) as files:
-            # Helm built from its module knows no Kubernetes version of its own.
-            said = self.kube.helm("template", NAME, str(CHART), "--kube-version=1.36.0", *files)
+            said = self.kube.helm("template", NAME, str(CHART), *files)
         return [each for each in yaml.safe_load_all(said) if each]
 
     def _helm(self, verb: str) -> None:

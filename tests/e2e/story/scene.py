@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.e2e import figures
+from tests.e2e.story.inquiry import Inquiry
 from tests.e2e.story.kube import Kube, Object
 from tests.e2e.story.load import Load, bodies_of
 from tests.e2e.story.release import FULL, Release
@@ -43,6 +44,7 @@ class Scene:
         self.rollouts = Watch(self.kube, "rollout", FULL)
         self.weights = Watch(self.kube, "traefikservice", FULL)
         self._watches: dict[str, Watch] = {}
+        self.inquiry = Inquiry(self.kube)
 
     @property
     def kube(self) -> Kube:
@@ -71,7 +73,10 @@ class Scene:
         """Begin a constant rate, and wait for its first replies."""
         leads = self.release.leads()
         self.load = Load(
-            self.release.endpoint(), bodies_of(lambda: next(leads), bulk_share=bulk_share), rate
+            self.release.endpoint(),
+            bodies_of(lambda: next(leads), bulk_share=bulk_share),
+            rate,
+            self.inquiry.about,
         ).__enter__()
 
     @property

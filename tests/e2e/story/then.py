@@ -153,6 +153,30 @@ class Then:
         )
         return self
 
+    def rolled_out(self, version: int, seconds: float = 180) -> Then:
+        """What was changed is in every pod, and the pods serve this version."""
+        self._until_rollout(lambda r: _is_stable(r, version), seconds, f"version {version} in new pods")
+        return self
+
+    def answered_only(self, *versions: int) -> Then:
+        """Since the last thing was done nobody was answered by another version."""
+        scene = self._scene
+        wait_until(
+            lambda: len(scene.tally.between(scene.began, time.monotonic()).requests) >= 100, seconds=60
+        )
+        seen = scene.tally.between(scene.began, time.monotonic()).versions
+        assert set(seen) <= {str(version) for version in versions}, seen
+        return self
+
+    def has_pods(self, count: int, requests: int = 100) -> Then:
+        """So many pods are ready, and stay."""
+        scene = self._scene
+        start = len(scene.tally.requests)
+        while len(scene.tally.requests) < start + requests:
+            ready = scene.release.ready_pods()
+            assert len(ready) >= count, ready
+        return self
+
     def only(self, version: int, requests: int = 100) -> Then:
         """From now on this version answers every request."""
         scene = self._scene

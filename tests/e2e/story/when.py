@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+import pytest
 from tests.e2e.story.images import FAULTY
 from tests.e2e.story.kube import WORKER
 from tests.e2e.story.patience import wait_until
 from tests.e2e.story.release import FULL, Values
 from tests.e2e.story.scene import Scene, canary_weight
+from tools.cluster.errors import ClusterError
+
+from leadscore_operator.specs.rollouts import version_patch
 
 if TYPE_CHECKING:
     from tests.e2e.story.then import Then
@@ -68,6 +73,15 @@ class When:
             changes["scoring"] = {"extraEnv": [{"name": "LEADSCORE_FAULT", "value": fault}]}
         return self.chart_changed(changes)
 
+    def released(self, version: int) -> When:
+        """The operator's own patch brings a version; the chart's values know nothing of it."""
+        self._now()
+        patch = version_patch(self._scene.release.rollout(), "leads", version, "uid-of-a-release")
+        # Argo's controller writes beside us; the operator would look again.
+        del patch["metadata"]["resourceVersion"]
+        self._scene.kube.run("patch", "rollout", FULL, "--type=merge", f"--patch={json.dumps(patch)}")
+        return self
+
     def undone(self) -> When:
         """`kubectl argo rollouts undo`."""
         self._now()
@@ -91,6 +105,17 @@ class When:
         """`helm upgrade` with changed values."""
         self._now()
         self._scene.release.upgrade(values)
+        return self
+
+    def refused(self, values: Values, sentence: str) -> When:
+        """`helm upgrade` with values that it must refuse in these words; nothing is changed."""
+        scene = self._scene
+        self._now()
+        before, kept = scene.release.rollout()["spec"], scene.release.values
+        with pytest.raises(ClusterError, match=sentence):
+            scene.release.upgrade(values)
+        scene.release.values = kept
+        assert scene.release.rollout()["spec"] == before
         return self
 
     def shadowed(self, version: int, percent: int) -> When:

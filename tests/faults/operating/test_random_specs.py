@@ -160,7 +160,7 @@ class Dice:
         )
         return self.some(
             replayWindow=self.duration, approvalFor=self.duration, watchFor=self.duration, watchEvery=self.duration,
-            watchExposure=self.duration, watchMinimumLeads=self.number, watchExtendFor=self.duration,
+            watchExposure=self.duration, watchMinimumLeads=self.number,
         ) | self.one(({}, {"evaluation": "none"}, {"evaluation": "shadow", "shadow": shadow()}, {"evaluation": "twin"}), 3)  # fmt: skip
 
     def policy(self) -> Object:

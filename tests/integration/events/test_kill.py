@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 from tests.support.events import prediction
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
+from leadscore.errors import ExitCode
 from leadscore.events.health import ShipperHealth, read_health
 from leadscore.events.segments import list_segments
 from leadscore.events.shipper import Shipper
@@ -125,6 +127,54 @@ def test_a_shipper_killed_again_and_again_ships_each_record_once(tmp_path: Path,
 
 def spool_left(root: Path) -> int:
     return sum(path.stat().st_size for path in list_segments(root) if path.exists())
+
+
+def test_a_shipper_of_a_database_without_unicode_ends_with_a_sentence(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    name = f"ascii_{os.getpid()}"
+    postgres.run(
+        f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    command = (sys.executable, "-m", "leadscore.events.shipper", "--spool", str(tmp_path / "spool"))
+    done = subprocess.run(
+        [*command, "--events-url", postgres.url(name)],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == ExitCode.BAD_INPUT
+    assert "keeps text as SQL_ASCII" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_shipper_gives_a_silent_server_up_and_ships_when_it_speaks_again(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    root = tmp_path / "spool"
+    with EventStore(postgres_url) as store:
+        store.check()
+    with SpoolWriter(root) as writer, psycopg.connect(postgres_url) as other:
+        # A server that works, and whose answer does not come: what a proxy does that has lost its way.
+        other.execute("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE")
+        writer.append_prediction(prediction("p1"))
+        with running_shipper(root, postgres_url, "--answer-seconds", "0.2") as process:
+            wait_until(lambda: _unavailable(root, process.pid), what="a shipper that says so")
+            other.rollback()
+            wait_until(lambda: _caught_up(root, process.pid), what="what was waiting")
+    with EventStore(postgres_url) as store:
+        assert stored(store) == ["pp1"]
+
+
+def _caught_up(root: Path, pid: int) -> bool:
+    health = healthy(root, pid)
+    return health is not None and health.state == "idle" and health.shipped == 1
+
+
+def _unavailable(root: Path, pid: int) -> bool:
+    health = healthy(root, pid)
+    return health is not None and health.state == "unavailable" and "said nothing" in health.last_error
 
 
 def test_sigterm_ships_what_is_there_and_exits_0(tmp_path: Path, url: str) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 from tests.support.events import outcome, prediction
+from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
 from leadscore.errors import ConflictError, NotFoundError, UnavailableError
 from leadscore.events import schema
 from leadscore.events.engine import parse_url
-from leadscore.events.errors import RecordRefusedError, SchemaTooNewError, StoreUnavailableError
+from leadscore.events.errors import (
+    RecordRefusedError,
+    SchemaTooNewError,
+    StoreEncodingError,
+    StoreUnavailableError,
+)
 from leadscore.events.records import Evidence
 from leadscore.events.store import Appended, EventStore
 
@@ -106,7 +113,7 @@ def test_a_server_that_says_nothing_is_given_up_by_who_asked_for_that(postgres_u
 
 
 def test_who_waits_for_a_lock_waits_as_long_as_it_takes_unless_told_otherwise(postgres_url: str) -> None:
-    with EventStore(postgres_url) as store, psycopg.connect(postgres_url) as other:
+    with EventStore(postgres_url, answer_seconds=None) as store, psycopg.connect(postgres_url) as other:
         store.counts()
         other.execute("LOCK TABLE evidence")
         with ThreadPoolExecutor(1) as pool:
@@ -120,6 +127,22 @@ def test_who_waits_for_a_lock_waits_as_long_as_it_takes_unless_told_otherwise(po
 def _waits(url: str) -> bool:
     with psycopg.connect(url) as connection:
         return bool(connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall())
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_refused_in_a_sentence(
+    postgres: PostgresServer, encoding: str
+) -> None:
+    name = f"other_{encoding.lower()}_{os.getpid()}"
+    postgres.run(
+        f"DROP DATABASE IF EXISTS {name}",
+        f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    with EventStore(postgres.url(name)) as store:
+        with pytest.raises(StoreEncodingError, match=encoding):
+            store.check()
+        with pytest.raises(StoreEncodingError, match="UTF8"):
+            store.append([prediction("p1")], [])
 
 
 def test_a_missing_right_is_the_stores_fault_not_the_records(postgres_url: str) -> None:

@@ -227,4 +227,9 @@ def test_too_few_leads_refuse_a_person_and_are_a_release_s_answer(
     seen = report_seen(shadowed, SHADOW, "leads/2", "uid-3")
     assert (seen.state, seen.passed, seen.evidence) == ("done", False, "shadow-uid-3-1")
     assert "5,000 are needed" in seen.summary
-    assert "spec.shadow.for" in seen.summary
+    assert seen.too_few
+    assert 100 < seen.leads < 5_000
+    # The shadow runs on, and the next report is one more.
+    again = [*typed, "--minimum-leads", "5000", "--release", "uid-3", "--number", "2"]
+    assert CliRunner().invoke(main.app, again).exit_code == 0
+    assert report_seen(shadowed, SHADOW, "leads/2", "uid-3").number == 2

@@ -81,9 +81,16 @@ def test_a_header_without_rows_is_an_empty_table(tmp_path):
         (b"a,b\n1,ok\n2,caf\xe9\n", "row 3 (the header is row 1), column 'b' is not UTF-8"),
         (b"caf\xe9,b\n1,2\n", "row 1 (the header) is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16")[:-1], "UTF-16"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "NUL characters: UTF-16 without"),
+        (
+            b"id,at,n,sum\n1,2026-01-05,2,3\nTotal,,2,3\n",
+            "row 3 (the header is row 1) looks like a report's footer",
+        ),
         (b"PK\x03\x04aaaa", "an Excel workbook"),
         (b"PAR1aaaaaaaa", "Parquet, not CSV"),
         (b'a,b,c\n1,2,3\n4,"5,6\n7,8,9\n', "a quote that is opened in row 3"),
+        (b'a,b,c\n1,2,3\n4,5,"6\n7,8,9\n10,11,12\n', "a quote that is opened in row 2"),
+        (b'a,b,c\n1,2,3\n4,5,"\n', "a quote that is opened in row 2"),
         (
             b"a,b,c\n" + b"1,2,3\n" * 3 + b"Total,,\n",
             "row 5 (the header is row 1) looks like a report's footer",

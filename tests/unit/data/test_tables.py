@@ -1,6 +1,8 @@
 """Tables from and to files of every format."""
 
 import errno
+import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,6 +98,26 @@ def test_columns_that_only_later_files_have_are_kept(tmp_path):
     assert read_table(tmp_path)["budget"].to_pylist() == [None, 5.0]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_whole_numbers_in_one_file_and_gaps_in_another_are_numbers(tmp_path, first):
+    columns = [pa.array([1, 2], pa.int64()), pa.array([3.0, None], pa.float64())]
+    write_table(pa.table({"visits": columns[first]}), tmp_path / "a.parquet")
+    write_table(pa.table({"visits": columns[1 - first]}), tmp_path / "b.parquet")
+    whole = read_table(tmp_path)["visits"].to_pylist()
+    assert whole in ([1.0, 2.0, 3.0, None], [3.0, None, 1.0, 2.0])
+    assert [value for batch in iter_batches(tmp_path) for value in batch.column(0).to_pylist()] == whole
+
+
+def test_the_name_of_a_partition_s_folder_is_text(tmp_path):
+    for code in ("01067", "80331"):
+        folder = tmp_path / "leads" / f"plz={code}" / "year=2026"
+        folder.mkdir(parents=True)
+        write_table(pa.table({"id": ["a"]}), folder / "part.parquet")
+    table = read_table(tmp_path / "leads")
+    assert sorted(table["plz"].to_pylist()) == ["01067", "80331"]
+    assert table["year"].to_pylist() == ["2026", "2026"]
+
+
 def test_a_dot_in_a_column_name_is_no_path(tmp_path):
     write_table(pa.table({"web.views": [1], "id": [2]}), tmp_path / "t.parquet")
     assert read_table(tmp_path / "t.parquet", ["web.views"]).to_pylist() == [{"web.views": 1}]
@@ -139,9 +161,15 @@ def test_a_corrupt_block_is_refused_by_name(tmp_path, table):
 
 def test_files_that_disagree_about_a_type_are_refused(tmp_path):
     write_table(pa.table({"id": [1]}), tmp_path / "a.parquet")
-    write_table(pa.table({"id": ["x"]}), tmp_path / "b.parquet")
+    write_table(pa.table({"id": [[1]]}), tmp_path / "b.parquet")
     with pytest.raises(TableError, match="disagree"):
         read_table(tmp_path)
+
+
+def test_ids_that_are_numbers_in_one_file_and_text_in_another_are_text(tmp_path):
+    for name, column in (("a", [1, 12]), ("b", ["007", "x"]), ("c", [1.0, 2.5])):
+        write_table(pa.table({"id": column}), tmp_path / f"{name}.parquet")
+    assert read_table(tmp_path)["id"].to_pylist() == ["1", "12", "007", "x", "1", "2.5"]
 
 
 @pytest.mark.parametrize(
@@ -166,6 +194,47 @@ def test_a_broken_delta_log_is_refused(tmp_path, table):
         log.write_text("{")
     with pytest.raises(TableError, match="Delta"):
         read_table(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("feature", "mode", "says"),
+    [
+        (None, "name", "column mapping"),
+        ("columnMapping", "id", "column mapping"),
+        ("deletionVectors", None, "deletion vectors"),
+        ("v2Checkpoint", None, "v2Checkpoint"),
+    ],
+)
+def test_a_delta_table_whose_files_do_not_tell_its_rows_is_refused(tmp_path, table, feature, mode, says):
+    write_deltalake(str(tmp_path / "d"), table)
+    log = tmp_path / "d" / "_delta_log" / "00000000000000000000.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        if "protocol" in action:
+            action["protocol"] = {"minReaderVersion": 2, "minWriterVersion": 5}
+            if feature is not None:
+                features = {"readerFeatures": [feature], "writerFeatures": [feature]}
+                action["protocol"] = {"minReaderVersion": 3, "minWriterVersion": 7, **features}
+        if "metaData" in action and mode is not None:
+            action["metaData"]["configuration"] = {"delta.columnMapping.mode": mode}
+            schema = json.loads(action["metaData"]["schemaString"])
+            for number, field in enumerate(schema["fields"], start=1):
+                field["metadata"] = {
+                    "delta.columnMapping.id": number,
+                    "delta.columnMapping.physicalName": f"col-{number}",
+                }
+            action["metaData"]["schemaString"] = json.dumps(schema)
+    log.write_text("\n".join(map(json.dumps, actions)))
+    for read in (read_table, lambda path: list(iter_batches(path)), count_rows):
+        with pytest.raises(TableError, match=says):
+            read(tmp_path / "d")
+
+
+def test_a_delta_table_that_could_map_columns_and_does_not_is_read(tmp_path, table):
+    write_deltalake(str(tmp_path / "d"), table)
+    log = tmp_path / "d" / "_delta_log" / "00000000000000000000.json"
+    log.write_text(re.sub(r'"minReaderVersion":\s*\d+', '"minReaderVersion":2', log.read_text()))
+    assert read_table(tmp_path / "d").num_rows == table.num_rows
 
 
 def test_a_delta_table_shows_its_latest_version(tmp_path, table):

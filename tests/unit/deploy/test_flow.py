@@ -135,7 +135,37 @@ def applied(monkeypatch: pytest.MonkeyPatch, serving: int | None = 7) -> list[li
 
     monkeypatch.setattr(flow, "helm", helm)
     monkeypatch.setattr(flow, "_serving", lambda _: serving)
+    monkeypatch.setattr(flow, "_written", lambda _: ("", ""))
     return lines
+
+
+@pytest.mark.parametrize(
+    ("live", "rendered", "steps"),
+    [
+        ("", "", [2]),
+        ("1", "1", [2]),
+        ("2", "2", [2]),
+        ("2", "1", [2]),
+        # Helm brought 2 and somebody went back to 1: Helm alone would send nothing.
+        ("1", "2", [1, 2]),
+        ("3", "2", [3, 2]),
+        ("1", "", [2]),
+    ],
+)
+def test_helm_is_told_what_is_live_where_it_would_send_nothing(
+    live: str, rendered: str, steps: list[int]
+) -> None:
+    assert flow.steps_to(2, live, rendered) == steps
+
+
+def test_a_version_that_was_undone_is_deployed_again(seen: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = applied(monkeypatch, serving=1)
+    seen(DONE)
+    monkeypatch.setattr(flow, "_written", lambda _: ("1", "2"))
+    assert flow.deploy(TARGET, VALUES, 2, print) == 2
+    asked = [word for line in lines for word in line if word.startswith("model.version=")]
+    assert asked == ["model.version=1", "model.version=2"]
+    assert all("model.keepLive=false" in line for line in lines if "upgrade" in line)
 
 
 def test_without_a_version_the_one_that_has_the_traffic_stays(

@@ -1,7 +1,7 @@
 """Base images from the distribution's packages: which are taken, and what scanners read about them."""
 
 import pytest
-from tools.images.bases import INSTALLERS, LOCAL, local_key, reference
+from tools.images.bases import INSTALLERS, LOCAL, by_digest, local_key, reference
 from tools.images.contents import distribution_packages
 from tools.images.debian import closure, dependencies, parse_stanzas, status_stanza
 from tools.images.errors import ImageError
@@ -79,3 +79,15 @@ def test_every_base_can_be_made_here():
 def test_nothing_that_installs_is_wanted():
     for base in LOCAL.values():
         assert set(base.packages).isdisjoint({*INSTALLERS, "apt", "gcc"})
+
+
+@pytest.mark.parametrize("known", ["docker.io/library/python", "python"])
+def test_a_public_base_is_named_by_its_digest(known: str) -> None:
+    digests = [f"elsewhere/python@sha256:{'1' * 64}", f"{known}@sha256:{'2' * 64}"]
+    wanted = "docker.io/library/python:3.11-slim-bookworm"
+    assert by_digest(wanted, digests) == f"{wanted}@sha256:{'2' * 64}"
+
+
+def test_a_base_without_a_digest_is_refused() -> None:
+    with pytest.raises(ImageError, match="without a digest"):
+        by_digest("docker.io/library/python:3.11", ["other/python@sha256:1"])

@@ -84,7 +84,7 @@ def test_how_the_shadow_runs_is_the_machine_s(shadow: Manifest | None, hours: fl
 @pytest.mark.parametrize(("percent", "said"), [(40.0, ["--percent=40"]), (None, [])])
 def test_the_report_is_asked_for_since_the_shadow_was_ready(percent: float | None, said: list[str]) -> None:
     spec = machine_spec(release(), wish(shadow={"minimumLeads": 200}))
-    found = release_command(ReportShadow(7, NOW, percent, "shadow"), spec)
+    found = release_command(ReportShadow(7, NOW, percent, 1), spec)
     assert found is not None
     step, command = found
     assert step == "shadow"

@@ -315,7 +315,7 @@ def test_a_shadow_that_is_ready_again_goes_on_and_does_not_begin_anew() -> None:
     found.pass_time(23 * HOUR)
     waits(found, "Gets a copy of the traffic until 2026-03-02 00:00 UTC.", shadow=again)
     found.pass_time(HOUR)
-    assert about(found, shadow=again).action == ReportShadow(7, START, 10, "shadow")
+    assert about(found, shadow=again).action == ReportShadow(7, START, 10, 1)
     assert about(found, shadow=None).action == StartShadow(7)
 
 

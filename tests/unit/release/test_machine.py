@@ -433,6 +433,70 @@ def test_a_shadow_runs_its_time_is_reported_and_is_gone_before_approval() -> Non
     assert (world.status.phase, world.shadow) == ("AwaitingApproval", None)
 
 
+def prolonged(**spec: object) -> World:
+    """A shadow of a day that has seen 40 of 1,000 leads."""
+    world = World(spec=msgspec.structs.replace(SPEC, evaluation="shadow", **spec))
+    world.judge()
+    world.settle()
+    world.pass_time(timedelta(days=1))
+    world.settle()
+    world.evaluate(too_few=40)
+    return world
+
+
+def test_a_shadow_with_too_few_leads_runs_on_and_passes_when_there_are_enough() -> None:
+    world = prolonged()
+    waiting = world.settle()
+    assert isinstance(waiting, Wait)
+    assert (waiting.until, waiting.asks) == (START + timedelta(days=2), None)
+    assert "40 leads. Gets a copy of the traffic until 2026-03-03" in waiting.reason
+    assert world.shadow is not None, "it goes on scoring"
+    world.pass_time(timedelta(days=1))
+    world.settle()
+    assert world.evaluation.number == 2
+    world.evaluate()
+    world.settle()
+    assert (world.status.phase, world.shadow) == ("AwaitingApproval", None)
+
+
+def test_at_its_limit_a_person_decides_on_a_shadow_with_too_few_leads() -> None:
+    world = prolonged()
+    for days in (1, 2):
+        world.settle()
+        world.pass_time(timedelta(days=days))
+        world.settle()
+        world.evaluate(too_few=90)
+    waiting = world.settle()
+    assert isinstance(waiting, Wait)
+    assert waiting.asks == START + timedelta(days=4)
+    assert waiting.reason.startswith("A person must decide: 90 of at least 1,000 leads")
+    assert world.evaluation.number == 3, "after one, two and four days"
+    world.pass_time(timedelta(days=300))
+    assert world.settle() == waiting, "nothing is rejected, and no Job is made, while nobody answers"
+
+
+@pytest.mark.parametrize("word", [{"shadow_minimum_leads": 90}, {"shadow_extend_seconds": 9 * 86_400.0}])
+def test_a_person_allows_more_time_or_asks_for_fewer_leads(word: dict[str, object]) -> None:
+    world = prolonged(shadow_extend_seconds=0.0)
+    world.settle()
+    world.spec = msgspec.structs.replace(world.spec, **word)
+    world.evaluation = msgspec.structs.replace(world.evaluation, leads=90)
+    world.pass_time(timedelta(days=1))
+    world.settle()
+    assert world.evaluation == msgspec.structs.replace(world.evaluation, state="running", number=2)
+    world.evaluate()
+    world.settle()
+    assert world.status.phase == "AwaitingApproval"
+
+
+def test_a_person_stops_a_shadow_that_waits_for_a_decision() -> None:
+    world = prolonged(shadow_extend_seconds=0.0)
+    world.settle()
+    world.spec = msgspec.structs.replace(world.spec, abort=True)
+    world.settle()
+    assert (world.status.phase, world.shadow) == ("Aborted", None)
+
+
 def test_a_rejected_release_leaves_no_shadow_behind() -> None:
     world = World(spec=msgspec.structs.replace(SPEC, evaluation="shadow"))
     world.judge()

@@ -15,9 +15,14 @@ margins = st.floats(min_value=-1e6, max_value=1e6)
 
 @st.composite
 def calibrations(draw: st.DrawFn) -> Calibration:
-    method = draw(st.sampled_from(["identity", "platt", "isotonic"]))
+    method = draw(st.sampled_from(["identity", "intercept", "platt", "beta", "isotonic"]))
     if method == "identity":
         return Calibration()
+    if method == "intercept":
+        return Calibration.shifted(draw(st.floats(-50, 50)))
+    if method == "beta":
+        a, b = draw(st.floats(0, 50)), draw(st.floats(1e-3, 50))
+        return Calibration.beta(a, b, draw(st.floats(-50, 50)))
     if method == "platt":
         return Calibration.platt(draw(st.floats(1e-3, 1e3)), draw(st.floats(-50, 50)))
     knots = sorted(draw(st.sets(st.floats(-20, 20), min_size=1, max_size=12)))
@@ -63,6 +68,17 @@ def test_extreme_margins_saturate_without_overflow() -> None:
     assert calibration.probabilities(np.array([-3.4e38, 3.4e38], dtype=np.float32)).tolist() == [0.0, 1.0]
 
 
+def test_beta_calibration_of_equal_sides_is_a_line() -> None:
+    beta, platt = Calibration.beta(0.7, 0.7, -0.3), Calibration.platt(0.7, -0.3)
+    margins = np.linspace(-8, 8, 777)
+    assert beta.probabilities(margins) == pytest.approx(platt.probabilities(margins), abs=1e-3)
+
+
+def test_files_of_older_versions_are_still_read() -> None:
+    old = b'{"method":"platt","slope":0.5,"intercept":-1.0,"knot_margins":[],"knot_probabilities":[]}'
+    assert Calibration.from_json(old) == Calibration.platt(0.5, -1.0)
+
+
 def test_isotonic_is_exact_at_knots_and_constant_outside() -> None:
     calibration = Calibration.isotonic([-1.0, 0.0, 2.0], [0.1, 0.3, 0.9])
     found = [calibration.probability(m) for m in (-9.0, -1.0, -0.5, 0.0, 1.0, 2.0, 9.0)]
@@ -80,7 +96,10 @@ def test_isotonic_is_exact_at_knots_and_constant_outside() -> None:
         b'{"method": "platt", "slope": 0}',
         b'{"method": "platt", "slope": 1e999}',
         b'{"method": "identity", "slope": 2}',
+        b'{"method": "intercept", "slope": 2}',
+        b'{"method": "isotonic", "intercept": 2, "knot_margins": [0], "knot_probabilities": [0.2]}',
         b'{"method": "isotonic"}',
+        b'{"method": "beta"}',
         b'{"method": "isotonic", "knot_margins": [0, 1], "knot_probabilities": [0.1]}',
         b'{"method": "isotonic", "knot_margins": [1, 0], "knot_probabilities": [0.1, 0.2]}',
         b'{"method": "isotonic", "knot_margins": [0, 1], "knot_probabilities": [0.2, 0.1]}',

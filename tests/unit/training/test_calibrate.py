@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from leadscore.training.calibrate import fit_calibration, fit_isotonic, fit_platt
+from leadscore.training.calibrate import fit_beta, fit_calibration, fit_isotonic, fit_platt
 
 
 def drawn(seed: int, n: int, slope: float, intercept: float) -> tuple[np.ndarray, np.ndarray]:
@@ -89,4 +89,44 @@ def test_small_windows_do_not_try_isotonic() -> None:
 
 def test_equal_margins_do_not_break_calibration() -> None:
     fit = fit_calibration(np.zeros(2000), np.arange(2000) % 10 == 0)
+    assert fit.calibration.method == "intercept"
+    assert fit.calibration.probability(0.0) == pytest.approx(0.1, abs=0.01)
+
+
+def test_another_base_rate_needs_a_shift_and_no_more() -> None:
+    margins, converted = drawn(8, 20_000, 1.0, -1.0)
+    fit = fit_calibration(margins, converted)
+    assert fit.calibration.method == "intercept"
+    assert fit.calibration.intercept == pytest.approx(-1.0, abs=0.06)
+
+
+def test_beta_finds_what_bends_on_one_side_only() -> None:
+    rng = np.random.default_rng(9)
+    margins = rng.normal(0, 2, 60_000)
+    logit = 0.3 * np.logaddexp(0, margins) - 1.5 * np.logaddexp(0, -margins) + 0.2
+    found = fit_beta(margins, rng.random(60_000) < 1 / (1 + np.exp(-logit)), np.ones(60_000))
+    assert found is not None
+    assert found.method == "beta"
+    assert np.abs(found.probabilities(margins) - 1 / (1 + np.exp(-logit))).mean() < 0.01
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_base_rate_that_wanders_without_direction_is_not_followed(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    margins = rng.normal(-1.5, 1.2, 3000)
+    # The rate swings from block to block: what the window says of its own rate is not the next one's.
+    swing = np.repeat(np.tile([0.6, -0.6], 3), 500)
+    fit = fit_calibration(margins, rng.random(3000) < 1 / (1 + np.exp(-(margins + swing))))
     assert fit.calibration.method == "identity"
+
+
+def test_calibration_counts_each_lead_by_its_weight() -> None:
+    margins, converted = drawn(10, 40_000, 1.0, 0.0)
+    # Half of the losses are not known yet; each known one stands for two.
+    known = converted | (np.arange(40_000) % 2 == 0)
+    weights = np.where(converted, 1.0, 2.0)[known]
+    plain = fit_calibration(margins[known], converted[known])
+    weighted = fit_calibration(margins[known], converted[known], weights=weights)
+    truth = converted.mean()
+    assert abs(weighted.calibration.probabilities(margins).mean() - truth) < 0.01
+    assert abs(plain.calibration.probabilities(margins).mean() - truth) > 0.05

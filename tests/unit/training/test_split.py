@@ -18,7 +18,7 @@ def spread(n: int) -> np.ndarray:
 
 
 def test_shares_are_met_and_the_newest_leads_are_held_out() -> None:
-    split = split_windows(spread(1000), None, calibration=0.15, holdout=0.2, gap=0)
+    split = split_windows(spread(1000), calibration=0.15, holdout=0.2, gap=0)
     assert (len(split.train), len(split.calibration), len(split.holdout)) == (650, 150, 200)
     assert split.train.max() < split.calibration.min() < split.holdout.min()
 
@@ -27,41 +27,56 @@ def test_shares_are_met_and_the_newest_leads_are_held_out() -> None:
 def test_equal_times_are_never_on_two_sides(ticks: np.ndarray, gap: int) -> None:
     if len(np.unique(ticks)) < 12:
         return
-    split = split_windows(ticks, None, calibration=0.15, holdout=0.2, gap=gap)
+    split = split_windows(ticks, calibration=0.15, holdout=0.2, gap=gap)
     sides = [set(ticks[rows]) for rows in (split.train, split.calibration, split.holdout)]
     assert sides[0].isdisjoint(sides[1])
     assert sides[1].isdisjoint(sides[2])
     assert max(sides[0]) <= min(sides[1]) - gap
 
 
-@given(ticks=sorted_ticks, delays=st.integers(0, 2**32), gap=st.integers(0, 5))
-def test_folds_never_train_on_what_was_not_known_when_validation_begins(
-    ticks: np.ndarray, delays: int, gap: int
-) -> None:
-    rng = np.random.default_rng(delays)
-    known = ticks + rng.integers(0, 20, len(ticks))
+@given(ticks=sorted_ticks, embargo=st.integers(0, 20), ids=st.integers(0, 2**32))
+def test_folds_train_on_whole_cohorts_that_are_old_enough(ticks: np.ndarray, embargo: int, ids: int) -> None:
+    rng = np.random.default_rng(ids)
+    who = rng.integers(0, len(ticks), len(ticks))
     converted = rng.random(len(ticks)) < 0.5
-    folds, skipped = expanding_folds(ticks, known, converted, end=len(ticks), folds=4, gap=gap)
+    folds, skipped = expanding_folds(ticks, converted, end=len(ticks), folds=4, embargo=embargo, ids=who)
     assert len(folds) + len(skipped) == 4
     for fold in folds:
         begin = ticks[fold.validation].min()
-        assert (known[fold.train] <= begin).all()
-        assert (ticks[fold.train] <= begin - gap).all()
-        assert (ticks[fold.train] < begin).all()
+        old = np.flatnonzero((ticks <= begin - embargo) & (ticks < begin))
+        # Nothing but age, and an id that is judged on, keeps a lead out.
+        assert fold.train.tolist() == [i for i in old if who[i] not in set(who[fold.validation])]
 
 
-def test_training_leads_whose_label_came_late_are_embargoed() -> None:
-    ticks = spread(100)
-    known = ticks.copy()
-    known[60] = 10_000
-    split = split_windows(ticks, known, calibration=0.15, holdout=0.2, gap=0)
-    assert 60 not in split.train
-    assert split.embargoed == 1
+@given(ticks=sorted_ticks, seed=st.integers(0, 2**32), mature=st.integers(0, 30))
+def test_an_id_is_on_one_side_of_the_windows(ticks: np.ndarray, seed: int, mature: int) -> None:
+    if len(np.unique(ticks)) < 12:
+        return
+    who = np.random.default_rng(seed).integers(0, 2 * len(ticks), len(ticks))
+    split = split_windows(ticks, calibration=0.15, holdout=0.2, gap=0, mature=mature, ids=who)
+    sides = [set(who[rows]) for rows in (split.train, split.calibration, split.holdout)]
+    assert sides[0].isdisjoint(sides[1] | sides[2])
+    assert sides[1].isdisjoint(sides[2])
+    kept = len(split.train) + len(split.calibration) + len(split.holdout)
+    assert kept + split.embargoed + split.repeated == len(ticks)
+
+
+def test_training_waits_for_the_age_of_outcomes_if_half_of_the_leads_remain() -> None:
+    split = split_windows(spread(100), calibration=0.15, holdout=0.2, gap=20, mature=300)
+    assert split.train.max() == 35
+    assert split.embargo == 300
+    assert split.embargoed == 29
+
+
+def test_where_outcomes_take_longer_than_the_window_training_takes_whole_cohorts_all_the_same() -> None:
+    split = split_windows(spread(100), calibration=0.15, holdout=0.2, gap=20, mature=400)
+    assert split.train.max() == 63
+    assert split.embargo == 20
 
 
 def test_folds_expand_and_follow_each_other() -> None:
     converted = np.arange(600) % 2 == 0
-    folds, skipped = expanding_folds(spread(600), None, converted, end=600, folds=5, gap=0)
+    folds, skipped = expanding_folds(spread(600), converted, end=600, folds=5, embargo=0)
     assert [len(f.train) for f in folds] == [100, 200, 300, 400, 500]
     assert [len(f.validation) for f in folds] == [100] * 5
     assert skipped == ()
@@ -70,7 +85,7 @@ def test_folds_expand_and_follow_each_other() -> None:
 def test_one_class_folds_are_skipped_with_the_reason() -> None:
     converted = np.zeros(600, bool)
     converted[300:] = np.arange(300) % 2 == 0
-    folds, skipped = expanding_folds(spread(600), None, converted, end=600, folds=5, gap=0)
+    folds, skipped = expanding_folds(spread(600), converted, end=600, folds=5, embargo=0)
     assert [s.fold for s in skipped] == [1, 2, 3]
     assert "0 converted" in skipped[0].reason
     assert len(folds) == 2
@@ -78,16 +93,16 @@ def test_one_class_folds_are_skipped_with_the_reason() -> None:
 
 def test_coarse_times_leave_fewer_folds_and_say_so() -> None:
     ticks = np.repeat(np.array([0, 100], np.int64), 50)
-    folds, skipped = expanding_folds(ticks, None, np.arange(100) % 2 == 0, end=100, folds=5, gap=0)
+    folds, skipped = expanding_folds(ticks, np.arange(100) % 2 == 0, end=100, folds=5, embargo=0)
     assert len(folds) == 1
     assert all("share their time" in s.reason for s in skipped)
 
 
 def test_two_times_cannot_make_three_windows() -> None:
     with pytest.raises(RefusedError, match="2 different time"):
-        split_windows(np.repeat(np.array([0, 1], np.int64), 50), None, calibration=0.2, holdout=0.2, gap=0)
+        split_windows(np.repeat(np.array([0, 1], np.int64), 50), calibration=0.2, holdout=0.2, gap=0)
 
 
 def test_nothing_left_to_train_on_is_refused() -> None:
-    with pytest.raises(RefusedError, match="known outcome by its start"):
-        split_windows(spread(100), spread(100) + 10**9, calibration=0.2, holdout=0.2, gap=0)
+    with pytest.raises(RefusedError, match="can be trained on"):
+        split_windows(spread(100), calibration=0.2, holdout=0.2, gap=10**9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leadscore.errors import RefusedError
-from leadscore.training.window import iso, select_rows, select_window
+from leadscore.training.window import Window, iso, mature_until, select_rows, select_window
 
 
 def days(first: str, count: int, per_day: int = 1) -> np.ndarray:
@@ -12,9 +12,9 @@ def days(first: str, count: int, per_day: int = 1) -> np.ndarray:
     return np.repeat(start + np.arange(count) * np.timedelta64(1, "D"), per_day)
 
 
-def select(time: np.ndarray, known: np.ndarray, **changes: float) -> object:
+def select(time: np.ndarray, known: np.ndarray, **changes: object) -> Window:
     settings = {"months": 6, "min_records": 1, "min_completeness": 0.8} | changes
-    return select_window(time, known, **settings)
+    return select_window(time, np.where(known, np.arange(len(time)) % 4 == 0, np.nan), **settings)
 
 
 def test_window_is_the_latest_calendar_months() -> None:
@@ -52,10 +52,37 @@ def test_newest_weeks_with_few_known_labels_are_left_out() -> None:
     assert window.rows.max() == 55
 
 
-def test_a_table_that_never_has_enough_labels_is_taken_as_it_is() -> None:
+def test_a_table_that_never_has_enough_labels_is_refused_with_months_and_rates() -> None:
     known = np.zeros(70, bool)
     known[::3] = True
-    assert len(select(days("2025-01-01", 70), known).rows) == known.sum()
+    with pytest.raises(RefusedError, match="In no part of the table do 80% of the leads") as caught:
+        select(days("2025-01-01", 70), known)
+    text = str(caught.value)
+    assert "24 of 70" in text
+    assert "2025-01: 11 of 31, 27.3% of these converted" in text
+    assert len(select(days("2025-01-01", 70), known, min_completeness=0.2).rows) == known.sum()
+
+
+def test_leads_after_the_mature_moment_are_young_however_many_are_known() -> None:
+    window = select(days("2025-01-01", 70), np.ones(70, bool), mature=np.datetime64("2025-02-10T12", "us"))
+    assert iso(window.end) == "2025-02-10T00:00:00Z"
+    assert window.young == 70 - 41
+
+
+def test_one_quick_win_in_a_short_last_week_does_not_make_the_table_mature() -> None:
+    # Nine weeks, the newest four without outcomes, then one lead that was won on its first day.
+    time, known = days("2025-01-01", 64, per_day=3), np.ones(64 * 3, bool)
+    known[35 * 3 :] = False
+    known[63 * 3 :] = [True, False, False]
+    time, known = time[: 63 * 3 + 1], known[: 63 * 3 + 1]
+    assert mature_until(time, known, 0.8) == np.datetime64("2025-02-05", "us") - np.timedelta64(1, "us")
+
+
+def test_a_complete_week_after_open_ones_does_not_count() -> None:
+    time, known = days("2025-01-01", 70), np.ones(70, bool)
+    known[21:56] = False
+    known[63:] = False
+    assert mature_until(time, known, 0.8) == np.datetime64("2025-01-22", "us") - np.timedelta64(1, "us")
 
 
 def test_too_few_leads_are_refused_with_what_is_missing() -> None:
@@ -67,7 +94,7 @@ def test_too_few_leads_are_refused_with_what_is_missing() -> None:
     text = str(caught.value)
     assert "10,000" in text
     assert "85" in text
-    assert "2025-01: 26 of 31" in text
+    assert "2025-01: 26 of 31, 26.9% of these converted" in text
     assert "5 lead(s) of these months have no known outcome yet" in text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from leadscore.contract.model import ColumnFormat
@@ -28,8 +28,11 @@ _LIKELY_NUMBERS = 20
 _LEAST_NUMBERS = 10  # different ones, for words among them to mean "no value"
 _LEAST_SHARE = 0.8  # of the rows
 _MOST_WORDS = 5
+_NEARLY_ALL = 0.95  # of the rows: what is no number then is a mistake
 
 _CODE = re.compile(r"[+-]?0[0-9]+\Z|[0-9]{17,}\Z")
+# What every reader takes for a number: most columns hold nothing else, and a million of these are read at once.
+_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?\Z")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 
 
@@ -43,7 +46,8 @@ class NumberGuess:
         values: Each text's number; words have none.
         marked: Rows whose number holds the mark in question.
         word_rows: Rows that hold one of the words.
-        units: The currencies and per cent signs that were seen.
+        unread_rows: Rows that hold neither a number nor one of the words: somebody must correct them.
+        units: The currencies and per cent signs that were seen; `no unit` where only some numbers have a per cent sign.
         integer: Every number is whole and written so.
     """
 
@@ -52,13 +56,14 @@ class NumberGuess:
     values: dict[str, float]
     marked: int
     word_rows: int
+    unread_rows: int
     units: tuple[str, ...]
     integer: bool
 
     @property
     def plain(self) -> bool:
         """Whether the numbers are written as every reader would write them."""
-        return self.form == USUAL and self.other is None and not self.units
+        return self.form == USUAL and self.other is None and not self.units and not self.unread_rows
 
 
 def is_code(texts: Sequence[str]) -> bool:
@@ -69,13 +74,18 @@ def is_code(texts: Sequence[str]) -> bool:
 def guess_numbers(seen: Seen) -> NumberGuess | None:
     """How a column's numbers are written, or None if it does not hold numbers (or codes that look like some).
 
-    A few words among many numbers (`unknown`) are taken to mean "no value"; words with digits (`10+`) are not.
+    A few words among many numbers (`unknown`) are taken to mean "no value"; words with digits (`10+`) are not, and
+    are mistakes where nearly all rows hold numbers.
     """
     texts = [text for text, _ in seen]
+    if all(map(_PLAIN.match, texts)) and not may_be_thousands(texts):
+        whole = all(map(_WHOLE.match, texts))
+        return NumberGuess(USUAL, None, {text: float(text) for text in texts}, 0, 0, 0, (), integer=whole)
     if is_code(texts):
         return None
     numbers, words = _parted(seen)
-    if not numbers or not _are_words(numbers, words):
+    mistakes = bool(words) and not _are_words(numbers, words)
+    if not numbers or (mistakes and not _are_mistakes(numbers, words)):
         return None
     found = _marks([text for text, _ in numbers])
     if found is None:
@@ -84,7 +94,7 @@ def guess_numbers(seen: Seen) -> NumberGuess | None:
     values = {text: read_number(text, form) for text, _ in numbers}
     known = {text: value for text, value in values.items() if value is not None}
     mark = form.thousands or form.decimal
-    if words:
+    if words and not mistakes:
         form = ColumnFormat(
             decimal=form.decimal, thousands=form.thousands, missing=tuple(text.strip() for text, _ in words)
         )
@@ -95,13 +105,20 @@ def guess_numbers(seen: Seen) -> NumberGuess | None:
         other=other,
         values=known,
         marked=sum(count for text, count in numbers if mark in text),
-        word_rows=sum(count for _, count in words),
-        units=tuple(dict.fromkeys(unit for unit in map(unit_of, known) if unit)),
+        word_rows=0 if mistakes else sum(count for _, count in words),
+        unread_rows=sum(count for _, count in words) if mistakes else 0,
+        units=_units(known),
         integer=all(_WHOLE.match(text.strip()) for text in known)
         or (
             grouped and all(value.is_integer() and form.decimal not in text for text, value in known.items())
         ),
     )
+
+
+def _units(texts: Iterable[str]) -> tuple[str, ...]:
+    seen = tuple(dict.fromkeys(map(unit_of, texts)))
+    named = tuple(unit for unit in seen if unit)
+    return (*named, "no unit") if "%" in seen and "" in seen else named
 
 
 def _parted(seen: Seen) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
@@ -114,15 +131,30 @@ def _parted(seen: Seen) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
 
 def _are_words(numbers: Seen, words: Seen) -> bool:
     """Whether what is no number is little, and holds no digit: then it says that there is none."""
-    if not words:
-        return True
-    rows, others = sum(count for _, count in numbers), sum(count for _, count in words)
     return (
         len(words) <= _MOST_WORDS
         and len(numbers) >= _LEAST_NUMBERS
-        and rows >= _LEAST_SHARE * (rows + others)
+        and _share(numbers, words) >= _LEAST_SHARE
         and not any(re.search(r"[0-9]", text) for text, _ in words)
     )
+
+
+def _are_mistakes(numbers: Seen, others: Seen) -> bool:
+    """Whether what is no number is rare, and no text of it comes again and again as a value would (`10+`)."""
+    often = max(count for _, count in others) > max(2, 0.01 * sum(count for _, count in numbers))
+    return len(numbers) >= _LEAST_NUMBERS and _share(numbers, others) >= _NEARLY_ALL and not often
+
+
+def _share(part: Seen, rest: Seen) -> float:
+    rows = sum(count for _, count in part)
+    return rows / (rows + sum(count for _, count in rest))
+
+
+def several_formats(seen: Seen) -> bool:
+    """Whether every text is a number, but no one format reads them all (`1.234,50` beside `1,234.50`)."""
+    numbers, words = _parted(seen)
+    texts = [text for text, _ in numbers]
+    return bool(texts) and not words and not is_code(texts) and _marks(texts) is None
 
 
 def _marks(texts: Sequence[str]) -> tuple[ColumnFormat, ColumnFormat | None] | None:
@@ -145,11 +177,8 @@ def _between(
 ) -> tuple[ColumnFormat, ColumnFormat | None]:
     """Whether marks that always stand before three digits group thousands, by the numbers beside them."""
     marked = [text for text in texts if decimals.decimal in text]
-    plain = [
-        abs(value)
-        for value in (read_number(t, decimals) for t in texts if t not in marked)
-        if value is not None
-    ]
+    values = (read_number(text, decimals) for text in texts if decimals.decimal not in text)
+    plain = [abs(value) for value in values if value is not None]
     if any(value >= 1000 for value in plain):
         return decimals, None  # who groups thousands groups them all
     if any(unit not in {"", "%"} for unit in map(unit_of, marked)):

@@ -58,6 +58,8 @@ _LOST = frozenset(
         "f",
         "lost",
         "loss",
+        "won't",
+        "won’t",
         "closedlost",
         "rejected",
         "refused",
@@ -204,7 +206,7 @@ def as_value(value: object) -> Value:
 
 def meaning_of(value: object) -> Meaning:
     """What the words of a value say: `Closed Won`, `not converted`, `In progress`."""
-    words = re.findall(r"[^\W_]+(?:\.0)?", nearly(str(value)))
+    words = re.findall(r"[^\W_]+(?:\.0|['’][^\W_]+)?", nearly(str(value)))
     if any(word in _LOST for word in words):
         # "no" alone is lost; "no decision yet" is said by its other words.
         rest = [word for word in words if word not in _NOT]

@@ -76,6 +76,7 @@ def generate(
     months: float,
     scenarios: Sequence[Scenario] = (),
     as_of: datetime | None = None,
+    loss_delay: float | None = None,
 ) -> pa.Table:
     """Make a synthetic CRM table (columns: `synthetic_contract()`), sorted by creation time.
 
@@ -86,11 +87,20 @@ def generate(
         months: Length of the period.
         scenarios: What changes, and when; any number together.
         as_of: Outcomes settled later are not yet known (null); the end of the period if None.
+        loss_delay: Median days until a loss is admitted; about two weeks, as for wins, if None.
 
     Raises:
-        BadInputError: Fewer than one row, no time span, or a negative seed.
+        BadInputError: Fewer than one row, no time span, a negative seed, or a delay that is not positive.
     """
-    return simulate(rows=rows, seed=seed, start=start, months=months, scenarios=scenarios, as_of=as_of).table
+    return simulate(
+        rows=rows,
+        seed=seed,
+        start=start,
+        months=months,
+        scenarios=scenarios,
+        as_of=as_of,
+        loss_delay=loss_delay,
+    ).table
 
 
 def simulate(
@@ -101,12 +111,17 @@ def simulate(
     months: float,
     scenarios: Sequence[Scenario] = (),
     as_of: datetime | None = None,
+    loss_delay: float | None = None,
 ) -> Simulation:
     """Like `generate`, with the true probability of each lead."""
     if rows < 1 or not 0.0 < months <= 1_200.0 or seed < 0:
         raise BadInputError(
             f"Cannot make {rows} rows over {months:g} months with seed {seed}.",
             hint="Rows and months must be positive (at most 1,200 months), the seed not negative.",
+        )
+    if loss_delay is not None and not 0.0 < loss_delay <= 3_650.0:
+        raise BadInputError(
+            f"Losses cannot take {loss_delay:g} days.", hint="Give days, more than 0 and at most 3,650."
         )
     start = utc(start)
     end = after_months(start, months)
@@ -117,14 +132,19 @@ def simulate(
     for block, first in enumerate(range(0, rows, _BLOCK_ROWS)):
         piece = slice(first, min(first + _BLOCK_ROWS, rows))
         table, truth[piece] = _block(
-            Streams(seed, block, piece.stop - first), first, times[piece], scenarios, now
+            Streams(seed, block, piece.stop - first), first, times[piece], scenarios, now, loss_delay
         )
         tables.append(table)
     return Simulation(pa.concat_tables(tables), truth)
 
 
 def _block(
-    streams: Streams, first: int, times: Times, scenarios: Sequence[Scenario], now: np.datetime64
+    streams: Streams,
+    first: int,
+    times: Times,
+    scenarios: Sequence[Scenario],
+    now: np.datetime64,
+    loss_delay: float | None,
 ) -> tuple[pa.Table, Floats]:
     def strength(name: ScenarioName) -> Floats:
         return strength_of(name, scenarios, times)
@@ -140,7 +160,7 @@ def _block(
 
     leads, logit = shift_prior(draw, streams, strength("prior_shift"))
     chance = probability(logit)
-    outcomes = draw_outcomes(leads, chance, times, streams)
+    outcomes = draw_outcomes(leads, chance, times, streams, loss_delay)
     recorded = record(leads, streams, strength("missingness"), strength("pipeline_bug"))
     return _table(first, times, recorded, outcomes, now), chance
 

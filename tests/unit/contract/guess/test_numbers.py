@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadscore.contract import ColumnFormat
-from leadscore.contract.guess.numbers import NumberGuess, guess_numbers, is_code
+from leadscore.contract.guess.numbers import NumberGuess, guess_numbers, is_code, several_formats
 
 GERMAN = ColumnFormat(decimal=",", thousands=".")
 FORMATS = [
@@ -88,7 +88,7 @@ def test_words_among_many_numbers_mean_no_value():
 
 
 @pytest.mark.parametrize(
-    "texts", [("10+", *map(str, range(20))), ("1.0", "1.10", "beta"), ("a", "b"), ("v1",), ("1-5", "6-10")]
+    "texts", [("10+", *map(str, range(12))), ("1.0", "1.10", "beta"), ("a", "b"), ("v1",), ("1-5", "6-10")]
 )
 def test_words_with_digits_or_among_few_numbers_make_it_no_number(texts: tuple[str, ...]):
     assert guess(*texts) is None
@@ -107,10 +107,26 @@ def test_whole_numbers_are_marked():
     assert german.integer
 
 
+def test_a_few_mistakes_among_many_numbers_do_not_make_it_text():
+    found = guess_numbers([*((str(n), 5) for n in range(20)), ("1O0", 1), ("12..5", 1)])
+    assert found is not None
+    assert guess_numbers([*((str(n), 5) for n in range(20)), ("10+", 4)]) is None
+    assert (found.unread_rows, found.form.missing) == (2, ())
+
+
+def test_numbers_in_several_formats_are_known_as_such():
+    assert several_formats([("1.234,50", 1), ("1,234.50", 1)])
+    assert not several_formats([("1.234,50", 1), ("12", 1)])
+    assert not several_formats([("1.234,50", 1), ("1,234.50", 1), ("few", 1)])
+
+
 def test_several_units_are_told():
     found = guess("$5", "5 €", "7")
     assert found is not None
     assert found.units == ("$", "€")
+    shares = guess("45 %", "0.45")
+    assert shares is not None
+    assert shares.units == ("%", "no unit")
 
 
 @settings(max_examples=60, deadline=None)

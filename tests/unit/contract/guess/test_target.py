@@ -16,7 +16,8 @@ def guess(rows: dict[object, int], wanted: Value | None = None) -> TargetGuess:
     "won", ["Won", "Closed Won", "closed-won", "CLOSED_WON", "Won - signed", "Gewonnen", "Sold", "Yes"]
 )
 @pytest.mark.parametrize(
-    "lost", ["Lost", "Closed Lost", "closed-lost", "Not won", "Verloren", "No sale", "rejected", "No"]
+    "lost",
+    ["Lost", "Closed Lost", "closed-lost", "Not won", "Won't buy", "Verloren", "No sale", "rejected", "No"],
 )
 def test_the_words_for_won_are_positive_however_frequent(won: str, lost: str):
     for majority in ({won: 40, lost: 20}, {won: 20, lost: 40}):
