@@ -14,7 +14,7 @@ import pyarrow.ipc
 
 from leadscore.cli.model_reference import model_version
 from leadscore.contract import Categorical, FeatureContract
-from leadscore.contract.text import categories_of
+from leadscore.contract.categories import categories_of
 from leadscore.data.matrix import encode_batch, labels, times
 from leadscore.data.tables import read_table
 from leadscore.drift.check.impact import Grading
