@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from tests.unit.contract.leads import CONTRACT
 
-from leadscore.contract import Categorical, ColumnFormat, FeatureContract
+from leadscore.contract import Categorical, ColumnFormat, FeatureContract, Numeric, Target
 from leadscore.contract.check import CheckReport, check_table
 from leadscore.data.matrix import encode_table
 from leadscore.errors import TableError
@@ -244,3 +244,18 @@ def test_shares_count_the_offending_rows() -> None:
 def test_what_is_an_error_here_is_refused_by_the_encoder(column: str, values: list[object]) -> None:
     with pytest.raises(TableError):
         encode_table(CONTRACT, pa.table(GOOD | {column: values}))
+
+
+def test_a_lead_without_a_time_is_an_error_only_where_its_outcome_is_known() -> None:
+    contract = FeatureContract(
+        name="deals",
+        id="id",
+        time="at",
+        target=Target(column="stage", positive="Won", open_values=("Prospecting",)),
+        features=(Numeric(name="size"),),
+    )
+    rows = {"id": ["1", "2", "3"], "at": ["2026-01-01", "2026-01-02", None], "size": ["1", "2", "3"]}
+    still_open = check_table(contract, pa.table(rows | {"stage": ["Won", "Lost", "Prospecting"]}))
+    assert [(i.level, i.kind, i.row) for i in still_open.issues] == [("warning", "missing_value", 3)]
+    lost = check_table(contract, pa.table(rows | {"stage": ["Won", "Lost", "Lost"]}))
+    assert [(i.level, i.kind, i.row) for i in lost.issues] == [("error", "missing_value", 3)]
