@@ -230,10 +230,10 @@ def _single(numbers: Floats, place: Place) -> Floats:
     return numbers if numbers.dtype == np.float32 else np.clip(numbers, -FLOAT32_MAX, FLOAT32_MAX)
 
 
-def _categories(known: Categories, array: pa.Array, place: Place) -> tuple[Floats, Flags]:
-    """Category indices, and which rows hold a category that is not listed."""
+def _categories(known: Categories, array: pa.Array, place: Place) -> tuple[Floats, Flags | None]:
+    """Category indices, and which rows hold a category that is not listed (None: no row does)."""
     if pa.types.is_null(array.type):
-        return np.full(len(array), np.nan, np.float32), np.zeros(len(array), np.bool_)
+        return np.full(len(array), np.nan, np.float32), None
     if pa.types.is_dictionary(array.type):
         return _by_distinct(array, *_text_codes(known, array.dictionary))
     if is_text(array.type):
@@ -264,10 +264,11 @@ def _text_codes(known: Categories, texts: pa.Array) -> tuple[Floats, Flags]:
     return codes, unseen
 
 
-def _by_distinct(encoded: pa.DictionaryArray, codes: Floats, unseen: Flags) -> tuple[Floats, Flags]:
+def _by_distinct(encoded: pa.DictionaryArray, codes: Floats, unseen: Flags) -> tuple[Floats, Flags | None]:
     """Codes and flags of the distinct values, for each row; null rows look up the last entry."""
     rows = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.append(codes, np.float32(np.nan))[rows], np.append(unseen, False)[rows]
+    numbers = np.append(codes, np.float32(np.nan))[rows]
+    return numbers, np.append(unseen, False)[rows] if unseen.any() else None
 
 
 def _has_text_form(kind: pa.DataType) -> bool:

@@ -25,6 +25,7 @@ from leadscore.errors import TableError
 
 _MOST_BLOCK = 2**31 - 1
 _BLOCK = 1 << 20
+_PIECE = 1 << 22
 _TAIL_BYTES = 4096
 _TAIL_LINES = 6
 _TOTAL = re.compile(r"(grand |sub-?)?totals?:?|summe:?|gesamt:?|sum:?", re.IGNORECASE)
@@ -58,15 +59,14 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
         # Arrow's own message lists neither the file nor what there is.
         require_columns(path, [name for name in layout.names if name.strip()], columns)
     data = content.slice(layout.start)
-    written = np.frombuffer(data, np.uint8)
-    quotes = int((written == ord('"')).sum())
+    quotes = _count(data, '"')
     quoted = quotes > 0
     try:
         table = _parse(data, layout, columns, dictionary, quoted=quoted)
     except pa.ArrowInvalid:
         return read_irregular(path, data, layout, columns)
     # More lines than rows: some cells span lines, or some lines are blank. Quotes come in pairs, but for stray ones.
-    lines = 1 + max(int((written[:-1] == ord(end)).sum()) for end in "\n\r") if quoted else 0
+    lines = 1 + max(_count(data.slice(0, data.size - 1), end) for end in "\n\r") if quoted else 0
     if lines > table.num_rows or quotes % 2:
         check_cells(path, data, _parse(data, layout, None, (), quoted=True), layout)
     table = _without_empty_rows(table, data, layout, quoted=quoted)
@@ -115,6 +115,13 @@ def _parse(
             raise
         # A cell may be longer than a block.
         return read(min(data.size, _MOST_BLOCK))
+
+
+def _count(data: pa.Buffer, letter: str) -> int:
+    """How often an ASCII letter stands in the data; piece by piece, for files that fill the memory."""
+    written = np.frombuffer(data, np.uint8)
+    pieces = range(0, len(written), _PIECE)
+    return sum(int(np.count_nonzero(written[start : start + _PIECE] == ord(letter))) for start in pieces)
 
 
 def _distinct_names(layout: Layout) -> list[str]:
