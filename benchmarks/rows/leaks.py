@@ -107,7 +107,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         bench.say(f"leaks: {lead_table.name}")
         for rows in _ROWS:
             for seed in range(seeds):
-                _judge(lead_table, rows, seed, found, accused)
+                judge_sample(lead_table, rows, seed, found, accused)
     hits = [hit for seen in found.values() for hit in seen]
     wrong = [hit for seen in accused.values() for hit in seen]
     names = list(accused)
@@ -144,13 +144,14 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     ]
 
 
-def _judge(
+def judge_sample(
     lead_table: LeadTable,
     rows: int,
     seed: int,
     found: dict[tuple[str, str], list[bool]],
     accused: dict[str, list[bool]],
 ) -> None:
+    """Plant every kind into one sample of a table, and add to `found` and `accused` what infer says of it."""
     import pyarrow as pa  # noqa: PLC0415
 
     rng = np.random.default_rng([rows, seed])
@@ -172,7 +173,7 @@ def _judge(
 
 
 def _tables(folder: Path) -> Iterator[LeadTable]:
-    yield LeadTable("random", _random())
+    yield LeadTable("random", random_table(20_000))
     yield LeadTable("synthetic CRM", _synthetic())
     for name, target, won, left_out, known in (
         ("bank_marketing_2008_2010", "converted", ("1",), ("lead_id", "contact_month"), ()),
@@ -207,12 +208,11 @@ def _synthetic() -> pa.Table:
     return known.select([f.name for f in contract.features]).append_column("y", outcome)
 
 
-def _random() -> pa.Table:
+def random_table(rows: int) -> pa.Table:
     """Columns of every kind, some of which tell something: the outcome follows a latent signal."""
     import pyarrow as pa  # noqa: PLC0415
 
     rng = np.random.default_rng(11)
-    rows = 20_000
     signal = rng.normal(size=rows)
     y = (rng.random(rows) < 1 / (1 + np.exp(2.2 - 1.4 * signal))).astype(int)
     weak = [signal + rng.normal(0.0, spread, rows) for spread in (0.5, 1.0, 2.0)]

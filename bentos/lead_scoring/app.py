@@ -266,6 +266,8 @@ class Application:
         outer = scope.get("app")
         if getattr(outer, "middleware_stack", None) is not None:
             outer.middleware_stack = self  # type: ignore[union-attr]
+            # Connections of ours need not even go through the outermost ones.
+            Connection.application = self
 
 
 def _not_started() -> NotFoundError:

@@ -30,7 +30,7 @@ from lead_scoring.errors import (
     TransferCodingError,
     error_reply,
 )
-from lead_scoring.http import Header, Receive, Scope, Send, reply_messages
+from lead_scoring.http import AsgiApp, Header, Receive, Scope, Send, reply_messages
 from lead_scoring.ids import PredictionIds
 from lead_scoring.settings import Settings
 from leadscore.errors import LeadScoreError
@@ -81,15 +81,19 @@ class Connection(HttpToolsProtocol):
     """One connection of a worker.
 
     Attributes:
+        application: Answers in place of what uvicorn and BentoML put around it, which nothing here needs.
         refused: Told the status of each request that was refused before the application could see it.
     """
 
+    application: ClassVar[AsgiApp | None] = None
     refused: ClassVar[Callable[[int], None] | None] = None
     _ids: ClassVar[PredictionIds] = PredictionIds()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or refuse it when there are too many in use."""
         self._limits = limits()
+        if Connection.application is not None:
+            self.app = cast("ASGI3Application", Connection.application)
         self._since = self.loop.time()
         self._in_head = False
         self._upgrade = False
@@ -378,7 +382,9 @@ class Connection(HttpToolsProtocol):
         else:
             if not cycle.response_started:
                 self.transport.write(self._refusal(error))
+            # Its application, which may not have begun, is told that nobody is there: no "100 Continue" either.
             cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
             cycle.message_event.set()
             self._end(unread=True)
 

@@ -41,7 +41,7 @@ class ModelFuzzer:
     """Two sound artefacts, one for each library, in `folder`; each case spoils a file of one of them and mends it."""
 
     def __init__(self, folder: Path) -> None:
-        xgboost = build_artefact(folder / "xgboost", rows=300, trees=6)
+        xgboost = build_artefact(folder / "xgboost", rows=300, trees=2)
         _add_documents(xgboost)
         self._artefacts = (xgboost, _with_lightgbm(xgboost, folder / "lightgbm"))
         self._model = ScoringModel.load(xgboost)
@@ -134,7 +134,7 @@ def _with_lightgbm(xgboost: Path, directory: Path) -> Path:
         "num_leaves": 8,
         "min_data_per_group": 5,
     }
-    booster = lightgbm.train(settings, data, 6)
+    booster = lightgbm.train(settings, data, 2)
     (directory / "model.txt").write_text(booster.model_to_string())
     margins = booster.predict(matrix[:16], raw_score=True, num_threads=1)
     (directory / artefact.GOLDEN).write_bytes(Golden.of(matrix[:16], np.asarray(margins)).to_json())

@@ -77,15 +77,15 @@ class LivingRelease:
 
     # --- what changes it ------------------------------------------------------------------------------------------
 
-    def install(self, *settings: str) -> None:
-        """`helm install`."""
+    def install(self, *settings: str) -> str:
+        """`helm install`; what it prints."""
         self._told(*settings)
-        self._run("install", "leads", str(CHART), *self._options())
+        return self._run("install", "leads", str(CHART), *self._options())
 
-    def upgrade(self, *settings: str) -> None:
-        """`helm upgrade` with these settings over the ones before."""
+    def upgrade(self, *settings: str) -> str:
+        """`helm upgrade` with these settings over the ones before; what it prints."""
         self._told(*settings)
-        self._run("upgrade", "leads", str(CHART), *self._options())
+        return self._run("upgrade", "leads", str(CHART), *self._options())
 
     def rollback(self, revision: int) -> None:
         """`helm rollback`: the manifests of a revision, as they were rendered then."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leadscore.apikeys import KeyFileError, read_keys
+from leadscore.contract import load_contract
 from leadscore.documents import MAX_DEPTH, MAX_NUMBER, read_yaml
 from leadscore.errors import ContractError
 
@@ -116,3 +119,19 @@ _PLAIN = st.recursive(
 def test_what_pyyaml_writes_is_read_as_pyyaml_reads_it(value: object) -> None:
     text = yaml.safe_dump(value, allow_unicode=True)
     assert read_yaml(text, "f.yaml") == yaml.safe_load(text)
+
+
+CASES = Path("../shared/cases")
+of_the_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not the project's to give")
+
+
+@of_the_cases
+def test_the_key_file_of_the_cases_is_refused_with_its_line() -> None:
+    with pytest.raises(KeyFileError, match=r"a date or number does not exist \(line 7"):
+        read_keys(CASES / "attack-keyfile-month13.yaml")
+
+
+@of_the_cases
+def test_the_merge_bomb_of_the_cases_is_refused_with_its_name() -> None:
+    with pytest.raises(ContractError, match=r"attack-yaml-merge-bomb\.yaml is not valid YAML: .* nodes"):
+        load_contract(CASES / "attack-yaml-merge-bomb.yaml")

@@ -24,6 +24,7 @@ EXIT_MEANING = {
     ExitCode.REFUSED: "a rule says no: too little data, gate not passed, breaking change, no permission",
     ExitCode.UNAVAILABLE: "registry, store or disk cannot be reached; nothing acknowledged was lost",
     ExitCode.CORRUPT: "a model artefact does not match its digests",
+    ExitCode.NOT_JUDGED: "a check has run and could not judge: too few leads or outcomes, or none",
 }
 
 

@@ -277,11 +277,11 @@ def _read_report(source: Path) -> DriftReport:
 
 def _stored_report(model: str, detector: str, events_url: str | None) -> DriftReport:
     from leadscore.cli.drift_records import latest_record
-    from leadscore.cli.drift_windows import load_model
+    from leadscore.cli.model_reference import model_version
     from leadscore.events.store import EventStore
 
     home = Home.from_environment()
-    name, version, _ = load_model(model, home)
+    name, version = model_version(model, home)
     with EventStore(events_url or home.events_url) as store:
         found = latest_record(store, f"{name}/{version}", detector)
     if found is None:

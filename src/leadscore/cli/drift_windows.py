@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc
 
+from leadscore.cli.model_reference import model_version
 from leadscore.contract import Categorical, FeatureContract
-from leadscore.contract.text import categories_of
+from leadscore.contract.categories import categories_of
 from leadscore.data.matrix import encode_batch, labels, times
 from leadscore.data.tables import read_table
 from leadscore.drift.check.impact import Grading
@@ -33,11 +34,9 @@ from leadscore.events.windows import (
     to_microseconds,
 )
 from leadscore.registry.store import ModelRegistry
-from leadscore.registry.versions import ModelRef
 from leadscore.scoring import artefact
 from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
-from leadscore.training.evidence import Evidence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,14 +83,10 @@ def aligned(moment: datetime, span: timedelta) -> datetime:
 
 def load_model(ref: str, home: Home) -> tuple[str, str, Path]:
     """Name, version and verified folder of `NAME`, `NAME@champion`, `NAME/7` or an artefact folder."""
-    folder = Path(ref)
-    if (folder / artefact.MANIFEST).is_file():
-        return artefact.verify_artefact(folder).name, folder.resolve().name, folder
-    registry = ModelRegistry(home)
-    parsed = ModelRef.parse(ref)
-    # Resolved once: the alias may move while the artefact is fetched.
-    version = parsed.version if parsed.alias is None else registry.resolve(ref).version
-    return parsed.name, str(version), registry.fetch(f"{parsed.name}/{version}")
+    name, version = model_version(ref, home)
+    if (Path(ref) / artefact.MANIFEST).is_file():
+        return name, version, Path(ref)
+    return name, version, ModelRegistry(home).fetch(f"{name}/{version}")
 
 
 def load_reference(name: str, version: str, folder: Path, model: ScoringModel) -> Reference:
@@ -175,6 +170,8 @@ def load_baseline(folder: Path) -> Baseline:
     Raises:
         ArtefactError: The artefact has none, or what it has is damaged.
     """
+    from leadscore.training.evidence import Evidence  # seconds: it brings what trains
+
     manifest = artefact.verify_artefact(folder)
     if artefact.METRICS not in manifest.files:
         raise ArtefactError(

@@ -16,7 +16,8 @@ from leadscore.settings import Home
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from leadscore.events.outcome_table import OutcomeColumns, OutcomeFormats, RowProblem
+    from leadscore.events.outcome_formats import OutcomeColumns, OutcomeFormats
+    from leadscore.events.outcome_table import RowProblem
 
 app = typer.Typer(no_args_is_help=True, help="Tell what became of the leads.")
 
@@ -72,7 +73,8 @@ def import_outcomes(
     """Store outcomes; the same rows imported again change nothing, changed ones are corrections."""
     from leadscore.data.tables import read_table
     from leadscore.events.matching import match_outcomes
-    from leadscore.events.outcome_table import OutcomeColumns, listed, outcomes_from_table
+    from leadscore.events.outcome_formats import OutcomeColumns
+    from leadscore.events.outcome_table import listed, outcomes_from_table
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
 
@@ -137,7 +139,7 @@ def _formats(
 ) -> OutcomeFormats:
     """What the contract says of the columns, and what was said on the command line instead."""
     from leadscore.contract import ColumnFormat, load_contract
-    from leadscore.events.outcome_table import OutcomeFormats
+    from leadscore.events.outcome_formats import OutcomeFormats
 
     known = OutcomeFormats() if contract is None else OutcomeFormats.of(load_contract(contract), columns)
     said = dict(known.columns)

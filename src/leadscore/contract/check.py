@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from leadscore.contract.arrow import ArrowColumn, ArrowTable, Kind, counts, floats, kind_of, nulls
+from leadscore.contract.arrow import ArrowTable, floats
+from leadscore.contract.categories import Categories, categories_of
+from leadscore.contract.cells import Cells, Flags, Issue
 from leadscore.contract.model import (
     NUMERIC_TIMES,
     Boolean,
@@ -25,12 +25,8 @@ from leadscore.contract.model import (
 )
 from leadscore.contract.plain import ID_MAX, ID_MIN, bounds, id_problem, is_nan
 from leadscore.contract.text import (
-    Categories,
-    categories_of,
-    is_missing,
     is_value,
     may_be_thousands,
-    missing_words_of,
     nearly,
     read_number,
     read_time,
@@ -44,43 +40,6 @@ from leadscore.contract.words import span_of
 _SHOWN = 3
 # A day is over later elsewhere.
 _TODAY = timedelta(days=1)
-
-Flags = NDArray[np.bool_]
-
-
-class Issue(msgspec.Struct, frozen=True):
-    """One thing about one column.
-
-    Attributes:
-        column: Its name.
-        level: `error`: training or scoring of this table fails or misleads; `warning`: look at it.
-        kind: Stable word.
-        message: A sentence; names categories, never a number or an id.
-        row: First offending row, the first row of data being 1; None where the whole column is meant.
-        share: Share of offending rows, 0 to 1.
-    """
-
-    column: str
-    level: Literal["error", "warning"]
-    kind: Literal[
-        "missing_column",
-        "wrong_type",
-        "not_finite",
-        "not_whole",
-        "out_of_range",
-        "unseen_category",
-        "missing_value",
-        "duplicate_id",
-        "unreadable_time",
-        "one_outcome",
-        "empty",
-        "future_time",
-        "ambiguous_number",
-        "mixed_units",
-    ]
-    message: str
-    row: int | None = None
-    share: float = 1.0
 
 
 class CheckReport(msgspec.Struct, frozen=True):
@@ -106,12 +65,12 @@ def check_table(contract: FeatureContract, table: ArrowTable, now: datetime | No
         now: Later leads and outcomes are warned of; the present if None.
     """
     latest = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) + _TODAY
-    checks: list[tuple[str | None, Callable[[_Cells], Iterator[Issue]]]] = [
+    checks: list[tuple[str | None, Callable[[Cells], Iterator[Issue]]]] = [
         (contract.id, _check_id),
-        (contract.time, lambda cells: _check_times(cells, latest, required=True)),
+        (contract.time, lambda cells: _check_lead_times(cells, latest, _open_rows(contract, table))),
         *((f.name, _feature_check(f)) for f in contract.features),
         (contract.target.column, lambda cells: _check_target(contract.target, cells)),
-        (contract.target.known_at, lambda cells: _check_times(cells, latest, required=False)),
+        (contract.target.known_at, lambda cells: _check_times(cells, latest)),
         (contract.value, lambda cells: _check_numbers(Numeric(name=cells.name), cells)),
     ]
     issues: list[Issue] = []
@@ -119,87 +78,13 @@ def check_table(contract: FeatureContract, table: ArrowTable, now: datetime | No
         if name is None:
             continue
         if name in table.column_names:
-            issues += check(_Cells(contract, name, table.column(name)))
+            issues += check(Cells(contract, name, table.column(name)))
         else:
             issues.append(Issue(name, "error", "missing_column", "the table does not have it"))
     return CheckReport(table.num_rows, tuple(issues))
 
 
-class _Cells:
-    """One column as the contract reads it.
-
-    Attributes:
-        name: Of the column.
-        column: The Arrow column.
-        kind: What its type can hold.
-        form: How it is written as text.
-        decided: Whether the contract says how it is written.
-        seen: Its different texts and how many rows hold each, if it is text.
-        missing: Which rows hold no value.
-    """
-
-    def __init__(self, contract: FeatureContract, name: str, column: ArrowColumn) -> None:
-        self.name = name
-        self.column = column
-        self.kind: Kind = kind_of(column)
-        self.form: ColumnFormat = contract.format_of(name)
-        self.decided = name in contract.formats
-        self.seen = {str(text): count for text, count in counts(column)} if self.kind == "text" else {}
-        words = missing_words_of(contract, name)
-        self._gone = {text for text in self.seen if is_missing(text, words)}
-        self.missing: Flags = nulls(column) | self.rows(self._gone.__contains__)
-
-    @cached_property
-    def texts(self) -> Sequence[object]:
-        """Its cells, if it is text."""
-        return self.column.cast("string").to_pylist()
-
-    def distinct(self) -> list[str]:
-        """The different texts that are values."""
-        return [text for text in self.seen if text not in self._gone]
-
-    def rows(self, wanted: Callable[[str], bool]) -> Flags:
-        """The rows whose text is wanted; each different text is looked at once."""
-        found = {text for text in self.seen if wanted(text)}
-        if not found:
-            return np.zeros(len(self.column), dtype=np.bool_)
-        return np.array([text in found for text in self.texts], dtype=np.bool_)
-
-    def values(self) -> Sequence[object]:
-        """The cells as Python objects, without the noise of single precision: 1.1, not 1.10000002384."""
-        if str(self.column.type) in {"float", "halffloat"}:
-            return [float(str(value)) for value in self.column.to_numpy()]
-        return self.column.to_pylist()
-
-    def issue(
-        self,
-        level: Literal["error", "warning"],
-        kind: Literal[
-            "wrong_type",
-            "not_finite",
-            "not_whole",
-            "out_of_range",
-            "missing_value",
-            "duplicate_id",
-            "unreadable_time",
-            "future_time",
-            "unseen_category",
-        ],
-        bad: Flags,
-        message: str,
-    ) -> Iterator[Issue]:
-        """An issue for the rows where `bad`, if there are any."""
-        if bad.any():
-            yield Issue(self.name, level, kind, message, int(bad.argmax()) + 1, float(bad.mean()))
-
-    def wrong_type(self, wanted: str) -> Issue:
-        """The issue of a type that cannot hold what is wanted."""
-        return Issue(
-            self.name, "error", "wrong_type", f"holds {self.column.type}, but the contract says {wanted}", 1
-        )
-
-
-def _check_id(cells: _Cells) -> Iterator[Issue]:
+def _check_id(cells: Cells) -> Iterator[Issue]:
     if cells.kind == "text":
         ids = [
             None if gone else whole_id(str(text))
@@ -231,7 +116,24 @@ def _check_id(cells: _Cells) -> Iterator[Issue]:
     yield from cells.issue("warning", "duplicate_id", repeated, "rows share their id with another row")
 
 
-def _check_times(cells: _Cells, latest: datetime, *, required: bool) -> Iterator[Issue]:
+def _open_rows(contract: FeatureContract, table: ArrowTable) -> Flags:
+    """The rows whose outcome is not known: nothing is learnt from them."""
+    target = contract.target
+    if target.column not in table.column_names:
+        return np.zeros(table.num_rows, dtype=np.bool_)
+    cells = Cells(contract, target.column, table.column(target.column))
+    return cells.missing | cells.rows(lambda text: any(is_value(text, value) for value in target.open_values))
+
+
+def _check_lead_times(cells: Cells, latest: datetime, unknown: Flags) -> Iterator[Issue]:
+    yield from _check_times(cells, latest)
+    known, still_open = cells.missing & ~unknown, cells.missing & unknown
+    yield from cells.issue("error", "missing_value", known, "rows without a time")
+    message = "rows without a time whose outcome is not known: nothing is learnt from them"
+    yield from cells.issue("warning", "missing_value", still_open, message)
+
+
+def _check_times(cells: Cells, latest: datetime) -> Iterator[Issue]:
     limit = np.datetime64(latest, "us")
     form = cells.form
     if cells.kind == "text":
@@ -258,8 +160,6 @@ def _check_times(cells: _Cells, latest: datetime, *, required: bool) -> Iterator
     if ahead.any():
         row = int(ahead.argmax()) + 1
         yield from cells.issue("warning", "future_time", ahead, f"row {row} lies after today")
-    if required:
-        yield from cells.issue("error", "missing_value", cells.missing, "rows without a time")
 
 
 def _is_after(value: object, form: ColumnFormat, latest: datetime) -> bool:
@@ -271,7 +171,7 @@ def _is_after(value: object, form: ColumnFormat, latest: datetime) -> bool:
         return True
 
 
-def _check_target(target: Target, cells: _Cells) -> Iterator[Issue]:
+def _check_target(target: Target, cells: Cells) -> Iterator[Issue]:
     if cells.kind in {"time", "other"}:
         yield cells.wrong_type(f"an outcome with the value {target.positive!r}")
         return
@@ -294,8 +194,8 @@ def _is_outcome(value: object, wanted: str | int | bool) -> bool:
     return value == number
 
 
-def _feature_check(feature: Feature) -> Callable[[_Cells], Iterator[Issue]]:
-    def check(cells: _Cells) -> Iterator[Issue]:
+def _feature_check(feature: Feature) -> Callable[[Cells], Iterator[Issue]]:
+    def check(cells: Cells) -> Iterator[Issue]:
         if feature.required:
             message = "rows without a value, but it is required"
             yield from cells.issue("error", "missing_value", cells.missing, message)
@@ -314,7 +214,7 @@ def _feature_check(feature: Feature) -> Callable[[_Cells], Iterator[Issue]]:
     return check
 
 
-def _check_numbers(feature: Numeric, cells: _Cells) -> Iterator[Issue]:
+def _check_numbers(feature: Numeric, cells: Cells) -> Iterator[Issue]:
     if cells.kind == "text":
         read = {text: read_number(text, cells.form) for text in cells.distinct()}
         bad = cells.rows(lambda text: text in read and read[text] is None)
@@ -343,7 +243,7 @@ def _check_numbers(feature: Numeric, cells: _Cells) -> Iterator[Issue]:
     yield from cells.issue("warning", "out_of_range", bad, message)
 
 
-def _check_marks(cells: _Cells, texts: list[str]) -> Iterator[Issue]:
+def _check_marks(cells: Cells, texts: list[str]) -> Iterator[Issue]:
     units = {unit_of(text) for text in texts}
     money = sorted(units - {"", "%"})
     if len(money) > 1 or ("%" in units and len(units) > 1):
@@ -360,7 +260,7 @@ def _check_marks(cells: _Cells, texts: list[str]) -> Iterator[Issue]:
         yield Issue(cells.name, "warning", "ambiguous_number", message)
 
 
-def _check_categories(feature: Categorical, cells: _Cells) -> Iterator[Issue]:
+def _check_categories(feature: Categorical, cells: Cells) -> Iterator[Issue]:
     if cells.kind == "other" and not str(cells.column.type).startswith("time"):
         yield cells.wrong_type("categorical")
         return
@@ -395,7 +295,7 @@ def _meant(text: str, known: Categories) -> str:
     return ""
 
 
-def _check_truths(cells: _Cells) -> Iterator[Issue]:
+def _check_truths(cells: Cells) -> Iterator[Issue]:
     if cells.kind == "text":
         bad = cells.rows(lambda text: read_truth(text) is None) & ~cells.missing
         yield from cells.issue("error", "wrong_type", bad, "text that is not a boolean")

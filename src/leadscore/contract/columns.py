@@ -10,6 +10,7 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore.contract.categories import Categories, categories_of
 from leadscore.contract.lead import DecodedLeads, LeadWarning
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric
 from leadscore.contract.plain import (
@@ -21,7 +22,6 @@ from leadscore.contract.plain import (
     is_nan,
     read_id,
 )
-from leadscore.contract.text import Categories, categories_of
 from leadscore.contract.words import (
     ALLOWED_ID,
     ALLOWED_TIME,

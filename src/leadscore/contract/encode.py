@@ -15,10 +15,11 @@ from typing import Annotated, Protocol, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from leadscore.contract.categories import Categories, categories_of
 from leadscore.contract.lead import LeadWarning
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric
 from leadscore.contract.plain import FLOAT32_MAX, ID_MAX, ID_MIN, ID_PATTERN, bounds
-from leadscore.contract.text import TIME_PATTERN, Categories, categories_of
+from leadscore.contract.text import TIME_PATTERN
 from leadscore.contract.words import flag_of, no_features_flag
 
 

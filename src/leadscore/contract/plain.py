@@ -13,10 +13,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore.contract.categories import Categories, categories_of
 from leadscore.contract.lead import DecodedLead, LeadWarning
 from leadscore.contract.model import Boolean, Categorical, ColumnFormat, Feature, FeatureContract, Numeric
 from leadscore.contract.strict import JsonObject
-from leadscore.contract.text import TIME_PATTERN, Categories, categories_of
+from leadscore.contract.text import TIME_PATTERN
 from leadscore.contract.words import (
     ALLOWED_ID,
     ALLOWED_TIME,

@@ -20,10 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leadscore.contract import Categorical, ColumnFormat, Feature, Numeric
+from leadscore.contract.categories import Categories, categories_of
 from leadscore.contract.text import (
     USUAL,
-    Categories,
-    categories_of,
     is_missing,
     missing_words,
     read_number,

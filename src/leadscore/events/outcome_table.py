@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from leadscore.contract import ColumnFormat, FeatureContract, Target
+from leadscore.contract import ColumnFormat
 from leadscore.contract.model import NUMERIC_TIMES
 from leadscore.contract.plain import ID_MAX, ID_MIN, is_nan
 from leadscore.contract.text import (
-    USUAL,
     is_missing,
     is_value,
     may_be_thousands,
@@ -27,6 +26,7 @@ from leadscore.contract.text import (
 )
 from leadscore.errors import TableError
 from leadscore.events.matching import FUTURE_MARGIN
+from leadscore.events.outcome_formats import OutcomeColumns, OutcomeFormats
 from leadscore.events.records import Outcome, outcome_id_of
 from leadscore.events.windows import to_microseconds
 
@@ -36,60 +36,6 @@ if TYPE_CHECKING:
 _LONGEST_ID: Final = 256
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _Cell = TypeVar("_Cell")
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeColumns:
-    """Which column says what; None: the table does not say."""
-
-    lead: str
-    converted: str
-    occurred: str
-    value: str | None = None
-    prediction: str | None = None
-    recorded: str | None = None
-
-    def named(self) -> tuple[str, ...]:
-        """The columns that the table must have."""
-        columns = (self.lead, self.converted, self.occurred, self.value, self.prediction, self.recorded)
-        return tuple(column for column in columns if column is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeFormats:
-    """How the table writes its cells, and which outcome is a conversion.
-
-    Attributes:
-        columns: Formats by column name.
-        target: The contract's target: which value means converted, and which that the outcome is open; None:
-            true/false, yes/no or 1/0.
-    """
-
-    columns: Mapping[str, ColumnFormat] = field(default_factory=dict[str, ColumnFormat])
-    target: Target | None = None
-
-    @classmethod
-    def of(cls, contract: FeatureContract, columns: OutcomeColumns) -> OutcomeFormats:
-        """What a contract says of the columns, by their names or else by the parts that they play."""
-        known_at = contract.target.known_at or contract.time
-        parts = (
-            (columns.lead, contract.id),
-            (columns.converted, contract.target.column),
-            (columns.occurred, known_at),
-            (columns.recorded, known_at),
-            (columns.value, contract.value),
-        )
-        found = {
-            column: contract.formats[name]
-            for column, part in parts
-            for name in (part, column)
-            if column is not None and name in contract.formats
-        }
-        return cls(found, contract.target)
-
-    def of_column(self, column: str | None) -> ColumnFormat:
-        """The format of a column."""
-        return USUAL if column is None else self.columns.get(column, USUAL)
 
 
 @dataclass(frozen=True, slots=True)

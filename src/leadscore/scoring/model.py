@@ -100,7 +100,8 @@ class ScoringModel:
         profile = ReferenceProfile.from_json(read(artefact.REFERENCE))
         _check_profile(profile, contract)
         calibration = Calibration.from_json(read(artefact.CALIBRATION))
-        with _naming(manifest.model_file):
+        # What does not fit its type is refused by comparing, not by a warning on somebody's terminal.
+        with _naming(manifest.model_file), np.errstate(over="ignore", invalid="ignore"):
             forest = _read_forest(read(manifest.model_file), manifest.algorithm)
             if forest.features != len(contract.inputs):
                 raise ArtefactError(

@@ -165,8 +165,7 @@ def _numbers(node: dict[str, Ubj], name: str, dtype: type[Number]) -> npt.NDArra
         value = np.array(value, np.float64)
     if not isinstance(value, np.ndarray):
         raise ArtefactError(f"The model's `{name}` are not an array.")
-    with np.errstate(invalid="ignore", over="ignore"):
-        converted = value.astype(dtype)
+    converted = value.astype(dtype)
     if not np.array_equal(converted, value, equal_nan=value.dtype.kind == "f"):
         raise ArtefactError(f"The model's `{name}` do not fit {np.dtype(dtype).name}.")
     return converted

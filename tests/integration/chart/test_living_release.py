@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -289,6 +291,28 @@ def test_a_release_of_an_older_chart_is_asked_which_version_is_meant(make: Make)
     assert "Set model.version=2 to keep it" in release.refusal(CHANGES["memory"])
     release.upgrade("model.version=2", CHANGES["memory"])
     assert release.served() == {"2"}
+
+
+def test_with_helm_and_version_zero_the_notes_say_how_the_first_one_is_named(make: Make) -> None:
+    release = make("registry", installed=False)
+    said = release.install("model.version=0")
+    assert "serves model leads, no version yet" in said
+    (patch,) = re.findall(r"--type merge -p '(.+)'", said)
+    release.merge(json.loads(patch))
+    assert release.served() == {"1"}
+    release.promote(2)
+    assert "serves model leads, version 2." in release.upgrade(*FEW)
+    assert release.served() == {"2"}
+
+
+def test_the_notes_say_which_version_is_kept_and_how_the_other_is_brought(make: Make) -> None:
+    release = make("image")
+    promoted(release)
+    said = release.upgrade(CHANGES["memory"])
+    assert "serves model leads, version 2." in said
+    assert "version 2 was released or undone to since: it is kept" in said
+    assert "--set model.version=1 --set model.keepLive=false" in said
+    assert "127.0.0.1:3000" not in said, "`make up` has that port"
 
 
 # --- what is not the version ------------------------------------------------------------------------------------------

@@ -130,6 +130,10 @@ def test_bad_chunks_are_refused(target, chunks) -> None:
         reply = wire.send(head + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks).reply()
         assert (reply.status, reply.code) == (400, "request_malformed")
         assert wire.closed()
+    with Wire(served.port) as wire:
+        expecting = head + b"\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert wire.send(expecting + chunks).reply().status == 400
+        assert wire.closed()
 
 
 def test_a_refusal_waits_for_the_replies_before_it(target, lead_body) -> None:

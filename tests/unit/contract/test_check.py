@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from tests.unit.contract.leads import CONTRACT
 
-from leadscore.contract import Categorical, ColumnFormat, FeatureContract
+from leadscore.contract import Categorical, ColumnFormat, FeatureContract, Numeric, Target
 from leadscore.contract.check import CheckReport, check_table
 from leadscore.data.matrix import encode_table
 from leadscore.errors import TableError
@@ -165,6 +165,21 @@ def test_the_same_text_in_another_unicode_form_is_the_category() -> None:
     assert "(1): '1067' (did you mean '01067'? They differ in leading zeros)" in issue.message
 
 
+def test_a_lead_without_a_time_is_an_error_only_where_something_is_learnt_from_it() -> None:
+    contract = msgspec.structs.replace(
+        CONTRACT,
+        target=msgspec.structs.replace(CONTRACT.target, positive="Won", open_values=("Prospecting",)),
+    )
+    known = check(
+        contract, converted=["Won", "Lost", "Prospecting"], created_at=["2026-01-01", "", "2026-01-02"]
+    )
+    assert kinds(known) == [("created_at", "error", "missing_value", 2)]
+    still_open = check(
+        contract, converted=["Won", "Lost", "Prospecting"], created_at=["2026-01-01", "2026-01-02", ""]
+    )
+    assert kinds(still_open) == [("created_at", "warning", "missing_value", 3)]
+
+
 def test_dots_that_may_group_thousands_are_told_unless_the_contract_decides() -> None:
     values = {"budget": ["29.118", "625", "2.806"], "revenue": ["56.784", None, None]}
     assert kinds(check(**values)) == [
@@ -229,3 +244,18 @@ def test_shares_count_the_offending_rows() -> None:
 def test_what_is_an_error_here_is_refused_by_the_encoder(column: str, values: list[object]) -> None:
     with pytest.raises(TableError):
         encode_table(CONTRACT, pa.table(GOOD | {column: values}))
+
+
+def test_a_lead_without_a_time_is_an_error_only_where_its_outcome_is_known() -> None:
+    contract = FeatureContract(
+        name="deals",
+        id="id",
+        time="at",
+        target=Target(column="stage", positive="Won", open_values=("Prospecting",)),
+        features=(Numeric(name="size"),),
+    )
+    rows = {"id": ["1", "2", "3"], "at": ["2026-01-01", "2026-01-02", None], "size": ["1", "2", "3"]}
+    still_open = check_table(contract, pa.table(rows | {"stage": ["Won", "Lost", "Prospecting"]}))
+    assert [(i.level, i.kind, i.row) for i in still_open.issues] == [("warning", "missing_value", 3)]
+    lost = check_table(contract, pa.table(rows | {"stage": ["Won", "Lost", "Lost"]}))
+    assert [(i.level, i.kind, i.row) for i in lost.issues] == [("error", "missing_value", 3)]

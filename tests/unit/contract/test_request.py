@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import unicodedata
 
 import msgspec
 import numpy as np
@@ -369,3 +370,26 @@ def test_column_names_never_reach_the_generated_source() -> None:
     contract = FeatureContract(name="n", id="i", target=CONTRACT.target, features=(features,))
     lead = LeadDecoder(contract).decode(json.dumps({"i": 1, features.name: 2}).encode())
     assert lead.row.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("word", ["", " ", "N/A", "-", "None", "(blank)"])
+def test_a_word_for_no_value_is_no_category(word: str) -> None:
+    sent = {**MINIMAL, "größe": word}
+    many = DECODER.decode_many(json.dumps({"leads": [sent]}).encode(), 10)
+    columns = DECODER.columns_to_rows({name: [cell] for name, cell in sent.items()})
+    lead = DECODER.decode(json.dumps(sent).encode())
+    assert math.isnan(value(lead, "größe"))
+    assert (lead.warnings, many.warnings, columns.warnings) == ((), [()], [()])
+    assert problems(body(source=word)) == {"source": "missing"}
+    with pytest.raises(InvalidLeadError, match="source"):
+        DECODER.columns_to_rows({name: [cell] for name, cell in (MINIMAL | {"source": word}).items()})
+
+
+def test_the_same_text_in_another_form_is_the_category() -> None:
+    plan = Categorical(name="plan", categories=("Größe", "3", "true"))
+    decoder = LeadDecoder(msgspec.structs.replace(CONTRACT, features=(plan, *CONTRACT.features)))
+    for text, code in ((unicodedata.normalize("NFD", "Größe"), 0.0), ("3.0", 1.0), ("True", 2.0)):
+        lead = decoder.decode(body(plan=text))
+        assert (lead.row[0], lead.warnings) == (code, ())
+        columns = {name: [cell] for name, cell in (MINIMAL | {"plan": text}).items()}
+        assert decoder.columns_to_rows(columns).rows[0, 0] == code

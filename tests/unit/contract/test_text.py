@@ -7,9 +7,9 @@ import unicodedata
 import pytest
 
 from leadscore.contract import Categorical, ColumnFormat
+from leadscore.contract.categories import Categories
 from leadscore.contract.text import (
     MISSING_WORDS,
-    Categories,
     is_missing,
     is_value,
     may_be_thousands,

@@ -14,7 +14,8 @@ from leadscore.cli import outcomes as outcomes_cli
 from leadscore.contract import ColumnFormat
 from leadscore.data.tables import read_table
 from leadscore.errors import TableError
-from leadscore.events.outcome_table import OutcomeColumns, OutcomeFormats, outcomes_from_table
+from leadscore.events.outcome_formats import OutcomeColumns, OutcomeFormats
+from leadscore.events.outcome_table import outcomes_from_table
 from leadscore.events.records import Prediction
 from leadscore.events.store import EventStore
 

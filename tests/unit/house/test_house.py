@@ -27,7 +27,8 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_modules_stay_small(module: Path) -> None:
-    assert len(module.read_text().splitlines()) <= 350
+    # Most have 50 to 350 lines; one thing is not cut in two for being longer.
+    assert len(module.read_text().splitlines()) <= 500
 
 
 def test_make_help_lists_every_command_of_the_readme() -> None:

@@ -54,7 +54,8 @@ def test_the_same_outcome_has_the_same_id_and_another_has_not() -> None:
 def test_the_id_is_that_of_the_same_outcome_imported_from_a_table() -> None:
     import pyarrow as pa
 
-    from leadscore.events.outcome_table import OutcomeColumns, outcomes_from_table
+    from leadscore.events.outcome_formats import OutcomeColumns
+    from leadscore.events.outcome_table import outcomes_from_table
 
     table = pa.table({"lead_id": ["L-1"], "converted": [True], "occurred_at": ["2026-01-02T03:04:05Z"]})
     imported = outcomes_from_table(

@@ -13,7 +13,8 @@ from leadscore.drift.check.summary import SILENT, no_verdict, verdict_of
 from leadscore.drift.options import SCORE, DriftOptions
 from leadscore.drift.report.document import CalibrationReport, DriftReport, FeatureReport, TestReport
 from leadscore.drift.univariate.beside import Beside, Calibrated, beside_of, calibrate
-from leadscore.drift.univariate.compare import Statistics, measure, name_of
+from leadscore.drift.univariate.compare import measure, name_of
+from leadscore.drift.univariate.figures import Statistics
 from leadscore.drift.univariate.seasonal import stratum_of
 from leadscore.drift.verdict import Severity, at_least, worst_severity
 from leadscore.drift.windows.counts import FeatureCounts

@@ -14,10 +14,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from leadscore.drift.statistics.distances import Floats
 from leadscore.drift.statistics.odds import EDGE, log_odds
 from leadscore.errors import BadInputError
-from leadscore.intervals import Estimate, placements
+from leadscore.intervals import Estimate, Floats, placements
 from leadscore.reliability import CalibrationBin
 
 _LEAST_ROWS = 20

@@ -10,7 +10,7 @@ from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.cbpe import ExpectedPerformance
 from leadscore.drift.performance.outcomes import PerformanceReport
-from leadscore.drift.univariate.compare import Statistics
+from leadscore.drift.univariate.figures import Statistics
 from leadscore.drift.verdict import DriftVerdict, Severity, Triage
 from leadscore.errors import BadInputError
 

@@ -1,0 +1,27 @@
+"""Which version a person means by NAME, NAME@alias, NAME/7 or an artefact folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leadscore.registry.store import ModelRegistry
+from leadscore.registry.versions import ModelRef
+from leadscore.scoring import artefact
+from leadscore.settings import Home
+
+
+def model_version(ref: str, home: Home) -> tuple[str, str]:
+    """Name and version; an artefact folder is verified, and an alias resolved now.
+
+    Raises:
+        ArtefactError: The folder is damaged.
+        NotFoundError: The registry has no such alias.
+        UnavailableError: An alias was named, and the registry does not answer.
+    """
+    folder = Path(ref)
+    if (folder / artefact.MANIFEST).is_file():
+        return artefact.verify_artefact(folder).name, folder.resolve().name
+    parsed = ModelRef.parse(ref)
+    # Resolved once: the alias may move while the artefact is fetched.
+    version = parsed.version if parsed.alias is None else ModelRegistry(home).resolve(ref).version
+    return parsed.name, str(version)
