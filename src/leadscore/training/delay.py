@@ -1,4 +1,4 @@
-"""How long outcomes take: the share of wins and of losses that is known at an age, learnt from leads that are still open too."""
+"""How long outcomes take: the share of wins and of losses that is known at an age, learnt from open leads, too."""
 
 from __future__ import annotations
 
