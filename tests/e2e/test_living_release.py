@@ -35,6 +35,7 @@ def test_a_changed_value_after_an_undo_keeps_the_version_that_was_gone_back_to(g
         .then.rolled_out(2)
         .when.undone()
         .then.all_traffic_on(1, within=10, what="undo, all traffic back after")
+        .settled(1)
         .when.chart_changed(SETTING)
         .then.rolled_out(1)
         .answered_only(1)

@@ -164,6 +164,11 @@ class Then:
         )
         return self
 
+    def settled(self, version: int, seconds: float = 120) -> Then:
+        """Argo holds this version for stable: until then a changed template sends the traffic to the one before."""
+        self._until_rollout(lambda r: _is_stable(r, version), seconds, f"version {version} to be stable")
+        return self
+
     def answered_only(self, *versions: int) -> Then:
         """Since the last thing was done nobody was answered by another version."""
         scene = self._scene
