@@ -155,7 +155,18 @@ class Then:
 
     def rolled_out(self, version: int, seconds: float = 180) -> Then:
         """What was changed is in every pod, and the pods serve this version."""
-        self._until_rollout(lambda r: _is_stable(r, version), seconds, f"version {version} in new pods")
+        # What was seen before Helm had written is about the pods before.
+        before: int = self._scene.notes["generation"]
+        self._until_rollout(
+            lambda r: r["metadata"]["generation"] > before and _is_stable(r, version),
+            seconds,
+            f"version {version} in new pods",
+        )
+        return self
+
+    def settled(self, version: int, seconds: float = 120) -> Then:
+        """Argo holds this version for stable: until then a changed template sends the traffic to the one before."""
+        self._until_rollout(lambda r: _is_stable(r, version), seconds, f"version {version} to be stable")
         return self
 
     def answered_only(self, *versions: int) -> Then:

@@ -103,6 +103,7 @@ class When:
 
     def chart_changed(self, values: Values) -> When:
         """`helm upgrade` with changed values."""
+        self._scene.notes["generation"] = self._scene.release.rollout()["metadata"]["generation"]
         self._now()
         self._scene.release.upgrade(values)
         return self
