@@ -102,6 +102,7 @@ class Connection(HttpToolsProtocol):
         self._unclaimed = self._discarded = self._hosts = 0
         self._codings: tuple[bytes, ...] = ()
         self._problem: LeadScoreError | None = None
+        self._answered: RequestResponseCycle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_S)
@@ -119,6 +120,11 @@ class Connection(HttpToolsProtocol):
         if self._end_timer is not None:
             self._end_timer.cancel()
         super().connection_lost(exc)
+        # uvicorn tells the latest request only; the one that is answered may be an earlier one.
+        answered = self._answered
+        if answered is not None and not answered.response_complete:
+            answered.disconnected = True
+            answered.message_event.set()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer a request that is complete to a client that has closed its own side; else there is nobody to answer."""
@@ -303,6 +309,10 @@ class Connection(HttpToolsProtocol):
             return
         self.cycle.more_body = False
         self.cycle.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _should_upgrade(self) -> bool:
         return False

@@ -140,12 +140,19 @@ class LivingRelease:
             headers={"Content-Type": "application/json-patch+json"},
         ).raise_for_status()
 
+    def definitions(self) -> list[str]:
+        """Names of the project's definitions that the API server has."""
+        found = self._client.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+        names = [each["metadata"]["name"] for each in found.raise_for_status().json()["items"]]
+        return [name for name in names if name.endswith(".leadscore.dev")]
+
     def annotate_definition(self, name: str, release: str, namespace: str) -> None:
         """The owner of a definition, as the sentence of the refusal says to set it."""
         owner = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}
+        helm = {"app.kubernetes.io/managed-by": "Helm"}
         self._client.patch(
             f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}",
-            json={"metadata": {"annotations": owner}},
+            json={"metadata": {"annotations": owner, "labels": helm}},
             headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from leadscore.registry.locks import locked
 from tools.cluster.errors import ClusterError
 from tools.cluster.pins import MODULES, Program
 
@@ -56,7 +57,13 @@ def build(program: Program, on_step: Callable[[str], None]) -> Path:
             hint="Install Go 1.26 or newer, or a Docker that reaches an image registry.",
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=target.parent) as scratch:
+    # Two who build the same at once would each replace what the other is about to run.
+    with (
+        locked(target.parent / f".{target.name}.lock"),
+        tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=target.parent) as scratch,
+    ):
+        if is_built(program):
+            return target
         for package, binary in zip(program.packages, program.binaries, strict=True):
             on_step(f"{program.name} {program.version}: {binary}")
             _compile(program, package, Path(scratch) / binary)

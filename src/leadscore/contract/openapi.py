@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from collections.abc import Collection
 from typing import cast
 
 import msgspec
 
+from leadscore.contract.categories import categories_of
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric, Target
 from leadscore.contract.plain import ID_MAX, ID_MIN
 from leadscore.contract.words import allowed
@@ -108,6 +110,8 @@ def _feature_schema(feature: Feature) -> Schema:
     }
     if isinstance(feature, Categorical):
         schema["x-categories"] = list(feature.categories)
+        if feature.required:
+            schema["not"] = {"pattern": _pattern_of(categories_of(feature).missing)}
     elif isinstance(feature, Numeric):
         schema["x-expected-range"] = list(feature.range)
         if feature.unit:
@@ -115,6 +119,12 @@ def _feature_schema(feature: Feature) -> Schema:
     if feature.sensitive:
         schema["x-sensitive"] = True
     return schema
+
+
+def _pattern_of(words: Collection[str]) -> str:
+    """A pattern, as JSON Schema has them, of these texts with any spaces around them."""
+    listed = "|".join(re.sub(r"[\\^$.*+?()\[\]{}|/]", r"\\\g<0>", word) for word in sorted(words))
+    return rf"^\s*(?:{listed})\s*$"
 
 
 def _json_type(feature: Feature) -> str:

@@ -123,7 +123,9 @@ def test_a_relation_that_breaks_ends_in_a_retraining_run(trained: Path, url: str
     assert "loss of AUC" in (tmp_path / "drift.html").read_text()
 
     gauges = (tmp_path / "drift.prom").read_text()
-    assert re.search(r"^leadscore_drift_performance_auc_drop\{.*\} 0\.1", gauges, re.MULTILINE)
+    gauge = re.search(r"^leadscore_drift_performance_auc_drop\{.*\} (\S+)$", gauges, re.MULTILINE)
+    assert gauge is not None
+    assert float(gauge[1]) == pytest.approx(verdict.drop)
     rows = DeltaTable(str(tmp_path / "drift_metrics")).to_pyarrow_table().to_pylist()
     measured = {(row["method"], row["figure"]): row for row in rows if row["feature"] is None}
     assert measured["performance", "auc_drop"]["value"] == pytest.approx(verdict.drop)

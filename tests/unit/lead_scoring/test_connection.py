@@ -111,6 +111,36 @@ def test_an_idle_connection_is_kept_for_its_time_and_then_closed(monkeypatch: py
     asyncio.run(talk())
 
 
+def test_each_request_of_a_caller_who_left_is_told_so_and_not_the_latest_alone() -> None:
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, send
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        told.set()
+
+    async def talk() -> None:
+        config = uvicorn.Config(app, log_config=None)
+        config.load()
+        state = uvicorn.Server(config).server_state
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(config, state, {}, loop), "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        async with asyncio.timeout(20):
+            await begun.wait()
+            # Nothing is read while a request waits its turn: that the caller left is seen by what writes.
+            for connection in list(state.connections):
+                connection.transport.abort()
+            await told.wait()
+        writer.close()
+        server.close()
+
+    asyncio.run(talk())
+
+
 def test_connections_are_bounded_by_the_setting_and_by_the_files_of_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
