@@ -22,6 +22,8 @@ from tests.integration.service.conftest import Served
 
 from leadscore.apikeys import create_key
 
+# The last test judges what the others left in the log of the one service.
+pytestmark = pytest.mark.xdist_group("fuzz")
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
