@@ -90,6 +90,8 @@ _AMOUNT = re.compile(
     rf"(?P<digits>[0-9.,'’\s\u00a0\u2007\u2009\u202f]*[0-9][.,]?(?:[eE][-+]?[0-9]+)?)"
     rf"{_SPACES}*(?P<after>{_MARK}|%)?(?P<behind>[-−])?(?(open)\))\Z"
 )
+# "1200.-" and "1'200,--": no cents. The dash is no sign.
+_NO_CENTS = re.compile(r"(?<=[0-9])[.,][-−–—]{1,2}(?=[^0-9]*\Z)")
 _MARKS_OF_THOUSANDS = {"": "", ".": r"\.", ",": ",", " ": _SPACES, "'": "['’]"}
 _THREES = re.compile(r"[-+−]?[1-9][0-9]{0,2}([.,])[0-9]{3}(\1[0-9]{3})*\Z")
 _LONGEST_NUMBER = 400  # characters, as for the integers of a request
@@ -137,8 +139,8 @@ def is_missing(text: str, words: Collection[str] = MISSING_WORDS) -> bool:
 def read_number(text: str, form: ColumnFormat = USUAL) -> float | None:
     """A number as a table writes it, or None if it is none.
 
-    Spaces around it, a plus sign, the sign behind (`5-`), an amount in brackets (`(5)` is −5), and a sign or code
-    of a currency are understood. A percent sign is a unit as `€` is one: `45 %` is 45, not 0.45. The decimal and
+    Spaces around it, a plus sign, the sign behind (`5-`), an amount in brackets (`(5)` is −5), a dash for no cents
+    (`5.-` is 5), and a sign or code of a currency are understood. A percent sign is a unit as `€` is one: `45 %` is 45, not 0.45. The decimal and
     the thousands mark are those of the format and no others, and thousands must be grouped as such: `1,234` is no
     number where the format does not say that commas group. Infinite and "nan" are no numbers.
     """
@@ -164,7 +166,7 @@ def unit_of(text: str) -> str:
 
 
 def _amount(text: str) -> re.Match[str] | None:
-    return _AMOUNT.match(text.strip()) if len(text) <= _LONGEST_NUMBER else None
+    return _AMOUNT.match(_NO_CENTS.sub("", text.strip())) if len(text) <= _LONGEST_NUMBER else None
 
 
 @cache

@@ -41,7 +41,8 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
 
     Every column is text as it stands in the file. An empty cell is null; one written `""` is the empty text. Blank
     lines, rows of empty cells, lines of titles above the header, a line `sep=;` and columns that have neither a
-    name nor a value are passed over; so are lines below the table that a blank line keeps apart.
+    name nor a value are passed over; so are lines below the table that a blank line keeps apart. Of `="00123"`, which
+    keeps Excel from making a number of it, the text in the quotes is read.
 
     Args:
         path: The file.
@@ -64,14 +65,14 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
     try:
         table = _parse(data, layout, columns, dictionary, quoted=quoted)
     except pa.ArrowInvalid:
-        return read_irregular(path, data, layout, columns)
+        return _without_guards(read_irregular(path, data, layout, columns))
     # More lines than rows: some cells span lines, or some lines are blank. Quotes come in pairs, but for stray ones.
     lines = 1 + max(_count(data.slice(0, data.size - 1), end) for end in "\n\r") if quoted else 0
     if lines > table.num_rows or quotes % 2:
         check_cells(path, data, _parse(data, layout, None, (), quoted=True), layout)
     table = _without_empty_rows(table, data, layout, quoted=quoted)
     _check_tail(path, data, layout, table.num_rows)
-    return _without_nameless(path, table, layout, columns)
+    return _without_guards(_without_nameless(path, table, layout, columns))
 
 
 def require_columns(path: Path, present: Sequence[str], wanted: Sequence[str]) -> None:
@@ -164,6 +165,18 @@ def _check_tail(path: Path, data: pa.Buffer, layout: Layout, rows: int) -> None:
                 "report's footer, not like a lead.",
                 hint="Remove the rows below the table.",
             )
+
+
+def _without_guards(table: pa.Table) -> pa.Table:
+    """Texts without the `="…"` by which exports keep Excel from making numbers of them."""
+    for position, name in enumerate(table.column_names):
+        column = table.column(position)
+        texts = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+        if pa.types.is_string(texts.type) and pc.any(pc.starts_with(texts, '="')).as_py():
+            plain = pc.replace_substring_regex(texts, r'(?s)^="(.*)"$', r"\1")
+            encoded = pc.dictionary_encode(plain) if pa.types.is_dictionary(column.type) else plain
+            table = table.set_column(position, name, encoded)
+    return table
 
 
 def _without_nameless(path: Path, table: pa.Table, layout: Layout, columns: Sequence[str] | None) -> pa.Table:

@@ -248,7 +248,9 @@ def _folder(path: Path) -> ds.Dataset:
     partitioning = ds.partitioning(pa.schema([(key, pa.string()) for key in keys]), flavor="hive")
     dataset = ds.dataset(str(path), format="parquet", partitioning=partitioning)
     # By itself Arrow takes the first file's columns and drops what only later files have.
-    schemas = [dataset.schema, *(fragment.physical_schema for fragment in dataset.get_fragments())]
+    found = {str(fragment.path): fragment.physical_schema for fragment in dataset.get_fragments()}
+    _refuse_respelled({Path(name): schema.names for name, schema in found.items()})
+    schemas = [dataset.schema, *found.values()]
     schema = pa.unify_schemas(_as_text_where_mixed(schemas), promote_options="permissive")
     return ds.dataset(str(path), schema, format="parquet", partitioning=partitioning)
 
@@ -269,6 +271,22 @@ def _as_text_where_mixed(schemas: list[pa.Schema]) -> list[pa.Schema]:
     ]
 
 
+def _refuse_respelled(files: dict[Path, list[str]]) -> None:
+    """Refuse files of one table of which one has a column that another writes in another case or with other spaces.
+
+    A column that a file simply lacks is null in its rows; one that it has under a near name would be lost.
+    """
+    first: dict[str, tuple[str, Path]] = {}
+    for file, names in files.items():
+        for name in names:
+            known, where = first.setdefault(name.strip().casefold(), (name, file))
+            if name != known and known not in names and name not in files[where]:
+                raise TableError(
+                    f"{where} has a column {known!r}, {file} has {name!r}.",
+                    hint="Give the column one name in all files of the folder.",
+                )
+
+
 def _is_plain(kind: pa.DataType) -> bool:
     return is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_date(kind) or pa.types.is_null(kind)
 
@@ -279,7 +297,9 @@ def _csv_files(path: Path) -> list[Path]:
 
 def _csv_folder(path: Path, columns: Sequence[str] | None) -> pa.Table:
     """The rows of all CSV files, in order of their names; a column that a file lacks is null there."""
-    tables = [read_csv(file) for file in _csv_files(path)]
+    files = _csv_files(path)
+    tables = [read_csv(file) for file in files]
+    _refuse_respelled({file: table.column_names for file, table in zip(files, tables, strict=True)})
     table = pa.concat_tables(tables, promote_options="default")
     _check_columns(path, table.schema, columns)
     return table if columns is None else table.select(list(columns))

@@ -172,3 +172,15 @@ def test_a_whole_number_s_id_loses_the_point_that_a_table_gave_it():
     assert [whole_id(text) for text in ("1001.0", "12345e10", "01.0", "1.10", "2026-01-05")] == [
         "1001", "12345e10", "01.0", "1.10", "2026-01-05",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        *(("1200.-", {}), ("CHF 1200.-", {}), ("1200.– CHF", {}), ("1200,-", {"decimal": ","})),
+        *(("1'200.--", {"thousands": "'"}), ("1.200,-- €", {"decimal": ",", "thousands": "."})),
+    ],
+)
+def test_a_dash_for_no_cents_is_no_sign(text: str, form: dict[str, str]) -> None:
+    assert read_number(text, ColumnFormat(**form)) == 1200.0  # type: ignore[arg-type]
+    assert read_number("5-") == -5.0

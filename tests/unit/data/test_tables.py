@@ -273,3 +273,32 @@ def test_a_type_that_csv_cannot_hold_leaves_nothing_behind(tmp_path):
     with pytest.raises(TableError, match="Cannot write"):
         write_table(pa.table({"x": [[1, 2]]}), tmp_path / "t.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_folder_whose_files_spell_a_column_differently_is_refused_by_name(tmp_path, suffix):
+    folder = tmp_path / "leads"
+    folder.mkdir()
+    write_table(pa.table({"id": ["a"], "budget": ["1"]}), folder / f"a.{suffix}")
+    write_table(pa.table({"id": ["b"], "Budget": ["2"]}), folder / f"b.{suffix}")
+    with pytest.raises(TableError, match=r"a\.\w+ has a column 'budget', .*b\.\w+ has 'Budget'"):
+        read_table(folder)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_folder_may_have_two_columns_that_differ_in_case_if_every_file_has_both(tmp_path, suffix):
+    folder = tmp_path / "leads"
+    folder.mkdir()
+    for name in "ab":
+        write_table(pa.table({"id": [name], "budget": ["1"], "Budget": ["2"]}), folder / f"{name}.{suffix}")
+    assert read_table(folder).column_names == ["id", "budget", "Budget"]
+
+
+@pytest.mark.parametrize("dictionary", [(), ("plz",)])
+def test_the_guard_that_keeps_excel_from_making_numbers_is_taken_off(tmp_path, dictionary):
+    path = tmp_path / "t.csv"
+    path.write_text('id,plz\n"=""00123""","=""01067"""\n="00124",80331\n')
+    batches = list(iter_batches(path, ["id", "plz"], dictionary=dictionary))
+    table = pa.Table.from_batches(batches)
+    assert table.column("id").to_pylist() == ["00123", "00124"]
+    assert table.column("plz").to_pylist() == ["01067", "80331"]
