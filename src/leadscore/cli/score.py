@@ -48,6 +48,7 @@ def score(
         "rows_per_second": round(report.rows_per_second),
         "grades": report.grades,
         "unseen": report.unseen,
+        "out_of_range": report.out_of_range,
         "empty": report.empty,
     }
     emit(document, _view(report, output), as_json=as_json)
@@ -58,6 +59,11 @@ def score(
             notes.print(
                 f"[yellow]warning[/]: {column.column} holds categories the model has not seen in "
                 f"{column.rows:,} rows ({column.share:.1%}); they were scored as missing."
+            )
+        for column in report.out_of_range:
+            notes.print(
+                f"[yellow]warning[/]: {column.column} lies outside the contract's range in {column.rows:,} rows "
+                f"({column.share:.1%}); `leadscore contract check` says more."
             )
 
 

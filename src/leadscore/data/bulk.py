@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leadscore.contract import Categorical, FeatureContract
+from leadscore.contract import Categorical, FeatureContract, Numeric
+from leadscore.contract.plain import bounds
 from leadscore.data.atomic import replacing
 from leadscore.data.matrix import encode_batch, lead_ids
 from leadscore.data.tables import iter_batches
@@ -44,8 +45,8 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class UnseenShare:
-    """A column with categories that the contract does not list (scored as missing).
+class ColumnShare:
+    """A column with values that the contract does not expect.
 
     Attributes:
         column: Its name.
@@ -74,14 +75,16 @@ class BulkReport:
         rows: Leads scored; all of the source.
         seconds: Wall time from opening the source to the destination being in place.
         grades: Count per grade, A to D.
-        unseen: Columns with unseen categories, most rows first.
+        unseen: Columns with categories that the contract does not list (scored as missing), most rows first.
+        out_of_range: Columns with numbers outside the contract's range (scored as they are), most rows first.
         empty: Columns without a value in any row: forgotten or renamed upstream, more often than meant.
     """
 
     rows: int
     seconds: float
     grades: tuple[GradeCount, ...]
-    unseen: tuple[UnseenShare, ...]
+    unseen: tuple[ColumnShare, ...]
+    out_of_range: tuple[ColumnShare, ...] = ()
     empty: tuple[str, ...] = ()
 
     @property
@@ -96,6 +99,7 @@ class _Scored:
     grades: npt.NDArray[np.int64]
     unseen: npt.NDArray[np.int64]
     missing: npt.NDArray[np.int64]
+    outside: npt.NDArray[np.int64]
 
 
 def score_file(
@@ -131,6 +135,7 @@ def score_file(
     grades = np.zeros(len(GRADES), np.int64)
     unseen = np.zeros(len(model.contract.inputs), np.int64)
     missing = np.zeros(len(model.contract.inputs), np.int64)
+    outside = np.zeros(len(model.contract.inputs), np.int64)
     with replacing(destination) as temporary, _writer(temporary, model.contract) as writer:
         for scored in _score(model, source, threads, batch_rows):
             writer.write_batch(scored.batch)
@@ -138,13 +143,15 @@ def score_file(
             grades += scored.grades
             unseen += scored.unseen
             missing += scored.missing
+            outside += scored.outside
             if progress is not None:
                 progress(rows)
     return BulkReport(
         rows=rows,
         seconds=time.perf_counter() - started,
         grades=tuple(GradeCount(grade, int(count)) for grade, count in zip(GRADES, grades, strict=True)),
-        unseen=_unseen_shares(model.contract, unseen, rows),
+        unseen=_shares(model.contract, unseen, rows),
+        out_of_range=_shares(model.contract, outside, rows),
         empty=tuple(
             f.name for f, n in zip(model.contract.inputs, missing, strict=True) if rows and n == rows
         ),
@@ -215,15 +222,30 @@ def _score_batch(model: Scorer, schema: pa.Schema, batch: pa.RecordBatch, first_
         np.bincount(codes, minlength=len(GRADES)),
         encoded.unseen,
         encoded.missing,
+        _outside(model.contract, encoded.matrix),
     )
 
 
-def _unseen_shares(
-    contract: FeatureContract, unseen: npt.NDArray[np.int64], rows: int
-) -> tuple[UnseenShare, ...]:
+def _outside(contract: FeatureContract, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Rows of each column that lie outside the contract's range, in the matrix' own precision."""
+    ends = [bounds(f) if isinstance(f, Numeric) else (-np.inf, np.inf) for f in contract.inputs]
+    low, high = np.array(ends, dtype=np.float32).T
+    found = np.zeros(len(ends), np.int64)
+    # Most columns have none: their smallest and largest values say so.
+    smallest = np.fmin.reduce(matrix, axis=0, initial=np.nan)
+    largest = np.fmax.reduce(matrix, axis=0, initial=np.nan)
+    for column in np.flatnonzero((smallest < low) | (largest > high)):
+        values = matrix[:, column]
+        found[column] = np.count_nonzero((values < low[column]) | (values > high[column]))
+    return found
+
+
+def _shares(
+    contract: FeatureContract, counts: npt.NDArray[np.int64], rows: int
+) -> tuple[ColumnShare, ...]:
     found = [
-        UnseenShare(feature.name, int(count), int(count) / rows)
-        for feature, count in zip(contract.inputs, unseen, strict=True)
+        ColumnShare(feature.name, int(count), int(count) / rows)
+        for feature, count in zip(contract.inputs, counts, strict=True)
         if count
     ]
     return tuple(sorted(found, key=lambda share: -share.rows))

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -95,6 +96,20 @@ def test_a_column_that_is_empty_in_all_rows_is_reported(tmp_path, leads):
         write_table(leads.set_column(position, "source", column), tmp_path / name)
         report = score_file(HandMadeModel(), tmp_path / name, tmp_path / "scores.parquet", batch_rows=700)
         assert (report.empty, report.unseen) == (("source",), ())
+
+
+def test_numbers_outside_the_range_are_counted_in_the_precision_of_the_model(tmp_path):
+    ranged = msgspec.structs.replace(
+        CONTRACT, features=(Numeric(name="visits", range=(0.1, 100)), CONTRACT.features[1])
+    )
+    visits = [0.1, 100.0, 100.5, 0.05, None, 1e300]
+    table = pa.table({"lead_id": list("abcdef"), "source": ["web"] * 6, "visits": visits})
+    write_table(table, tmp_path / "leads.parquet")
+    report = score_file(
+        HandMadeModel(ranged), tmp_path / "leads.parquet", tmp_path / "s.parquet", batch_rows=2
+    )
+    (outside,) = report.out_of_range
+    assert (outside.column, outside.rows, outside.share) == ("visits", 3, 0.5)
 
 
 def test_progress_counts_up_to_all_rows(tmp_path, leads):
