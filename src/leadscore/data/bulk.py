@@ -230,14 +230,9 @@ def _outside(contract: FeatureContract, matrix: npt.NDArray[np.float32]) -> npt.
     """Rows of each column that lie outside the contract's range, in the matrix' own precision."""
     ends = [bounds(f) if isinstance(f, Numeric) else (-np.inf, np.inf) for f in contract.inputs]
     low, high = np.array(ends, dtype=np.float32).T
-    found = np.zeros(len(ends), np.int64)
-    # Most columns have none: their smallest and largest values say so.
-    smallest = np.fmin.reduce(matrix, axis=0, initial=np.nan)
-    largest = np.fmax.reduce(matrix, axis=0, initial=np.nan)
-    for column in np.flatnonzero((smallest < low) | (largest > high)):
-        values = matrix[:, column]
-        found[column] = np.count_nonzero((values < low[column]) | (values > high[column]))
-    return found
+    found = np.less(matrix, low)
+    found |= np.greater(matrix, high)
+    return found.sum(axis=0) if found.any() else np.zeros(len(ends), np.int64)
 
 
 def _shares(
