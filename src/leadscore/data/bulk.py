@@ -235,9 +235,7 @@ def _outside(contract: FeatureContract, matrix: npt.NDArray[np.float32]) -> npt.
     return found.sum(axis=0) if found.any() else np.zeros(len(ends), np.int64)
 
 
-def _shares(
-    contract: FeatureContract, counts: npt.NDArray[np.int64], rows: int
-) -> tuple[ColumnShare, ...]:
+def _shares(contract: FeatureContract, counts: npt.NDArray[np.int64], rows: int) -> tuple[ColumnShare, ...]:
     found = [
         ColumnShare(feature.name, int(count), int(count) / rows)
         for feature, count in zip(contract.inputs, counts, strict=True)

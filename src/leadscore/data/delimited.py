@@ -30,8 +30,9 @@ _TAIL_BYTES = 4096
 _TAIL_LINES = 6
 _TOTAL = re.compile(r"(grand |sub-?)?totals?:?|summe:?|gesamt:?|sum:?", re.IGNORECASE)
 _FOOTER = re.compile(
-    r"(grand )?totals?\b|sub-?totals?\b|sum(me)?\b|gesamt|somme\b|count\b|average\b|copyright|©|confidential|generated\b|"
-    r"exported\b|report\b|\d+ (rows|records|leads)\b",
+    r"(grand )?totals?\b|sub-?totals?\b|(teil|zwischen)?(summe|ergebnis)\b|sum\b|gesamt|somme\b|count\b|anzahl\b|"
+    r"average\b|copyright|©|confidential|generated\b|exported\b|report\b|\d+ (rows|records|leads)\b|"
+    r"[-=*_ ]*end(e)? (of|des)\b|[-=*_]{3,}",
     re.IGNORECASE,
 )
 

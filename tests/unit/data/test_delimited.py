@@ -210,3 +210,14 @@ def test_a_folder_of_csv_files_is_one_table(tmp_path):
         {"id": "4", "x": "3", "y": "5"},
     ]
     assert read_table(tmp_path, ["y"]).column_names == ["y"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["Teilergebnis,,,7", "Zwischensumme,,,7", "Anzahl: 160,,,", "-- End of report --,,,", "--------,---,,"],
+)
+def test_what_ends_a_report_is_no_lead_in_other_words_either(tmp_path, row):
+    path = tmp_path / "t.csv"
+    path.write_text(f"id,source,visits,amount\nL1,Web,3,100\nL2,Web,4,200\n{row}\n")
+    with pytest.raises(TableError, match="row 4 .* looks like a report's footer"):
+        read_csv(path)
