@@ -219,5 +219,5 @@ def test_a_folder_of_csv_files_is_one_table(tmp_path):
 def test_what_ends_a_report_is_no_lead_in_other_words_either(tmp_path, row):
     path = tmp_path / "t.csv"
     path.write_text(f"id,source,visits,amount\nL1,Web,3,100\nL2,Web,4,200\n{row}\n")
-    with pytest.raises(TableError, match="row 4 .* looks like a report's footer"):
-        read_csv(path)
+    with pytest.raises(TableError, match=r"row 4 .* looks like a report's footer"):
+        read_table(path)
