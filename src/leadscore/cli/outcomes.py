@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from leadscore.cli.options import EventsUrl, Json
 from leadscore.cli.output import emit, notes, table
@@ -92,6 +93,10 @@ def import_outcomes(
         _write_rejects(rows, found.problems, reject_file)
         notes.print(
             f"{len({p.row for p in found.problems})} bad rows written to {reject_file}.", style="yellow"
+        )
+    for sentence in found.unlisted:
+        notes.print(
+            f"[yellow]warning[/]: {escape(f'{converted_col}: {sentence}')}.", highlight=False, soft_wrap=True
         )
     with EventStore(events_url or Home.from_environment().events_url) as store:
         before = store.told_before(found.outcomes)
