@@ -119,7 +119,7 @@ def import_outcomes(
         "before_scored": match.before_scored,
     }
     emit(
-        document,
+        document | {"unlisted": found.unlisted},
         table("Outcomes", tuple(document), [tuple(document.values())], right=tuple(document)),
         as_json=as_json,
     )

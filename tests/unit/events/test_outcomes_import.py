@@ -288,8 +288,10 @@ def test_the_import_prints_what_check_says_of_stages(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'events.db'}"
     arguments = ["import", str(table), "--events-url", url, "--json", "-c", str(contract)]
     result = CliRunner().invoke(outcomes_cli.app, arguments, catch_exceptions=False)
-    assert json.loads(result.stdout)["new"] == 3
-    assert 'warning: converted: "Closed Won [x]" (1 rows) counts as not converted' in result.stderr
+    document = json.loads(result.stdout)
+    assert document["new"] == 3
+    assert document["unlisted"][0].startswith('"Closed Won [x]" (1 rows) counts as not converted')
+    assert f"warning: converted: {document['unlisted'][0]}." in result.stderr
 
 
 @pytest.mark.parametrize(
