@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from leadscore.cli.options import EventsUrl, Json
 from leadscore.cli.output import emit, notes, table
@@ -93,6 +94,10 @@ def import_outcomes(
         notes.print(
             f"{len({p.row for p in found.problems})} bad rows written to {reject_file}.", style="yellow"
         )
+    for sentence in found.unlisted:
+        notes.print(
+            f"[yellow]warning[/]: {escape(f'{converted_col}: {sentence}')}.", highlight=False, soft_wrap=True
+        )
     with EventStore(events_url or Home.from_environment().events_url) as store:
         before = store.told_before(found.outcomes)
         for start in range(0, len(found.outcomes), _BATCH):
@@ -114,7 +119,7 @@ def import_outcomes(
         "before_scored": match.before_scored,
     }
     emit(
-        document,
+        document | {"unlisted": found.unlisted},
         table("Outcomes", tuple(document), [tuple(document.values())], right=tuple(document)),
         as_json=as_json,
     )

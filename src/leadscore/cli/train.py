@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.progress import Progress as RichBar
 from rich.progress import TaskID
 
@@ -196,7 +197,7 @@ def _view(evidence: Evidence, result: Nomination) -> RenderableType:
         [(name, f"{e.value:.4f}", f"{e.low:.4f} to {e.high:.4f}") for name, e in named_figures(evidence)],
         right=("value", "95 % interval"),
     )
-    remarks = "\n".join(f"  {sentence}" for sentence in limits(evidence)[1:])
+    remarks = escape("\n".join(f"  {sentence}" for sentence in limits(evidence)[1:]))
     return (
         Group(figures, remarks, gate_view(result.verdict))
         if remarks

@@ -24,7 +24,7 @@ class Issue(msgspec.Struct, frozen=True):
         column: Its name.
         level: `error`: training or scoring of this table fails or misleads; `warning`: look at it.
         kind: Stable word.
-        message: A sentence; names categories, never a number or an id.
+        message: A sentence; names categories and outcomes, never a number or an id.
         row: First offending row, the first row of data being 1; None where the whole column is meant.
         share: Share of offending rows, 0 to 1.
     """
@@ -46,6 +46,7 @@ class Issue(msgspec.Struct, frozen=True):
         "future_time",
         "ambiguous_number",
         "mixed_units",
+        "unlisted_outcome",
     ]
     message: str
     row: int | None = None

@@ -21,18 +21,18 @@ from leadscore.contract.model import (
     Feature,
     FeatureContract,
     Numeric,
-    Target,
 )
+from leadscore.contract.outcomes import is_outcome, unlisted_in
 from leadscore.contract.plain import ID_MAX, ID_MIN, bounds, id_problem, is_nan
 from leadscore.contract.text import (
     is_value,
     may_be_thousands,
+    mixed_units,
     nearly,
     read_number,
     read_time,
     read_truth,
     time_of_number,
-    unit_of,
     whole_id,
 )
 from leadscore.contract.words import span_of
@@ -69,7 +69,7 @@ def check_table(contract: FeatureContract, table: ArrowTable, now: datetime | No
         (contract.id, _check_id),
         (contract.time, lambda cells: _check_lead_times(cells, latest, _open_rows(contract, table))),
         *((f.name, _feature_check(f)) for f in contract.features),
-        (contract.target.column, lambda cells: _check_target(contract.target, cells)),
+        (contract.target.column, lambda cells: _check_target(contract, cells)),
         (contract.target.known_at, lambda cells: _check_times(cells, latest)),
         (contract.value, lambda cells: _check_numbers(Numeric(name=cells.name), cells)),
     ]
@@ -171,27 +171,24 @@ def _is_after(value: object, form: ColumnFormat, latest: datetime) -> bool:
         return True
 
 
-def _check_target(target: Target, cells: Cells) -> Iterator[Issue]:
+def _check_target(contract: FeatureContract, cells: Cells) -> Iterator[Issue]:
+    target = contract.target
     if cells.kind in {"time", "other"}:
         yield cells.wrong_type(f"an outcome with the value {target.positive!r}")
         return
     seen = set(cells.distinct()) if cells.kind == "text" else set(cells.values())
     known = [value for value in seen if value is not None and not is_nan(value)]
-    known = [value for value in known if not any(_is_outcome(value, wanted) for wanted in target.open_values)]
-    hits = sum(_is_outcome(value, target.positive) for value in known)
+    known = [value for value in known if not any(is_outcome(value, wanted) for wanted in target.open_values)]
+    hits = sum(is_outcome(value, target.positive) for value in known)
     if hits == 0 or hits == len(known):
         which = "no row holds" if hits == 0 else "every known outcome is"
         yield Issue(cells.name, "error", "one_outcome", f"{which} the positive value {target.positive!r}")
-
-
-def _is_outcome(value: object, wanted: str | int | bool) -> bool:
-    """As `leadscore.data.matrix.labels` decides it: text by its meaning, booleans by truth, numbers by number."""
-    if isinstance(value, str):
-        return is_value(value, wanted)
-    if isinstance(value, bool):
-        return value is read_truth(str(wanted))
-    number = read_number(wanted) if isinstance(wanted, str) else float(wanted)
-    return value == number
+    for unlisted in unlisted_in(contract, cells.column):
+        spellings = unlisted.spellings
+        values = cells.texts if cells.kind == "text" else cells.values()
+        row = next((number for number, value in enumerate(values, 1) if value in spellings), None)
+        share = unlisted.rows / len(cells.missing)
+        yield Issue(cells.name, "warning", "unlisted_outcome", unlisted.sentence, row, share)
 
 
 def _feature_check(feature: Feature) -> Callable[[Cells], Iterator[Issue]]:
@@ -244,13 +241,9 @@ def _check_numbers(feature: Numeric, cells: Cells) -> Iterator[Issue]:
 
 
 def _check_marks(cells: Cells, texts: list[str]) -> Iterator[Issue]:
-    units = {unit_of(text) for text in texts}
-    money = sorted(units - {"", "%"})
-    if len(money) > 1 or ("%" in units and len(units) > 1):
-        shown = ", ".join(unit or "none" for unit in sorted(units))
-        yield Issue(
-            cells.name, "error", "mixed_units", f"numbers with different signs behind or before them: {shown}"
-        )
+    if units := mixed_units(texts):
+        message = f"numbers with different signs behind or before them: {', '.join(units)}"
+        yield Issue(cells.name, "error", "mixed_units", message)
     if not cells.decided and may_be_thousands(texts, cells.form):
         message = (
             "the dots may be decimal points or group thousands: each has three digits behind it. They are read as decimal "

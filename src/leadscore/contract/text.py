@@ -165,6 +165,16 @@ def unit_of(text: str) -> str:
     return "".join(mark.strip() for mark in marks if mark)
 
 
+def mixed_units(texts: Iterable[str]) -> list[str]:
+    """The signs of numbers that do not go together (two currencies, some in percent); empty where all do.
+
+    A currency's sign may be left out of some, a percent sign may not: 10 beside 5 % may be 1000 %.
+    """
+    units = {unit_of(text) for text in texts}
+    mixed = len(units - {"", "%"}) > 1 or ("%" in units and len(units) > 1)
+    return sorted(unit or "none" for unit in units) if mixed else []
+
+
 def _amount(text: str) -> re.Match[str] | None:
     return _AMOUNT.match(_NO_CENTS.sub("", text.strip())) if len(text) <= _LONGEST_NUMBER else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from leadscore.contract import ColumnFormat
 from leadscore.contract.model import NUMERIC_TIMES
+from leadscore.contract.outcomes import unlisted_outcomes
 from leadscore.contract.plain import ID_MAX, ID_MIN, is_nan
 from leadscore.contract.text import (
     is_missing,
     is_value,
     may_be_thousands,
     missing_words,
+    mixed_units,
     read_number,
     read_time,
     read_truth,
@@ -49,11 +52,19 @@ class RowProblem:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRows:
-    """The good rows as outcomes, what is wrong with the bad ones (one problem per bad cell), and how many are open."""
+    """What a table says.
+
+    Attributes:
+        outcomes: Its good rows.
+        problems: What is wrong with the bad ones, one per bad cell.
+        open: Rows whose outcome is not known yet.
+        unlisted: A sentence each about values that count as not converted though the contract does not say so.
+    """
 
     outcomes: tuple[Outcome, ...]
     problems: tuple[RowProblem, ...]
     open: int = 0
+    unlisted: tuple[str, ...] = ()
 
 
 def outcomes_from_table(
@@ -80,7 +91,8 @@ def outcomes_from_table(
         now: What happened more than a day after this (µs) is a mistake; None takes every time.
 
     Raises:
-        TableError: A column is missing, or the dots of the values may group thousands and nobody said so.
+        TableError: A column is missing, the values are in two currencies (or some in percent), or their dots may
+            group thousands and nobody said so.
     """
     missing = [name for name in columns.named() if name not in table.column_names]
     if missing:
@@ -96,6 +108,7 @@ def outcomes_from_table(
     outcomes: list[Outcome] = []
     problems: list[RowProblem] = []
     still_open = 0
+    negatives: Counter[str] = Counter()
     for index in range(table.num_rows):
         row = _Row(
             {name: values[index] for name, values in cells.items()}, index + 1, problems, parsers.missing
@@ -104,7 +117,12 @@ def outcomes_from_table(
         still_open += row.good and outcome is None
         if outcome is not None:
             outcomes.append(outcome)
-    return OutcomeRows(tuple(outcomes), tuple(problems), still_open)
+            if not outcome.converted:
+                negatives[str(cells[columns.converted][index])] += 1
+    found = () if formats.target is None else unlisted_outcomes(formats.target, negatives.most_common())
+    return OutcomeRows(
+        tuple(outcomes), tuple(problems), still_open, tuple(unlisted.sentence for unlisted in found)
+    )
 
 
 def _cells(table: pa.Table, name: str) -> Sequence[object]:
@@ -118,7 +136,13 @@ def _cells(table: pa.Table, name: str) -> Sequence[object]:
 
 
 def _check_marks(column: str, cells: Sequence[object], formats: OutcomeFormats) -> None:
-    texts = (cell for cell in cells if isinstance(cell, str))
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    form = formats.of_column(column)
+    if units := mixed_units(text for text in texts if read_number(text, form) is not None):
+        raise TableError(
+            f"Column {column!r} holds numbers with different signs behind or before them: {', '.join(units)}.",
+            hint="Bring them to one currency or unit first: their sums would mean nothing.",
+        )
     if column not in formats.columns and may_be_thousands(texts):
         raise TableError(
             f"Column {column!r}: the dots of its numbers may be decimal points or group thousands: each has three digits "

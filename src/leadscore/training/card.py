@@ -121,7 +121,9 @@ def _about_rates(window: WindowRecord) -> tuple[str, ...]:
 
 
 def _about_rows(window: WindowRecord) -> Iterable[str]:
-    """Rows left out, ids that come again, and labels that came late."""
+    """Outcomes nobody listed, rows left out, ids that come again, and labels that came late."""
+    for sentence in window.unlisted:
+        yield f"{sentence}."
     out = window.left_out
     if out.future:
         yield f"{out.future:,} lead(s) are later than the moment of training and were left out: look at their dates."

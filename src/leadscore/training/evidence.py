@@ -43,6 +43,7 @@ class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
         shared_ids: Leads left out of training or calibration because their id comes again in a later window.
         late: Training leads whose outcome became known after `calibration_start`; None if the table does not say.
         recent: Younger leads, known in part, that the model was trained on besides (`--delay-aware`).
+        unlisted: A sentence each about outcomes that count as not converted though the contract does not say so.
     """
 
     start: str | None
@@ -62,6 +63,7 @@ class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
     shared_ids: int = 0
     late: int | None = None
     recent: int = 0
+    unlisted: tuple[str, ...] = ()
 
 
 class HoldoutFacts(msgspec.Struct, frozen=True, kw_only=True):

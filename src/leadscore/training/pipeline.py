@@ -199,7 +199,12 @@ def _split(chosen: Selection, options: TrainOptions) -> Split:
             raise RefusedError(
                 f"The {name} window has {positives} converted and {negatives} other leads;"
                 f" at least {MIN_CLASS} of each are needed.",
-                hint="Take more months, or check `target.positive` in the contract.",
+                hint=" ".join(
+                    [
+                        "Take more months, or check `target.positive` in the contract.",
+                        *(f"{sentence}." for sentence in chosen.unlisted),
+                    ]
+                ),
             )
     return split
 
@@ -337,6 +342,7 @@ def _record(chosen: Selection, split: Split, recent: Sample | None, *, timed: bo
         shared_ids=split.repeated,
         late=_late(leads, split),
         recent=0 if recent is None else len(recent.labels),
+        unlisted=chosen.unlisted,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from leadscore.contract import FeatureContract
+from leadscore.contract.arrow import ArrowColumn
+from leadscore.contract.outcomes import unlisted_in
 from leadscore.data.columns import Place
 from leadscore.data.keys import read_times
 from leadscore.errors import RefusedError
@@ -71,6 +74,8 @@ class Selection:
         delay: What is known of the delays.
         recent: Younger leads with a known outcome and weights, to train on besides; None unless asked for.
         left_out: What is not among them.
+        unlisted: A sentence each about outcomes that count as not converted though the contract does not say so, in
+            all of the table's leads up to now.
     """
 
     leads: Leads
@@ -80,6 +85,7 @@ class Selection:
     delay: DelayRecord
     recent: Leads | None
     left_out: LeftOut
+    unlisted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,6 +151,7 @@ def select_leads(
         delay=record,
         recent=None if recent is None else _arrange(contract, state, recent, _ipw(state, model), threads),
         left_out=_count(leads, future, untimed),
+        unlisted=_unlisted(contract, state),
     )
 
 
@@ -273,6 +280,12 @@ def _arrange(
         weights=None if weights is None else weights[rows],
         ids=None if state.ids is None else state.ids[rows],
     )
+
+
+def _unlisted(contract: FeatureContract, state: _State) -> tuple[str, ...]:
+    column = state.table.column(contract.target.column).filter(pa.array(state.known))
+    # pyarrow ships no types; ArrowColumn is the part of its ChunkedArray that is used.
+    return tuple(unlisted.sentence for unlisted in unlisted_in(contract, cast("ArrowColumn", column)))
 
 
 def _count(leads: Leads, future: int, untimed: int) -> LeftOut:

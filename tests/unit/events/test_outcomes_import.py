@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from leadscore.cli import events as events_cli
 from leadscore.cli import outcomes as outcomes_cli
-from leadscore.contract import ColumnFormat
+from leadscore.contract import ColumnFormat, Target
 from leadscore.data.tables import read_table
 from leadscore.errors import TableError
 from leadscore.events.outcome_formats import OutcomeColumns, OutcomeFormats
@@ -246,3 +246,67 @@ def test_status_reports_store_spool_and_shipper(tmp_path: Path) -> None:
     document = json.loads(result.stdout)
     assert document["counts"]["predictions"] == 0
     assert document["shipper"] is None
+
+
+STAGES = OutcomeFormats(
+    target=Target(column="stage", positive="Won", open_values=("Negotiation", "Nurturing"))
+)
+
+
+def test_stages_that_count_as_not_converted_unasked_are_told() -> None:
+    stages = ["Won", "Closed Won", "Lost", "Negotiation", "Nurture", "Nurture", "yes", "no"]
+    table = rows(*((f"L-{i}", stage, "2026-05-01", None) for i, stage in enumerate(stages)))
+    found = outcomes_from_table(table, COLUMNS, recorded_at=0, source="t", formats=STAGES)
+    assert [o.converted for o in found.outcomes] == [True, False, False, False, False, True, False]
+    assert [sentence.split(" as not converted")[0] for sentence in found.unlisted] == [
+        '"Closed Won" (1 rows) counts',
+        '"Nurture" (2 rows) counts',
+    ]
+
+
+def test_rejected_rows_do_not_count_among_them_and_plain_outcomes_are_not_told_of() -> None:
+    table = rows(
+        ("a", "Won", "2026-05-01", None),
+        ("b", "Closed Won", "never", None),
+        ("c", "Lost", "2026-05-01", None),
+    )
+    assert not outcomes_from_table(table, COLUMNS, recorded_at=0, source="t", formats=STAGES).unlisted
+    table = rows(("a", "yes", "2026-05-01", None), ("b", "no", "2026-05-01", None))
+    assert not outcomes_from_table(table, COLUMNS, recorded_at=0, source="t").unlisted
+
+
+def test_the_import_prints_what_check_says_of_stages(tmp_path: Path) -> None:
+    contract = tmp_path / "contract.yaml"
+    contract.write_text(
+        "name: crm\nid: lead_id\ntarget: {column: converted, positive: Won, open_values: [Negotiation]}\n"
+        "features: [{name: budget, type: numeric}]\n"
+    )
+    table = tmp_path / "outcomes.csv"
+    table.write_text(
+        "lead_id,converted,occurred_at\nL-1,Won,2026-05-01\nL-2,Closed Won [x],2026-05-01\nL-3,Lost,2026-05-01\n"
+    )
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    arguments = ["import", str(table), "--events-url", url, "--json", "-c", str(contract)]
+    result = CliRunner().invoke(outcomes_cli.app, arguments, catch_exceptions=False)
+    document = json.loads(result.stdout)
+    assert document["new"] == 3
+    assert document["unlisted"][0].startswith('"Closed Won [x]" (1 rows) counts as not converted')
+    assert f"warning: converted: {document['unlisted'][0]}." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "signs"),
+    [(["$100", "€90"], r"\$, €"), (["10%", "90"], "%, none"), (["10 %", "$5", "n/a"], r"\$, %")],
+)
+def test_revenue_of_two_currencies_or_part_in_percent_is_refused(values: list[str], signs: str) -> None:
+    table = rows(*((f"L-{i}", "yes", "2026-05-01", value) for i, value in enumerate(values)))
+    with pytest.raises(
+        TableError, match=f"'value' holds numbers with different signs behind or before them: {signs}"
+    ):
+        outcomes_from_table(table, COLUMNS, recorded_at=0, source="t")
+
+
+@pytest.mark.parametrize("values", [["$100", "90", ""], ["10%", "90 %", "n/a"], ["1", "x%"]])
+def test_one_currency_with_and_without_its_sign_is_not(values: list[str]) -> None:
+    table = rows(*((f"L-{i}", "yes", "2026-05-01", value) for i, value in enumerate(values)))
+    assert outcomes_from_table(table, COLUMNS, recorded_at=0, source="t").outcomes

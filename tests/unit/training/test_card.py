@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
+from tests.support.gate import gate_verdict
 
+from leadscore.cli.output import console
+from leadscore.cli.train import _view
 from leadscore.contract import FeatureContract
 from leadscore.data.matrix import encode_table
 from leadscore.errors import ArtefactError
+from leadscore.registry.versions import ModelVersion
 from leadscore.scoring import artefact
 from leadscore.scoring.model import ScoringModel
+from leadscore.training.card import limits
 from leadscore.training.drivers import explain_model
+from leadscore.training.nomination import Nomination
 from leadscore.training.pipeline import TrainedModel
 from leadscore.training.plots import draw_plots, pr_points, roc_points
 
@@ -29,6 +37,20 @@ def test_the_card_names_what_drives_the_model_and_links_its_plots(trained: Train
         assert (trained.directory / name).read_bytes().startswith(PNG)
     month = trained.evidence.window.months[0]
     assert f"| {month.month} | {month.leads:,} | {month.labelled:,} | {month.rate:.1%} |" in card
+
+
+def test_the_card_and_the_command_tell_of_outcomes_that_nobody_listed(
+    trained: TrainedModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained.evidence.window.unlisted == ()
+    sentence = '"Closed Won [x]" (23 rows) counts as not converted'
+    window = msgspec.structs.replace(trained.evidence.window, unlisted=(sentence,))
+    evidence = msgspec.structs.replace(trained.evidence, window=window)
+    assert f"{sentence}." in limits(evidence)
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    version = ModelVersion("leads", 1, (), "None", "1" * 64, "xgboost", "c1", at, {}, {}, ())
+    console.print(_view(evidence, Nomination(version, gate_verdict(passed=True), None, promoted=True)))
+    assert f"{sentence}." in capsys.readouterr().out
 
 
 def test_drivers_are_the_mean_absolute_shapley_values(

@@ -146,6 +146,18 @@ def test_a_target_with_one_outcome_is_refused(
         train(flat, contract, options, out=tmp_path / "x")
 
 
+def test_a_refusal_for_want_of_conversions_tells_of_outcomes_that_nobody_listed(
+    leads: pa.Table, contract: FeatureContract, options: TrainOptions, tmp_path: Path
+) -> None:
+    column = leads.column("converted")
+    stages = pc.if_else(pc.equal(pc.cast(column, pa.int64()), 1), "Closed Won", "Lost")
+    staged = leads.set_column(leads.column_names.index("converted"), "converted", stages)
+    target = msgspec.structs.replace(contract.target, positive="Won")
+    with pytest.raises(RefusedError, match="0 converted") as caught:
+        train(staged, msgspec.structs.replace(contract, target=target), options, out=tmp_path / "x")
+    assert '"Closed Won"' in (caught.value.hint or "")
+
+
 def test_an_existing_folder_is_refused_before_the_work(
     leads: pa.Table, contract: FeatureContract, options: TrainOptions, tmp_path: Path
 ) -> None:

@@ -126,6 +126,28 @@ def test_open_leads_without_a_time_are_left_out_and_counted(contract: FeatureCon
     assert chosen.left_out.untimed == 1
 
 
+def test_stages_that_count_as_lost_though_nobody_listed_them_are_told(contract: FeatureContract) -> None:
+    table = funnel(14)
+    words = {1.0: "Won", 0.0: "Lost"}
+    stages = [words.get(label, "Open") for label in labels(contract, table).tolist()]
+    target = msgspec.structs.replace(contract.target, positive="Won", open_values=("Open",))
+    funnelled = msgspec.structs.replace(contract, target=target)
+
+    def told() -> tuple[str, ...]:
+        at = table.column_names.index(target.column)
+        return select(table.set_column(at, target.column, pa.array(stages)), funnelled).unlisted
+
+    assert told() == ()
+    lost = [row for row, stage in enumerate(stages) if stage == "Lost"]
+    for row in lost[:7]:
+        stages[row] = "Closed Won"
+    for row in lost[7:9]:
+        stages[row] = "Negotiation (stalled)"
+    won, still_open = told()
+    assert won.startswith('"Closed Won" (7 rows) counts as not converted')
+    assert still_open.startswith('"Negotiation (stalled)" (2 rows) counts as not converted')
+
+
 def test_repeated_and_contradictory_ids_are_counted(contract: FeatureContract) -> None:
     table = funnel(14, rows=3000)
     at, target = table.column_names.index("lead_id"), table.column_names.index("converted")

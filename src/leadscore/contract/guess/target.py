@@ -39,6 +39,7 @@ _WON = frozenset(
         "wahr",
         "oui",
         "vrai",
+        "verdadero",
         "si",
         "sí",
         "gewonnen",
@@ -85,6 +86,7 @@ _LOST = frozenset(
         "abgesagt",
         "non",
         "faux",
+        "falso",
         "perdu",
     ]
 )
@@ -207,6 +209,9 @@ def as_value(value: object) -> Value:
 def meaning_of(value: object) -> Meaning:
     """What the words of a value say: `Closed Won`, `not converted`, `In progress`."""
     words = re.findall(r"[^\W_]+(?:\.0|['’][^\W_]+)?", nearly(str(value)))
+    if len(words) > 1:
+        # 1, 0 and y mean something alone; in "Stage 1", "Tier 0" and "Plan Y" they do not.
+        words = [word for word in words if len(word) > 1 and not word[0].isdigit()]
     if any(word in _LOST for word in words):
         # "no" alone is lost; "no decision yet" is said by its other words.
         rest = [word for word in words if word not in _NOT]
