@@ -51,8 +51,9 @@ VALUES: Values = merged(
         },
     },
 )
-# Ten months of leads; the champion knows the first four, and then people begin to buy for other reasons.
-LEADS, MONTHS, CALM_MONTHS = 30_000, 10, 4
+# A year of leads; the champion knows the first half, and then people begin to buy for other reasons. Of a shorter half
+# the reference would be a month: five of some weekdays and four of others, which is a drift of `created_weekday`.
+LEADS, MONTHS, CALM_MONTHS = 36_000, 12, 6
 ROLES = ("service", "jobs", "operator", "postgresql")
 
 
