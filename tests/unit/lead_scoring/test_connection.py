@@ -22,6 +22,13 @@ MOVED = (
 )
 
 
+@pytest.fixture(autouse=True)
+def no_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections hand requests to the application of their server, whatever a test before this one has started."""
+    monkeypatch.setattr(Connection, "application", None)
+    monkeypatch.setattr(Connection, "refused", None)
+
+
 def test_uvicorn_makes_its_connections_of_our_class() -> None:
     config = uvicorn.Config("lead_scoring.app:Application", log_config=None)
     config.load()
