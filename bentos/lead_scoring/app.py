@@ -47,7 +47,7 @@ from lead_scoring.onewrite import send_whole
 from lead_scoring.routes import OTHER, SCORING, SYSTEM, Scoring
 from lead_scoring.settings import Settings
 from lead_scoring.worker import Worker
-from leadscore.apikeys import Scope as KeyScope
+from leadscore.identity.apikeys import Scope as KeyScope
 from leadscore.errors import (
     BodyTooLargeError,
     LeadScoreError,

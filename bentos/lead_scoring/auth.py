@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from lead_scoring.errors import MissingScopeError
 from lead_scoring.http import API_KEY, AUTHORIZATION, Request
-from leadscore.apikeys import ApiKey, KeyFileError, Scope, digest_of, read_keys
+from leadscore.identity.apikeys import ApiKey, KeyFileError, Scope, digest_of, read_keys
 from leadscore.errors import LeadScoreError, UnauthorizedError, UnavailableError
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from lead_scoring.http import Reply, Request
 from lead_scoring.metrics_layout import ENDPOINT_INDEX
 from lead_scoring.outcomes import take_outcomes
 from lead_scoring.score import score_lead
-from leadscore.apikeys import Scope
+from leadscore.identity.apikeys import Scope
 
 
 @dataclass(frozen=True, slots=True)

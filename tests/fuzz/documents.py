@@ -10,7 +10,7 @@ import msgspec
 from tests.fuzz.mutate import Mutator, mutate_bytes, mutate_json, mutate_words
 from tests.support.artefacts import sample_contract
 
-from leadscore.apikeys import create_key, read_keys
+from leadscore.identity.apikeys import create_key, read_keys
 from leadscore.backtest.policy_file import read_policy
 from leadscore.cli.drift_options import read_options
 from leadscore.contract import contract_version, dump_contract

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from leadscore.apikeys import KeyFileError, create_key, digest_of, read_keys, revoke_key
+from leadscore.identity.apikeys import KeyFileError, create_key, digest_of, read_keys, revoke_key
 from leadscore.cli.keys import app
 from leadscore.errors import BadInputError, ConflictError, NotFoundError
 
