@@ -1,1 +1,1 @@
-"""Who is calling, and from where: API keys, OIDC tokens, client addresses, and proofs of who approved."""
+"""Who calls, and from where: API keys, OIDC tokens, client addresses, and proofs of who approved."""
