@@ -27,7 +27,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Who will use it, such as crm-production.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="score, explain, outcomes, metrics; repeat for several."),
+        typer.Option("--scope", help="score, explain, outcomes, metrics, approve; repeat for several."),
     ] = None,
     days: Annotated[
         int | None, typer.Option(min=1, help="Expires after so many days; never, if left out.")

@@ -20,7 +20,7 @@ import msgspec
 from leadscore.errors import ForbiddenError, UnauthorizedError, UnavailableError
 from leadscore.identity.apikeys import APPROVE, ApiKey, KeyFileError, find_key, read_keys
 from leadscore.identity.caller import KEY, OIDC, Caller
-from leadscore.identity.oidc import OidcSettings, TokenError, TokenVerifier, is_token
+from leadscore.identity.oidc import IssuerUnavailableError, OidcSettings, TokenError, TokenVerifier, is_token
 from leadscore.identity.signing import is_signed, sign
 from leadscore.settings import Home
 
@@ -28,6 +28,12 @@ _DOMAIN: Final = b"leadscore.dev/v1 statement\n"
 # How far the clocks of the person's machine and of who checks may differ, seconds.
 _SKEW: Final = 300.0
 _HINT: Final = "Approvals need a key with the scope approve: leadscore keys create NAME --scope approve."
+
+
+class ApproversUnavailableError(UnavailableError):
+    """Who may approve cannot be read (key file) or asked (issuer): whether an answer counts is not known."""
+
+    code = "approvers_unavailable"
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +146,7 @@ class Approvers:
             now: Seconds since the epoch.
 
         Raises:
-            UnavailableError: The key file cannot be read, or the issuer cannot be reached: nothing is known.
+            ApproversUnavailableError: The key file cannot be read, or the issuer cannot be reached: nothing is known.
         """
         if proof is None or caller is None:
             return "it carries no proof of who made it"
@@ -173,6 +179,8 @@ class Approvers:
             token = self._tokens.verify_fetching(value.encode("utf-8", "replace"), at / 1e6)
         except TokenError as error:
             return f"its token does not hold: {error.message}"
+        except IssuerUnavailableError as error:
+            raise ApproversUnavailableError(error.message, hint=error.hint) from error
         if token.name != caller.name:
             return f"its token is of {token.name!r}"
         if APPROVE not in token.scopes:
@@ -184,8 +192,8 @@ class Approvers:
     def _keys(self) -> tuple[ApiKey, ...]:
         try:
             return read_keys(self._path)
-        except KeyFileError as error:
-            raise UnavailableError(
+        except (KeyFileError, UnavailableError) as error:
+            raise ApproversUnavailableError(
                 f"Who may approve cannot be read: {error.message}", hint=error.hint
             ) from error
 

@@ -12,21 +12,22 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import jwt
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import BadInputError, LeadScoreError, UnauthorizedError, UnavailableError
 from leadscore.identity.fetch import fetch_json
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-
+PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 _log = logging.getLogger(__name__)
 
 # Asymmetric only: with HMAC, the public key would be the secret.
@@ -164,7 +165,7 @@ class TokenVerifier:
         self.settings = settings
         self._fetch = fetch
         self._clock = clock
-        self._keys: dict[tuple[str, str], PublicKeyTypes] = {}
+        self._keys: dict[tuple[str, str], PublicKey] = {}
         self._digest = b""
         self._fetched = self._tried = float("-inf")
         self._missing = False
@@ -254,7 +255,7 @@ class TokenVerifier:
             raise TokenError("The token's signature or form is wrong.", hint=_HINT) from error
         return self._token(claims, now)
 
-    def _key_of(self, token: bytes) -> tuple[str, PublicKeyTypes]:
+    def _key_of(self, token: bytes) -> tuple[str, PublicKey]:
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
@@ -324,7 +325,7 @@ class _KeySet(msgspec.Struct):
     keys: list[dict[str, object]]
 
 
-def parse_keys(document: bytes) -> dict[tuple[str, str], PublicKeyTypes]:
+def parse_keys(document: bytes) -> dict[tuple[str, str], PublicKey]:
     """Return the verification keys of a JWK set (RFC 7517) by key id and type; what is none of those is left out.
 
     Raises:
@@ -339,17 +340,19 @@ def parse_keys(document: bytes) -> dict[tuple[str, str], PublicKeyTypes]:
             f"The issuer lists {len(listed):,} keys; at most {MAX_KEYS} are read.",
             hint="Set LEADSCORE_OIDC_JWKS_URL to the set of this issuer alone.",
         )
-    found: dict[tuple[str, str], PublicKeyTypes] = {}
+    found: dict[tuple[str, str], PublicKey] = {}
     for entry in listed:
         kid, kind = entry.get("kid"), entry.get("kty")
         if not isinstance(kid, str) or kind not in {"RSA", "EC", "OKP"} or entry.get("use", "sig") != "sig":
             continue
         try:
-            # A private key in a published set is nobody's key any more.
-            key = None if "d" in entry else cast("PublicKeyTypes", jwt.PyJWK(entry).key)
+            # A private key in a published set is nobody's key any more: it is not one of these.
+            key: object = jwt.PyJWK(entry).key
         except (jwt.PyJWTError, ValueError, TypeError):
             continue
-        if key is None or (kind == "RSA" and getattr(key, "key_size", 0) not in _RSA_BITS):
+        if not isinstance(key, PublicKey) or (
+            isinstance(key, RSAPublicKey) and key.key_size not in _RSA_BITS
+        ):
             continue
         found.setdefault((kid, cast("str", kind)), key)
     return found
@@ -370,19 +373,21 @@ def _claim(claims: Mapping[str, object], path: str) -> object:
     for part in path.split("."):
         if not isinstance(found, Mapping):
             return None
-        found = cast("Mapping[str, object]", found).get(part)
+        found = found.get(part)
     return found
 
 
 def _scopes(value: object) -> frozenset[str]:
-    words: list[object] = value.split() if isinstance(value, str) else cast("list[object]", value or [])
-    if not isinstance(words, list):
+    if isinstance(value, str):
+        words: Sequence[object] = value.split()
+    elif isinstance(value, list):
+        words = cast("list[object]", value)
+    else:
         return frozenset()
-    texts = [word for word in words if isinstance(word, str) and word.startswith(SCOPE_PREFIX)]
-    return frozenset(word.removeprefix(SCOPE_PREFIX) for word in texts)
+    texts = (word for word in words if isinstance(word, str))
+    return frozenset(word.removeprefix(SCOPE_PREFIX) for word in texts if word.startswith(SCOPE_PREFIX))
 
 
 def is_token(credential: bytes) -> bool:
     """Tell whether a credential looks like a JWT; API keys have no dots."""
     return credential.count(b".") == 2
-
