@@ -47,7 +47,6 @@ from lead_scoring.onewrite import send_whole
 from lead_scoring.routes import OTHER, SCORING, SYSTEM, Scoring
 from lead_scoring.settings import Settings
 from lead_scoring.worker import Worker
-from leadscore.identity.apikeys import Scope as KeyScope
 from leadscore.errors import (
     BodyTooLargeError,
     LeadScoreError,
@@ -55,6 +54,7 @@ from leadscore.errors import (
     UnauthorizedError,
     UnsupportedMediaTypeError,
 )
+from leadscore.identity.apikeys import Scope as KeyScope
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.e2e.story.alerts import evaluated
-from tests.e2e.story.approvers import approvers_secret, approvers_values
+from tests.e2e.story.approvers import approvers_secret
 from tests.e2e.story.begin import installed, story
 from tests.e2e.story.examples import example
 from tests.e2e.story.given import Given
@@ -107,7 +107,7 @@ def release() -> Iterator[Release]:
     service = f"{images['image']['repository']}:{images['image']['tag']}"
     images = merged(images, {"image": {"repository": FAULTY, "tag": load_faulty(service)}})
     with installed(
-        "loop", merged(merged(story_values(steps_seconds=10), VALUES), approvers_values()), images,
+        "loop", merged(story_values(steps_seconds=10), VALUES), images,
         objects=[*claims(), approvers_secret()], before_ready=history,
         definitions=sorted((ROOT / "charts" / "lead-scoring" / "files" / "crds").glob("*.yaml")),
     ) as made:  # fmt: skip

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.e2e.story.kube import Object
-from tests.e2e.story.release import NAME, Values
+from tests.e2e.story.release import NAME
 from tests.support.approvers import KeyHolders
 
 PEOPLE = ("ada.lovelace", "grace.hopper")
@@ -31,8 +31,3 @@ def approvers_secret() -> Object:
         "metadata": {"name": SECRET},
         "stringData": {"api-keys.yaml": people().path.read_text(encoding="utf-8")},
     }
-
-
-def approvers_values() -> Values:
-    """The release's operator reads it."""
-    return {"auth": {"approvers": {"existingSecret": SECRET}}}

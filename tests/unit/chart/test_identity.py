@@ -35,7 +35,7 @@ def test_an_issuer_needs_an_audience(chart: Chart) -> None:
 
 
 def test_trusted_proxies_are_networks_that_the_service_reads(one: One) -> None:
-    made = one("Rollout", "auth.trustedProxies=[\"10.42.0.0/16\",\"fd00::/8\"]")
+    made = one("Rollout", 'auth.trustedProxies=["10.42.0.0/16","fd00::/8"]')
     text = environment(made)["LEADSCORE_TRUSTED_PROXIES"]
     assert TrustedProxies.parse(text).client("10.42.0.7", b"192.0.2.1") == "192.0.2.1"
 
