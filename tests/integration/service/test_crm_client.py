@@ -15,9 +15,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from leadscore.apikeys import create_key
 from tests.integration.service.conftest import Served
 from tests.support.waiting import wait_until
+
+from leadscore.identity.apikeys import create_key
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 Lead = dict[str, Any]
