@@ -165,10 +165,13 @@ class LivingRelease:
             headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
 
-    def argo_says(self, *, stable: str, current: str, phase: str, aborted: bool = False) -> None:
-        """Argo's status for the present generation."""
+    def argo_says(
+        self, *, stable: str, current: str, phase: str, aborted: bool = False, weight: int = 0, step: int = 0
+    ) -> None:
+        """Argo's status for the present generation; weight and step of a canary that is under way."""
         generation = str(self.workload()["metadata"]["generation"])
         status: Manifest = {"observedGeneration": generation, "phase": phase, "abort": aborted}
+        status |= {"currentStepIndex": step, "canary": {"weights": {"canary": {"weight": weight}}}}
         self.merge({"status": status | {"stableRS": stable, "currentPodHash": current}}, status=True)
 
     def replica_set(self, hash_: str, template: Manifest) -> None:
