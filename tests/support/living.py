@@ -87,6 +87,10 @@ class LivingRelease:
         self._told(*settings)
         return self._run("upgrade", "leads", str(CHART), *self._options())
 
+    def run_helm(self, *arguments: str) -> str:
+        """Helm in the release's namespace; what it prints."""
+        return self._run(*arguments)
+
     def rollback(self, revision: int) -> None:
         """`helm rollback`: the manifests of a revision, as they were rendered then."""
         self._run("rollback", "leads", str(revision))

@@ -181,7 +181,12 @@ def registry(chart: Chart, authority: Authority, tmp_path_factory: pytest.TempPa
 
 def _answers(address: str, authority: Authority) -> bool:
     try:
-        return httpx.get(address, verify=ssl.create_default_context(cafile=authority.bundle), timeout=5).status_code < 500
+        return (
+            httpx.get(
+                address, verify=ssl.create_default_context(cafile=authority.bundle), timeout=5
+            ).status_code
+            < 500
+        )
     except httpx.TransportError:
         return False
 
