@@ -124,7 +124,8 @@ class PartitionKeeper:
             # Somebody has a lock that we need, or this user may not make tables: the default partition takes the rows.
             self._not_before = time.monotonic() + _AGAIN_SECONDS
             log.warning(
-                "partitions not made", extra={"fields": {"error": type(error).__name__, "months": len(wanted)}}
+                "partitions not made",
+                extra={"fields": {"error": type(error).__name__, "months": len(wanted)}},
             )
         else:
             self._made |= wanted

@@ -115,8 +115,10 @@ def _make(connection: sa.Connection, start: int) -> None:
         f"CREATE TABLE {name} (LIKE predictions INCLUDING DEFAULTS)",
         f"ALTER TABLE {name} ADD PRIMARY KEY (prediction_id)",
         f"LOCK TABLE {DEFAULT} IN ACCESS EXCLUSIVE MODE",
-        f"WITH moved AS (DELETE FROM {DEFAULT} WHERE scored_at >= {start} AND scored_at < {end} RETURNING {columns})"  # noqa: S608
-        f" INSERT INTO {name} ({columns}) SELECT {columns} FROM moved",
+        (
+            f"WITH moved AS (DELETE FROM {DEFAULT} WHERE scored_at >= {start} AND scored_at < {end} RETURNING {columns})"  # noqa: S608
+            f" INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
+        ),
         f"ALTER TABLE predictions ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})",
     ):
         connection.exec_driver_sql(statement)

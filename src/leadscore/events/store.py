@@ -17,6 +17,7 @@ from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import BadInputError, ConflictError, NotFoundError
 from leadscore.events import ingest, migrations, schema
 from leadscore.events.engine import make_parent, open_engines, parse_url, translate
+from leadscore.events.partitions import Partition, list_partitions
 from leadscore.events.records import Evidence, Outcome, Prediction
 from leadscore.events.rows import evidence_of, evidence_row, outcome_row, prediction_of, prediction_row
 
@@ -52,6 +53,23 @@ class StoreCounts:
 
 
 ANSWER_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSchema:
+    """What a store's schema is.
+
+    Attributes:
+        revision: The newest migration that is done; 0: the store is empty.
+        newest: The newest that this release knows.
+        pending: Titles of those that are to be done, in order.
+        partitions: Of predictions; none on SQLite, and before they are made.
+    """
+
+    revision: int
+    newest: int
+    pending: tuple[str, ...]
+    partitions: tuple[Partition, ...]
 
 
 class EventStore:
@@ -212,8 +230,16 @@ class EventStore:
             scalar(sa.func.max(p.c.scored_at), p),
             scalar(sa.func.max(o.c.recorded_at), o),
         )
-        with self.reading() as connection:
+        with self.reading(any_revision=True) as connection:
             return StoreCounts(*connection.execute(query).one())
+
+    def schema_status(self) -> StoreSchema:
+        """What the schema is, also of a store that is to be migrated first."""
+        with self._translated(), self._engines.read.connect() as connection, connection.begin():
+            state = schema.read_state(connection)
+            known = migrations.revisions()
+            pending = tuple(title for number, title in known if number > state.revision)
+            return StoreSchema(state.revision, known[-1][0], pending, list_partitions(connection))
 
     def close(self) -> None:
         """Drop the connections; the next call connects again."""
@@ -228,10 +254,14 @@ class EventStore:
         self.close()
 
     @contextmanager
-    def reading(self) -> Generator[sa.Connection]:
-        """A transaction that sees one state of the store from beginning to end."""
+    def reading(self, *, any_revision: bool = False) -> Generator[sa.Connection]:
+        """A transaction that sees one state of the store from beginning to end.
+
+        Args:
+            any_revision: Columns that came after the first schema are not read, so a store that is to be migrated will do.
+        """
         with self._translated():
-            self._prepare()
+            self._prepare(any_revision=any_revision)
             with self._engines.read.connect() as connection, connection.begin():
                 yield connection
 
@@ -250,7 +280,7 @@ class EventStore:
         except exc.SQLAlchemyError as error:
             raise translate(error, self._url) from error
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, any_revision: bool = False) -> None:
         with self._lock:
             if self._ready:
                 return
@@ -259,10 +289,11 @@ class EventStore:
                 found = schema.read_state(connection)
                 schema.check_version(found.version)
                 behind = found.revision < schema.NEEDED_REVISION
-                # Nobody else has a store's file in hand while it is migrated; a server's is migrated when people say so.
-                itself = behind and (self._embedded or schema.is_unused(connection, found))
-            if itself:
+                # A store's file is nobody else's; a server is migrated when people say so, unless there is nothing on it.
+                if behind and not self._embedded and not schema.is_unused(connection, found):
+                    if any_revision:
+                        return
+                    schema.check_revision(found.revision)
+            if behind:
                 migrations.upgrade(self._engines.write)
-            elif behind:
-                schema.check_revision(found.revision)
             self._ready = True

@@ -31,12 +31,18 @@ def upgrade() -> None:
         "LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE",
         "CREATE TABLE predictions_default (LIKE predictions INCLUDING DEFAULTS)",
         "ALTER TABLE predictions_default ADD PRIMARY KEY (prediction_id)",
-        f"WITH later AS (DELETE FROM predictions WHERE scored_at >= {end} RETURNING *)"  # noqa: S608
-        " INSERT INTO predictions_default SELECT * FROM later",
-        "CREATE FUNCTION divert_prediction() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " INSERT INTO predictions_default VALUES (NEW.*) ON CONFLICT DO NOTHING; RETURN NULL; END $$",
-        "CREATE TRIGGER divert_prediction BEFORE INSERT ON predictions FOR EACH ROW"
-        f" WHEN (NEW.scored_at >= {end}) EXECUTE FUNCTION divert_prediction()",
+        (
+            f"WITH later AS (DELETE FROM predictions WHERE scored_at >= {end} RETURNING *)"  # noqa: S608
+            " INSERT INTO predictions_default SELECT * FROM later"
+        ),
+        (
+            "CREATE FUNCTION divert_prediction() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " INSERT INTO predictions_default VALUES (NEW.*) ON CONFLICT DO NOTHING; RETURN NULL; END $$"
+        ),
+        (
+            "CREATE TRIGGER divert_prediction BEFORE INSERT ON predictions FOR EACH ROW"
+            f" WHEN (NEW.scored_at >= {end}) EXECUTE FUNCTION divert_prediction()"
+        ),
         f"ALTER TABLE predictions ADD CONSTRAINT {month_name('before', end)} CHECK (scored_at < {end}) NOT VALID",
     ):
         connection.exec_driver_sql(statement)
