@@ -23,7 +23,7 @@ from lead_scoring.replies import BulkResult, ScoredLeads
 from lead_scoring.score import flags_of
 from leadscore.contract.lead import DecodedLeads
 from leadscore.errors import BodyTooLargeError, UnavailableError
-from leadscore.events.records import Prediction
+from leadscore.events.records import API_SOURCE, Prediction
 from leadscore.scoring.grades import GRADES, scores_of
 from leadscore.scoring.reasons import Reason
 
@@ -123,6 +123,7 @@ def _records(
     new_id: NewId,
 ) -> list[Prediction]:
     about, role, scored_at = engine.about, engine.settings.role, request.now_ns // 1000
+    latency_us = request.latency_us()
     grades = engine.model.grades.codes(probabilities).tolist()
     rows = zip(leads.lead_ids, probabilities.tolist(), scores_of(probabilities).tolist(), grades, strict=True)
     return [
@@ -140,6 +141,8 @@ def _records(
             leads.rows[i].tobytes(),
             request.request_id,
             flags_of(leads.warnings[i]),
+            latency_us,
+            API_SOURCE,
         )
         for i, (lead_id, probability, score, grade) in enumerate(rows)
     ]

@@ -67,6 +67,10 @@ class Request:
         value = self.headers[slot]
         return "" if value is None else value.decode("latin-1")
 
+    def latency_us(self) -> int:
+        """Microseconds since it came; 0 if the clock was put back since."""
+        return max(0, (time.time_ns() - self.now_ns) // 1_000)
+
     def parameters(self) -> dict[str, str]:
         """The query's parameters; the last of several with one name counts."""
         return dict(parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)) if self.query else {}

@@ -16,7 +16,7 @@ from lead_scoring.once import NewId, answer_once
 from lead_scoring.parameters import reasons_of
 from lead_scoring.replies import ScoredLead
 from leadscore.contract.lead import DecodedLead, LeadWarning
-from leadscore.events.records import Prediction
+from leadscore.events.records import API_SOURCE, Prediction
 from leadscore.scoring.model import Score
 
 _JSON_TYPES = (JSON_TYPE,)
@@ -71,6 +71,8 @@ def _conclude(
         about.contract_version,
         prediction_id,
     )
+    answer = _encode(reply)
+    # Last of all: its latency is that of everything but the write itself.
     record = Prediction(
         prediction_id,
         lead.lead_id,
@@ -85,8 +87,10 @@ def _conclude(
         lead.row.tobytes(),
         request.request_id,
         flags_of(lead.warnings),
+        request.latency_us(),
+        API_SOURCE,
     )
-    return _encode(reply), record
+    return answer, record
 
 
 def _count(engine: Engine, lead: DecodedLead, score: Score) -> None:

@@ -49,8 +49,8 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
         features: The encoded row: little-endian float32, one per contract input, NaN for missing.
         request_id: Trace or request id; empty if there was none.
         warnings: `field:reason` for each flagged field.
-        latency_us: Microseconds from the request's first byte of headers to just before the record was written; None if
-            no request waited for it. In a bulk request each lead has the request's.
+        latency_us: Microseconds from when the request's head was read to just before this record was written; None if no
+            request waited for it. Each lead of a bulk request has the request's.
         source: `api`, `batch` or `backfill`; empty in records of a release before.
         caller: Who asked; None if that is not known.
     """

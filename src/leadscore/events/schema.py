@@ -136,6 +136,7 @@ def check_revision(found: int) -> None:
     """Refuse to work on a schema without the columns that this release writes."""
     if found < NEEDED_REVISION:
         raise SchemaTooOldError(
-            f"The event store is at revision {found}; this release needs {NEEDED_REVISION}.",
-            hint="Run `leadscore events migrate` (the chart's migration Job does). Until then predictions wait on the spool.",
+            f"The event store is at revision {found}, and this release needs {NEEDED_REVISION}: it waits for"
+            " `leadscore events migrate`.",
+            hint="The chart's migration Job runs it. Until then predictions wait on the spool.",
         )
