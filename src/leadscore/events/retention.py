@@ -55,7 +55,8 @@ def retain(store: EventStore, before: int, *, dry_run: bool = False) -> Retained
     if gone and not dry_run:
         with store.writing() as connection:
             gone = partitions.drop_partitions(connection, start)
-    loose = sa.table(partitions.DEFAULT, *predictions.columns) if there else predictions
+    name = partitions.DEFAULT if there else predictions.name
+    loose = sa.table(name, sa.column("prediction_id", sa.Text), sa.column("scored_at", sa.BigInteger))
     old_scores = loose.c.scored_at < start
     old_outcomes = sa.and_(outcomes.c.occurred_at < start, outcomes.c.recorded_at < start)
     remove = _count if dry_run else _delete
