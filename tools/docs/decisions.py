@@ -17,7 +17,9 @@ def listed(folder: Path = FOLDER) -> str:
         heading = path.read_text(encoding="utf-8").split("\n", 1)[0]
         found = re.fullmatch(r"# (\d+)\. (.+)", heading)
         if found is None or int(found[1]) != int(path.name[:4]):
-            raise SystemExit(f"{path.name}: its first line is no `# {int(path.name[:4])}. Title`: {heading!r}")
+            raise SystemExit(
+                f"{path.name}: its first line is no `# {int(path.name[:4])}. Title`: {heading!r}"
+            )
         lines.append(f"| {found[1]} | [{found[2]}]({path.name}) |")
     return "\n".join(["| | decision |", "|---|---|", *lines, ""])
 
