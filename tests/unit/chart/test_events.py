@@ -20,7 +20,9 @@ def test_the_migration_is_the_new_pods_own_image_on_the_store_that_they_write_to
     assert container["image"] == scoring["image"]
     assert container["command"] + container["args"] == ["python", "-m", "leadscore.cli", "events", "migrate"]
     url = "LEADSCORE_EVENTS_URL"
-    assert [e for e in container["env"] if e["name"] == url] == [e for e in scoring["env"] if e["name"] == url]
+    assert [e for e in container["env"] if e["name"] == url] == [
+        e for e in scoring["env"] if e["name"] == url
+    ]
 
 
 def test_another_image_or_database_is_another_migration(one: One) -> None:
