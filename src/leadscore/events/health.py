@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from leadscore.documents import DECODE_ERRORS
-from leadscore.events.files import replace_file
+from leadscore.files import replace_file
 
 HEALTH_NAME: Final = "shipper.json"
 

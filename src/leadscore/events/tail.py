@@ -15,11 +15,11 @@ from typing import Final
 import msgspec
 
 from leadscore.documents import DECODE_ERRORS
-from leadscore.events.files import replace_file
 from leadscore.events.frames import VERSION, Frame, scan
 from leadscore.events.quarantine import QuarantinedPiece
 from leadscore.events.records import Record, decode_record, now_us
 from leadscore.events.segments import list_segments, try_lock
+from leadscore.files import replace_file
 
 POSITIONS_NAME: Final = "positions.json"
 
