@@ -53,4 +53,4 @@ def read_health(root: Path) -> ShipperHealth | None:
 
 def write_health(root: Path, health: ShipperHealth) -> None:
     """Replace the health file (OSError if the disk refuses)."""
-    replace_file(root / HEALTH_NAME, msgspec.json.encode(health))
+    replace_file(root / HEALTH_NAME, msgspec.json.encode(health), sync=False)

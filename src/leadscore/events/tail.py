@@ -123,7 +123,8 @@ class SpoolTail:
             path.unlink(missing_ok=True)
             self._positions.pop(self._key(path), None)
         if not batch.empty:
-            replace_file(self._root / POSITIONS_NAME, msgspec.json.encode(self._positions))
+            # A damaged file replays what is stored, which is harmless; waiting for the disk after each batch is not.
+            replace_file(self._root / POSITIONS_NAME, msgspec.json.encode(self._positions), sync=False)
 
     def lag_bytes(self) -> int:
         """Bytes on the spool that are not settled."""
