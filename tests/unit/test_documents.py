@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.artefacts import build_artefact
 
-from leadscore.apikeys import KeyFileError, read_keys
 from leadscore.contract import load_contract
 from leadscore.documents import DECODE_ERRORS, MAX_DEPTH, MAX_NUMBER, decode_json, read_yaml
 from leadscore.errors import ArtefactError, ContractError
+from leadscore.identity.apikeys import KeyFileError, read_keys
 from leadscore.scoring.model import ScoringModel
 
 
