@@ -22,7 +22,7 @@ from leadscore_operator.errors import KubeError, RegistryUnavailableError
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.credentials import Access
 from leadscore_operator.kube.resources import POLICIES
-from leadscore_operator.reconcile.base import Shell
+from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.outages import Outages
 
 PATH = POLICIES.path("ns", "crm")
@@ -51,7 +51,8 @@ class Story:
         ):
             clock = Clock()
             outages = Outages(
-                Shell(kube, Applier(kube, None, clock, int, "me"), clock, WORKLOAD), lambda: self.now
+                ReconcileContext(kube, Applier(kube, None, clock, int, "me"), clock, WORKLOAD),
+                lambda: self.now,
             )
             for at, error in looks:
                 self.now = at
