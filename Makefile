@@ -10,7 +10,7 @@ RUN := $(UV) run --frozen --all-extras
 LEADSCORE_HOME ?= .leadscore
 PORT ?= 3000
 export LEADSCORE_HOME
-# Files of stories that are told at once, each in namespaces of its own: they mostly wait. 0: one after the other, for figures
+# Files of scenarios that are run at once, each in namespaces of its own: they mostly wait. 0: one after the other, for figures
 # that nothing beside them disturbs.
 E2E_WORKERS ?= 2
 # Says why and skips where no cluster is possible; with CI=true that is a failure.
@@ -40,7 +40,7 @@ unit: setup  ## Only the fast tests
 	$(RUN) pytest tests/unit -n 2
 
 .PHONY: faults
-faults: setup system  ## Every story of the operator, once per call and way it can fail (FAULTS="--story NAME --workers 3")
+faults: setup system  ## Every scenario of the operator, once per call and way it can fail (FAULTS="--scenario NAME --workers 3")
 	$(RUN) python -m tests.faults $(FAULTS)
 
 .PHONY: faults-programs

@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 from benchmarks.drift_delay import LEADS_A_DAY, Floats, Leads, World
 from leadscore.drift.sequential.boundary import Boundary
 from leadscore.drift.sequential.chart import design_chart
-from leadscore.drift.sequential.histograms import Histogram, Layout, histograms_of
+from leadscore.drift.sequential.histograms import Histogram, HistogramLayout, histograms_of
 from leadscore.drift.sequential.late_outcomes import (
     OutcomeChart,
     arrival_ratios,
@@ -55,7 +55,7 @@ class Charts:
     def __init__(self, world: World) -> None:
         self._world = world
         self._histograms = histograms_of(world.profile, ROWS_OF_RARE)
-        self._layout = Layout(self._histograms, MEMORIES)
+        self._layout = HistogramLayout(self._histograms, MEMORIES)
         self._reference = reference_of(world.reference)
         null = fit_null(self._reference.probabilities, self._reference.converted, self._reference.days)
         self._outcomes = OutcomeChart(null, run_length=2.0, horizon=_HORIZON)
@@ -106,7 +106,7 @@ def excess(said: Statistics, levels: tuple[Boundary, Boundary]) -> Floats:
 
 
 def levels_of(boundary: Boundary, looks: int) -> Floats:
-    """The level of each look, (looks,)."""
+    """The level of each evaluation, (looks,)."""
     return np.array([boundary.at(look) for look in range(1, looks + 1)])
 
 
@@ -115,7 +115,7 @@ def reference_of(leads: Leads) -> OutcomeReference:
     return OutcomeReference(leads.watched[:, -1].astype(np.float64), leads.converted, _days(leads))
 
 
-def chart_statistics(layout: Layout, codes: npt.NDArray[np.intp]) -> Floats:
+def chart_statistics(layout: HistogramLayout, codes: npt.NDArray[np.intp]) -> Floats:
     """Statistic after each lead, (leads,): what `HistogramDetector` gives until it alarms.
 
     Args:
@@ -161,7 +161,7 @@ def outcome_statistics(chart: OutcomeChart, leads: Leads) -> Floats:
 
 
 def looks_of(leads: Leads) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Look at which each lead arrived, and at which its outcome is known, from 1; leads of whole looks only."""
+    """Look at which each lead arrived, and at which its outcome is known, from 1; leads of whole evaluations only."""
     rows = len(leads.time) // OUTCOME_LOOK * OUTCOME_LOOK
     arrived = np.arange(rows) // OUTCOME_LOOK + 1
     ends = leads.time[OUTCOME_LOOK - 1 : rows : OUTCOME_LOOK]

@@ -21,9 +21,9 @@ from leadscore.drift.reference import build_profile
 from leadscore.drift.runlength import FalseAlarms, Hysteresis, breach_probability
 from leadscore.drift.statistics.budget import solve_level
 from leadscore.drift.statistics.overlap import score_blocks
-from leadscore.drift.univariate.beside import Calibrated, beside_of, calibrate
+from leadscore.drift.univariate.comparison_baseline import Calibrated, calibrate, comparison_baseline
 from leadscore.drift.windows.history import ALL, History
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -101,7 +101,7 @@ def cuts(stream: Stream, reference: Reference, history: History, counts: np.ndar
 
 
 def _calibrated(stream: Stream, reference: Reference, history: History, counts: np.ndarray) -> Calibrated:
-    beside = beside_of(reference, stream.options, history, ALL)
+    beside = comparison_baseline(reference, stream.options, history, ALL)
     return calibrate(reference, _window(reference, counts), stream.options, beside, every=HOUR)
 
 
@@ -237,7 +237,7 @@ def static_run_lengths(
 
 
 def learning_run_lengths(stream: Stream, runs: int, seed: int, *, growth: float = 1.1) -> np.ndarray:
-    """Windows to the first alarm of detectors that learn from calm windows (runs,), each with a new reference.
+    """Windows to the first alarm of detectors that learn from windows without drift (runs,), each with a new reference.
 
     The null of a decile histogram depends on the sizes of both samples and hardly on the counts, so the cuts of the first
     run serve all at the same size of the pool; they are renewed when it has grown by a tenth.
@@ -308,12 +308,12 @@ def _breaching(counts: np.ndarray, pool: np.ndarray, cut: Cut) -> np.ndarray:
     return (g >= cut.g) | (z >= cut.z)
 
 
-def _window(reference: Reference, counts: np.ndarray) -> Window:
+def _window(reference: Reference, counts: np.ndarray) -> LeadWindow:
     from leadscore.drift.windows.counts import FeatureCounts, WindowCounts  # noqa: PLC0415
 
     del reference
     features = tuple(FeatureCounts(counts=tuple(row.tolist()), missing=0) for row in counts)
-    return Window(START, START + HOUR, WindowCounts(rows=int(counts[0].sum()), features=features))
+    return LeadWindow(START, START + HOUR, WindowCounts(rows=int(counts[0].sum()), features=features))
 
 
 def _with_pool(reference: Reference, learned: np.ndarray) -> History:

@@ -19,7 +19,7 @@ class Designed(msgspec.Struct, frozen=True):
 
     Attributes:
         share: Of the leads that are charted.
-        every: Charted leads from one look to the next.
+        every: Charted leads from one evaluation to the next.
         looks: Looks to a false alarm.
         seconds: Of processor time.
         mebibytes: The process's peak, with its libraries.

@@ -58,7 +58,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointFigures:
+class EndpointMetrics:
     """What one endpoint did; latencies in milliseconds, infinite where a failure reaches the percentile."""
 
     endpoint: str
@@ -82,7 +82,7 @@ class Verdict:
     """
 
     checks: tuple[Check, ...]
-    endpoints: tuple[EndpointFigures, ...]
+    endpoints: tuple[EndpointMetrics, ...]
     late_p95_ms: float | None = None
 
     @property
@@ -121,7 +121,7 @@ def judge(samples: Sequence[Sample], seconds: float, objectives: Objectives) -> 
     if flaw is not None:
         return Verdict(checks=_unjudged(objectives, flaw), endpoints=())
     answered = sum(sample.answered for sample in samples)
-    figures = endpoint_figures(samples)
+    figures = endpoint_metrics(samples)
     checks = (
         _below("P95 latency", figures[-1].p95_ms, objectives.p95_ms, "ms"),
         _below("errors", (1 - answered / len(samples)) * 100, objectives.errors * 100, "%"),
@@ -138,7 +138,7 @@ def judge_ramp(samples: Sequence[Sample], seconds: float, objectives: Objectives
     reached = capacity(samples, objectives)
     name = f"capacity (P95 < {objectives.p95_ms:g} ms, errors < {objectives.errors:.1%})"
     check = _at_least(name, reached, objectives.rate, "req/s")
-    return Verdict(checks=(check,), endpoints=endpoint_figures(samples), late_p95_ms=_late(samples))
+    return Verdict(checks=(check,), endpoints=endpoint_metrics(samples), late_p95_ms=_late(samples))
 
 
 def capacity(samples: Sequence[Sample], objectives: Objectives, *, window: float = 2.0) -> float:
@@ -156,7 +156,7 @@ def capacity(samples: Sequence[Sample], objectives: Objectives, *, window: float
     return best
 
 
-def endpoint_figures(samples: Sequence[Sample]) -> tuple[EndpointFigures, ...]:
+def endpoint_metrics(samples: Sequence[Sample]) -> tuple[EndpointMetrics, ...]:
     """Figures per endpoint in alphabetical order, then `all`."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
@@ -165,9 +165,9 @@ def endpoint_figures(samples: Sequence[Sample]) -> tuple[EndpointFigures, ...]:
     return tuple(_figures(name, group) for name, group in [*named, ("all", list(samples))])
 
 
-def _figures(endpoint: str, samples: Sequence[Sample]) -> EndpointFigures:
+def _figures(endpoint: str, samples: Sequence[Sample]) -> EndpointMetrics:
     latencies = _latencies(samples)
-    return EndpointFigures(
+    return EndpointMetrics(
         endpoint=endpoint,
         requests=len(samples),
         failed=sum(not sample.answered for sample in samples),

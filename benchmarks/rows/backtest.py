@@ -21,7 +21,7 @@ from benchmarks.row import Row, Section, at_least, at_most
 
 if TYPE_CHECKING:
     from leadscore.backtest.replay import Backtest, StrategyResult
-    from leadscore.backtest.strategies import Answer, View
+    from leadscore.backtest.strategies import StrategyAnswer, View
 
 _POLICY = "policy"
 # A third of one a month.
@@ -43,12 +43,12 @@ class Once:
         """For the replay."""
         return f"{_TRIAL}{self.month}"
 
-    def decide(self, view: View) -> Answer:
+    def decide(self, view: View) -> StrategyAnswer:
         """Retrain if it is that month."""
-        from leadscore.backtest.strategies import Answer  # noqa: PLC0415
+        from leadscore.backtest.strategies import StrategyAnswer  # noqa: PLC0415
 
         due = view.month.name == self.month
-        return Answer(False, due, "")
+        return StrategyAnswer(False, due, "")
 
 
 def placements(worth: npt.NDArray[np.float64], retrainings: int) -> npt.NDArray[np.float64]:
@@ -73,7 +73,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     if not bench.bank_data.exists():
         why = f"{bench.bank_data.name} is not there: give it with --bank-data"
         return [Row(name, name, None, "", None, how=why) for name in _NAMES if name in wanted]
-    from leadscore.backtest.replay import replay  # noqa: PLC0415
+    from leadscore.backtest.replay import replay_stream  # noqa: PLC0415
     from leadscore.backtest.strategies import AnyKs, ByPolicy, EveryDays, Never, PsiAbove  # noqa: PLC0415
     from leadscore.backtest.stream import prepare_stream  # noqa: PLC0415
     from leadscore.contract.infer import infer_contract  # noqa: PLC0415
@@ -99,7 +99,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     others = [ByPolicy(rules(per), name=f"policy, one per {per}") for per in _OTHERS]
     simple = [Never(), *map(EveryDays, _CALENDARS), PsiAbove(), AnyKs()]
     trials = [Once(month.name) for month in stream.months[_WARM_UP:-1]]
-    result = replay(
+    result = replay_stream(
         stream,
         [*simple, ByPolicy(rules(_BUDGET), name=_POLICY), *others, *trials],
         warm_up=_WARM_UP,

@@ -55,14 +55,14 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         why = f"{bench.bank_data.name} is not there: give it with --bank-data"
         return [Row("bank-auc", "bank calls, month by month", None, "", None, how=why)]
     from leadscore.contract.infer import infer_contract  # noqa: PLC0415
-    from leadscore.data.matrix import encode_table, labels, times  # noqa: PLC0415
+    from leadscore.data.matrix import encode_table, labels, matrix_times  # noqa: PLC0415
     from leadscore.data.tables import read_table  # noqa: PLC0415
 
     table = read_table(bench.bank_data)
     contract = infer_contract(
         table, target="converted", id="lead_id", time="contact_month", name="bank"
     ).contract
-    months = times(contract, table).astype("datetime64[M]")
+    months = matrix_times(contract, table).astype("datetime64[M]")
     names = np.unique(months)
     first, later = names[:_MONTHS], names[_MONTHS:]
     artefact = _train(bench, table.filter(np.isin(months, first)), contract)

@@ -156,14 +156,14 @@ def _synthetic(scenario: str, when: str) -> Callable[[int], Iterator[tuple[Matri
 def _bank(path: Path, count: int) -> Iterator[tuple[Matrix, Flags, tuple[bool, ...]]]:
     """Windows of twelve months that end with each of the later months."""
     from leadscore.contract.infer import infer_contract  # noqa: PLC0415
-    from leadscore.data.matrix import times  # noqa: PLC0415
+    from leadscore.data.matrix import matrix_times  # noqa: PLC0415
     from leadscore.data.tables import read_table  # noqa: PLC0415
 
     table = read_table(path)
     contract = infer_contract(
         table, target="converted", id="lead_id", time="contact_month", name="bank"
     ).contract
-    month = times(contract, table).astype("datetime64[M]")
+    month = matrix_times(contract, table).astype("datetime64[M]")
     for last in np.unique(month)[-count:]:
         yield _encoded(contract, table.filter((month <= last) & (month > last - 12)))
 

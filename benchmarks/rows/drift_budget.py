@@ -56,7 +56,7 @@ def _check_time(bench: Bench) -> Row:
     from leadscore.drift.check.univariate import check  # noqa: PLC0415
     from leadscore.drift.options import DriftOptions  # noqa: PLC0415
     from leadscore.drift.reference import build_profile  # noqa: PLC0415
-    from leadscore.drift.windows.inputs import Reference, Window  # noqa: PLC0415
+    from leadscore.drift.windows.inputs import LeadWindow, Reference  # noqa: PLC0415
 
     rng = np.random.default_rng(0)
     rows = min(_ROWS, bench.effort.bulk_rows)
@@ -81,7 +81,7 @@ def _check_time(bench: Bench) -> Row:
     for turn in range(max(bench.effort.rounds, 2)):
         bench.say(f"drift: check of {rows:,} rows, round {turn + 1}")
         started, began = time.perf_counter(), time.process_time()
-        check(reference, Window.of(reference, START, end, matrix, scores), options)
+        check(reference, LeadWindow.of(reference, START, end, matrix, scores), options)
         seconds.append(time.perf_counter() - started)
         spent.append(time.process_time() - began)
     return Row(

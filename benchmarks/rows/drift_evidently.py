@@ -57,7 +57,7 @@ def _ours(rng: np.random.Generator, before: Matrix, now: Matrix) -> float:
     from leadscore.drift.check.univariate import check  # noqa: PLC0415
     from leadscore.drift.options import DriftOptions  # noqa: PLC0415
     from leadscore.drift.reference import build_profile  # noqa: PLC0415
-    from leadscore.drift.windows.inputs import Reference, Window  # noqa: PLC0415
+    from leadscore.drift.windows.inputs import LeadWindow, Reference  # noqa: PLC0415
 
     contract = FeatureContract(
         name="speed",
@@ -76,7 +76,7 @@ def _ours(rng: np.random.Generator, before: Matrix, now: Matrix) -> float:
     start, options, seconds = datetime(2026, 1, 1, tzinfo=UTC), DriftOptions(season="none"), list[float]()
     for _ in range(3):
         started = time.perf_counter()
-        check(reference, Window.of(reference, start, start.replace(day=2), now, live), options)
+        check(reference, LeadWindow.of(reference, start, start.replace(day=2), now, live), options)
         seconds.append(time.perf_counter() - started)
     return median(seconds)
 

@@ -1,4 +1,4 @@
-"""Whether the order of time costs the histogram chart its run length: calm streams as they come, and with their leads shuffled."""
+"""Whether the order of time costs the histogram chart its run length: unchanged streams as they come, and with their leads shuffled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.drift_charts import MEMORIES, ROWS_OF_RARE, chart_statistics, hi
 from benchmarks.drift_delay import Leads, World, run_length
 from benchmarks.row import Row
 from leadscore.drift.sequential.boundary import Boundary
-from leadscore.drift.sequential.histograms import Layout, histograms_of
+from leadscore.drift.sequential.histograms import HistogramLayout, histograms_of
 from leadscore.drift.watch.season import week_followers
 
 _ROWS = {"sequential-order-628": 628, "sequential-order-4000": 4_000}
@@ -40,7 +40,10 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             bench.say(f"{name}: levels without {', '.join(without) or 'nothing'}")
             columns = [i for i, each in enumerate(names) if each not in without]
             charted = [histograms[i] for i in columns]
-            levels, layout = histogram_levels(charted, sample[:, columns], asked), Layout(charted, MEMORIES)
+            levels, layout = (
+                histogram_levels(charted, sample[:, columns], asked),
+                HistogramLayout(charted, MEMORIES),
+            )
             for order, of in (("in order of time", streams), ("shuffled", shuffled)):
                 label = f"{order}{', without them' if without else ''}"
                 said[label] = _kept(layout, levels, [codes[:, columns] for codes in of])
@@ -56,7 +59,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
                     f"{label} {mean:,.0f} ± {error:,.0f}" for label, (mean, error) in said.items()
                 ),
                 how=(
-                    f"{count} calm streams of {_LEADS:,} leads, one reference and one model; left out are features that follow the"
+                    f"{count} unchanged streams of {_LEADS:,} leads, one reference and one model; left out are features that follow the"
                     f" week, as `drift watch` leaves them out: {', '.join(followers) or 'none'}"
                 ),
             )
@@ -64,7 +67,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     return rows
 
 
-def _kept(layout: Layout, levels: Boundary, streams: Sequence[_Codes]) -> tuple[float, float]:
+def _kept(layout: HistogramLayout, levels: Boundary, streams: Sequence[_Codes]) -> tuple[float, float]:
     """Leads to an alarm and their standard error."""
     figures = [chart_statistics(layout, codes) - levels_of(levels, len(codes)) for codes in streams]
     alarms = sum(bool((of > 0.0).any()) for of in figures)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from benchmarks.bench import FULL, Bench, Suite
 from benchmarks.row import Row, at_most
 from leadscore.drift.sequential.chart import HistogramChart, design_chart
-from leadscore.drift.sequential.histograms import HistogramPaths, Layout, faded, make_histogram
+from leadscore.drift.sequential.histograms import HistogramLayout, HistogramPaths, faded, make_histogram
 
 _RUN_LENGTHS = {
     "sequential-arl-50": (50, 6_000),
@@ -47,7 +47,7 @@ def _one_feature(bench: Bench, name: str, windows: int, fresh: int) -> Row:
     chart = design_chart([histogram], window_rows=_ROWS, run_length=windows, sample=sample)
     designed = time.perf_counter() - started
     rng = np.random.default_rng(99)
-    streams = HistogramPaths(Layout(chart.histograms, chart.memories), _ROWS, fresh, rng)
+    streams = HistogramPaths(HistogramLayout(chart.histograms, chart.memories), _ROWS, fresh, rng)
     for index in range(fresh):
         cuts = np.sort(rng.random(_REFERENCE))[_REFERENCE // _BINS :: _REFERENCE // _BINS]
         streams.truth[index] = np.diff(np.concatenate([[0.0], cuts[: _BINS - 1], [1.0]]))
@@ -125,7 +125,7 @@ def _design(bench: Bench) -> Row:
 def _watched(chart: HistogramChart, ranks: npt.NDArray[np.intp], fresh: int) -> tuple[int, int]:
     """Windows watched and alarms of streams with a reference each, until all have alarmed."""
     rng = np.random.default_rng(97)
-    layout = Layout(chart.histograms, chart.memories)
+    layout = HistogramLayout(chart.histograms, chart.memories)
     cuts = np.stack([np.sort(_leads(rng, _SMALL_REFERENCE), axis=0)[ranks] for _ in range(fresh)])
     means = np.broadcast_to(layout.shares, (fresh, len(layout.memories), len(layout.shares))).copy()
     spread, watched, alarms, window = np.zeros(len(layout.memories)), 0, 0, 0

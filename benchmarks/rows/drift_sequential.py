@@ -111,7 +111,7 @@ def _figures(
     calm: Sequence[streams.Leads],
     changed: Mapping[Key, Changed],
 ) -> tuple[list[streams.Floats], dict[Key, list[streams.Floats]]]:
-    """The detector's figures on calm streams, and on changed ones."""
+    """The detector's figures on unchanged streams, and on changed ones."""
     bench.say(f"delay: {name}")
     still = [detector(leads) for leads in calm]
     return still, {key: [detector(leads) for leads, _ in pairs] for key, pairs in changed.items()}
@@ -122,7 +122,7 @@ def _delays(
     run_length: int,
     changed: Mapping[Key, Changed],
 ) -> dict[Key, Delays]:
-    """Delays with the cut that gives the run length; those of the control are of calm streams from the burn-in on."""
+    """Delays with the cut that gives the run length; those of the control are of unchanged streams from the burn-in on."""
     calm, others = figures
     look = streams.WINDOW if len(calm[0]) * streams.WINDOW <= _CALM_ROWS else 1
     cut = streams.cut_for(calm, run_length / look)

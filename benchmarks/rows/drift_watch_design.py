@@ -33,8 +33,8 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         "leads a day",
         "days waited",
         "charted",
-        "leads per look",
-        "looks per false alarm",
+        "leads per evaluation",
+        "evaluations per false alarm",
         "processor",
         "peak memory",
     )

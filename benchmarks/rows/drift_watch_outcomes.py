@@ -35,7 +35,7 @@ from leadscore.drift.watch.outcome_plan import (
     usual_wait,
 )
 from leadscore.drift.watch.outcome_track import NEVER, Charted, follow_outcomes
-from leadscore.drift.watch.track import Look
+from leadscore.drift.watch.track import ChartEvaluation
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.options import TrainOptions
 from leadscore.training.pipeline import train
@@ -168,8 +168,10 @@ class _Pair:
 
     def _by_arrival(self, leads: Charted) -> _Said:
         endless = msgspec.structs.replace(self.design.chart, boundary=None, run_length=1e300)
-        looks: list[Look] = []
-        follow_outcomes(msgspec.structs.replace(self.design, chart=endless), leads, on_look=looks.append)
+        looks: list[ChartEvaluation] = []
+        follow_outcomes(
+            msgspec.structs.replace(self.design, chart=endless), leads, on_evaluation=looks.append
+        )
         excess = [look.statistic - self.design.chart.level(i) for i, look in enumerate(looks, start=1)]
         days = [(_us(look.at) - _us(_START)) / _DAY for look in looks]
         return _Said(self._number, np.array(excess), np.array(days))

@@ -27,7 +27,9 @@ def _environment(bench: Bench) -> Row:
     try:
         python = install(folder, (f"leadscore[serve] @ {_ROOT.as_uri()}",))
         size = folder_bytes(folder)
-        loads = subprocess.run([python, "-c", "import lead_scoring, leadscore.scoring.model"], check=False)
+        loads = subprocess.run(
+            [python, "-c", "import leadscore_service, leadscore.scoring.model"], check=False
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if loads.returncode:

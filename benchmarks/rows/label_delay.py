@@ -99,7 +99,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
 def _hold(bench: Bench, funnel: Funnel, seed: int) -> Held:
     import xgboost as xgb  # noqa: PLC0415
 
-    from leadscore.data.matrix import encode_table, labels, times  # noqa: PLC0415
+    from leadscore.data.matrix import encode_table, labels, matrix_times  # noqa: PLC0415
     from leadscore.intervals import auc_difference, auc_estimate  # noqa: PLC0415
     from leadscore.scoring.model import ScoringModel  # noqa: PLC0415
     from leadscore.training.options import TrainOptions  # noqa: PLC0415
@@ -111,7 +111,7 @@ def _hold(bench: Bench, funnel: Funnel, seed: int) -> Held:
     out = bench.folder / f"late-{funnel.name.replace(' ', '-')}-{seed}"
     model = train(funnel.table, funnel.contract, options, out=out)
     window = model.evidence.window
-    time = times(funnel.contract, funnel.table)
+    time = matrix_times(funnel.contract, funnel.table)
     begin, cut, end = (
         np.datetime64(t.rstrip("Z")) for t in (window.start, window.calibration_start, window.end)
     )
@@ -198,7 +198,7 @@ def _after_change(bench: Bench, wanted: frozenset[str]) -> list[Row]:
 
 
 def _gain(bench: Bench, seed: int, *, changed: bool) -> tuple[float, float, float]:
-    from leadscore.data.matrix import encode_table, labels, times  # noqa: PLC0415
+    from leadscore.data.matrix import encode_table, labels, matrix_times  # noqa: PLC0415
     from leadscore.data.synthetic import Scenario, after_months, generate, synthetic_contract  # noqa: PLC0415
     from leadscore.training.options import TrainOptions  # noqa: PLC0415
 
@@ -211,7 +211,7 @@ def _gain(bench: Bench, seed: int, *, changed: bool) -> tuple[float, float, floa
         return generate(rows=16_000, seed=seed, start=START, months=10, scenarios=scenarios, as_of=as_of)
 
     told, later = world(now), world(ALL_KNOWN)
-    time = times(contract, later)
+    time = matrix_times(contract, later)
     moment = np.datetime64(now.replace(tzinfo=None), "us")
     ahead = (time > moment) & (time <= moment + np.timedelta64(_AHEAD_DAYS, "D"))
     options = TrainOptions(name="change", months=6, min_records=500, trials=1, folds=2, seed=seed, as_of=now)
@@ -248,11 +248,11 @@ def _seller_lines(bench: Bench, path: Path) -> list[tuple[str, ...]]:
     """A real funnel's shape: retrained at the end of three months, judged on the deals that were begun in the next."""
     from datetime import UTC  # noqa: PLC0415
 
-    from leadscore.data.matrix import encode_table, times  # noqa: PLC0415
+    from leadscore.data.matrix import encode_table, matrix_times  # noqa: PLC0415
     from leadscore.training.options import TrainOptions  # noqa: PLC0415
 
     funnel = seller_funnel(path)
-    time, matrix = times(funnel.contract, funnel.table), encode_table(funnel.contract, funnel.table)
+    time, matrix = matrix_times(funnel.contract, funnel.table), encode_table(funnel.contract, funnel.table)
     found: list[tuple[float, float, float]] = []
     for month in (9, 10, 11):
         now = datetime(2017, month, 1, tzinfo=UTC)

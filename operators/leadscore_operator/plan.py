@@ -1,4 +1,4 @@
-"""What a decision asks the shell to do: data, in the order in which it must happen."""
+"""What a decision asks the reconciler to do: data, in the order in which it must happen."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Change = Create | Patch | Delete
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Event:
     """An event on the object. `about` tells two of the same reason apart; the same one is written once."""
 
     reason: str
@@ -51,7 +51,7 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DecisionRecord:
     """A decision for the event store; the first record of an id stands."""
 
     id: str
@@ -62,11 +62,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything to do now: findings, then changes, then events, then the status; then look again at `again`."""
+    """Everything to do now: records, then changes, then events, then the status; then look again at `again`."""
 
-    findings: tuple[Finding, ...] = ()
+    records: tuple[DecisionRecord, ...] = ()
     changes: tuple[Change, ...] = ()
-    happenings: tuple[Happening, ...] = ()
+    events: tuple[Event, ...] = ()
     status: Manifest | None = None
     again: datetime | None = None
 

@@ -13,7 +13,7 @@ import msgspec
 
 from leadscore.documents import DECODE_ERRORS
 from leadscore.registry.versions import CHAMPION
-from leadscore.release.states import VersionSeen
+from leadscore.release.states import VersionObservation
 from leadscore_operator.errors import RegistryUnavailableError
 
 _SECONDS: Final = 10.0
@@ -25,13 +25,13 @@ class RegistryView:
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri.rstrip("/")
 
-    async def version(self, model: str, version: int) -> VersionSeen | None:
+    async def version(self, model: str, version: int) -> VersionObservation | None:
         """One version; None only if the registry says that it has none."""
         asked = {"name": model, "version": str(version)}
         found = await self._get("model-versions/get", asked, "model_version")
-        return None if found is None else seen_version(found)
+        return None if found is None else decode_version(found)
 
-    async def champion(self, model: str) -> VersionSeen | None:
+    async def champion(self, model: str) -> VersionObservation | None:
         """The champion; None only if the registry says that there is none."""
         found = await self._get("registered-models/get", {"name": model}, "registered_model")
         aliases = [] if found is None else found.get("aliases", [])
@@ -56,11 +56,11 @@ class RegistryView:
         raise RegistryUnavailableError(f"The registry answered {status}: {document.get('message', '')}.")
 
 
-def seen_version(found: dict[str, Any]) -> VersionSeen:
+def decode_version(found: dict[str, Any]) -> VersionObservation:
     """A version as MLflow has it, in the release machine's words."""
     tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
     stage = tags.get("stage", "")
-    return VersionSeen(
+    return VersionObservation(
         version=int(found["version"]),
         digest=tags.get("digest", ""),
         archived=stage == "Archived",

@@ -30,14 +30,14 @@ class Schedule(_Part, frozen=True):
     args: tuple[str, ...] = ()
 
 
-class FalseAlarms(_Part, frozen=True):
+class FalseAlarmsSpec(_Part, frozen=True):
     """False alarms accepted on an unchanged stream."""
 
     expected: float = 1.0
     per: str = "30d"
 
 
-class Performance(_Part, frozen=True):
+class PerformanceSpec(_Part, frozen=True):
     """How outcomes are judged."""
 
     window: str = "30d"
@@ -54,15 +54,15 @@ class CheckJob(_Part, frozen=True):
 
 
 class DetectorSpec(_Part, frozen=True):
-    """A DriftDetector's wish."""
+    """A DriftDetector's declared."""
 
     model: str
     schedules: tuple[Schedule, ...]
     suspend: bool = False
     time_zone: str = "Etc/UTC"
     methods: tuple[str, ...] = ("univariate",)
-    performance: Performance | None = None
-    false_alarms: FalseAlarms | None = None
+    performance: PerformanceSpec | None = None
+    false_alarms: FalseAlarmsSpec | None = None
     mode: Literal["budget", "thresholds"] = "budget"
     hysteresis: str = "1/1"
     job: CheckJob = CheckJob()
@@ -91,13 +91,13 @@ class RunTemplate(_Part, frozen=True):
 
 
 class PolicySpec(RetrainRules, frozen=True, kw_only=True, rename="camel"):
-    """A RetrainPolicy's wish: the rules that decide, and how a training and a release are made."""
+    """A RetrainPolicy's declared: the rules that decide, and how a training and a release are made."""
 
     run: RunTemplate = RunTemplate()
     release: dict[str, Any] | None = None
 
 
-class RunSeen(_Part, frozen=True, omit_defaults=True):
+class PolicyRun(_Part, frozen=True, omit_defaults=True):
     """A retraining in a policy's status."""
 
     name: str
@@ -118,7 +118,7 @@ class RunWindow(_Part, frozen=True):
 
 
 class RunSpec(_Part, frozen=True):
-    """A RetrainRun's wish."""
+    """A RetrainRun's declared."""
 
     policy: str
     trigger: str = "manual"
@@ -130,7 +130,7 @@ class RunSpec(_Part, frozen=True):
 # --- ModelRelease -----------------------------------------------------------------------------------------
 
 
-class ShadowWish(_Part, frozen=True):
+class ShadowSpec(_Part, frozen=True):
     """How long a shadow runs, how many leads it must have in common with the champion, and how long it waits for them."""
 
     for_: str = msgspec.field(default="24h", name="for")
@@ -138,20 +138,20 @@ class ShadowWish(_Part, frozen=True):
     extend_for: str = "72h"
 
 
-class ReleaseWish(_Part, frozen=True):
-    """A ModelRelease's wish."""
+class ModelReleaseSpec(_Part, frozen=True):
+    """A ModelRelease's declared."""
 
     model: str
     version: int
     rollout: str
     evaluation: Literal["replay", "shadow", "none"] = "replay"
     replay_window: str = "14d"
-    shadow: ShadowWish | None = None
+    shadow: ShadowSpec | None = None
     approval_for: str = "7d"
-    watch_for: str = "48h"
-    watch_every: str = "1h"
-    watch_exposure: str = "24h"
-    watch_minimum_leads: int = 200
+    soak_for: str = msgspec.field(default="48h", name="watchFor")
+    soak_every: str = msgspec.field(default="1h", name="watchEvery")
+    soak_exposure: str = msgspec.field(default="24h", name="watchExposure")
+    soak_minimum_leads: int = msgspec.field(default=200, name="watchMinimumLeads")
     abort: bool = False
 
 

@@ -28,7 +28,7 @@ from leadscore_operator.errors import KubeConflictError, KubeError, NotLeaderErr
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.credentials import find_access
 from leadscore_operator.kube.resources import DETECTORS, POLICIES, RELEASES, RUNS, Resource
-from leadscore_operator.reconcile.base import Shell
+from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.detector import reconcile_detector
 from leadscore_operator.reconcile.outages import Outages
 from leadscore_operator.reconcile.policy import reconcile_policy
@@ -37,7 +37,7 @@ from leadscore_operator.reconcile.run import reconcile_run
 from leadscore_operator.registry_view import RegistryView
 from leadscore_operator.settings import OperatorOptions
 from leadscore_operator.specs.workload import Workload
-from leadscore_operator.watching import build_registry, watch_settings
+from leadscore_operator.watch_handlers import build_registry, watch_settings
 
 _log = logging.getLogger(__name__)
 
@@ -66,14 +66,14 @@ async def run_operator(options: OperatorOptions) -> None:
         )
         guarded = kube.guarded(lease.check)
         applier = Applier(guarded, store, clock, lambda: lease.token, options.identity)
-        shell = Shell(guarded, applier, clock, workload)
+        context = ReconcileContext(guarded, applier, clock, workload)
         parts: dict[Resource, Reconcile] = {
-            DETECTORS: partial(reconcile_detector, shell),
-            POLICIES: partial(reconcile_policy, shell),
-            RUNS: partial(reconcile_run, shell),
-            RELEASES: partial(reconcile_release, shell, store, _registry(options), approvers),
+            DETECTORS: partial(reconcile_detector, context),
+            POLICIES: partial(reconcile_policy, context),
+            RUNS: partial(reconcile_run, context),
+            RELEASES: partial(reconcile_release, context, store, _registry(options), approvers),
         }
-        outages = Outages(shell)
+        outages = Outages(context)
         reconciles: dict[str, Reconcile] = {
             resource.plural: partial(outages.told, resource, reconcile)
             for resource, reconcile in parts.items()
@@ -86,7 +86,7 @@ async def run_operator(options: OperatorOptions) -> None:
         ]
         if options.port:
             collector = OperatorCollector(
-                health, shell.figures, lease.check, lambda: len(queue), options.resync_seconds
+                health, context.metric_samples, lease.check, lambda: len(queue), options.resync_seconds
             )
             endless.append(_serve(options, health, collector))
         await _until_stopped(stop, _watch(registry, settings, options.namespace, stop), endless, lease)
@@ -202,8 +202,8 @@ async def _resync(resync: Resync, seconds: float) -> None:
 
 async def _serve(options: OperatorOptions, health: Health, collector: OperatorCollector) -> None:
     async def livez(_: web.Request) -> web.Response:
-        illness = health.illness()
-        return web.Response(text=illness or "ok", status=500 if illness else 200)
+        liveness_error = health.liveness_error()
+        return web.Response(text=liveness_error or "ok", status=500 if liveness_error else 200)
 
     async def readyz(_: web.Request) -> web.Response:
         ready = health.ready(3 * options.resync_seconds)

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from tests.e2e.story.patience import wait_until
+from tests.e2e.scenario.patience import wait_until
 from tools.cluster.addons.install import status
 from tools.cluster.up import INGRESS_PORT, PROMETHEUS_PORT, target
 
@@ -75,12 +75,12 @@ def test_every_addon_is_available(cluster):
 
 
 def test_no_pod_of_the_cluster_is_restarting(cluster):
-    """Those of stories that run beside this one begin, wait and are killed on purpose."""
+    """Those of scenarios that run beside this one begin, wait and are killed on purpose."""
     pods = json.loads(cluster.run("get", "pods", "--all-namespaces", "-o", "json"))["items"]
     waiting = [
         (pod["metadata"]["name"], state["state"]["waiting"]["reason"])
         for pod in pods
-        if not pod["metadata"]["namespace"].startswith("story-")
+        if not pod["metadata"]["namespace"].startswith("scenario-")
         for state in pod["status"].get("containerStatuses", [])
         if "waiting" in state["state"]
     ]

@@ -6,11 +6,11 @@ import asyncio
 import json
 
 import pytest
-from tests.e2e.story.given import Given
-from tests.e2e.story.load import Body, Endpoint, Load
-from tests.e2e.story.patience import wait_until
-from tests.e2e.story.release import FULL, Release
-from tests.e2e.story.tally import Sent
+from tests.e2e.scenario.given import Given
+from tests.e2e.scenario.load import Body, Endpoint, Load
+from tests.e2e.scenario.patience import wait_until
+from tests.e2e.scenario.release import FULL, Release
+from tests.e2e.scenario.tally import Sent
 
 pytestmark = pytest.mark.e2e
 

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.e2e import figures
-from tests.e2e.figures import Figure
-from tests.e2e.story.begin import installed
-from tests.e2e.story.images import project_values
-from tests.e2e.story.patience import wait_until
-from tests.e2e.story.release import Release, Values, merged, story_values
+from tests.e2e import measurements
+from tests.e2e.measurements import Figure
+from tests.e2e.scenario.begin import installed
+from tests.e2e.scenario.images import project_values
+from tests.e2e.scenario.patience import wait_until
+from tests.e2e.scenario.release import Release, Values, merged, scenario_values
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def release(story_images: tuple[Values, str]) -> Iterator[Release]:
+def release(scenario_images: tuple[Values, str]) -> Iterator[Release]:
     """A release of its own: what a load test sends is stored like anything else."""
-    values = merged(story_images[0], project_values("loadtest"))
-    with installed("load", story_values(steps_seconds=15), values) as made:
+    values = merged(scenario_images[0], project_values("loadtest"))
+    with installed("load", scenario_values(steps_seconds=15), values) as made:
         yield made
 
 
@@ -56,7 +56,7 @@ def test_25_requests_a_second_are_answered_through_the_ingress(release: Release)
     assert everything["failed"] == 0
     assert everything["requests"] >= 1400
     what = "P95 of the Locust mix at 25 req/s, in the cluster"
-    figures.record(Figure(what, everything["p95_ms"], "ms", 200, "test_load"))
+    measurements.record(Figure(what, everything["p95_ms"], "ms", 200, "test_load"))
 
 
 def test_a_ramp_is_answered_up_to_the_ingress_limit(release: Release) -> None:

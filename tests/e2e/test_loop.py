@@ -1,6 +1,6 @@
 """The whole loop, in one release under load: from a market that turns to the model that has learnt it, and every way back.
 
-The stories follow each other: each begins with the champion that the one before has left, and versions are numbered as
+The scenarios follow each other: each begins with the champion that the one before has left, and versions are numbered as
 they were trained. What people do is what docs/tutorials/drift-to-canary.md says, with the samples of manifests/examples.
 """
 
@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.e2e.story.alerts import evaluated
-from tests.e2e.story.approvers import approvers_secret
-from tests.e2e.story.begin import installed, story
-from tests.e2e.story.examples import example
-from tests.e2e.story.given import Given
-from tests.e2e.story.images import FAULTY, load_faulty, project_values
-from tests.e2e.story.kube import Object
-from tests.e2e.story.loop import MODEL, LoopGiven, LoopThen
-from tests.e2e.story.registry import ask_again, claims, loop_values, wait_for_mlflow
-from tests.e2e.story.release import FULL, ROOT, Release, Values, merged, story_values
-from tests.e2e.story.toolbox import Toolbox
+from tests.e2e.scenario.alerts import evaluated
+from tests.e2e.scenario.approvers import approvers_secret
+from tests.e2e.scenario.begin import installed, scenario
+from tests.e2e.scenario.examples import example
+from tests.e2e.scenario.given import Given
+from tests.e2e.scenario.images import FAULTY, load_faulty, project_values
+from tests.e2e.scenario.kube import Object
+from tests.e2e.scenario.loop import MODEL, LoopGiven, LoopThen
+from tests.e2e.scenario.registry import ask_again, claims, loop_values, wait_for_mlflow
+from tests.e2e.scenario.release import FULL, ROOT, Release, Values, merged, scenario_values
+from tests.e2e.scenario.toolbox import Toolbox
 
 pytestmark = pytest.mark.e2e
 
@@ -86,7 +86,7 @@ def resources() -> list[Object]:
         *example(
             "driftdetector",
             schedules=[{"name": "minute", "cron": "@yearly", "window": "1m"}],
-            # Outcomes take longer than a story.
+            # Outcomes take longer than a scenario.
             performance=None,
         ),
         *example(
@@ -107,7 +107,7 @@ def release() -> Iterator[Release]:
     service = f"{images['image']['repository']}:{images['image']['tag']}"
     images = merged(images, {"image": {"repository": FAULTY, "tag": load_faulty(service)}})
     with installed(
-        "loop", merged(story_values(steps_seconds=10), VALUES), images,
+        "loop", merged(scenario_values(steps_seconds=10), VALUES), images,
         objects=[*claims(), approvers_secret()], before_ready=history,
         definitions=sorted((ROOT / "charts" / "lead-scoring" / "files" / "crds").glob("*.yaml")),
     ) as made:  # fmt: skip
@@ -119,8 +119,8 @@ def release() -> Iterator[Release]:
 
 @pytest.fixture
 def given(request: pytest.FixtureRequest, release: Release) -> Iterator[Given]:
-    """A story on this release."""
-    yield from story(request, release, "", LoopGiven)
+    """A scenario on this release."""
+    yield from scenario(request, release, "", LoopGiven)
 
 
 def approved(given: LoopGiven) -> LoopThen:
@@ -240,7 +240,7 @@ def test_a_market_that_turns_ends_with_a_champion_that_knows_it(given: LoopGiven
         .the_champion_is_the_candidate()
         .the_candidate_answers_everything()
         .no_request_failed()
-        .the_story_took("drift to champion, times shortened")
+        .the_scenario_took("drift to champion, times shortened")
     )
 
 

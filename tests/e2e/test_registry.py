@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.story.begin import installed, story
-from tests.e2e.story.given import Given
-from tests.e2e.story.images import MODEL, jobs_values
-from tests.e2e.story.patience import wait_until
-from tests.e2e.story.registry import ask_again, claims, registry_values, wait_for_mlflow
-from tests.e2e.story.release import FULL, Release, Values, merged, story_values
+from tests.e2e.scenario.begin import installed, scenario
+from tests.e2e.scenario.given import Given
+from tests.e2e.scenario.images import MODEL, jobs_values
+from tests.e2e.scenario.patience import wait_until
+from tests.e2e.scenario.registry import ask_again, claims, registry_values, wait_for_mlflow
+from tests.e2e.scenario.release import FULL, Release, Values, merged, scenario_values
 from tests.support.artefacts import build_artefact
 from tools.cluster.errors import ClusterError
 
@@ -30,7 +30,7 @@ from leadscore.settings import Home
 tarfile.open(fileobj=io.BytesIO(base64.b64decode(sys.stdin.read()))).extractall("/tmp/published")
 for folder in sorted(Path("/tmp/published").iterdir()):
     alias = "champion" if folder.name == "1" else "challenger"
-    print(ModelRegistry(Home.from_environment()).publish(folder, NAME, alias=alias, by="story").ref)
+    print(ModelRegistry(Home.from_environment()).publish(folder, NAME, alias=alias, by="scenario").ref)
 """
 
 
@@ -66,11 +66,13 @@ class Registry:
 
 
 @pytest.fixture(scope="module")
-def release(story_images: tuple[Values, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+def release(
+    scenario_images: tuple[Values, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Release]:
     """A release whose models come from its own MLflow."""
     folder = tmp_path_factory.mktemp("models")
     artefacts = {v: build_artefact(folder / str(v), name=MODEL, trees=18 + v) for v in (1, 2)}
-    values = merged(story_values(steps_seconds=15), registry_values(name=MODEL))
+    values = merged(scenario_values(steps_seconds=15), registry_values(name=MODEL))
 
     def publish(made: Release) -> None:
         wait_for_mlflow(made)
@@ -78,17 +80,17 @@ def release(story_images: tuple[Values, str], tmp_path_factory: pytest.TempPathF
         ask_again(made)
 
     with installed(
-        "registry", values, merged(story_images[0], jobs_values()), objects=claims(), before_ready=publish
+        "registry", values, merged(scenario_images[0], jobs_values()), objects=claims(), before_ready=publish
     ) as made:
         yield made
 
 
 @pytest.fixture
 def given(
-    request: pytest.FixtureRequest, release: Release, story_images: tuple[Values, str]
+    request: pytest.FixtureRequest, release: Release, scenario_images: tuple[Values, str]
 ) -> Iterator[Given]:
-    """A story on this release."""
-    yield from story(request, release, story_images[1])
+    """A scenario on this release."""
+    yield from scenario(request, release, scenario_images[1])
 
 
 def test_alias_and_stage_follow_the_canary_and_the_rollback(given: Given, release: Release) -> None:
@@ -104,7 +106,7 @@ def test_alias_and_stage_follow_the_canary_and_the_rollback(given: Given, releas
     assert versions[1]["aliases"] == ["previous"]
     assert versions[1]["stage"] != "Production"
     canary.when.undone().then.all_traffic_on(1, within=10, what="rollback, model from the registry")
-    registry.run("leadscore", "models", "rollback", MODEL, "--reason", "story")
+    registry.run("leadscore", "models", "rollback", MODEL, "--reason", "scenario")
     assert "champion" in registry.versions()[1]["aliases"]
     canary.no_request_failed()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.e2e.story.given import Given
+from tests.e2e.scenario.given import Given
 
 pytestmark = pytest.mark.e2e
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.e2e.story.given import Given
-from tests.e2e.story.images import SHIFTED, TAMPERED
+from tests.e2e.scenario.given import Given
+from tests.e2e.scenario.images import SHIFTED, TAMPERED
 
 pytestmark = pytest.mark.e2e
 
-# The guard's interval in the stories' values, and what issue 4 allows beyond it.
+# The guard's interval in the scenarios' values, and what issue 4 allows beyond it.
 GOAL = 5 + 15
 
 
@@ -44,7 +44,7 @@ def test_a_version_that_turns_bad_while_the_gate_waits_for_requests_is_sent_back
     (
         given.stable(1)
         .load(2, bulk_share=0)
-        # Not version 2: its pods of the story before had the same template, and their errors are still in the guard's window.
+        # Not version 2: its pods of the scenario before had the same template, and their errors are still in the guard's window.
         .when.new_version(3, fault="errors")
         .canary_at(10)
         .gate_waits(looks=2)

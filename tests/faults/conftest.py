@@ -13,7 +13,7 @@ from tests.support.postgres import PostgresServer, require_binaries
 
 @pytest.fixture(scope="session")
 def database() -> PostgresServer:
-    """The PostgreSQL server of the stories."""
+    """The PostgreSQL server of the scenarios."""
     require_binaries()
     return databases.server()
 

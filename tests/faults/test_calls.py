@@ -54,20 +54,20 @@ def log(*requests: tuple[str, str]) -> list[Entry]:
     return [Entry("a", numbering.next(call.signature), call, 200) for call in calls]
 
 
-STORY = log(("GET", CRD), ("POST", CRD), ("GET", CRD), ("GET", "/version"), ("GET", f"{CRD}?w"))
+SCENARIO = log(("GET", CRD), ("POST", CRD), ("GET", CRD), ("GET", "/version"), ("GET", f"{CRD}?w"))
 
 
 def test_a_sweep_kills_before_and_after_every_call_and_before_every_watch() -> None:
-    kills = {(str(t[0]), len(t)) for t in faults_of(STORY, {}) if isinstance(t[0], Kill)}
+    kills = {(str(t[0]), len(t)) for t in faults_of(SCENARIO, {}) if isinstance(t[0], Kill)}
     expected = {(f"kill {when} {p} retrainruns.leadscore.dev #{n}", 1)
                 for when in ("before", "after") for p, n in (("list", 1), ("create", 1), ("list", 2))}  # fmt: skip
     assert expected <= kills
-    assert not [k for k, _ in kills if "/version" in k], "discovery is no part of a story"
+    assert not [k for k, _ in kills if "/version" in k], "discovery is no part of a scenario"
 
 
 def test_a_write_is_refused_lost_and_forgotten_by_a_lagging_server() -> None:
     write = Point("create retrainruns.leadscore.dev", 1)
-    troubles = faults_of(STORY, {})
+    troubles = faults_of(SCENARIO, {})
     assert (Answer(write, 409),) in troubles
     assert {t[0].how for t in troubles if isinstance(t[0], LostReply) and t[0].at == write} == {
         "reset",
@@ -79,7 +79,7 @@ def test_a_write_is_refused_lost_and_forgotten_by_a_lagging_server() -> None:
 
 
 def test_every_watch_event_meets_every_kind_of_trouble() -> None:
-    of_events = [t for t in faults_of(STORY, {"jobs.batch": 2}) if isinstance(t[0], Event)]
+    of_events = [t for t in faults_of(SCENARIO, {"jobs.batch": 2}) if isinstance(t[0], Event)]
     assert len(of_events) == 2 * len(EVENT_KINDS)
 
 

@@ -105,7 +105,7 @@ def test_a_session_that_was_lost_in_a_transaction_does_not_hold_its_record_for_e
     assert past.record(JUDGED), "it came free, and nothing had been committed"
 
 
-def test_a_login_that_is_refused_is_said_and_taken_up_again_when_it_is_mended(opened: Opened) -> None:
+def test_a_login_that_is_refused_is_said_and_taken_up_again_when_it_is_fixed(opened: Opened) -> None:
     _, through, _ = opened(Answer(CONNECT, "28P01", times=2))
     for _ in range(2):
         with pytest.raises(StoreUnavailableError, match="password authentication failed"):

@@ -14,7 +14,7 @@ from tests.faults.harness.calls import Point
 from tests.faults.harness.controlplane import OPERATOR, ControlPlane
 from tests.faults.harness.faults import Answer, Cut, Event, Fault, Kill, LostReply, Stale
 from tests.faults.harness.proxy import Proxy
-from tests.faults.harness.story import _grant
+from tests.faults.harness.scenario import _grant
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("faults")

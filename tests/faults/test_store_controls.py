@@ -6,9 +6,9 @@ import pytest
 from tests.faults.harness.calls import Point
 from tests.faults.harness.controlplane import ControlPlane
 from tests.faults.harness.faults import Cut, Fault, Kill, LostReply
-from tests.faults.harness.story import replay
+from tests.faults.harness.scenario import replay
 from tests.faults.harness.sweep import Trouble, kind, sweep
-from tests.faults.toys.claim_story import ClaimStory
+from tests.faults.toys.claim_scenario import ClaimScenario
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.usefixtures("database")]
 COMMIT = Point("commit evidence/claim.store", 1)
@@ -26,7 +26,7 @@ def at_commits(troubles: list[Trouble]) -> list[Trouble]:
 
 
 def test_who_claims_under_a_key_of_the_request_passes_every_fault_of_a_commit(plane: ControlPlane) -> None:
-    swept = sweep(plane, ClaimStory(), choose=at_commits, workers=3)
+    swept = sweep(plane, ClaimScenario(), choose=at_commits, workers=3)
     assert swept.undisturbed.state == END
     assert [outcome.problems for outcome in swept.broken] == []
     assert {kind(outcome.faults) for outcome in swept.outcomes} >= {
@@ -40,14 +40,14 @@ def test_a_known_mistake_passes_undisturbed_and_is_caught_by_its_fault(
     plane: ControlPlane, mode: str
 ) -> None:
     fault, finding = MISTAKES[mode]
-    story = ClaimStory(mode, seconds=8 if mode == "waits-for-ever" else 40)
-    undisturbed = replay(plane, story)
+    scenario = ClaimScenario(mode, seconds=8 if mode == "waits-for-ever" else 40)
+    undisturbed = replay(plane, scenario)
     assert undisturbed.problems == ()
     assert undisturbed.state == END
-    outcome = replay(plane, story, [fault], expected=END)
+    outcome = replay(plane, scenario, [fault], expected=END)
     assert any(finding in problem for problem in outcome.problems), outcome.problems
 
 
 def test_a_claim_is_lost_by_who_marks_first_and_is_killed(plane: ControlPlane) -> None:
-    outcome = replay(plane, ClaimStory("mark-then-claim"), [Kill(COMMIT, "before")], expected=END)
+    outcome = replay(plane, ClaimScenario("mark-then-claim"), [Kill(COMMIT, "before")], expected=END)
     assert "another end" in outcome.ways

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from tests.unit.contract.leads import CONTRACT
 
-from lead_scoring.arrow import read_columns
 from leadscore.contract.lead import DecodedLeads
 from leadscore.contract.request import LeadDecoder
 from leadscore.errors import BadInputError, InvalidLeadError
+from leadscore_service.arrow import read_columns
 
 LIMIT = 64
 KNOWN = len(CONTRACT.columns)

@@ -21,7 +21,7 @@ from leadscore.contract import contract_version, parse_contract
 from leadscore.errors import ArtefactError, LeadScoreError
 from leadscore.registry.metrics import read_metrics
 from leadscore.scoring import artefact
-from leadscore.scoring.artefact import FileEntry, Manifest
+from leadscore.scoring.artefact import ArtefactManifest, FileEntry
 from leadscore.scoring.golden import Golden
 from leadscore.scoring.model import ScoringModel
 
@@ -38,7 +38,7 @@ _SECRET = "reference_sample_secret"
 
 
 class ModelFuzzer:
-    """Two sound artefacts, one for each library, in `folder`; each case spoils a file of one of them and mends it."""
+    """Two sound artefacts, one for each library, in `folder`; each case spoils a file of one of them and fixes it."""
 
     def __init__(self, folder: Path) -> None:
         xgboost = build_artefact(folder / "xgboost", rows=300, trees=2)
@@ -100,7 +100,7 @@ _FILES = (
 )
 
 
-def _manifest_of(manifest: Manifest, name: str, data: bytes) -> bytes:
+def _manifest_of(manifest: ArtefactManifest, name: str, data: bytes) -> bytes:
     files = {**manifest.files, name: FileEntry(hashlib.sha256(data).hexdigest(), len(data))}
     version = manifest.contract_version
     if name == artefact.CONTRACT:

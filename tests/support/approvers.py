@@ -8,7 +8,7 @@ from pathlib import Path
 from leadscore.events.store import EventStore
 from leadscore.identity.apikeys import create_key
 from leadscore.identity.approvers import Approvers
-from leadscore.release.approval import Approval, Binding, Verdict, answer
+from leadscore.release.approval import Approval, ApprovalVerdict, Binding, record_approval
 
 
 class KeyHolders:
@@ -28,7 +28,7 @@ class KeyHolders:
         self,
         store: EventStore,
         binding: Binding,
-        verdict: Verdict = "approved",
+        verdict: ApprovalVerdict = "approved",
         *,
         by: str = "Ada",
         reason: str = "replay is fine",
@@ -36,6 +36,6 @@ class KeyHolders:
     ) -> tuple[Approval, bool]:
         credential = self.credential(by)
         moment = time.time_ns() // 1000 if at is None else at
-        return answer(
+        return record_approval(
             store, binding, verdict, credential=credential, approvers=self.approvers, reason=reason, at=moment
         )

@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from leadscore.release.machine import decide
-from leadscore.release.mirror import MirrorSeen, ShadowSeen
+from leadscore.release.machine import decide_step
+from leadscore.release.mirror import MirrorObservation, ShadowObservation
 from leadscore.release.states import (
     Action,
-    ApprovalSeen,
-    EndSeen,
+    ApprovalObservation,
+    EndObservation,
     Finish,
-    GateSeen,
+    GateObservation,
     Nominate,
     Note,
     Observations,
@@ -28,16 +28,16 @@ from leadscore.release.states import (
     ReleaseSpec,
     ReleaseStatus,
     ReportKpi,
-    ReportSeen,
+    ReportObservation,
     ReportShadow,
     RequestApproval,
     ReturnAlias,
     RollBack,
-    RolloutSeen,
+    RolloutObservation,
     StartReplay,
     StartShadow,
     StopShadow,
-    VersionSeen,
+    VersionObservation,
     Wait,
 )
 
@@ -57,19 +57,19 @@ class World:
     archived: bool = False
     challenger: int | None = None
     champion: int | None = 6
-    gate: GateSeen | None = None
-    evaluation: ReportSeen = field(default_factory=ReportSeen)
-    approval: ApprovalSeen | None = None
+    gate: GateObservation | None = None
+    evaluation: ReportObservation = field(default_factory=ReportObservation)
+    approval: ApprovalObservation | None = None
     unproven: str = ""
     requested: tuple[str, tuple[str, ...]] | None = None
-    shadow: ShadowSeen | None = None
-    mirror: MirrorSeen = field(default_factory=lambda: MirrorSeen(percent=10))
-    rollout: RolloutSeen = field(
-        default_factory=lambda: RolloutSeen(desired=6, stable=6, weight=100, state="Healthy")
+    shadow: ShadowObservation | None = None
+    mirror: MirrorObservation = field(default_factory=lambda: MirrorObservation(percent=10))
+    rollout: RolloutObservation = field(
+        default_factory=lambda: RolloutObservation(desired=6, stable=6, weight=100, state="Healthy")
     )
-    kpi: ReportSeen = field(default_factory=ReportSeen)
+    kpi: ReportObservation = field(default_factory=ReportObservation)
     status: ReleaseStatus = field(default_factory=ReleaseStatus)
-    ended: EndSeen | None = None
+    ended: EndObservation | None = None
     champions: list[int | None] = field(default_factory=list["int | None"])
     patches: list[int] = field(default_factory=list[int])
 
@@ -77,7 +77,7 @@ class World:
         """A fresh read of everything."""
         digests = {6: OLD_DIGEST, self.spec.version: self.digest}
         return Observations(
-            candidate=VersionSeen(
+            candidate=VersionObservation(
                 version=self.spec.version,
                 digest=self.digest,
                 archived=self.archived,
@@ -85,7 +85,7 @@ class World:
             ),
             champion=None
             if self.champion is None
-            else VersionSeen(version=self.champion, digest=digests.get(self.champion, "e" * 64)),
+            else VersionObservation(version=self.champion, digest=digests.get(self.champion, "e" * 64)),
             gate=self.gate,
             evaluation=self.evaluation,
             approval=self.approval,
@@ -107,13 +107,15 @@ class World:
                 self.challenger = version
             case StartReplay():
                 if self.evaluation.state == "absent":
-                    self.evaluation = ReportSeen(state="running", number=1)
+                    self.evaluation = ReportObservation(state="running", number=1)
             case ReportShadow(number=number):
                 if number > self.evaluation.number:
-                    self.evaluation = ReportSeen(state="running", number=number)
+                    self.evaluation = ReportObservation(state="running", number=number)
             case StartShadow(version=version):
                 if self.shadow is None:
-                    self.shadow = ShadowSeen(version=version, ready_since=self.now, release=self.spec.release)
+                    self.shadow = ShadowObservation(
+                        version=version, ready_since=self.now, release=self.spec.release
+                    )
             case StopShadow():
                 # Nobody else's may be stopped.
                 assert self.shadow is None or self.shadow.release == self.spec.release
@@ -124,7 +126,7 @@ class World:
                 self._patch(version, release)
             case ReportKpi(number=number):
                 if number > self.kpi.number:
-                    self.kpi = ReportSeen(state="running", number=number)
+                    self.kpi = ReportObservation(state="running", number=number)
             case Promote(version=version, expected=expected):
                 if self.champion in {expected, version}:
                     self._move(version)
@@ -132,11 +134,11 @@ class World:
                 if self.champion == expected:
                     self._move(to)
             case Finish(phase=phase, reason=reason):
-                self.ended = self.ended or EndSeen(phase=phase, reason=reason)
+                self.ended = self.ended or EndObservation(phase=phase, reason=reason)
 
     def step(self, *, crash: str = "") -> Action:
         """One round of a shell; `crash` is `before` the action, `after` it (the status is not written) or "" (no crash)."""
-        decided = decide(self.spec, self.status, self.look(), self.now)
+        decided = decide_step(self.spec, self.status, self.look(), self.now)
         if crash == "before":
             return decided.action
         self.act(decided.action)
@@ -162,7 +164,7 @@ class World:
     # --- What others do -----------------------------------------------------------------------------------
 
     def judge(self, *, passed: bool = True, champion: str | None = OLD_DIGEST) -> None:
-        self.gate = GateSeen(
+        self.gate = GateObservation(
             evidence="gate-1",
             passed=passed,
             summary="Passed: AUC +3 %" if passed else "Refused: no supported improvement.",
@@ -173,12 +175,12 @@ class World:
     def evaluate(self, *, passed: bool = True, too_few: int | None = None) -> None:
         """The report's Job ends; `too_few`: leads that it has counted, fewer than it was asked for."""
         if self.evaluation.state == "running" and too_few is not None:
-            self.evaluation = ReportSeen(
+            self.evaluation = ReportObservation(
                 state="done", evidence=f"shadow-{self.evaluation.number}", digest=self.digest, too_few=True,
                 number=self.evaluation.number, leads=too_few, summary=f"{too_few} leads.",
             )  # fmt: skip
         elif self.evaluation.state == "running":
-            self.evaluation = ReportSeen(
+            self.evaluation = ReportObservation(
                 number=self.evaluation.number,
                 state="done",
                 evidence="replay-1",
@@ -191,7 +193,7 @@ class World:
         """A person answers once: the evidence is append-only and has one slot per request."""
         if self.requested is None or self.approval is not None:
             return
-        self.approval = ApprovalSeen(
+        self.approval = ApprovalObservation(
             evidence=f"approval-{digest or self.requested[0]}",
             verdict="denied" if verdict == "denied" else "approved",
             by="Ada",
@@ -221,7 +223,7 @@ class World:
     def report(self, *, passed: bool = True, leads: int = 1_000, judged: bool = True) -> None:
         """A KPI Job ends."""
         if self.kpi.state == "running":
-            self.kpi = ReportSeen(
+            self.kpi = ReportObservation(
                 state="done",
                 number=self.kpi.number,
                 evidence=f"kpi-{self.kpi.number}",
@@ -236,7 +238,7 @@ class World:
     def fail_report(self) -> None:
         """A KPI Job gives up."""
         if self.kpi.state == "running":
-            self.kpi = ReportSeen(state="failed", number=self.kpi.number)
+            self.kpi = ReportObservation(state="failed", number=self.kpi.number)
 
     def someone_sets(self, version: int) -> None:
         """A person sets the Rollout (the annotation stays as it was)."""

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("--images", type=Path, help="values file that names the images; without it they stay")
     apply.add_argument("--interrupt", action="store_true", help="replace a version that is on its way")
     verdict = commands.add_parser("verdict", help="judge what runs there, and promote it if it is healthy")
-    verdict.add_argument("--wait-minutes", type=float, default=0, help="watch so long; 0 looks once")
+    verdict.add_argument("--wait-minutes", type=float, default=0, help="watch so long; 0 evaluations once")
     for command in (apply, verdict):
         command.add_argument("--environment", required=True, help="name of its folder")
         command.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="where the folders are")

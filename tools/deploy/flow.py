@@ -139,7 +139,7 @@ def watch(
     Args:
         target: The environment.
         say: Told each change.
-        seconds: How long at most; 0 looks once.
+        seconds: How long at most; 0 evaluations once.
         wanted: The version it is about; None: whichever the workload says.
         pause: Seconds between two looks.
 

@@ -12,10 +12,10 @@ from leadscore.durations import format_time
 from leadscore.errors import BadInputError
 from leadscore.policy.state import Observation
 from leadscore_operator.decide.cron import next_run
-from leadscore_operator.decide.jobs import JobEnd, LastWords, job_end
+from leadscore_operator.decide.jobs import JobEnd, TerminationMessage, job_end
 from leadscore_operator.errors import KubeError
 from leadscore_operator.kube.resources import CRONJOBS, Manifest
-from leadscore_operator.plan import Change, Create, Delete, Happening, Patch, Plan, condition, prune
+from leadscore_operator.plan import Change, Create, Delete, Event, Patch, Plan, condition, prune
 from leadscore_operator.resources import DetectorSpec, decode
 from leadscore_operator.specs.checks import GENERATION, SCHEDULE_LABEL, cron_job
 from leadscore_operator.specs.differ import differs
@@ -31,7 +31,7 @@ _RANK: Final = (SEVERITIES[0], UNKNOWN, *SEVERITIES[1:])
 
 
 @dataclass(frozen=True, slots=True)
-class DetectorSeen:
+class DetectorObservation:
     """What was read: the object, its CronJobs, its Jobs, and the last words of the Jobs that need them.
 
     A Job that `unread` named and that has no entry in `words` has no pod (any more). `left` are CronJobs of a detector that
@@ -41,7 +41,7 @@ class DetectorSeen:
     detector: Manifest
     cron_jobs: Sequence[Manifest]
     jobs: Sequence[Manifest]
-    words: Mapping[str, LastWords]
+    words: Mapping[str, TerminationMessage]
     left: Sequence[Manifest] = ()
     installation: Manifest | None = None
 
@@ -53,7 +53,7 @@ def unread(detector: Manifest, jobs: Sequence[Manifest]) -> list[str]:
     return [name for _, name in sorted(ended) if name not in read]
 
 
-def plan_detector(seen: DetectorSeen, workload: Workload, now: datetime) -> Plan:
+def plan_detector(seen: DetectorObservation, workload: Workload, now: datetime) -> Plan:
     """Everything to do for a detector now.
 
     Raises:
@@ -107,16 +107,18 @@ def plan_detector(seen: DetectorSeen, workload: Workload, now: datetime) -> Plan
     )
     times = [t for t in (soonest, reading.again) if t is not None]
     again = min(times, default=None)
-    return Plan(changes=changes, happenings=tuple(reading.happenings), status=status, again=again)
+    return Plan(changes=changes, events=tuple(reading.events), status=status, again=again)
 
 
 class _Reading:
     """Goes through the Jobs that were not read yet, oldest first."""
 
-    def __init__(self, seen: DetectorSeen, old: Manifest, now: datetime, schedules: Sequence[str]) -> None:
+    def __init__(
+        self, seen: DetectorObservation, old: Manifest, now: datetime, schedules: Sequence[str]
+    ) -> None:
         by_name = {job["metadata"]["name"]: job for job in seen.jobs}
         self.verdicts: list[Manifest] = list(old.get("verdicts", []))
-        self.happenings: list[Happening] = []
+        self.events: list[Event] = []
         self.last: dict[str, Manifest] = {}
         self.again: datetime | None = None
         todo = unread(seen.detector, seen.jobs)
@@ -138,14 +140,14 @@ class _Reading:
         self.verdicts.sort(key=lambda v: (v["windowEnd"], v["job"]), reverse=True)
         self.verdicts = _kept(self.verdicts, schedules)
 
-    def _one(self, name: str, schedule: str, end: JobEnd, words: LastWords | None) -> None:
+    def _one(self, name: str, schedule: str, end: JobEnd, words: TerminationMessage | None) -> None:
         entry: Manifest = {"lastJob": name, "lastRun": format_time(end.at)}
         try:
             verdict = _verdict(end, words)
         except BadInputError as error:
             text = f"The check {name} gave no verdict: {error.message[:400]}"
             self.last[schedule] = {**entry, "outcome": "Failed", "message": text}
-            self.happenings.append(Happening("CheckFailed", text, name, "Warning"))
+            self.events.append(Event("CheckFailed", text, name, "Warning"))
             return
         self.last[schedule] = {**entry, "outcome": "Verdict"}
         if verdict.unknown:
@@ -156,7 +158,7 @@ class _Reading:
             return
         self.verdicts.append(_entry(name, schedule, end, verdict))
         if verdict.unknown or verdict.severity != "none":
-            self.happenings.append(_happening(name, verdict))
+            self.events.append(_event(name, verdict))
 
 
 def _kept(verdicts: list[Manifest], schedules: Sequence[str]) -> list[Manifest]:
@@ -170,7 +172,7 @@ def _kept(verdicts: list[Manifest], schedules: Sequence[str]) -> list[Manifest]:
     return kept
 
 
-def _verdict(end: JobEnd, words: LastWords | None) -> DriftVerdict:
+def _verdict(end: JobEnd, words: TerminationMessage | None) -> DriftVerdict:
     if not end.succeeded:
         said = words.message.strip() if words else ""
         raise BadInputError(said or end.reason or "The Job failed.")
@@ -210,7 +212,7 @@ def observations(detector: Manifest) -> list[Observation]:
     ]
 
 
-def _cron_jobs(seen: DetectorSeen, spec: DetectorSpec, workload: Workload) -> tuple[Change, ...]:
+def _cron_jobs(seen: DetectorObservation, spec: DetectorSpec, workload: Workload) -> tuple[Change, ...]:
     uid = seen.detector["metadata"]["uid"]
     found = {c["metadata"]["name"]: c for c in seen.cron_jobs}
     made_from = [int(c["metadata"].get("annotations", {}).get(GENERATION, 0)) for c in seen.cron_jobs]
@@ -267,17 +269,17 @@ def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> Mani
     )
 
 
-def _happening(name: str, verdict: DriftVerdict) -> Happening:
+def _event(name: str, verdict: DriftVerdict) -> Event:
     if verdict.unknown:
-        return Happening("NotJudged", " ".join(verdict.reasons[:1]) or "Not judged.", name, "Warning")
+        return Event("NotJudged", " ".join(verdict.reasons[:1]) or "Not judged.", name, "Warning")
     worst = f", worst in {verdict.worst[0].feature}" if verdict.worst else ""
     why = f" {verdict.reasons[0]}" if verdict.reasons else ""
     text = f"{verdict.severity.capitalize()} drift{worst} ({verdict.triage}).{why}"
     if verdict.triage == "pipeline_bug":
         # A verdict's own sentence may have said so.
         tell = "" if "data owner" in why else " Tell the data owner."
-        return Happening("PipelineBug", f"{text}{tell}", name, "Warning")
-    return Happening("Drifted" if verdict.drifted else "DriftSeen", text, name, "Warning")
+        return Event("PipelineBug", f"{text}{tell}", name, "Warning")
+    return Event("Drifted" if verdict.drifted else "DriftSeen", text, name, "Warning")
 
 
 def _summary(verdicts: list[Manifest], schedules: list[str]) -> Manifest:

@@ -18,7 +18,7 @@ class JobEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class LastWords:
+class TerminationMessage:
     """What the deciding container of a Job's pods left: its message and exit code."""
 
     message: str
@@ -34,14 +34,14 @@ def job_end(job: Manifest) -> JobEnd | None:
     return None
 
 
-def last_words(pods: list[Manifest], *, succeeded: bool) -> LastWords | None:
+def termination_message(pods: list[Manifest], *, succeeded: bool) -> TerminationMessage | None:
     """Of the pod that succeeded, or of the last one that failed; None if no pod of that kind is left."""
-    found: list[tuple[str, LastWords]] = []
+    found: list[tuple[str, TerminationMessage]] = []
     for pod in pods:
         for status in pod.get("status", {}).get("containerStatuses", []):
             ended = status.get("state", {}).get("terminated")
             if ended and (ended.get("exitCode") == 0) == succeeded:
-                words = LastWords(ended.get("message") or "", int(ended.get("exitCode", -1)))
+                words = TerminationMessage(ended.get("message") or "", int(ended.get("exitCode", -1)))
                 found.append((ended.get("finishedAt") or "", words))
     return max(found, key=lambda item: item[0])[1] if found else None
 

@@ -11,14 +11,14 @@ from typing import Final
 import msgspec
 
 from leadscore.durations import format_time
-from leadscore.policy.decide import decide
-from leadscore.policy.state import Decision, Observation, PastRun, PolicyState, Retrain, Wait
+from leadscore.policy.decide import decide_retraining
+from leadscore.policy.state import Observation, PastRun, PolicyState, Postpone, Retrain, RetrainDecision
 from leadscore.policy.triggers import next_slot
 from leadscore_operator.decide.detector import observations
 from leadscore_operator.decide.jobs import parse_time
 from leadscore_operator.kube.resources import RUNS, Manifest
-from leadscore_operator.plan import Create, Finding, Happening, Plan, condition, prune
-from leadscore_operator.resources import DetectorSpec, PolicySpec, RunSeen, decode
+from leadscore_operator.plan import Create, DecisionRecord, Event, Plan, condition, prune
+from leadscore_operator.resources import DetectorSpec, PolicyRun, PolicySpec, decode
 from leadscore_operator.specs.trainings import retrain_run
 
 MANUAL: Final = "leadscore.dev/retrain"
@@ -28,7 +28,7 @@ _KEPT: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class PolicySeen:
+class PolicyObservation:
     """What was read.
 
     Attributes:
@@ -53,7 +53,7 @@ def unlisted(policy: Manifest, runs: Sequence[Manifest]) -> list[str]:
     return [r["name"] for r in known if "finished" not in r and r["name"] not in listed]
 
 
-def plan_policy(seen: PolicySeen, now: datetime) -> Plan:
+def plan_policy(seen: PolicyObservation, now: datetime) -> Plan:
     """Decide for a policy now.
 
     Raises:
@@ -69,25 +69,29 @@ def plan_policy(seen: PolicySeen, now: datetime) -> Plan:
         manual=policy["metadata"].get("annotations", {}).get(MANUAL) or None,
         release=_under_way(seen, spec),
     )
-    decision = decide(spec, state, now)
+    decision = decide_retraining(spec, state, now)
     schedule = spec.triggers.schedule
     upcoming = None if schedule is None else next_slot(schedule.ramp, state.created, now)
     changes = ()
     if isinstance(decision, Retrain):
         run = retrain_run(policy, decision)
         changes = (Create(RUNS, run, policy["metadata"]["uid"]),)
-        runs = [RunSeen(name=run["metadata"]["name"], key=decision.key, created=now), *runs]
+        runs = [PolicyRun(name=run["metadata"]["name"], key=decision.key, created=now), *runs]
     return Plan(
-        findings=(_finding(policy, decision, state),),
+        records=(_decision_record(policy, decision, state),),
         changes=changes,
-        happenings=(_happening(decision),),
+        events=(_event(decision),),
         status=_status(policy, decision, runs, upcoming, now),
-        again=_earliest(decision.until if isinstance(decision, Wait) else None, upcoming),
+        again=_earliest(decision.until if isinstance(decision, Postpone) else None, upcoming),
     )
 
 
 def _status(
-    policy: Manifest, decision: Decision, runs: list[RunSeen], upcoming: datetime | None, now: datetime
+    policy: Manifest,
+    decision: RetrainDecision,
+    runs: list[PolicyRun],
+    upcoming: datetime | None,
+    now: datetime,
 ) -> Manifest:
     old: Manifest = policy.get("status", {})
     generation = policy["metadata"]["generation"]
@@ -117,7 +121,7 @@ def _rfc(value: str) -> str:
     return format_time(parse_time(value))
 
 
-def _said(decision: Decision, old: Manifest, now: datetime) -> Manifest:
+def _said(decision: RetrainDecision, old: Manifest, now: datetime) -> Manifest:
     """The decision in the status; `at` moves only when its meaning does."""
     if isinstance(decision, Retrain):
         said: Manifest = {"action": "Retrain", "trigger": decision.trigger, "key": decision.key}
@@ -130,10 +134,10 @@ def _said(decision: Decision, old: Manifest, now: datetime) -> Manifest:
     return {**said, "at": old["at"] if same and "at" in old else format_time(now)}
 
 
-def _runs(seen: PolicySeen, now: datetime) -> list[RunSeen]:
+def _runs(seen: PolicyObservation, now: datetime) -> list[PolicyRun]:
     """Runs that exist, and those that the status remembers, newest first."""
     known = {
-        item["name"]: decode(item, RunSeen, "status.runs")
+        item["name"]: decode(item, PolicyRun, "status.runs")
         for item in seen.policy.get("status", {}).get("runs", [])
     }
     for name in seen.gone:
@@ -141,7 +145,7 @@ def _runs(seen: PolicySeen, now: datetime) -> list[RunSeen]:
     for run in seen.runs:
         status: Manifest = run.get("status", {})
         ended = status.get("phase") in ENDED
-        known[run["metadata"]["name"]] = RunSeen(
+        known[run["metadata"]["name"]] = PolicyRun(
             name=run["metadata"]["name"],
             key=run["spec"].get("key") or f"by-hand-{run['metadata']['uid']}",
             created=parse_time(run["metadata"]["creationTimestamp"]),
@@ -159,7 +163,7 @@ def _of_model(detectors: Sequence[Manifest], model: str) -> list[Manifest]:
     return [d for d in detectors if model_of(d) == model]
 
 
-def _observations(seen: PolicySeen, model: str) -> tuple[Observation, ...]:
+def _observations(seen: PolicyObservation, model: str) -> tuple[Observation, ...]:
     """What the model's detectors have said, without what was said of its predecessors.
 
     A check may end after the release that its model has left in; its verdict would start a retraining at once.
@@ -178,7 +182,7 @@ def _observations(seen: PolicySeen, model: str) -> tuple[Observation, ...]:
     return tuple(o for o in said if o.window_end > since or o.model_version == version)
 
 
-def _under_way(seen: PolicySeen, spec: PolicySpec) -> str | None:
+def _under_way(seen: PolicyObservation, spec: PolicySpec) -> str | None:
     """A release of the model that has not ended, or is still to be made of a candidate that passed."""
     mine = [r for r in seen.releases if r["spec"].get("model") == spec.model]
     live = [r for r in mine if r.get("status", {}).get("phase") not in RELEASE_ENDED]
@@ -193,7 +197,7 @@ def _under_way(seen: PolicySeen, spec: PolicySpec) -> str | None:
     return None
 
 
-def _finding(policy: Manifest, decision: Decision, state: PolicyState) -> Finding:
+def _decision_record(policy: Manifest, decision: RetrainDecision, state: PolicyState) -> DecisionRecord:
     """The record of a decision. Its id is made from what was decided, so that the same decision is recorded once."""
     uid, name = policy["metadata"]["uid"], policy["metadata"]["name"]
     if isinstance(decision, Retrain):
@@ -206,13 +210,13 @@ def _finding(policy: Manifest, decision: Decision, state: PolicyState) -> Findin
         "decision": msgspec.to_builtins(decision),
         "state": msgspec.to_builtins(state),
     }
-    return Finding(identity, "retrain-decision", policy["spec"]["model"], document)
+    return DecisionRecord(identity, "retrain-decision", policy["spec"]["model"], document)
 
 
-def _happening(decision: Decision) -> Happening:
+def _event(decision: RetrainDecision) -> Event:
     if isinstance(decision, Retrain):
-        return Happening("Retrain", f"{decision.reason} Retraining.", decision.key)
-    return Happening("Wait", f"{decision.hold}: {decision.reason}", f"{decision.hold}{decision.reason}")
+        return Event("Retrain", f"{decision.reason} Retraining.", decision.key)
+    return Event("Wait", f"{decision.hold}: {decision.reason}", f"{decision.hold}{decision.reason}")
 
 
 def _earliest(*times: datetime | None) -> datetime | None:

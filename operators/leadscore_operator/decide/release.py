@@ -9,11 +9,19 @@ from typing import Final
 import msgspec
 
 from leadscore.durations import format_time, parse_duration
-from leadscore.release.states import FINAL, ReleaseSpec, ReleaseStatus, ReportSeen, Step, StopShadow, Wait
+from leadscore.release.states import (
+    FINAL,
+    ReleaseSpec,
+    ReleaseStatus,
+    ReportObservation,
+    Step,
+    StopShadow,
+    Wait,
+)
 from leadscore_operator.decide.jobs import job_end
 from leadscore_operator.kube.resources import JOBS, Manifest
-from leadscore_operator.plan import Change, Create, Happening, Plan, condition
-from leadscore_operator.resources import ReleaseWish, ShadowWish
+from leadscore_operator.plan import Change, Create, Event, Plan, condition
+from leadscore_operator.resources import ModelReleaseSpec, ShadowSpec
 from leadscore_operator.specs.releases import STEP_LABEL, release_command, release_job
 from leadscore_operator.specs.workload import Workload
 
@@ -22,24 +30,24 @@ _NAMES: Final = {"approved_by": "approvedBy", "shadow_since": "shadowSince", "wa
 _POLL: Final = timedelta(seconds=5)
 
 
-def machine_spec(release: Manifest, wish: ReleaseWish) -> ReleaseSpec:
+def machine_spec(release: Manifest, declared: ModelReleaseSpec) -> ReleaseSpec:
     """What is wanted."""
-    shadow = wish.shadow or ShadowWish()
+    shadow = declared.shadow or ShadowSpec()
     return ReleaseSpec(
         release=release["metadata"]["uid"],
-        model=wish.model,
-        version=wish.version,
-        evaluation=wish.evaluation,
-        replay_days=max(1, round(parse_duration(wish.replay_window) / timedelta(days=1))),
+        model=declared.model,
+        version=declared.version,
+        evaluation=declared.evaluation,
+        replay_days=max(1, round(parse_duration(declared.replay_window) / timedelta(days=1))),
         shadow_seconds=parse_duration(shadow.for_).total_seconds(),
         shadow_minimum_leads=shadow.minimum_leads,
         shadow_extend_seconds=parse_duration(shadow.extend_for, zero=True).total_seconds(),
-        approval_seconds=parse_duration(wish.approval_for).total_seconds(),
-        watch_seconds=parse_duration(wish.watch_for).total_seconds(),
-        watch_every_seconds=parse_duration(wish.watch_every).total_seconds(),
-        watch_exposure_seconds=parse_duration(wish.watch_exposure).total_seconds(),
-        watch_minimum_leads=wish.watch_minimum_leads,
-        abort=wish.abort,
+        approval_seconds=parse_duration(declared.approval_for).total_seconds(),
+        soak_seconds=parse_duration(declared.soak_for).total_seconds(),
+        soak_every_seconds=parse_duration(declared.soak_every).total_seconds(),
+        soak_exposure_seconds=parse_duration(declared.soak_exposure).total_seconds(),
+        soak_minimum_leads=declared.soak_minimum_leads,
+        abort=declared.abort,
     )
 
 
@@ -68,7 +76,7 @@ def object_status(status: ReleaseStatus, release: Manifest, now: datetime) -> Ma
     return {"observedGeneration": generation, **said, "conditions": conditions}
 
 
-def report_of(done: ReportSeen, jobs: Sequence[Manifest], step: str) -> ReportSeen:
+def report_of(done: ReportObservation, jobs: Sequence[Manifest], step: str) -> ReportObservation:
     """A report on record, or how far the Job is that makes a newer one.
 
     Args:
@@ -85,7 +93,7 @@ def report_of(done: ReportSeen, jobs: Sequence[Manifest], step: str) -> ReportSe
         end = job_end(job)
         state = "running" if end is None or end.succeeded else "failed"
         # A report that is being made does not take the last one's place as evidence.
-        newest = ReportSeen(
+        newest = ReportObservation(
             state=state,
             number=count,
             summary="" if end is None else end.reason,
@@ -94,7 +102,7 @@ def report_of(done: ReportSeen, jobs: Sequence[Manifest], step: str) -> ReportSe
     return newest
 
 
-def ahead_of(release: Manifest, releases: Sequence[Manifest]) -> str:
+def blocking_release(release: Manifest, releases: Sequence[Manifest]) -> str:
     """An older release of the same Rollout that has not ended, or ""."""
 
     def age(item: Manifest) -> tuple[str, str]:
@@ -119,22 +127,22 @@ def plan_step(
     *,
     others: tuple[Change, ...],
 ) -> Plan:
-    """The cluster's part of a step: a Job if it needs one, the changes that the shell has built, and the status."""
+    """The cluster's part of a step: a Job if it needs one, the changes that the context has built, and the status."""
     wanted = release_command(step.action, spec)
     changes = others
     if wanted is not None:
         job = release_job(release, *wanted, workload)
         changes = (Create(JOBS, job, release["metadata"]["uid"]), *others)
     status = object_status(step.status, release, now)
-    if isinstance(step.action, Wait) and step.action.asks is not None:
-        status["askedSince"] = format_time(step.action.asks)
+    if isinstance(step.action, Wait) and step.action.needs_human_since is not None:
+        status["askedSince"] = format_time(step.action.needs_human_since)
     old: Manifest = release.get("status", {})
     if isinstance(step.action, Wait) and step.action.unproven:
         status["conditions"] += condition(
             old, now, kind="ApprovalProven", ready=False, reason="Unproven", message=step.action.unproven[:1000],
             generation=release["metadata"]["generation"],
         )  # fmt: skip
-    happenings: tuple[Happening, ...] = ()
+    events: tuple[Event, ...] = ()
     if status["phase"] in FINAL and old.get("phase") not in FINAL:
         status["since"] = format_time(now)
     if (old.get("phase"), old.get("reason")) != (status["phase"], status.get("reason")):
@@ -142,9 +150,9 @@ def plan_step(
         asks = "askedSince" in status
         kind = "Warning" if asks or status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
         text = status.get("reason") or f"Phase {status['phase']}."
-        happenings = (Happening(status["phase"], text, f"{status['phase']}{text}", kind),)
+        events = (Event(status["phase"], text, f"{status['phase']}{text}", kind),)
     over = status["phase"] in FINAL and not isinstance(step.action, StopShadow)
     again = None if over else now + _POLL
     if isinstance(step.action, Wait) and step.action.until is not None and again is not None:
         again = min(again, step.action.until)
-    return Plan(changes=changes, happenings=happenings, status=status, again=again)
+    return Plan(changes=changes, events=events, status=status, again=again)

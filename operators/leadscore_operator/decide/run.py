@@ -12,10 +12,10 @@ from leadscore.documents import DECODE_ERRORS
 from leadscore.durations import format_time, parse_duration
 from leadscore.errors import ExitCode
 from leadscore.events.retraining import RetrainReport
-from leadscore.policy.state import Window
-from leadscore_operator.decide.jobs import JobEnd, LastWords, job_end, parse_time
+from leadscore.policy.state import RetrainWindow
+from leadscore_operator.decide.jobs import JobEnd, TerminationMessage, job_end, parse_time
 from leadscore_operator.kube.resources import JOBS, RELEASES, Manifest
-from leadscore_operator.plan import Change, Create, Happening, Plan, condition, prune
+from leadscore_operator.plan import Change, Create, Event, Plan, condition, prune
 from leadscore_operator.resources import PolicySpec, RunSpec, decode
 from leadscore_operator.specs.names import job_name
 from leadscore_operator.specs.releases import model_release
@@ -31,7 +31,7 @@ _LONGEST_DELAY: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class RunInView:
+class RunObservation:
     """What was read.
 
     Attributes:
@@ -39,14 +39,14 @@ class RunInView:
         policy: Its policy.
         job: The Job of the present attempt.
         words: That Job's last words, if it ended and its pod is there.
-        ahead: Name of an older live run of the same policy, or "".
+        blocked_by: Name of an older live run of the same policy, or "".
     """
 
     run: Manifest
     policy: Manifest | None
     job: Manifest | None
-    words: LastWords | None
-    ahead: str = ""
+    words: TerminationMessage | None
+    blocked_by: str = ""
 
 
 def attempt_of(run: Manifest) -> int:
@@ -59,7 +59,7 @@ def current_job(run: Manifest) -> str:
     return job_name(run["metadata"]["name"], run["metadata"]["uid"], attempt_of(run))
 
 
-def plan_run(seen: RunInView, workload: Workload, now: datetime) -> Plan:
+def plan_run(seen: RunObservation, workload: Workload, now: datetime) -> Plan:
     """Everything to do for a run now.
 
     Raises:
@@ -84,14 +84,14 @@ def plan_run(seen: RunInView, workload: Workload, now: datetime) -> Plan:
     )
 
 
-def _begin(seen: RunInView, policy: PolicySpec, workload: Workload, now: datetime) -> Plan:
+def _begin(seen: RunObservation, policy: PolicySpec, workload: Workload, now: datetime) -> Plan:
     """Make the Job of the present attempt; if it had been made, it is lost and the next attempt is due."""
     old: Manifest = seen.run.get("status", {})
     attempt, name = attempt_of(seen.run), current_job(seen.run)
     if old.get("job") == name:
         return _next_attempt(seen, policy, now, f"The Job {name} is gone.")
-    if seen.ahead:
-        message = f"The RetrainRun {seen.ahead} of the same policy is still live."
+    if seen.blocked_by:
+        message = f"The RetrainRun {seen.blocked_by} of the same policy is still live."
         return _waiting(seen, old, now, "Queued", message)
     later = _not_before(old)
     # A wait that is longer than the delay was written by a clock that has been set back since.
@@ -99,20 +99,18 @@ def _begin(seen: RunInView, policy: PolicySpec, workload: Workload, now: datetim
         return Plan(again=later)
     spec = decode(seen.run["spec"], RunSpec, "spec")
     job = train_job(seen.run, policy, _window(spec, policy, seen.run), attempt, workload)
-    happening = Happening("Started", f"The Job {name} trains.", f"start{attempt}")
+    event = Event("Started", f"The Job {name} trains.", f"start{attempt}")
     status = _running(seen, old, now, old.get("started", format_time(now)))
-    return Plan(
-        changes=(Create(JOBS, job, seen.run["metadata"]["uid"]),), happenings=(happening,), status=status
-    )
+    return Plan(changes=(Create(JOBS, job, seen.run["metadata"]["uid"]),), events=(event,), status=status)
 
 
-def _running(seen: RunInView, old: Manifest, now: datetime, started: str) -> Manifest:
+def _running(seen: RunObservation, old: Manifest, now: datetime, started: str) -> Manifest:
     attempt = attempt_of(seen.run)
     status = _status(seen, old, now, phase="Running", message=f"Attempt {attempt} trains.")
     return status | {"attempt": attempt, "job": current_job(seen.run), "started": started}
 
 
-def _ended(seen: RunInView, policy: PolicySpec, end: JobEnd, now: datetime) -> Plan:
+def _ended(seen: RunObservation, policy: PolicySpec, end: JobEnd, now: datetime) -> Plan:
     if seen.words is None and now - end.at < _PATIENCE:
         return Plan(again=now + _LOOK_AGAIN)
     if not end.succeeded:
@@ -144,10 +142,10 @@ def _ended(seen: RunInView, policy: PolicySpec, end: JobEnd, now: datetime) -> P
     }
     reason = "GatePassed" if report.passed else "GateRefused"
     kind = "Normal" if report.passed else "Warning"
-    return Plan(happenings=(Happening(reason, message, "gate", kind),), status=status)
+    return Plan(events=(Event(reason, message, "gate", kind),), status=status)
 
 
-def _release(seen: RunInView, old: Manifest) -> Plan:
+def _release(seen: RunObservation, old: Manifest) -> Plan:
     """A candidate that passed gets its release, if the policy says so. The status remembers that it did."""
     if old.get("phase") != "Succeeded" or old.get("release") or old.get("gate", {}).get("result") != "Passed":
         return Plan()
@@ -159,13 +157,11 @@ def _release(seen: RunInView, old: Manifest) -> Plan:
     release = model_release(policy.model, old["candidate"], policy.release, seen.run)
     name = release["metadata"]["name"]
     change: Change = Create(RELEASES, release, "")
-    happening = Happening(
-        "ReleaseMade", f"The ModelRelease {name} brings the candidate to traffic.", "release"
-    )
-    return Plan(changes=(change,), happenings=(happening,), status={**old, "release": name})
+    event = Event("ReleaseMade", f"The ModelRelease {name} brings the candidate to traffic.", "release")
+    return Plan(changes=(change,), events=(event,), status={**old, "release": name})
 
 
-def _next_attempt(seen: RunInView, policy: PolicySpec, now: datetime, why: str) -> Plan:
+def _next_attempt(seen: RunObservation, policy: PolicySpec, now: datetime, why: str) -> Plan:
     """Put the next attempt on record; its Job is made by the look that finds it there."""
     attempt = attempt_of(seen.run)
     if attempt >= policy.run.attempts:
@@ -177,8 +173,8 @@ def _next_attempt(seen: RunInView, policy: PolicySpec, now: datetime, why: str) 
     status |= {"attempt": attempt + 1, "notBefore": format_time(later)}
     if "started" in old:
         status["started"] = old["started"]
-    happening = Happening("AttemptFailed", message, f"attempt{attempt}", "Warning")
-    return Plan(happenings=(happening,), status=status, again=later)
+    event = Event("AttemptFailed", message, f"attempt{attempt}", "Warning")
+    return Plan(events=(event,), status=status, again=later)
 
 
 def _delay(policy: PolicySpec, attempt: int) -> timedelta:
@@ -188,24 +184,24 @@ def _delay(policy: PolicySpec, attempt: int) -> timedelta:
     return min(first * 2 ** max(attempt - 1, 0), max(first, _LONGEST_DELAY))
 
 
-def _failed(seen: RunInView, now: datetime, why: str, at: datetime) -> Plan:
+def _failed(seen: RunObservation, now: datetime, why: str, at: datetime) -> Plan:
     old: Manifest = seen.run.get("status", {})
     status = _status(seen, old, now, phase="Failed", message=why[:1000])
     status |= prune({"attempt": attempt_of(seen.run), "job": old.get("job"), "started": old.get("started")})
     status["finished"] = format_time(at)
-    return Plan(happenings=(Happening("Failed", why[:1000], "failed", "Warning"),), status=status)
+    return Plan(events=(Event("Failed", why[:1000], "failed", "Warning"),), status=status)
 
 
-def _waiting(seen: RunInView, old: Manifest, now: datetime, reason: str, message: str) -> Plan:
+def _waiting(seen: RunObservation, old: Manifest, now: datetime, reason: str, message: str) -> Plan:
     status = {
         **old,
         **_status(seen, old, now, phase=old.get("phase", "Pending"), message=message, reason=reason),
     }
-    return Plan(happenings=(Happening(reason, message, reason, "Warning"),), status=status)
+    return Plan(events=(Event(reason, message, reason, "Warning"),), status=status)
 
 
 def _status(
-    seen: RunInView, old: Manifest, now: datetime, *, phase: str, message: str, reason: str = "AsAsked"
+    seen: RunObservation, old: Manifest, now: datetime, *, phase: str, message: str, reason: str = "AsAsked"
 ) -> Manifest:
     generation = seen.run["metadata"]["generation"]
     ready = reason == "AsAsked"
@@ -219,11 +215,11 @@ def _status(
     }
 
 
-def _window(spec: RunSpec, policy: PolicySpec, run: Manifest) -> Window:
+def _window(spec: RunSpec, policy: PolicySpec, run: Manifest) -> RetrainWindow:
     if spec.window is not None:
-        return Window(spec.window.start, spec.window.end)
+        return RetrainWindow(spec.window.start, spec.window.end)
     created = parse_time(run["metadata"]["creationTimestamp"])
-    return Window(created - parse_duration(policy.data_window), created)
+    return RetrainWindow(created - parse_duration(policy.data_window), created)
 
 
 def _not_before(status: Manifest) -> datetime | None:

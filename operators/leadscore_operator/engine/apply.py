@@ -17,7 +17,7 @@ from leadscore_operator.engine.clock import Clock
 from leadscore_operator.errors import AlreadyExistsError, KubeError, KubeRefusedError, NameTakenError
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.resources import EVENTS, MANAGER, OWNER_LABEL, Manifest, Resource
-from leadscore_operator.plan import Change, Create, Finding, Happening, Patch, Plan
+from leadscore_operator.plan import Change, Create, DecisionRecord, Event, Patch, Plan
 from leadscore_operator.specs.names import digest
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Applier:
 
     Args:
         kube: Guarded by the Lease.
-        store: For findings; None records none.
+        store: For records; None records none.
         clock: For times that people read.
         token: The present fencing token.
         identity: Of this process.
@@ -67,24 +67,24 @@ class Applier:
         """
         news = plan.status is not None and plan.status != item.get("status", {})
         if news:
-            for finding in plan.findings:
-                await self._record(finding)
+            for record in plan.records:
+                await self._record(record)
         for change in plan.changes:
             await self.change(change)
         if news:
-            for happening in plan.happenings:
-                await self._tell(resource, item, happening)
+            for event in plan.events:
+                await self._tell(resource, item, event)
             await self._kube.put_status(resource, {**item, "status": plan.status})
 
-    async def _record(self, finding: Finding) -> None:
+    async def _record(self, record: DecisionRecord) -> None:
         if self._store is None:
             return
         self._kube.may_write()
-        document = {**finding.document, "by": self._identity, "fencingToken": self._token()}
+        document = {**record.document, "by": self._identity, "fencingToken": self._token()}
         evidence = Evidence(
-            evidence_id=finding.id,
-            kind=finding.kind,
-            subject=finding.subject,
+            evidence_id=record.id,
+            kind=record.kind,
+            subject=record.subject,
             at=time.time_ns() // 1000,
             document=msgspec.json.encode(document).decode(),
         )
@@ -92,7 +92,7 @@ class Applier:
             await asyncio.to_thread(self._store.record, evidence)
         except ConflictError:
             # Decided and recorded before, by us or by a predecessor that did not get further: that record stands.
-            _log.debug("recorded before", extra={"fields": {"evidence": finding.id}})
+            _log.debug("recorded before", extra={"fields": {"evidence": record.id}})
 
     async def change(self, change: Change) -> None:
         """Carry out one change; LeadScoreError if it failed."""
@@ -117,10 +117,10 @@ class Applier:
                     f"{change.resource.kind} {name} exists and is not ours.", hint="Rename or delete it."
                 ) from None
 
-    async def _tell(self, resource: Resource, item: Manifest, happening: Happening) -> None:
+    async def _tell(self, resource: Resource, item: Manifest, event: Event) -> None:
         """Write an event once. An event that cannot be written is logged: it explains, it decides nothing."""
         meta = item["metadata"]
-        name = f"{meta['name']}.{digest(meta['uid'], happening.reason, happening.about, length=16)}"
+        name = f"{meta['name']}.{digest(meta['uid'], event.reason, event.about, length=16)}"
         moment = format_time(self._clock.now())
         body: Manifest = {
             "metadata": {"name": name},
@@ -132,9 +132,9 @@ class Applier:
                 "uid": meta["uid"],
                 "resourceVersion": meta["resourceVersion"],
             },
-            "reason": happening.reason,
-            "message": happening.message[:1000],
-            "type": happening.type,
+            "reason": event.reason,
+            "message": event.message[:1000],
+            "type": event.type,
             "count": 1,
             "firstTimestamp": moment,
             "lastTimestamp": moment,
@@ -142,8 +142,8 @@ class Applier:
             "reportingComponent": "leadscore.dev/operator",
             "reportingInstance": self._identity[:128],
         }
-        fields = {"kind": resource.kind, "name": meta["name"], "reason": happening.reason}
-        _log.info(happening.message, extra={"fields": fields})
+        fields = {"kind": resource.kind, "name": meta["name"], "reason": event.reason}
+        _log.info(event.message, extra={"fields": fields})
         try:
             await self._kube.create(EVENTS, body)
         except AlreadyExistsError:

@@ -67,7 +67,7 @@ class Health:
         self._working.pop(key, None)
         self.counts[key[0], outcome] = self.counts.get((key[0], outcome), 0) + 1
 
-    def illness(self) -> str:
+    def liveness_error(self) -> str:
         """Why this process should be restarted; empty if it should not."""
         late = [key for key, since in self._late.items() if self.now() - since > FROZEN_SECONDS]
         if late:

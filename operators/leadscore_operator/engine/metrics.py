@@ -15,23 +15,23 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from leadscore.errors import LeadScoreError
-from leadscore_operator.decide.figures import CATALOGUE, Figure, Series
+from leadscore_operator.decide.metric_samples import CATALOGUE, MetricSample, Series
 from leadscore_operator.engine.health import Health, Key
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Figures:
-    """The figures of each object as it was when it was worked on last."""
+class MetricSamples:
+    """The metric samples of each object as it was when it was worked on last."""
 
     def __init__(self) -> None:
-        self._held: dict[Key, tuple[Figure, ...]] = {}
+        self._held: dict[Key, tuple[MetricSample, ...]] = {}
         self._page: bytes | None = None
 
-    def hold(self, key: Key, figures: tuple[Figure, ...]) -> None:
-        """These are the object's figures now."""
-        if self._held.get(key) != figures:
-            self._held[key] = figures
+    def hold(self, key: Key, metric_samples: tuple[MetricSample, ...]) -> None:
+        """These are the object's metric samples now."""
+        if self._held.get(key) != metric_samples:
+            self._held[key] = metric_samples
             self._page = None
 
     def forget(self, key: Key) -> None:
@@ -48,8 +48,8 @@ class Figures:
     def together(self) -> dict[Series, dict[tuple[str, ...], float]]:
         """Values by labels of every series, those of several objects put together."""
         found: dict[Series, dict[tuple[str, ...], float]] = {series: {} for series in CATALOGUE}
-        for figures in self._held.values():
-            for each in figures:
+        for metric_samples in self._held.values():
+            for each in metric_samples:
                 values = found[each.series]
                 known = values.get(each.labels)
                 values[each.labels] = each.value if known is None else each.series.together(known, each.value)
@@ -57,11 +57,11 @@ class Figures:
 
 
 class _Objects(Collector):
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    def __init__(self, metric_samples: MetricSamples) -> None:
+        self._metric_samples = metric_samples
 
     def collect(self) -> Iterator[Metric]:
-        for series, values in self._figures.together().items():
+        for series, values in self._metric_samples.together().items():
             family = GaugeMetricFamily(series.name, series.help, labels=series.labels)
             for labels, value in sorted(values.items()):
                 family.add_metric(labels, value)
@@ -69,11 +69,11 @@ class _Objects(Collector):
 
 
 class OperatorCollector(Collector):
-    """Makes the process's own series when they are asked for; those of objects are `Figures`'.
+    """Makes the process's own series when they are asked for; those of objects are `MetricSamples`'.
 
     Args:
         health: Of this process.
-        figures: Of the objects.
+        metric_samples: Of the objects.
         check: Raises unless we lead (`Lease.check`).
         waiting: Length of the work queue.
         resync_seconds: Time between looks at everything.
@@ -82,13 +82,13 @@ class OperatorCollector(Collector):
     def __init__(
         self,
         health: Health,
-        figures: Figures,
+        metric_samples: MetricSamples,
         check: Callable[[], None],
         waiting: Callable[[], int],
         resync_seconds: float,
     ) -> None:
         self._health = health
-        self._figures = figures
+        self._metric_samples = metric_samples
         self._check = check
         self._waiting = waiting
         self._resync_seconds = resync_seconds
@@ -113,7 +113,7 @@ class OperatorCollector(Collector):
 
     def objects(self) -> bytes:
         """The series of objects, if they are ours to tell."""
-        return self._figures.page() if self.leads() else b""
+        return self._metric_samples.page() if self.leads() else b""
 
     def leads(self) -> bool:
         """Whether this process holds the Lease."""

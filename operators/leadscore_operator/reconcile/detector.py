@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from leadscore.errors import BadInputError
-from leadscore_operator.decide.detector import DetectorSeen, plan_detector, unread, without
-from leadscore_operator.decide.jobs import LastWords, job_end
+from leadscore_operator.decide.detector import DetectorObservation, plan_detector, unread, without
+from leadscore_operator.decide.jobs import TerminationMessage, job_end
 from leadscore_operator.errors import KubeError
 from leadscore_operator.kube.resources import (
     CRONJOBS,
@@ -18,51 +18,57 @@ from leadscore_operator.kube.resources import (
     OWNER_LABEL,
     Manifest,
 )
-from leadscore_operator.reconcile.base import Shell, living, settle, trouble, words_of
+from leadscore_operator.reconcile.base import (
+    ReconcileContext,
+    apply_plan,
+    get_live,
+    read_termination_message,
+    set_failed_condition,
+)
 from leadscore_operator.specs.checks import CHECK
 from leadscore_operator.specs.workload import NAME_LABEL, PART_LABEL
 
 
-async def reconcile_detector(shell: Shell, name: str) -> datetime | None:
+async def reconcile_detector(context: ReconcileContext, name: str) -> datetime | None:
     """Read a detector and its children, and do what is to be done; when to look again."""
-    detector = await living(shell, DETECTORS, name)
-    named = await shell.kube.list(
+    detector = await get_live(context, DETECTORS, name)
+    named = await context.kube.list(
         CRONJOBS, labels=f"{MANAGED_LABEL}={MANAGER},{PART_LABEL}={CHECK},{NAME_LABEL}={name}"
     )
     if detector is None:
         # They belong to the installation: nobody else deletes them.
         for change in without(named):
-            await shell.applier.change(change)
+            await context.applier.change(change)
         return None
     uid = detector["metadata"]["uid"]
     cron_jobs = [c for c in named if c["metadata"]["labels"].get(OWNER_LABEL) == uid]
     left = [c for c in named if c["metadata"]["labels"].get(OWNER_LABEL) != uid]
-    jobs = await shell.kube.list(JOBS, labels=f"{OWNER_LABEL}={uid}")
+    jobs = await context.kube.list(JOBS, labels=f"{OWNER_LABEL}={uid}")
     ends = {job["metadata"]["name"]: job_end(job) for job in jobs}
-    words: dict[str, LastWords] = {}
+    words: dict[str, TerminationMessage] = {}
     for job in unread(detector, jobs):
         end = ends[job]
-        said = await words_of(shell.kube, job, succeeded=end is not None and end.succeeded)
+        said = await read_termination_message(context.kube, job, succeeded=end is not None and end.succeeded)
         if said is not None:
             words[job] = said
-    installation = await _installation(shell)
-    seen = DetectorSeen(detector, cron_jobs, jobs, words, left, installation)
+    installation = await _installation(context)
+    seen = DetectorObservation(detector, cron_jobs, jobs, words, left, installation)
     try:
-        plan = plan_detector(seen, shell.workload, shell.clock.now())
+        plan = plan_detector(seen, context.workload, context.clock.now())
     except BadInputError as error:
-        await trouble(shell, DETECTORS, detector, error)
+        await set_failed_condition(context, DETECTORS, detector, error)
         return None
-    return await settle(shell, DETECTORS, detector, plan)
+    return await apply_plan(context, DETECTORS, detector, plan)
 
 
-async def _installation(shell: Shell) -> Manifest | None:
+async def _installation(context: ReconcileContext) -> Manifest | None:
     """The operator's own Deployment, which CronJobs belong to; None where none was named.
 
     Raises:
         KubeError: It is gone or going: CronJobs that are made now would outlive the release.
     """
-    name = shell.workload.installation
-    found = await shell.kube.get(DEPLOYMENTS, name) if name else None
+    name = context.workload.installation
+    found = await context.kube.get(DEPLOYMENTS, name) if name else None
     if name and (found is None or "deletionTimestamp" in found["metadata"]):
         raise KubeError(
             f"The operator's own Deployment {name} is gone: nothing is scheduled for a release without it."

@@ -19,7 +19,7 @@ from leadscore.identity.approvers import ApproversUnavailableError
 from leadscore_operator.engine.health import Key
 from leadscore_operator.errors import RegistryUnavailableError
 from leadscore_operator.kube.resources import Manifest, Resource
-from leadscore_operator.reconcile.base import Shell, living, not_ready
+from leadscore_operator.reconcile.base import ReconcileContext, get_live, not_ready
 
 STORE_AWAY: Final = "EventStoreUnavailable"
 REGISTRY_AWAY: Final = "RegistryUnavailable"
@@ -57,12 +57,12 @@ class Outages:
     """Since when which object could not be worked on.
 
     Args:
-        shell: What statuses are written with.
+        context: What statuses are written with.
         now: Monotonic seconds.
     """
 
-    def __init__(self, shell: Shell, now: Callable[[], float] = time.monotonic) -> None:
-        self._shell = shell
+    def __init__(self, context: ReconcileContext, now: Callable[[], float] = time.monotonic) -> None:
+        self._context = context
         self._now = now
         self._open: dict[Key, _Outage] = {}
 
@@ -96,10 +96,10 @@ class Outages:
 
     async def _tell(self, resource: Resource, name: str, reason: str, message: str) -> None:
         try:
-            item = await living(self._shell, resource, name)
+            item = await get_live(self._context, resource, name)
             if item is not None:
-                since = _since(item, reason) or format_time(self._shell.clock.now())
-                await not_ready(self._shell, resource, item, reason, message, about=since)
+                since = _since(item, reason) or format_time(self._context.clock.now())
+                await not_ready(self._context, resource, item, reason, message, about=since)
         except LeadScoreError as second:
             # What is wrong is what counts; it is told at the next try.
             if (resource.plural, name) in self._open:

@@ -16,14 +16,14 @@ from leadscore.release.evidence import (
     KPI,
     REPLAY,
     SHADOW,
-    approval_seen,
-    ended_seen,
-    gate_seen,
+    observe_approval,
+    observe_end,
+    observe_gate,
+    observe_report,
     record_end,
-    report_seen,
     requested,
 )
-from leadscore.release.machine import decide
+from leadscore.release.machine import decide_step
 from leadscore.release.states import (
     Finish,
     Observations,
@@ -35,7 +35,13 @@ from leadscore.release.states import (
     Step,
     StopShadow,
 )
-from leadscore_operator.decide.release import ahead_of, machine_spec, machine_status, plan_step, report_of
+from leadscore_operator.decide.release import (
+    blocking_release,
+    machine_spec,
+    machine_status,
+    plan_step,
+    report_of,
+)
 from leadscore_operator.kube.resources import (
     DEPLOYMENTS,
     JOBS,
@@ -47,13 +53,13 @@ from leadscore_operator.kube.resources import (
     Manifest,
 )
 from leadscore_operator.plan import Change, Create, Delete, Patch
-from leadscore_operator.reconcile.base import Shell, living, settle, trouble
+from leadscore_operator.reconcile.base import ReconcileContext, apply_plan, get_live, set_failed_condition
 from leadscore_operator.registry_view import RegistryView
-from leadscore_operator.resources import ReleaseWish, decode
-from leadscore_operator.specs.rollouts import seen_rollout, version_patch
-from leadscore_operator.specs.shadows import seen_mirror, seen_shadow, shadow_deployment, shadow_name
+from leadscore_operator.resources import ModelReleaseSpec, decode
+from leadscore_operator.specs.rollouts import observe_rollout, version_patch
+from leadscore_operator.specs.shadows import observe_mirror, observe_shadow, shadow_deployment, shadow_name
 
-_MENDED: Final = timedelta(seconds=60)
+_RECHECK: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +80,14 @@ class _Around:
 
 
 async def reconcile_release(
-    shell: Shell, store: EventStore | None, registry: RegistryView | None, approvers: Approvers, name: str
+    context: ReconcileContext,
+    store: EventStore | None,
+    registry: RegistryView | None,
+    approvers: Approvers,
+    name: str,
 ) -> datetime | None:
     """Read everything about a release, take the machine's next step; when to look again."""
-    release = await living(shell, RELEASES, name)
+    release = await get_live(context, RELEASES, name)
     if release is None:
         return None
     if store is None or registry is None:
@@ -85,35 +95,35 @@ async def reconcile_release(
             "Releases need the event store and a registry server.",
             hint="Set LEADSCORE_EVENTS_URL and an http(s) LEADSCORE_TRACKING_URI.",
         )
-        await trouble(shell, RELEASES, release, missing)
+        await set_failed_condition(context, RELEASES, release, missing)
         return None
     try:
-        wish = decode(release["spec"], ReleaseWish, "spec")
-        spec, status = machine_spec(release, wish), machine_status(release)
-        around = await _around(shell, wish)
-        seen = await _look(shell, store, registry, spec, release, around, approvers=approvers)
-        step = decide(spec, status, seen, shell.clock.now())
+        declared = decode(release["spec"], ModelReleaseSpec, "spec")
+        spec, status = machine_spec(release, declared), machine_status(release)
+        around = await _around(context, declared)
+        seen = await _observe(context, store, registry, spec, release, around, approvers=approvers)
+        step = decide_step(spec, status, seen, context.clock.now())
         changes = _changes(step, spec, release, around)
-        await _record(shell, store, spec, step)
+        await _record(context, store, spec, step)
     except (BadInputError, RefusedError) as error:
-        await trouble(shell, RELEASES, release, error)
-        # What a person mends (the Rollout, say) sends no event.
-        return shell.clock.now() + _MENDED
-    plan = plan_step(step, spec, release, shell.workload, shell.clock.now(), others=changes)
-    return await settle(shell, RELEASES, release, plan)
+        await set_failed_condition(context, RELEASES, release, error)
+        # What a person fixes (the Rollout, say) sends no event.
+        return context.clock.now() + _RECHECK
+    plan = plan_step(step, spec, release, context.workload, context.clock.now(), others=changes)
+    return await apply_plan(context, RELEASES, release, plan)
 
 
-async def _around(shell: Shell, wish: ReleaseWish) -> _Around:
-    rollout = await shell.kube.get(ROLLOUTS, wish.rollout)
-    if wish.evaluation != "shadow":
-        return _Around(wish.rollout, rollout)
-    name = shadow_name(wish.rollout)
-    mirrored = await shell.kube.get(SERVICES, name)
-    return _Around(wish.rollout, rollout, mirrored, await shell.kube.get(DEPLOYMENTS, name))
+async def _around(context: ReconcileContext, declared: ModelReleaseSpec) -> _Around:
+    rollout = await context.kube.get(ROLLOUTS, declared.rollout)
+    if declared.evaluation != "shadow":
+        return _Around(declared.rollout, rollout)
+    name = shadow_name(declared.rollout)
+    mirrored = await context.kube.get(SERVICES, name)
+    return _Around(declared.rollout, rollout, mirrored, await context.kube.get(DEPLOYMENTS, name))
 
 
-async def _look(
-    shell: Shell,
+async def _observe(
+    context: ReconcileContext,
     store: EventStore,
     registry: RegistryView,
     spec: ReleaseSpec,
@@ -123,9 +133,9 @@ async def _look(
     approvers: Approvers,
 ) -> Observations:
     rollout = around.rollout
-    replica_sets = [] if rollout is None else await _replica_sets(shell, rollout)
-    jobs = await shell.kube.list(JOBS, labels=f"{OWNER_LABEL}={spec.release}")
-    releases = await shell.kube.list(RELEASES)
+    replica_sets = [] if rollout is None else await _replica_sets(context, rollout)
+    jobs = await context.kube.list(JOBS, labels=f"{OWNER_LABEL}={spec.release}")
+    releases = await context.kube.list(RELEASES)
     candidate = await registry.version(spec.model, spec.version)
     champion = await registry.champion(spec.model)
 
@@ -133,31 +143,31 @@ async def _look(
 
     def from_store() -> Observations:
         # When keys expire is a matter of real time.
-        approval, unproven = approval_seen(store, spec, approvers, time.time())
+        approval, unproven = observe_approval(store, spec, approvers, time.time())
         return Observations(
             candidate=candidate,
             champion=champion,
-            gate=None if candidate is None else gate_seen(store, spec.ref, candidate.digest),
-            evaluation=report_of(report_seen(store, kind, spec.ref, spec.release), jobs, kind),
+            gate=None if candidate is None else observe_gate(store, spec.ref, candidate.digest),
+            evaluation=report_of(observe_report(store, kind, spec.ref, spec.release), jobs, kind),
             approval=approval,
             unproven=unproven,
             requested=requested(store, spec),
-            shadow=None if around.shadow is None else seen_shadow(around.shadow),
-            mirror=seen_mirror(around.mirrored, around.name),
-            rollout=None if rollout is None else seen_rollout(rollout, replica_sets),
-            kpi=report_of(report_seen(store, KPI, spec.ref, spec.release), jobs, "kpi"),
-            ahead=ahead_of(release, releases),
-            ended=ended_seen(store, spec),
+            shadow=None if around.shadow is None else observe_shadow(around.shadow),
+            mirror=observe_mirror(around.mirrored, around.name),
+            rollout=None if rollout is None else observe_rollout(rollout, replica_sets),
+            kpi=report_of(observe_report(store, KPI, spec.ref, spec.release), jobs, "kpi"),
+            blocked_by=blocking_release(release, releases),
+            ended=observe_end(store, spec),
         )
 
     return await asyncio.to_thread(from_store)
 
 
-async def _replica_sets(shell: Shell, rollout: Manifest) -> list[Manifest]:
+async def _replica_sets(context: ReconcileContext, rollout: Manifest) -> list[Manifest]:
     uid = rollout["metadata"]["uid"]
     return [
         item
-        for item in await shell.kube.list(REPLICA_SETS)
+        for item in await context.kube.list(REPLICA_SETS)
         if any(owner["uid"] == uid for owner in item["metadata"].get("ownerReferences", []))
     ]
 
@@ -189,11 +199,11 @@ def _without(shadow: Manifest | None) -> tuple[Change, ...]:
     return (Delete(DEPLOYMENTS, meta["name"], meta["uid"]),)
 
 
-async def _record(shell: Shell, store: EventStore, spec: ReleaseSpec, step: Step) -> None:
+async def _record(context: ReconcileContext, store: EventStore, spec: ReleaseSpec, step: Step) -> None:
     """What a step puts into the event store: the question to a person, or how it ended."""
     action, at = step.action, time.time_ns() // 1_000
     if isinstance(action, RequestApproval):
-        shell.kube.may_write()
+        context.kube.may_write()
         binding = Binding(
             model=spec.model,
             version=spec.version,
@@ -203,5 +213,5 @@ async def _record(shell: Shell, store: EventStore, spec: ReleaseSpec, step: Step
         )
         await asyncio.to_thread(request, store, binding, at=at)
     elif isinstance(action, Finish):
-        shell.kube.may_write()
+        context.kube.may_write()
         await asyncio.to_thread(record_end, store, spec, step.status, action, at)

@@ -1,1 +1,1 @@
-"""Builders of Kubernetes objects: pure, from a wish and the installation's workload settings."""
+"""Builders of Kubernetes objects: pure, from a declared and the installation's workload settings."""

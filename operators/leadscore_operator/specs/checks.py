@@ -17,7 +17,7 @@ from leadscore_operator.specs.workload import (
     NAME_LABEL,
     PART_LABEL,
     Workload,
-    metadata,
+    object_metadata,
     owner_reference,
     pod_template,
 )
@@ -36,9 +36,9 @@ def check_command(detector: str, spec: DetectorSpec, schedule: Schedule) -> list
     methods = spec.methods if schedule.methods is None else schedule.methods
     command.append(f"--methods={','.join(methods)}")
     if "performance" in methods and spec.performance is not None:
-        wish = spec.performance
-        command += [f"--performance-window={wish.window}", f"--maturity={wish.maturity}"]
-        command.append(f"--max-drop={wish.max_drop:g}")
+        declared = spec.performance
+        command += [f"--performance-window={declared.window}", f"--maturity={declared.maturity}"]
+        command.append(f"--max-drop={declared.max_drop:g}")
     if spec.false_alarms is not None:
         command.append(f"--false-alarms={spec.false_alarms.expected:g}/{spec.false_alarms.per}")
     command += [f"--hysteresis={spec.hysteresis}", f"--termination-log={MESSAGE_PATH}"]
@@ -67,7 +67,7 @@ def cron_job(
     }
     name = cron_job_name(meta["name"], meta["uid"], schedule.name)
     command = check_command(meta["name"], spec, schedule)
-    about = metadata(name, detector, DETECTORS, part=CHECK, labels={SCHEDULE_LABEL: schedule.name})
+    about = object_metadata(name, detector, DETECTORS, part=CHECK, labels={SCHEDULE_LABEL: schedule.name})
     if installation is not None:
         about["ownerReferences"] = [owner_reference(installation, DEPLOYMENTS)]
     return {

@@ -17,7 +17,7 @@ from leadscore.release.states import (
 )
 from leadscore_operator.kube.resources import MANAGED_LABEL, MANAGER, OWNER_LABEL, RELEASES, Manifest
 from leadscore_operator.specs.names import digest, release_name
-from leadscore_operator.specs.workload import NAME_LABEL, PART_LABEL, Workload, metadata, pod_template
+from leadscore_operator.specs.workload import NAME_LABEL, PART_LABEL, Workload, object_metadata, pod_template
 
 RELEASE = "release"
 STEP_LABEL = "leadscore.dev/step"
@@ -48,7 +48,7 @@ def release_job(release: Manifest, step: str, command: list[str], workload: Work
         STEP_LABEL: step,
     }
     return {
-        "metadata": metadata(name, release, RELEASES, part=RELEASE, labels={STEP_LABEL: step}),
+        "metadata": object_metadata(name, release, RELEASES, part=RELEASE, labels={STEP_LABEL: step}),
         "spec": {
             "backoffLimit": 2,
             "activeDeadlineSeconds": 3_600,
@@ -78,7 +78,7 @@ def release_command(  # noqa: PLR0911 (one per kind of Job)
         case ReportKpi(previous=previous, since=since, number=number):
             command = ["release", "kpi", f"--candidate={spec.ref}", f"--against={spec.model}/{previous}"]
             command += [f"--since={format_time(since)}", f"--number={number}", f"--release={spec.release}"]
-            command.append(f"--exposure-hours={spec.watch_exposure_seconds / 3600:g}")
+            command.append(f"--exposure-hours={spec.soak_exposure_seconds / 3600:g}")
             return f"kpi-{number}", ["leadscore", *command]
         case _:
             return None

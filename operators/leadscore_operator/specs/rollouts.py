@@ -6,7 +6,7 @@ import copy
 
 from leadscore.errors import RefusedError
 from leadscore.release.expected import ExpectedPsi
-from leadscore.release.states import RolloutSeen
+from leadscore.release.states import RolloutObservation
 from leadscore_operator.kube.resources import Manifest
 
 VERSION_LABEL = "leadscore.dev/model-version"
@@ -34,7 +34,7 @@ _BROUGHT = "LEADSCORE_ARTEFACT_VERSION"
 _STATES = ("Healthy", "Progressing", "Paused", "Degraded")
 
 
-def seen_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutSeen:
+def observe_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutObservation:
     """The Rollout in the release machine's words.
 
     Raises:
@@ -65,7 +65,7 @@ def seen_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutSeen
         current and stable_hash != "" and stable_hash == status.get("currentPodHash") and stable == desired
     )
     canary = int(weights.get("canary", {}).get("weight", 0)) if current else 0
-    return RolloutSeen(
+    return RolloutObservation(
         desired=desired,
         stable=stable,
         weight=100 if arrived else canary,
@@ -162,7 +162,7 @@ def _retag(container: Manifest, old: int | None, version: int) -> bool:
 
 
 def _allowance(version: int, expected: ExpectedPsi | None) -> dict[str, str | None]:
-    """Annotations that name both versions, so that the figures count for no other pair; None takes them away."""
+    """Annotations that name both versions, so that the metric samples count for no other pair; None takes them away."""
     if expected is None:
         return dict.fromkeys(_EXPECTED)
     return {

@@ -11,11 +11,11 @@ from typing import Final
 
 from leadscore.errors import RefusedError
 from leadscore.events.records import SHADOW_ROLE
-from leadscore.release.mirror import MirrorSeen, ShadowSeen
+from leadscore.release.mirror import MirrorObservation, ShadowObservation
 from leadscore_operator.decide.jobs import parse_time
 from leadscore_operator.kube.resources import OWNER_LABEL, RELEASES, Manifest
 from leadscore_operator.specs.rollouts import HASH_LABEL, VERSION_LABEL, pinned_template, version_of
-from leadscore_operator.specs.workload import metadata
+from leadscore_operator.specs.workload import object_metadata
 
 # What the chart says about the mirror, on the Service.
 PERCENT: Final = "leadscore.dev/mirror-percent"
@@ -29,18 +29,18 @@ def shadow_name(rollout: str) -> str:
     return f"{rollout}-shadow"
 
 
-def seen_mirror(service: Manifest | None, rollout: str) -> MirrorSeen:
+def observe_mirror(service: Manifest | None, rollout: str) -> MirrorObservation:
     """Whether requests can be copied, and how many are."""
     if service is None:
-        return MirrorSeen(
+        return MirrorObservation(
             lacks=f"There is no Service {shadow_name(rollout)} that requests could be copied to: set"
             " shadow.enabled=true and shadow.version=0 in the chart."
         )
     said = service["metadata"].get("annotations", {}).get(PERCENT, "")
-    return MirrorSeen(percent=float(said) if said.isdigit() else None)
+    return MirrorObservation(percent=float(said) if said.isdigit() else None)
 
 
-def seen_shadow(deployment: Manifest) -> ShadowSeen:
+def observe_shadow(deployment: Manifest) -> ShadowObservation:
     """The shadow in the release machine's words.
 
     Since when it is ready is the Deployment's own condition, so that whoever looks, and after whatever pause, sees the same.
@@ -50,7 +50,7 @@ def seen_shadow(deployment: Manifest) -> ShadowSeen:
     conditions = {c["type"]: c for c in status.get("conditions", [])} if current else {}
     available = conditions.get("Available", {})
     ready = available.get("status") == "True"
-    return ShadowSeen(
+    return ShadowObservation(
         version=version_of(deployment["spec"]["template"]),
         ready_since=parse_time(available["lastTransitionTime"]) if ready else None,
         release=meta.get("labels", {}).get(OWNER_LABEL, ""),
@@ -88,7 +88,9 @@ def shadow_deployment(
     replicas = service["metadata"].get("annotations", {}).get(REPLICAS, "")
     name = shadow_name(rollout["metadata"]["name"])
     return {
-        "metadata": metadata(name, release, RELEASES, part=_PART, labels={VERSION_LABEL: str(version)}),
+        "metadata": object_metadata(
+            name, release, RELEASES, part=_PART, labels={VERSION_LABEL: str(version)}
+        ),
         "spec": {
             "replicas": int(replicas) if replicas.isdigit() else 1,
             "revisionHistoryLimit": 0,

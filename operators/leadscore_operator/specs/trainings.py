@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leadscore.durations import format_time
-from leadscore.policy.state import Retrain, Window
+from leadscore.policy.state import Retrain, RetrainWindow
 from leadscore_operator.kube.resources import MANAGED_LABEL, MANAGER, OWNER_LABEL, POLICIES, RUNS, Manifest
 from leadscore_operator.resources import PolicySpec
 from leadscore_operator.specs.names import job_name, run_name
@@ -12,7 +12,7 @@ from leadscore_operator.specs.workload import (
     NAME_LABEL,
     PART_LABEL,
     Workload,
-    metadata,
+    object_metadata,
     pod_template,
 )
 
@@ -25,7 +25,9 @@ def retrain_run(policy: Manifest, decision: Retrain) -> Manifest:
     meta = policy["metadata"]
     name = run_name(meta["name"], meta["uid"], decision.key)
     return {
-        "metadata": metadata(name, policy, POLICIES, part="retrain-run", labels={POLICY_LABEL: meta["name"]}),
+        "metadata": object_metadata(
+            name, policy, POLICIES, part="retrain-run", labels={POLICY_LABEL: meta["name"]}
+        ),
         "spec": {
             "policy": meta["name"],
             "trigger": decision.trigger,
@@ -39,7 +41,7 @@ def retrain_run(policy: Manifest, decision: Retrain) -> Manifest:
     }
 
 
-def train_command(run: Manifest, policy: PolicySpec, window: Window, attempt: int) -> list[str]:
+def train_command(run: Manifest, policy: PolicySpec, window: RetrainWindow, attempt: int) -> list[str]:
     """The command line of a training. The run's uid is its key: whoever trains for it claims it first."""
     how = policy.run
     command = ["leadscore", "retrain", f"--model={policy.model}", f"--run={run['metadata']['uid']}"]
@@ -55,7 +57,7 @@ def train_command(run: Manifest, policy: PolicySpec, window: Window, attempt: in
 
 
 def train_job(
-    run: Manifest, policy: PolicySpec, window: Window, attempt: int, workload: Workload
+    run: Manifest, policy: PolicySpec, window: RetrainWindow, attempt: int, workload: Workload
 ) -> Manifest:
     """The Job of an attempt: one pod at a time, no retries of its own (the next attempt is another Job)."""
     meta = run["metadata"]
@@ -67,7 +69,7 @@ def train_job(
     }
     command = train_command(run, policy, window, attempt)
     return {
-        "metadata": metadata(job_name(meta["name"], meta["uid"], attempt), run, RUNS, part=TRAINING),
+        "metadata": object_metadata(job_name(meta["name"], meta["uid"], attempt), run, RUNS, part=TRAINING),
         "spec": {
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",

@@ -79,7 +79,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
             ) from error
 
 
-def metadata(
+def object_metadata(
     name: str, owner: Manifest, resource: Resource, *, part: str, labels: dict[str, str] | None = None
 ) -> Manifest:
     """Name, labels and owner of a child. The owner's deletion deletes it; no finalizer is involved."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.backtest.stream import Stream
+from leadscore.backtest.stream import BacktestStream
 from leadscore.drift.reference import build_profile
 from leadscore.errors import RefusedError
 from leadscore.intervals import Estimate, Floats, auc_estimate
@@ -16,7 +16,7 @@ from leadscore.scoring.profile import ReferenceProfile
 from leadscore.training.calibrate import fit_platt
 from leadscore.training.learners import FittedForest, Sample, learner
 from leadscore.training.parameters import ForestParameters
-from leadscore.training.window import Rows
+from leadscore.training.window import RowNumbers
 
 _PARAMETERS = ForestParameters(
     algorithm="xgboost", max_depth=4, learning_rate=0.1, row_share=1.0, column_share=1.0
@@ -27,7 +27,7 @@ _MIN_CLASS = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TrainedModel:
+class BacktestModel:
     """A forest and what it was like when it was new.
 
     Attributes:
@@ -42,7 +42,7 @@ class TrainedModel:
 
     version: str
     trained: np.datetime64
-    rows: Rows
+    rows: RowNumbers
     forest: FittedForest
     calibration: Calibration
     baseline: Estimate
@@ -56,12 +56,12 @@ class TrainedModel:
 class Trainer:
     """Trains on rows of a stream; the same rows are trained on once, whoever asks."""
 
-    def __init__(self, stream: Stream, *, seed: int = 1) -> None:
+    def __init__(self, stream: BacktestStream, *, seed: int = 1) -> None:
         self._stream = stream
         self._learner = learner("xgboost", stream.contract, seed=seed)
-        self._made: dict[tuple[int, int, int], TrainedModel] = {}
+        self._made: dict[tuple[int, int, int], BacktestModel] = {}
 
-    def train(self, rows: Rows, now: np.datetime64) -> TrainedModel:
+    def train(self, rows: RowNumbers, now: np.datetime64) -> BacktestModel:
         """A model of those rows, in force from `now`. The rows are in order of time.
 
         Raises:
@@ -72,7 +72,7 @@ class Trainer:
             self._made[key] = self._fit(rows, now)
         return self._made[key]
 
-    def _fit(self, rows: Rows, now: np.datetime64) -> TrainedModel:
+    def _fit(self, rows: RowNumbers, now: np.datetime64) -> BacktestModel:
         cut = len(rows) - int(_HOLDOUT * len(rows))
         older, newer = rows[:cut], rows[cut:]
         for name, part in (("older", older), ("newest fifth of the", newer)):
@@ -94,12 +94,12 @@ class Trainer:
             self._stream.contract, matrix, calibration.probabilities(final.margins(matrix))
         )
         version = str(len(self._made) + 1)
-        return TrainedModel(version, now, rows, final, calibration, baseline, profile)
+        return BacktestModel(version, now, rows, final, calibration, baseline, profile)
 
-    def _forest(self, rows: Rows) -> FittedForest:
+    def _forest(self, rows: RowNumbers) -> FittedForest:
         labels = self._stream.converted[rows].astype(np.float32)
         return self._learner.fit(Sample(self._stream.matrix[rows], labels), _PARAMETERS, _TREES)
 
-    def _rarer(self, rows: Rows) -> int:
+    def _rarer(self, rows: RowNumbers) -> int:
         won = int(self._stream.converted[rows].sum())
         return min(won, len(rows) - won)

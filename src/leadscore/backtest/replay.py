@@ -8,9 +8,9 @@ from datetime import timedelta
 import msgspec
 import numpy as np
 
-from leadscore.backtest.model import TrainedModel, Trainer
+from leadscore.backtest.model import BacktestModel, Trainer
 from leadscore.backtest.strategies import EveryMonth, Strategy, View
-from leadscore.backtest.stream import Month, Stream, before
+from leadscore.backtest.stream import BacktestStream, Month, before
 from leadscore.errors import RefusedError
 from leadscore.intervals import auc_estimate
 from leadscore.training.split import MIN_CLASS
@@ -47,7 +47,7 @@ class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
         retrainings: Models trained after the warm-up's.
         alarms: Months at whose end the detector spoke.
         delay: Mean length, in judged months, of the runs of months in which the model was worse than 95 % of the
-            one that is retrained every month: how long decay went unmended. 0 without such a month.
+            one that is retrained every month: how long decay went uncorrected. 0 without such a month.
         months: One by one.
     """
 
@@ -80,8 +80,8 @@ class Backtest(msgspec.Struct, frozen=True, kw_only=True):
     strategies: tuple[StrategyResult, ...]
 
 
-def replay(
-    stream: Stream,
+def replay_stream(
+    stream: BacktestStream,
     strategies: Sequence[Strategy],
     *,
     warm_up: int = 6,
@@ -142,10 +142,10 @@ def replay(
 
 
 def _run(
-    stream: Stream,
+    stream: BacktestStream,
     trainer: Trainer,
     strategy: Strategy,
-    first: TrainedModel,
+    first: BacktestModel,
     months: Sequence[Month],
     *,
     data_window: timedelta,
@@ -177,11 +177,11 @@ def _run(
     return result
 
 
-def _train(stream: Stream, trainer: Trainer, now: np.datetime64, span: timedelta) -> TrainedModel:
+def _train(stream: BacktestStream, trainer: Trainer, now: np.datetime64, span: timedelta) -> BacktestModel:
     return trainer.train(stream.known_by(now, before(now, span)), now)
 
 
-def _auc(stream: Stream, model: TrainedModel, month: Month) -> float | None:
+def _auc(stream: BacktestStream, model: BacktestModel, month: Month) -> float | None:
     if not stream.judged(month):
         return None
     rows = month.rows[stream.labelled[month.rows]]

@@ -9,15 +9,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.backtest.model import TrainedModel
-from leadscore.backtest.stream import Month, Stream, moment
+from leadscore.backtest.model import BacktestModel
+from leadscore.backtest.stream import BacktestStream, Month, moment
 from leadscore.drift.performance.measure import LabelCounts, measure_window
 from leadscore.drift.performance.verdict import PerformanceLimits, judge_performance, performance_drift
 from leadscore.drift.statistics.distances import half_row_psi
 from leadscore.drift.verdict import DriftVerdict
-from leadscore.policy.decide import decide
+from leadscore.policy.decide import decide_retraining
 from leadscore.policy.spec import RetrainRules
-from leadscore.policy.state import Observation, PastRun, PolicyState, Retrain, Wait
+from leadscore.policy.state import Observation, PastRun, PolicyState, Postpone, Retrain
 from leadscore.scoring.profile import FeatureProfile, comparable_cells
 
 Values = npt.NDArray[np.float32]
@@ -37,14 +37,14 @@ class View:
         now: Its end.
     """
 
-    stream: Stream
+    stream: BacktestStream
     month: Month
-    model: TrainedModel
+    model: BacktestModel
     now: np.datetime64
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StrategyAnswer:
     """Whether the detector spoke, whether to retrain, and why."""
 
     alarm: bool
@@ -60,7 +60,7 @@ class Strategy(Protocol):
         """For the table."""
         ...
 
-    def decide(self, view: View) -> Answer:
+    def decide(self, view: View) -> StrategyAnswer:
         """What to do at the end of the month."""
         ...
 
@@ -71,10 +71,10 @@ class Never:
 
     name: str = "never"
 
-    def decide(self, view: View) -> Answer:
+    def decide(self, view: View) -> StrategyAnswer:
         """Nothing."""
         del view
-        return Answer(False, False, "")
+        return StrategyAnswer(False, False, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +83,10 @@ class EveryMonth:
 
     name: str = "every window"
 
-    def decide(self, view: View) -> Answer:
+    def decide(self, view: View) -> StrategyAnswer:
         """Retrain."""
         del view
-        return Answer(False, True, "Every window.")
+        return StrategyAnswer(False, True, "Every window.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +100,10 @@ class EveryDays:
         """For the table."""
         return f"every {self.days} days"
 
-    def decide(self, view: View) -> Answer:
+    def decide(self, view: View) -> StrategyAnswer:
         """Retrain if the model is old enough."""
         old = view.now - view.model.trained >= np.timedelta64(self.days, "D")
-        return Answer(False, bool(old), "The model is old enough." if old else "")
+        return StrategyAnswer(False, bool(old), "The model is old enough." if old else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,10 @@ class PsiAbove:
         """For the table."""
         return f"PSI > {self.limit:g}"
 
-    def decide(self, view: View) -> Answer:
+    def decide(self, view: View) -> StrategyAnswer:
         """Compare the month's leads with the training's."""
         worst, name = max(month_psi(view))
-        return Answer(worst > self.limit, worst > self.limit, f"PSI {worst:.2f} of {name}.")
+        return StrategyAnswer(worst > self.limit, worst > self.limit, f"PSI {worst:.2f} of {name}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class AnyKs:
         """For the table."""
         return f"any KS p < {self.level:g}"
 
-    def decide(self, view: View) -> Answer:
+    def decide(self, view: View) -> StrategyAnswer:
         """Compare the month's leads with the training's."""
         from scipy.special import kolmogorov  # noqa: PLC0415 (a second to import)
 
@@ -148,7 +148,7 @@ class AnyKs:
                 p_value = float(kolmogorov(np.sqrt(size) * largest_gap(trained, now)))
                 smallest, name = min((smallest, name), (p_value, feature.name))
         alarm = smallest < self.level
-        return Answer(alarm, alarm, f"KS p {smallest:.2g} of {name}.")
+        return StrategyAnswer(alarm, alarm, f"KS p {smallest:.2g} of {name}.")
 
 
 @dataclass(slots=True)
@@ -180,21 +180,21 @@ class ByPolicy:
         )
         self.rules = msgspec.structs.replace(self.rules, triggers=anybody)
 
-    def decide(self, view: View) -> Answer:
+    def decide(self, view: View) -> StrategyAnswer:
         """Measure the model in force, then ask the policy."""
         verdict = performance_verdict(view, self.limits, self.lookback_days)
         self._seen.append(Observation.of("performance", "monthly", verdict))
         created = moment(view.stream.months[0].start)
         state = PolicyState(created=created, observations=tuple(self._seen), runs=tuple(self._runs))
         now = moment(view.now)
-        decision = decide(self.rules, state, now)
+        decision = decide_retraining(self.rules, state, now)
         if isinstance(decision, Retrain):
             self._runs.append(PastRun(key=decision.key, created=now, finished=now))
         reason = decision.reason
-        if isinstance(decision, Wait) and decision.hold == "calm" and not verdict.unknown:
+        if isinstance(decision, Postpone) and decision.hold == "no-drift" and not verdict.unknown:
             # The policy knows of nothing that asks; what was measured is why.
             reason = " ".join((reason, *verdict.reasons[:1]))
-        return Answer(verdict.drifted, isinstance(decision, Retrain), reason)
+        return StrategyAnswer(verdict.drifted, isinstance(decision, Retrain), reason)
 
 
 def performance_verdict(view: View, limits: PerformanceLimits, lookback_days: int) -> DriftVerdict:
@@ -227,7 +227,7 @@ def month_psi(view: View) -> list[tuple[float, str]]:
     """PSI of each feature's month against the training's profile; absent values, unlisted ones among them, are one bin."""
     matrix = view.stream.matrix[view.month.rows]
     return [
-        (psi(comparable_cells(f.kind, f.counts, f.missing), _counted(f, matrix[:, i])), f.name)
+        (psi_strategy(comparable_cells(f.kind, f.counts, f.missing), _counted(f, matrix[:, i])), f.name)
         for i, f in enumerate(view.model.profile.features)
     ]
 
@@ -239,7 +239,7 @@ def largest_gap(first: Values, second: Values) -> float:
     return float(np.abs(below[0] - below[1]).max())
 
 
-def psi(reference: tuple[int, ...], window: tuple[int, ...]) -> float:
+def psi_strategy(reference: tuple[int, ...], window: tuple[int, ...]) -> float:
     """Population stability index with half a row in every bin, which keeps empty bins finite."""
     return float(half_row_psi(np.array(reference), np.array(window)).sum())
 

@@ -15,7 +15,7 @@ from leadscore.errors import BadInputError, RefusedError
 from leadscore.intervals import Flags
 from leadscore.training.leads import label_state, lead_times
 from leadscore.training.split import MIN_CLASS
-from leadscore.training.window import Moments, Rows, utc_moment
+from leadscore.training.window import Moments, RowNumbers, utc_moment
 
 # Labels count as complete at the age at which this share of those that ever came had come.
 _MATURE_SHARE = 0.9
@@ -28,11 +28,11 @@ class Month:
     name: str
     start: np.datetime64
     end: np.datetime64
-    rows: Rows
+    rows: RowNumbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stream:
+class BacktestStream:
     """Leads in order of time.
 
     Attributes:
@@ -55,7 +55,7 @@ class Stream:
     maturity: np.timedelta64
     months: tuple[Month, ...]
 
-    def known_by(self, now: np.datetime64, since: np.datetime64) -> Rows:
+    def known_by(self, now: np.datetime64, since: np.datetime64) -> RowNumbers:
         """Leads since a moment whose outcome is known before `now`."""
         return np.flatnonzero(self.labelled & (self.known < now) & (self.time < now) & (self.time >= since))
 
@@ -66,7 +66,7 @@ class Stream:
         return min(won, len(rows) - won) >= MIN_CLASS
 
 
-def prepare_stream(contract: FeatureContract, table: pa.Table) -> Stream:
+def prepare_stream(contract: FeatureContract, table: pa.Table) -> BacktestStream:
     """Read a labelled table as a stream.
 
     Raises:
@@ -94,7 +94,7 @@ def prepare_stream(contract: FeatureContract, table: pa.Table) -> Stream:
         )
     delays = (known - time)[labelled].astype("timedelta64[us]").astype(np.int64)
     maturity = np.timedelta64(int(np.quantile(delays, _MATURE_SHARE)) if len(delays) else 0, "us")
-    return Stream(
+    return BacktestStream(
         contract, encode_table(contract, table)[order], labelled, outcome > 0.5, time, known, maturity, months
     )
 

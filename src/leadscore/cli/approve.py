@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadscore.cli.credentials import CredentialFile, read_credential
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
-    from leadscore.release.approval import Verdict
+    from leadscore.release.approval import ApprovalVerdict
 
-Candidate = Annotated[str, typer.Argument(help="NAME/VERSION, such as leads/7.")]
+CandidateArgument = Annotated[str, typer.Argument(help="NAME/VERSION, such as leads/7.")]
 Why = Annotated[str, typer.Option("--reason", help="Why; kept for good.")]
 Digest = Annotated[
     str,
@@ -31,12 +31,12 @@ Nonce = Annotated[
 
 
 def approve(
-    model: Candidate,
+    model: CandidateArgument,
     reason: Why,
     digest: Digest = "",
     key_file: CredentialFile = None,
     nonce: Nonce = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Approve a candidate by your key or token: bound to its bytes and to the evidence there is; given once."""
     answer(model, "approved", reason, digest, key_file, nonce=nonce, as_json=as_json)
@@ -44,7 +44,7 @@ def approve(
 
 def answer(
     model: str,
-    verdict: Verdict,
+    verdict: ApprovalVerdict,
     reason: str,
     digest: str,
     key_file: Path | None,
@@ -77,7 +77,7 @@ def answer(
             word = approval.nonce_for(binding, verdict, reason)
             emit({"nonce": word}, word, as_json=as_json)
             return
-        said, new = approval.answer(
+        said, new = approval.record_approval(
             store, binding, verdict, credential=credential, approvers=approvers, reason=reason, at=at
         )
     rows = [

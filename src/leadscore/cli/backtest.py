@@ -9,7 +9,7 @@ import typer
 from rich.console import Group
 from rich.table import Table
 
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, table
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def backtest(
     ],
     warm_up: Annotated[int, typer.Option(min=1, help="Months that train the first model.")] = 6,
     plot: Annotated[Path | None, typer.Option("--plot", help="Write a picture (.svg, .png).")] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Replay a labelled stream under a policy, with its real label delay, beside simple rules."""
     from leadscore.backtest.plot import plot_backtest
     from leadscore.backtest.policy_file import read_policy
-    from leadscore.backtest.replay import replay
+    from leadscore.backtest.replay import replay_stream
     from leadscore.backtest.strategies import AnyKs, ByPolicy, EveryDays, Never, PsiAbove
     from leadscore.backtest.stream import prepare_stream
     from leadscore.contract import load_contract
@@ -43,7 +43,7 @@ def backtest(
     rules = read_policy(policy)
     stream = prepare_stream(load_contract(contract), read_table(data))
     with notes.status("") as status:
-        result = replay(
+        result = replay_stream(
             stream,
             [Never(), EveryDays(), PsiAbove(), AnyKs(), ByPolicy(rules)],
             warm_up=warm_up,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, table
 from leadscore.errors import NotFoundError
 from leadscore.settings import Home
@@ -29,7 +29,7 @@ _BATCHES = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class BenchResult:
     """What was measured.
 
     Attributes:
@@ -69,7 +69,7 @@ def bench(
     rows: Annotated[int, typer.Option(min=1, max=10_000_000, help="Leads in the bulk figure.")] = 100_000,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of the bulk figure.")] = 1,
     backend: Annotated[Literal["auto", "native", "numpy"], typer.Option(help="Evaluator.")] = "auto",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure how fast one model scores and explains here, in one process, on leads like those it was trained on."""
     from leadscore.scoring.model import ScoringModel
@@ -77,7 +77,7 @@ def bench(
     folder = _folder(model)
     notes.print(f"measuring {folder.name}: about ten seconds", highlight=False)
     scoring = ScoringModel.load(folder, backend=backend, threads=threads)
-    figures = measure(scoring, rows=rows, threads=threads)
+    figures = measure_scoring(scoring, rows=rows, threads=threads)
     lines = (
         ("JSON lead → encoded row", f"{figures.decode_us:,.1f} µs"),
         ("row → margin", f"{figures.predict_us:,.1f} µs"),
@@ -90,17 +90,17 @@ def bench(
     emit(figures, table(title, ("step", "figure"), lines, right=("figure",)), as_json=as_json)
 
 
-def measure(model: ScoringModel, *, rows: int, threads: int) -> Figures:
+def measure_scoring(model: ScoringModel, *, rows: int, threads: int) -> BenchResult:
     """Measure a loaded model on seeded leads drawn from its own reference profile (median of batches)."""
     import msgspec
     import numpy as np
 
-    matrix = draw_leads(model.contract, model.profile, _LEADS, seed=0)
-    bodies = [msgspec.json.encode(lead) for lead in leads_of(model.contract, matrix)]
+    matrix = bench_leads(model.contract, model.profile, _LEADS, seed=0)
+    bodies = [msgspec.json.encode(lead) for lead in table_leads(model.contract, matrix)]
     margins = model.kernel.margins(matrix).tolist()
     bulk = np.resize(matrix, (rows, matrix.shape[1]))
     decode = model.decoder.decode
-    return Figures(
+    return BenchResult(
         model=model.manifest.name,
         algorithm=model.manifest.algorithm,
         inputs=len(model.contract.inputs),
@@ -115,7 +115,7 @@ def measure(model: ScoringModel, *, rows: int, threads: int) -> Figures:
     )
 
 
-def draw_leads(
+def bench_leads(
     contract: FeatureContract, profile: ReferenceProfile, count: int, *, seed: int
 ) -> npt.NDArray[np.float32]:
     """Encoded leads, float32 (count, inputs), each column drawn from its own histogram; required ones never missing."""
@@ -130,7 +130,7 @@ def draw_leads(
     return matrix
 
 
-def leads_of(contract: FeatureContract, matrix: npt.NDArray[np.float32]) -> list[dict[str, object]]:
+def table_leads(contract: FeatureContract, matrix: npt.NDArray[np.float32]) -> list[dict[str, object]]:
     """The rows as JSON leads: what a client would have sent."""
     from leadscore.contract import Boolean, Categorical, Numeric
 

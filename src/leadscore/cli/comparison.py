@@ -9,7 +9,7 @@ import typer
 from rich.console import Group
 
 from leadscore.cli.moments import parse_moment
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import decimal, emit, progress_bar, table
 from leadscore.settings import Home
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from leadscore.events.store import EventStore
     from leadscore.release.report import Comparison
 
-Candidate = Annotated[str, typer.Option("--candidate", help="NAME/VERSION or NAME@challenger.")]
+CandidateOption = Annotated[str, typer.Option("--candidate", help="NAME/VERSION or NAME@challenger.")]
 Maturity = Annotated[
     float, typer.Option("--maturity", min=0, help="Age in days at which an outcome should be known.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Also write the report as JSON.")]
-Page = Annotated[Path | None, typer.Option("--html", help="Also write it as one HTML page.")]
+HtmlOption = Annotated[Path | None, typer.Option("--html", help="Also write it as one HTML page.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Also write it as Markdown.")]
 Release = Annotated[
     str, typer.Option("--release", help="Identity of the release that asks; set by the operator.")
@@ -30,14 +30,14 @@ Release = Annotated[
 
 
 def replay(
-    candidate: Candidate,
+    candidate: CandidateOption,
     days: Annotated[float, typer.Option(min=0.01, help="Days of logged requests.")] = 14.0,
     maturity_days: Maturity = 30.0,
     out: Out = None,
-    page: Page = None,
+    page: HtmlOption = None,
     markdown: Markdown = None,
     release: Release = "",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let a candidate score the logged requests and compare it with the champion; exit code 5 if that speaks against it.
 
@@ -71,7 +71,7 @@ def replay(
 
 
 def shadow(
-    candidate: Candidate,
+    candidate: CandidateOption,
     since: Annotated[
         str,
         typer.Option("--since", help="When the shadow was ready: a day or a time (UTC, or with a zone)."),
@@ -92,11 +92,11 @@ def shadow(
     ] = None,
     maturity_days: Maturity = 30.0,
     out: Out = None,
-    page: Page = None,
+    page: HtmlOption = None,
     markdown: Markdown = None,
     release: Release = "",
     number: Annotated[int, typer.Option(min=1, help="Which of the release's reports this is.")] = 1,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare what a shadow has said with what callers were answered; exit code 5 if that speaks against it.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, table
 
 app = typer.Typer(no_args_is_help=True, help="Make synthetic CRM tables.")
@@ -44,7 +44,7 @@ def generate(
         typer.Option(min=0.01, help="Median days until a loss is admitted; about two weeks by default."),
     ] = None,
     contract_out: Annotated[Path | None, typer.Option(help="Also write the feature contract (YAML).")] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a seeded synthetic CRM table."""
     from leadscore.contract import contract_version, dump_contract
@@ -101,7 +101,7 @@ def generate(
 
 @app.command("scenarios")
 def scenarios(
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List what can happen to the synthetic CRM."""
     from leadscore.data.synthetic import SCENARIOS

@@ -12,7 +12,7 @@ from rich.text import Text
 from leadscore.cli.backtest import backtest
 from leadscore.cli.drift_watch import watch
 from leadscore.cli.moments import parse_moment
-from leadscore.cli.options import EventsUrl, Json
+from leadscore.cli.options import EventsUrl, JsonOption
 from leadscore.cli.output import emit, table
 from leadscore.errors import BadInputError, ExitCode, NotFoundError
 from leadscore.settings import Home
@@ -70,7 +70,7 @@ def check(
     mode: Annotated[
         Literal["budget", "thresholds"] | None,
         typer.Option(
-            help="Cuts from a false-alarm budget (the default), or PSI 0.1/0.25/0.5, KL 0.1, p 0.05."
+            help="Critical values from a false-alarm budget (the default), or PSI 0.1/0.25/0.5, KL 0.1, p 0.05."
         ),
     ] = None,
     false_alarms: Annotated[
@@ -120,7 +120,7 @@ def check(
         ),
     ] = None,
     events_url: EventsUrl = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare a window of leads with what the model was trained on, and say what to do.
 
@@ -129,7 +129,7 @@ def check(
     """
     from leadscore.cli import drift_records as records
     from leadscore.cli.drift_options import read_options
-    from leadscore.cli.drift_run import Run
+    from leadscore.cli.drift_run import DetectorRun
     from leadscore.cli.drift_windows import (
         StoredWindows,
         TableWindows,
@@ -165,14 +165,14 @@ def check(
     if data is not None:
         windows = TableWindows(data, reference, scorer)
         history = None if history_file is None else records.read_history(history_file, reference.model)
-        run = Run(reference, windows, options, span, detector, grading(scorer), baseline)
+        run = DetectorRun(reference, windows, options, span, detector, grading(scorer), baseline)
         judged = run.judge(history, end, count, calm)
         if history_file is not None:
             records.write_file(history_file, judged[-1].history.to_json())
     else:
         with EventStore(events_url or home.events_url) as store:
             stored = StoredWindows(store, reference)
-            run = Run(reference, stored, options, span, detector, grading(scorer), baseline)
+            run = DetectorRun(reference, stored, options, span, detector, grading(scorer), baseline)
             judged = run.judge_stored(store, end, count, calm)
     last = judged[-1].report
     if delta is not None:
@@ -187,7 +187,11 @@ def check(
             records.write_file(path, content())
     if termination_log is not None:
         records.write_termination(termination_log, last.verdict)
-    emit(last, view(last) if len(judged) == 1 else Group(_windows(judged), view(last)), as_json=as_json)
+    emit(
+        last,
+        report_view(last) if len(judged) == 1 else Group(_windows(judged), report_view(last)),
+        as_json=as_json,
+    )
     # A Job says it in its verdict, and must not be repeated.
     if last.verdict.state in {"not_judged", "silent"} and termination_log is None:
         raise typer.Exit(ExitCode.NOT_JUDGED)
@@ -203,7 +207,7 @@ def report(
     html: Annotated[Path | None, typer.Option("--html", help="Write an HTML page.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown.")] = None,
     events_url: EventsUrl = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show a drift report again: on the terminal, as HTML, as Markdown."""
     from leadscore.cli.drift_records import write_file
@@ -215,10 +219,10 @@ def report(
         write_file(html, to_html(found).encode())
     if markdown is not None:
         write_file(markdown, to_markdown(found).encode())
-    emit(found, view(found), as_json=as_json)
+    emit(found, report_view(found), as_json=as_json)
 
 
-def view(found: DriftReport) -> RenderableType:
+def report_view(found: DriftReport) -> RenderableType:
     """A report on the terminal."""
     from leadscore.drift.report.methods import (
         JOINT_COLUMNS,
@@ -277,11 +281,11 @@ def _read_report(source: Path) -> DriftReport:
 
 def _stored_report(model: str, detector: str, events_url: str | None) -> DriftReport:
     from leadscore.cli.drift_records import latest_record
-    from leadscore.cli.model_reference import model_version
+    from leadscore.cli.model_reference import find_version
     from leadscore.events.store import EventStore
 
     home = Home.from_environment()
-    name, version = model_version(model, home)
+    name, version = find_version(model, home)
     with EventStore(events_url or home.events_url) as store:
         found = latest_record(store, f"{name}/{version}", detector)
     if found is None:

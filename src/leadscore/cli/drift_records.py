@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.report.document import DriftReport
-from leadscore.drift.report.figures import figures
+from leadscore.drift.report.measured_values import figures
 from leadscore.drift.verdict import SEVERITIES
 from leadscore.drift.windows.history import History
 from leadscore.errors import BadInputError, UnavailableError

@@ -8,17 +8,17 @@ from typing import cast
 from leadscore.cli.drift_records import DriftRecord, latest_record, save
 from leadscore.cli.drift_windows import Windows, aligned
 from leadscore.drift.check.impact import Grading
-from leadscore.drift.check.judge import Seen, judge, method_level
-from leadscore.drift.check.univariate import prime
+from leadscore.drift.check.judge import JudgedWindow, judge_window, method_level
+from leadscore.drift.check.univariate import warm_up
 from leadscore.drift.multivariate.alibi import AlibiName, AlibiWindow, run_alibi
 from leadscore.drift.options import ALIBI, DriftOptions
-from leadscore.drift.performance.outcomes import Baseline
+from leadscore.drift.performance.outcomes import PerformanceBaseline
 from leadscore.drift.windows.history import History
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 from leadscore.events.store import EventStore
 
 
-class Run:
+class DetectorRun:
     """A detector at work: which windows are due, judged in order."""
 
     def __init__(
@@ -29,7 +29,7 @@ class Run:
         span: timedelta,
         detector: str,
         grade: Grading,
-        baseline: Baseline | None = None,
+        baseline: PerformanceBaseline | None = None,
     ) -> None:
         self._reference = reference
         self._windows = windows
@@ -67,7 +67,7 @@ class Run:
             first = end - (end - history.end) // self._span * self._span
         judged: list[DriftRecord] = []
         while first < end:
-            found, history = judge(
+            found, history = judge_window(
                 self._reference,
                 self._seen(first, first + self._span),
                 self._options,
@@ -80,7 +80,7 @@ class Run:
             first += self._span
         return judged
 
-    def _seen(self, start: datetime, end: datetime) -> Seen:
+    def _seen(self, start: datetime, end: datetime) -> JudgedWindow:
         """The window and what the methods ask besides."""
         options = self._options
         window = self._windows.read(start, end)
@@ -90,9 +90,9 @@ class Run:
             outcomes = self._windows.outcomes(
                 mature - timedelta(hours=options.performance.window_hours), mature
             )
-        return Seen(window, outcomes, self._alibi(window))
+        return JudgedWindow(window, outcomes, self._alibi(window))
 
-    def _alibi(self, window: Window) -> dict[str, AlibiWindow]:
+    def _alibi(self, window: LeadWindow) -> dict[str, AlibiWindow]:
         """What alibi-detect says of the window, where there is enough to ask it."""
         sample, rows = self._reference.sample, window.rows
         if sample is None or rows is None or len(rows) < self._options.min_rows:
@@ -111,7 +111,7 @@ class Run:
         start = end if calm is None else end - calm // self._span * self._span
         while start < end:
             window = self._windows.read(start, start + self._span)
-            history = prime(self._reference, window, self._options, history)
+            history = warm_up(self._reference, window, self._options, history)
             start += self._span
         return history
 

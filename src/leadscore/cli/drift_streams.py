@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leadscore.contract import FeatureContract
-from leadscore.data.matrix import encode_batch, lead_ids, times
+from leadscore.data.matrix import encode_batch, lead_ids, matrix_times
 from leadscore.data.tables import read_table
 from leadscore.drift.watch.outcome_plan import is_charted
 from leadscore.drift.watch.outcome_track import NEVER, Charted, joined
-from leadscore.events.labels import Selection
+from leadscore.events.labels import PredictionSelection
 from leadscore.events.store import EventStore
 from leadscore.events.windows import (
     BATCH_ROWS,
@@ -40,7 +40,7 @@ Moments = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Leads:
+class StreamedLeads:
     """Leads in order of time: when they were scored (microseconds, (n,)), encoded (n, inputs), probabilities (n,)."""
 
     at: Moments
@@ -48,14 +48,14 @@ class Leads:
     probabilities: npt.NDArray[np.float64]
 
 
-class Stream(Protocol):
+class LeadStream(Protocol):
     """A model's leads in order of time; moments are microseconds since the epoch."""
 
     def extent(self, start: int, end: int) -> Extent:
         """How many were scored in [start, end)."""
         ...
 
-    def read(self, start: int, end: int) -> Iterator[Leads]:
+    def read(self, start: int, end: int) -> Iterator[StreamedLeads]:
         """The leads of [start, end)."""
         ...
 
@@ -83,10 +83,10 @@ class StoredStream:
         """How many were scored in [start, end)."""
         return extent_of(self._store, self._selection(start, end))
 
-    def read(self, start: int, end: int) -> Iterator[Leads]:
+    def read(self, start: int, end: int) -> Iterator[StreamedLeads]:
         """The leads of [start, end), all from one snapshot."""
         for batch in iter_predictions(self._store, self._selection(start, end), contract=self._contract):
-            yield Leads(
+            yield StreamedLeads(
                 _microseconds(batch.column("scored_at")),
                 feature_matrix(batch, self._contract),
                 batch.column("probability").to_numpy(),
@@ -114,8 +114,8 @@ class StoredStream:
             )
         return joined(parts)
 
-    def _selection(self, start: int, end: int) -> Selection:
-        return Selection(start, end, model_name=self._model[0], model_version=self._model[1])
+    def _selection(self, start: int, end: int) -> PredictionSelection:
+        return PredictionSelection(start, end, model_name=self._model[0], model_version=self._model[1])
 
 
 class TableStream:
@@ -128,7 +128,7 @@ class TableStream:
     def __init__(self, path: Path, model: ScoringModel) -> None:
         self._model = model
         table = read_table(path)
-        at = times(model.contract, table).astype("datetime64[us]").astype(np.int64)
+        at = matrix_times(model.contract, table).astype("datetime64[us]").astype(np.int64)
         order = np.argsort(at, kind="stable")
         self._at, self._table = at[order], table.take(pa.array(order))
 
@@ -137,13 +137,13 @@ class TableStream:
         at = self._at[self._places(start, end)]
         return Extent(len(at), int(at[0]), int(at[-1])) if len(at) else Extent(0, None, None)
 
-    def read(self, start: int, end: int) -> Iterator[Leads]:
+    def read(self, start: int, end: int) -> Iterator[StreamedLeads]:
         """The leads created in [start, end)."""
         places = self._places(start, end)
         for begin in range(places.start, places.stop, BATCH_ROWS):
             piece = slice(begin, min(begin + BATCH_ROWS, places.stop))
             matrix = self._encoded(self._table.slice(piece.start, piece.stop - piece.start))
-            yield Leads(self._at[piece], matrix, self._model.score_rows(matrix))
+            yield StreamedLeads(self._at[piece], matrix, self._model.score_rows(matrix))
 
     def outcomes(self, start: int, end: int, share: float, wait: float) -> Charted:
         """The target column's outcome, which became known when the contract's `known_at` says, or else after `wait` days."""

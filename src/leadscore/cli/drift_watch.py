@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from leadscore.cli.moments import parse_moment
-from leadscore.cli.options import EventsUrl, Json
+from leadscore.cli.options import EventsUrl, JsonOption
 from leadscore.cli.output import emit, progress_bar, table
 from leadscore.errors import BadInputError
 from leadscore.settings import Home
@@ -20,7 +20,7 @@ from leadscore.settings import Home
 if TYPE_CHECKING:
     from leadscore.cli.drift_watch_run import Watch
     from leadscore.drift.watch.report import OutcomeReport, WatchReport
-    from leadscore.drift.watch.track import Alarms, Look
+    from leadscore.drift.watch.track import Alarms, ChartEvaluation
 
 
 def watch(
@@ -69,7 +69,9 @@ def watch(
     every: Annotated[
         int | None,
         typer.Option(
-            "--every", min=1, help="Leads from one look to the next; default: 250 looks per run length."
+            "--every",
+            min=1,
+            help="Leads from one evaluation to the next; default: 250 evaluations per run length.",
         ),
     ] = None,
     outcomes: Annotated[
@@ -89,15 +91,15 @@ def watch(
         Path | None, typer.Option("--state", help="Keep in this file how far it came, and go on from there.")
     ] = None,
     events_url: EventsUrl = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Follow a model's leads one after another, and say when the stream changed, in which feature."""
     from leadscore.cli.drift_options import parse_false_alarms
     from leadscore.cli.drift_streams import StoredStream, TableStream
-    from leadscore.cli.drift_watch_run import Asked, FileMemory, NoMemory, StoredMemory, Watch
+    from leadscore.cli.drift_watch_run import FileMemory, NoMemory, StoredMemory, Watch, WatchRequest
     from leadscore.cli.drift_windows import load_model, load_outcomes, load_sample
     from leadscore.drift.runlength import FalseAlarms
-    from leadscore.drift.watch.plan import Baseline
+    from leadscore.drift.watch.plan import ChartBaseline
     from leadscore.durations import parse_duration
     from leadscore.events.store import EventStore
     from leadscore.scoring.model import ScoringModel
@@ -114,7 +116,7 @@ def watch(
     found, version, folder = load_model(model, home)
     scorer = ScoringModel.load(folder)
     sample = load_sample(folder, scorer.contract)
-    asked = Asked(
+    asked = WatchRequest(
         model=f"{found}/{version}",
         since=None if since is None else parse_moment(since, "--since"),
         until=datetime.now(UTC) if until is None else parse_moment(until, "--until"),
@@ -127,7 +129,7 @@ def watch(
         outcomes=outcomes,
         maturity=None if maturity is None else parse_duration(maturity),
     )
-    baseline = Baseline(
+    baseline = ChartBaseline(
         scorer.profile,
         sample,
         None if sample is None else scorer.score_rows(sample),
@@ -142,7 +144,7 @@ def watch(
             stream = StoredStream(store, scorer.contract, (found, version))
             memory = StoredMemory(store, asked.model, name) if state is None else memory
         report = _run(Watch(asked, baseline, stream, memory, home.root / "charts"))
-    emit(report, view(report), as_json=as_json)
+    emit(report, watch_view(report), as_json=as_json)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -161,11 +163,11 @@ def _run(watching: Watch) -> WatchReport:
         return watching.run(
             on_design=lambda: progress.update(designing, visible=True),
             on_total=designed,
-            on_look=lambda leads: progress.advance(following, leads),
+            on_evaluation=lambda leads: progress.advance(following, leads),
         )
 
 
-def view(found: WatchReport) -> RenderableType:
+def watch_view(found: WatchReport) -> RenderableType:
     """What the charts say on the terminal."""
     told = found.outcomes
     spoken = [found.leads.alarms.first, told.said.alarms.first if told else None]
@@ -232,7 +234,9 @@ def _asked(found: WatchReport) -> str:
     )
 
 
-def _row(name: str, followed: int, waiting: int, alarms: Alarms, now: Look | None) -> tuple[object, ...]:
+def _row(
+    name: str, followed: int, waiting: int, alarms: Alarms, now: ChartEvaluation | None
+) -> tuple[object, ...]:
     first = alarms.first
     return (
         name,
@@ -246,7 +250,7 @@ def _row(name: str, followed: int, waiting: int, alarms: Alarms, now: Look | Non
     )
 
 
-def _signs(title: str, look: Look) -> RenderableType:
+def _signs(title: str, look: ChartEvaluation) -> RenderableType:
     rows = [
         (s.feature, s.how, f"{s.surprise:.2f}", "–" if s.distance is None else f"{s.distance:.3f}")
         for s in look.signs
@@ -254,9 +258,9 @@ def _signs(title: str, look: Look) -> RenderableType:
     return table(title, ("feature", "how", "-log p", "distance"), rows, right=("-log p", "distance"))
 
 
-def _when(look: Look) -> str:
+def _when(look: ChartEvaluation) -> str:
     return f"{look.at:%Y-%m-%d %H:%M}, lead {look.lead:,}"
 
 
-def _began(look: Look) -> str:
+def _began(look: ChartEvaluation) -> str:
     return f"{look.since:%Y-%m-%d %H:%M}, lead {look.since_lead:,}"

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from leadscore.cli.drift_records import write_file
-from leadscore.cli.drift_streams import Leads, Stream
+from leadscore.cli.drift_streams import LeadStream, StreamedLeads
 from leadscore.cli.output import notes
 from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.runlength import FalseAlarms
@@ -23,13 +23,13 @@ from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.outcome_plan import OutcomePlan, usual_wait
 from leadscore.drift.watch.outcome_track import follow_outcomes
 from leadscore.drift.watch.plan import (
-    Baseline,
+    ChartBaseline,
     WatchDesign,
     WatchPlan,
+    budget_leads,
     charted,
     design_watch,
     fingerprint,
-    leads_of,
 )
 from leadscore.drift.watch.report import ChartReport, OutcomeReport, WatchReport
 from leadscore.drift.watch.season import week_followers
@@ -122,7 +122,7 @@ class StoredMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class WatchRequest:
     """What a person asks for.
 
     Attributes:
@@ -134,7 +134,7 @@ class Asked:
         leads_per_day: Turns time into leads; None: as many as came in the span that is learnt from.
         learn: Span at the stream's beginning that tells how many leads come in a day, and what follows the week.
         without: Features that are not charted; None: those that follow the week in the span that is learnt from.
-        every: Leads from one look to the next; None: some 250 looks per run length.
+        every: Leads from one evaluation to the next; None: some 250 evaluations per run length.
         outcomes: Whether outcomes are charted too.
         maturity: How long a lead's outcome is waited for; None: as long as they took in the artefact's reference.
     """
@@ -164,7 +164,7 @@ class Watch:
     """
 
     def __init__(
-        self, asked: Asked, baseline: Baseline, stream: Stream, memory: Memory, charts: Path
+        self, asked: WatchRequest, baseline: ChartBaseline, stream: LeadStream, memory: Memory, charts: Path
     ) -> None:
         self._asked, self._baseline, self._stream = asked, baseline, stream
         self._memory, self._charts = memory, charts
@@ -175,14 +175,14 @@ class Watch:
         self,
         on_design: Callable[[], object] = lambda: None,
         on_total: Callable[[int], object] = lambda _: None,
-        on_look: Callable[[int], object] = lambda _: None,
+        on_evaluation: Callable[[int], object] = lambda _: None,
     ) -> WatchReport:
         """Follow what has come, keep how far, and say what the charts show.
 
         Args:
             on_design: Told before levels are simulated.
             on_total: Told how many leads are to be followed.
-            on_look: Told how many leads a look took.
+            on_evaluation: Told how many leads an evaluation took.
 
         Raises:
             NotFoundError: The stream is empty.
@@ -203,7 +203,7 @@ class Watch:
         kept = self._memory.load()
         before = self._resumable(kept, digest)
         on_total(found.rows - before.seen)
-        track = self._follow(design, before, on_look)
+        track = self._follow(design, before, on_evaluation)
         since = None if asked.since is None else self._begin
         now = KeptTrack(charts=digest, since=since, track=track)
         # A look at the past leaves what is known of later leads.
@@ -252,7 +252,7 @@ class Watch:
             per_day = self._stream.extent(begin, end).rows / (asked.learn / _DAY)
         run_length, outcomes = asked.run_length, None
         if run_length is None:
-            run_length = leads_of(asked.budget, (per_day or 0.0) / 24)
+            run_length = budget_leads(asked.budget, (per_day or 0.0) / 24)
         if asked.outcomes:
             wait = usual_wait(self._baseline.outcomes) if asked.maturity is None else asked.maturity / _DAY
             outcomes = OutcomePlan.of(wait, per_day or 0.0)
@@ -288,20 +288,20 @@ class Watch:
             return Track()
         return track
 
-    def _follow(self, design: WatchDesign, track: Track, on_look: Callable[[int], object]) -> Track:
+    def _follow(self, design: WatchDesign, track: Track, on_evaluation: Callable[[int], object]) -> Track:
         profile, (_, columns) = self._baseline.profile, charted(self._baseline, design.plan)
         skip = track.at_rows
-        rest: list[Leads] = []
+        rest: list[StreamedLeads] = []
         for batch in self._stream.read(track.at if track.seen else self._begin, self._end):
             passed = min(skip, len(batch.at))
             skip -= passed
-            rest.append(Leads(batch.at[passed:], batch.matrix[passed:], batch.probabilities[passed:]))
+            rest.append(StreamedLeads(batch.at[passed:], batch.matrix[passed:], batch.probabilities[passed:]))
             leads = _joined(rest)
             before = track.seen
             codes = cell_codes(profile, leads.matrix, leads.probabilities)[:, columns]
-            track = follow_leads(design, track, codes, leads.at, on_look=on_look)
+            track = follow_leads(design, track, codes, leads.at, on_evaluation=on_evaluation)
             done = track.seen - before
-            rest = [Leads(leads.at[done:], leads.matrix[done:], leads.probabilities[done:])]
+            rest = [StreamedLeads(leads.at[done:], leads.matrix[done:], leads.probabilities[done:])]
         return track
 
     def _outcomes(self, design: WatchDesign, first: int) -> OutcomeReport | None:
@@ -320,8 +320,8 @@ class Watch:
         )
 
 
-def _joined(parts: list[Leads]) -> Leads:
-    return Leads(
+def _joined(parts: list[StreamedLeads]) -> StreamedLeads:
+    return StreamedLeads(
         np.concatenate([part.at for part in parts]),
         np.concatenate([part.matrix for part in parts]),
         np.concatenate([part.probabilities for part in parts]),

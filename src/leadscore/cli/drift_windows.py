@@ -12,19 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc
 
-from leadscore.cli.model_reference import model_version
+from leadscore.cli.model_reference import find_version
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.contract.categories import categories_of
-from leadscore.data.matrix import encode_batch, labels, times
+from leadscore.data.matrix import encode_batch, labels, matrix_times
 from leadscore.data.tables import read_table
 from leadscore.drift.check.impact import Grading
 from leadscore.drift.performance.measure import LabelCounts
-from leadscore.drift.performance.outcomes import Baseline, Outcomes
+from leadscore.drift.performance.outcomes import MatureOutcomes, PerformanceBaseline
 from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.outcome_plan import OutcomeSample
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 from leadscore.errors import ArtefactError, BadInputError
-from leadscore.events.labels import Selection
+from leadscore.events.labels import PredictionSelection
 from leadscore.events.store import EventStore
 from leadscore.events.windows import (
     completeness_of,
@@ -49,11 +49,11 @@ _MOST_TEXTS: Final = 20
 class Windows(Protocol):
     """A source of windows."""
 
-    def read(self, start: datetime, end: datetime) -> Window:
+    def read(self, start: datetime, end: datetime) -> LeadWindow:
         """The leads of [start, end)."""
         ...
 
-    def outcomes(self, start: datetime, end: datetime) -> Outcomes:
+    def outcomes(self, start: datetime, end: datetime) -> MatureOutcomes:
         """What became of the leads of [start, end), all of which are old enough to be asked."""
         ...
 
@@ -70,7 +70,7 @@ def aligned(moment: datetime, span: timedelta) -> datetime:
 
 def load_model(ref: str, home: Home) -> tuple[str, str, Path]:
     """Name, version and verified folder of `NAME`, `NAME@champion`, `NAME/7` or an artefact folder."""
-    name, version = model_version(ref, home)
+    name, version = find_version(ref, home)
     if (Path(ref) / artefact.MANIFEST).is_file():
         return name, version, Path(ref)
     return name, version, ModelRegistry(home).fetch(f"{name}/{version}")
@@ -152,13 +152,13 @@ def _columns(folder: Path, name: str, columns: Sequence[str]) -> list[NDArray[An
     return [column.to_numpy() for column in found]
 
 
-def load_baseline(folder: Path) -> Baseline:
+def load_baseline(folder: Path) -> PerformanceBaseline:
     """The model's figures on its hold-out, from the artefact's `metrics.json`.
 
     Raises:
         ArtefactError: The artefact has none, or what it has is damaged.
     """
-    from leadscore.training.evidence import Evidence  # seconds: it brings what trains
+    from leadscore.training.evidence import TrainingEvidence  # seconds: it brings what trains
 
     manifest = artefact.verify_artefact(folder)
     if artefact.METRICS not in manifest.files:
@@ -166,9 +166,9 @@ def load_baseline(folder: Path) -> Baseline:
             f"The artefact {folder} holds no {artefact.METRICS}: there is nothing to compare its AUC with.",
             hint="Train it with `leadscore train`, or leave out the methods performance and cbpe.",
         )
-    evidence = Evidence.from_json(artefact.read_verified(folder, manifest, artefact.METRICS))
+    evidence = TrainingEvidence.from_json(artefact.read_verified(folder, manifest, artefact.METRICS))
     holdout = evidence.holdout
-    return Baseline(evidence.metrics.auc, holdout.confidence, holdout.calibration)
+    return PerformanceBaseline(evidence.metrics.auc, holdout.confidence, holdout.calibration)
 
 
 def grading(model: ScoringModel) -> Grading:
@@ -191,7 +191,7 @@ class StoredWindows:
         """Now."""
         return datetime.now(UTC)
 
-    def read(self, start: datetime, end: datetime) -> Window:
+    def read(self, start: datetime, end: datetime) -> LeadWindow:
         """The predictions scored in [start, end) by this version."""
         reference = self._reference
         matrices: list[NDArray[np.float32]] = []
@@ -201,7 +201,7 @@ class StoredWindows:
             matrices.append(feature_matrix(batch, reference.contract))
             probabilities.append(batch.column("probability").to_numpy())
             _count_unseen(batch.column("warnings"), unseen)
-        return Window.of(
+        return LeadWindow.of(
             reference,
             start,
             end,
@@ -210,7 +210,7 @@ class StoredWindows:
             unseen={feature: count for feature, count in unseen.items() if count},
         )
 
-    def outcomes(self, start: datetime, end: datetime) -> Outcomes:
+    def outcomes(self, start: datetime, end: datetime) -> MatureOutcomes:
         """The predictions of [start, end) with every outcome that is known by now."""
         total = mature = 0
         converted: list[NDArray[np.bool_]] = []
@@ -223,11 +223,11 @@ class StoredWindows:
             probabilities.append(known.column("probability").to_numpy())
         won = np.concatenate(converted)
         labels = LabelCounts(total, len(won), mature, len(won))
-        return Outcomes(start, end, labels, won, np.concatenate(probabilities))
+        return MatureOutcomes(start, end, labels, won, np.concatenate(probabilities))
 
-    def _selection(self, start: datetime, end: datetime) -> Selection:
+    def _selection(self, start: datetime, end: datetime) -> PredictionSelection:
         """What this version scored in [start, end)."""
-        return Selection(
+        return PredictionSelection(
             to_microseconds(start),
             to_microseconds(end),
             model_name=self._reference.model_name,
@@ -249,32 +249,32 @@ class TableWindows:
         self._table = read_table(path)
         if self._table.num_rows == 0:
             raise BadInputError(f"{path} has no rows.")
-        self._times = times(reference.contract, self._table)
+        self._times = matrix_times(reference.contract, self._table)
 
     def latest(self) -> datetime:
         """Just after the last lead."""
         return as_utc(int(self._times.max().astype(np.int64)) + 1)
 
-    def outcomes(self, start: datetime, end: datetime) -> Outcomes:
+    def outcomes(self, start: datetime, end: datetime) -> MatureOutcomes:
         """The leads created in [start, end), with the target column's outcome where it is known."""
         rows = self._rows(start, end)
         target = labels(self._reference.contract, rows)
         known = ~np.isnan(target)
         matrix = encode_batch(self._reference.contract, rows.filter(pa.array(known)), threads=1).matrix
         counts = LabelCounts(rows.num_rows, int(known.sum()), rows.num_rows, int(known.sum()))
-        return Outcomes(start, end, counts, target[known] > 0.5, self._model.score_rows(matrix))
+        return MatureOutcomes(start, end, counts, target[known] > 0.5, self._model.score_rows(matrix))
 
     def _rows(self, start: datetime, end: datetime) -> pa.Table:
         inside = (self._times >= _moment(start)) & (self._times < _moment(end))
         return self._table.filter(pa.array(inside))
 
-    def read(self, start: datetime, end: datetime) -> Window:
+    def read(self, start: datetime, end: datetime) -> LeadWindow:
         """The leads created in [start, end)."""
         rows = self._rows(start, end)
         encoded = encode_batch(self._reference.contract, rows, threads=1)
         inputs = self._reference.contract.inputs
         unseen = {f.name: int(n) for f, n in zip(inputs, encoded.unseen, strict=True) if n}
-        return Window.of(
+        return LeadWindow.of(
             self._reference,
             start,
             end,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.intervals import Estimate
-    from leadscore.training.monthly import Performance, PeriodFigures
+    from leadscore.training.monthly import PeriodMetrics, PeriodPerformance
 
 _COLUMNS = ("period", "leads", "converted", "said", "came", "AUC", "Brier", "ECE", "lift", "capture", "note")
 
@@ -28,7 +28,7 @@ def evaluate(
     capacity: Annotated[
         float, typer.Option(min=0.001, max=0.9, help="Share of leads that counts as the top.")
     ] = 0.10,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a model on labelled leads: ranking, calibration, lift, with 95 % intervals."""
     from leadscore.data.tables import read_table
@@ -55,23 +55,23 @@ def evaluate(
 def _trained_until(folder: Path) -> str | None:
     """Where the training window of an artefact ends; None if it does not say, or was trained on later leads, too."""
     from leadscore.scoring.artefact import METRICS
-    from leadscore.training.evidence import Evidence
+    from leadscore.training.evidence import TrainingEvidence
 
     path = folder / METRICS
     if not path.is_file():
         return None
-    window = Evidence.from_json(path.read_bytes()).window
+    window = TrainingEvidence.from_json(path.read_bytes()).window
     return None if window.recent else window.calibration_start
 
 
-def _view(model: str, performance: Performance) -> Table:
+def _view(model: str, performance: PeriodPerformance) -> Table:
     rows = [_row(period) for period in (*performance.periods, performance.overall)]
     aside = " of months not trained on" if any(p.trained_on for p in performance.periods) else ""
     mean = "" if performance.mean_auc is None else f", mean monthly AUC{aside} {performance.mean_auc:.3f}"
     return table(f"{model}{mean}", _COLUMNS, rows, right=_COLUMNS[1:-1])
 
 
-def _row(period: PeriodFigures) -> tuple[object, ...]:
+def _row(period: PeriodMetrics) -> tuple[object, ...]:
     counts = (period.period, f"{period.leads:,}", f"{period.positives:,}")
     found = period.evaluation
     if found is None:

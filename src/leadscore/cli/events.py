@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from leadscore.cli.moments import parse_moment
-from leadscore.cli.options import EventsUrl, Json
+from leadscore.cli.options import EventsUrl, JsonOption
 from leadscore.cli.output import emit, table
 from leadscore.settings import Home
 
@@ -24,7 +24,7 @@ def events() -> None:
 def status(
     spool: Annotated[Path | None, typer.Option(help="Spool of this machine.")] = None,
     events_url: EventsUrl = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """What is stored, what waits on the spool, what was set aside."""
     from leadscore.events.status import read_status
@@ -63,7 +63,7 @@ def backfill(
         str | None, typer.Option("--since", help="Leave older leads out: a day or an ISO 8601 time.")
     ] = None,
     events_url: EventsUrl = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Log past leads as if this model had scored them when they came; the same leads again change nothing."""
     from leadscore.data.tables import read_table

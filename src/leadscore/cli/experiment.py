@@ -9,7 +9,7 @@ import typer
 from rich.console import Group
 
 from leadscore.cli.moments import parse_moment
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import decimal, emit, table
 from leadscore.settings import Home
 
@@ -38,7 +38,7 @@ def ab(
         typer.Option(min=100, help="Leads at which revenue is to be known best; chosen before the test."),
     ] = 10_000.0,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the sequences (.png or .svg).")] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two versions in traffic; safe to ask at any time, as often as you like."""
     from datetime import UTC, datetime, timedelta
@@ -64,12 +64,12 @@ def ab(
             f"{first.ref} and {second.ref} are not two versions of one model.", hint="--a leads/6 --b leads/7"
         )
     versions = (first.version, second.version)
-    plan = experiment.Plan(share=share, alpha=alpha, margin=margin, horizon=horizon)
+    plan = experiment.ExperimentPlan(share=share, alpha=alpha, margin=margin, horizon=horizon)
     with EventStore(home.events_url) as store:
         cohort = read_cohort(
             store, first.name, versions, since=begin, now=now, exposure=timedelta(days=exposure_days)
         )
-        found = experiment.judge(
+        found = experiment.judge_experiment(
             cohort,
             plan,
             model=first.name,
@@ -101,7 +101,7 @@ def kpi(
     release: Annotated[
         str, typer.Option("--release", help="Identity of the release that asks; set by the operator.")
     ] = "",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Report whether conversion or revenue fell since a version took over; exit code 5 if so.
 
@@ -115,8 +115,8 @@ def kpi(
     from leadscore.registry.store import ModelRegistry
     from leadscore.registry.versions import ModelRef
     from leadscore.release.evidence import record_kpi
-    from leadscore.release.watch import WatchPlan, WatchQuestion
-    from leadscore.release.watching import report
+    from leadscore.release.post_release_monitor import report_soak
+    from leadscore.release.soak import SoakPlan, SoakRequest
 
     begin = parse_moment(since, "--since")
     home = Home.from_environment()
@@ -125,7 +125,7 @@ def kpi(
     if before.name != version.name or before.version in {None, version.version}:
         raise BadInputError(f"{against!r} is not another version of {version.name}.", hint="--against NAME/6")
     previous = before.version or 0
-    about = WatchQuestion(
+    about = SoakRequest(
         release=release,
         number=number,
         model=version.name,
@@ -137,7 +137,7 @@ def kpi(
         exposure_hours=exposure_hours,
     )
     with EventStore(home.events_url) as store:
-        found = report(store, about, WatchPlan(margin=margin), baseline_days=baseline_days)
+        found = report_soak(store, about, SoakPlan(margin=margin), baseline_days=baseline_days)
         evidence_id = record_kpi(store, found, now_us())
     rows = [
         (
@@ -184,7 +184,7 @@ def _ab_view(found: Experiment) -> Group:
         )
         for m in found.metrics
     ]
-    title = f"B minus A, valid at every look (alpha {found.plan.alpha:g})"
+    title = f"B minus A, valid at every evaluation (alpha {found.plan.alpha:g})"
     metrics = table(title, ("figure", "difference", "confidence sequence", "B is"), rows)
     lines = [
         f"[bold]{found.verdict.replace('_', ' ')}[/]: {found.summary}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, table
 from leadscore.errors import BadInputError, NotFoundError
 from leadscore.settings import Home
@@ -38,7 +38,7 @@ def explain(
     top: Annotated[int, typer.Option(min=1, help="How many factors.")] = 5,
     samples: Annotated[int, typer.Option(help="Neighbours (lime).")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the neighbours (lime).")] = 0,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say why a lead got its score."""
     find = _source(lead, data, lead_id)

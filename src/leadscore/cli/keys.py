@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
 
@@ -33,13 +33,13 @@ def create(
         int | None, typer.Option(min=1, help="Expires after so many days; never, if left out.")
     ] = None,
     api_keys: KeyFile = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Create a key and print it once: only its digest is kept."""
-    from leadscore.identity.apikeys import Scope, create_key
+    from leadscore.identity.apikeys import KeyScope, create_key
 
     path = _path(api_keys)
-    scopes = cast("list[Scope]", scope or _DEFAULT_SCOPES)
+    scopes = cast("list[KeyScope]", scope or _DEFAULT_SCOPES)
     expires = None if days is None else datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
     secret, entry = create_key(path, name, scopes, expires=expires)
     document = {
@@ -54,7 +54,7 @@ def create(
 
 
 @app.command("list")
-def list_keys(api_keys: KeyFile = None, as_json: Json = False) -> None:
+def list_keys(api_keys: KeyFile = None, as_json: JsonOption = False) -> None:
     """List the keys, without their secrets."""
     from leadscore.identity.apikeys import read_keys
 
@@ -77,7 +77,7 @@ def list_keys(api_keys: KeyFile = None, as_json: Json = False) -> None:
 def revoke(
     name: Annotated[str, typer.Argument(help="Name of the key.")],
     api_keys: KeyFile = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove a key; running services refuse it within seconds."""
     from leadscore.identity.apikeys import revoke_key

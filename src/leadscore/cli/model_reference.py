@@ -10,7 +10,7 @@ from leadscore.scoring import artefact
 from leadscore.settings import Home
 
 
-def model_version(ref: str, home: Home) -> tuple[str, str]:
+def find_version(ref: str, home: Home) -> tuple[str, str]:
     """Name and version; an artefact folder is verified, and an alias resolved now.
 
     Raises:

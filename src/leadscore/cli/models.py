@@ -11,14 +11,14 @@ from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
-    from leadscore.registry.metrics import Metric
+    from leadscore.registry.metrics import ModelMetric
     from leadscore.registry.store import ModelRegistry
-    from leadscore.registry.versions import Decision, ModelVersion
+    from leadscore.registry.versions import ModelVersion, VersionDecision
 
 app = typer.Typer(help="Look at published models; fetch, promote, roll back, archive.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the version for good.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with the version for good.")]
 Pinned = Annotated[str, typer.Argument(help="NAME/VERSION, such as leads/7; NAME@alias works too.")]
 
 # The figures that fit a line; `show` has all of them.
@@ -27,7 +27,7 @@ _HEADLINE = ("auc", "average_precision", "lift", "ece")
 
 @app.command("list")
 def list_models(
-    name: Annotated[str | None, typer.Argument(help="Only this model.")] = None, as_json: Json = False
+    name: Annotated[str | None, typer.Argument(help="Only this model.")] = None, as_json: JsonOption = False
 ) -> None:
     """List models and their versions, newest first."""
     registry = _registry()
@@ -49,7 +49,7 @@ def list_models(
 
 
 @app.command()
-def show(model: Pinned, as_json: Json = False) -> None:
+def show(model: Pinned, as_json: JsonOption = False) -> None:
     """Show one version: where it comes from, its metrics, who decided what about it."""
     from rich.console import Group
 
@@ -74,7 +74,7 @@ def show(model: Pinned, as_json: Json = False) -> None:
 def compare(
     a: Pinned,
     b: Pinned,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two versions of one model: metrics side by side, contracts, sizes."""
     from rich.console import Group
@@ -136,7 +136,7 @@ def fetch(
             "--to", help="Also copy it into this folder, which is new, empty, or this version's copy."
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Download a version, verify every file, keep it in the cache; prints the folder.
 
@@ -173,7 +173,7 @@ def fetch(
 @app.command()
 def promote(
     model: Pinned,
-    reason: Reason = "",
+    reason: ReasonOption = "",
     expect: Annotated[
         int | None,
         typer.Option("--expect-champion", help="Refuse if the champion is another version (0: none yet)."),
@@ -185,7 +185,7 @@ def promote(
             help="A person's word that what looks like a leak is known before the outcome.",
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a version the champion; the old champion becomes `previous`. Running services keep their version."""
     from msgspec import UNSET
@@ -204,7 +204,7 @@ def promote(
 
 
 @app.command()
-def nominate(model: Pinned, reason: Reason = "", as_json: Json = False) -> None:
+def nominate(model: Pinned, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """Make a version the challenger."""
     registry = _registry()
     version = registry.resolve(model)
@@ -214,8 +214,8 @@ def nominate(model: Pinned, reason: Reason = "", as_json: Json = False) -> None:
 @app.command()
 def rollback(
     name: Annotated[str, typer.Argument(help="Model, such as leads.")],
-    reason: Reason = "",
-    as_json: Json = False,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Return to the champion before this one; again: further back. Running services keep their version."""
     decision = _registry().rollback(name, reason=reason)
@@ -224,7 +224,7 @@ def rollback(
 
 
 @app.command()
-def archive(model: Pinned, reason: Reason = "", as_json: Json = False) -> None:
+def archive(model: Pinned, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """Retire a version for good."""
     registry = _registry()
     version = registry.resolve(model)
@@ -255,13 +255,13 @@ def _registry() -> ModelRegistry:
     return ModelRegistry(Home.from_environment())
 
 
-def _print_decision(decision: Decision, *, as_json: bool) -> None:
+def _print_decision(decision: VersionDecision, *, as_json: bool) -> None:
     columns = ("when (UTC)", "what", "by", "instead of", "why")
     title = f"{decision.name}/{decision.version}"
     emit(decision, table(title, columns, [_decision_row(decision)]), as_json=as_json)
 
 
-def _say_who_serves(decision: Decision) -> None:
+def _say_who_serves(decision: VersionDecision) -> None:
     """An alias moves nobody's traffic: say what does."""
     ref = f"{decision.name}/{decision.version}"
     for line in (
@@ -272,7 +272,7 @@ def _say_who_serves(decision: Decision) -> None:
         notes.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def _decision_row(decision: Decision) -> tuple[object, ...]:
+def _decision_row(decision: VersionDecision) -> tuple[object, ...]:
     instead = None if decision.from_version is None else f"{decision.name}/{decision.from_version}"
     return f"{decision.at:%Y-%m-%d %H:%M:%S}", decision.action, decision.by, instead, decision.reason
 
@@ -292,7 +292,7 @@ def _facts(version: ModelVersion) -> list[tuple[str, object]]:
     ]
 
 
-def _figure(metric: Metric | None) -> str | None:
+def _figure(metric: ModelMetric | None) -> str | None:
     return None if metric is None else f"{metric.value:.4f}"
 
 
@@ -300,7 +300,7 @@ def _figure_end(end: float | None) -> str | None:
     return None if end is None else f"{end:.4f}"
 
 
-def _interval(metric: Metric | None) -> str | None:
+def _interval(metric: ModelMetric | None) -> str | None:
     if metric is None or metric.low is None or metric.high is None:
         return None
     return f"{metric.low:.4f} to {metric.high:.4f}"

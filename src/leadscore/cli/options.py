@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 EventsUrl = Annotated[
     str | None, typer.Option(envvar="LEADSCORE_EVENTS_URL", show_envvar=True, help="Event store.")
 ]

@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from leadscore.cli.options import EventsUrl, Json
+from leadscore.cli.options import EventsUrl, JsonOption
 from leadscore.cli.output import emit, notes, table
 from leadscore.errors import BadInputError, TableError
 from leadscore.settings import Home
@@ -69,7 +69,7 @@ def import_outcomes(
         Path | None, typer.Option(help="Go on without bad rows and write them here, with the reason.")
     ] = None,
     events_url: EventsUrl = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Store outcomes; the same rows imported again change nothing, changed ones are corrections."""
     from leadscore.data.tables import read_table
@@ -99,7 +99,7 @@ def import_outcomes(
             f"[yellow]warning[/]: {escape(f'{converted_col}: {sentence}')}.", highlight=False, soft_wrap=True
         )
     with EventStore(events_url or Home.from_environment().events_url) as store:
-        before = store.told_before(found.outcomes)
+        before = store.already_recorded(found.outcomes)
         for start in range(0, len(found.outcomes), _BATCH):
             store.append([], found.outcomes[start : start + _BATCH])
         match = match_outcomes(store, found.outcomes)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from leadscore.cli import approve as answers
 from leadscore.cli import comparison, experiment
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, table
 from leadscore.settings import Home
 
@@ -27,12 +27,12 @@ _KINDS = ("gate", "replay", "shadow", "approval-request", "approval", "kpi", "ex
 
 @app.command()
 def deny(
-    model: answers.Candidate,
+    model: answers.CandidateArgument,
     reason: answers.Why,
     digest: answers.Digest = "",
     key_file: answers.CredentialFile = None,
     nonce: answers.Nonce = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Deny a candidate by your key or token; its release ends."""
     answers.answer(model, "denied", reason, digest, key_file, nonce=nonce, as_json=as_json)
@@ -40,19 +40,20 @@ def deny(
 
 @app.command()
 def status(
-    model: Annotated[str, typer.Argument(help="NAME/VERSION or NAME@challenger.")], as_json: Json = False
+    model: Annotated[str, typer.Argument(help="NAME/VERSION or NAME@challenger.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Say what a version has and what it lacks on its way to traffic."""
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
     from leadscore.identity.approvers import Approvers
     from leadscore.registry.store import ModelRegistry
-    from leadscore.release.standing import standing
+    from leadscore.release.progress import release_progress
 
     home = Home.from_environment()
     version = ModelRegistry(home).resolve(model)
     with EventStore(home.events_url) as store:
-        found = standing(store, version, Approvers.from_environment(), now_us() / 1e6)
+        found = release_progress(store, version, Approvers.from_environment(), now_us() / 1e6)
     rows = [(s.name, s.state, s.says, s.evidence) for s in found.stations]
     emit(
         found,
@@ -64,7 +65,7 @@ def status(
 @app.command("list")
 def list_releases(
     name: Annotated[str | None, typer.Argument(help="Only this model or version.")] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List questions that wait for a person, answers, and releases that ended; newest first."""
     records = [r for r in _records(("approval-request", "approval", "release")) if _about(r, name)]
@@ -72,7 +73,7 @@ def list_releases(
 
 
 @app.command()
-def show(model: Annotated[str, typer.Argument(help="NAME/VERSION.")], as_json: Json = False) -> None:
+def show(model: Annotated[str, typer.Argument(help="NAME/VERSION.")], as_json: JsonOption = False) -> None:
     """Show every record about a version, newest first; --json prints them whole."""
     from leadscore.errors import NotFoundError
 
@@ -110,7 +111,7 @@ def _plain(record: Evidence) -> dict[str, object]:
 
 def _records_view(title: str, records: list[Evidence]) -> Table:
     from leadscore.drift.verdict import as_utc
-    from leadscore.release.standing import in_a_sentence
+    from leadscore.release.progress import in_a_sentence
 
     rows = [
         (f"{as_utc(r.at):%Y-%m-%d %H:%M:%S}", r.subject, r.kind, in_a_sentence(r), r.evidence_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadscore.cli.moments import parse_moment
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, table
 from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
 from leadscore.settings import Home
@@ -45,7 +45,7 @@ def retrain(
     termination_message: Annotated[
         Path | None, typer.Option(help="File for the report (or the error): /dev/termination-log in a pod.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train again on what was logged, publish the challenger and judge it; the champion stays."""
     from leadscore.training.retrain import RetrainRequest

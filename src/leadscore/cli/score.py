@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, progress_bar, table
 from leadscore.settings import Home
 
@@ -23,7 +23,7 @@ def score(
     model: Annotated[str, typer.Option("--model", help="NAME, NAME@champion or NAME/7.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write.")],
     threads: Annotated[int, typer.Option(min=1, help="Scoring threads.")] = 2,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score every lead of a table: id, probability, score and grade."""
     from leadscore.data.bulk import score_file

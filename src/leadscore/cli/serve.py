@@ -30,7 +30,7 @@ _STOPPED_WITHIN_S: Final = 60.0
 
 
 @dataclass(slots=True)
-class Asked:
+class StopRequest:
     """Whether somebody wants the service to end: what SIGINT and SIGTERM leave behind.
 
     A flag, not a KeyboardInterrupt: an exception that Python raises in a finaliser or a callback is printed and lost,
@@ -104,7 +104,7 @@ def run_service(service: Service, *, as_json: bool = False) -> None:
     environ = {**os.environ, **_model_environment(service.model), "LEADSCORE_AUTH": service.auth}
     environ["LEADSCORE_API_KEYS"] = str(service.key_file.absolute())
     command = (
-        *(sys.executable, "-m", "lead_scoring.supervisor"),
+        *(sys.executable, "-m", "leadscore_service.supervisor"),
         *("--host", host, "--port", str(port), "--workers", str(workers)),
         *("--exit-with-parent", str(os.getpid())),
     )
@@ -112,7 +112,7 @@ def run_service(service: Service, *, as_json: bool = False) -> None:
     process = subprocess.Popen(  # noqa: S603 - our own module, with checked arguments
         command, env=environ, stdout=sys.stderr.fileno(), start_new_session=True
     )
-    asked = Asked()
+    asked = StopRequest()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
@@ -170,7 +170,7 @@ def _first_key(path: Path) -> str | None:
     return secret
 
 
-def _wait_until_ready(process: Popen[bytes], url: str, asked: Asked) -> tuple[str, str] | None:
+def _wait_until_ready(process: Popen[bytes], url: str, asked: StopRequest) -> tuple[str, str] | None:
     """Name and version of the model that answers; None if somebody asked to stop meanwhile."""
     import msgspec
 

@@ -14,14 +14,14 @@ from rich.progress import Progress as RichBar
 from rich.progress import TaskID
 
 from leadscore.cli.moments import parse_moment
-from leadscore.cli.options import Json
+from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, progress_bar, table
 from leadscore.errors import UnavailableError
 from leadscore.files import temporary_folder
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
-    from leadscore.training.evidence import Evidence
+    from leadscore.training.evidence import TrainingEvidence
     from leadscore.training.nomination import Nomination
     from leadscore.training.progress import TrialReport
     from leadscore.training.verdict import GateVerdict
@@ -89,7 +89,7 @@ def train(
             help="Make it champion if it passes the gate, or is the first (default: only a first one that passes).",
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Tune, fit, calibrate, measure, publish and judge a model."""
     from leadscore.contract import load_contract
@@ -188,8 +188,8 @@ class _Bar:
         )
 
 
-def _view(evidence: Evidence, result: Nomination) -> RenderableType:
-    from leadscore.training.card import limits, named_figures
+def _view(evidence: TrainingEvidence, result: Nomination) -> RenderableType:
+    from leadscore.training.card import limits_of_use, named_figures
 
     figures = table(
         f"{result.version.ref} on {evidence.holdout.rows:,} held-out leads ({evidence.holdout.positives:,} converted)",
@@ -197,7 +197,7 @@ def _view(evidence: Evidence, result: Nomination) -> RenderableType:
         [(name, f"{e.value:.4f}", f"{e.low:.4f} to {e.high:.4f}") for name, e in named_figures(evidence)],
         right=("value", "95 % interval"),
     )
-    remarks = escape("\n".join(f"  {sentence}" for sentence in limits(evidence)[1:]))
+    remarks = escape("\n".join(f"  {sentence}" for sentence in limits_of_use(evidence)[1:]))
     return (
         Group(figures, remarks, gate_view(result.verdict))
         if remarks

@@ -70,11 +70,11 @@ def _synthetic(home: Home) -> tuple[Path, Path]:
 
 def _local_key(home: Home) -> str:
     """A key for trying things on this machine, kept readable for its owner only, so that a second start knows it too."""
-    from leadscore.identity.apikeys import create_key, digest_of, read_keys, revoke_key
+    from leadscore.identity.apikeys import create_key, key_digest, read_keys, revoke_key
 
     kept = home.root / "local.key"
     known = {key.name: key.digest for key in read_keys(home.api_keys)}
-    if kept.exists() and known.get(_KEY_NAME) == digest_of(kept.read_bytes()).hex():
+    if kept.exists() and known.get(_KEY_NAME) == key_digest(kept.read_bytes()).hex():
         return kept.read_text()
     if _KEY_NAME in known:
         revoke_key(home.api_keys, _KEY_NAME)

@@ -13,7 +13,7 @@ from leadscore.contract.model import ColumnFormat
 from leadscore.contract.plain import is_iso_time, is_nan
 from leadscore.contract.text import USUAL, read_time
 
-Kind = Literal["boolean", "integer", "number", "text", "time", "empty", "other"]
+ArrowKind = Literal["boolean", "integer", "number", "text", "time", "empty", "other"]
 
 _NUMBER = re.compile(r"-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 
@@ -102,7 +102,7 @@ class ArrowTable(Protocol):
         ...
 
 
-def kind_of(column: ArrowColumn) -> Kind:
+def kind_of(column: ArrowColumn) -> ArrowKind:
     """What the Arrow type can hold, dictionaries by their values."""
     name = str(column.type)
     if name.startswith("dictionary<values="):
@@ -135,7 +135,7 @@ def counts(column: ArrowColumn) -> list[tuple[object, int]]:
     return sorted(known, key=lambda pair: (-pair[1], str(pair[0])))
 
 
-def distinct(column: ArrowColumn) -> int:
+def distinct_values(column: ArrowColumn) -> int:
     """Number of different values, null and NaN left out; 0 for columns that `counts` does not count."""
     kind = kind_of(column)
     if kind in {"empty", "other"}:
@@ -194,7 +194,7 @@ def is_time_text(text: str) -> bool:
     return read_time(text) is not None
 
 
-def times(column: ArrowColumn, form: ColumnFormat | None = None) -> NDArray[np.datetime64] | None:
+def arrow_times(column: ArrowColumn, form: ColumnFormat | None = None) -> NDArray[np.datetime64] | None:
     """Times in UTC as `datetime64[us]`, NaT where there is none or it cannot be read; None if the column holds none.
 
     Args:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.arrow import ArrowColumn, Kind, counts, kind_of, nulls
+from leadscore.contract.arrow import ArrowColumn, ArrowKind, counts, kind_of, nulls
 from leadscore.contract.model import ColumnFormat, FeatureContract
 from leadscore.contract.text import is_missing, missing_words_of
 
@@ -69,7 +69,7 @@ class Cells:
     def __init__(self, contract: FeatureContract, name: str, column: ArrowColumn) -> None:
         self.name = name
         self.column = column
-        self.kind: Kind = kind_of(column)
+        self.kind: ArrowKind = kind_of(column)
         self.form: ColumnFormat = contract.format_of(name)
         self.decided = name in contract.formats
         self.seen = {str(text): count for text, count in counts(column)} if self.kind == "text" else {}

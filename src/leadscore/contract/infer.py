@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.arrow import ArrowColumn, ArrowTable, counts, distinct, kind_of, nulls
-from leadscore.contract.arrow import times as typed_times
+from leadscore.contract.arrow import ArrowColumn, ArrowTable, counts, distinct_values, kind_of, nulls
+from leadscore.contract.arrow import arrow_times as typed_times
 from leadscore.contract.findings import ColumnSummary, Finding
 from leadscore.contract.leaks import Suspicion, column_suspicion, later_suspicion
 from leadscore.contract.model import ColumnFormat, Feature, FeatureContract, Target
 from leadscore.contract.names import names_money, protected_attribute
 from leadscore.contract.propose import Proposal, propose
-from leadscore.contract.roles import TargetReading, read_target, read_times, value_format
+from leadscore.contract.roles import TargetReading, read_role_times, read_target, value_format
 from leadscore.contract.text import is_missing, whole_id
 from leadscore.errors import TableError
 
@@ -77,7 +77,7 @@ def infer_contract(
     for column, role in roles.items():
         if column is None or role not in {"time", "known_at", "value"}:
             continue
-        read = value_format if role == "value" else read_times
+        read = value_format if role == "value" else read_role_times
         form, told = read(column, table.column(column))
         findings += told
         if form is not None:
@@ -156,7 +156,7 @@ def _role_summary(name: str, role: str, column: ArrowColumn) -> ColumnSummary:
         missing = (len(column) - sum(seen)) / len(column) if len(column) else 0.0
         return ColumnSummary(column=name, role=role, missing=missing, distinct=len(seen))
     missing = float(nulls(column).mean()) if len(column) else 0.0
-    return ColumnSummary(column=name, role=role, missing=missing, distinct=distinct(column))
+    return ColumnSummary(column=name, role=role, missing=missing, distinct=distinct_values(column))
 
 
 def _judge(
@@ -208,7 +208,7 @@ def _suspicious(suspicion: Suspicion) -> Finding:
 def _later_than_lead(
     name: str, column: ArrowColumn, created: NDArray[np.datetime64] | None
 ) -> Finding | None:
-    form, _ = read_times(name, column)
+    form, _ = read_role_times(name, column)
     moments = typed_times(column, form)
     if created is None or moments is None:
         return None

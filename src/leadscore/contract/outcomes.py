@@ -8,7 +8,14 @@ from typing import Literal
 
 from leadscore.contract.arrow import ArrowColumn, counts
 from leadscore.contract.findings import with_rows
-from leadscore.contract.guess.target import Group, Meaning, Seen, Value, groups_of, meaning_of
+from leadscore.contract.guess.target import (
+    Meaning,
+    Value,
+    ValueCounts,
+    ValueSpellings,
+    meaning_of,
+    spellings_of,
+)
 from leadscore.contract.model import FeatureContract, Target
 from leadscore.contract.text import is_missing, is_value, missing_words_of, read_number, read_truth
 
@@ -25,7 +32,7 @@ class Unlisted:
     """
 
     says: Says
-    groups: tuple[Group, ...]
+    groups: tuple[ValueSpellings, ...]
 
     @property
     def spellings(self) -> frozenset[object]:
@@ -72,7 +79,7 @@ def is_outcome(value: object, wanted: Value) -> bool:
     return value == number
 
 
-def unlisted_outcomes(target: Target, seen: Seen) -> tuple[Unlisted, ...]:
+def unlisted_outcomes(target: Target, seen: ValueCounts) -> tuple[Unlisted, ...]:
     """What counts as not converted and may not mean it: what seems to mean converted first, then open, then the rest.
 
     A value whose words mean lost is none of these. Nor is the only value beside the positive and the open ones,
@@ -83,7 +90,7 @@ def unlisted_outcomes(target: Target, seen: Seen) -> tuple[Unlisted, ...]:
         seen: The column's values with their rows, missing ones left out.
     """
     listed = (target.positive, *target.open_values)
-    groups = groups_of([(v, n) for v, n in seen if not any(is_outcome(v, wanted) for wanted in listed)])
+    groups = spellings_of([(v, n) for v, n in seen if not any(is_outcome(v, wanted) for wanted in listed)])
     said = [(_meaning(target.positive, group), group) for group in groups]
     if len(said) == 1 and said[0][0] == "unknown":
         return ()
@@ -99,7 +106,7 @@ def unlisted_in(contract: FeatureContract, column: ArrowColumn) -> tuple[Unliste
     return unlisted_outcomes(contract.target, known)
 
 
-def _meaning(positive: Value, group: Group) -> Meaning:
+def _meaning(positive: Value, group: ValueSpellings) -> Meaning:
     """What a value says beside that positive one: where to be lost is what is predicted, won is the other outcome."""
     value, meaning = group.value, group.meaning
     number = isinstance(value, int) and not isinstance(value, bool)

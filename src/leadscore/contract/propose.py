@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.arrow import ArrowColumn, counts, distinct, floats, kind_of, nulls
+from leadscore.contract.arrow import ArrowColumn, counts, distinct_values, floats, kind_of, nulls
 from leadscore.contract.findings import ColumnSummary, Finding, format_line, with_rows
 from leadscore.contract.guess.categories import merged, placeholders, spellings
 from leadscore.contract.guess.numbers import NumberGuess, guess_numbers, is_code, several_formats
@@ -36,7 +36,7 @@ MIN_ID_ROWS = 50
 NEARLY_CONSTANT = 0.99
 MOSTLY_MISSING = 0.9
 
-Seen = list[tuple[str, int]]
+CountedTexts = list[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Text:
     """A text column: the rows' texts, its distinct ones without those that mean "no value", and its numbers."""
 
     rows: Sequence[object]
-    seen: Seen
+    seen: CountedTexts
     numbers: NumberGuess | None
 
     def codes(self, of_text: dict[str, float]) -> NDArray[np.float64]:
@@ -73,7 +73,7 @@ class _Text:
         return np.array([of_text.get(str(row), math.nan) for row in self.rows], dtype=np.float64)
 
 
-def seen_texts(column: ArrowColumn) -> Seen:
+def seen_texts(column: ArrowColumn) -> CountedTexts:
     """The distinct texts of a text column that are values, most frequent first."""
     return [(str(text), count) for text, count in counts(column) if not is_missing(str(text))]
 
@@ -94,7 +94,9 @@ def propose(name: str, column: ArrowColumn) -> Proposal:
         summary = ColumnSummary(column=name, role="left out", missing=missing, distinct=len(seen))
     else:
         missing = float(nulls(column).mean()) if len(column) else 0.0
-        summary = ColumnSummary(column=name, role="left out", missing=missing, distinct=distinct(column))
+        summary = ColumnSummary(
+            column=name, role="left out", missing=missing, distinct=distinct_values(column)
+        )
     rejected = _reject(summary, column, text)
     if rejected is not None:
         return Proposal(None, summary, (rejected,))
@@ -253,7 +255,7 @@ def number_findings(name: str, numbers: NumberGuess, words: Sequence[tuple[str, 
         mark = numbers.form.thousands or numbers.form.decimal
         taken, left = ("thousands", "decimals") if form.thousands else ("decimals", "thousands")
         reason = f"in {numbers.marked} rows three digits stand behind {mark!r}, always: it may group thousands, or begin decimals"
-        action = f"taken for {taken} ({line}); if they are {left}, write {format_line(name, other)} (and mend the feature's `range`)"
+        action = f"taken for {taken} ({line}); if they are {left}, write {format_line(name, other)} (and fix the feature's `range`)"
         found.append(Finding(name, "number_format", reason, action))
     elif form.thousands or form.decimal != "." or numbers.units:
         marks = [f"{form.decimal!r} before decimals"] if form.decimal != "." else []
@@ -298,7 +300,7 @@ def _categorical(summary: ColumnSummary, text: _Text) -> Proposal:
     return Proposal(feature, summary, findings, codes, names)
 
 
-def _category_findings(name: str, seen: Seen) -> tuple[Finding, ...]:
+def _category_findings(name: str, seen: CountedTexts) -> tuple[Finding, ...]:
     found: list[Finding] = []
     for group in spellings(seen):
         reason = f"{with_rows(group)} differ only in case or spaces: did you mean {group[0][0]!r}?"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from leadscore.contract.arrow import ArrowColumn, counts, kind_of
 from leadscore.contract.findings import Finding, format_line, shape_of, with_rows
 from leadscore.contract.guess.numbers import guess_numbers
-from leadscore.contract.guess.target import Group, TargetGuess, Value, guess_target
+from leadscore.contract.guess.target import TargetGuess, Value, ValueSpellings, guess_target
 from leadscore.contract.guess.times import TimeGuess, guess_times
 from leadscore.contract.model import ColumnFormat
 from leadscore.contract.propose import number_findings, seen_texts
@@ -97,7 +97,7 @@ def _target_findings(name: str, guess: TargetGuess) -> list[Finding]:
     return found
 
 
-def _groups(groups: tuple[Group, ...]) -> str:
+def _groups(groups: tuple[ValueSpellings, ...]) -> str:
     return with_rows((group.value, group.rows) for group in groups)
 
 
@@ -123,7 +123,7 @@ def value_format(name: str, column: ArrowColumn) -> _Read:
     return (None if numbers.form == USUAL else numbers.form), findings
 
 
-def read_times(name: str, column: ArrowColumn) -> _Read:
+def read_role_times(name: str, column: ArrowColumn) -> _Read:
     """How a time column is written, where that is not ISO 8601, and what to ask about it."""
     kind = kind_of(column)
     if kind in {"time", "empty"}:

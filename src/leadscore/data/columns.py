@@ -41,7 +41,7 @@ _WHOLE_NUMBER = r"^-?[0-9]+$"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class EncodedColumn:
     """An encoded column.
 
     Attributes:
@@ -82,7 +82,7 @@ class Place:
 
 def encode_column(
     feature: Feature, array: pa.Array, first_row: int = 1, form: ColumnFormat = USUAL
-) -> Column:
+) -> EncodedColumn:
     """Encode a column by its feature.
 
     Args:
@@ -109,7 +109,7 @@ def encode_column(
     count = int(np.count_nonzero(missing))
     if feature.required and count:
         place.refuse(missing, "no value, but the contract says required", "Fill it, or make it optional.")
-    return Column(numbers, 0 if unseen is None else int(np.count_nonzero(unseen)), count)
+    return EncodedColumn(numbers, 0 if unseen is None else int(np.count_nonzero(unseen)), count)
 
 
 def read_numbers(array: pa.Array, form: ColumnFormat, place: Place) -> npt.NDArray[np.float64]:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from leadscore.data.irregular import check_cells, read_irregular
-from leadscore.data.layout import Layout, find_layout, read_content
+from leadscore.data.layout import TableLayout, find_layout, read_content
 from leadscore.errors import TableError
 
 _MOST_BLOCK = 2**31 - 1
@@ -87,7 +87,12 @@ def require_columns(path: Path, present: Sequence[str], wanted: Sequence[str]) -
 
 
 def _parse(
-    data: pa.Buffer, layout: Layout, columns: Sequence[str] | None, dictionary: Sequence[str], *, quoted: bool
+    data: pa.Buffer,
+    layout: TableLayout,
+    columns: Sequence[str] | None,
+    dictionary: Sequence[str],
+    *,
+    quoted: bool,
 ) -> pa.Table:
     names = _distinct_names(layout)
     kinds: dict[str, pa.DataType] = dict.fromkeys(names, pa.string())
@@ -126,13 +131,13 @@ def _count(data: pa.Buffer, letter: str) -> int:
     return sum(int(np.count_nonzero(written[start : start + _PIECE] == ord(letter))) for start in pieces)
 
 
-def _distinct_names(layout: Layout) -> list[str]:
+def _distinct_names(layout: TableLayout) -> list[str]:
     return [
         name if name.strip() else f"\x00{position}" for position, name in enumerate(layout.names, start=1)
     ]
 
 
-def _without_empty_rows(table: pa.Table, data: pa.Buffer, layout: Layout, *, quoted: bool) -> pa.Table:
+def _without_empty_rows(table: pa.Table, data: pa.Buffer, layout: TableLayout, *, quoted: bool) -> pa.Table:
     """Drop rows without any value, as spreadsheets leave them below a table."""
     empty = _empty_rows(table)
     if not empty.any():
@@ -151,7 +156,7 @@ def _empty_rows(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return empty
 
 
-def _check_tail(path: Path, data: pa.Buffer, layout: Layout, rows: int) -> None:
+def _check_tail(path: Path, data: pa.Buffer, layout: TableLayout, rows: int) -> None:
     """Refuse last rows that have the table's width and are a report's totals or small print all the same."""
     if len(layout.names) < 3:
         return
@@ -180,7 +185,9 @@ def _without_guards(table: pa.Table) -> pa.Table:
     return table
 
 
-def _without_nameless(path: Path, table: pa.Table, layout: Layout, columns: Sequence[str] | None) -> pa.Table:
+def _without_nameless(
+    path: Path, table: pa.Table, layout: TableLayout, columns: Sequence[str] | None
+) -> pa.Table:
     for position, (name, given) in enumerate(
         zip(_distinct_names(layout), layout.names, strict=True), start=1
     ):

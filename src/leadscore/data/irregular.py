@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leadscore.data.layout import Layout
+from leadscore.data.layout import TableLayout
 from leadscore.errors import TableError
 
 _MOST_FOOTERS = 10
@@ -36,7 +36,9 @@ class _Row:
         return sum(1 for cell in self.cells if cell.strip())
 
 
-def read_irregular(path: Path, data: pa.Buffer, layout: Layout, columns: Sequence[str] | None) -> pa.Table:
+def read_irregular(
+    path: Path, data: pa.Buffer, layout: TableLayout, columns: Sequence[str] | None
+) -> pa.Table:
     """Read the rows of a file that Arrow refused.
 
     A row may end in one delimiter too many. Rows of other widths are passed over if they stand below the table, at most
@@ -67,7 +69,7 @@ def read_irregular(path: Path, data: pa.Buffer, layout: Layout, columns: Sequenc
     return _table(path, rows, layout, columns)
 
 
-def check_cells(path: Path, data: pa.Buffer, table: pa.Table, layout: Layout) -> None:
+def check_cells(path: Path, data: pa.Buffer, table: pa.Table, layout: TableLayout) -> None:
     """Refuse a table in which a quoted cell is never closed, or holds what look like rows.
 
     Args:
@@ -102,7 +104,7 @@ def is_unclosed(cell: str, data: pa.Buffer) -> bool:
     return "\n" in cell and (not end.endswith(b'"') or not cell.strip())
 
 
-def _rows(data: pa.Buffer, layout: Layout) -> Iterator[_Row]:
+def _rows(data: pa.Buffer, layout: TableLayout) -> Iterator[_Row]:
     text = io.TextIOWrapper(pa.BufferReader(data), "utf-8", "surrogateescape", newline="")
     reader = csv.reader(text, delimiter=layout.delimiter)
     number, line, after_blank = layout.header_row, 0, False
@@ -117,7 +119,7 @@ def _rows(data: pa.Buffer, layout: Layout) -> Iterator[_Row]:
         after_blank = False
 
 
-def _check_row(path: Path, row: _Row, layout: Layout) -> None:
+def _check_row(path: Path, row: _Row, layout: TableLayout) -> None:
     for position, cell in enumerate(row.cells):
         if not cell.isascii() and any("\udc80" <= letter <= "\udcff" for letter in cell):
             raise TableError(
@@ -129,7 +131,7 @@ def _check_row(path: Path, row: _Row, layout: Layout) -> None:
             raise _swallowed(path, row.number - layout.header_row, cell.count("\n") + 1, layout, position)
 
 
-def _holds_rows(text: str, position: int, layout: Layout) -> bool:
+def _holds_rows(text: str, position: int, layout: TableLayout) -> bool:
     """Whether a cell is the rest of one row, whole rows, and the beginning of another."""
     width = len(layout.names)
     counts = [line.count(layout.delimiter) for line in text.split("\n")]
@@ -142,7 +144,7 @@ def _holds_rows(text: str, position: int, layout: Layout) -> bool:
     )
 
 
-def _swallowed(path: Path, row: int, lines: int, layout: Layout, position: int) -> TableError:
+def _swallowed(path: Path, row: int, lines: int, layout: TableLayout, position: int) -> TableError:
     return TableError(
         f"{path}: a quoted cell from row {row} (the first row of data is row 1) of column {layout.names[position]!r} spans "
         f"{lines} lines that look like rows.",
@@ -150,7 +152,7 @@ def _swallowed(path: Path, row: int, lines: int, layout: Layout, position: int) 
     )
 
 
-def _unclosed(path: Path, row: _Row, layout: Layout) -> TableError:
+def _unclosed(path: Path, row: _Row, layout: TableLayout) -> TableError:
     return TableError(
         f"{path}: a quote that is opened in row {row.number} (the header is row {layout.header_row}; line {row.first_line} of "
         f"the file) spans all {row.last_line - row.first_line + 1} lines to the end of the file.",
@@ -158,7 +160,7 @@ def _unclosed(path: Path, row: _Row, layout: Layout) -> TableError:
     )
 
 
-def _check_odd(path: Path, odd: list[_Row], rows: list[_Row], layout: Layout) -> None:
+def _check_odd(path: Path, odd: list[_Row], rows: list[_Row], layout: TableLayout) -> None:
     if not odd:
         return
     below = [row for row in odd if not rows or row.number > rows[-1].number]
@@ -184,7 +186,7 @@ def _check_odd(path: Path, odd: list[_Row], rows: list[_Row], layout: Layout) ->
     )
 
 
-def _table(path: Path, rows: list[_Row], layout: Layout, columns: Sequence[str] | None) -> pa.Table:
+def _table(path: Path, rows: list[_Row], layout: TableLayout, columns: Sequence[str] | None) -> pa.Table:
     found: dict[str, pa.Array] = {}
     for position, name in enumerate(layout.names):
         cells = pa.array([row.cells[position] or None for row in rows], pa.string())

@@ -107,7 +107,7 @@ def _may_be_bad(texts: pa.Array) -> bool:
     return bool(((written < 0x20) | (written == 0x7F)).any())
 
 
-def read_times(
+def read_key_times(
     column: pa.Array, place: Place, form: ColumnFormat, *, end_of_day: bool = False
 ) -> npt.NDArray[np.datetime64]:
     """Times in UTC as datetime64[us], NaT where there is none; digits beyond the microsecond are cut off.

@@ -33,7 +33,7 @@ _NOT_TEXT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TableLayout:
     """Where the data of a CSV file begin and what their columns are called.
 
     Attributes:
@@ -84,7 +84,7 @@ def read_content(path: Path) -> pa.Buffer:
     return content.slice(3) if start == b"\xef\xbb\xbf" else content
 
 
-def find_layout(path: Path, content: pa.Buffer, wanted: Sequence[str] | None = None) -> Layout:
+def find_layout(path: Path, content: pa.Buffer, wanted: Sequence[str] | None = None) -> TableLayout:
     """Find the delimiter and the header.
 
     The delimiter is the one by which most rows have the same number of cells. Lines above the header are titles if
@@ -119,7 +119,7 @@ def find_layout(path: Path, content: pa.Buffer, wanted: Sequence[str] | None = N
     names = tuple(name.strip("\ufeff") for name in record.cells)
     _check_names(path, names, place + 1 + (sep is not None))
     start = sum(len(line.encode("utf-8", "surrogateescape")) for line in lines[: record.end_line])
-    return Layout(names, best.delimiter, start, place + 1 + (sep is not None), record.end_line)
+    return TableLayout(names, best.delimiter, start, place + 1 + (sep is not None), record.end_line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from leadscore.data.columns import (
     plain_floats,
     read_numbers,
 )
-from leadscore.data.keys import read_ids, read_times
+from leadscore.data.keys import read_ids, read_key_times
 from leadscore.errors import TableError
 
 # Rows whose matrix fits the second-level cache: columns are written across rows, and strided writes to
@@ -122,7 +122,7 @@ def labels(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.float32
     return Place(target.column).refuse_type(column, f"a target with the value {target.positive!r}")
 
 
-def times(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.datetime64]:
+def matrix_times(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.datetime64]:
     """Creation time per lead in UTC; datetime64[us], shape (rows,).
 
     Timestamps, dates, text by the column's format (ISO 8601 by itself) and months (`2008-05`, taken as their first
@@ -147,12 +147,12 @@ def known_times(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.da
     name = contract.target.known_at
     if name is None:
         raise TableError("The contract says no `target.known_at`.", hint="Set it in the contract.")
-    return read_times(_column(table, name), Place(name), contract.format_of(name), end_of_day=True)
+    return read_key_times(_column(table, name), Place(name), contract.format_of(name), end_of_day=True)
 
 
 def parse_times(column: pa.Array, name: str, form: ColumnFormat = USUAL) -> npt.NDArray[np.datetime64]:
-    """Times of one column, as `times` gives them; a row without one is refused."""
-    found = read_times(column, Place(name), form)
+    """Times of one column, as `matrix_times` gives them; a row without one is refused."""
+    found = read_key_times(column, Place(name), form)
     missing = np.isnat(found)
     if missing.any():
         Place(name).refuse(missing, "no time", "Drop rows without a time, or fill it.")

@@ -21,8 +21,8 @@ ALIBI_METHODS: Final = tuple(f"{ALIBI}{name}" for name in ("KSDrift", "CVMDrift"
 SCORE: Final = "score"
 
 
-class Lines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The familiar lines, in nats; they name the severity in both modes and decide in mode `thresholds`.
+class EffectThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The familiar thresholds, in nats; they name the severity in both modes and decide in mode `thresholds`.
 
     Attributes:
         moderate: PSI from which a change is moderate.
@@ -86,9 +86,9 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         methods: What is looked at: names of `METHODS` and `ALIBI_METHODS`, each once.
         performance: How outcomes are judged.
-        mode: `budget`: cuts from a number of false alarms; `thresholds`: the fixed lines.
+        mode: `budget`: critical values from a number of false alarms; `thresholds`: the fixed thresholds.
         false_alarms: The budget (mode `budget`).
-        lines: The lines.
+        thresholds: The fixed ones.
         hysteresis: How many of the last windows must breach for an alarm.
         min_effect: Smallest PSI above noise that may breach in mode `budget`: with many rows everything is significant.
         act_at: Severity from which a window breaches; None: `moderate` with a budget, `significant` (0.25) with lines.
@@ -106,7 +106,7 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     performance: PerformanceOptions = PerformanceOptions()
     mode: Mode = "budget"
     false_alarms: FalseAlarms = FalseAlarms()
-    lines: Lines = Lines()
+    thresholds: EffectThresholds = msgspec.field(default=EffectThresholds(), name="lines")
     hysteresis: Hysteresis = Hysteresis()
     min_effect: float = 0.01
     act_at: Severity | None = None

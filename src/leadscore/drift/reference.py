@@ -12,7 +12,7 @@ from leadscore.scoring.profile import SCORE_QUANTILES, FeatureProfile, Reference
 
 BINS = 10
 
-Column = npt.NDArray[np.float32]
+FloatColumn = npt.NDArray[np.float32]
 
 
 def build_profile(
@@ -46,7 +46,7 @@ def build_profile(
     )
 
 
-def _profile(feature: Feature, column: Column, unseen: int) -> FeatureProfile:
+def _profile(feature: Feature, column: FloatColumn, unseen: int) -> FeatureProfile:
     present = column[~np.isnan(column)]
     missing = len(column) - len(present)
     if isinstance(feature, Categorical):

@@ -18,8 +18,8 @@ from leadscore.errors import BadInputError
 
 Severity = Literal["none", "moderate", "significant", "critical"]
 Triage = Literal["none", "market_moved", "pipeline_bug", "unclear"]
-Kind = Literal["data", "prediction", "concept"]
-State = Literal["judged", "partly_judged", "not_judged", "silent"]
+DriftKind = Literal["data", "prediction", "concept"]
+VerdictState = Literal["judged", "partly_judged", "not_judged", "silent"]
 
 SEVERITIES: Final[tuple[Severity, ...]] = ("none", "moderate", "significant", "critical")
 
@@ -36,7 +36,7 @@ class FeatureVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         feature: Name in the contract; `score` for the model's probability, `joint` for all features together.
         statistic: What was measured: `psi`, `ks`, `missing_rate`, `unseen_rate`, `mmd`, `auc`, ….
         value: The statistic's value.
-        cut: The value above which the check speaks, None for a test that has no single cut.
+        cut: The value above which the check signals, None for a test that has no single cut.
         effect: Size of the change on the scale that the severity is read from (PSI for a univariate check).
         p_value: Probability of a value at least this large on an unchanged stream; None if not tested.
         severity: Of this feature alone.
@@ -69,7 +69,7 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         drifted: Whether to act: severity and hysteresis together (a single window may be severe and not yet drifted).
         worst: Most important first.
         since: Start of the first window of the run of breaches that led here; None if there is none.
-        confidence: How sure, 0-1: of the change if `drifted` or severe, of calm otherwise.
+        confidence: How sure, 0-1: of the change if `drifted` or severe, of no drift otherwise.
         triage: What kind of change it is.
         reasons: Sentences for people, most important first.
         kind: What changed: the inputs, the scores, or the relation of inputs to outcomes.
@@ -94,10 +94,10 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     confidence: float = 0.0
     triage: Triage = "none"
     reasons: tuple[str, ...] = ()
-    kind: Kind = "data"
+    kind: DriftKind = "data"
     drop: float | None = None
     outcomes_end: datetime | None = None
-    state: State = "judged"
+    state: VerdictState = "judged"
 
     def __post_init__(self) -> None:
         if self.window_start.tzinfo is None or self.window_end.tzinfo is None:
@@ -156,7 +156,7 @@ def worst_severity(severities: Iterable[Severity]) -> Severity:
     return SEVERITIES[max((SEVERITIES.index(severity) for severity in severities), default=0)]
 
 
-def overall_state(states: Sequence[State]) -> State:
+def overall_state(states: Sequence[VerdictState]) -> VerdictState:
     """Of a check whose methods could judge so much each: a silent feed is said whatever the others found."""
     if "silent" in states:
         return "silent"

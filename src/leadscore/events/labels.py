@@ -18,7 +18,7 @@ from leadscore.events.schema import outcomes, predictions
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class PredictionSelection:
     """Which predictions: scored in [start, end), microseconds since the epoch; None means any."""
 
     start: int
@@ -42,13 +42,15 @@ class Selection:
         return sa.and_(*conditions)
 
 
-def select_predictions(selection: Selection) -> sa.Select[tuple[object, ...]]:
+def select_predictions(selection: PredictionSelection) -> sa.Select[tuple[object, ...]]:
     """The predictions of a selection, by time, then id."""
     c = predictions.c
     return sa.select(predictions).where(selection.where()).order_by(c.scored_at, c.prediction_id)
 
 
-def select_labelled(selection: Selection, known_by: int | None = None) -> sa.Select[tuple[object, ...]]:
+def select_labelled(
+    selection: PredictionSelection, known_by: int | None = None
+) -> sa.Select[tuple[object, ...]]:
     """The predictions of a selection, each with its outcome (nulls if it has none) and whether it is superseded.
 
     Args:

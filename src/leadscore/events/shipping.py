@@ -22,7 +22,7 @@ from leadscore.events.quarantine import Quarantine, QuarantinedPiece
 from leadscore.events.records import Outcome, Prediction, now_us, stamp_of
 from leadscore.events.segments import try_lock
 from leadscore.events.store import EventStore
-from leadscore.events.tail import Batch, Spooled, SpoolTail
+from leadscore.events.tail import ShippingBatch, Spooled, SpoolTail
 
 LOCK_NAME: Final = "shipper.lock"
 
@@ -162,7 +162,7 @@ class Shipper:
     ) -> None:
         self.close()
 
-    def _count(self, batch: Batch, *, stored: int, set_aside: int) -> None:
+    def _count(self, batch: ShippingBatch, *, stored: int, set_aside: int) -> None:
         health = self._health
         if set_aside:
             log.error("records set aside in quarantine", extra={"fields": {"count": set_aside}})

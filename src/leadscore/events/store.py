@@ -41,7 +41,7 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldBefore:
+class RecordedOutcomes:
     """Outcome ids that are stored, and the (lead, prediction or None) that they are about."""
 
     ids: frozenset[str]
@@ -167,7 +167,7 @@ class EventStore:
         with self.reading() as connection:
             return tuple(Outcome(*row) for row in connection.execute(query))
 
-    def told_before(self, outcomes: Sequence[Outcome]) -> ToldBefore:
+    def already_recorded(self, outcomes: Sequence[Outcome]) -> RecordedOutcomes:
         """Which of these outcomes are stored, and whose leads (or predictions) have one already."""
         table = schema.outcomes
         leads = sorted({outcome.lead_id for outcome in outcomes})
@@ -181,7 +181,7 @@ class EventStore:
                 ):
                     ids.add(row.outcome_id)
                     subjects.add((row.lead_id, row.prediction_id))
-        return ToldBefore(frozenset(ids), frozenset(subjects))
+        return RecordedOutcomes(frozenset(ids), frozenset(subjects))
 
     def counts(self) -> StoreCounts:
         """How much is stored."""

@@ -40,7 +40,7 @@ class Spooled:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ShippingBatch:
     """What to store next.
 
     Attributes:
@@ -74,7 +74,7 @@ class SpoolTail:
         known = _load_positions(root / POSITIONS_NAME)
         self._positions = {key: position for key, position in known.items() if key in present}
 
-    def next_batch(self, limit: int) -> Batch:
+    def next_batch(self, limit: int) -> ShippingBatch:
         """Up to `limit` records that are not settled yet (OSError if the spool cannot be read)."""
         records: list[Spooled] = []
         pieces: list[QuarantinedPiece] = []
@@ -105,11 +105,11 @@ class SpoolTail:
                 positions[key] = start + found.consumed
             if closed and found.consumed == len(data):
                 finished.append(path)
-        return Batch(
+        return ShippingBatch(
             tuple(records), tuple(pieces), torn, positions, tuple(finished), full=len(records) >= limit
         )
 
-    def settle(self, batch: Batch) -> None:
+    def settle(self, batch: ShippingBatch) -> None:
         """Remember that the batch is stored, and delete the segments that are done with.
 
         A full disk cannot be remembered on, but deleting frees it: so positions are kept in memory too, and

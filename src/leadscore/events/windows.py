@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from leadscore.contract import FeatureContract, contract_version
 from leadscore.errors import BadInputError, ConflictError
 from leadscore.events.errors import DamagedRowError
-from leadscore.events.labels import Selection, select_labelled, select_predictions
+from leadscore.events.labels import PredictionSelection, select_labelled, select_predictions
 from leadscore.events.records import now_us
 from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
@@ -133,7 +133,7 @@ class Extent:
     last: int | None
 
 
-def extent_of(store: EventStore, selection: Selection) -> Extent:
+def extent_of(store: EventStore, selection: PredictionSelection) -> Extent:
     """Count a selection without reading it.
 
     Raises:
@@ -148,7 +148,7 @@ def extent_of(store: EventStore, selection: Selection) -> Extent:
 
 def iter_predictions(
     store: EventStore,
-    selection: Selection,
+    selection: PredictionSelection,
     *,
     contract: FeatureContract | None = None,
     batch_rows: int = BATCH_ROWS,
@@ -159,7 +159,7 @@ def iter_predictions(
 
 def iter_labelled(
     store: EventStore,
-    selection: Selection,
+    selection: PredictionSelection,
     *,
     contract: FeatureContract | None = None,
     known_by: int | None = None,
@@ -224,8 +224,8 @@ def to_microseconds(moment: datetime) -> int:
 
 def _selection(
     start: datetime, end: datetime, model_name: str | None, model_version: str | None, role: str | None
-) -> Selection:
-    return Selection(to_microseconds(start), to_microseconds(end), model_name, model_version, role)
+) -> PredictionSelection:
+    return PredictionSelection(to_microseconds(start), to_microseconds(end), model_name, model_version, role)
 
 
 def _table(batches: Generator[pa.RecordBatch]) -> pa.Table:
@@ -237,7 +237,7 @@ def _table(batches: Generator[pa.RecordBatch]) -> pa.Table:
 def _stream(
     store: EventStore,
     query: sa.Select[tuple[object, ...]],
-    selection: Selection,
+    selection: PredictionSelection,
     contract: FeatureContract | None,
     batch_rows: int,
 ) -> Generator[pa.RecordBatch]:
@@ -255,7 +255,7 @@ def _stream(
 
 
 def _refuse_other_contracts(
-    connection: sa.Connection, selection: Selection, contract: FeatureContract
+    connection: sa.Connection, selection: PredictionSelection, contract: FeatureContract
 ) -> None:
     column = predictions.c.contract_version
     found = connection.execute(

@@ -23,8 +23,8 @@ from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.errors import BadInputError, ConflictError, NotFoundError, UnavailableError
 from leadscore.files import read_file, replace_file
 
-Scope = Literal["score", "explain", "outcomes", "metrics", "approve"]
-SCOPES: Final = cast("tuple[Scope, ...]", get_args(Scope))
+KeyScope = Literal["score", "explain", "outcomes", "metrics", "approve"]
+SCOPES: Final = cast("tuple[KeyScope, ...]", get_args(KeyScope))
 APPROVE: Final = "approve"
 _PREFIX: Final = "lsk_"
 # Accounts, not people: a decision needs somebody who can be asked about it.
@@ -67,7 +67,7 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
     digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-    scopes: tuple[Scope, ...]
+    scopes: tuple[KeyScope, ...]
     created: Annotated[datetime, msgspec.Meta(tz=True)]
     expires: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     approval_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")] | None = msgspec.field(
@@ -86,7 +86,7 @@ class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     keys: tuple[ApiKey, ...] = ()
 
 
-def digest_of(key: bytes) -> bytes:
+def key_digest(key: bytes) -> bytes:
     """SHA-256 of a presented key."""
     return hashlib.sha256(key).digest()
 
@@ -124,12 +124,12 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
 
 def find_key(keys: Iterable[ApiKey], secret: bytes) -> ApiKey | None:
     """The entry of a secret; None if there is none. Whether it has expired is for the caller to ask."""
-    digest = digest_of(secret).hex()
+    digest = key_digest(secret).hex()
     return next((key for key in keys if hmac.compare_digest(key.digest, digest)), None)
 
 
 def create_key(
-    path: Path, name: str, scopes: Sequence[Scope], *, expires: datetime | None = None
+    path: Path, name: str, scopes: Sequence[KeyScope], *, expires: datetime | None = None
 ) -> tuple[str, ApiKey]:
     """Add a key to the file (made if need be) and return the secret, which is nowhere else, with its entry.
 
@@ -151,7 +151,7 @@ def create_key(
     secret = _PREFIX + secrets.token_urlsafe(32)
     entry = ApiKey(
         name=name,
-        digest=digest_of(secret.encode()).hex(),
+        digest=key_digest(secret.encode()).hex(),
         scopes=tuple(dict.fromkeys(scopes)),
         created=now,
         expires=expires,

@@ -8,7 +8,7 @@ import msgspec
 
 from leadscore.durations import format_time, parse_duration
 from leadscore.policy.spec import RetrainRules
-from leadscore.policy.state import Decision, Hold, PolicyState, Retrain, Wait, Window
+from leadscore.policy.state import Hold, PolicyState, Postpone, Retrain, RetrainDecision, RetrainWindow
 from leadscore.policy.triggers import (
     Due,
     drift_due,
@@ -20,11 +20,11 @@ from leadscore.policy.triggers import (
 )
 
 
-def decide(rules: RetrainRules, state: PolicyState, now: datetime) -> Decision:
+def decide_retraining(rules: RetrainRules, state: PolicyState, now: datetime) -> RetrainDecision:
     """What to do now. Asking again with the same arguments gives the same answer.
 
     A person's request comes first and waits only for a live run and for the budget; then performance, drift and the
-    schedule, which also wait for a release on its way, for a pipeline bug to be mended, and for the cool-down.
+    schedule, which also wait for a release on its way, for a pipeline bug to be fixed, and for the cool-down.
 
     Args:
         rules: The policy.
@@ -39,12 +39,14 @@ def decide(rules: RetrainRules, state: PolicyState, now: datetime) -> Decision:
     )
     due = _due(rules, known, now)
     if due is None:
-        return Wait(hold="calm", reason=_calm(rules, state, known), until=_next_look(rules, state, now))
+        return Postpone(
+            hold="no-drift", reason=_no_drift(rules, state, known), until=_next_look(rules, state, now)
+        )
     held = _held(rules, known, due, now)
     if held is not None:
         hold, why, until = held
-        return Wait(hold=hold, reason=f"{why} Waiting: {due.reason}", until=until)
-    window = Window(start=now - parse_duration(rules.data_window), end=now)
+        return Postpone(hold=hold, reason=f"{why} Waiting: {due.reason}", until=until)
+    window = RetrainWindow(start=now - parse_duration(rules.data_window), end=now)
     return Retrain(trigger=due.trigger, reason=due.reason, window=window, key=due.key)
 
 
@@ -122,7 +124,7 @@ def _budget_free(rules: RetrainRules, state: PolicyState, now: datetime) -> date
     return starts[-rules.budget.runs] + period
 
 
-def _calm(rules: RetrainRules, state: PolicyState, known: PolicyState) -> str:
+def _no_drift(rules: RetrainRules, state: PolicyState, known: PolicyState) -> str:
     """Why nothing is due: nothing asks for it, or nobody can tell."""
     broken = _broken(known)
     if broken is not None:

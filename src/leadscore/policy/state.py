@@ -7,10 +7,10 @@ from typing import Literal
 
 import msgspec
 
-from leadscore.drift.verdict import DriftVerdict, Kind, Severity, Triage
+from leadscore.drift.verdict import DriftKind, DriftVerdict, Severity, Triage
 
 Trigger = Literal["manual", "performance", "drift", "schedule"]
-Hold = Literal["calm", "suspended", "live-run", "release", "pipeline-bug", "cool-down", "budget"]
+Hold = Literal["no-drift", "suspended", "live-run", "release", "pipeline-bug", "cool-down", "budget"]
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     drifted: bool
     triage: Triage
-    kind: Kind = "data"
+    kind: DriftKind = "data"
     drop: float | None = None
     outcomes_end: datetime | None = None
     worst: str = ""
@@ -102,7 +102,7 @@ class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
     release: str | None = None
 
 
-class Window(msgspec.Struct, frozen=True):
+class RetrainWindow(msgspec.Struct, frozen=True):
     """The leads to train on: scored in [start, end)."""
 
     start: datetime
@@ -121,15 +121,15 @@ class Retrain(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     trigger: Trigger
     reason: str
-    window: Window
+    window: RetrainWindow
     key: str
 
 
-class Wait(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Postpone(msgspec.Struct, frozen=True, kw_only=True, tag="Wait"):
     """Do nothing yet.
 
     Attributes:
-        hold: What holds it back; `calm` if nothing asks for a retraining.
+        hold: What holds it back; `no-drift` if nothing asks for a retraining.
         reason: A sentence for people, naming the trigger that waits.
         until: When to look again at the latest; None: when something changes.
     """
@@ -139,4 +139,4 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     until: datetime | None
 
 
-Decision = Retrain | Wait
+RetrainDecision = Retrain | Postpone

@@ -23,7 +23,7 @@ from leadscore.scoring.artefact import TEMPORARY, artefact_digest, verify_artefa
 _log = logging.getLogger(__name__)
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class AliasesSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What the registry said when it last answered (`aliases.json`).
 
     Attributes:
@@ -68,10 +68,12 @@ class ModelCache:
         self._root = root
         self._registry = registry
 
-    def seen(self, name: str) -> Seen | None:
+    def seen(self, name: str) -> AliasesSnapshot | None:
         """What was last seen of a model; None if nothing or not readable."""
         try:
-            return msgspec.json.decode((self._root / name / "aliases.json").read_bytes(), type=Seen)
+            return msgspec.json.decode(
+                (self._root / name / "aliases.json").read_bytes(), type=AliasesSnapshot
+            )
         except FileNotFoundError:
             return None
         except (OSError, *DECODE_ERRORS) as error:
@@ -82,7 +84,7 @@ class ModelCache:
         """Note what the registry says now; a cache that cannot be written is only a warning."""
         before = self.seen(name)
         kept = before.digests if before is not None and before.registry == self._registry else {}
-        seen = Seen(
+        seen = AliasesSnapshot(
             registry=self._registry,
             seen_at=datetime.now(UTC),
             aliases=dict(aliases),

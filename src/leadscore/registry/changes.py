@@ -16,7 +16,7 @@ from leadscore.registry import records, transitions
 from leadscore.registry.backend import Backend
 from leadscore.registry.locks import locked
 from leadscore.registry.transitions import Repairs, Snapshot
-from leadscore.registry.versions import CHALLENGER, CHAMPION, Action, Decision
+from leadscore.registry.versions import CHALLENGER, CHAMPION, StageAction, VersionDecision
 
 LONGEST_REASON = 2000
 
@@ -48,7 +48,7 @@ class Changes:
         self._backend = backend
         self._lock = lock
 
-    def nominate(self, name: str, version: int, author: Author) -> Decision:
+    def nominate(self, name: str, version: int, author: Author) -> VersionDecision:
         """Make a version the challenger."""
 
         def choose(snapshot: Snapshot) -> int:
@@ -59,7 +59,7 @@ class Changes:
 
     def promote(
         self, name: str, version: int, author: Author, expected: int | UnsetType | None = UNSET
-    ) -> Decision:
+    ) -> VersionDecision:
         """Make a version the champion."""
 
         def choose(snapshot: Snapshot) -> int:
@@ -68,11 +68,11 @@ class Changes:
 
         return self._decide(name, "promote", choose, author)
 
-    def rollback(self, name: str, author: Author) -> Decision:
+    def rollback(self, name: str, author: Author) -> VersionDecision:
         """Return to the champion before the present one."""
         return self._decide(name, "rollback", transitions.rollback_target, author)
 
-    def archive(self, name: str, version: int, author: Author) -> Decision:
+    def archive(self, name: str, version: int, author: Author) -> VersionDecision:
         """Retire a version for good."""
 
         def choose(snapshot: Snapshot) -> int:
@@ -87,8 +87,8 @@ class Changes:
             return self._complete(name)
 
     def _decide(
-        self, name: str, action: Action, choose: Callable[[Snapshot], int], author: Author
-    ) -> Decision:
+        self, name: str, action: StageAction, choose: Callable[[Snapshot], int], author: Author
+    ) -> VersionDecision:
         with locked(self._lock):
             self._complete(name)
             snapshot = self._snapshot(name)
@@ -109,7 +109,7 @@ class Changes:
             self._complete(name)
             return decision
 
-    def _do(self, decision: Decision) -> None:
+    def _do(self, decision: VersionDecision) -> None:
         match decision.action:
             case "promote" | "rollback":
                 self._backend.set_alias(decision.name, CHAMPION, decision.version)
@@ -135,14 +135,14 @@ class Changes:
     def _snapshot(self, name: str) -> Snapshot:
         return records.snapshot_of(self._backend.model(name), self._backend.versions(name))
 
-    def _recorded(self, name: str, version: int) -> Decision | None:
+    def _recorded(self, name: str, version: int) -> VersionDecision | None:
         decisions = records.decisions_of(self._backend.version(name, version))
         return decisions[-1] if decisions else None
 
 
-def _decision(snapshot: Snapshot, action: Action, version: int, author: Author) -> Decision:
+def _decision(snapshot: Snapshot, action: StageAction, version: int, author: Author) -> VersionDecision:
     champion = snapshot.champion if action in {"promote", "rollback"} else None
-    return Decision(
+    return VersionDecision(
         id=uuid.uuid4().hex,
         action=action,
         name=snapshot.name,

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from leadscore.contract import parse_contract
 from leadscore.contract.diff import ContractDiff, diff_contracts
-from leadscore.registry.metrics import Metric, read_metrics
-from leadscore.scoring.artefact import CONTRACT, Manifest, read_verified, verify_artefact
+from leadscore.registry.metrics import ModelMetric, read_metrics
+from leadscore.scoring.artefact import CONTRACT, ArtefactManifest, read_verified, verify_artefact
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparedVersion:
     """One of the two: its version and what its manifest says."""
 
     version: int
-    manifest: Manifest
+    manifest: ArtefactManifest
 
     @property
     def size(self) -> int:
@@ -34,25 +34,25 @@ class MetricPair:
     """
 
     name: str
-    a: Metric | None
-    b: Metric | None
+    a: ModelMetric | None
+    b: ModelMetric | None
     difference: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class VersionComparison:
     """Model `name`: version a (left) against version b (right)."""
 
     name: str
-    a: Side
-    b: Side
+    a: ComparedVersion
+    b: ComparedVersion
     metrics: tuple[MetricPair, ...]
     contract: ContractDiff
 
 
-def compare_artefacts(name: str, a: tuple[int, Path], b: tuple[int, Path]) -> Comparison:
+def compare_artefacts(name: str, a: tuple[int, Path], b: tuple[int, Path]) -> VersionComparison:
     """Compare two artefact folders, given with their version numbers; ArtefactError if one does not verify."""
-    sides = [Side(version, verify_artefact(folder)) for version, folder in (a, b)]
+    sides = [ComparedVersion(version, verify_artefact(folder)) for version, folder in (a, b)]
     left, right = (
         read_metrics(folder, side.manifest) for side, (_, folder) in zip(sides, (a, b), strict=True)
     )
@@ -61,7 +61,7 @@ def compare_artefacts(name: str, a: tuple[int, Path], b: tuple[int, Path]) -> Co
         for side, (_, folder) in zip(sides, (a, b), strict=True)
     ]
     names = dict.fromkeys([*left, *right])
-    return Comparison(
+    return VersionComparison(
         name=name,
         a=sides[0],
         b=sides[1],
@@ -70,5 +70,5 @@ def compare_artefacts(name: str, a: tuple[int, Path], b: tuple[int, Path]) -> Co
     )
 
 
-def _pair(name: str, a: Metric | None, b: Metric | None) -> MetricPair:
+def _pair(name: str, a: ModelMetric | None, b: ModelMetric | None) -> MetricPair:
     return MetricPair(name, a, b, None if a is None or b is None else b.value - a.value)

@@ -9,10 +9,10 @@ import msgspec
 
 from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import ArtefactError
-from leadscore.scoring.artefact import METRICS, Manifest, read_verified
+from leadscore.scoring.artefact import METRICS, ArtefactManifest, read_verified
 
 
-class Metric(msgspec.Struct, frozen=True):
+class ModelMetric(msgspec.Struct, frozen=True):
     """One figure with its interval (95 % unless the document says otherwise); None where there is none."""
 
     value: float
@@ -22,17 +22,17 @@ class Metric(msgspec.Struct, frozen=True):
 
 class _Document(msgspec.Struct, frozen=True):
     # Training writes much more (slices, gate inputs); only the headline figures belong in a list of versions.
-    metrics: dict[str, Metric | None] = msgspec.field(default_factory=dict[str, Metric | None])
+    metrics: dict[str, ModelMetric | None] = msgspec.field(default_factory=dict[str, ModelMetric | None])
 
 
-def read_metrics(directory: Path, manifest: Manifest) -> Mapping[str, Metric]:
+def read_metrics(directory: Path, manifest: ArtefactManifest) -> Mapping[str, ModelMetric]:
     """The headline metrics of a verified artefact folder; empty if it carries none."""
     if METRICS not in manifest.files:
         return {}
     return parse_metrics(read_verified(directory, manifest, METRICS))
 
 
-def parse_metrics(data: bytes) -> Mapping[str, Metric]:
+def parse_metrics(data: bytes) -> Mapping[str, ModelMetric]:
     """The headline metrics of `metrics.json`; ArtefactError if it is not one."""
     try:
         figures = msgspec.json.decode(data, type=_Document).metrics

@@ -9,10 +9,10 @@ import msgspec
 
 from leadscore.documents import DECODE_ERRORS
 from leadscore.registry.backend import StoredModel, StoredVersion
-from leadscore.registry.metrics import Metric
+from leadscore.registry.metrics import ModelMetric
 from leadscore.registry.transitions import Snapshot
-from leadscore.registry.versions import Decision, ModelVersion, Stage
-from leadscore.scoring.artefact import Manifest
+from leadscore.registry.versions import ModelVersion, Stage, VersionDecision
+from leadscore.scoring.artefact import ArtefactManifest
 
 STAGE = "stage"
 PENDING = "leadscore.pending"
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def publication_tags(
-    manifest: Manifest, digest: str, metrics: Mapping[str, Metric], by: str
+    manifest: ArtefactManifest, digest: str, metrics: Mapping[str, ModelMetric], by: str
 ) -> dict[str, str]:
     """Tags of a new version."""
     return {
@@ -42,12 +42,12 @@ def publication_tags(
     }
 
 
-def decision_tag(decision: Decision) -> tuple[str, str]:
+def decision_tag(decision: VersionDecision) -> tuple[str, str]:
     """Key and value under which a decision is appended to its version."""
     return f"{_DECISION}{decision.id}", encode_decision(decision)
 
 
-def encode_decision(decision: Decision) -> str:
+def encode_decision(decision: VersionDecision) -> str:
     """The decision as JSON text."""
     return msgspec.json.encode(decision).decode()
 
@@ -57,9 +57,9 @@ def digest_of(version: StoredVersion) -> str:
     return version.tags.get(_DIGEST, "")
 
 
-def decisions_of(version: StoredVersion) -> tuple[Decision, ...]:
+def decisions_of(version: StoredVersion) -> tuple[VersionDecision, ...]:
     """The decisions appended to a version, oldest first; what is not one (edited by hand) is left out."""
-    found: list[Decision] = []
+    found: list[VersionDecision] = []
     for key, value in version.tags.items():
         if key.startswith(_DECISION):
             decision = _decision(value)
@@ -100,17 +100,17 @@ def model_version(name: str, version: StoredVersion, aliases: Mapping[str, int])
     )
 
 
-def _decision(text: str) -> Decision | None:
+def _decision(text: str) -> VersionDecision | None:
     try:
-        return msgspec.json.decode(text, type=Decision)
+        return msgspec.json.decode(text, type=VersionDecision)
     except DECODE_ERRORS as error:
         _log.warning("ignoring a decision record that is not one: %s", error)
         return None
 
 
-def _metrics(text: str) -> Mapping[str, Metric]:
+def _metrics(text: str) -> Mapping[str, ModelMetric]:
     try:
-        return msgspec.json.decode(text, type=dict[str, Metric])
+        return msgspec.json.decode(text, type=dict[str, ModelMetric])
     except DECODE_ERRORS as error:
         _log.warning("ignoring a metrics tag that is not one: %s", error)
         return {}

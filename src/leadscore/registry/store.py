@@ -15,11 +15,11 @@ from leadscore.registry import records
 from leadscore.registry.backend import Backend, registry_id
 from leadscore.registry.cache import ModelCache
 from leadscore.registry.changes import Author, Changes
-from leadscore.registry.compare import Comparison, compare_artefacts
+from leadscore.registry.compare import VersionComparison, compare_artefacts
 from leadscore.registry.locks import locked
 from leadscore.registry.metrics import read_metrics
 from leadscore.registry.transitions import Repairs
-from leadscore.registry.versions import Decision, ModelRef, ModelVersion, age, check_name
+from leadscore.registry.versions import ModelRef, ModelVersion, VersionDecision, age, check_name
 from leadscore.scoring.artefact import artefact_digest, verify_artefact
 from leadscore.settings import Home
 
@@ -73,7 +73,7 @@ class ModelRegistry:
             )
         return records.model_version(parsed.name, self._backend.version(parsed.name, version), model.aliases)
 
-    def compare(self, name: str, a: int, b: int) -> Comparison:
+    def compare(self, name: str, a: int, b: int) -> VersionComparison:
         """Two versions side by side; both are fetched and verified."""
         folder_a, folder_b = (self.fetch(f"{check_name(name)}/{version}") for version in (a, b))
         return compare_artefacts(name, (a, folder_a), (b, folder_b))
@@ -122,7 +122,9 @@ class ModelRegistry:
             self._changes.nominate(name, version, author)
         return self.get(name, version)
 
-    def nominate(self, name: str, version: int, *, reason: str = "", by: str | None = None) -> Decision:
+    def nominate(
+        self, name: str, version: int, *, reason: str = "", by: str | None = None
+    ) -> VersionDecision:
         """Make a version the challenger (stage Staging).
 
         Raises:
@@ -138,7 +140,7 @@ class ModelRegistry:
         reason: str = "",
         by: str | None = None,
         expected_champion: int | UnsetType | None = UNSET,
-    ) -> Decision:
+    ) -> VersionDecision:
         """Make a version the champion (stage Production); the old champion becomes `previous`.
 
         Promoting the champion again changes nothing.
@@ -156,14 +158,14 @@ class ModelRegistry:
         """
         return self._changes.promote(check_name(name), version, Author.of(by, reason), expected_champion)
 
-    def rollback(self, name: str, *, reason: str = "", by: str | None = None) -> Decision:
+    def rollback(self, name: str, *, reason: str = "", by: str | None = None) -> VersionDecision:
         """Return to the champion before the present one; RefusedError if there is none.
 
         Each rollback goes further back. To go forward again, promote the version.
         """
         return self._changes.rollback(check_name(name), Author.of(by, reason))
 
-    def archive(self, name: str, version: int, *, reason: str = "", by: str | None = None) -> Decision:
+    def archive(self, name: str, version: int, *, reason: str = "", by: str | None = None) -> VersionDecision:
         """Retire a version for good; RefusedError for the champion and the challenger."""
         return self._changes.archive(check_name(name), version, Author.of(by, reason))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from msgspec import UNSET, UnsetType
 
 from leadscore.errors import ConflictError, NotFoundError, RefusedError
-from leadscore.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Decision, Stage
+from leadscore.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Stage, VersionDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Snapshot:
     aliases: Mapping[str, int]
     stages: Mapping[int, str]
     digests: Mapping[int, str]
-    pending: Decision | None = None
-    history: tuple[Decision, ...] = ()
+    pending: VersionDecision | None = None
+    history: tuple[VersionDecision, ...] = ()
 
     @property
     def champion(self) -> int | None:
@@ -51,7 +51,7 @@ class Repairs:
     stages: Mapping[int, Stage]
 
 
-def has_happened(decision: Decision, snapshot: Snapshot) -> bool:
+def has_happened(decision: VersionDecision, snapshot: Snapshot) -> bool:
     """Whether the first call of the decision went through."""
     match decision.action:
         case "promote" | "rollback":
@@ -141,7 +141,7 @@ def rollback_target(snapshot: Snapshot) -> int:
     return previous
 
 
-def champions(history: Iterable[Decision]) -> list[int]:
+def champions(history: Iterable[VersionDecision]) -> list[int]:
     """Champions that led to the present one, oldest first; a rollback takes away what it left."""
     line: list[int] = []
     for decision in history:
@@ -156,7 +156,7 @@ def champions(history: Iterable[Decision]) -> list[int]:
     return line
 
 
-def _earlier(snapshot: Snapshot, pending: Decision | None = None) -> int | None:
+def _earlier(snapshot: Snapshot, pending: VersionDecision | None = None) -> int | None:
     """The last champion before the present one that may still serve; `pending` is a decision that is not recorded yet."""
     history = [d for d in snapshot.history if pending is None or d.id != pending.id]
     line = champions(history if pending is None else (*history, pending))

@@ -11,14 +11,14 @@ from typing import Literal, Self
 import msgspec
 
 from leadscore.errors import BadInputError
-from leadscore.registry.metrics import Metric
+from leadscore.registry.metrics import ModelMetric
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS = "previous"
 
 Stage = Literal["Production", "Staging", "Archived", "None"]
-Action = Literal["nominate", "promote", "rollback", "archive"]
+StageAction = Literal["nominate", "promote", "rollback", "archive"]
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _REF = re.compile(
@@ -70,7 +70,7 @@ def age(span: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VersionDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who changed what, when and why: appended to the version it brought forward, never changed.
 
     Attributes:
@@ -86,7 +86,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     id: str
-    action: Action
+    action: StageAction
     name: str
     version: int
     from_version: int | None = None
@@ -117,9 +117,9 @@ class ModelVersion:
     algorithm: str
     contract_version: str
     created_at: datetime
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, ModelMetric]
     tags: Mapping[str, str]
-    decisions: tuple[Decision, ...]
+    decisions: tuple[VersionDecision, ...]
 
     @property
     def ref(self) -> str:

@@ -23,7 +23,7 @@ APPROVAL = "approval"
 REQUEST = "approval-request"
 LONGEST_REASON = 2000
 
-Verdict = Literal["approved", "denied"]
+ApprovalVerdict = Literal["approved", "denied"]
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
         proof: That they do.
     """
 
-    verdict: Verdict
+    verdict: ApprovalVerdict
     by: str
     login: str = ""
     reason: str
@@ -90,20 +90,20 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
         return approvers.why_not(self.proof, self.caller, said, at=self.at, now=now)
 
 
-def statement_of(binding: Binding, verdict: Verdict, reason: str) -> bytes:
+def statement_of(binding: Binding, verdict: ApprovalVerdict, reason: str) -> bytes:
     """What a person says, in the bytes that are proven: all that an approval means, and nothing else."""
     return msgspec.json.encode((APPROVAL, verdict, reason, _sorted(binding)))
 
 
-def nonce_for(binding: Binding, verdict: Verdict, reason: str) -> str:
+def nonce_for(binding: Binding, verdict: ApprovalVerdict, reason: str) -> str:
     """The nonce that a token for exactly this answer must carry."""
     return nonce_of(statement_of(binding, verdict, _reason(reason)))
 
 
-def answer(
+def record_approval(
     store: EventStore,
     binding: Binding,
-    verdict: Verdict,
+    verdict: ApprovalVerdict,
     *,
     credential: bytes,
     approvers: Approvers,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leadscore.release.expected import ExpectedPsi
-from leadscore.release.states import ApprovalSeen, Observations, ReleaseSpec, ReleaseStatus
+from leadscore.release.states import ApprovalObservation, Observations, ReleaseSpec, ReleaseStatus
 
 
 def evidence_of(status: ReleaseStatus) -> tuple[str, ...]:
@@ -11,7 +11,7 @@ def evidence_of(status: ReleaseStatus) -> tuple[str, ...]:
     return tuple(e for e in (status.gate, status.evaluation) if e)
 
 
-def is_bound(answer: ApprovalSeen, spec: ReleaseSpec, status: ReleaseStatus) -> bool:
+def is_bound(answer: ApprovalObservation, spec: ReleaseSpec, status: ReleaseStatus) -> bool:
     """Whether the answer is about exactly this candidate, these bytes and this evidence."""
     about = (answer.model, answer.version, answer.digest) == (spec.model, spec.version, status.digest)
     return about and bool(status.digest) and set(evidence_of(status)) <= set(answer.bound_to)

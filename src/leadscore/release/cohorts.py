@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.events.labels import Selection
+from leadscore.events.labels import PredictionSelection
 from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.store import EventStore
 from leadscore.events.windows import iter_labelled, to_microseconds
@@ -83,7 +83,7 @@ def read_cohort(
     leads: dict[str, Lead] = {}
     end = to_microseconds(until or now)
     for version in sorted({str(v) for v in versions}):
-        selection = Selection(to_microseconds(since), end, model, version)
+        selection = PredictionSelection(to_microseconds(since), end, model, version)
         for batch in iter_labelled(store, selection, known_by=to_microseconds(now)):
             columns = ("lead_id", "role", "grade", "converted", "value")
             moments = (batch.column(name).cast("int64").to_pylist() for name in ("scored_at", "recorded_at"))

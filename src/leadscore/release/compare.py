@@ -75,7 +75,7 @@ class GradeChanges(msgspec.Struct, frozen=True, kw_only=True):
     worse: float
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class KnownOutcomes(msgspec.Struct, frozen=True, kw_only=True):
     """The leads whose outcome is known already.
 
     Attributes:
@@ -162,9 +162,9 @@ def known_outcomes(
     converted: npt.NDArray[np.bool_],
     completeness: float | None,
     maturity_days: float,
-) -> Known:
+) -> KnownOutcomes:
     """Compare on leads (n,) whose outcome is known."""
-    return Known(
+    return KnownOutcomes(
         rows=len(converted),
         converted=int(converted.sum()),
         completeness=completeness,
@@ -180,7 +180,9 @@ def grades_of(probabilities: Floats, grades: Grades) -> Codes:
     return grades.codes(probabilities)
 
 
-def objections(known: Known, latency: Latency, *, ratio: float = 2.0, free_us: float = 50.0) -> list[str]:
+def objections(
+    known: KnownOutcomes, latency: Latency, *, ratio: float = 2.0, free_us: float = 50.0
+) -> list[str]:
     """What speaks against the candidate so clearly that no person need be asked."""
     found: list[str] = []
     if known.difference is not None and known.difference.high < 0:
@@ -196,7 +198,7 @@ def objections(known: Known, latency: Latency, *, ratio: float = 2.0, free_us: f
 
 
 def remarks(
-    spread: Distribution, order: Ranks, grades: GradeChanges, known: Known, expected: ExpectedPsi
+    spread: Distribution, order: Ranks, grades: GradeChanges, known: KnownOutcomes, expected: ExpectedPsi
 ) -> list[str]:
     """What the person who approves should look at."""
     found: list[str] = []

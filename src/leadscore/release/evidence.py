@@ -16,20 +16,20 @@ from leadscore.registry.versions import CHAMPION, ModelVersion
 from leadscore.release.approval import Approval, Binding, answers_to, open_requests, requests_of
 from leadscore.release.expected import ExpectedPsi
 from leadscore.release.states import (
-    ApprovalSeen,
-    EndSeen,
+    ApprovalObservation,
+    EndObservation,
     Finish,
-    GateSeen,
+    GateObservation,
     ReleaseSpec,
     ReleaseStatus,
-    ReportSeen,
-    VersionSeen,
+    ReportObservation,
+    VersionObservation,
 )
 
 if TYPE_CHECKING:  # the operator has no SciPy
     from leadscore.release.experiment import Experiment
     from leadscore.release.report import Comparison
-    from leadscore.release.watch import KpiReport
+    from leadscore.release.soak import KpiReport
 
 GATE = "gate"
 REPLAY = "replay"
@@ -141,7 +141,7 @@ def record_kpi(store: EventStore, found: KpiReport, at: int) -> str:
 
 
 def _record_report(store: EventStore, kind: str, said: Comparison | ReportHeader | KpiReport, at: int) -> str:
-    """A release's report has an id of its own, and its first record counts; a person's is one more with each look."""
+    """A release's report has an id of its own, and its first record counts; a person's is one more with each evaluation."""
     ref = f"{said.model}/{said.version}"
     evidence_id = report_id(kind, said.release, said.number) if said.release else f"{kind}-{ref}-{at}"
     record_once(store, Evidence(evidence_id, kind, ref, at, msgspec.json.encode(said).decode()))
@@ -149,7 +149,7 @@ def _record_report(store: EventStore, kind: str, said: Comparison | ReportHeader
 
 
 def record_experiment(store: EventStore, found: Experiment, at: int) -> str:
-    """Record a look at an A/B test; every look is one more record."""
+    """Record an evaluation of an A/B test; each is one more record."""
     ref = f"{found.model}/{found.b.version}"
     evidence_id = f"{EXPERIMENT}-{ref}-{at}"
     store.record(Evidence(evidence_id, EXPERIMENT, ref, at, msgspec.json.encode(found).decode()))
@@ -159,7 +159,7 @@ def record_experiment(store: EventStore, found: Experiment, at: int) -> str:
 # --- Observations -----------------------------------------------------------------------------------------
 
 
-def version_seen(registry: ModelRegistry, model: str, version: int) -> VersionSeen | None:
+def observe_version(registry: ModelRegistry, model: str, version: int) -> VersionObservation | None:
     """The candidate as the registry has it now; None if it has none."""
     try:
         found = registry.get(model, version)
@@ -168,7 +168,7 @@ def version_seen(registry: ModelRegistry, model: str, version: int) -> VersionSe
     return _seen(found)
 
 
-def champion_seen(registry: ModelRegistry, model: str) -> VersionSeen | None:
+def observe_champion(registry: ModelRegistry, model: str) -> VersionObservation | None:
     """The champion now; None if there is none."""
     try:
         return _seen(registry.resolve(f"{model}@{CHAMPION}"))
@@ -176,12 +176,12 @@ def champion_seen(registry: ModelRegistry, model: str) -> VersionSeen | None:
         return None
 
 
-def gate_seen(store: EventStore, ref: str, digest: str) -> GateSeen | None:
+def observe_gate(store: EventStore, ref: str, digest: str) -> GateObservation | None:
     """The newest gate verdict on exactly these bytes."""
     for record in store.evidence(kind=GATE, subject=ref):
         gate = msgspec.json.decode(record.document, type=_Gate)
         if gate.challenger == digest:
-            return GateSeen(
+            return GateObservation(
                 evidence=record.evidence_id,
                 passed=gate.passed,
                 summary=gate.summary,
@@ -191,13 +191,13 @@ def gate_seen(store: EventStore, ref: str, digest: str) -> GateSeen | None:
     return None
 
 
-def report_seen(store: EventStore, kind: str, ref: str, release: str) -> ReportSeen:
+def observe_report(store: EventStore, kind: str, ref: str, release: str) -> ReportObservation:
     """A release's newest report of a kind that is on record; `absent` says nothing about a Job that may be running."""
-    newest = ReportSeen()
+    newest = ReportObservation()
     for record in store.evidence(kind=kind, subject=ref):
         head = msgspec.json.decode(record.document, type=ReportHeader)
         if head.release == release and head.number > newest.number:
-            newest = ReportSeen(
+            newest = ReportObservation(
                 state="done",
                 evidence=record.evidence_id,
                 digest=head.digest,
@@ -213,9 +213,9 @@ def report_seen(store: EventStore, kind: str, ref: str, release: str) -> ReportS
     return newest
 
 
-def approval_seen(
+def observe_approval(
     store: EventStore, spec: ReleaseSpec, approvers: Approvers, now: float
-) -> tuple[ApprovalSeen | None, str]:
+) -> tuple[ApprovalObservation | None, str]:
     """The answer to this release's question that counts, and what is wrong with those on record that do not.
 
     Args:
@@ -249,12 +249,12 @@ def requested(store: EventStore, spec: ReleaseSpec) -> bool:
     return any(asked.release == spec.release for _, asked in requests_of(store, spec.ref))
 
 
-def ended_seen(store: EventStore, spec: ReleaseSpec) -> EndSeen | None:
+def observe_end(store: EventStore, spec: ReleaseSpec) -> EndObservation | None:
     """How this release ended, if that is on record."""
     for record in store.evidence(kind=RELEASE, subject=spec.ref):
         end = msgspec.json.decode(record.document, type=_End)
         if end.release == spec.release:
-            return EndSeen(phase=end.finish.phase, reason=end.finish.reason)
+            return EndObservation(phase=end.finish.phase, reason=end.finish.reason)
     return None
 
 
@@ -269,7 +269,7 @@ def binding_for(store: EventStore, version: ModelVersion, approvers: Approvers, 
     for _, asked in open_requests(store, approvers, now, version.ref, ended=ended):
         if asked.digest == version.digest:
             return asked
-    gate = gate_seen(store, version.ref, version.digest)
+    gate = observe_gate(store, version.ref, version.digest)
     if gate is None or not gate.passed:
         found = "has no gate verdict" if gate is None else f"did not pass the gate: {gate.summary}"
         raise RefusedError(
@@ -304,8 +304,8 @@ def ended_releases(store: EventStore, ref: str | None = None) -> frozenset[str]:
     return frozenset(msgspec.json.decode(record.document, type=_End).release for record in found)
 
 
-def _seen(version: ModelVersion) -> VersionSeen:
-    return VersionSeen(
+def _seen(version: ModelVersion) -> VersionObservation:
+    return VersionObservation(
         version=version.version,
         digest=version.digest,
         archived=version.stage == "Archived",
@@ -313,9 +313,9 @@ def _seen(version: ModelVersion) -> VersionSeen:
     )
 
 
-def _approval(record: Evidence, said: Approval) -> ApprovalSeen:
+def _approval(record: Evidence, said: Approval) -> ApprovalObservation:
     about = said.binding
-    return ApprovalSeen(
+    return ApprovalObservation(
         evidence=record.evidence_id,
         verdict=said.verdict,
         by=said.by,

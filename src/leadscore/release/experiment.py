@@ -15,21 +15,21 @@ from leadscore.release.sequential import (
     Sequence,
     asymptotic_sequence,
     betting_sequence,
-    looks_of,
+    evaluation_points,
     pooled_spread,
     scores_of_difference,
     split_e_value,
 )
 
-Verdict = Literal["promote", "roll_back", "continue"]
+ExperimentVerdict = Literal["promote", "roll_back", "continue"]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Chosen before the first look; changing it after one voids the guarantee.
+class ExperimentPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Chosen before the first evaluation; changing it after one voids the guarantee.
 
     Attributes:
         share: Planned share of B.
-        alpha: Probability that a true "no difference" is ever called one, both metrics and all looks together.
+        alpha: Probability that a true "no difference" is ever called one, both metrics and all evaluations together.
         margin: Relative loss in the other metric that a promotion tolerates.
         horizon: Leads of both arms together at which the revenue sequence is to be tightest.
         burn_in: Paying leads in each arm before which revenue says nothing.
@@ -54,7 +54,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     revenue: float
 
 
-class Look(msgspec.Struct, frozen=True):
+class ExperimentEvaluation(msgspec.Struct, frozen=True):
     """After so many leads: B minus A, and the confidence sequence."""
 
     leads: int
@@ -63,13 +63,13 @@ class Look(msgspec.Struct, frozen=True):
     high: float
 
 
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure: `now` is the last look; None before there is one. `base` is A's mean."""
+class ExperimentMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure: `now` is the last evaluation; None before there is one. `base` is A's mean."""
 
     name: str
     base: float
-    now: Look | None
-    looks: tuple[Look, ...]
+    now: ExperimentEvaluation | None
+    looks: tuple[ExperimentEvaluation, ...]
 
     @property
     def better(self) -> bool:
@@ -111,17 +111,17 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     until: datetime
     exposure_days: float
-    plan: Plan
-    metrics: tuple[Metric, ...]
+    plan: ExperimentPlan
+    metrics: tuple[ExperimentMetric, ...]
     split: float
     immature: int
     crossed: int
-    verdict: Verdict
+    verdict: ExperimentVerdict
     summary: str
 
 
 def conversion_sequence(
-    converted: Floats, second: npt.NDArray[np.bool_], plan: Plan, alpha: float
+    converted: Floats, second: npt.NDArray[np.bool_], plan: ExperimentPlan, alpha: float
 ) -> tuple[Sequence, npt.NDArray[np.intp]]:
     """Confidence sequence of B's conversion minus A's, exact at any number of leads.
 
@@ -144,7 +144,7 @@ def conversion_sequence(
 
 
 def revenue_sequence(
-    cohort: Cohort, plan: Plan, alpha: float
+    cohort: Cohort, plan: ExperimentPlan, alpha: float
 ) -> tuple[Floats, Floats, Floats, npt.NDArray[np.bool_]]:
     """Centre, low, high of B's revenue per lead minus A's after each lead, and where the burn-in is over."""
     scores = scores_of_difference(cohort.value, cohort.second, plan.share)
@@ -156,9 +156,9 @@ def revenue_sequence(
     return centre, low, high, seen >= plan.burn_in
 
 
-def judge(
+def judge_experiment(
     cohort: Cohort,
-    plan: Plan,
+    plan: ExperimentPlan,
     *,
     model: str,
     versions: tuple[int, int],
@@ -170,7 +170,7 @@ def judge(
     metrics = (_conversion(cohort, plan), _revenue(cohort, plan))
     arms = [_arm(cohort, mask, v) for mask, v in zip((~cohort.second, cohort.second), versions, strict=True)]
     split = split_e_value(arms[0].leads, arms[1].leads, plan.share)
-    verdict, summary = decide(metrics, split, plan)
+    verdict, summary = decide_experiment(metrics, split, plan)
     return Experiment(
         model=model,
         a=arms[0],
@@ -188,7 +188,9 @@ def judge(
     )
 
 
-def decide(metrics: tuple[Metric, ...], split: float, plan: Plan) -> tuple[Verdict, str]:
+def decide_experiment(
+    metrics: tuple[ExperimentMetric, ...], split: float, plan: ExperimentPlan
+) -> tuple[ExperimentVerdict, str]:
     """Promote, roll back or continue, and why."""
     if split >= 1 / plan.split_alpha:
         return "continue", (
@@ -209,34 +211,36 @@ def decide(metrics: tuple[Metric, ...], split: float, plan: Plan) -> tuple[Verdi
     return "continue", f"Not known yet: {open_questions}."
 
 
-def _conversion(cohort: Cohort, plan: Plan) -> Metric:
+def _conversion(cohort: Cohort, plan: ExperimentPlan) -> ExperimentMetric:
     sequence, full = conversion_sequence(cohort.converted, cohort.second, plan, plan.alpha / 2)
     looks = tuple(
-        Look(int(full[block - 1]), float(value), float(low), float(high))
+        ExperimentEvaluation(int(full[block - 1]), float(value), float(low), float(high))
         for block, value, low, high in zip(
             sequence.looks, sequence.centre, sequence.low, sequence.high, strict=True
         )
     )
     base = _mean(cohort.converted[~cohort.second])
-    return Metric(name="conversion", base=base, now=looks[-1] if looks else None, looks=looks)
+    return ExperimentMetric(name="conversion", base=base, now=looks[-1] if looks else None, looks=looks)
 
 
-def _revenue(cohort: Cohort, plan: Plan) -> Metric:
+def _revenue(cohort: Cohort, plan: ExperimentPlan) -> ExperimentMetric:
     base = _mean(cohort.value[~cohort.second])
     if not len(cohort.value):
-        return Metric(name="revenue per lead", base=base, now=None, looks=())
+        return ExperimentMetric(name="revenue per lead", base=base, now=None, looks=())
     centre, low, high, after = revenue_sequence(cohort, plan, plan.alpha / 2)
     places = np.flatnonzero(after)
     if not len(places):
-        return Metric(name="revenue per lead", base=base, now=None, looks=())
-    # Every lead is a look; the plot shows some of them, and the last.
+        return ExperimentMetric(name="revenue per lead", base=base, now=None, looks=())
+    # Every lead is an evaluation; the plot shows some of them, and the last.
     best_low, best_high = np.maximum.accumulate(low[places]), np.minimum.accumulate(high[places])
-    shown = looks_of(len(places)) - 1
+    shown = evaluation_points(len(places)) - 1
     looks = tuple(
-        Look(int(places[i]) + 1, float(centre[places[i]]), float(best_low[i]), float(best_high[i]))
+        ExperimentEvaluation(
+            int(places[i]) + 1, float(centre[places[i]]), float(best_low[i]), float(best_high[i])
+        )
         for i in shown
     )
-    return Metric(name="revenue per lead", base=base, now=looks[-1], looks=looks)
+    return ExperimentMetric(name="revenue per lead", base=base, now=looks[-1], looks=looks)
 
 
 def _arm(cohort: Cohort, mask: npt.NDArray[np.bool_], version: int) -> Arm:
@@ -249,7 +253,7 @@ def _arm(cohort: Cohort, mask: npt.NDArray[np.bool_], version: int) -> Arm:
     )
 
 
-def _says(metric: Metric) -> str:
+def _says(metric: ExperimentMetric) -> str:
     if metric.now is None:
         return f"{metric.name}: too little seen"
     scale = 100 / metric.base if metric.base > 0 else float("nan")

@@ -7,7 +7,7 @@ key, a record of that id, an annotation set in the same patch) or does no harm w
 be seen any more once they are past (which version served before, that a canary was aborted) are put into the status
 *before* anything is done about them.
 
-How a shell uses it: look; `decide`; do the action; write the status if it differs; again, until the action is a Wait or
+How a reconciler uses it: look; `decide_step`; do the action; write the status if it differs; again, until the action is a Wait or
 the same as the one just done. A read that fails ends the round.
 """
 
@@ -19,7 +19,7 @@ import msgspec
 
 from leadscore.release.binding import evidence_of, expected_of, is_bound
 from leadscore.release.expected import NOTABLE, allowance
-from leadscore.release.mirror import ShadowSeen
+from leadscore.release.mirror import ShadowObservation
 from leadscore.release.states import (
     FINAL,
     Final,
@@ -27,7 +27,7 @@ from leadscore.release.states import (
     Nominate,
     Note,
     Observations,
-    Phase,
+    ReleasePhase,
     ReleaseSpec,
     ReleaseStatus,
     ReportShadow,
@@ -38,10 +38,10 @@ from leadscore.release.states import (
     StopShadow,
     Wait,
 )
-from leadscore.release.traffic import canary, watching
+from leadscore.release.traffic import canary, soaking
 
 
-def decide(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
+def decide_step(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
     """The next step of a release.
 
     Args:
@@ -63,7 +63,7 @@ def decide(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: da
     if status.phase == "Canary":
         return canary(spec, status, seen, now)
     if status.phase == "Watching":
-        return watching(spec, status, seen, now)
+        return soaking(spec, status, seen, now)
     return _without_traffic(spec, status, seen, now)
 
 
@@ -113,8 +113,8 @@ def _before_traffic(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations
 
 
 def _pending(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
-    if seen.ahead:
-        return _wait(status, f"{seen.ahead} came first; one release at a time changes a Rollout.")
+    if seen.blocked_by:
+        return _wait(status, f"{seen.blocked_by} came first; one release at a time changes a Rollout.")
     if seen.candidate is None:
         return _wait(status, f"{spec.ref} is not in the registry yet.")
     if not seen.candidate.challenger:
@@ -196,7 +196,7 @@ def _shadowing(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now
     shadow = seen.shadow
     if shadow is None:
         if seen.mirror.lacks:
-            return _wait(status, seen.mirror.lacks, asks=status.since or now)
+            return _wait(status, seen.mirror.lacks, needs_human_since=status.since or now)
         if seen.rollout is None:
             return _wait(status, "There is no Rollout yet whose pods a shadow could be like.")
         return Step(StartShadow(spec.version), status)
@@ -205,14 +205,14 @@ def _shadowing(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now
         if shadow.release:
             return _wait(status, f"{busy}.")
         words = f"{busy}, which no release has started: take it away (shadow.version=0 in the chart)."
-        return _wait(status, words, asks=status.since or now)
+        return _wait(status, words, needs_human_since=status.since or now)
     if status.shadow_since is None:
         if shadow.ready_since is not None:
             # What is seen later may be another readiness: pods come and go in a day.
             return Step(Note(), msgspec.structs.replace(status, shadow_since=shadow.ready_since))
         if shadow.trouble:
-            words = f"The shadow does not become ready: {shadow.trouble} Mend it, or stop the release (abort: true)."
-            return _wait(status, words, asks=status.since or now)
+            words = f"The shadow does not become ready: {shadow.trouble} Fix it, or stop the release (abort: true)."
+            return _wait(status, words, needs_human_since=status.since or now)
         return _wait(status, "The shadow is not ready yet.")
     return _report_when_due(spec, status, seen, status.shadow_since, now)
 
@@ -237,7 +237,7 @@ def _report_when_due(
             f" {limit:%Y-%m-%d %H:%M} UTC. To go on: a longer spec.shadow.extendFor; to be content with fewer: a smaller"
             " spec.shadow.minimumLeads; to stop: abort: true."
         )
-        return _wait(status, words, asks=limit)
+        return _wait(status, words, needs_human_since=limit)
     words = f"Gets a copy of the traffic until {until:%Y-%m-%d %H:%M} UTC."
     if last.too_few:
         words = f"{last.summary} {words} From {limit:%Y-%m-%d %H:%M} UTC on a person must decide."
@@ -276,11 +276,11 @@ def _awaiting(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now:
         expected = expected_of(status, seen)
         if expected is not None and max(expected.scores, expected.grades) >= NOTABLE:
             words += f" {allowance(expected)}"
-        return _wait(status, words, until, asks=asked, unproven=seen.unproven)
+        return _wait(status, words, until, needs_human_since=asked, unproven=seen.unproven)
     if answer.verdict == "denied":
         return _end(spec, status, seen, Finish("Rejected", f"{answer.by} denied it: {answer.reason}"))
-    if seen.ahead:
-        return _wait(status, f"Approved by {answer.by}; {seen.ahead} came first.")
+    if seen.blocked_by:
+        return _wait(status, f"Approved by {answer.by}; {seen.blocked_by} came first.")
     rollout = seen.rollout
     if rollout is None:
         return _wait(status, f"Approved by {answer.by}; there is no Rollout yet.")
@@ -307,7 +307,7 @@ def _end(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, finish: F
     return Step(finish, msgspec.structs.replace(status, phase=phase, reason=finish.reason))
 
 
-def _is_ours(shadow: ShadowSeen | None, spec: ReleaseSpec) -> bool:
+def _is_ours(shadow: ShadowObservation | None, spec: ReleaseSpec) -> bool:
     return shadow is not None and shadow.release == spec.release
 
 
@@ -318,7 +318,11 @@ def _is_left_behind(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations
 
 
 def _enter(
-    status: ReleaseStatus, phase: Phase, reason: str, now: datetime, **facts: str | int | datetime | None
+    status: ReleaseStatus,
+    phase: ReleasePhase,
+    reason: str,
+    now: datetime,
+    **facts: str | int | datetime | None,
 ) -> Step:
     return Step(Note(), msgspec.structs.replace(status, phase=phase, reason=reason, since=now, **facts))
 
@@ -328,10 +332,12 @@ def _wait(
     reason: str,
     until: datetime | None = None,
     *,
-    asks: datetime | None = None,
+    needs_human_since: datetime | None = None,
     unproven: str = "",
 ) -> Step:
-    return Step(Wait(reason, until, asks, unproven), msgspec.structs.replace(status, reason=reason))
+    return Step(
+        Wait(reason, until, needs_human_since, unproven), msgspec.structs.replace(status, reason=reason)
+    )
 
 
 def _no_report(which: str, seen: Observations) -> Finish:

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 
-class ShadowSeen(msgspec.Struct, frozen=True, kw_only=True):
+class ShadowObservation(msgspec.Struct, frozen=True, kw_only=True):
     """The shadow workload: which version gets a copy of the traffic.
 
     Attributes:
@@ -23,7 +23,7 @@ class ShadowSeen(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str = ""
 
 
-class MirrorSeen(msgspec.Struct, frozen=True, kw_only=True):
+class MirrorObservation(msgspec.Struct, frozen=True, kw_only=True):
     """What copies requests to the shadow.
 
     Attributes:

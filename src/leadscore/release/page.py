@@ -19,7 +19,7 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}
 svg{width:100%;height:auto}
 """
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 220, 10, 28
-Rows = Sequence[tuple[str, str]]
+NamedRows = Sequence[tuple[str, str]]
 
 
 def markdown(found: Comparison) -> str:
@@ -75,7 +75,7 @@ def html(found: Comparison) -> str:
     )
 
 
-def _sections(found: Comparison) -> list[tuple[str, Rows]]:
+def _sections(found: Comparison) -> list[tuple[str, NamedRows]]:
     known = found.known
     order = found.order
     about = [
@@ -120,7 +120,7 @@ def _title(found: Comparison) -> str:
     return f"{how} of {found.ref} against {found.model}/{found.champion}"
 
 
-def _of_the_kind(found: Comparison) -> Rows:
+def _of_the_kind(found: Comparison) -> NamedRows:
     if found.kind == "replay":
         return [("requests", f"{found.rows:,}"), ("left out (other contract)", f"{found.left_out:,}")]
     return [
@@ -165,7 +165,7 @@ def _histogram(scores: Distribution) -> str:
     )
 
 
-def _table(rows: Rows) -> str:
+def _table(rows: NamedRows) -> str:
     cells = "".join(f'<tr><td>{escape(a)}</td><td class="n">{escape(b)}</td></tr>' for a, b in rows)
     return f"<table>{cells}</table>"
 

@@ -37,7 +37,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ChampionAnswer:
     """What a caller was answered about a lead; the first fields as those of a copy."""
 
     prediction_id: str
@@ -50,7 +50,9 @@ class Answer:
     grade: str
 
 
-def pair(copies: Iterable[Copy], answers: Mapping[str, Iterable[Answer]]) -> dict[str, Answer]:
+def pair(
+    copies: Iterable[Copy], answers: Mapping[str, Iterable[ChampionAnswer]]
+) -> dict[str, ChampionAnswer]:
     """The answer of each copy that has one, by the copy's prediction id.
 
     Args:
@@ -64,7 +66,7 @@ def pair(copies: Iterable[Copy], answers: Mapping[str, Iterable[Answer]]) -> dic
         if copy.contract != answer.contract or copy.features == answer.features
     ]
     possible.sort(key=lambda one: (*one[:3], one[4].prediction_id))
-    found: dict[str, Answer] = {}
+    found: dict[str, ChampionAnswer] = {}
     taken = set[str]()
     for *_, copy, answer in possible:
         if copy.prediction_id not in found and answer.prediction_id not in taken:

@@ -37,7 +37,9 @@ def draw(found: Experiment, path: Path) -> None:
             f"{metric.name}: {found.model}/{found.b.version} minus {found.model}/{found.a.version}"
         )
         axis.set_xlabel("leads whose exposure is over")
-    figure.suptitle(f"{found.verdict.replace('_', ' ')} · valid at every look, alpha {found.plan.alpha:g}")
+    figure.suptitle(
+        f"{found.verdict.replace('_', ' ')} · valid at every evaluation, alpha {found.plan.alpha:g}"
+    )
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:

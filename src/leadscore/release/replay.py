@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from leadscore.contract import contract_version
 from leadscore.errors import RefusedError
-from leadscore.events.labels import Selection
+from leadscore.events.labels import PredictionSelection
 from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
@@ -20,7 +20,7 @@ from leadscore.events.windows import feature_matrix, iter_labelled, to_microseco
 from leadscore.registry.store import ModelRegistry
 from leadscore.registry.versions import CHAMPION, ModelVersion
 from leadscore.release.compare import Latency
-from leadscore.release.report import Comparison, Question, Scored, report
+from leadscore.release.report import Comparison, Question, Scored, comparison_report
 from leadscore.release.translate import Translation, translation
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.gate import microseconds_per_lead
@@ -30,7 +30,7 @@ FEWEST_ROWS = 100
 # Grades and deciles of a logged answer may differ from a fresh one by rounding of float32 features only.
 SAME = 1e-9
 
-Progress = Callable[[int], None]
+ReplayProgress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ def load_pair(registry: ModelRegistry, candidate: ModelVersion) -> tuple[Pair, M
 def score_logged(
     store: EventStore,
     pair: Pair,
-    window: Selection,
+    window: PredictionSelection,
     own_version: str,
     *,
     mature_until: int,
     known_by: int | None = None,
-    progress: Progress | None = None,
+    progress: ReplayProgress | None = None,
 ) -> tuple[Scored, int]:
     """Score every request of a window that answered a caller, with both models.
 
@@ -87,7 +87,7 @@ def score_logged(
         RefusedError: Fewer than `FEWEST_ROWS` requests.
     """
     version = contract_version(pair.champion.contract)
-    selection = Selection(window.start, window.end, window.model_name, contract_version=version)
+    selection = PredictionSelection(window.start, window.end, window.model_name, contract_version=version)
     parts: list[Scored] = []
     done = 0
     for batch in _answered(
@@ -119,7 +119,7 @@ def replay(
     days: float = 14.0,
     maturity: timedelta = timedelta(days=30),
     release: str = "",
-    progress: Progress | None = None,
+    progress: ReplayProgress | None = None,
 ) -> Comparison:
     """Replay the last `days` of logged requests and compare.
 
@@ -142,7 +142,7 @@ def replay(
     began = clock()
     pair, champion = load_pair(registry, candidate)
     since = now - timedelta(days=days)
-    window = Selection(to_microseconds(since), to_microseconds(now), candidate.name)
+    window = PredictionSelection(to_microseconds(since), to_microseconds(now), candidate.name)
     scored, left_out = score_logged(
         store,
         pair,
@@ -159,7 +159,7 @@ def replay(
     notes = pair.translation.notes
     if left_out:
         notes += (f"{left_out:,} requests were logged under another contract and left out.",)
-    return report(
+    return comparison_report(
         scored,
         latency,
         Question(candidate, champion, since, now, maturity, release),
@@ -208,7 +208,7 @@ def outcomes_of(batch: pa.RecordBatch, mature_until: int) -> tuple[np.ndarray, n
     return labelled, labels.fill_null(False).to_numpy(zero_copy_only=False), old & (labelled | ~superseded)
 
 
-def _count_others(store: EventStore, window: Selection, version: str) -> int:
+def _count_others(store: EventStore, window: PredictionSelection, version: str) -> int:
     c = predictions.c
     query = (
         sa.select(sa.func.count())

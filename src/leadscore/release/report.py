@@ -18,7 +18,7 @@ from leadscore.release.compare import (
     Distribution,
     Floats,
     GradeChanges,
-    Known,
+    KnownOutcomes,
     Latency,
     Ranks,
     distribution,
@@ -30,7 +30,7 @@ from leadscore.release.compare import (
 )
 from leadscore.release.expected import ExpectedPsi
 
-Kind = Literal["replay", "shadow"]
+ComparisonKind = Literal["replay", "shadow"]
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         expected: What the scores of its canary may differ from the champion's.
     """
 
-    kind: Kind = "replay"
+    kind: ComparisonKind = "replay"
     release: str
     number: int = 1
     model: str
@@ -92,7 +92,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     order: Ranks
     grades: GradeChanges
     latency: Latency
-    known: Known
+    known: KnownOutcomes
     objections: tuple[str, ...]
     remarks: tuple[str, ...]
     seconds: float
@@ -155,7 +155,7 @@ class ShadowFacts:
     reproduced: float
 
 
-def report(
+def comparison_report(
     scored: Scored,
     latency: Latency,
     question: Question,
@@ -238,7 +238,7 @@ def report(
 
 
 def _summary(
-    candidate: ModelVersion, champion: ModelVersion, rows: str, known: Known, against: list[str]
+    candidate: ModelVersion, champion: ModelVersion, rows: str, known: KnownOutcomes, against: list[str]
 ) -> str:
     about = f"{candidate.ref} on {rows} against {champion.ref}: "
     if against:

@@ -35,7 +35,7 @@ _HALVINGS = 26
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequence:
-    """A confidence sequence, one entry per look; running intersections, so it never widens.
+    """A confidence sequence, one entry per evaluation; running intersections, so it never widens.
 
     Attributes:
         looks: After how many values.
@@ -84,10 +84,10 @@ def betting_sequence(
         alpha: Probability that it ever misses the mean.
         low: Smallest possible value.
         high: Largest possible value.
-        looks: After how many values to look, rising; None: `looks_of(n)`.
+        looks: After how many values to look, rising; None: `evaluation_points(n)`.
     """
     x = (values - low) / (high - low)
-    looks = looks_of(len(x)) if looks is None else looks
+    looks = evaluation_points(len(x)) if looks is None else looks
     # Each bound has half of alpha; the upper one is the lower one of the mirrored values.
     # Equal values count together: conversions, and those of a block, take few different ones.
     unique, codes = np.unique(x, return_inverse=True)
@@ -99,7 +99,7 @@ def betting_sequence(
     return Sequence(looks, centre, low + (high - low) * lows, low + (high - low) * highs)
 
 
-def looks_of(n: int, most: int = 60) -> npt.NDArray[np.intp]:
+def evaluation_points(n: int, most: int = 60) -> npt.NDArray[np.intp]:
     """Up to `most` looks after 1 to n values, denser at the beginning; the last one is n."""
     return np.unique(np.geomspace(1, n, min(n, most)).round().astype(np.intp)) if n else np.zeros(0, np.intp)
 

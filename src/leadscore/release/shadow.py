@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from leadscore.contract import contract_version
 from leadscore.errors import BadInputError, RefusedError
-from leadscore.events.labels import Selection
+from leadscore.events.labels import PredictionSelection
 from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
@@ -22,9 +22,9 @@ from leadscore.events.windows import decode_features, feature_matrix, iter_label
 from leadscore.registry.store import ModelRegistry
 from leadscore.registry.versions import ModelVersion
 from leadscore.release.compare import Latency
-from leadscore.release.pairing import WITHIN, Answer, Copy, pair
+from leadscore.release.pairing import WITHIN, ChampionAnswer, Copy, pair
 from leadscore.release.replay import FEWEST_ROWS, SAME, Pair, load_pair, outcomes_of
-from leadscore.release.report import Comparison, Question, Scored, ShadowFacts, report
+from leadscore.release.report import Comparison, Question, Scored, ShadowFacts, comparison_report
 from leadscore.scoring.grades import GRADES
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.gate import microseconds_per_lead
@@ -131,7 +131,7 @@ def compare_shadow(
         )
     began = clock()
     models, champion = load_pair(registry, candidate)
-    window = Selection(to_microseconds(asked.since), to_microseconds(asked.until), candidate.name)
+    window = PredictionSelection(to_microseconds(asked.since), to_microseconds(asked.until), candidate.name)
     said = _said(store, models.candidate, candidate, window, asked)
     found = pair(said.copies, _answers(store, candidate, window))
     answers = [found.get(copy.prediction_id) for copy in said.copies]
@@ -152,7 +152,7 @@ def compare_shadow(
     own = np.array(ours)
     scored, reproduced = _scored(said, pairs, own, models)
     facts = ShadowFacts(unpaired, _copied(scored_requests, answered_requests, asked.percent), reproduced)
-    against, notes = judge(facts, candidate.ref, rows=len(answers), left_out=left_out)
+    against, notes = judge_shadow(facts, candidate.ref, rows=len(answers), left_out=left_out)
     latency = Latency(
         champion=microseconds_per_lead(models.champion, scored.sample),
         candidate=microseconds_per_lead(models.candidate, said.matrix[own][:FEWEST_ROWS]),
@@ -160,13 +160,13 @@ def compare_shadow(
     question = Question(
         candidate, champion, asked.since, asked.until, asked.maturity, asked.release, asked.number
     )
-    return report(
+    return comparison_report(
         scored, latency, question, left_out=left_out, shadow=facts, against=against, notes=notes,
         seconds=lambda: clock() - began,
     )  # fmt: skip
 
 
-def judge(
+def judge_shadow(
     facts: ShadowFacts, ref: str, *, rows: int, left_out: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Objections and remarks that only a shadow's report has. Pure.
@@ -214,7 +214,11 @@ def _copied(scored: int, answered: int, percent: float | None) -> float | None:
 
 
 def _said(
-    store: EventStore, model: ScoringModel, candidate: ModelVersion, window: Selection, asked: ShadowQuestion
+    store: EventStore,
+    model: ScoringModel,
+    candidate: ModelVersion,
+    window: PredictionSelection,
+    asked: ShadowQuestion,
 ) -> _Said:
     version = contract_version(model.contract)
     selection = replace(
@@ -255,7 +259,9 @@ def _of_batch(batch: pa.RecordBatch, model: ScoringModel, version: str, mature_u
     )
 
 
-def _answers(store: EventStore, candidate: ModelVersion, window: Selection) -> dict[str, list[Answer]]:
+def _answers(
+    store: EventStore, candidate: ModelVersion, window: PredictionSelection
+) -> dict[str, list[ChampionAnswer]]:
     """What was answered about the lead of each copy within `WITHIN` of it, by the copy's prediction id."""
     copy, answer = predictions.alias("copy").c, predictions.alias("answer").c
     near = WITHIN // timedelta(microseconds=1)
@@ -281,14 +287,14 @@ def _answers(store: EventStore, candidate: ModelVersion, window: Selection) -> d
         answer.model_name == candidate.name,
         answer.role != SHADOW_ROLE,
     )
-    found: defaultdict[str, list[Answer]] = defaultdict(list)
+    found: defaultdict[str, list[ChampionAnswer]] = defaultdict(list)
     with store.reading() as connection:
         for of, *fields in connection.execution_options(yield_per=10_000).execute(query):
-            found[of].append(Answer(*fields))
+            found[of].append(ChampionAnswer(*fields))
     return found
 
 
-def _requests(store: EventStore, candidate: ModelVersion, window: Selection) -> tuple[int, int]:
+def _requests(store: EventStore, candidate: ModelVersion, window: PredictionSelection) -> tuple[int, int]:
     """Requests in the window that the candidate scored as a shadow, and that were answered by any version."""
     c = predictions.c
     scored = sa.and_(c.role == SHADOW_ROLE, c.model_version == str(candidate.version))
@@ -300,7 +306,9 @@ def _requests(store: EventStore, candidate: ModelVersion, window: Selection) -> 
         )
 
 
-def _scored(said: _Said, answers: list[Answer], own: np.ndarray, models: Pair) -> tuple[Scored, float]:
+def _scored(
+    said: _Said, answers: list[ChampionAnswer], own: np.ndarray, models: Pair
+) -> tuple[Scored, float]:
     """The pairs as a report takes them, and the share of the shadow's answers that the candidate gives again."""
     matrix = decode_features([a.features for a in answers], models.champion.contract)
     champion = np.array([a.probability for a in answers])

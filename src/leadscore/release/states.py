@@ -1,4 +1,4 @@
-"""What the release machine speaks of: a wish, what was decided so far, what is seen now, what to do next. Only data.
+"""What the release machine speaks of: what is asked for, what was decided so far, what is seen now, what to do next. Only data.
 
 A field that is None was looked for and is not there; a read that failed ends the step instead (unknown is not empty).
 """
@@ -11,17 +11,17 @@ from typing import Literal
 import msgspec
 
 from leadscore.release.expected import ExpectedPsi
-from leadscore.release.mirror import MirrorSeen, ShadowSeen
+from leadscore.release.mirror import MirrorObservation, ShadowObservation
 
-Phase = Literal[
+ReleasePhase = Literal[
     "Pending", "Gated", "Replay", "Shadow", "AwaitingApproval", "Canary", "Watching",
     "Promoted", "Rejected", "Aborted", "RolledBack",
 ]  # fmt: skip
 Final = Literal["Promoted", "Rejected", "Aborted", "RolledBack"]
 Retreat = Literal["Aborted", "RolledBack"]
-Evaluation = Literal["replay", "shadow", "none"]
+EvaluationMode = Literal["replay", "shadow", "none"]
 
-FINAL: frozenset[Phase] = frozenset(("Promoted", "Rejected", "Aborted", "RolledBack"))
+FINAL: frozenset[ReleasePhase] = frozenset(("Promoted", "Rejected", "Aborted", "RolledBack"))
 
 
 class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,26 +37,26 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         shadow_minimum_leads: Leads that shadow and champion must both have scored for a report to support anything.
         shadow_extend_seconds: How much longer they are mirrored if there were too few; then a person decides.
         approval_seconds: How long a request for approval stands; then the release is rejected.
-        watch_seconds: How long the business KPI is watched at 100 %.
-        watch_every_seconds: How often a KPI report is made in that time.
-        watch_exposure_seconds: How long each lead is given to convert before the watch counts it.
-        watch_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: no fall is enough.
+        soak_seconds: How long the business KPI is watched at 100 %.
+        soak_every_seconds: How often a KPI report is made in that time.
+        soak_exposure_seconds: How long each lead is given to convert before the watch counts it.
+        soak_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: no fall is enough.
         abort: A person wants it stopped.
     """
 
     release: str
     model: str
     version: int
-    evaluation: Evaluation = "replay"
+    evaluation: EvaluationMode = "replay"
     replay_days: int = 14
     shadow_seconds: float = 86_400.0
     shadow_minimum_leads: int = 1_000
     shadow_extend_seconds: float = 3 * 86_400.0
     approval_seconds: float = 7 * 86_400.0
-    watch_seconds: float = 48 * 3_600.0
-    watch_every_seconds: float = 3_600.0
-    watch_exposure_seconds: float = 86_400.0
-    watch_minimum_leads: int = 200
+    soak_seconds: float = 48 * 3_600.0
+    soak_every_seconds: float = 3_600.0
+    soak_exposure_seconds: float = 86_400.0
+    soak_minimum_leads: int = 200
     abort: bool = False
 
     @property
@@ -72,7 +72,7 @@ class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True):
         phase: Where the release is.
         reason: Why it is there or what it waits for; a sentence.
         since: When the phase began.
-        digest: Artefact digest that everything is bound to, from the first look on.
+        digest: Artefact digest that everything is bound to, from the first evaluation on.
         champion: Champion when the gate's verdict was taken; None if there was none.
         gate: Evidence id of the gate's verdict.
         shadow_since: When the shadow was first ready.
@@ -85,7 +85,7 @@ class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True):
         kpi: Evidence id of the last KPI report that was decided on.
     """
 
-    phase: Phase = "Pending"
+    phase: ReleasePhase = "Pending"
     reason: str = ""
     since: datetime | None = None
     digest: str = ""
@@ -104,7 +104,7 @@ class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True):
 # --- What is seen -----------------------------------------------------------------------------------------
 
 
-class VersionSeen(msgspec.Struct, frozen=True, kw_only=True):
+class VersionObservation(msgspec.Struct, frozen=True, kw_only=True):
     """A version in the registry."""
 
     version: int
@@ -113,7 +113,7 @@ class VersionSeen(msgspec.Struct, frozen=True, kw_only=True):
     challenger: bool = False
 
 
-class GateSeen(msgspec.Struct, frozen=True, kw_only=True):
+class GateObservation(msgspec.Struct, frozen=True, kw_only=True):
     """The newest gate verdict on the candidate; `champion` is the digest it was judged against."""
 
     evidence: str
@@ -123,7 +123,7 @@ class GateSeen(msgspec.Struct, frozen=True, kw_only=True):
     champion: str | None
 
 
-class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
+class ReportObservation(msgspec.Struct, frozen=True, kw_only=True):
     """A report that a Job makes: replay, shadow or KPI.
 
     Attributes:
@@ -153,7 +153,7 @@ class ReportSeen(msgspec.Struct, frozen=True, kw_only=True):
     expected: ExpectedPsi | None = None
 
 
-class ApprovalSeen(msgspec.Struct, frozen=True, kw_only=True):
+class ApprovalObservation(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to this release's request."""
 
     evidence: str
@@ -166,7 +166,7 @@ class ApprovalSeen(msgspec.Struct, frozen=True, kw_only=True):
     bound_to: tuple[str, ...]
 
 
-class RolloutSeen(msgspec.Struct, frozen=True, kw_only=True):
+class RolloutObservation(msgspec.Struct, frozen=True, kw_only=True):
     """The Rollout.
 
     Attributes:
@@ -188,7 +188,7 @@ class RolloutSeen(msgspec.Struct, frozen=True, kw_only=True):
     release: str = ""
 
 
-class EndSeen(msgspec.Struct, frozen=True, kw_only=True):
+class EndObservation(msgspec.Struct, frozen=True, kw_only=True):
     """The record of how this release ended."""
 
     phase: Final
@@ -210,23 +210,23 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
         mirror: What copies requests to it.
         rollout: None: not there.
         kpi: Newest KPI report of this release's watch.
-        ahead: Name of an older unfinished release of the same Rollout, or "".
+        blocked_by: Name of an older unfinished release of the same Rollout, or "".
         ended: What `Finish` recorded (one record per release); None: nothing yet.
     """
 
-    candidate: VersionSeen | None
-    champion: VersionSeen | None
-    gate: GateSeen | None
-    evaluation: ReportSeen = ReportSeen()
-    approval: ApprovalSeen | None = None
+    candidate: VersionObservation | None
+    champion: VersionObservation | None
+    gate: GateObservation | None
+    evaluation: ReportObservation = ReportObservation()
+    approval: ApprovalObservation | None = None
     unproven: str = ""
     requested: bool = False
-    shadow: ShadowSeen | None = None
-    mirror: MirrorSeen = MirrorSeen()
-    rollout: RolloutSeen | None = None
-    kpi: ReportSeen = ReportSeen()
-    ahead: str = ""
-    ended: EndSeen | None = None
+    shadow: ShadowObservation | None = None
+    mirror: MirrorObservation = MirrorObservation()
+    rollout: RolloutObservation | None = None
+    kpi: ReportObservation = ReportObservation()
+    blocked_by: str = ""
+    ended: EndObservation | None = None
 
 
 # --- What to do -------------------------------------------------------------------------------------------
@@ -239,12 +239,12 @@ class Note(msgspec.Struct, frozen=True, tag=True):
 class Wait(msgspec.Struct, frozen=True, tag=True):
     """Nothing to do before `until` (None: before something changes).
 
-    `asks`: since when a person's decision is needed; `unproven`: what is wrong with the answer that there is.
+    `needs_human_since`: since when a person's decision is needed; `unproven`: what is wrong with the answer that there is.
     """
 
     reason: str
     until: datetime | None = None
-    asks: datetime | None = None
+    needs_human_since: datetime | None = None
     unproven: str = ""
 
 

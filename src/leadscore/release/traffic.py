@@ -16,11 +16,11 @@ from leadscore.release.states import (
     ReleaseSpec,
     ReleaseStatus,
     ReportKpi,
-    ReportSeen,
+    ReportObservation,
     Retreat,
     ReturnAlias,
     RollBack,
-    RolloutSeen,
+    RolloutObservation,
     Step,
     Wait,
 )
@@ -50,7 +50,7 @@ def canary(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: da
     return _wait(status, f"Canary at {rollout.weight} %, {rollout.state}{words}.")
 
 
-def watching(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
+def soaking(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: datetime) -> Step:
     """Watch the business KPI at 100 %; then promote, or go back."""
     if status.retreat is not None:
         return _go_back(spec, status, status.retreat, seen)
@@ -63,7 +63,7 @@ def watching(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: 
     if against:
         return _turn(status, "RolledBack", against)
     since = status.watch_since or now
-    end = since + timedelta(seconds=spec.watch_seconds)
+    end = since + timedelta(seconds=spec.soak_seconds)
     previous = _target(spec, status, seen)
     if previous is not None:
         pending = _kpi(spec, status, seen, since, previous, now)
@@ -83,7 +83,7 @@ def watching(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: 
 
 
 def _begin(
-    spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, rollout: RolloutSeen, now: datetime
+    spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, rollout: RolloutObservation, now: datetime
 ) -> Step:
     """The one place from which a candidate comes to traffic: everything is asked again, from fresh reads."""
     against = _against(spec, status, seen)
@@ -93,7 +93,9 @@ def _begin(
     if answer is None or answer.verdict != "approved" or not is_bound(answer, spec, status):
         words = f"No approval of {spec.ref} with digest {status.digest[:12]} that counts is on record."
         words += f" {seen.unproven} Waits for a person: leadscore approve {spec.ref} --reason …"
-        return _wait(status, " ".join(words.split()), asks=status.since or now, unproven=seen.unproven)
+        return _wait(
+            status, " ".join(words.split()), needs_human_since=status.since or now, unproven=seen.unproven
+        )
     if answer.evidence != status.approval:
         # The one that it went on by counts no more (its key was revoked, or it is of a release that proved nothing).
         by = f"Approved by {answer.by}: {answer.reason}"
@@ -120,7 +122,7 @@ def _kpi(
     The last report must reach to the end of the watch and have seen enough to find a fall: without it the candidate is
     not promoted, however long ago the watch ended. Reports go on until then, because a late fall must still be found.
     """
-    end = since + timedelta(seconds=spec.watch_seconds)
+    end = since + timedelta(seconds=spec.soak_seconds)
     report = seen.kpi
     ours = report.state == "done" and report.digest == status.digest
     if ours and not report.passed:
@@ -132,23 +134,25 @@ def _kpi(
     if due > report.number and report.state != "running":
         return Step(ReportKpi(spec.version, previous, since, due), status)
     # Whatever the report is doing, a watch that has lasted twice its time needs a person.
-    patience = end + timedelta(seconds=spec.watch_seconds)
-    asks = patience if now >= patience else None
+    patience = end + timedelta(seconds=spec.soak_seconds)
+    needs_human_since = patience if now >= patience else None
     if report.state == "failed":
         words = f"KPI report {report.number} could not be made ({report.summary or 'its Job gave up'}); the next is due"
     elif ours and lacking and now >= end:
         words = _undecided(spec, lacking, now, end)
-        if asks is not None:
+        if needs_human_since is not None:
             words += f" Looked at again at {upcoming:%Y-%m-%d %H:%M} UTC."
     elif ours:
         words = report.summary
     else:
         words = "No KPI report yet; the next is due"
     if report.state == "running":
-        return _wait(status, f"KPI report {report.number} is being made.", asks=asks)
+        return _wait(
+            status, f"KPI report {report.number} is being made.", needs_human_since=needs_human_since
+        )
     if not ours:
         words = f"{words} at {upcoming:%Y-%m-%d %H:%M} UTC."
-    return _wait(status, words, upcoming, asks=asks)
+    return _wait(status, words, upcoming, needs_human_since=needs_human_since)
 
 
 def reports_due(spec: ReleaseSpec, since: datetime, now: datetime) -> tuple[int, datetime]:
@@ -158,7 +162,7 @@ def reports_due(spec: ReleaseSpec, since: datetime, now: datetime) -> tuple[int,
     doubles: a late fall is still found, and a release that nobody answers makes a handful of Jobs a year, not thousands.
     The number only rises.
     """
-    every, watch = timedelta(seconds=spec.watch_every_seconds), timedelta(seconds=spec.watch_seconds)
+    every, watch = timedelta(seconds=spec.soak_every_seconds), timedelta(seconds=spec.soak_seconds)
     passed, patience = max(now - since, timedelta()), 2 * watch
     regular = min(passed, patience)
     number = regular // every + (regular >= watch)
@@ -172,18 +176,18 @@ def reports_due(spec: ReleaseSpec, since: datetime, now: datetime) -> tuple[int,
     return number + more, since + patience + (2 ** (more + 1) - 1) * every
 
 
-def _lacking(spec: ReleaseSpec, report: ReportSeen) -> str:
+def _lacking(spec: ReleaseSpec, report: ReportObservation) -> str:
     """What a report lacks to support the candidate, or ""."""
-    if report.leads < spec.watch_minimum_leads:
-        return f"{report.leads:,} of at least {spec.watch_minimum_leads:,} leads had their exposure"
-    if spec.watch_minimum_leads and not report.judged:
+    if report.leads < spec.soak_minimum_leads:
+        return f"{report.leads:,} of at least {spec.soak_minimum_leads:,} leads had their exposure"
+    if spec.soak_minimum_leads and not report.judged:
         return f"{report.leads:,} leads are too few to find even a loss of all conversions"
     return ""
 
 
 def _undecided(spec: ReleaseSpec, lacking: str, now: datetime, end: datetime) -> str:
     """What is said of a watch that is over and has seen too little: it goes on for as long again, then a person is asked."""
-    patience = end + timedelta(seconds=spec.watch_seconds)
+    patience = end + timedelta(seconds=spec.soak_seconds)
     if now < patience:
         return f"Too little seen: {lacking}. Watched on; from {patience:%Y-%m-%d %H:%M} UTC on a person must decide."
     return (
@@ -238,7 +242,7 @@ def _against(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations) -> st
     return ""
 
 
-def _sent_back(rollout: RolloutSeen) -> str:
+def _sent_back(rollout: RolloutObservation) -> str:
     return f"Argo sent it back: {rollout.message or 'no message'}" if rollout.aborted else ""
 
 
@@ -251,7 +255,7 @@ def _target(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations) -> int
     return None
 
 
-def _taken(spec: ReleaseSpec, status: ReleaseStatus, phase: Retreat, rollout: RolloutSeen) -> Step:
+def _taken(spec: ReleaseSpec, status: ReleaseStatus, phase: Retreat, rollout: RolloutObservation) -> Step:
     """Somebody else set the Rollout: it is theirs, we do not fight over it."""
     words = f"Somebody else set the Rollout to {_named(spec, rollout.desired)}; it is left as it is."
     reason = f"{status.reason} {words}" if status.retreat else words
@@ -272,13 +276,13 @@ def _wait(
     reason: str,
     until: datetime | None = None,
     *,
-    asks: datetime | None = None,
+    needs_human_since: datetime | None = None,
     keep: bool = False,
     unproven: str = "",
 ) -> Step:
     """Wait; `keep` leaves the status' reason alone because it says why the release goes back."""
     return Step(
-        Wait(reason, until, asks, unproven),
+        Wait(reason, until, needs_human_since, unproven),
         status if keep else msgspec.structs.replace(status, reason=reason),
     )
 

@@ -82,7 +82,7 @@ class DataSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     digest: str
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ArtefactManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the folder holds and where it came from (`manifest.json`)."""
 
     format: int
@@ -107,7 +107,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return sum(entry.size for entry in self.files.values())
 
 
-def artefact_digest(manifest: Manifest) -> str:
+def artefact_digest(manifest: ArtefactManifest) -> str:
     """SHA-256 (64 hex digits) over the canonical manifest, hence over every byte of the artefact."""
     return hashlib.sha256(msgspec.json.encode(manifest, order="sorted")).hexdigest()
 
@@ -122,7 +122,7 @@ def write_manifest(
     seed: int,
     libraries: Mapping[str, str],
     created_at: datetime | None = None,
-) -> Manifest:
+) -> ArtefactManifest:
     """Digest every file in `directory` and write `manifest.json`, last of all.
 
     Raises:
@@ -136,7 +136,7 @@ def write_manifest(
     files = {
         entry: _digest(directory, entry, _limit(entry)) for entry in _listing(directory) if entry != MANIFEST
     }
-    manifest = Manifest(
+    manifest = ArtefactManifest(
         format=FORMAT,
         name=name,
         algorithm=algorithm,
@@ -155,7 +155,7 @@ def write_manifest(
     return manifest
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path) -> ArtefactManifest:
     """Read and check `manifest.json` alone; ArtefactError if it is missing, malformed or of another format."""
     data = _read(directory, MANIFEST, MAX_MANIFEST_BYTES)
     try:
@@ -165,14 +165,14 @@ def read_manifest(directory: Path) -> Manifest:
                 f"{MANIFEST} in {directory} has format {version!r}; this version reads format {FORMAT}.",
                 hint="Upgrade leadscore, or train the model again.",
             )
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = msgspec.json.decode(data, type=ArtefactManifest)
     except DECODE_ERRORS as error:
         raise ArtefactError(f"{MANIFEST} in {directory} is not a manifest: {error}.") from error
     _check_manifest(manifest)
     return manifest
 
 
-def verify_artefact(directory: Path) -> Manifest:
+def verify_artefact(directory: Path) -> ArtefactManifest:
     """Check the whole folder against its manifest.
 
     Returns:
@@ -195,7 +195,7 @@ def verify_artefact(directory: Path) -> Manifest:
     return manifest
 
 
-def read_verified(directory: Path, manifest: Manifest, name: str) -> bytes:
+def read_verified(directory: Path, manifest: ArtefactManifest, name: str) -> bytes:
     """The bytes of one listed file, checked against the manifest as read: no gap between check and use.
 
     Raises:
@@ -250,7 +250,7 @@ def _limit(name: str) -> int:
     return _LIMITS.get(name.rpartition(".")[2], MAX_FILE_BYTES)
 
 
-def _check_manifest(manifest: Manifest) -> None:
+def _check_manifest(manifest: ArtefactManifest) -> None:
     for name, entry in manifest.files.items():
         if name == MANIFEST or not _NAME.fullmatch(name):
             raise ArtefactError(f"File name {name[:120]!r} in {MANIFEST} is not one an artefact may have.")

@@ -14,7 +14,7 @@ from leadscore.scoring.numpy_kernel import NumpyKernel
 from leadscore.scoring.paths import Paths, plan_paths
 from leadscore.scoring.slots import Slots, plan_slots
 
-Backend = Literal["auto", "native", "numpy"]
+KernelChoice = Literal["auto", "native", "numpy"]
 
 BACKEND_VARIABLE = "LEADSCORE_KERNEL"
 """Environment variable that says which evaluator `auto` means: `native` or `numpy`."""
@@ -59,7 +59,7 @@ class Kernel(Protocol):
         ...
 
 
-def open_kernel(forest: Forest, *, backend: Backend = "auto", threads: int = 1) -> Kernel:
+def open_kernel(forest: Forest, *, backend: KernelChoice = "auto", threads: int = 1) -> Kernel:
     """Prepare a forest for evaluation.
 
     Args:
@@ -79,7 +79,7 @@ def open_kernel(forest: Forest, *, backend: Backend = "auto", threads: int = 1) 
             raise BadInputError(
                 f"{BACKEND_VARIABLE}={wanted!r} names no kernel.", hint="Use auto, native or numpy."
             )
-        backend = cast("Backend", wanted)
+        backend = cast("KernelChoice", wanted)
     fallback = NumpyKernel(forest, slots := plan_slots(forest), paths := plan_paths(forest))
     if backend == "numpy":
         return fallback

@@ -23,7 +23,7 @@ from leadscore.contract import (
 from leadscore.contract.request import LeadDecoder
 from leadscore.errors import ArtefactError, ContractError
 from leadscore.scoring import artefact
-from leadscore.scoring.artefact import Algorithm, Manifest
+from leadscore.scoring.artefact import Algorithm, ArtefactManifest
 from leadscore.scoring.calibration import Calibration
 from leadscore.scoring.forest import Forest
 from leadscore.scoring.golden import Golden
@@ -63,7 +63,7 @@ class ScoringModel:
     """
 
     contract: FeatureContract
-    manifest: Manifest
+    manifest: ArtefactManifest
     digest: str
     profile: ReferenceProfile
     calibration: Calibration
@@ -136,7 +136,7 @@ class ScoringModel:
         return self.explainer.reasons(row, self.kernel.shapley(row), top)
 
 
-def _contract(data: bytes, manifest: Manifest) -> FeatureContract:
+def _contract(data: bytes, manifest: ArtefactManifest) -> FeatureContract:
     try:
         contract = parse_contract(data, artefact.CONTRACT)
     except ContractError as error:

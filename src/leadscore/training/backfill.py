@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from leadscore.contract import contract_version
-from leadscore.data.matrix import encode_table, lead_ids, times, values
+from leadscore.data.matrix import encode_table, lead_ids, matrix_times, values
 from leadscore.errors import BadInputError
 from leadscore.events.records import Outcome, Prediction, outcome_id_of
 from leadscore.events.store import Appended, EventStore
@@ -66,7 +66,7 @@ def backfill(
             f"The contract {contract.name!r} has no time column: when its leads were scored cannot be told.",
             hint="Set `time` in the contract.",
         )
-    created = times(contract, table)
+    created = matrix_times(contract, table)
     inside = created < utc_moment(until or datetime.now(UTC))
     if since is not None:
         inside &= created >= utc_moment(since)
@@ -79,7 +79,7 @@ def backfill(
     )
     matrix = encode_table(lenient, table)
     probabilities = model.score_rows(matrix)
-    scored_at = times(contract, table).astype(np.int64).tolist()
+    scored_at = matrix_times(contract, table).astype(np.int64).tolist()
     ids = cast("list[str]", lead_ids(contract, table).to_pylist())
     known = [
         hashlib.sha256(f"{name}/{version}\0{lead}\0{at}".encode()).hexdigest()[:32]

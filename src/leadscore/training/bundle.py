@@ -18,11 +18,11 @@ from leadscore.contract import FeatureContract, dump_contract
 from leadscore.errors import ConflictError, UnavailableError
 from leadscore.intervals import Flags, Floats
 from leadscore.scoring import artefact
-from leadscore.scoring.artefact import Algorithm, DataSnapshot, Manifest
+from leadscore.scoring.artefact import Algorithm, ArtefactManifest, DataSnapshot
 from leadscore.scoring.golden import GOLDEN_ROWS, Golden
 from leadscore.scoring.profile import ReferenceProfile
 from leadscore.training.card import Origin, model_card
-from leadscore.training.evidence import Evidence
+from leadscore.training.evidence import TrainingEvidence
 
 # Enough for multivariate drift tests; about a megabyte with 25 features.
 SAMPLE_ROWS = 10_000
@@ -55,7 +55,7 @@ class Parts:
     contract: FeatureContract
     algorithm: Algorithm
     model: bytes
-    evidence: Evidence
+    evidence: TrainingEvidence
     profile: ReferenceProfile
     matrix: npt.NDArray[np.float32]
     converted: Flags
@@ -89,7 +89,7 @@ def check_writable(out: Path) -> None:
         ) from error
 
 
-def write(out: Path, parts: Parts) -> Manifest:
+def write(out: Path, parts: Parts) -> ArtefactManifest:
     """Write the artefact folder at `out`.
 
     Raises:

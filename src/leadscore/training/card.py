@@ -14,7 +14,7 @@ from leadscore.reliability import CalibrationBin
 from leadscore.scoring.artefact import CARD_CURVES, CARD_DRIVERS, Algorithm, DataSnapshot
 from leadscore.training.doubts import say
 from leadscore.training.drivers import Driver
-from leadscore.training.evidence import Evidence, WindowRecord
+from leadscore.training.evidence import TrainingEvidence, WindowRecord
 from leadscore.training.fairness import AttributeFairness
 from leadscore.training.rates import rate_warnings
 
@@ -48,7 +48,7 @@ class Origin:
     libraries: Mapping[str, str]
 
 
-def model_card(origin: Origin, contract: FeatureContract, evidence: Evidence) -> str:
+def model_card(origin: Origin, contract: FeatureContract, evidence: TrainingEvidence) -> str:
     """The card as Markdown, written from the evidence alone."""
     sections = [
         f"# {origin.name}",
@@ -61,20 +61,20 @@ def model_card(origin: Origin, contract: FeatureContract, evidence: Evidence) ->
         "## What drives it\n\n" + _drivers(evidence.drivers),
         "## Does it know too much?\n\n" + _suspicions(evidence),
         "## Groups\n\n" + _fairness(evidence.fairness),
-        "## Limits\n\n" + _bullets(limits(evidence)),
+        "## Limits\n\n" + _bullets(limits_of_use(evidence)),
         "## How it was made\n\n" + _making(origin, evidence),
         "## What it looks at\n\n" + _features(contract.inputs),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def named_figures(evidence: Evidence) -> tuple[tuple[str, Estimate], ...]:
+def named_figures(evidence: TrainingEvidence) -> tuple[tuple[str, Estimate], ...]:
     """Each figure with the name people know it by, in the order of the card."""
     figures = ((label, getattr(evidence.metrics, name)) for name, label in _FIGURE_NAMES.items())
     return tuple((label, figure) for label, figure in figures if figure is not None)
 
 
-def limits(evidence: Evidence) -> tuple[str, ...]:
+def limits_of_use(evidence: TrainingEvidence) -> tuple[str, ...]:
     """What the evidence does not support, in sentences."""
     window, found = (
         evidence.window,
@@ -148,7 +148,7 @@ def _about_rows(window: WindowRecord) -> Iterable[str]:
         )
 
 
-def _summary(origin: Origin, contract: FeatureContract, evidence: Evidence) -> str:
+def _summary(origin: Origin, contract: FeatureContract, evidence: TrainingEvidence) -> str:
     auc = evidence.metrics.auc
     return (
         f"Scores leads of *{contract.name}* with {evidence.tuning.trees} {_library(origin.algorithm)} trees."
@@ -156,7 +156,7 @@ def _summary(origin: Origin, contract: FeatureContract, evidence: Evidence) -> s
     )
 
 
-def _intended(contract: FeatureContract, evidence: Evidence) -> str:
+def _intended(contract: FeatureContract, evidence: TrainingEvidence) -> str:
     decision = evidence.decision
     rule = (
         "the top by capacity" if decision.method == "capacity" else "where working a lead is worth its cost"
@@ -221,7 +221,7 @@ def _rates(window: WindowRecord) -> str:
     )
 
 
-def _metrics(evidence: Evidence) -> str:
+def _metrics(evidence: TrainingEvidence) -> str:
     holdout = evidence.holdout
     intro = (
         f"{holdout.rows:,} leads, {holdout.positives:,} converted ({holdout.base_rate:.1%})."
@@ -231,7 +231,7 @@ def _metrics(evidence: Evidence) -> str:
     return intro + "\n\n" + _table(("figure", "value", "interval"), rows)
 
 
-def _calibration(evidence: Evidence) -> str:
+def _calibration(evidence: TrainingEvidence) -> str:
     fit = evidence.calibration
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in sorted(fit.log_loss.items()))
     intro = (
@@ -251,7 +251,7 @@ def _drivers(drivers: Sequence[Driver]) -> str:
     )
 
 
-def _suspicions(evidence: Evidence) -> str:
+def _suspicions(evidence: TrainingEvidence) -> str:
     if not evidence.suspicions:
         return (
             "No column, and not the model as a whole, tells more than a lead that has just come in can tell."
@@ -298,7 +298,7 @@ def _attribute(attribute: AttributeFairness) -> str:
     return f"### {attribute.attribute}\n\n{_table(head, rows)}\n\n{summary}"
 
 
-def _making(origin: Origin, evidence: Evidence) -> str:
+def _making(origin: Origin, evidence: TrainingEvidence) -> str:
     tuning = evidence.tuning
     versions = ", ".join(f"{name} {version}" for name, version in sorted(origin.libraries.items()))
     aucs = ", ".join(f"{auc:.4f}" for auc in tuning.fold_aucs)

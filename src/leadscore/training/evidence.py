@@ -16,7 +16,7 @@ from leadscore.training.evaluate import Estimates, Evaluation
 from leadscore.training.fairness import AttributeFairness
 from leadscore.training.rates import WindowRate
 from leadscore.training.selection import LeftOut
-from leadscore.training.threshold import Decision
+from leadscore.training.threshold import DecisionThreshold
 from leadscore.training.tune import Tuning
 from leadscore.training.window import MonthCount
 
@@ -85,7 +85,7 @@ class HoldoutFacts(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**{name: getattr(evaluation, name) for name in cls.__struct_fields__})
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """What a model is worth and how it came to be.
 
     Attributes:
@@ -105,7 +105,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Estimates
     holdout: HoldoutFacts
     fairness: tuple[AttributeFairness, ...]
-    decision: Decision
+    decision: DecisionThreshold
     grades: Grades
     calibration: CalibrationFit
     tuning: Tuning
@@ -119,9 +119,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=1)
 
     @classmethod
-    def from_json(cls, data: bytes) -> Evidence:
+    def from_json(cls, data: bytes) -> TrainingEvidence:
         """Read `metrics.json`; ArtefactError if it is not one."""
         try:
-            return msgspec.json.decode(data, type=Evidence)
+            return msgspec.json.decode(data, type=TrainingEvidence)
         except DECODE_ERRORS as error:
             raise ArtefactError(f"metrics.json holds no training evidence: {error}.") from error

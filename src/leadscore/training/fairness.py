@@ -17,7 +17,7 @@ REPLICATES = 2000
 _CELLS = 4
 
 
-class SliceFigures(msgspec.Struct, frozen=True, kw_only=True):
+class SliceMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One group.
 
     Attributes:
@@ -52,7 +52,7 @@ class AttributeFairness(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     attribute: str
-    slices: tuple[SliceFigures, ...]
+    slices: tuple[SliceMetrics, ...]
     demographic_parity_difference: Estimate | None
     demographic_parity_ratio: Estimate | None
     equalized_odds_difference: Estimate | None
@@ -171,10 +171,10 @@ def _draws(cells: Floats, rng: np.random.Generator) -> Floats:
     return rng.multinomial(sizes.astype(np.int64), shares, size=(REPLICATES, len(cells))).astype(np.float64)
 
 
-def _slice(name: str, cells: Floats, draws: Floats, *, few: bool, confidence: float) -> SliceFigures:
+def _slice(name: str, cells: Floats, draws: Floats, *, few: bool, confidence: float) -> SliceMetrics:
     rows, positives = int(cells.sum()), int(cells[0] + cells[1])
     if few:
-        return SliceFigures(name=name, rows=rows, positives=positives, too_few=True)
+        return SliceMetrics(name=name, rows=rows, positives=positives, too_few=True)
 
     def rate(numerator: Sequence[int], denominator: Sequence[int]) -> Estimate | None:
         if cells[list(denominator)].sum() == 0:
@@ -185,7 +185,7 @@ def _slice(name: str, cells: Floats, draws: Floats, *, few: bool, confidence: fl
         )
         return percentile_estimate(float(point), drawn, confidence)
 
-    return SliceFigures(
+    return SliceMetrics(
         name=name,
         rows=rows,
         positives=positives,

@@ -16,30 +16,30 @@ import pyarrow as pa
 
 from leadscore.contract import Categorical, FeatureContract, Numeric, contract_version
 from leadscore.contract.leaks import Suspicion, matrix_suspicions, model_suspicions
-from leadscore.data.matrix import encode_table, labels, times, values
+from leadscore.data.matrix import encode_table, labels, matrix_times, values
 from leadscore.errors import RefusedError
 from leadscore.intervals import Flags, auc_estimate
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.doubts import explained_by
-from leadscore.training.gate_checks import HeldOut, Side, compare, floors, leaks_check, rows_check
+from leadscore.training.gate_checks import GateSide, HeldOut, compare, floors, leaks_check, rows_check
 from leadscore.training.leads import sensitive_slices, take
 from leadscore.training.snapshot import table_digest
 from leadscore.training.verdict import Check, GateThresholds, GateVerdict, conclude
 from leadscore.training.window import iso
 
-Latency = Callable[[ScoringModel, npt.NDArray[np.float32]], float]
+LatencyProbe = Callable[[ScoringModel, npt.NDArray[np.float32]], float]
 
 _LATENCY_ROWS = 200
 _LATENCY_ROUNDS = 7
 
 
-def judge(
+def judge_challenger(
     champion: ScoringModel | None,
     challenger: ScoringModel,
     table: pa.Table,
     thresholds: GateThresholds | None = None,
     *,
-    latency: Latency | None = None,
+    latency: LatencyProbe | None = None,
     suspicions: Sequence[Suspicion] = (),
     accepted: str | None = None,
 ) -> GateVerdict:
@@ -128,7 +128,7 @@ def with_missing_columns(contract: FeatureContract, table: pa.Table) -> pa.Table
     return table
 
 
-def _side(model: ScoringModel, table: pa.Table, latency: Latency) -> Side:
+def _side(model: ScoringModel, table: pa.Table, latency: LatencyProbe) -> GateSide:
     # Leads of the past must be scored even if the contract has come to require a field since.
     lenient = msgspec.structs.replace(
         model.contract,
@@ -136,7 +136,7 @@ def _side(model: ScoringModel, table: pa.Table, latency: Latency) -> Side:
     )
     matrix = encode_table(lenient, table)
     probabilities = model.score_rows(matrix)
-    return Side(
+    return GateSide(
         probabilities=probabilities,
         likely=probabilities >= model.grades.a,
         microseconds=latency(model, matrix),
@@ -145,7 +145,7 @@ def _side(model: ScoringModel, table: pa.Table, latency: Latency) -> Side:
 
 
 def _suspicions(
-    contract: FeatureContract, candidate: Side, converted: Flags, told: Sequence[Suspicion]
+    contract: FeatureContract, candidate: GateSide, converted: Flags, told: Sequence[Suspicion]
 ) -> tuple[Suspicion, ...]:
     """Suspicions of training, and those that this window gives besides, each column and kind once."""
     matrix = candidate.matrix
@@ -182,7 +182,7 @@ def _differences(champion: ScoringModel, challenger: ScoringModel, table: pa.Tab
 def _period(contract: FeatureContract, table: pa.Table) -> tuple[str | None, str | None]:
     if contract.time is None:
         return None, None
-    moments = times(contract, table)
+    moments = matrix_times(contract, table)
     return iso(moments.min()), iso(moments.max())
 
 

@@ -33,7 +33,7 @@ _MIN_SLICE_CLASS = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Side:
+class GateSide:
     """One model on the window: probabilities (n,), which leads it calls likely (n,), microseconds per lead, encoded leads."""
 
     probabilities: Floats
@@ -52,7 +52,7 @@ class HeldOut:
 
 
 def compare(
-    champion: Side, challenger: Side, held: HeldOut, thresholds: GateThresholds, *, seed: int = 0
+    champion: GateSide, challenger: GateSide, held: HeldOut, thresholds: GateThresholds, *, seed: int = 0
 ) -> tuple[Check, ...]:
     """Every check of challenger against champion."""
     bootstrap = _bootstrap(champion, challenger, held, thresholds, seed)
@@ -67,7 +67,7 @@ def compare(
     )
 
 
-def floors(challenger: Side, held: HeldOut, thresholds: GateThresholds) -> tuple[Check, ...]:
+def floors(challenger: GateSide, held: HeldOut, thresholds: GateThresholds) -> tuple[Check, ...]:
     """The absolute checks of a first model."""
     rows = len(held.converted)
     auc = auc_estimate(held.converted, challenger.probabilities, thresholds.confidence)
@@ -138,7 +138,7 @@ class _Bootstrap:
 
 
 def _bootstrap(
-    champion: Side, challenger: Side, held: HeldOut, thresholds: GateThresholds, seed: int
+    champion: GateSide, challenger: GateSide, held: HeldOut, thresholds: GateThresholds, seed: int
 ) -> _Bootstrap:
     """Both models on the same resamples: what differs between them is not the luck of the draw."""
     amounts = held.converted.astype(np.float64) if _earned(held) is None else _earned(held)
@@ -161,7 +161,7 @@ def _bootstrap(
 
 
 class _PairFigures:
-    def __init__(self, side: Side, held: HeldOut, amounts: Floats | None, capacity: float) -> None:
+    def __init__(self, side: GateSide, held: HeldOut, amounts: Floats | None, capacity: float) -> None:
         self.ranking = Ranking.of(side.probabilities)
         self.amounts, self.capacity = amounts, capacity
         member = np.eye(CALIBRATION_BINS)[bin_codes(side.probabilities)]
@@ -175,7 +175,7 @@ class _PairFigures:
         return top, ece
 
 
-def _auc(champion: Side, challenger: Side, held: HeldOut, thresholds: GateThresholds) -> Check:
+def _auc(champion: GateSide, challenger: GateSide, held: HeldOut, thresholds: GateThresholds) -> Check:
     first = auc_estimate(held.converted, champion.probabilities, thresholds.confidence)
     second = auc_estimate(held.converted, challenger.probabilities, thresholds.confidence)
     gain = auc_difference(
@@ -217,7 +217,7 @@ def _kpi(bootstrap: _Bootstrap, held: HeldOut, thresholds: GateThresholds) -> Ch
     )
 
 
-def _brier(champion: Side, challenger: Side, held: HeldOut, thresholds: GateThresholds) -> Check:
+def _brier(champion: GateSide, challenger: GateSide, held: HeldOut, thresholds: GateThresholds) -> Check:
     losses = [(side.probabilities - held.converted) ** 2 for side in (champion, challenger)]
     first, second = (float(loss.mean()) for loss in losses)
     rise = mean_estimate(losses[1] - losses[0], held.converted, thresholds.confidence)
@@ -231,7 +231,7 @@ def _ece(bootstrap: _Bootstrap, thresholds: GateThresholds) -> Check:
 
 
 def _slice_aucs(
-    champion: Side, challenger: Side, held: HeldOut, thresholds: GateThresholds
+    champion: GateSide, challenger: GateSide, held: HeldOut, thresholds: GateThresholds
 ) -> Iterator[Check]:
     """Per attribute the slice that lost most; small slices are not judged, and that is said."""
     for attribute in held.slices:
@@ -264,7 +264,7 @@ def _slice_aucs(
 
 
 def _fairness(
-    champion: Side, challenger: Side, held: HeldOut, thresholds: GateThresholds, seed: int
+    champion: GateSide, challenger: GateSide, held: HeldOut, thresholds: GateThresholds, seed: int
 ) -> Iterator[Check]:
     for attribute in held.slices:
         cell = 4 * (~held.converted).astype(np.intp) + 2 * ~champion.likely + ~challenger.likely
@@ -301,7 +301,7 @@ def _marginals(cells: Floats) -> tuple[Floats, Floats]:
     return cube.sum(axis=-1).reshape(shape), cube.sum(axis=-2).reshape(shape)
 
 
-def _latency(champion: Side, challenger: Side, thresholds: GateThresholds) -> Check:
+def _latency(champion: GateSide, challenger: GateSide, thresholds: GateThresholds) -> Check:
     bound = max(thresholds.latency_ratio * champion.microseconds, thresholds.latency_free_us)
     passed = challenger.microseconds <= bound
     return Check(

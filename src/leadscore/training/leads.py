@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leadscore.contract import FeatureContract
-from leadscore.data.matrix import encode_table, known_times, labels, times, values
+from leadscore.data.matrix import encode_table, known_times, labels, matrix_times, values
 from leadscore.errors import BadInputError, TableError
 from leadscore.intervals import Flags, Floats
 from leadscore.training.fairness import Slices, sensitive_contract, slice_features
@@ -26,7 +26,7 @@ DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Leads:
+class LabelledLeads:
     """Labelled leads in order of time.
 
     Attributes:
@@ -86,7 +86,7 @@ def lead_times(contract: FeatureContract, table: pa.Table, *, no_time: bool) -> 
             f"The contract {contract.name!r} has the time column {contract.time!r}, and --no-time was said.",
             hint="Leave out --no-time.",
         )
-    return None if no_time else times(contract, table)
+    return None if no_time else matrix_times(contract, table)
 
 
 def arrange(
@@ -99,10 +99,10 @@ def arrange(
     threads: int,
     weights: Floats | None = None,
     ids: npt.NDArray[np.int64] | None = None,
-) -> Leads:
+) -> LabelledLeads:
     """Encode rows that are labelled and in order of time already; the arrays belong to the rows of `table`."""
     ticks = np.arange(table.num_rows, dtype=np.int64) if time is None else time.astype(np.int64)
-    return Leads(
+    return LabelledLeads(
         table=table,
         matrix=encode_table(contract, table, threads=threads),
         converted=outcome > 0.5,
@@ -143,7 +143,7 @@ def newest_moment(time: Moments | None, known_at: Moments | None, known: Flags) 
     return int(np.concatenate([time, dated]).max().astype(np.int64))
 
 
-def days_to_outcome(leads: Leads, rows: npt.NDArray[np.intp]) -> Floats:
+def days_to_outcome(leads: LabelledLeads, rows: npt.NDArray[np.intp]) -> Floats:
     """Days from each of those leads to its outcome, NaN where the table does not say."""
     if leads.known is None:
         return np.full(len(rows), np.nan)

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from leadscore.data.matrix import encode_table, labels, times, values
+from leadscore.data.matrix import encode_table, labels, matrix_times, values
 from leadscore.errors import BadInputError, RefusedError
 from leadscore.intervals import Flags, Floats
 from leadscore.scoring.model import ScoringModel
@@ -17,7 +17,7 @@ from leadscore.training.split import MIN_CLASS, count_classes
 _COMPLETE = 0.8
 
 
-class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
+class PeriodMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One period.
 
     Attributes:
@@ -41,7 +41,7 @@ class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
     incomplete: bool = False
 
 
-class Performance(msgspec.Struct, frozen=True, kw_only=True):
+class PeriodPerformance(msgspec.Struct, frozen=True, kw_only=True):
     """A model over several periods.
 
     Attributes:
@@ -51,8 +51,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
             None if there is none.
     """
 
-    overall: PeriodFigures
-    periods: tuple[PeriodFigures, ...]
+    overall: PeriodMetrics
+    periods: tuple[PeriodMetrics, ...]
     mean_auc: float | None
 
 
@@ -64,7 +64,7 @@ def measure_performance(
     capacity: float = 0.10,
     seed: int = 0,
     trained_until: str | None = None,
-) -> Performance:
+) -> PeriodPerformance:
     """Score a labelled table and measure it as a whole and, if asked, month by month.
 
     A lead counts as likely from the model's grade A upwards.
@@ -99,7 +99,7 @@ def measure_performance(
 
     first, last = model.manifest.data.start, trained_until or model.manifest.data.end
 
-    def figures(period: str, rows: Flags) -> PeriodFigures:
+    def figures(period: str, rows: Flags) -> PeriodMetrics:
         chosen = rows & known
         seen = first is not None and last is not None and first[:7] <= period <= last[:7]
         return _period(
@@ -116,15 +116,17 @@ def measure_performance(
 
     overall = figures("all", np.ones(len(outcome), dtype=np.bool_))
     if not by_month:
-        return Performance(overall=overall, periods=(), mean_auc=None)
-    months = times(contract, table).astype("datetime64[M]")
+        return PeriodPerformance(overall=overall, periods=(), mean_auc=None)
+    months = matrix_times(contract, table).astype("datetime64[M]")
     periods = tuple(figures(str(month), months == month) for month in np.unique(months))
     aucs = [
         p.evaluation.estimates.auc.value
         for p in periods
         if p.evaluation is not None and not p.trained_on and not p.incomplete
     ]
-    return Performance(overall=overall, periods=periods, mean_auc=float(np.mean(aucs)) if aucs else None)
+    return PeriodPerformance(
+        overall=overall, periods=periods, mean_auc=float(np.mean(aucs)) if aucs else None
+    )
 
 
 def _period(
@@ -138,7 +140,7 @@ def _period(
     capacity: float,
     seed: int,
     trained_on: bool,
-) -> PeriodFigures:
+) -> PeriodMetrics:
     positives, negatives = count_classes(converted)
     enough = min(positives, negatives) >= MIN_CLASS
     evaluation = (
@@ -156,7 +158,7 @@ def _period(
         if incomplete
         else "",
     ]
-    return PeriodFigures(
+    return PeriodMetrics(
         period=period,
         leads=leads,
         labelled=len(converted),

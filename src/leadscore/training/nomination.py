@@ -13,7 +13,7 @@ from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.registry.versions import CHALLENGER, CHAMPION, ModelVersion
 from leadscore.scoring.model import ScoringModel
-from leadscore.training.gate import judge
+from leadscore.training.gate import judge_challenger
 from leadscore.training.pipeline import TrainedModel
 from leadscore.training.verdict import GateThresholds, GateVerdict
 
@@ -62,7 +62,7 @@ def nominate(
     """
     name = trained.manifest.name
     champion = _champion(registry, name)
-    verdict = judge(
+    verdict = judge_challenger(
         None if champion is None else ScoringModel.load(registry.fetch(champion.ref)),
         ScoringModel.load(trained.directory),
         trained.holdout,

@@ -18,7 +18,7 @@ from leadscore.data.matrix import encode_batch
 from leadscore.drift.reference import build_profile
 from leadscore.errors import RefusedError
 from leadscore.intervals import Floats
-from leadscore.scoring.artefact import DataSnapshot, Manifest
+from leadscore.scoring.artefact import ArtefactManifest, DataSnapshot
 from leadscore.scoring.grades import Grades
 from leadscore.training import bundle
 from leadscore.training.calibrate import CalibrationFit, fit_calibration
@@ -26,19 +26,19 @@ from leadscore.training.cpus import available_cpus
 from leadscore.training.doubts import explained_by
 from leadscore.training.drivers import explain_model
 from leadscore.training.evaluate import Evaluation, evaluate
-from leadscore.training.evidence import Evidence, HoldoutFacts, WindowRecord
+from leadscore.training.evidence import HoldoutFacts, TrainingEvidence, WindowRecord
 from leadscore.training.fairness import AttributeFairness, measure_fairness
-from leadscore.training.leads import DAY, Leads, days_to_outcome, take
+from leadscore.training.leads import DAY, LabelledLeads, days_to_outcome, take
 from leadscore.training.learners import FittedForest, Sample, learner
 from leadscore.training.options import TrainOptions
 from leadscore.training.parameters import SPACE_VERSION
 from leadscore.training.plots import draw_plots
 from leadscore.training.progress import Progress, Silent
 from leadscore.training.rates import window_rate
-from leadscore.training.selection import Selection, select_leads
+from leadscore.training.selection import TrainingSelection, select_leads
 from leadscore.training.snapshot import code_revision, library_versions, table_digest
 from leadscore.training.split import MIN_CLASS, Split, count_classes, expanding_folds, split_windows
-from leadscore.training.threshold import Decision, decide, grades_by_capacity
+from leadscore.training.threshold import DecisionThreshold, choose_threshold, grades_by_capacity
 from leadscore.training.tune import FoldBins, TuneOptions, Tuning, tune
 from leadscore.training.window import iso
 
@@ -55,8 +55,8 @@ class TrainedModel:
     """
 
     directory: Path
-    manifest: Manifest
-    evidence: Evidence
+    manifest: ArtefactManifest
+    evidence: TrainingEvidence
     holdout: pa.Table
 
 
@@ -108,7 +108,7 @@ def train(
     judged = _measure(leads, split, margins, options)
     model = forest.file()
     drivers, shapes = explain_model(model, tuning.parameters.algorithm, contract, leads.matrix[split.holdout])
-    evidence = Evidence(
+    evidence = TrainingEvidence(
         metrics=judged.evaluation.estimates,
         holdout=HoldoutFacts.of(judged.evaluation),
         fairness=judged.fairness,
@@ -177,13 +177,13 @@ class _Run:
 class _Judged:
     fit: CalibrationFit
     probabilities: Floats
-    decision: Decision
+    decision: DecisionThreshold
     grades: Grades
     evaluation: Evaluation
     fairness: tuple[AttributeFairness, ...]
 
 
-def _split(chosen: Selection, options: TrainOptions) -> Split:
+def _split(chosen: TrainingSelection, options: TrainOptions) -> Split:
     leads = chosen.leads
     split = split_windows(
         leads.ticks,
@@ -209,7 +209,7 @@ def _split(chosen: Selection, options: TrainOptions) -> Split:
     return split
 
 
-def _tune(leads: Leads, split: Split, digest: str, run: _Run) -> Tuning:
+def _tune(leads: LabelledLeads, split: Split, digest: str, run: _Run) -> Tuning:
     options = run.options
     folds, skipped = expanding_folds(
         leads.ticks,
@@ -256,7 +256,7 @@ def study_name(digest: str, contract: FeatureContract, options: TrainOptions, em
     return f"{options.name}-{hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]}"
 
 
-def _recent(chosen: Selection, split: Split) -> Sample | None:
+def _recent(chosen: TrainingSelection, split: Split) -> Sample | None:
     """The recent leads to train on besides, without those whose id is in a window that judges."""
     recent, leads = chosen.recent, chosen.leads
     if recent is None:
@@ -272,7 +272,9 @@ def _recent(chosen: Selection, split: Split) -> Sample | None:
     )
 
 
-def _fit(leads: Leads, recent: Sample | None, split: Split, tuning: Tuning, run: _Run) -> FittedForest:
+def _fit(
+    leads: LabelledLeads, recent: Sample | None, split: Split, tuning: Tuning, run: _Run
+) -> FittedForest:
     """Fit on the training window, and on the recent leads besides where there are any."""
     rows = split.train
     matrix, labels = leads.matrix[rows], leads.converted[rows].astype(np.float32)
@@ -290,13 +292,13 @@ def _unless_equal(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float32] 
     return None if bool((weights == 1).all()) else weights.astype(np.float32)
 
 
-def _measure(leads: Leads, split: Split, margins: Floats, options: TrainOptions) -> _Judged:
+def _measure(leads: LabelledLeads, split: Split, margins: Floats, options: TrainOptions) -> _Judged:
     """Calibrate on the calibration window, measure on the hold-out window; `margins` are of both, in order."""
     size = len(split.calibration)
     calibrating = split.calibration
     fit = fit_calibration(margins[:size], leads.converted[calibrating], weights=leads.weights[calibrating])
     probabilities = fit.calibration.probabilities(margins)
-    decision = decide(probabilities[:size], options.capacity, options.costs)
+    decision = choose_threshold(probabilities[:size], options.capacity, options.costs)
     held, scores = split.holdout, probabilities[size:]
     converted = leads.converted[held]
     evaluation = evaluate(
@@ -317,7 +319,7 @@ def _measure(leads: Leads, split: Split, margins: Floats, options: TrainOptions)
     return _Judged(fit, probabilities, decision, grades, evaluation, fairness)
 
 
-def _record(chosen: Selection, split: Split, recent: Sample | None, *, timed: bool) -> WindowRecord:
+def _record(chosen: TrainingSelection, split: Split, recent: Sample | None, *, timed: bool) -> WindowRecord:
     leads, window = chosen.leads, chosen.window
 
     def moment(position: int) -> str | None:
@@ -361,7 +363,7 @@ def _suspicions(
     return (*columns, *explained_by(columns, found))
 
 
-def _late(leads: Leads, split: Split) -> int | None:
+def _late(leads: LabelledLeads, split: Split) -> int | None:
     """Training leads whose outcome came after the start of the calibration window; None if the table does not say."""
     if leads.known is None:
         return None

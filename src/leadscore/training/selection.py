@@ -15,13 +15,13 @@ from leadscore.contract import FeatureContract
 from leadscore.contract.arrow import ArrowColumn
 from leadscore.contract.outcomes import unlisted_in
 from leadscore.data.columns import Place
-from leadscore.data.keys import read_times
+from leadscore.data.keys import read_key_times
 from leadscore.errors import RefusedError
 from leadscore.intervals import Flags, Floats
 from leadscore.training.delay import DelayModel, DelayRecord, learn_delays
 from leadscore.training.leads import (
     DAY,
-    Leads,
+    LabelledLeads,
     arrange,
     id_numbers,
     label_state,
@@ -32,8 +32,8 @@ from leadscore.training.leads import (
 from leadscore.training.options import TrainOptions
 from leadscore.training.window import (
     Moments,
-    Rows,
-    Window,
+    RowNumbers,
+    TrainingWindow,
     refuse_immature,
     select_rows,
     select_window,
@@ -63,7 +63,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Selection:
+class TrainingSelection:
     """The leads of a run.
 
     Attributes:
@@ -78,12 +78,12 @@ class Selection:
             all of the table's leads up to now.
     """
 
-    leads: Leads
-    window: Window
+    leads: LabelledLeads
+    window: TrainingWindow
     newest: int | None
     mature: int
     delay: DelayRecord
-    recent: Leads | None
+    recent: LabelledLeads | None
     left_out: LeftOut
     unlisted: tuple[str, ...] = ()
 
@@ -117,7 +117,7 @@ def select_leads(
     *,
     threads: int,
     now: datetime | None = None,
-) -> Selection:
+) -> TrainingSelection:
     """Choose the leads to train, calibrate and judge on.
 
     Args:
@@ -143,7 +143,7 @@ def select_leads(
     weights = _weights(state, model, window)
     leads = _arrange(contract, state, window.rows, weights, threads)
     recent = _recent(state, model, window) if options.delay_aware else None
-    return Selection(
+    return TrainingSelection(
         leads=leads,
         window=window,
         newest=state.newest,
@@ -160,7 +160,7 @@ def _without_open_untimed(table: pa.Table, contract: FeatureContract) -> tuple[p
     if contract.time is None or contract.time not in table.column_names:
         return table, 0
     column = table.column(contract.time).combine_chunks()
-    untimed = np.isnat(read_times(column, Place(contract.time), contract.format_of(contract.time)))
+    untimed = np.isnat(read_key_times(column, Place(contract.time), contract.format_of(contract.time)))
     if not untimed.any():
         return table, 0
     outcome, _ = label_state(contract, table, None)
@@ -220,7 +220,7 @@ def _delays(state: _State, options: TrainOptions) -> tuple[DelayModel | None, De
 
 def _window(
     state: _State, time: Moments, model: DelayModel | None, record: DelayRecord, options: TrainOptions
-) -> Window:
+) -> TrainingWindow:
     """The window of leads that are old enough; where hardly any lead is open, age does not matter."""
     mature: np.datetime64 | None = None
     if model is not None and state.newest is not None and float(np.mean(~state.known)) > _OPEN:
@@ -242,7 +242,7 @@ def _window(
     )
 
 
-def _weights(state: _State, model: DelayModel | None, window: Window) -> Floats | None:
+def _weights(state: _State, model: DelayModel | None, window: TrainingWindow) -> Floats | None:
     """Weights of all rows of the table; None where next to none of the window's leads is open."""
     if model is None or state.time is None or window.start is None or window.end is None:
         return None
@@ -256,7 +256,7 @@ def _ipw(state: _State, model: DelayModel | None) -> Floats | None:
     return None if model is None else model.weights(state.outcome > 0.5, state.age())
 
 
-def _recent(state: _State, model: DelayModel | None, window: Window) -> Rows | None:
+def _recent(state: _State, model: DelayModel | None, window: TrainingWindow) -> RowNumbers | None:
     """Known leads after the window that are old enough for their class to be known in part, in order of time."""
     if model is None or state.time is None or window.end is None:
         return None
@@ -268,8 +268,8 @@ def _recent(state: _State, model: DelayModel | None, window: Window) -> Rows | N
 
 
 def _arrange(
-    contract: FeatureContract, state: _State, rows: Rows, weights: Floats | None, threads: int
-) -> Leads:
+    contract: FeatureContract, state: _State, rows: RowNumbers, weights: Floats | None, threads: int
+) -> LabelledLeads:
     return arrange(
         contract,
         take(state.table, rows),
@@ -288,7 +288,7 @@ def _unlisted(contract: FeatureContract, state: _State) -> tuple[str, ...]:
     return tuple(unlisted.sentence for unlisted in unlisted_in(contract, cast("ArrowColumn", column)))
 
 
-def _count(leads: Leads, future: int, untimed: int) -> LeftOut:
+def _count(leads: LabelledLeads, future: int, untimed: int) -> LeftOut:
     if leads.ids is None:
         return LeftOut(future=future, untimed=untimed)
     distinct, place = np.unique(leads.ids, return_inverse=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.errors import RefusedError
-from leadscore.training.window import Rows
+from leadscore.training.window import RowNumbers
 
 Ticks = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int64]
@@ -40,9 +40,9 @@ class Split:
         embargo: Least distance between a training lead and the window after it, as applied.
     """
 
-    train: Rows
-    calibration: Rows
-    holdout: Rows
+    train: RowNumbers
+    calibration: RowNumbers
+    holdout: RowNumbers
     calibration_start: int
     holdout_start: int
     embargoed: int
@@ -54,8 +54,8 @@ class Split:
 class Fold:
     """One cross-validation fold: positions to train on and later positions to validate on."""
 
-    train: Rows
-    validation: Rows
+    train: RowNumbers
+    validation: RowNumbers
 
 
 class SkippedFold(msgspec.Struct, frozen=True):
@@ -168,16 +168,16 @@ def count_classes(converted: npt.NDArray[np.bool_]) -> tuple[int, int]:
     return positives, len(converted) - positives
 
 
-def _nearest(starts: Rows, ideal: float) -> int:
+def _nearest(starts: RowNumbers, ideal: float) -> int:
     return int(starts[np.argmin(np.abs(starts - ideal))])
 
 
-def _old_enough(ticks: Ticks, stop: int, embargo: int) -> Rows:
+def _old_enough(ticks: Ticks, stop: int, embargo: int) -> RowNumbers:
     """Positions before `stop` whose lead is at least `embargo` older than position `stop`."""
     return np.flatnonzero(ticks[:stop] <= int(ticks[stop]) - embargo)
 
 
-def _without_ids(rows: Rows, ids: Ids | None, later: Rows) -> Rows:
+def _without_ids(rows: RowNumbers, ids: Ids | None, later: RowNumbers) -> RowNumbers:
     """Those rows whose id is on none of the later rows."""
     return rows if ids is None else rows[~np.isin(ids[rows], ids[later])]
 

@@ -12,7 +12,7 @@ from leadscore.scoring.grades import Grades
 from leadscore.training.options import Costs
 
 
-class Decision(msgspec.Struct, frozen=True):
+class DecisionThreshold(msgspec.Struct, frozen=True):
     """From which probability a lead is called likely, and by which rule."""
 
     method: Literal["capacity", "cost"]
@@ -42,8 +42,8 @@ def grades_by_capacity(probabilities: Floats, capacity: float = 0.10) -> Grades:
     return Grades(a=a, b=min(a, b), c=min(a, b, c))
 
 
-def decide(probabilities: Floats, capacity: float, costs: Costs | None) -> Decision:
+def choose_threshold(probabilities: Floats, capacity: float, costs: Costs | None) -> DecisionThreshold:
     """By cost where costs are given: a lead is worth working above FP / (FP + FN) (Elkan 2001); else by capacity."""
     if costs is not None:
-        return Decision("cost", costs.false_positive / (costs.false_positive + costs.false_negative))
-    return Decision("capacity", capacity_threshold(probabilities, capacity))
+        return DecisionThreshold("cost", costs.false_positive / (costs.false_positive + costs.false_negative))
+    return DecisionThreshold("capacity", capacity_threshold(probabilities, capacity))

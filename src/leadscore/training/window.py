@@ -12,7 +12,7 @@ import numpy.typing as npt
 from leadscore.errors import RefusedError
 
 Moments = npt.NDArray[np.datetime64]
-Rows = npt.NDArray[np.intp]
+RowNumbers = npt.NDArray[np.intp]
 
 _WEEK = np.timedelta64(7, "D")
 _MIN_COHORT = 5
@@ -33,7 +33,7 @@ class MonthCount(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Window:
+class TrainingWindow:
     """The leads of a run.
 
     Attributes:
@@ -45,7 +45,7 @@ class Window:
         young: Labelled leads left out because they are too young: leads of their age have not enough outcomes yet.
     """
 
-    rows: Rows
+    rows: RowNumbers
     start: np.datetime64 | None
     end: np.datetime64 | None
     months: tuple[MonthCount, ...]
@@ -61,7 +61,7 @@ def select_window(
     min_records: int,
     min_completeness: float,
     mature: np.datetime64 | None = None,
-) -> Window:
+) -> TrainingWindow:
     """The latest `months` calendar months of leads that are old enough for their outcomes to be known.
 
     Leads are admitted by age, a week at a time, never one by one because their outcome happens to be known: where
@@ -96,7 +96,7 @@ def select_window(
     inside = time > start
     taken = np.flatnonzero(inside & known & (time <= newest))
     taken = taken[np.argsort(time[taken], kind="stable")]
-    window = Window(
+    window = TrainingWindow(
         rows=taken,
         start=time[taken].min(),
         end=newest,
@@ -109,7 +109,7 @@ def select_window(
     return window
 
 
-def select_rows(known: npt.NDArray[np.bool_], *, min_records: int) -> Window:
+def select_rows(known: npt.NDArray[np.bool_], *, min_records: int) -> TrainingWindow:
     """All labelled leads in table order: the window of a table without time.
 
     Raises:
@@ -122,7 +122,7 @@ def select_rows(known: npt.NDArray[np.bool_], *, min_records: int) -> Window:
             f" and {len(known) - len(rows):,} without a known outcome.",
             hint="Bring more leads, or lower --min-records knowing that the figures will be vague.",
         )
-    return Window(rows, None, None, (), len(known) - len(rows), 0)
+    return TrainingWindow(rows, None, None, (), len(known) - len(rows), 0)
 
 
 def utc_moment(moment: datetime) -> np.datetime64:
@@ -206,7 +206,7 @@ def month_counts(time: Moments, outcome: npt.NDArray[np.floating]) -> tuple[Mont
     )
 
 
-def _too_few(window: Window, months: int, min_records: int, labelled: int) -> RefusedError:
+def _too_few(window: TrainingWindow, months: int, min_records: int, labelled: int) -> RefusedError:
     return RefusedError(
         f"Training needs {min_records:,} labelled leads; the latest {months} month(s) up to"
         f" {str(window.end)[:10]} have {len(window.rows):,} (labelled of all, by month: {listed_months(window.months)})."

@@ -1,1 +1,1 @@
-"""A real API server, a proxy in front of it that can misbehave, and stories replayed once per fault."""
+"""A real API server, a proxy in front of it that can misbehave, and scenarios replayed once per fault."""

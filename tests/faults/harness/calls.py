@@ -44,7 +44,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The n-th call (from 1) of a signature in a story: where a fault is put."""
+    """The n-th call (from 1) of a signature in a scenario: where a fault is put."""
 
     signature: str
     occurrence: int

@@ -50,7 +50,7 @@ class Clock:
         """
         if library() is None and not self._own:
             raise RuntimeError("libfaketime is not installed: tools/setup/system.sh faults")
-        # A fault may move it while the story does.
+        # A fault may move it while the scenario does.
         with self._lock:
             self._offset += seconds
             fresh = self.file.with_suffix(".new")

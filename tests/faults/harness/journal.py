@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.table import Table
-from tests.faults.harness.story import WAYS, Outcome
+from tests.faults.harness.scenario import WAYS, Outcome
 from tests.faults.harness.sweep import describe, kind
 
 
@@ -18,7 +18,7 @@ class Record:
     """One replay.
 
     Attributes:
-        story: Its name.
+        scenario: Its name.
         trouble: What went wrong, in words; "undisturbed" if nothing.
         kind: The row of the table.
         reached: Whether the trouble happened.
@@ -28,7 +28,7 @@ class Record:
         planned: Of the undisturbed replay: how many faults there are to replay.
     """
 
-    story: str
+    scenario: str
     trouble: str
     kind: str
     reached: bool
@@ -38,12 +38,12 @@ class Record:
     planned: int = 0
 
 
-def record(story: str, outcome: Outcome, planned: int = 0) -> Record:
+def record(scenario: str, outcome: Outcome, planned: int = 0) -> Record:
     """An outcome as a line."""
     name = kind(outcome.faults) if outcome.faults else "undisturbed"
     ways = tuple(way for way in WAYS if way in outcome.ways)
     return Record(
-        story, describe(outcome.faults), name, outcome.reached, ways, outcome.problems, round(outcome.seconds, 2), planned
+        scenario, describe(outcome.faults), name, outcome.reached, ways, outcome.problems, round(outcome.seconds, 2), planned
     )  # fmt: skip
 
 
@@ -75,24 +75,24 @@ class Journal:
 
 def newest(records: Iterable[Record]) -> list[Record]:
     """The last replay of every point."""
-    return list({(r.story, r.trouble): r for r in records}.values())
+    return list({(r.scenario, r.trouble): r for r in records}.values())
 
 
 def table(records: Sequence[Record], *, kinds: bool = True) -> Table:
-    """Story × kind of fault: replays, how many reached their fault, how many broke which promise.
+    """Scenario × kind of fault: replays, how many reached their fault, how many broke which promise.
 
     Args:
         records: As read.
-        kinds: False: only one row per story.
+        kinds: False: only one row per scenario.
     """
-    shown = Table("story", "fault", "points", "replayed", "reached", *WAYS, title="Fault sweep")
+    shown = Table("scenario", "fault", "points", "replayed", "reached", *WAYS, title="Fault sweep")
     faulty = [r for r in newest(records) if r.trouble != "undisturbed"]
-    for story in dict.fromkeys(r.story for r in records):
-        own = [r for r in faulty if r.story == story]
+    for scenario in dict.fromkeys(r.scenario for r in records):
+        own = [r for r in faulty if r.scenario == scenario]
         for name in dict.fromkeys(r.kind for r in own) if kinds else ():
-            shown.add_row(story, name, "", *_counts([r for r in own if r.kind == name]))
-        planned = max((r.planned for r in records if r.story == story), default=0)
-        shown.add_row(story, "all", str(max(planned, len(own))), *_counts(own), style="bold")
+            shown.add_row(scenario, name, "", *_counts([r for r in own if r.kind == name]))
+        planned = max((r.planned for r in records if r.scenario == scenario), default=0)
+        shown.add_row(scenario, "all", str(max(planned, len(own))), *_counts(own), style="bold")
     return shown
 
 

@@ -24,7 +24,7 @@ class Program:
     Attributes:
         command: The process. `{namespace}`, `{client}`, `{folder}` (of the replay), `{resync}` and `{lease}` (seconds)
             and `{clock}` in a word are replaced; the last is a file with the seconds to add to the clock, for who
-            reads one. So are the names of the story's servers, `{store}` say: by the address of the proxy before it.
+            reads one. So are the names of the scenario's servers, `{store}` say: by the address of the proxy before it.
         environment: Added to this process's; the same words are replaced.
         modules: If the command is `python -m PACKAGE words`, the package and what else it imports: it is then forked
             from a process that has imported them, and a start costs milliseconds instead of two seconds of CPU.
@@ -108,7 +108,7 @@ class Operators:
             return self._processes[client].has_ended()
 
     def stop(self) -> None:
-        """End all of them. The story is over: how they would say goodbye is no part of it."""
+        """End all of them. The scenario is over: how they would say goodbye is no part of it."""
         self.stopped = True
         for client in tuple(self._processes):
             self.kill(client)

@@ -1,4 +1,4 @@
-"""Replay a story once per fault: every call × every way it can go wrong, every watch event × every way."""
+"""Replay a scenario once per fault: every call × every way it can go wrong, every watch event × every way."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.faults.harness.faults import (
     Stale,
 )
 from tests.faults.harness.ledger import Entry
+from tests.faults.harness.scenario import Outcome, Scenario, replay
 from tests.faults.harness.stores import changes, faults_at, is_point, is_store, server_of
-from tests.faults.harness.story import Outcome, Story, replay
 
 # Calls that repeat for ever (a lease renewed, a list read anew) are the same after a few.
 OCCURRENCES = 3
@@ -47,9 +47,9 @@ Trouble = tuple[Fault, ...]
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """A story's sweep: the undisturbed replay and those with faults (without their calls: there are many)."""
+    """A scenario's sweep: the undisturbed replay and those with faults (without their calls: there are many)."""
 
-    story: str
+    scenario: str
     undisturbed: Outcome
     outcomes: tuple[Outcome, ...]
 
@@ -70,7 +70,7 @@ def points(log: Iterable[Entry], occurrences: int = OCCURRENCES) -> list[tuple[P
 
 
 def faults_of(log: Iterable[Entry], events: Mapping[str, int], *, clock: bool = False) -> list[Trouble]:
-    """Everything that goes wrong in a story's sweep, from its undisturbed replay. Pure.
+    """Everything that goes wrong in a scenario's sweep, from its undisturbed replay. Pure.
 
     Args:
         log: The calls.
@@ -146,44 +146,46 @@ def rank(trouble: Trouble) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Scouted:
-    """A story told undisturbed, and all that can go wrong in it (nothing, if it went wrong by itself)."""
+    """A scenario run undisturbed, and all that can go wrong in it (nothing, if it went wrong by itself)."""
 
-    story: Story
+    scenario: Scenario
     undisturbed: Outcome
     troubles: tuple[Trouble, ...]
 
 
-def scout(plane: ControlPlane, story: Story, *, patience: float = 1.0) -> Scouted:
-    """Tell a story undisturbed and see where faults can be put."""
-    undisturbed = replay(plane, story, patience=patience)
+def scout(plane: ControlPlane, scenario: Scenario, *, patience: float = 1.0) -> Scouted:
+    """Tell a scenario undisturbed and see where faults can be put."""
+    undisturbed = replay(plane, scenario, patience=patience)
     if undisturbed.problems:
-        return Scouted(story, undisturbed, ())
-    clock = library() is not None or story.program().reads_a_clock_file
-    return Scouted(story, undisturbed, tuple(faults_of(undisturbed.calls, undisturbed.events, clock=clock)))
+        return Scouted(scenario, undisturbed, ())
+    clock = library() is not None or scenario.program().reads_a_clock_file
+    return Scouted(
+        scenario, undisturbed, tuple(faults_of(undisturbed.calls, undisturbed.events, clock=clock))
+    )
 
 
 def sweep(
     plane: ControlPlane,
-    story: Story,
+    scenario: Scenario,
     *,
     choose: Callable[[list[Trouble]], Sequence[Trouble]] = lambda troubles: troubles,
     workers: int = 1,
 ) -> Swept:
-    """Replay a story undisturbed, then once per fault.
+    """Replay a scenario undisturbed, then once per fault.
 
     Args:
         plane: The API server.
-        story: The story.
+        scenario: The scenario.
         choose: Which of the troubles; all, if not given.
         workers: Replays at once.
     """
-    scouted = scout(plane, story)
+    scouted = scout(plane, scenario)
     with ThreadPoolExecutor(workers) as pool:
         outcomes = pool.map(partial(disturbed, plane, scouted), choose([*scouted.troubles]))
-        return Swept(story.name, scouted.undisturbed, tuple(outcomes))
+        return Swept(scenario.name, scouted.undisturbed, tuple(outcomes))
 
 
 def disturbed(plane: ControlPlane, scouted: Scouted, trouble: Trouble, *, patience: float = 1.0) -> Outcome:
     """One replay under a trouble, without its calls: a sweep has many."""
     expected = scouted.undisturbed.state
-    return replace(replay(plane, scouted.story, trouble, expected=expected, patience=patience), calls=())
+    return replace(replay(plane, scouted.scenario, trouble, expected=expected, patience=patience), calls=())

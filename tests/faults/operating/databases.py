@@ -1,4 +1,4 @@
-"""The event store of the stories: one PostgreSQL server for all replays, a database and a user of its own for each."""
+"""The event store of the scenarios: one PostgreSQL server for all replays, a database and a user of its own for each."""
 
 from __future__ import annotations
 

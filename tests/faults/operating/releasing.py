@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import msgspec
-from tests.faults.harness.story import World
+from tests.faults.harness.scenario import World
 from tests.faults.operating import stage
 from tests.support.approvers import KeyHolders
 from tests.support.mlflow_server import MlflowServer
@@ -26,7 +26,7 @@ from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.release import evidence
-from leadscore.release.approval import Verdict, requests_of
+from leadscore.release.approval import ApprovalVerdict, requests_of
 from leadscore.release.evidence import GATE, KPI, REPLAY, ReportHeader, report_id
 from leadscore.settings import Home
 from leadscore_operator.specs.releases import STEP_LABEL
@@ -214,7 +214,7 @@ def nudge(world: World) -> None:
     """Touch the release: the operator looks at once and not at its next poll, which would only make replays longer."""
     count = world.memory["nudges"] = world.memory.get("nudges", 0) + 1
     path = f"{stage.custom(world, 'modelreleases')}/{RELEASE}"
-    world.api.merge(path, {"metadata": {"annotations": {"story/nudge": str(count)}}})
+    world.api.merge(path, {"metadata": {"annotations": {"scenario/nudge": str(count)}}})
 
 
 def run_jobs(world: World, *, kpi_falls: bool) -> None:
@@ -235,11 +235,11 @@ def _do(world: World, job: Object, kpi_falls: bool) -> None:
     options = dict(word.removeprefix("--").partition("=")[::2] for word in words if word.startswith("--"))
     model, step = model_of(world), step_of(job)
     if step == "nominate":
-        registry().models.nominate(model, NEW, reason=options["reason"], by="story")
+        registry().models.nominate(model, NEW, reason=options["reason"], by="scenario")
     elif step == "promote":
         expected = int(options["expect-champion"])
         registry().models.promote(
-            model, NEW, reason=options["reason"], by="story", expected_champion=expected
+            model, NEW, reason=options["reason"], by="scenario", expected_champion=expected
         )
     elif step in {REPLAY, evidence.SHADOW}:
         _report(world, step, options["release"], 1)
@@ -264,7 +264,7 @@ def _record(world: World, name: str, kind: str, document: Object) -> None:
             store.record(Evidence(name, kind, f"{model_of(world)}/{NEW}", time.time_ns() // 1000, text))
 
 
-def decide(world: World, verdict: Verdict) -> None:
+def decide(world: World, verdict: ApprovalVerdict) -> None:
     """A person answers the release's question, once, when it is asked."""
     if "answered" in world.memory or release(world).get("status", {}).get("phase") != "AwaitingApproval":
         return

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.faults.harness.api import Api
 from tests.faults.harness.controlplane import ADMIN, ControlPlane, running
-from tests.faults.harness.story import World
+from tests.faults.harness.scenario import World
 from tests.faults.operating import stage
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until

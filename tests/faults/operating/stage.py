@@ -1,4 +1,4 @@
-"""What the operator's stories share: the process, its rights and stores, and the parts of the Job controller and the kubelet."""
+"""What the operator's scenarios share: the process, its rights and stores, and the parts of the Job controller and the kubelet."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import yaml
 from tests.faults.harness.operators import Program
+from tests.faults.harness.scenario import World
 from tests.faults.harness.servers import STORE
-from tests.faults.harness.story import World
 from tests.faults.operating import databases
 from tests.support.waiting import wait_until
 
@@ -145,7 +145,7 @@ def _job_status(now: str, code: int) -> Object:
             "status": "True",
             "lastTransitionTime": now,
             "lastProbeTime": now,
-            "reason": "Story",
+            "reason": "Scenario",
         }
 
     if code == 0:

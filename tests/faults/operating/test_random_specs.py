@@ -17,20 +17,20 @@ from typing import Any
 import pytest
 from tests.faults.harness.api import Api
 from tests.faults.harness.controlplane import ControlPlane
-from tests.faults.harness.story import World
+from tests.faults.harness.scenario import World
 from tests.faults.operating import stage
 from tests.unit.operator.objects import WORKLOAD
 
 from leadscore.errors import BadInputError
-from leadscore.release.machine import decide
+from leadscore.release.machine import decide_step
 from leadscore.release.states import Observations
-from leadscore_operator.decide.detector import DetectorSeen, plan_detector
-from leadscore_operator.decide.policy import PolicySeen, plan_policy
+from leadscore_operator.decide.detector import DetectorObservation, plan_detector
+from leadscore_operator.decide.policy import PolicyObservation, plan_policy
 from leadscore_operator.decide.release import machine_spec, machine_status, plan_step
-from leadscore_operator.decide.run import RunInView, plan_run
+from leadscore_operator.decide.run import RunObservation, plan_run
 from leadscore_operator.kube.resources import RELEASES
 from leadscore_operator.plan import Create, Plan
-from leadscore_operator.resources import ReleaseWish, decode
+from leadscore_operator.resources import ModelReleaseSpec, decode
 from leadscore_operator.specs.releases import model_release
 
 pytestmark = pytest.mark.xdist_group("faults")
@@ -219,7 +219,7 @@ def plans(kind: str, item: Object, now: datetime) -> list[Plan]:
     """What the operator would do about it, now and after some failures and years."""
     match kind:
         case "DriftDetector":
-            return [plan_detector(DetectorSeen(item, [], [], {}), WORKLOAD, now)]
+            return [plan_detector(DetectorObservation(item, [], [], {}), WORKLOAD, now)]
         case "RetrainPolicy":
             asked = {
                 **item,
@@ -227,18 +227,18 @@ def plans(kind: str, item: Object, now: datetime) -> list[Plan]:
             }
             years = now + timedelta(days=3000)
             made = [
-                plan_policy(PolicySeen(each, [], [], frozenset(), []), at)
+                plan_policy(PolicyObservation(each, [], [], frozenset(), []), at)
                 for each in (item, asked)
                 for at in (now, years)
             ]
             return made + _runs_of(item, now)
         case "RetrainRun":
             policy = {"metadata": {"name": "leads", "uid": "u", "generation": 1}, "spec": {"model": "leads"}}
-            return [plan_run(RunInView(item, policy, None, None), WORKLOAD, now)]
+            return [plan_run(RunObservation(item, policy, None, None), WORKLOAD, now)]
         case _:
-            wish = decode(item["spec"], ReleaseWish, "spec")
+            wish = decode(item["spec"], ModelReleaseSpec, "spec")
             spec, status = machine_spec(item, wish), machine_status(item)
-            step = decide(spec, status, Observations(candidate=None, champion=None, gate=None), now)
+            step = decide_step(spec, status, Observations(candidate=None, champion=None, gate=None), now)
             return [plan_step(step, spec, item, WORKLOAD, now, others=())]
 
 
@@ -251,10 +251,10 @@ def _runs_of(policy: Object, now: datetime) -> list[Plan]:
         },
         "spec": {"policy": "leads", "trigger": "manual", "reason": "", "key": ""},
     }  # fmt: skip
-    made = [plan_run(RunInView(run, policy, None, None), WORKLOAD, now)]
+    made = [plan_run(RunObservation(run, policy, None, None), WORKLOAD, now)]
     for attempt in (1, 5, 9):
         lost = {**run, "status": {"attempt": attempt, "job": made[0].status["job"], "phase": "Running"}}
-        made.append(plan_run(RunInView(lost, policy, None, None), WORKLOAD, now))
+        made.append(plan_run(RunObservation(lost, policy, None, None), WORKLOAD, now))
     wanted = policy["spec"].get("release")
     if wanted is not None:
         body = model_release(

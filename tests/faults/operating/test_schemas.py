@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tests.faults.harness.api import Api
 from tests.faults.harness.controlplane import ControlPlane
-from tests.faults.harness.story import World
+from tests.faults.harness.scenario import World
 from tests.faults.operating import stage
 
 pytestmark = pytest.mark.xdist_group("faults")
@@ -33,7 +33,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("DriftDetector", DETECTOR | {"schedules": [SCHEDULE | {"cron": "daily"}]}, "cron takes five fields"),
     ("DriftDetector", DETECTOR | {"schedules": [SCHEDULE | {"window": "1mo"}]}, "window must be a duration"),
     ("DriftDetector", DETECTOR | {"schedules": [SCHEDULE | {"name": "Daily"}]}, "small letters"),
-    ("DriftDetector", DETECTOR | {"falseAlarms": {"expected": 0, "per": "30d"}}, "a detector that never errs never speaks"),
+    ("DriftDetector", DETECTOR | {"falseAlarms": {"expected": 0, "per": "30d"}}, "a detector that never errs never signals"),
     ("DriftDetector", DETECTOR | {"falseAlarms": {"expected": 1, "per": "30d"}, "mode": "thresholds"}, "set one of the two"),
     ("DriftDetector", DETECTOR | {"methods": ["psi"]}, "Unsupported value"),
     ("DriftDetector", DETECTOR | {"methods": ["cbpe"]}, "name another method beside it"),

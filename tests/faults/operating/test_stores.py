@@ -1,4 +1,4 @@
-"""The event store and the registry fail: the stories end alike, and people are told what the operator waits for."""
+"""The event store and the registry fail: the scenarios end alike, and people are told what the operator waits for."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.faults.harness.calls import Point
 from tests.faults.harness.controlplane import ControlPlane
 from tests.faults.harness.faults import Fault, Kill, LostReply
 from tests.faults.harness.operators import Operators, Program
+from tests.faults.harness.scenario import World, telling
 from tests.faults.harness.servers import STORE
-from tests.faults.harness.story import World, telling
 from tests.faults.harness.sweep import Scouted, disturbed, scout
 from tests.faults.operating import databases, stage
-from tests.faults.operating.stories import DriftStory
+from tests.faults.operating.scenarios import DriftScenario
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -33,8 +33,8 @@ SAMPLE: list[Fault] = [
 
 @pytest.fixture(scope="module")
 def undisturbed(plane: ControlPlane) -> Scouted:
-    """The story told once without troubles."""
-    return scout(plane, DriftStory())
+    """The scenario run once without troubles."""
+    return scout(plane, DriftScenario())
 
 
 @pytest.mark.parametrize("fault", SAMPLE, ids=str)
@@ -47,7 +47,7 @@ def test_drift_leads_to_one_candidate_whatever_happens_to_the_event_store(
 
 
 @dataclass(frozen=True)
-class _Scraped(DriftStory):
+class _Scraped(DriftScenario):
     """With metrics."""
 
     port: int = 0
@@ -74,7 +74,7 @@ def _let_in(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("breaks", "mends", "words"),
+    ("breaks", "fixes", "words"),
     [(_goes_away, _comes_back, "cannot be used"), (_locked_out, _let_in, "is not permitted to log in")],
     ids=["it is away", "its login is withdrawn"],
 )
@@ -82,18 +82,18 @@ def test_a_policy_says_that_the_event_store_is_away_waits_and_decides_when_it_is
     plane: ControlPlane,
     tmp_path: Path,
     breaks: Callable[[World], None],
-    mends: Callable[[World], None],
+    fixes: Callable[[World], None],
     words: str,
 ) -> None:
-    story = _Scraped(port=free_port())
-    with telling(plane, story, tmp_path) as (world, _, operators):
+    scenario = _Scraped(port=free_port())
+    with telling(plane, scenario, tmp_path) as (world, _, operators):
         policy = partial(stage.find, world, f"{stage.custom(world, 'retrainpolicies')}/leads")
         wait_until(lambda: _ready(policy()) == ("True", "Decided"), seconds=30, what="the first decision")
         breaks(world)
         before = policy()
         assert before is not None
         wait_until(
-            lambda: (story.act(world), _ready(policy()))[1] == ("False", "EventStoreUnavailable"),
+            lambda: (scenario.act(world), _ready(policy()))[1] == ("False", "EventStoreUnavailable"),
             seconds=60, every=0.2, what="a policy that says what it waits for",
         )  # fmt: skip
         said = policy()
@@ -112,10 +112,13 @@ def test_a_policy_says_that_the_event_store_is_away_waits_and_decides_when_it_is
         ]
         assert [(e["type"], e["involvedObject"]["name"]) for e in warnings] == [("Warning", "leads")]
         failed = 'leadscore_operator_reconciles_total{kind="retrainpolicies",outcome="error"}'
-        assert _metric(story.port, failed) >= 1
-        mends(world)
+        assert _metric(scenario.port, failed) >= 1
+        fixes(world)
         wait_until(
-            lambda: (story.act(world), story.ended(world))[1], seconds=90, every=0.2, what="the story's end"
+            lambda: (scenario.act(world), scenario.ended(world))[1],
+            seconds=90,
+            every=0.2,
+            what="the scenario's end",
         )
         wait_until(lambda: _ready(policy()) == ("True", "Decided"), seconds=30, what="a policy that is ready")
         assert stage.doubles(world) == []
@@ -138,7 +141,7 @@ def _metric(port: int, name: str) -> float:
 
 
 @dataclass(frozen=True)
-class _NoRegistry(DriftStory):
+class _NoRegistry(DriftScenario):
     """A release whose registry is not there at all."""
 
     def program(self) -> Program:

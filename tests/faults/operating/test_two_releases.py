@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.faults.harness.controlplane import ControlPlane
 from tests.faults.harness.operators import Program
-from tests.faults.harness.story import World, telling
+from tests.faults.harness.scenario import World, telling
 from tests.faults.operating import stage
-from tests.faults.operating.stories import DriftStory
+from tests.faults.operating.scenarios import DriftScenario
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("faults")
@@ -18,7 +18,7 @@ DEPLOYMENTS = ("a", "b")
 
 
 @dataclass(frozen=True)
-class TwoReleases(DriftStory):
+class TwoReleases(DriftScenario):
     """Each operator is another Deployment's."""
 
     def program(self) -> Program:

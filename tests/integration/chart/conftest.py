@@ -11,10 +11,10 @@ from tests.support import programs
 from tests.support.chart import Chart
 from tests.support.prometheus import Prometheus
 
-from lead_scoring.metrics_export import Gauges, Model, render
-from lead_scoring.metrics_layout import ENDPOINTS, STATUSES, Layout
 from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 from leadscore.scoring.profile import ReferenceProfile
+from leadscore_service.metrics_export import Gauges, ServedModel, render
+from leadscore_service.metrics_layout import ENDPOINTS, STATUSES, CounterLayout
 
 _PROFILE = ReferenceProfile(
     rows=10, features=(), score_edges=(0.5,), score_counts=(5, 5), quantiles=(0.5,) * 101
@@ -34,8 +34,8 @@ class Version:
     """The counters of one version's pods."""
 
     def __init__(self, pod_template_hash: str) -> None:
-        self.model = Model("leads", "1", "c", "numpy", pod_template_hash, _PROFILE)
-        self.layout = Layout.of(_PROFILE, pod_template_hash)
+        self.model = ServedModel("leads", "1", "c", "numpy", pod_template_hash, _PROFILE)
+        self.layout = CounterLayout.of(_PROFILE, pod_template_hash)
         self.total = [0] * self.layout.size
 
     def score(self, by_bin: Mapping[int, int]) -> None:

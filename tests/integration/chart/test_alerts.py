@@ -15,9 +15,9 @@ from tests.support.chart import Chart
 from tests.support.prometheus import Prometheus
 from tests.support.waiting import wait_until
 
-from leadscore_operator.decide.figures import figures_of
+from leadscore_operator.decide.metric_samples import metric_samples_of
 from leadscore_operator.engine.health import Health
-from leadscore_operator.engine.metrics import Figures, OperatorCollector, exposition
+from leadscore_operator.engine.metrics import MetricSamples, OperatorCollector, exposition
 from leadscore_operator.errors import NotLeaderError
 
 Object = dict[str, Any]
@@ -81,9 +81,9 @@ SCENES: dict[str, tuple[list[tuple[str, Object]], set[str]]] = {
 
 def operator(name: str) -> Callable[[], bytes]:
     """The page of an operator that serves a scene's objects."""
-    figures = Figures()
+    figures = MetricSamples()
     for plural, item in SCENES[name][0]:
-        figures.hold((plural, item["metadata"]["name"]), figures_of(plural, item))
+        figures.hold((plural, item["metadata"]["name"]), metric_samples_of(plural, item))
     health = Health(now=lambda: 0.0)
     if name == "blind":
         health.now = lambda: 700.0

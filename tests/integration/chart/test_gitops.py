@@ -16,7 +16,7 @@ import yaml
 from tests.faults.harness.controlplane import ADMIN, ControlPlane
 from tests.support import programs
 from tests.support.chart import CHART, ROOT, Manifest, pod_specs
-from tests.support.living import NAME, LivingRelease, versions_in
+from tests.support.live_release import NAME, LiveRelease, versions_in
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("faults")
@@ -240,7 +240,7 @@ def test_a_release_that_helm_has_made_is_in_sync_with_what_helm_keeps_of_it(
 ) -> None:
     """Flux compares the cluster with the manifest of Helm's release, which was rendered with the cluster in view."""
     files, ignored = flux()
-    release = LivingRelease(plane, programs.helm(), tmp_path, "gitops-helm", ()).begin()
+    release = LiveRelease(plane, programs.helm(), tmp_path, "gitops-helm", ()).begin()
     options = [f"--values={file}" for file in files]
     try:
         # Definitions are one release's per cluster, and others of these tests have written them.

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from leadscore.cli import outcomes as outcomes_cli
 from leadscore.contract import Categorical, ColumnFormat, FeatureContract, Numeric, Target
 from leadscore.contract.check import CheckReport, check_table
-from leadscore.data.matrix import encode_batch, known_times, labels, lead_ids, times, values
+from leadscore.data.matrix import encode_batch, known_times, labels, lead_ids, matrix_times, values
 from leadscore.data.tables import read_table
 from leadscore.errors import TableError
 from leadscore.events.store import EventStore
@@ -213,21 +213,21 @@ def test_german_thousands_are_asked_about() -> None:
 
 def test_nine_fraction_digits_are_cut_the_same_everywhere() -> None:
     described = contract()
-    assert str(times(described, table("time_ns_text.parquet"))[0]) == "2026-01-01T09:30:00.123456"
+    assert str(matrix_times(described, table("time_ns_text.parquet"))[0]) == "2026-01-01T09:30:00.123456"
     assert check("time_ns_text.parquet", described).status == "ok"
 
 
 def test_american_dates_are_read_by_their_format() -> None:
     assert ("created_at", "unreadable_time") in told(check("time_us_dates.csv", contract()))
     with pytest.raises(TableError, match=r"formats: \{created_at: "):
-        times(contract(), table("time_us_dates.csv"))
+        matrix_times(contract(), table("time_us_dates.csv"))
     form = ColumnFormat(time_format="%m/%d/%Y")
     described = contract(
         formats={"created_at": form, "closed": form}, target=Target(column="converted", known_at="closed")
     )
     assert check("time_us_dates.csv", described).status == "ok"
     rows = table("time_us_dates.csv")
-    assert str(times(described, rows)[3]) == "2026-01-02T00:00:00.000000"
+    assert str(matrix_times(described, rows)[3]) == "2026-01-02T00:00:00.000000"
     assert str(known_times(described, rows)[3]) == "2026-01-02T23:59:59.999999"
 
 

@@ -35,7 +35,7 @@ def leads(rows: int, seed: int, *, shift: float = 0.0, calls: float = 1 / 3) -> 
 
 
 @pytest.mark.timeout(290)
-def test_offline_detectors_see_a_shift_and_stay_calm_without_one() -> None:
+def test_offline_detectors_see_a_shift_and_stay_silent_without_one() -> None:
     reference = leads(1_000, 1)
     calm, shifted, calling = leads(500, 2), leads(500, 3, shift=1.0), leads(500, 4, calls=0.7)
     ks = run_alibi("KSDrift", CONTRACT, reference, [calm, shifted], {"p_val": 0.01})

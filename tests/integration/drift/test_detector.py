@@ -18,7 +18,7 @@ from leadscore.cli.drift_records import (
     write_file,
     write_termination,
 )
-from leadscore.cli.drift_run import Run
+from leadscore.cli.drift_run import DetectorRun
 from leadscore.cli.drift_windows import StoredWindows, aligned
 from leadscore.contract import contract_version
 from leadscore.drift.options import DriftOptions
@@ -67,7 +67,7 @@ def store(tmp_path):
 
 
 def run(store):
-    return Run(BASE, StoredWindows(store, BASE), OPTIONS, DAY, "daily", grade)
+    return DetectorRun(BASE, StoredWindows(store, BASE), OPTIONS, DAY, "daily", grade)
 
 
 def test_a_detector_goes_on_where_it_stopped_and_judges_no_window_twice(store):
@@ -85,7 +85,7 @@ def test_a_detector_goes_on_where_it_stopped_and_judges_no_window_twice(store):
     assert len(store.evidence(kind="drift")) == 4
 
 
-def test_a_new_detector_learns_what_is_known_to_be_calm(store):
+def test_a_new_detector_learns_what_is_known_to_be_without_drift(store):
     judged = run(store).judge_stored(store, START + 3 * DAY, 1, 2 * DAY)
     assert judged[0].report.calibration.pooled_rows == 6_000 + 600
 
@@ -105,7 +105,7 @@ def test_a_window_without_leads_is_a_silent_feed_that_is_kept_nowhere_and_judged
     assert append_metrics(tmp_path / "drift_metrics", late)
 
 
-def test_a_store_that_cannot_be_read_is_not_a_calm_window(tmp_path):
+def test_a_store_that_cannot_be_read_is_not_a_window_without_drift(tmp_path):
     (tmp_path / "events.db").write_bytes(b"no database" * 1_000)
     with EventStore(f"sqlite:///{tmp_path / 'events.db'}") as broken, pytest.raises(UnavailableError):
         run(broken).judge_stored(broken, START + DAY, 1, None)

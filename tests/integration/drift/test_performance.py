@@ -22,15 +22,15 @@ from leadscore.drift.verdict import MESSAGE_BYTES, DriftVerdict
 from leadscore.events.records import Outcome, Prediction
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
-from leadscore.policy.decide import decide
+from leadscore.policy.decide import decide_retraining
 from leadscore.policy.spec import PerformanceTrigger, RetrainRules, Triggers
-from leadscore.policy.state import Observation, PolicyState, Retrain, Wait
+from leadscore.policy.state import Observation, PolicyState, Postpone, Retrain
 from leadscore.registry.store import ModelRegistry
 from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
-from leadscore_operator.decide.detector import DetectorSeen, plan_detector
-from leadscore_operator.decide.jobs import LastWords
-from leadscore_operator.decide.policy import PolicySeen, plan_policy
+from leadscore_operator.decide.detector import DetectorObservation, plan_detector
+from leadscore_operator.decide.jobs import TerminationMessage
+from leadscore_operator.decide.policy import PolicyObservation, plan_policy
 from leadscore_operator.plan import Create
 
 DAY = timedelta(days=1)
@@ -133,17 +133,17 @@ def test_a_relation_that_breaks_ends_in_a_retraining_run(trained: Path, url: str
 
     now = END + timedelta(hours=3)
     state = PolicyState(created=START, observations=(Observation.of("crm", "daily", verdict),))
-    decision = decide(RULES, state, now)
+    decision = decide_retraining(RULES, state, now)
     assert isinstance(decision, Retrain)
     assert decision.trigger == "performance"
 
     # The same through the operator: last words of the Job, status of the detector, plan of the policy.
     item = detector(model="crm@champion")
-    said = LastWords((tmp_path / "termination-log").read_text(), 0)
-    seen = DetectorSeen(item, [], [job("c-1", ended="Complete")], {"c-1": said})
+    said = TerminationMessage((tmp_path / "termination-log").read_text(), 0)
+    seen = DetectorObservation(item, [], [job("c-1", ended="Complete")], {"c-1": said})
     watched = detector(plan_detector(seen, WORKLOAD, now).status, model="crm@champion")
     asked = policy(model="crm", triggers={"performance": {"maxDrop": 0.05}})
-    (run,) = plan_policy(PolicySeen(asked, [watched], [], frozenset(), []), now).changes
+    (run,) = plan_policy(PolicyObservation(asked, [watched], [], frozenset(), []), now).changes
     assert isinstance(run, Create)
     assert run.body["spec"]["trigger"] == "performance"
 
@@ -159,7 +159,7 @@ def test_a_model_that_keeps_its_promise_is_judged_and_left_alone(
     assert report["performance"]["verdict"]["judged"]
     assert (verdict.severity, verdict.drop) == ("none", None)
     state = PolicyState(created=START, observations=(Observation.of("crm", "daily", verdict),))
-    assert isinstance(decide(RULES, state, END), Wait)
+    assert isinstance(decide_retraining(RULES, state, END), Postpone)
     with EventStore(url) as store:
         assert len(store.evidence(kind="drift")) == 1
 
@@ -216,9 +216,9 @@ def test_a_silent_feed_is_its_own_state_exit_code_and_word_of_the_operator(
     report = check(trained, url, tmp_path, "--methods", "univariate,performance")
     assert report["verdict"]["state"] == "silent"
 
-    said = LastWords((tmp_path / "termination-log").read_text(), 0)
+    said = TerminationMessage((tmp_path / "termination-log").read_text(), 0)
     item = detector(model="crm@champion")
-    seen = DetectorSeen(item, (), [job("c-1", ended="Complete")], {"c-1": said})
+    seen = DetectorObservation(item, (), [job("c-1", ended="Complete")], {"c-1": said})
     status = plan_detector(seen, WORKLOAD, END + timedelta(hours=1)).status
     assert status is not None
     assert status["severity"] == "unknown"

@@ -37,7 +37,7 @@ MOVED = "email_opens"
 CHARTED = {MOVED, "source", "company_size", "score"}
 LEFT = ",".join(f.name for f in synthetic_contract().inputs if f.name not in CHARTED)
 BUDGET = ("--run-length", "5000", "--every", "50", "--without", LEFT)
-# A look at outcomes takes a day; so short a run length is simulated quickly.
+# An evaluation of outcomes takes a day; so short a run length is simulated quickly.
 OUTCOMES = ("--outcomes", "--leads-per-day", "48", "--run-length", "3000")
 
 
@@ -94,7 +94,7 @@ def watch(
     return json.loads(done.stdout)
 
 
-def test_a_calm_stream_does_not_alarm_and_one_that_turns_alarms_on_the_feature(
+def test_an_unchanged_stream_does_not_alarm_and_one_that_turns_alarms_on_the_feature(
     trained: Path, url: str
 ) -> None:
     predictions, _ = logged(trained, turn=TURN)
@@ -144,7 +144,7 @@ def test_leads_that_come_late_are_followed_in_their_place(trained: Path, url: st
         assert after["leads"]["followed"] == ROWS
 
 
-def test_outcomes_alarm_where_features_are_calm_and_tell_since_when(trained: Path, url: str) -> None:
+def test_outcomes_alarm_where_features_show_no_drift_and_tell_since_when(trained: Path, url: str) -> None:
     predictions, outcomes = logged(trained, outcomes=True)
     with EventStore(url) as store:
         store.append(predictions, outcomes)
@@ -174,13 +174,13 @@ def test_an_outcome_that_is_corrected_counts(trained: Path, url: str) -> None:
         wrong = watch(trained, url, *OUTCOMES)["outcomes"]["said"]
         # The losses that were not so are taken back, a microsecond later each.
         p, rng = [made.probability for made in predictions], np.random.default_rng(5)
-        mended = [
+        fixed = [
             Outcome(f"m{told.outcome_id}", told.lead_id, told.prediction_id, bool(rng.random() < p[n]), None,
                     told.occurred_at, told.recorded_at + 1)
             for n, told in enumerate(outcomes)
             if n >= TURN
         ]  # fmt: skip
-        store.append([], mended)
+        store.append([], fixed)
         right = watch(trained, url, *OUTCOMES)["outcomes"]["said"]
     assert wrong["alarms"]["count"] > 0
     assert right["alarms"]["count"] == 0

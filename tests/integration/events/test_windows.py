@@ -11,7 +11,7 @@ from tests.support.events import outcome, prediction
 from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target, contract_version
 from leadscore.errors import BadInputError, ConflictError
 from leadscore.events.errors import DamagedRowError
-from leadscore.events.labels import Selection
+from leadscore.events.labels import PredictionSelection
 from leadscore.events.store import EventStore
 from leadscore.events.windows import (
     feature_matrix,
@@ -169,7 +169,7 @@ def test_completeness_counts_mature_predictions_that_can_have_a_label(store: Eve
 
 def test_large_windows_come_in_batches_from_one_snapshot(store: EventStore) -> None:
     store.append([prediction(f"p{n:03d}", f"L-{n}", scored_at=n) for n in range(25)], [outcome("o1", "L-3")])
-    batches = iter_labelled(store, Selection(0, 1_000), batch_rows=10)
+    batches = iter_labelled(store, PredictionSelection(0, 1_000), batch_rows=10)
     sizes = [next(batches).num_rows]
     store.append([prediction("p999", scored_at=999)], [])
     sizes += [batch.num_rows for batch in batches]

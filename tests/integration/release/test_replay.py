@@ -17,7 +17,7 @@ from leadscore.errors import RefusedError, UnauthorizedError
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.release import page, replay
-from leadscore.release.evidence import REPLAY, binding_for, record_comparison, report_seen
+from leadscore.release.evidence import REPLAY, binding_for, observe_report, record_comparison
 from leadscore.release.report import Comparison
 
 
@@ -56,7 +56,7 @@ def test_a_release_s_replay_is_recorded_once(store: EventStore, registry: ModelR
     first = replayed(store, registry, "leads/2", release="uid-9")
     again = replayed(store, registry, "leads/2", release="uid-9")
     assert record_comparison(store, first, 10) == record_comparison(store, again, 11) == "replay-uid-9-1"
-    seen = report_seen(store, REPLAY, "leads/2", "uid-9")
+    seen = observe_report(store, REPLAY, "leads/2", "uid-9")
     assert (seen.state, seen.number, seen.passed, seen.digest) == ("done", 1, True, first.digest)
 
 

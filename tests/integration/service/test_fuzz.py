@@ -53,7 +53,7 @@ def schema(target):
     document = httpx.get(f"{served.url}/openapi.json").json()
     for operations in document["paths"].values():
         for operation in operations.values():
-            # Schemathesis has no Arrow to send; tests/unit/lead_scoring/test_bulk.py damages real streams.
+            # Schemathesis has no Arrow to send; tests/unit/leadscore_service/test_bulk.py damages real streams.
             operation.get("requestBody", {}).get("content", {}).pop(
                 "application/vnd.apache.arrow.stream", None
             )

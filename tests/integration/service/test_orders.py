@@ -15,7 +15,7 @@ import pytest
 from tests.integration.service.conftest import COMMAND, alive, children, free_port
 from tests.support.waiting import wait_until
 
-SUPERVISOR = [sys.executable, "-m", "lead_scoring.supervisor", "--host", "127.0.0.1", "--port", "{port}"]
+SUPERVISOR = [sys.executable, "-m", "leadscore_service.supervisor", "--host", "127.0.0.1", "--port", "{port}"]
 SERVE = [COMMAND, "serve", "--port", "{port}", "--json"]
 
 

@@ -79,7 +79,7 @@ def test_bentomls_own_server_serves_it_too(serve, lead_body) -> None:
     command = [
         bentoml,
         "serve",
-        "lead_scoring.service:LeadScoring",
+        "leadscore_service.service:LeadScoring",
         "--host",
         "127.0.0.1",
         "--port",

@@ -14,9 +14,9 @@ from scipy.stats import ks_2samp
 from typer.testing import CliRunner
 
 from leadscore.backtest.policy_file import read_policy
-from leadscore.backtest.replay import Backtest, replay
-from leadscore.backtest.strategies import ByPolicy, EveryDays, Never, PsiAbove, largest_gap, psi
-from leadscore.backtest.stream import Stream, prepare_stream
+from leadscore.backtest.replay import Backtest, replay_stream
+from leadscore.backtest.strategies import ByPolicy, EveryDays, Never, PsiAbove, largest_gap, psi_strategy
+from leadscore.backtest.stream import BacktestStream, prepare_stream
 from leadscore.cli.backtest import backtest
 from leadscore.contract import dump_contract
 from leadscore.data.synthetic import Scenario, generate, synthetic_contract
@@ -39,7 +39,7 @@ def leads(*scenarios: Scenario):
 
 
 @pytest.fixture(scope="module")
-def changed() -> Stream:
+def changed() -> BacktestStream:
     return prepare_stream(
         synthetic_contract(),
         leads(Scenario("concept_drift", CHANGE, 3.0), Scenario("prior_shift", CHANGE, 2.0)),
@@ -47,11 +47,11 @@ def changed() -> Stream:
 
 
 @pytest.fixture(scope="module")
-def result(changed: Stream) -> Backtest:
-    return replay(changed, [Never(), ByPolicy(RULES)], warm_up=4, data_window=timedelta(days=720))
+def result(changed: BacktestStream) -> Backtest:
+    return replay_stream(changed, [Never(), ByPolicy(RULES)], warm_up=4, data_window=timedelta(days=720))
 
 
-def test_only_outcomes_known_by_then_are_seen(changed: Stream) -> None:
+def test_only_outcomes_known_by_then_are_seen(changed: BacktestStream) -> None:
     now = np.datetime64("2025-05-01", "us")
     rows = changed.known_by(now, np.datetime64("2025-02-01", "us"))
     assert len(rows) > 100
@@ -63,7 +63,7 @@ def test_only_outcomes_known_by_then_are_seen(changed: Stream) -> None:
     assert april.sum() < 0.5 * everyone.sum()
 
 
-def test_maturity_is_read_from_the_streams_own_label_delay(changed: Stream) -> None:
+def test_maturity_is_read_from_the_streams_own_label_delay(changed: BacktestStream) -> None:
     days = changed.maturity / np.timedelta64(1, "D")
     assert 40 < days < 65
 
@@ -94,37 +94,37 @@ def test_a_month_says_why_it_waits(result: Backtest) -> None:
 
 
 def test_a_policy_that_names_its_detectors_decides_as_one_that_takes_any(
-    changed: Stream, result: Backtest
+    changed: BacktestStream, result: Backtest
 ) -> None:
     named = Triggers(
         drift=DriftTrigger(detectors=("daily",)), performance=PerformanceTrigger(detectors=("weekly",))
     )
     rules = msgspec.structs.replace(RULES, triggers=named)
-    again = replay(changed, [ByPolicy(rules)], warm_up=4, data_window=timedelta(days=720))
+    again = replay_stream(changed, [ByPolicy(rules)], warm_up=4, data_window=timedelta(days=720))
     assert again.strategies[-1].months == result.strategies[-1].months
 
 
-def test_what_cannot_be_trained_is_said_with_what_is_missing(changed: Stream) -> None:
+def test_what_cannot_be_trained_is_said_with_what_is_missing(changed: BacktestStream) -> None:
     with pytest.raises(RefusedError, match=r"first model cannot be trained.*known by 2025-02-01.*10 of each"):
-        replay(changed, [Never()], warm_up=1, data_window=timedelta(days=2))
-    few = replay(changed, [EveryDays()], warm_up=4, data_window=timedelta(days=720))
+        replay_stream(changed, [Never()], warm_up=1, data_window=timedelta(days=2))
+    few = replay_stream(changed, [EveryDays()], warm_up=4, data_window=timedelta(days=720))
     assert all(m.retrained for m in few.strategies[0].months[:-1])
 
 
-def test_policy_stays_calm_on_a_calm_stream() -> None:
+def test_policy_does_nothing_on_an_unchanged_stream() -> None:
     calm = prepare_stream(synthetic_contract(), leads())
-    found = replay(calm, [ByPolicy(RULES)], warm_up=4, data_window=timedelta(days=720))
+    found = replay_stream(calm, [ByPolicy(RULES)], warm_up=4, data_window=timedelta(days=720))
     assert found.strategies[-1].retrainings <= 1
 
 
-def test_a_stream_without_enough_months_is_refused(changed: Stream) -> None:
+def test_a_stream_without_enough_months_is_refused(changed: BacktestStream) -> None:
     with pytest.raises(RefusedError, match="none is left to replay"):
-        replay(changed, [], warm_up=12, data_window=timedelta(days=720))
+        replay_stream(changed, [], warm_up=12, data_window=timedelta(days=720))
 
 
 def test_psi_rule_speaks_where_a_feature_is_mangled() -> None:
     broken = prepare_stream(synthetic_contract(), leads(Scenario("pipeline_bug", CHANGE)))
-    found = replay(broken, [PsiAbove()], warm_up=4, data_window=timedelta(days=720))
+    found = replay_stream(broken, [PsiAbove()], warm_up=4, data_window=timedelta(days=720))
     months = {m.month: m for m in found.strategies[-1].months}
     assert months["2025-07"].alarm
     assert "budget" in months["2025-07"].reason or "minutes" in months["2025-07"].reason
@@ -137,8 +137,8 @@ def test_ks_statistic_is_scipys() -> None:
 
 
 def test_psi_of_equal_shares_is_nothing_and_of_an_empty_bin_finite() -> None:
-    assert psi((100, 200), (50, 100)) == pytest.approx(0.0, abs=1e-4)
-    assert np.isfinite(psi((100, 0), (50, 50)))
+    assert psi_strategy((100, 200), (50, 100)) == pytest.approx(0.0, abs=1e-4)
+    assert np.isfinite(psi_strategy((100, 0), (50, 50)))
 
 
 SPEC = "model: leads\ndataWindow: 720d\ntriggers:\n  performance: {maxDrop: 0.05}\n  drift: {minSeverity: significant}\n"

@@ -16,9 +16,9 @@ from scipy.stats import cramervonmises_2samp, ks_2samp
 from leadscore.data.synthetic import synthetic_contract
 from leadscore.drift.multivariate.alibi import AlibiResult, AlibiWindow
 from leadscore.drift.sequential.chart import HistogramDetector, design_chart
-from leadscore.drift.sequential.histograms import Layout, make_histogram
+from leadscore.drift.sequential.histograms import HistogramLayout, make_histogram
 from leadscore.drift.sequential.late_outcomes import (
-    Known,
+    NewOutcomes,
     OutcomeChart,
     OutcomeNull,
     start_outcomes,
@@ -111,7 +111,7 @@ def test_statistics_after_each_lead_are_those_of_the_detector_until_it_alarms():
         state = steps[-1].state
     calm = next((i for i, step in enumerate(steps) if step.alarm), len(steps))
     assert calm > 20
-    found = chart_statistics(Layout(chart.histograms, chart.memories), codes)
+    found = chart_statistics(HistogramLayout(chart.histograms, chart.memories), codes)
     assert found[:calm] == pytest.approx([step.statistic for step in steps[:calm]])
 
 
@@ -133,7 +133,7 @@ def test_statistics_of_late_outcomes_are_those_of_the_chart_until_it_alarms():
             chart,
             state,
             p[arrived == look],
-            Known(arrived[new], p[new], leads.converted[new], waited[new]),
+            NewOutcomes(arrived[new], p[new], leads.converted[new], waited[new]),
         )
         state, said = step.state, [*said, step.statistic]
     assert len(state.blocks) == 12

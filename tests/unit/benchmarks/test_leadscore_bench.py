@@ -6,7 +6,7 @@ import typer
 from tests.support.artefacts import build_artefact
 from typer.testing import CliRunner
 
-from leadscore.cli.bench import bench, draw_leads, leads_of
+from leadscore.cli.bench import bench, bench_leads, table_leads
 from leadscore.contract.request import LeadDecoder
 from leadscore.errors import NotFoundError
 from leadscore.scoring.model import ScoringModel
@@ -24,8 +24,8 @@ def test_leads_are_drawn_from_the_models_own_profile_and_are_valid(artefact):
     model = ScoringModel.load(artefact, backend="numpy")
     decoder = LeadDecoder(model.contract)
 
-    matrix = draw_leads(model.contract, model.profile, 200, seed=1)
-    decoded = [decoder.decode(json.dumps(lead).encode()) for lead in leads_of(model.contract, matrix)]
+    matrix = bench_leads(model.contract, model.profile, 200, seed=1)
+    decoded = [decoder.decode(json.dumps(lead).encode()) for lead in table_leads(model.contract, matrix)]
 
     assert all(lead.warnings == () for lead in decoded)
     for column, feature in enumerate(model.profile.features):
@@ -39,7 +39,7 @@ def test_leads_are_drawn_from_the_models_own_profile_and_are_valid(artefact):
 def test_the_same_seed_draws_the_same_leads(artefact):
     model = ScoringModel.load(artefact, backend="numpy")
 
-    first, again = (draw_leads(model.contract, model.profile, 50, seed=3) for _ in range(2))
+    first, again = (bench_leads(model.contract, model.profile, 50, seed=3) for _ in range(2))
 
     np.testing.assert_array_equal(first, again)
 

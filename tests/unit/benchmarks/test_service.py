@@ -1,6 +1,6 @@
 from benchmarks.service import api_key, service_plan
 
-from leadscore.identity.apikeys import digest_of, read_keys
+from leadscore.identity.apikeys import key_digest, read_keys
 
 
 def test_each_measurement_has_a_key_of_its_own_in_the_services_key_file(tmp_path):
@@ -11,7 +11,7 @@ def test_each_measurement_has_a_key_of_its_own_in_the_services_key_file(tmp_path
     known = read_keys(folder / "api-keys.yaml")
 
     assert plan.environ["LEADSCORE_API_KEYS"] == str(folder / "api-keys.yaml")
-    assert {entry.digest for entry in known} == {digest_of(key.encode()).hex() for key in (first, second)}
+    assert {entry.digest for entry in known} == {key_digest(key.encode()).hex() for key in (first, second)}
 
 
 def test_nothing_of_the_users_own_installation_is_touched(tmp_path):

@@ -15,7 +15,7 @@ from tools.chart.readme import readme_with
 from tools.chart.schema import schema_of
 from tools.chart.values import read_values
 
-from lead_scoring.metrics_layout import LATENCY_EDGES
+from leadscore_service.metrics_layout import LATENCY_EDGES
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda p: p.stem)

@@ -9,7 +9,7 @@ from tests.support.chart import Chart, Manifest, environment
 from tests.unit.operator.objects import thing
 
 from leadscore.errors import RefusedError
-from leadscore_operator.specs.shadows import seen_mirror, shadow_deployment
+from leadscore_operator.specs.shadows import observe_mirror, shadow_deployment
 
 MIRROR = ("shadow.enabled=true", "shadow.version=0", "shadow.percent=40", "shadow.replicas=3")
 REGISTRY = (
@@ -120,10 +120,10 @@ def test_without_a_version_the_chart_has_mirror_and_service_and_no_pods_of_its_o
 
 def test_the_mirror_is_seen_as_the_chart_says_it(chart: Chart) -> None:
     service = only(chart, "Service", "-shadow", *MIRROR)
-    assert (seen_mirror(service, "x").percent, seen_mirror(service, "x").lacks) == (40.0, "")
+    assert (observe_mirror(service, "x").percent, observe_mirror(service, "x").lacks) == (40.0, "")
     del service["metadata"]["annotations"]
-    assert seen_mirror(service, "x").percent is None
-    absent = seen_mirror(None, "leads-lead-scoring")
+    assert observe_mirror(service, "x").percent is None
+    absent = observe_mirror(None, "leads-lead-scoring")
     assert "no Service leads-lead-scoring-shadow" in absent.lacks
     assert "shadow.enabled=true and shadow.version=0" in absent.lacks
 

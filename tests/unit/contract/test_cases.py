@@ -9,7 +9,7 @@ import pytest
 
 from leadscore.contract import Categorical, FeatureContract, Numeric
 from leadscore.contract.infer import Inference, infer_contract
-from leadscore.data.matrix import encode_table, labels, times, values
+from leadscore.data.matrix import encode_table, labels, matrix_times, values
 from leadscore.data.tables import read_table
 
 CASES = Path("../shared/cases")
@@ -122,4 +122,4 @@ def test_open_deals_are_neither_won_nor_lost(options: dict[str, str]) -> None:
 def test_us_dates_are_read_and_told_at_once() -> None:
     inference, table = infer("time_us_dates.csv")
     assert 'format: "%m/%d/%Y"' in told(inference, "created_at")
-    assert str(times(inference.contract, table)[-1])[:10] == "2026-01-20"  # type: ignore[arg-type]
+    assert str(matrix_times(inference.contract, table)[-1])[:10] == "2026-01-20"  # type: ignore[arg-type]

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from leadscore.contract import Boolean, Categorical, ColumnFormat, FeatureContract, Numeric, Target
 from leadscore.contract.request import LeadDecoder
-from leadscore.data.matrix import encode_batch, encode_table, known_times, labels, lead_ids, times, values
+from leadscore.data.matrix import (
+    encode_batch,
+    encode_table,
+    known_times,
+    labels,
+    lead_ids,
+    matrix_times,
+    values,
+)
 from leadscore.errors import TableError
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -248,14 +256,14 @@ def test_a_positive_value_that_cannot_occur_is_refused(positive, column):
 )
 def test_times_are_understood(column, expected):
     array = column if isinstance(column, pa.Array) else pa.array(column)
-    found = times(contract_of(N, time="at"), pa.table({"at": array}))
+    found = matrix_times(contract_of(N, time="at"), pa.table({"at": array}))
     assert found.dtype == np.dtype("datetime64[us]")
     assert found.tolist() == [np.datetime64(expected, "us").item()]
 
 
 def test_mixed_forms_of_times_are_understood_row_by_row():
     table = pa.table({"at": ["2008-05", "2008-05-17", "2008-05-17T09:30:00+02:00", "2008-05-17 09:30"]})
-    found = times(contract_of(N, time="at"), table)
+    found = matrix_times(contract_of(N, time="at"), table)
     assert found[2] == np.datetime64("2008-05-17T07:30")
 
 
@@ -270,13 +278,13 @@ def test_mixed_forms_of_times_are_understood_row_by_row():
 )
 def test_what_is_no_time_is_refused_with_its_row(column, says):
     with pytest.raises(TableError, match=says):
-        times(contract_of(N, time="at"), pa.table({"at": column}))
+        matrix_times(contract_of(N, time="at"), pa.table({"at": column}))
 
 
 def test_a_contract_without_time_or_value_says_so():
     table = pa.table({"x": [1]})
     with pytest.raises(TableError, match="names no time"):
-        times(contract_of(N), table)
+        matrix_times(contract_of(N), table)
     with pytest.raises(TableError, match="names no value"):
         values(contract_of(N), table)
 
@@ -356,7 +364,7 @@ def test_columns_of_text_are_read_by_their_format():
     assert same(batch.matrix, [[29118, 0], [1234.5, NAN], [NAN, NAN]])
     assert batch.unseen.tolist() == [0, 1]
     assert batch.missing.tolist() == [1, 1]
-    assert times(contract, table).astype("M8[D]").astype(str).tolist() == [
+    assert matrix_times(contract, table).astype("M8[D]").astype(str).tolist() == [
         "2026-02-01",
         "2025-12-31",
         "2026-01-05",
@@ -387,8 +395,8 @@ def test_nanoseconds_are_cut_off_the_same_from_text_and_timestamps():
     moments = ["2026-01-01T09:30:00.123456789Z", "1969-12-31T23:59:59.999999999Z"]
     typed = pa.array([1767259800123456789, -1]).cast(pa.timestamp("ns", "UTC"))
     contract = contract_of(N, time="at")
-    found = times(contract, pa.table({"at": moments}))
-    assert np.array_equal(found, times(contract, pa.table({"at": typed})))
+    found = matrix_times(contract, pa.table({"at": moments}))
+    assert np.array_equal(found, matrix_times(contract, pa.table({"at": typed})))
     assert str(found[0]) == "2026-01-01T09:30:00.123456"
 
 
@@ -397,4 +405,4 @@ def test_times_written_as_numbers_need_a_format():
         contract_of(N, time="at"), formats={"at": ColumnFormat(time_format="excel")}
     )
     for column in ([46027.5], ["46027.5"]):
-        assert str(times(contract, pa.table({"at": column}))[0]) == "2026-01-05T12:00:00.000000"
+        assert str(matrix_times(contract, pa.table({"at": column}))[0]) == "2026-01-05T12:00:00.000000"

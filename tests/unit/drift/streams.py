@@ -8,7 +8,7 @@ import numpy as np
 
 from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target
 from leadscore.drift.reference import build_profile
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -48,6 +48,6 @@ def reference(rows: int = 6_000, seed: int = 0, *, sample: bool = True) -> Refer
     return Reference.of("leads", "1", CONTRACT, profile, sample=matrix, sample_probabilities=scores)
 
 
-def window(base: Reference, matrix: np.ndarray, day: int = 0, **more: object) -> Window:
+def window(base: Reference, matrix: np.ndarray, day: int = 0, **more: object) -> LeadWindow:
     start = START + day * DAY
-    return Window.of(base, start, start + DAY, matrix, probabilities(matrix), **more)
+    return LeadWindow.of(base, start, start + DAY, matrix, probabilities(matrix), **more)

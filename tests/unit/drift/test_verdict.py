@@ -54,7 +54,7 @@ def test_a_short_verdict_is_not_shortened():
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b'{"severity": "none"}', b"\xff", "calm"])
-def test_what_is_not_a_verdict_is_refused_rather_than_taken_for_calm(text):
+def test_what_is_not_a_verdict_is_refused_rather_than_taken_for_no_drift(text):
     with pytest.raises(BadInputError):
         DriftVerdict.from_json(text)
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from leadscore.cli.keys import app
 from leadscore.errors import BadInputError, ConflictError, NotFoundError
-from leadscore.identity.apikeys import KeyFileError, create_key, digest_of, read_keys, revoke_key
+from leadscore.identity.apikeys import KeyFileError, create_key, key_digest, read_keys, revoke_key
 
 
 def test_the_file_holds_the_digest_and_never_the_key(tmp_path) -> None:
@@ -20,7 +20,7 @@ def test_the_file_holds_the_digest_and_never_the_key(tmp_path) -> None:
     secret, entry = create_key(path, "crm", ["score", "explain"])
     assert secret not in path.read_text()
     assert read_keys(path) == (entry,)
-    assert bytes.fromhex(entry.digest) == digest_of(secret.encode())
+    assert bytes.fromhex(entry.digest) == key_digest(secret.encode())
     assert path.stat().st_mode & 0o077 == 0
 
 

@@ -68,7 +68,7 @@ def test_every_package_is_pinned_with_hashes(role):
 
 def test_the_service_gets_what_its_bento_asks_for():
     (service,) = (role for role in ROLES if role.name == "service")
-    asked = (ROOT / "bentos/lead_scoring/requirements.txt").read_text().splitlines()
+    asked = (ROOT / "bentos/leadscore_service/requirements.txt").read_text().splitlines()
     pinned = {line.split(" ;")[0].split(" \\")[0].strip() for line in requirements(service).splitlines()}
     assert {line.split(" ;")[0].strip() for line in asked if not line.startswith("#")} <= pinned
 

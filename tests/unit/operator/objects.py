@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from leadscore.drift.verdict import DriftVerdict, FeatureVerdict
-from leadscore_operator.decide.jobs import LastWords
+from leadscore_operator.decide.jobs import TerminationMessage
 from leadscore_operator.specs.workload import Workload
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -63,7 +63,7 @@ def verdict(
     *,
     days_ago: float = 0.1,
     state: str = "judged",
-) -> LastWords:
+) -> TerminationMessage:
     end = NOW - timedelta(days=days_ago)
     worst = () if severity == "none" else (FeatureVerdict(feature="budget", statistic="psi", value=0.4),)
     said = DriftVerdict(
@@ -71,10 +71,10 @@ def verdict(
         window_end=end, rows=900, severity=severity, drifted=severity != "none", worst=worst, triage=triage,
         since=end - timedelta(days=1) if worst else None, reasons=("Budgets moved.",), state=state,
     )  # fmt: skip  # type: ignore[arg-type]
-    return LastWords(said.to_termination_message().decode(), 0)
+    return TerminationMessage(said.to_termination_message().decode(), 0)
 
 
-def report(*, passed: bool = True) -> LastWords:
+def report(*, passed: bool = True) -> TerminationMessage:
     text = {
         "model": "leads",
         "version": 7,
@@ -83,4 +83,4 @@ def report(*, passed: bool = True) -> LastWords:
         "summary": "AUC.",
         "champion": 3,
     }
-    return LastWords(json.dumps(text | {"metrics": {"auc": 0.8}}), 0)
+    return TerminationMessage(json.dumps(text | {"metrics": {"auc": 0.8}}), 0)

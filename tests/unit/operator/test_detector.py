@@ -9,8 +9,8 @@ from typer.main import get_command
 
 from leadscore.cli.main import app
 from leadscore.errors import BadInputError
-from leadscore_operator.decide.detector import DetectorSeen, observations, plan_detector, unread
-from leadscore_operator.decide.jobs import LastWords
+from leadscore_operator.decide.detector import DetectorObservation, observations, plan_detector, unread
+from leadscore_operator.decide.jobs import TerminationMessage
 from leadscore_operator.errors import KubeError
 from leadscore_operator.plan import Create, Delete, Patch, Plan
 from leadscore_operator.resources import DetectorSpec, Schedule, decode
@@ -21,7 +21,7 @@ def plan(item: Manifest, *, crons: Any = None, jobs: Any = (), words: Any = None
     spec = decode(item["spec"], DetectorSpec, "spec")
     if crons is None:
         crons = [made(item, schedule) for schedule in spec.schedules]
-    return plan_detector(DetectorSeen(item, crons, jobs, words or {}), WORKLOAD, NOW)
+    return plan_detector(DetectorObservation(item, crons, jobs, words or {}), WORKLOAD, NOW)
 
 
 def made(item: Manifest, schedule: Schedule) -> Manifest:
@@ -49,8 +49,8 @@ def test_methods_and_how_outcomes_are_judged_get_into_the_command_of_each_schedu
         {"name": "hourly", "cron": "@hourly", "window": "1h", "methods": ["univariate"]},
         {"name": "daily", "cron": "@daily", "window": "1d"},
     ]
-    wish = {"window": "60d", "maturity": "45d", "maxDrop": 0.1}
-    item = detector(schedules=schedules, methods=["univariate", "performance"], performance=wish)
+    declared = {"window": "60d", "maturity": "45d", "maxDrop": 0.1}
+    item = detector(schedules=schedules, methods=["univariate", "performance"], performance=declared)
     spec = decode(item["spec"], DetectorSpec, "spec")
     hourly, daily = (check_command("leads", spec, schedule) for schedule in spec.schedules)
     assert "--methods=univariate" in hourly
@@ -72,7 +72,7 @@ def test_a_settled_detector_asks_for_nothing_and_gives_the_same_status_again() -
     done = plan(detector())
     assert done.changes == ()
     again = plan(detector(status(done)))
-    assert (again.status, again.happenings) == (done.status, ())
+    assert (again.status, again.events) == (done.status, ())
 
 
 def test_what_somebody_changed_in_a_cron_job_is_set_back_and_what_is_not_wanted_goes() -> None:
@@ -106,10 +106,10 @@ def test_a_verdict_gets_into_the_status_once() -> None:
     done = plan(detector(), jobs=jobs, words={"c-1": verdict()})
     found = status(done)
     assert (found["severity"], found["worst"], found["triage"]) == ("significant", "budget", "market_moved")
-    assert [h.reason for h in done.happenings] == ["Drifted"]
+    assert [h.reason for h in done.events] == ["Drifted"]
     item = detector(found)
     assert unread(item, jobs) == []
-    assert plan(item, jobs=jobs).happenings == ()
+    assert plan(item, jobs=jobs).events == ()
     (observation,) = observations(item)
     assert (observation.detector, observation.severity, observation.model_version) == (
         "leads",
@@ -122,20 +122,20 @@ def test_a_pipeline_bug_is_told_to_the_owner_of_the_data() -> None:
     done = plan(
         detector(), jobs=[job("c-1", ended="Complete")], words={"c-1": verdict("critical", "pipeline_bug")}
     )
-    assert [(h.reason, h.type) for h in done.happenings] == [("PipelineBug", "Warning")]
-    assert "data owner" in done.happenings[0].message
+    assert [(h.reason, h.type) for h in done.events] == [("PipelineBug", "Warning")]
+    assert "data owner" in done.events[0].message
 
 
 @pytest.mark.parametrize(
     ("ended", "words", "says"),
     [
-        ("Failed", LastWords("The event store is down.", 6), "event store is down"),
-        ("Complete", LastWords("not JSON", 0), "not a drift verdict"),
+        ("Failed", TerminationMessage("The event store is down.", 6), "event store is down"),
+        ("Complete", TerminationMessage("not JSON", 0), "not a drift verdict"),
         ("Failed", None, "because"),
     ],
 )
 def test_a_check_without_a_verdict_is_a_failure_and_never_no_drift(
-    ended: str, words: LastWords | None, says: str
+    ended: str, words: TerminationMessage | None, says: str
 ) -> None:
     known = {"c-1": words} if words else {}
     done = plan(detector(), jobs=[job("c-1", ended=ended, minutes_ago=11)], words=known)
@@ -152,7 +152,7 @@ def test_a_finished_job_whose_pod_is_not_seen_yet_is_looked_at_again() -> None:
     assert done.again <= NOW + timedelta(seconds=5)
 
 
-def test_successive_breaches_are_counted_and_a_calm_window_ends_them() -> None:
+def test_successive_breaches_are_counted_and_a_window_without_drift_ends_them() -> None:
     words = {
         f"c-{n}": verdict(severity, days_ago=4 - n)
         for n, severity in enumerate(["none", "moderate", "critical"])
@@ -173,7 +173,7 @@ def test_a_check_that_could_not_judge_is_unknown_and_never_no_drift() -> None:
     done = plan(detector(), jobs=[job("c-1", ended="Complete")], words={"c-1": silent})
     found = status(done)
     assert (found["severity"], found["verdicts"][0]["severity"]) == ("unknown", "unknown")
-    assert [(h.reason, h.type) for h in done.happenings] == [("NotJudged", "Warning")]
+    assert [(h.reason, h.type) for h in done.events] == [("NotJudged", "Warning")]
     (schedule,) = found["schedules"]
     assert (schedule["outcome"], schedule["message"]) == ("NotJudged", "Budgets moved.")
     (observation,) = observations(detector(found))
@@ -210,4 +210,4 @@ def test_a_suspended_detector_has_suspended_cron_jobs_and_no_next_run() -> None:
 
 def test_a_spec_that_cannot_be_read_is_named() -> None:
     with pytest.raises(BadInputError, match="spec cannot be read"):
-        plan_detector(DetectorSeen(detector(schedules=[{"name": "x"}]), [], [], {}), WORKLOAD, NOW)
+        plan_detector(DetectorObservation(detector(schedules=[{"name": "x"}]), [], [], {}), WORKLOAD, NOW)

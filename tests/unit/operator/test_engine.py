@@ -76,12 +76,12 @@ def test_a_frozen_watch_is_an_illness_and_a_quiet_one_is_not() -> None:
     health.listed("dd", [("a", "1")])
     time.now += 10 * FROZEN_SECONDS
     health.listed("dd", [("a", "1")])
-    assert health.illness() == "", "nothing has happened, so nothing was missed"
+    assert health.liveness_error() == "", "nothing has happened, so nothing was missed"
     health.listed("dd", [("a", "2")])
     time.now += FROZEN_SECONDS + 1
-    assert "frozen" in health.illness()
+    assert "frozen" in health.liveness_error()
     health.event(("dd", "a"), "2", deleted=False)
-    assert health.illness() == "", "the event came late"
+    assert health.liveness_error() == "", "the event came late"
 
 
 def test_an_object_that_is_gone_is_not_waited_for() -> None:
@@ -90,7 +90,7 @@ def test_an_object_that_is_gone_is_not_waited_for() -> None:
     health.listed("dd", [("a", "1")])
     health.listed("dd", [])
     time.now += FROZEN_SECONDS + 1
-    assert health.illness() == ""
+    assert health.liveness_error() == ""
 
 
 def test_work_that_does_not_end_is_an_illness() -> None:
@@ -98,9 +98,9 @@ def test_work_that_does_not_end_is_an_illness() -> None:
     health = Health(now=time)
     health.started(("dd", "a"))
     time.now += STUCK_SECONDS + 1
-    assert "does not end" in health.illness()
+    assert "does not end" in health.liveness_error()
     health.ended(("dd", "a"), "ok")
-    assert health.illness() == ""
+    assert health.liveness_error() == ""
     assert health.counts == {("dd", "ok"): 1}
 
 

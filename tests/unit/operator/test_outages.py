@@ -15,13 +15,14 @@ from tests.unit.operator.objects import WORKLOAD, thing
 
 from leadscore.errors import UnavailableError
 from leadscore.events.errors import StoreUnavailableError
+from leadscore.identity.approvers import ApproversUnavailableError
 from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.errors import KubeError, RegistryUnavailableError
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.credentials import Access
 from leadscore_operator.kube.resources import POLICIES
-from leadscore_operator.reconcile.base import Shell
+from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.outages import Outages
 
 PATH = POLICIES.path("ns", "crm")
@@ -50,7 +51,8 @@ class Story:
         ):
             clock = Clock()
             outages = Outages(
-                Shell(kube, Applier(kube, None, clock, int, "me"), clock, WORKLOAD), lambda: self.now
+                ReconcileContext(kube, Applier(kube, None, clock, int, "me"), clock, WORKLOAD),
+                lambda: self.now,
             )
             for at, error in looks:
                 self.now = at
@@ -111,13 +113,17 @@ def test_another_cause_is_told_but_not_with_each_try() -> None:
     assert len(story.warnings) == 1, "one outage, one Warning"
 
 
-def test_the_registry_is_called_by_its_name() -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RegistryUnavailableError("The registry answered 401."), "RegistryUnavailable"),
+        (ApproversUnavailableError("The key file is broken."), "ApproversUnavailable"),
+    ],
+)
+def test_registry_and_approvers_are_called_by_their_names(error: Exception, reason: str) -> None:
     story = Story()
-    story.tell(
-        (0.0, RegistryUnavailableError("The registry answered 401.")),
-        (9.0, RegistryUnavailableError("The registry answered 401.")),
-    )
-    assert story.ready["reason"] == "RegistryUnavailable"
+    story.tell((0.0, error), (9.0, error))
+    assert story.ready["reason"] == reason
 
 
 @pytest.mark.parametrize("error", [KubeError("429"), UnavailableError("the Rollout went away")])

@@ -18,30 +18,34 @@ from tests.unit.operator.objects import (
 )
 
 from leadscore.drift.verdict import DriftVerdict
-from leadscore_operator.decide.detector import DetectorSeen, plan_detector
-from leadscore_operator.decide.jobs import LastWords
-from leadscore_operator.decide.policy import PolicySeen, plan_policy, unlisted
+from leadscore_operator.decide.detector import DetectorObservation, plan_detector
+from leadscore_operator.decide.jobs import TerminationMessage
+from leadscore_operator.decide.policy import PolicyObservation, plan_policy, unlisted
 from leadscore_operator.plan import Create, Plan
 
 
 def watched(**about: Any) -> Manifest:
     words = {"c-1": verdict(**about)}
-    plan = plan_detector(DetectorSeen(detector(), [], [job("c-1", ended="Complete")], words), WORKLOAD, NOW)
+    plan = plan_detector(
+        DetectorObservation(detector(), [], [job("c-1", ended="Complete")], words), WORKLOAD, NOW
+    )
     return detector(plan.status)
 
 
 def plan(item: Manifest, *, detectors: Any = (), runs: Any = (), gone: Any = (), releases: Any = ()) -> Plan:
-    return plan_policy(PolicySeen(item, detectors, runs, frozenset(gone), releases), NOW)
+    return plan_policy(PolicyObservation(item, detectors, runs, frozenset(gone), releases), NOW)
 
 
 def test_drift_makes_one_run_whose_name_is_the_same_every_time() -> None:
     first = plan(policy(), detectors=[watched()])
     (create,) = first.changes
     assert isinstance(create, Create)
-    later = plan_policy(PolicySeen(policy(), [watched()], [], frozenset(), []), NOW + timedelta(minutes=3))
+    later = plan_policy(
+        PolicyObservation(policy(), [watched()], [], frozenset(), []), NOW + timedelta(minutes=3)
+    )
     assert isinstance(later.changes[0], Create)
     assert later.changes[0].body["metadata"]["name"] == create.body["metadata"]["name"]
-    assert later.findings[0].id == first.findings[0].id, "recorded once, whoever decides it again"
+    assert later.records[0].id == first.records[0].id, "recorded once, whoever decides it again"
     assert create.body["spec"]["trigger"] == "drift"
     assert create.body["metadata"]["ownerReferences"][0]["uid"] == "uid-leads"
     assert first.status is not None
@@ -60,8 +64,10 @@ def lost(drop: float, *, days_ago: float = 30) -> Manifest:
         drop=drop,
         outcomes_end=NOW - timedelta(days=days_ago),
     )
-    words = {"c-1": LastWords(said.to_termination_message().decode(), 0)}
-    done = plan_detector(DetectorSeen(detector(), [], [job("c-1", ended="Complete")], words), WORKLOAD, NOW)
+    words = {"c-1": TerminationMessage(said.to_termination_message().decode(), 0)}
+    done = plan_detector(
+        DetectorObservation(detector(), [], [job("c-1", ended="Complete")], words), WORKLOAD, NOW
+    )
     return detector(done.status)
 
 
@@ -96,7 +102,7 @@ def test_a_wait_is_in_the_status_with_its_reason_and_does_not_change_by_waiting(
     assert done.status is not None
     assert "pipeline bug in budget" in done.status["decision"]["reason"]
     again = plan_policy(
-        PolicySeen(
+        PolicyObservation(
             policy(done.status), [watched(severity="critical", triage="pipeline_bug")], [], frozenset(), []
         ),
         NOW + timedelta(hours=1),

@@ -12,22 +12,22 @@ from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, job, stamp, thi
 
 from leadscore.errors import RefusedError, UnavailableError
 from leadscore.release.expected import ExpectedPsi
-from leadscore.release.machine import decide
+from leadscore.release.machine import decide_step
 from leadscore.release.states import (
-    ApprovalSeen,
+    ApprovalObservation,
     Finish,
-    GateSeen,
+    GateObservation,
     Observations,
     PatchRollout,
     ReleaseStatus,
     ReportKpi,
-    ReportSeen,
+    ReportObservation,
     Step,
-    VersionSeen,
+    VersionObservation,
     Wait,
 )
 from leadscore_operator.decide.release import (
-    ahead_of,
+    blocking_release,
     machine_spec,
     machine_status,
     object_status,
@@ -36,9 +36,9 @@ from leadscore_operator.decide.release import (
 )
 from leadscore_operator.plan import Create
 from leadscore_operator.registry_view import RegistryView
-from leadscore_operator.resources import ReleaseWish, decode
+from leadscore_operator.resources import ModelReleaseSpec, decode
 from leadscore_operator.specs.releases import release_command
-from leadscore_operator.specs.rollouts import seen_rollout, version_patch
+from leadscore_operator.specs.rollouts import observe_rollout, version_patch
 
 WISH = {"model": "leads", "version": 7, "rollout": "leads", "evaluation": "replay", "replayWindow": "14d"}
 
@@ -161,31 +161,33 @@ def test_a_rollout_in_mid_canary_is_seen_as_it_is() -> None:
     item = rollout(
         7, stableRS="h6", currentPodHash="h7", phase="Paused", canary={"weights": {"canary": {"weight": 10}}}
     )
-    seen = seen_rollout(item, [replica_set("h6", 6), replica_set("h7", 7)])
+    seen = observe_rollout(item, [replica_set("h6", 6), replica_set("h7", 7)])
     assert (seen.desired, seen.stable, seen.weight, seen.state) == (7, 6, 10, "Paused")
-    assert seen_rollout(rollout(7, stableRS="h7", currentPodHash="h7"), [replica_set("h7", 7)]).weight == 100
+    assert (
+        observe_rollout(rollout(7, stableRS="h7", currentPodHash="h7"), [replica_set("h7", 7)]).weight == 100
+    )
 
 
 def test_a_status_of_an_older_generation_never_says_healthy() -> None:
     stale = rollout()
     stale["metadata"]["generation"] = 2
-    assert seen_rollout(stale, []).state == "Progressing"
+    assert observe_rollout(stale, []).state == "Progressing"
 
 
 def test_a_patched_rollout_has_no_traffic_yet_while_argo_still_tells_of_the_version_before() -> None:
     behind = rollout(7, stableRS="h6", currentPodHash="h6", canary={"weights": {"canary": {"weight": 50}}})
     behind["metadata"]["generation"] = 2
-    seen = seen_rollout(behind, [replica_set("h6", 6)])
+    seen = observe_rollout(behind, [replica_set("h6", 6)])
     assert (seen.desired, seen.stable, seen.weight, seen.state) == (7, 6, 0, "Progressing")
     # Even if the generation were told before the hashes.
     behind["metadata"]["generation"] = 1
     behind["status"]["canary"] = {}
-    assert seen_rollout(behind, [replica_set("h6", 6)]).weight == 0
+    assert observe_rollout(behind, [replica_set("h6", 6)]).weight == 0
 
 
 def test_a_rollout_of_somebody_else_is_refused() -> None:
     with pytest.raises(RefusedError, match="pod template"):
-        seen_rollout(thing("x", {"template": {"metadata": {"labels": {}}}}), [])
+        observe_rollout(thing("x", {"template": {"metadata": {"labels": {}}}}), [])
 
 
 def test_the_status_comes_back_as_it_was_written() -> None:
@@ -200,7 +202,7 @@ def test_the_status_comes_back_as_it_was_written() -> None:
 
 
 def test_a_report_on_record_counts_more_than_its_job_and_a_newer_job_more_than_an_older_report() -> None:
-    done = ReportSeen(state="done", number=2, evidence="kpi-2", passed=True)
+    done = ReportObservation(state="done", number=2, evidence="kpi-2", passed=True)
 
     def kpi(number: int, ended: str = "") -> Manifest:
         return job(f"kpi-{number}", ended=ended, **{"leadscore.dev/step": f"kpi-{number}"})
@@ -208,34 +210,34 @@ def test_a_report_on_record_counts_more_than_its_job_and_a_newer_job_more_than_a
     assert report_of(done, [kpi(1, "Failed"), kpi(2, "Failed")], "kpi") == done
     assert report_of(done, [kpi(3)], "kpi").state == "running"
     assert report_of(done, [kpi(3, "Failed")], "kpi").state == "failed"
-    assert report_of(ReportSeen(), [kpi(1)], "replay").state == "absent"
+    assert report_of(ReportObservation(), [kpi(1)], "replay").state == "absent"
 
 
 def test_one_release_at_a_time_changes_a_rollout_and_the_older_goes_first() -> None:
     older = release(name="leads-6", version=6)
     older["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
-    assert ahead_of(release(), [older, release()]) == "leads-6"
-    assert ahead_of(older, [older, release()]) == ""
-    assert ahead_of(release(), [older | {"status": {"phase": "Promoted"}}]) == ""
-    assert ahead_of(release(), [older | {"spec": older["spec"] | {"rollout": "other"}}]) == ""
+    assert blocking_release(release(), [older, release()]) == "leads-6"
+    assert blocking_release(older, [older, release()]) == ""
+    assert blocking_release(release(), [older | {"status": {"phase": "Promoted"}}]) == ""
+    assert blocking_release(release(), [older | {"spec": older["spec"] | {"rollout": "other"}}]) == ""
 
 
 def test_a_release_goes_from_gate_to_canary_by_the_machine_and_each_step_is_one_job_or_record() -> None:
     """The pure part, told as a story: what is seen changes, the status is what was written."""
     item = release()
-    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
-    digest, champion = "d" * 64, VersionSeen(version=6, digest="c" * 64)
-    gate = GateSeen(evidence="gate-1", passed=True, summary="ok", digest=digest, champion="c" * 64)
-    candidate = VersionSeen(version=7, digest=digest)
+    spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
+    digest, champion = "d" * 64, VersionObservation(version=6, digest="c" * 64)
+    gate = GateObservation(evidence="gate-1", passed=True, summary="ok", digest=digest, champion="c" * 64)
+    candidate = VersionObservation(version=7, digest=digest)
     seen = Observations(
         candidate=candidate,
         champion=champion,
         gate=gate,
-        rollout=seen_rollout(rollout(), [replica_set("h6", 6)]),
+        rollout=observe_rollout(rollout(), [replica_set("h6", 6)]),
     )
     made: list[str] = []
     for _ in range(12):
-        step = decide(spec, machine_status(item), seen, NOW)
+        step = decide_step(spec, machine_status(item), seen, NOW)
         plan = plan_step(step, spec, item, WORKLOAD, NOW, others=())
         made += [
             c.body["metadata"]["labels"]["leadscore.dev/step"] for c in plan.changes if isinstance(c, Create)
@@ -246,7 +248,7 @@ def test_a_release_goes_from_gate_to_canary_by_the_machine_and_each_step_is_one_
                 seen, candidate=msgspec.structs.replace(candidate, challenger=True)
             )
         elif action == "StartReplay":
-            report = ReportSeen(
+            report = ReportObservation(
                 state="done",
                 evidence="replay-1",
                 digest=digest,
@@ -257,7 +259,7 @@ def test_a_release_goes_from_gate_to_canary_by_the_machine_and_each_step_is_one_
             )
             seen = msgspec.structs.replace(seen, evaluation=report)
         elif action == "RequestApproval":
-            answer = ApprovalSeen(
+            answer = ApprovalObservation(
                 evidence="approval-1", verdict="approved", by="Ada", reason="good", model="leads", version=7,
                 digest=digest, bound_to=("gate-1", "replay-1"),
             )  # fmt: skip
@@ -275,7 +277,7 @@ def test_a_release_goes_from_gate_to_canary_by_the_machine_and_each_step_is_one_
 def test_a_release_that_ends_has_been_so_since_it_ended() -> None:
     began = NOW - timedelta(hours=48)
     item = release({"phase": "Watching", "since": stamp(began)})
-    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+    spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
     ended = ReleaseStatus(phase="Promoted", reason="leads/7 is champion.", since=began)
     first = plan_step(Step(Finish("Promoted", ended.reason), ended), spec, item, WORKLOAD, NOW, others=())
     assert first.status is not None
@@ -291,16 +293,21 @@ def test_a_release_that_ends_has_been_so_since_it_ended() -> None:
 
 def test_a_release_that_asks_a_person_warns_and_says_since_when() -> None:
     item = release({"phase": "AwaitingApproval", "since": stamp(NOW)})
-    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+    spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
     status = ReleaseStatus(phase="AwaitingApproval", reason="Waits for a person.", since=NOW)
     asks = plan_step(
-        Step(Wait(status.reason, asks=NOW), status), spec, item, WORKLOAD, NOW + timedelta(hours=1), others=()
+        Step(Wait(status.reason, needs_human_since=NOW), status),
+        spec,
+        item,
+        WORKLOAD,
+        NOW + timedelta(hours=1),
+        others=(),
     )
-    assert [h.type for h in asks.happenings] == ["Warning"]
+    assert [h.type for h in asks.events] == ["Warning"]
     assert asks.status is not None
     assert asks.status["askedSince"] == stamp(NOW)
     waits = plan_step(Step(Wait(status.reason), status), spec, item, WORKLOAD, NOW, others=())
-    assert [h.type for h in waits.happenings] == ["Normal"]
+    assert [h.type for h in waits.events] == ["Normal"]
     assert waits.status is not None
     assert "askedSince" not in waits.status
 
@@ -317,7 +324,9 @@ def test_the_registry_is_read_and_its_silence_is_not_an_answer() -> None:
         async with api.serving() as address:
             view = RegistryView(address)
             api.answers.append(web.json_response({"model_version": version}))
-            assert await view.version("leads", 7) == VersionSeen(version=7, digest="d", challenger=True)
+            assert await view.version("leads", 7) == VersionObservation(
+                version=7, digest="d", challenger=True
+            )
             api.answers.append(web.json_response(missing, status=404))
             assert await view.version("leads", 8) is None
             aliases = [{"alias": "champion", "version": "7"}]
@@ -342,15 +351,15 @@ def test_the_registry_is_read_and_its_silence_is_not_an_answer() -> None:
 
 def test_times_of_the_wish_are_the_machines() -> None:
     item = release(watchFor="2h", approvalFor="1d", replayWindow="2w")
-    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
-    assert (spec.watch_seconds, spec.approval_seconds, spec.replay_days) == (7200, 86_400, 14)
+    spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
+    assert (spec.soak_seconds, spec.approval_seconds, spec.replay_days) == (7200, 86_400, 14)
     assert spec.release == "uid-leads-7"
 
 
-@pytest.mark.parametrize(("wish", "hours"), [({}, "24"), ({"watchExposure": "90m"}, "1.5")])
-def test_a_watch_gives_each_lead_the_time_that_was_wished(wish: Manifest, hours: str) -> None:
-    item = release(**wish)
-    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+@pytest.mark.parametrize(("declared", "hours"), [({}, "24"), ({"watchExposure": "90m"}, "1.5")])
+def test_a_watch_gives_each_lead_the_time_that_was_wished(declared: Manifest, hours: str) -> None:
+    item = release(**declared)
+    spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
     made = release_command(ReportKpi(7, 6, NOW, 3), spec)
     assert made is not None
     assert made[0] == "kpi-3"
@@ -358,16 +367,16 @@ def test_a_watch_gives_each_lead_the_time_that_was_wished(wish: Manifest, hours:
 
 
 @pytest.mark.parametrize(
-    ("wish", "least"), [({}, 200), ({"watchMinimumLeads": 0}, 0), ({"watchMinimumLeads": 50}, 50)]
+    ("declared", "least"), [({}, 200), ({"watchMinimumLeads": 0}, 0), ({"watchMinimumLeads": 50}, 50)]
 )
-def test_the_least_leads_of_a_watch_are_the_machines(wish: Manifest, least: int) -> None:
-    item = release(**wish)
-    assert machine_spec(item, decode(item["spec"], ReleaseWish, "spec")).watch_minimum_leads == least
+def test_the_least_leads_of_a_watch_are_the_machines(declared: Manifest, least: int) -> None:
+    item = release(**declared)
+    assert machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec")).soak_minimum_leads == least
 
 
 def test_an_approval_without_proof_is_a_condition_and_a_warning() -> None:
     item = release({"phase": "AwaitingApproval", "since": stamp(NOW)})
-    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+    spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
     why = "The answer approval-1 (approved by 'Ada') does not count: it carries no proof of who made it."
     status = msgspec.structs.replace(machine_status(item), reason=f"{why} Waits for a person.")
     plan = plan_step(Step(Wait("", None, NOW, why), status), spec, item, WORKLOAD, NOW, others=())
@@ -375,7 +384,7 @@ def test_an_approval_without_proof_is_a_condition_and_a_warning() -> None:
     ready, proven = plan.status["conditions"]
     assert (ready["type"], ready["status"]) == ("Ready", "True")
     assert (proven["type"], proven["status"], proven["message"]) == ("ApprovalProven", "False", why)
-    (told,) = plan.happenings
+    (told,) = plan.events
     assert (told.type, told.message) == ("Warning", f"{why} Waits for a person.")
     after = plan_step(Step(Wait("", None, NOW), status), spec, item, WORKLOAD, NOW, others=())
     assert after.status is not None

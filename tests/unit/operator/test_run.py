@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, job, policy, report, run, stamp
 
-from leadscore_operator.decide.jobs import LastWords
-from leadscore_operator.decide.run import RunInView, current_job, plan_run
+from leadscore_operator.decide.jobs import TerminationMessage
+from leadscore_operator.decide.run import RunObservation, current_job, plan_run
 from leadscore_operator.plan import Create, Plan
 
 
-def plan(item: Manifest, *, job: Any = None, words: Any = None, ahead: str = "", **spec: Any) -> Plan:
-    return plan_run(RunInView(item, policy(**spec), job, words, ahead), WORKLOAD, NOW)
+def plan(item: Manifest, *, job: Any = None, words: Any = None, blocked_by: str = "", **spec: Any) -> Plan:
+    return plan_run(RunObservation(item, policy(**spec), job, words, blocked_by), WORKLOAD, NOW)
 
 
 def status(done: Plan) -> Manifest:
@@ -35,7 +35,7 @@ def test_a_run_gets_its_job_and_says_so() -> None:
 def test_looking_again_at_a_running_job_changes_nothing() -> None:
     item = run(status(plan(run())))
     done = plan(item, job=job(current_job(item)))
-    assert (done.changes, done.happenings) == ((), ())
+    assert (done.changes, done.events) == ((), ())
     assert done.status == item["status"]
 
 
@@ -50,19 +50,19 @@ def test_a_report_ends_the_run_whatever_the_gate_says(passed: bool, result: str)
         "leads/7",
     )
     assert found["metrics"] == {"auc": 0.8}
-    assert plan_run(RunInView(run(found), policy(), None, None), WORKLOAD, NOW).status is None
+    assert plan_run(RunObservation(run(found), policy(), None, None), WORKLOAD, NOW).status is None
 
 
 def test_a_failed_attempt_is_put_on_record_before_the_next_job_is_made() -> None:
     item = run(status(plan(run())))
-    done = plan(item, job=job(current_job(item), ended="Failed"), words=LastWords("Killed.", 137))
+    done = plan(item, job=job(current_job(item), ended="Failed"), words=TerminationMessage("Killed.", 137))
     assert done.changes == ()
     found = status(done)
     assert (found["phase"], found["attempt"]) == ("Pending", 2)
     assert "job" not in found
     early = plan(run(found))
     assert (early.changes, early.again) == ((), NOW + timedelta(seconds=30))
-    late = plan_run(RunInView(run(found), policy(), None, None), WORKLOAD, NOW + timedelta(seconds=30))
+    late = plan_run(RunObservation(run(found), policy(), None, None), WORKLOAD, NOW + timedelta(seconds=30))
     (create,) = late.changes
     assert isinstance(create, Create)
     assert create.body["metadata"]["name"].endswith("-2")
@@ -75,14 +75,14 @@ def test_a_clock_that_was_set_back_does_not_hold_the_next_attempt() -> None:
 
 def test_attempts_have_an_end() -> None:
     item = run({"phase": "Running", "attempt": 3, "job": current_job(run({"attempt": 3}))})
-    done = plan(item, job=job(current_job(item), ended="Failed"), words=LastWords("Killed.", 137))
+    done = plan(item, job=job(current_job(item), ended="Failed"), words=TerminationMessage("Killed.", 137))
     assert status(done)["phase"] == "Failed"
     assert "attempt 3 of 3" in status(done)["message"]
 
 
 def test_what_another_attempt_cannot_change_fails_at_once() -> None:
     item = run(status(plan(run())))
-    words = LastWords("Only 12 labelled leads.", 5)
+    words = TerminationMessage("Only 12 labelled leads.", 5)
     done = plan(item, job=job(current_job(item), ended="Failed"), words=words)
     assert (status(done)["phase"], status(done)["message"]) == ("Failed", "Only 12 labelled leads.")
 
@@ -97,18 +97,20 @@ def test_a_lost_job_is_the_end_of_its_attempt() -> None:
 
 def test_an_unreadable_report_is_never_taken_for_a_result() -> None:
     item = run(status(plan(run())))
-    done = plan(item, job=job(current_job(item), ended="Complete"), words=LastWords('{"model": "leads"}', 0))
+    done = plan(
+        item, job=job(current_job(item), ended="Complete"), words=TerminationMessage('{"model": "leads"}', 0)
+    )
     assert "report cannot be read" in status(done)["message"]
 
 
 def test_runs_of_a_policy_go_one_after_the_other() -> None:
-    done = plan(run(), ahead="leads-0")
+    done = plan(run(), blocked_by="leads-0")
     assert done.changes == ()
     assert "leads-0" in status(done)["message"]
 
 
 def test_without_its_policy_a_run_waits_and_says_why() -> None:
-    done = plan_run(RunInView(run(), None, None, None), WORKLOAD, NOW)
+    done = plan_run(RunObservation(run(), None, None, None), WORKLOAD, NOW)
     (ready,) = status(done)["conditions"]
     assert (ready["status"], ready["reason"]) == ("False", "PolicyMissing")
 

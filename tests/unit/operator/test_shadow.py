@@ -11,9 +11,9 @@ from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, stamp, thing
 
 from leadscore.release.states import ReportShadow, Step, StopShadow
 from leadscore_operator.decide.release import machine_spec, machine_status, object_status, plan_step
-from leadscore_operator.resources import ReleaseWish, decode
+from leadscore_operator.resources import ModelReleaseSpec, decode
 from leadscore_operator.specs.releases import release_command
-from leadscore_operator.specs.shadows import seen_shadow, shadow_name
+from leadscore_operator.specs.shadows import observe_shadow, shadow_name
 
 WISH = {"model": "leads", "version": 7, "rollout": "leads-lead-scoring", "evaluation": "shadow"}
 
@@ -22,8 +22,8 @@ def release(status: Manifest | None = None, **spec: Any) -> Manifest:
     return thing("leads-7", WISH | spec, status)
 
 
-def wish(**spec: Any) -> ReleaseWish:
-    return decode(release(**spec)["spec"], ReleaseWish, "spec")
+def declared(**spec: Any) -> ModelReleaseSpec:
+    return decode(release(**spec)["spec"], ModelReleaseSpec, "spec")
 
 
 def seen(*conditions: tuple[str, str, str], generation: int = 1, owner: str = "uid-leads-7") -> Manifest:
@@ -42,17 +42,17 @@ def seen(*conditions: tuple[str, str, str], generation: int = 1, owner: str = "u
 
 
 def test_a_shadow_is_ready_since_its_deployment_says_so() -> None:
-    found = seen_shadow(seen(("Available", "True", "")))
+    found = observe_shadow(seen(("Available", "True", "")))
     assert (found.version, found.release, found.ready_since, found.trouble) == (7, "uid-leads-7", NOW, "")
-    assert seen_shadow(seen(("Available", "False", ""))).ready_since is None
-    assert seen_shadow(seen()).ready_since is None
-    assert seen_shadow(seen(("Available", "True", ""), generation=0)).ready_since is None
+    assert observe_shadow(seen(("Available", "False", ""))).ready_since is None
+    assert observe_shadow(seen()).ready_since is None
+    assert observe_shadow(seen(("Available", "True", ""), generation=0)).ready_since is None
 
 
 def test_a_deployment_of_others_is_no_release_s() -> None:
-    assert seen_shadow(seen(owner="")).release == ""
+    assert observe_shadow(seen(owner="")).release == ""
     plain = thing("leads-shadow", {"template": {"metadata": {}}})
-    assert (seen_shadow(plain).version, seen_shadow(plain).ready_since) == (None, None)
+    assert (observe_shadow(plain).version, observe_shadow(plain).ready_since) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_deployment_of_others_is_no_release_s() -> None:
 def test_why_it_does_not_become_ready_is_said_in_kubernetes_words(
     conditions: list[tuple[str, str, str]], words: str
 ) -> None:
-    assert seen_shadow(seen(*conditions)).trouble == words
+    assert observe_shadow(seen(*conditions)).trouble == words
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_why_it_does_not_become_ready_is_said_in_kubernetes_words(
     [(None, 24, 1_000), ({"for": "90m"}, 1.5, 1_000), ({"minimumLeads": 200}, 24, 200)],
 )
 def test_how_the_shadow_runs_is_the_machine_s(shadow: Manifest | None, hours: float, least: int) -> None:
-    asked = wish(**({} if shadow is None else {"shadow": shadow}))
+    asked = declared(**({} if shadow is None else {"shadow": shadow}))
     spec = machine_spec(release(), asked)
     assert spec.evaluation == "shadow"
     assert spec.shadow_seconds == hours * 3_600
@@ -83,7 +83,7 @@ def test_how_the_shadow_runs_is_the_machine_s(shadow: Manifest | None, hours: fl
 
 @pytest.mark.parametrize(("percent", "said"), [(40.0, ["--percent=40"]), (None, [])])
 def test_the_report_is_asked_for_since_the_shadow_was_ready(percent: float | None, said: list[str]) -> None:
-    spec = machine_spec(release(), wish(shadow={"minimumLeads": 200}))
+    spec = machine_spec(release(), declared(shadow={"minimumLeads": 200}))
     found = release_command(ReportShadow(7, NOW, percent, 1), spec)
     assert found is not None
     step, command = found
@@ -103,6 +103,6 @@ def test_since_when_the_shadow_was_ready_is_remembered() -> None:
 
 def test_a_shadow_that_is_taken_down_after_the_end_is_looked_at_again() -> None:
     item = release({"phase": "Rejected", "reason": "so"})
-    spec, status = machine_spec(item, wish()), machine_status(item)
+    spec, status = machine_spec(item, declared()), machine_status(item)
     plan = plan_step(Step(StopShadow("x"), status), spec, item, WORKLOAD, NOW, others=())
     assert plan.again is not None

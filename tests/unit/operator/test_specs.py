@@ -10,19 +10,19 @@ from tests.unit.operator.objects import WORKLOAD, Manifest, detector, run
 
 from leadscore.errors import BadInputError
 from leadscore.policy.spec import DriftTrigger, PerformanceTrigger, RampStep, ScheduleTrigger, Triggers
-from leadscore.policy.state import Window
+from leadscore.policy.state import RetrainWindow
 from leadscore_operator.decide.jobs import parse_time
 from leadscore_operator.resources import (
     CheckJob,
     DetectorSpec,
-    FalseAlarms,
-    Performance,
+    FalseAlarmsSpec,
+    ModelReleaseSpec,
+    PerformanceSpec,
     PolicySpec,
-    ReleaseWish,
     RunSpec,
     RunTemplate,
     Schedule,
-    ShadowWish,
+    ShadowSpec,
     decode,
 )
 from leadscore_operator.specs.checks import cron_job
@@ -35,9 +35,9 @@ CRDS = Path(__file__).parents[3] / "charts" / "lead-scoring" / "files" / "crds"
 
 
 def pods() -> list[Manifest]:
-    wish = decode(detector()["spec"], DetectorSpec, "spec")
-    check = cron_job(detector(), wish, wish.schedules[0], WORKLOAD)
-    window = Window(parse_time("2026-01-01T00:00:00Z"), parse_time("2026-02-01T00:00:00Z"))
+    declared = decode(detector()["spec"], DetectorSpec, "spec")
+    check = cron_job(detector(), declared, declared.schedules[0], WORKLOAD)
+    window = RetrainWindow(parse_time("2026-01-01T00:00:00Z"), parse_time("2026-02-01T00:00:00Z"))
     training = train_job(run(), PolicySpec(model="leads"), window, 1, WORKLOAD)
     return [check["spec"]["jobTemplate"]["spec"]["template"]["spec"], training["spec"]["template"]["spec"]]
 
@@ -106,8 +106,8 @@ def schema(kind: str, *path: str) -> Manifest:
     [
         ("driftdetectors", (), DetectorSpec),
         ("driftdetectors", ("schedules", "[]"), Schedule),
-        ("driftdetectors", ("falseAlarms",), FalseAlarms),
-        ("driftdetectors", ("performance",), Performance),
+        ("driftdetectors", ("falseAlarms",), FalseAlarmsSpec),
+        ("driftdetectors", ("performance",), PerformanceSpec),
         ("driftdetectors", ("job",), CheckJob),
         ("retrainpolicies", (), PolicySpec),
         ("retrainpolicies", ("run",), RunTemplate),
@@ -117,8 +117,8 @@ def schema(kind: str, *path: str) -> Manifest:
         ("retrainpolicies", ("triggers", "schedule"), ScheduleTrigger),
         ("retrainpolicies", ("triggers", "schedule", "ramp", "[]"), RampStep),
         ("retrainruns", (), RunSpec),
-        ("modelreleases", (), ReleaseWish),
-        ("modelreleases", ("shadow",), ShadowWish),
+        ("modelreleases", (), ModelReleaseSpec),
+        ("modelreleases", ("shadow",), ShadowSpec),
     ],
 )
 def test_schema_and_code_know_the_same_fields_with_the_same_defaults(

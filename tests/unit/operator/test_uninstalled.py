@@ -12,7 +12,7 @@ import pytest
 from tests.support.kubeapi import KubeApi
 from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, detector, thing
 
-from leadscore_operator.decide.detector import DetectorSeen, plan_detector
+from leadscore_operator.decide.detector import DetectorObservation, plan_detector
 from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.engine.health import Health, Key
@@ -23,7 +23,7 @@ from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.credentials import Access
 from leadscore_operator.kube.resources import CRONJOBS, DEPLOYMENTS, DETECTORS
 from leadscore_operator.plan import Create, Delete, Patch
-from leadscore_operator.reconcile.base import Shell
+from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.detector import reconcile_detector
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def home(**meta: Any) -> Manifest:
     return item | {"metadata": item["metadata"] | meta}
 
 
-def talk(api: KubeApi, act: Callable[[Shell], Awaitable[T]]) -> T:
+def talk(api: KubeApi, act: Callable[[ReconcileContext], Awaitable[T]]) -> T:
     """Do something as an operator of an installation."""
 
     async def run() -> T:
@@ -46,7 +46,7 @@ def talk(api: KubeApi, act: Callable[[Shell], Awaitable[T]]) -> T:
         ):
             clock = Clock()
             workload = msgspec.structs.replace(WORKLOAD, installation=HOME)
-            return await act(Shell(kube, Applier(kube, None, clock, int, "me"), clock, workload))
+            return await act(ReconcileContext(kube, Applier(kube, None, clock, int, "me"), clock, workload))
 
     return asyncio.run(run())
 
@@ -68,7 +68,7 @@ def looked(*, living: bool = True, **meta: Any) -> KubeApi:
     api.objects[DEPLOYMENTS.path("ns", HOME)] = home(**meta)
     item = watched()
     api.objects[DETECTORS.path("ns", item["metadata"]["name"])] = item
-    talk(api, lambda shell: reconcile_detector(shell, item["metadata"]["name"]))
+    talk(api, lambda context: reconcile_detector(context, item["metadata"]["name"]))
     if not living:
         del api.objects[DETECTORS.path("ns", item["metadata"]["name"])]
     return api
@@ -88,11 +88,11 @@ def test_nothing_is_scheduled_once_the_deployment_is_gone_or_going() -> None:
 
 def test_a_cron_job_of_an_operator_before_is_given_to_the_installation() -> None:
     item = watched()
-    (create,) = plan_detector(DetectorSeen(item, [], [], {}), WORKLOAD, NOW).changes
+    (create,) = plan_detector(DetectorObservation(item, [], [], {}), WORKLOAD, NOW).changes
     assert isinstance(create, Create)
     old = create.body | {"metadata": create.body["metadata"] | {"uid": "u", "resourceVersion": "9"}}
     assert old["metadata"]["ownerReferences"][0]["kind"] == "DriftDetector"
-    seen = DetectorSeen(item, [old], [], {}, installation=home())
+    seen = DetectorObservation(item, [old], [], {}, installation=home())
     (patch,) = plan_detector(seen, WORKLOAD, NOW).changes
     assert isinstance(patch, Patch)
     assert [o["kind"] for o in patch.patch["metadata"]["ownerReferences"]] == ["Deployment"]
@@ -101,14 +101,14 @@ def test_a_cron_job_of_an_operator_before_is_given_to_the_installation() -> None
 def test_a_detector_that_is_gone_takes_its_cron_jobs_with_it() -> None:
     api = looked(living=False)
     assert len(stored(api)) == 1
-    talk(api, lambda shell: reconcile_detector(shell, watched()["metadata"]["name"]))
+    talk(api, lambda context: reconcile_detector(context, watched()["metadata"]["name"]))
     assert stored(api) == []
 
 
 def test_cron_jobs_of_a_detector_that_had_the_name_before_go() -> None:
     item = watched()
     before = thing("old", {}, labels={"leadscore.dev/owner-uid": "uid-before"})
-    seen = DetectorSeen(item, [], [], {}, left=[before])
+    seen = DetectorObservation(item, [], [], {}, left=[before])
     removed = [c for c in plan_detector(seen, WORKLOAD, NOW).changes if isinstance(c, Delete)]
     assert [(c.name, c.uid) for c in removed] == [("old", before["metadata"]["uid"])]
 
@@ -117,8 +117,8 @@ def test_a_detector_that_went_while_no_operator_ran_is_found_by_the_next_one() -
     api = looked(living=False)
     queue: WorkQueue[Key] = WorkQueue()
 
-    async def look(shell: Shell) -> Key:
-        await Resync(shell.kube, queue, Health()).once()
+    async def look(context: ReconcileContext) -> Key:
+        await Resync(context.kube, queue, Health()).once()
         return await asyncio.wait_for(queue.take(), 5)
 
     assert talk(api, look) == (DETECTORS.plural, watched()["metadata"]["name"])

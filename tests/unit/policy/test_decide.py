@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscore.drift.verdict import DriftVerdict, FeatureVerdict
-from leadscore.policy.decide import decide
+from leadscore.policy.decide import decide_retraining
 from leadscore.policy.spec import (
     Budget,
     DriftTrigger,
@@ -17,7 +17,7 @@ from leadscore.policy.spec import (
     ScheduleTrigger,
     Triggers,
 )
-from leadscore.policy.state import Observation, PastRun, PolicyState, Retrain, Wait
+from leadscore.policy.state import Observation, PastRun, PolicyState, Postpone, Retrain
 from leadscore.policy.triggers import last_slot, next_slot
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -54,13 +54,13 @@ def done(at: datetime, key: str = "earlier") -> PastRun:
 
 
 def held(decision: object) -> str:
-    assert isinstance(decision, Wait), decision
+    assert isinstance(decision, Postpone), decision
     return decision.hold
 
 
 def test_significant_drift_retrains_on_the_window_up_to_now() -> None:
     now = T0 + 2 * DAY
-    decision = decide(RULES, state(drifted(now - timedelta(minutes=5), worst="budget")), now)
+    decision = decide_retraining(RULES, state(drifted(now - timedelta(minutes=5), worst="budget")), now)
     assert isinstance(decision, Retrain)
     assert decision.trigger == "drift"
     assert decision.key == "drift-daily-leads-daily-20260302T235500"
@@ -71,11 +71,11 @@ def test_significant_drift_retrains_on_the_window_up_to_now() -> None:
 @pytest.mark.parametrize(
     "observation",
     [seen(T0 + DAY), drifted(T0 + DAY, severity="moderate"), drifted(T0 + DAY, drifted=False)],
-    ids=["calm", "below the severity", "hysteresis of the detector"],
+    ids=["no-drift", "below the severity", "hysteresis of the detector"],
 )
 def test_less_than_that_waits_with_the_next_scheduled_time(observation: Observation) -> None:
-    decision = decide(RULES, state(observation), T0 + 2 * DAY)
-    assert held(decision) == "calm"
+    decision = decide_retraining(RULES, state(observation), T0 + 2 * DAY)
+    assert held(decision) == "no-drift"
     assert decision.until == T0 + 7 * DAY
 
 
@@ -83,11 +83,13 @@ def test_consecutive_verdicts_must_be_of_one_stream_and_unbroken() -> None:
     rules = RetrainRules(model="leads", triggers=Triggers(drift=DriftTrigger(consecutive=3)))
     three = [drifted(T0 + n * DAY) for n in (1, 2, 3)]
     now = T0 + 3 * DAY
-    assert isinstance(decide(rules, state(*three), now), Retrain)
-    assert held(decide(rules, state(three[0], seen(T0 + 2 * DAY), three[2]), now)) == "calm"
+    assert isinstance(decide_retraining(rules, state(*three), now), Retrain)
+    assert held(decide_retraining(rules, state(three[0], seen(T0 + 2 * DAY), three[2]), now)) == "no-drift"
     assert (
-        held(decide(rules, state(three[0], drifted(T0 + 2 * DAY, schedule="hourly"), three[2]), now))
-        == "calm"
+        held(
+            decide_retraining(rules, state(three[0], drifted(T0 + 2 * DAY, schedule="hourly"), three[2]), now)
+        )
+        == "no-drift"
     )
 
 
@@ -95,20 +97,22 @@ def test_a_window_that_could_not_be_judged_neither_asks_nor_ends_what_others_ask
     rules = RetrainRules(model="leads", triggers=Triggers(drift=DriftTrigger(consecutive=2)))
     silent = seen(T0 + 2 * DAY, judged=False, why="Not judged: the feed is silent.")
     both = state(drifted(T0 + DAY), silent, drifted(T0 + 3 * DAY))
-    assert isinstance(decide(rules, both, T0 + 3 * DAY), Retrain)
-    waiting = decide(rules, state(seen(T0 + DAY), silent), T0 + 2 * DAY)
-    assert isinstance(waiting, Wait)
+    assert isinstance(decide_retraining(rules, both, T0 + 3 * DAY), Retrain)
+    waiting = decide_retraining(rules, state(seen(T0 + DAY), silent), T0 + 2 * DAY)
+    assert isinstance(waiting, Postpone)
     assert waiting.reason == (
         "Whether to retrain is not known: daily-leads says: Not judged: the feed is silent."
     )
     bug = state(drifted(T0 + DAY, triage="pipeline_bug"), silent)
-    assert "pipeline bug" in decide(rules, bug, T0 + 2 * DAY).reason
+    assert "pipeline bug" in decide_retraining(rules, bug, T0 + 2 * DAY).reason
 
 
 def test_a_performance_drop_above_five_percent_retrains_and_at_five_percent_does_not() -> None:
     now = T0 + 2 * DAY
-    assert isinstance(decide(RULES, state(seen(T0 + DAY, kind="concept", drop=0.051)), now), Retrain)
-    assert held(decide(RULES, state(seen(T0 + DAY, kind="concept", drop=0.05)), now)) == "calm"
+    assert isinstance(
+        decide_retraining(RULES, state(seen(T0 + DAY, kind="concept", drop=0.051)), now), Retrain
+    )
+    assert held(decide_retraining(RULES, state(seen(T0 + DAY, kind="concept", drop=0.05)), now)) == "no-drift"
 
 
 @pytest.mark.parametrize(
@@ -119,10 +123,10 @@ def test_a_run_answers_what_was_measured_on_leads_from_before_it(triggers: Trigg
     rules, now = RetrainRules(model="leads", triggers=triggers), T0 + 60 * DAY
     run = done(now - 5 * DAY)
     lost = drifted(now, kind="concept", drop=0.2, outcomes_end=now - 30 * DAY)
-    assert isinstance(decide(rules, state(lost), now), Retrain)
-    assert held(decide(rules, state(lost, runs=(run,)), now)) == "calm"
+    assert isinstance(decide_retraining(rules, state(lost), now), Retrain)
+    assert held(decide_retraining(rules, state(lost, runs=(run,)), now)) == "no-drift"
     later = drifted(now, kind="concept", drop=0.2, outcomes_end=now - 4 * DAY)
-    assert isinstance(decide(rules, state(later, runs=(run,)), now), Retrain)
+    assert isinstance(decide_retraining(rules, state(later, runs=(run,)), now), Retrain)
 
 
 @pytest.mark.parametrize("trigger", ["drift", "performance", "schedule"])
@@ -132,76 +136,82 @@ def test_a_pipeline_bug_never_retrains(trigger: str) -> None:
         now, triage="pipeline_bug", severity="critical", drop=0.5 if trigger == "performance" else None
     )
     triggers = Triggers(**{trigger: getattr(ALL, trigger)})
-    decision = decide(RetrainRules(model="leads", triggers=triggers), state(bug), now)
-    assert held(decision) in {"calm", "pipeline-bug"}
+    decision = decide_retraining(RetrainRules(model="leads", triggers=triggers), state(bug), now)
+    assert held(decision) in {"no-drift", "pipeline-bug"}
     assert "pipeline bug" in decision.reason
 
 
-def test_a_pipeline_bug_holds_back_other_detectors_and_the_schedule_until_it_is_mended() -> None:
+def test_a_pipeline_bug_holds_back_other_detectors_and_the_schedule_until_it_is_fixed() -> None:
     now = T0 + 8 * DAY
     bug = drifted(now - 2 * DAY, detector="hourly-leads", triage="pipeline_bug", worst="revenue")
     moved = drifted(now - DAY)
-    assert held(decide(RULES, state(bug, moved), now)) == "pipeline-bug"
-    assert isinstance(decide(RULES, state(bug, moved, manual="me"), now), Retrain), "a person may"
-    mended = seen(now - timedelta(hours=1), detector="hourly-leads")
-    assert isinstance(decide(RULES, state(bug, moved, mended), now), Retrain)
+    assert held(decide_retraining(RULES, state(bug, moved), now)) == "pipeline-bug"
+    assert isinstance(decide_retraining(RULES, state(bug, moved, manual="me"), now), Retrain), "a person may"
+    fixed = seen(now - timedelta(hours=1), detector="hourly-leads")
+    assert isinstance(decide_retraining(RULES, state(bug, moved, fixed), now), Retrain)
 
 
 def test_a_trigger_in_the_cool_down_is_held_and_served_after_it() -> None:
     run = done(T0 + DAY)
     trigger = drifted(T0 + DAY + timedelta(hours=3))
-    waiting = decide(DRIFT_ONLY, state(trigger, runs=(run,)), T0 + DAY + timedelta(hours=4))
+    waiting = decide_retraining(DRIFT_ONLY, state(trigger, runs=(run,)), T0 + DAY + timedelta(hours=4))
     assert held(waiting) == "cool-down"
     assert waiting.until == T0 + 2 * DAY + timedelta(hours=1)
-    assert isinstance(decide(DRIFT_ONLY, state(trigger, runs=(run,)), waiting.until), Retrain)
+    assert isinstance(decide_retraining(DRIFT_ONLY, state(trigger, runs=(run,)), waiting.until), Retrain)
 
 
-def test_a_held_trigger_is_served_though_later_verdicts_are_calm_and_expires_after_its_hold() -> None:
+def test_a_held_trigger_is_served_though_later_verdicts_show_no_drift_and_expires_after_its_hold() -> None:
     run, trigger = done(T0), drifted(T0 + timedelta(hours=3))
     known = state(trigger, seen(T0 + DAY), runs=(run,))
-    assert isinstance(decide(DRIFT_ONLY, known, T0 + 2 * DAY), Retrain)
-    assert held(decide(DRIFT_ONLY, known, T0 + 8 * DAY)) == "calm"
+    assert isinstance(decide_retraining(DRIFT_ONLY, known, T0 + 2 * DAY), Retrain)
+    assert held(decide_retraining(DRIFT_ONLY, known, T0 + 8 * DAY)) == "no-drift"
 
 
 def test_a_run_answers_the_windows_before_it() -> None:
-    assert held(decide(DRIFT_ONLY, state(drifted(T0 + DAY), runs=(done(T0 + DAY),)), T0 + 3 * DAY)) == "calm"
+    assert (
+        held(decide_retraining(DRIFT_ONLY, state(drifted(T0 + DAY), runs=(done(T0 + DAY),)), T0 + 3 * DAY))
+        == "no-drift"
+    )
 
 
 def test_a_verdict_about_an_older_model_is_no_reason() -> None:
     old, new = drifted(T0 + DAY, model_version="3"), seen(T0 + 2 * DAY, model_version="4")
-    assert held(decide(DRIFT_ONLY, state(old, new), T0 + 2 * DAY)) == "calm"
+    assert held(decide_retraining(DRIFT_ONLY, state(old, new), T0 + 2 * DAY)) == "no-drift"
 
 
 def test_a_live_run_or_a_release_on_its_way_is_waited_for() -> None:
     live = PastRun(key="k", created=T0, finished=None)
     moved = drifted(T0 + DAY)
-    assert held(decide(RULES, state(moved, runs=(live,)), T0 + DAY)) == "live-run"
-    assert held(decide(RULES, state(moved, runs=(live,), manual="now"), T0 + DAY)) == "live-run"
-    assert held(decide(RULES, state(moved, release="leads-4"), T0 + DAY)) == "release"
+    assert held(decide_retraining(RULES, state(moved, runs=(live,)), T0 + DAY)) == "live-run"
+    assert held(decide_retraining(RULES, state(moved, runs=(live,), manual="now"), T0 + DAY)) == "live-run"
+    assert held(decide_retraining(RULES, state(moved, release="leads-4"), T0 + DAY)) == "release"
 
 
 def test_the_budget_binds_people_too_and_says_until_when() -> None:
     rules = RetrainRules(model="leads", budget=Budget(runs=2, per="30d"))
     runs = (done(T0), done(T0 + 5 * DAY))
-    waiting = decide(rules, state(runs=runs, manual="x"), T0 + 10 * DAY)
+    waiting = decide_retraining(rules, state(runs=runs, manual="x"), T0 + 10 * DAY)
     assert held(waiting) == "budget"
     assert waiting.until == T0 + 30 * DAY
-    assert isinstance(decide(rules, state(runs=runs, manual="x"), waiting.until), Retrain)
+    assert isinstance(decide_retraining(rules, state(runs=runs, manual="x"), waiting.until), Retrain)
 
 
 def test_a_manual_request_skips_the_cool_down_and_is_served_once() -> None:
     run = done(T0 + DAY)
-    asked = decide(RULES, state(runs=(run,), manual="t1"), T0 + DAY + timedelta(hours=2))
+    asked = decide_retraining(RULES, state(runs=(run,), manual="t1"), T0 + DAY + timedelta(hours=2))
     assert isinstance(asked, Retrain)
     assert asked.key == "manual-t1"
     served = done(T0 + DAY, key="manual-t1")
-    assert held(decide(RULES, state(runs=(served,), manual="t1"), T0 + DAY + timedelta(hours=2))) == "calm"
+    assert (
+        held(decide_retraining(RULES, state(runs=(served,), manual="t1"), T0 + DAY + timedelta(hours=2)))
+        == "no-drift"
+    )
 
 
 def test_a_suspended_policy_decides_only_what_people_ask() -> None:
     rules = RetrainRules(model="leads", triggers=ALL, suspend=True)
-    assert held(decide(rules, state(drifted(T0 + DAY)), T0 + DAY)) == "suspended"
-    assert isinstance(decide(rules, state(manual="x"), T0 + DAY), Retrain)
+    assert held(decide_retraining(rules, state(drifted(T0 + DAY)), T0 + DAY)) == "suspended"
+    assert isinstance(decide_retraining(rules, state(manual="x"), T0 + DAY), Retrain)
 
 
 def test_the_ramp_is_weekly_for_three_months_and_then_monthly() -> None:
@@ -218,10 +228,10 @@ def test_the_ramp_is_weekly_for_three_months_and_then_monthly() -> None:
 
 def test_missed_slots_are_not_caught_up_and_any_run_serves_a_slot() -> None:
     rules = RetrainRules(model="leads", triggers=Triggers(schedule=ScheduleTrigger()))
-    late = decide(rules, state(), T0 + 40 * DAY)
+    late = decide_retraining(rules, state(), T0 + 40 * DAY)
     assert isinstance(late, Retrain)
     assert late.key == "schedule-20260405T000000"
-    assert held(decide(rules, state(runs=(done(T0 + 36 * DAY),)), T0 + 40 * DAY)) == "calm"
+    assert held(decide_retraining(rules, state(runs=(done(T0 + 36 * DAY),)), T0 + 40 * DAY)) == "no-drift"
 
 
 def test_a_verdict_becomes_an_observation_with_its_loss_of_auc() -> None:
@@ -259,15 +269,17 @@ def test_acting_on_a_decision_settles_it(
     known = state(
         *[o for o in observations if o.window_end <= now], runs=tuple(r for r in runs if r.created <= now)
     )
-    decision = decide(RULES, known, now)
-    assert decision == decide(RULES, known, now)
+    decision = decide_retraining(RULES, known, now)
+    assert decision == decide_retraining(RULES, known, now)
     if isinstance(decision, Retrain):
         live = PastRun(key=decision.key, created=now, finished=None)
         after = msgspec.structs.replace(known, runs=(*known.runs, live))
-        assert isinstance(decide(RULES, after, now + timedelta(minutes=1)), Wait)
+        assert isinstance(decide_retraining(RULES, after, now + timedelta(minutes=1)), Postpone)
         ended = msgspec.structs.replace(
             known, runs=(*known.runs, msgspec.structs.replace(live, finished=now))
         )
-        assert isinstance(decide(RULES, ended, now + 2 * DAY - timedelta(days=1, seconds=1)), Wait)
+        assert isinstance(
+            decide_retraining(RULES, ended, now + 2 * DAY - timedelta(days=1, seconds=1)), Postpone
+        )
     elif decision.until is not None:
         assert decision.until > now

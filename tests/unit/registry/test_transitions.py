@@ -20,13 +20,13 @@ from leadscore.registry.transitions import (
     repairs,
     rollback_target,
 )
-from leadscore.registry.versions import Action, Decision
+from leadscore.registry.versions import StageAction, VersionDecision
 
 VERSIONS = (1, 2, 3)
 
 
-def decision(action: Action, version: int, from_version: int | None = None) -> Decision:
-    return Decision(
+def decision(action: StageAction, version: int, from_version: int | None = None) -> VersionDecision:
+    return VersionDecision(
         id="d",
         action=action,
         name="leads",
@@ -39,7 +39,7 @@ def decision(action: Action, version: int, from_version: int | None = None) -> D
 
 
 def snapshot(
-    aliases: dict[str, int], stages: dict[int, str] | None = None, pending: Decision | None = None
+    aliases: dict[str, int], stages: dict[int, str] | None = None, pending: VersionDecision | None = None
 ) -> Snapshot:
     tags = dict.fromkeys(VERSIONS, "None") | (stages or {})
     return Snapshot("leads", aliases, tags, dict.fromkeys(tags, ""), pending)
@@ -149,7 +149,7 @@ def test_rollbacks_walk_back_through_the_champions_and_end(steps: list[int | str
             continue
         if version == state.champion:
             continue
-        action: Action = "rollback" if step == "back" else "promote"
+        action: StageAction = "rollback" if step == "back" else "promote"
         told = msgspec.structs.replace(
             decision(action, version, state.champion), id=f"d{len(state.history):03}"
         )

@@ -10,7 +10,7 @@ from tests.support.release_world import DIGEST, SPEC, World
 from leadscore.release.binding import expected_of
 from leadscore.release.canary_psi import ERRORS, NEWEST, expected_psi, gate_psi
 from leadscore.release.expected import ExpectedPsi, allowance
-from leadscore.release.states import PatchRollout, ReleaseStatus, ReportSeen
+from leadscore.release.states import PatchRollout, ReleaseStatus, ReportObservation
 
 FOUND = ExpectedPsi(against=6, scores=0.93, grades=0.41)
 
@@ -126,7 +126,7 @@ def test_the_patch_that_starts_the_canary_carries_what_was_approved(expected: Ex
 )
 def test_only_the_report_that_was_approved_allows_anything(other: dict[str, Any]) -> None:
     status = ReleaseStatus(digest=DIGEST, evaluation="replay-1")
-    report = ReportSeen(state="done", evidence="replay-1", digest=DIGEST, passed=True, expected=FOUND)
+    report = ReportObservation(state="done", evidence="replay-1", digest=DIGEST, passed=True, expected=FOUND)
     world = World(spec=SPEC, evaluation=report)
     assert expected_of(status, world.look()) == FOUND
     world.evaluation = msgspec.structs.replace(report, **other)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from leadscore.release.cohorts import Cohort, Lead, mature
-from leadscore.release.experiment import Experiment, Plan, judge, revenue_sequence
+from leadscore.release.experiment import Experiment, ExperimentPlan, judge_experiment, revenue_sequence
 from leadscore.release.sequential import (
     asymptotic_sequence,
     betting_sequence,
@@ -23,7 +23,7 @@ from leadscore.release.sequential import (
 )
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
-PLAN = Plan()
+PLAN = ExperimentPlan()
 LEADS = 3000
 RUNS = 300
 
@@ -45,12 +45,14 @@ def cohort(seed: int, leads: int = LEADS, *, a: float = 0.15, b: float = 0.15, s
     )
 
 
-def judged(found: Cohort, plan: Plan = PLAN) -> Experiment:
-    return judge(found, plan, model="leads", versions=(6, 7), since=START, until=START, exposure_days=14.0)
+def judged(found: Cohort, plan: ExperimentPlan = PLAN) -> Experiment:
+    return judge_experiment(
+        found, plan, model="leads", versions=(6, 7), since=START, until=START, exposure_days=14.0
+    )
 
 
 def ever_different(found: Cohort) -> tuple[bool, bool]:
-    """Whether conversion, revenue were called different at any lead, as `judge` would, looking after each one."""
+    """Whether conversion, revenue were called different at any lead, as `judge_experiment` would, looking after each one."""
     few, many = np.flatnonzero(found.second), np.flatnonzero(~found.second)
     blocks = min(len(few), len(many) // 9)
     gap = found.converted[few[:blocks]] - found.converted[many[: 9 * blocks]].reshape(blocks, 9).mean(axis=1)

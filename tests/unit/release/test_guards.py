@@ -10,12 +10,12 @@ import pytest
 from tests.support.release_world import DIGEST, OLD_DIGEST, SPEC, START, World
 
 from leadscore.release.binding import is_bound
-from leadscore.release.machine import decide
-from leadscore.release.mirror import MirrorSeen, ShadowSeen
+from leadscore.release.machine import decide_step
+from leadscore.release.mirror import MirrorObservation, ShadowObservation
 from leadscore.release.states import (
     FINAL,
     Action,
-    EndSeen,
+    EndObservation,
     Finish,
     Nominate,
     Note,
@@ -24,22 +24,22 @@ from leadscore.release.states import (
     Promote,
     ReleaseStatus,
     ReportKpi,
-    ReportSeen,
+    ReportObservation,
     ReportShadow,
     ReturnAlias,
     RollBack,
-    RolloutSeen,
+    RolloutObservation,
     StartReplay,
     StartShadow,
     Step,
     StopShadow,
-    VersionSeen,
+    VersionObservation,
     Wait,
 )
 
 HOUR = timedelta(hours=1)
 OTHER = "f" * 64
-CANDIDATE = VersionSeen(version=7, digest=DIGEST, challenger=True)
+CANDIDATE = VersionObservation(version=7, digest=DIGEST, challenger=True)
 SHADOWED = msgspec.structs.replace(SPEC, evaluation="shadow")
 
 
@@ -90,7 +90,7 @@ def watching() -> World:
 def about(found: World, **seen: object) -> Step:
     """The next step if one thing were seen otherwise."""
     look: Observations = msgspec.structs.replace(found.look(), **seen)
-    return decide(found.spec, found.status, look, found.now)
+    return decide_step(found.spec, found.status, look, found.now)
 
 
 def ends(found: World, phase: str, *words: str, **seen: object) -> None:
@@ -122,7 +122,7 @@ def test_the_first_look_says_since_when() -> None:
 @pytest.mark.parametrize("make", [World, replaying, awaiting, in_canary, watching])
 def test_an_end_on_record_is_the_end_whatever_is_seen_now(make: Callable[[], World]) -> None:
     found = make()
-    step = about(found, ended=EndSeen(phase="Aborted", reason="so it was"))
+    step = about(found, ended=EndObservation(phase="Aborted", reason="so it was"))
     assert isinstance(step.action, Note)
     assert (step.status.phase, step.status.reason) == ("Aborted", "so it was")
 
@@ -142,7 +142,7 @@ def test_a_version_that_is_not_there_yet_is_waited_for() -> None:
         ({"candidate": msgspec.structs.replace(CANDIDATE, archived=True)}, "archived models do not come back"),
         ({"candidate": msgspec.structs.replace(CANDIDATE, digest=OTHER)}, "somebody tampered with it"),
         ({"champion": CANDIDATE}, "is the champion already"),
-        ({"champion": VersionSeen(version=5, digest=OTHER)}, "The champion is leads/5; leads/7 was judged against leads/6"),
+        ({"champion": VersionObservation(version=5, digest=OTHER)}, "The champion is leads/5; leads/7 was judged against leads/6"),
         ({"champion": None}, "The champion is none; leads/7 was judged against leads/6"),
     ],
     ids=["gone", "archived", "tampered", "champion", "another", "none"],
@@ -189,7 +189,12 @@ def test_a_first_model_s_gate_is_one_against_nothing() -> None:
     found.judge(champion=None)
     found.settle()
     assert (found.status.phase, found.status.champion) == ("Replay", None)
-    ends(found, "Rejected", "The champion is leads/6", champion=VersionSeen(version=6, digest=OLD_DIGEST))
+    ends(
+        found,
+        "Rejected",
+        "The champion is leads/6",
+        champion=VersionObservation(version=6, digest=OLD_DIGEST),
+    )
     late = World(champion=None)
     late.judge(champion=OLD_DIGEST)
     late.settle()
@@ -223,13 +228,13 @@ def test_a_replay_is_started_once_and_waited_for() -> None:
 def test_a_report_against_the_candidate_rejects_it_in_the_report_s_words(spec: object) -> None:
     found = world(spec)
     found.settle()
-    said = ReportSeen(state="done", evidence="r", digest=DIGEST, passed=False, summary="AUC is lower.")
+    said = ReportObservation(state="done", evidence="r", digest=DIGEST, passed=False, summary="AUC is lower.")
     action = about(found, evaluation=said, shadow=None).action
     assert action == Finish("Rejected", "AUC is lower.")
 
 
 def test_a_report_about_other_bytes_rejects() -> None:
-    said = ReportSeen(state="done", evidence="r", digest=OTHER, passed=True)
+    said = ReportObservation(state="done", evidence="r", digest=OTHER, passed=True)
     ends(replaying(), "Rejected", "The report is about ffffffffffff, not leads/7", evaluation=said)
 
 
@@ -238,15 +243,15 @@ def test_a_report_about_other_bytes_rejects() -> None:
     [("", "The replay report could not be made: its Job gave up."), ("no log", "be made: no log.")],
 )
 def test_a_report_that_cannot_be_made_rejects_and_says_why(summary: str, words: str) -> None:
-    ends(replaying(), "Rejected", words, evaluation=ReportSeen(state="failed", summary=summary))
+    ends(replaying(), "Rejected", words, evaluation=ReportObservation(state="failed", summary=summary))
 
 
 # --- The shadow -------------------------------------------------------------------------------------------
 
 
-OURS = ShadowSeen(version=7, ready_since=START, release=SPEC.release)
-OTHERS = ShadowSeen(version=5, ready_since=START, release="uid-0")
-LIKE_OURS = ShadowSeen(version=7, ready_since=START)
+OURS = ShadowObservation(version=7, ready_since=START, release=SPEC.release)
+OTHERS = ShadowObservation(version=5, ready_since=START, release="uid-0")
+LIKE_OURS = ShadowObservation(version=7, ready_since=START)
 
 
 def shadowing() -> World:
@@ -273,17 +278,17 @@ def test_another_release_s_shadow_is_waited_for() -> None:
 def test_a_shadow_that_no_release_has_started_is_left_alone_and_a_person_is_asked(
     version: int | None,
 ) -> None:
-    foreign = ShadowSeen(version=version, ready_since=START)
+    foreign = ShadowObservation(version=version, ready_since=START)
     step = about(without_a_shadow(), shadow=foreign)
     assert isinstance(step.action, Wait)
     assert "which no release has started: take it away (shadow.version=0 in the chart)" in step.action.reason
-    assert step.action.asks == START
+    assert step.action.needs_human_since == START
 
 
 def test_without_a_mirror_no_shadow_is_started_and_a_person_is_told_what_to_set() -> None:
     lacks = "There is no Service: set shadow.enabled=true."
-    step = about(without_a_shadow(), mirror=MirrorSeen(lacks=lacks))
-    assert step.action == Wait(lacks, asks=START)
+    step = about(without_a_shadow(), mirror=MirrorObservation(lacks=lacks))
+    assert step.action == Wait(lacks, needs_human_since=START)
     assert isinstance(about(without_a_shadow()).action, StartShadow)
 
 
@@ -323,21 +328,21 @@ def test_a_shadow_that_does_not_become_ready_says_why_and_asks_a_person() -> Non
     stuck = msgspec.structs.replace(OURS, ready_since=None, trouble="Exceeded quota.")
     step = about(without_a_shadow(), shadow=stuck)
     assert isinstance(step.action, Wait)
-    assert step.action.reason.startswith("The shadow does not become ready: Exceeded quota. Mend it,")
-    assert step.action.asks == START
+    assert step.action.reason.startswith("The shadow does not become ready: Exceeded quota. Fix it,")
+    assert step.action.needs_human_since == START
 
 
 def test_a_shadow_that_is_reported_on_stays_until_the_report_is_there() -> None:
     found = shadowing()
-    waits(found, "being compared", evaluation=ReportSeen(state="running"))
-    done = ReportSeen(state="done", evidence="r", digest=DIGEST, passed=True)
+    waits(found, "being compared", evaluation=ReportObservation(state="running"))
+    done = ReportObservation(state="done", evidence="r", digest=DIGEST, passed=True)
     assert isinstance(about(found, evaluation=done).action, StopShadow)
     for shadow in (OTHERS, LIKE_OURS, None):
         assert about(found, evaluation=done, shadow=shadow).status.phase == "AwaitingApproval"
 
 
 def test_another_s_shadow_is_not_taken_down_at_the_end() -> None:
-    failed = ReportSeen(state="failed")
+    failed = ReportObservation(state="failed")
     assert isinstance(about(shadowing(), evaluation=failed).action, StopShadow)
     for shadow in (OTHERS, LIKE_OURS, None):
         ends(shadowing(), "Rejected", evaluation=failed, shadow=shadow)
@@ -355,7 +360,7 @@ def test_a_shadow_that_a_late_write_has_brought_back_goes_whatever_the_phase(pha
 
 
 def test_a_shadow_goes_before_an_end_that_is_on_record_is_told() -> None:
-    ended = EndSeen(phase="Rejected", reason="so")
+    ended = EndObservation(phase="Rejected", reason="so")
     assert isinstance(about(shadowing(), ended=ended).action, StopShadow)
     assert about(shadowing(), ended=ended, shadow=None).status.phase == "Rejected"
 
@@ -364,12 +369,12 @@ def test_a_shadow_goes_before_an_end_that_is_on_record_is_told() -> None:
 
 
 def test_an_approved_candidate_waits_for_the_release_before_it() -> None:
-    waits(granted(), "Approved by Ada; release leads-5 came first", ahead="release leads-5")
+    waits(granted(), "Approved by Ada; release leads-5 came first", blocked_by="release leads-5")
 
 
 def test_an_approved_candidate_waits_for_a_rollout_at_rest() -> None:
     waits(granted(), "there is no Rollout yet", rollout=None)
-    moving = RolloutSeen(desired=5, stable=6, weight=10, state="Progressing")
+    moving = RolloutObservation(desired=5, stable=6, weight=10, state="Progressing")
     waits(granted(), "on its way to leads/5", rollout=moving)
     waits(granted(), "on its way to leads/6", rollout=msgspec.structs.replace(moving, desired=6, stable=None))
 
@@ -426,7 +431,7 @@ def test_traffic_begins_with_an_approval_only() -> None:
         ({"candidate": None}, "not in the registry any more"),
         ({"candidate": msgspec.structs.replace(CANDIDATE, archived=True)}, "was archived"),
         ({"candidate": msgspec.structs.replace(CANDIDATE, digest=OTHER)}, "it was tampered with"),
-        ({"champion": VersionSeen(version=5, digest=OTHER)}, "Somebody made leads/5 champion"),
+        ({"champion": VersionObservation(version=5, digest=OTHER)}, "Somebody made leads/5 champion"),
         ({"champion": None}, "Somebody made none champion"),
     ],
     ids=["gone", "archived", "tampered", "another", "none"],
@@ -467,7 +472,7 @@ def test_a_rollout_that_others_took_is_theirs(make: Callable[[], World]) -> None
 
 
 def test_a_rollout_that_others_took_before_the_canary_is_theirs() -> None:
-    taken = RolloutSeen(desired=9, stable=6, weight=10, state="Progressing")
+    taken = RolloutObservation(desired=9, stable=6, weight=10, state="Progressing")
     ends(begun(), "Aborted", "Somebody else set the Rollout to leads/9", rollout=taken)
 
 
@@ -482,15 +487,17 @@ def test_the_watch_begins_with_all_traffic_whether_or_not_argo_calls_it_stable()
     found = in_canary()
     found.status = msgspec.structs.replace(found.status, since=START - HOUR)
     for rollout in (
-        RolloutSeen(desired=7, stable=6, weight=100, state="Paused", release="uid-1"),
-        RolloutSeen(desired=7, stable=7, weight=0, state="Healthy", release="uid-1"),
+        RolloutObservation(desired=7, stable=6, weight=100, state="Paused", release="uid-1"),
+        RolloutObservation(desired=7, stable=7, weight=0, state="Healthy", release="uid-1"),
     ):
         step = about(found, rollout=rollout)
         assert (step.status.phase, step.status.since, step.status.watch_since) == ("Watching", START, START)
         assert step.status.reason.startswith(
             "Has all traffic; its business figures are watched from 2026-03-01 00:00"
         )
-    partly = RolloutSeen(desired=7, stable=6, weight=99, state="Paused", message="step 3", release="uid-1")
+    partly = RolloutObservation(
+        desired=7, stable=6, weight=99, state="Paused", message="step 3", release="uid-1"
+    )
     waits(found, "Canary at 99 %, Paused: step 3.", rollout=partly)
     waits(found, "Canary at 99 %, Paused.", rollout=msgspec.structs.replace(partly, message=""))
 
@@ -503,7 +510,7 @@ def reported(after: timedelta, **report: object) -> World:
     found = watching()
     found.pass_time(after)
     number = int(after / HOUR) + (after >= 48 * HOUR)
-    said = ReportSeen(
+    said = ReportObservation(
         state="done", number=number, digest=DIGEST, passed=True, at=found.now, summary="no fall"
     )
     found.kpi = msgspec.structs.replace(said, **report)
@@ -527,7 +534,7 @@ def test_the_next_look_is_at_the_next_interval_or_the_end_of_the_watch(
     every: timedelta, after: timedelta, then: timedelta
 ) -> None:
     found = reported(after, number=1_000)
-    found.spec = msgspec.structs.replace(found.spec, watch_every_seconds=every.total_seconds())
+    found.spec = msgspec.structs.replace(found.spec, soak_every_seconds=every.total_seconds())
     action = about(found).action
     assert isinstance(action, Wait)
     assert found.status.watch_since is not None
@@ -567,7 +574,7 @@ def test_during_the_watch_the_report_s_own_words_are_told_however_little_it_saw(
 
 
 def test_a_first_model_s_promotion_is_nobody_s_decision_against_the_watch() -> None:
-    found = World(champion=None, rollout=RolloutSeen(desired=7, stable=7, weight=100, state="Healthy"))
+    found = World(champion=None, rollout=RolloutObservation(desired=7, stable=7, weight=100, state="Healthy"))
     found.judge(champion=None)
     found.settle()
     found.evaluate()
@@ -575,7 +582,7 @@ def test_a_first_model_s_promotion_is_nobody_s_decision_against_the_watch() -> N
     found.answer()
     found.settle()
     waits(found, "No other version to compare with; watched until 2026-03-03 00:00 UTC")
-    step = about(found, champion=VersionSeen(version=5, digest=OTHER))
+    step = about(found, champion=VersionObservation(version=5, digest=OTHER))
     assert step.status.retreat == "RolledBack"
     found.pass_time(48 * HOUR)
     found.settle()
@@ -585,7 +592,7 @@ def test_a_first_model_s_promotion_is_nobody_s_decision_against_the_watch() -> N
 def test_a_first_model_returns_to_a_champion_that_somebody_made_meanwhile() -> None:
     found = watching()
     found.status = msgspec.structs.replace(found.status, previous=7, champion=None, retreat="RolledBack")
-    action = about(found, champion=VersionSeen(version=5, digest=OTHER)).action
+    action = about(found, champion=VersionObservation(version=5, digest=OTHER)).action
     assert isinstance(action, RollBack)
     assert action.to == 5
 
@@ -658,7 +665,7 @@ def test_the_alias_goes_back_to_the_champion_before_if_there_was_one(champion: i
     found.status = msgspec.structs.replace(
         found.status, previous=4, champion=champion, retreat="RolledBack", reason="conversion fell"
     )
-    back = RolloutSeen(desired=4, stable=7, weight=0, state="Progressing", release="uid-1")
+    back = RolloutObservation(desired=4, stable=7, weight=0, state="Progressing", release="uid-1")
     action = about(found, champion=CANDIDATE, rollout=back).action
     assert action == ReturnAlias(to, 7, "conversion fell")
 
@@ -669,7 +676,7 @@ def test_the_way_back_waits_until_the_old_version_serves() -> None:
     actions(found)
     assert (found.status.phase, found.rollout.desired) == ("Watching", 6)
     waits(found, "Returning to leads/6")
-    healthy = RolloutSeen(desired=6, stable=6, weight=100, state="Healthy", release="uid-1")
+    healthy = RolloutObservation(desired=6, stable=6, weight=100, state="Healthy", release="uid-1")
     waits(found, "Returning", rollout=msgspec.structs.replace(healthy, state="Progressing"))
     waits(found, "Returning", rollout=msgspec.structs.replace(healthy, stable=7))
     ends(found, "RolledBack", "A person stopped it", rollout=healthy)
@@ -715,7 +722,7 @@ def test_an_answer_without_proof_lets_nothing_through_and_a_person_is_told_why()
     waits(found, f"{UNPROVEN} Waits for a person: leadscore approve leads/7 --reason …")
     waiting = found.step()
     assert isinstance(waiting, Wait)
-    assert (waiting.unproven, waiting.asks) == (UNPROVEN, found.status.since)
+    assert (waiting.unproven, waiting.needs_human_since) == (UNPROVEN, found.status.since)
 
 
 def test_a_canary_that_has_traffic_goes_on_although_its_approval_proves_nothing() -> None:
@@ -735,7 +742,7 @@ def test_a_release_approved_by_a_name_but_without_traffic_waits_for_a_proven_app
     assert isinstance(waiting, Wait)
     assert UNPROVEN in waiting.reason
     assert "leadscore approve leads/7 --reason" in waiting.reason
-    assert (waiting.unproven, waiting.asks, found.patches) == (UNPROVEN, found.status.since, [])
+    assert (waiting.unproven, waiting.needs_human_since, found.patches) == (UNPROVEN, found.status.since, [])
     assert answer is not None
     found.approval = msgspec.structs.replace(answer, evidence="approval-2", by="Grace")
     found.settle()

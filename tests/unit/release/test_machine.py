@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.support.release_world import DIGEST, SPEC, START, World
 
-from leadscore.release.machine import decide
+from leadscore.release.machine import decide_step
 from leadscore.release.states import (
     FINAL,
     PatchRollout,
     Promote,
     ReleaseSpec,
     ReleaseStatus,
-    ReportSeen,
-    RolloutSeen,
+    ReportObservation,
+    RolloutObservation,
     Wait,
 )
 from leadscore.release.traffic import reports_due
@@ -275,7 +275,7 @@ def test_after_twice_the_watch_a_person_is_asked_and_told_how_to_answer() -> Non
     )
     asked = world.settle()
     assert isinstance(asked, Wait)
-    assert asked.asks == (world.status.watch_since or world.now) + 96 * HOUR
+    assert asked.needs_human_since == (world.status.watch_since or world.now) + 96 * HOUR
 
 
 def test_a_watch_that_nobody_answers_makes_ever_fewer_reports() -> None:
@@ -290,7 +290,7 @@ def test_a_watch_that_nobody_answers_makes_ever_fewer_reports() -> None:
 
 def test_the_next_report_is_when_the_number_grows() -> None:
     since = datetime(2026, 3, 1, tzinfo=UTC)
-    spec = msgspec.structs.replace(SPEC, watch_seconds=100.0, watch_every_seconds=30.0)
+    spec = msgspec.structs.replace(SPEC, soak_seconds=100.0, soak_every_seconds=30.0)
     for seconds in range(1200):
         now = since + timedelta(seconds=seconds)
         number, upcoming = reports_due(spec, since, now)
@@ -338,7 +338,7 @@ def test_a_fall_is_found_after_the_end_of_a_watch_that_could_not_decide() -> Non
 
 
 def test_without_a_least_number_of_leads_the_end_of_the_watch_is_enough() -> None:
-    spec = msgspec.structs.replace(SPEC, watch_minimum_leads=0)
+    spec = msgspec.structs.replace(SPEC, soak_minimum_leads=0)
     world = watched(World(spec=spec))
     world.pass_time(48 * HOUR)
     world.settle()
@@ -392,7 +392,7 @@ def test_a_crash_right_after_the_patch_does_not_patch_again_what_a_person_undid(
 
 
 def test_a_first_model_has_nothing_to_return_to_and_says_so() -> None:
-    world = World(champion=None, rollout=RolloutSeen(desired=7, stable=7, weight=100, state="Healthy"))
+    world = World(champion=None, rollout=RolloutObservation(desired=7, stable=7, weight=100, state="Healthy"))
     world.judge(champion=None)
     world.settle()
     world.evaluate()
@@ -407,7 +407,7 @@ def test_a_first_model_has_nothing_to_return_to_and_says_so() -> None:
 
 
 def test_a_first_model_is_promoted_after_its_watch() -> None:
-    world = World(champion=None, rollout=RolloutSeen(desired=7, stable=7, weight=100, state="Healthy"))
+    world = World(champion=None, rollout=RolloutObservation(desired=7, stable=7, weight=100, state="Healthy"))
     world.judge(champion=None)
     world.settle()
     world.evaluate()
@@ -448,7 +448,7 @@ def test_a_shadow_with_too_few_leads_runs_on_and_passes_when_there_are_enough() 
     world = prolonged()
     waiting = world.settle()
     assert isinstance(waiting, Wait)
-    assert (waiting.until, waiting.asks) == (START + timedelta(days=2), None)
+    assert (waiting.until, waiting.needs_human_since) == (START + timedelta(days=2), None)
     assert "40 leads. Gets a copy of the traffic until 2026-03-03" in waiting.reason
     assert world.shadow is not None, "it goes on scoring"
     world.pass_time(timedelta(days=1))
@@ -468,7 +468,7 @@ def test_at_its_limit_a_person_decides_on_a_shadow_with_too_few_leads() -> None:
         world.evaluate(too_few=90)
     waiting = world.settle()
     assert isinstance(waiting, Wait)
-    assert waiting.asks == START + timedelta(days=4)
+    assert waiting.needs_human_since == START + timedelta(days=4)
     assert waiting.reason.startswith("A person must decide: 90 of at least 1,000 leads")
     assert world.evaluation.number == 3, "after one, two and four days"
     world.pass_time(timedelta(days=300))
@@ -509,23 +509,23 @@ def test_a_rejected_release_leaves_no_shadow_behind() -> None:
 def test_a_second_release_waits_for_the_first() -> None:
     world = World()
     world.judge()
-    seen = msgspec.structs.replace(world.look(), ahead="release leads-5")
-    action = decide(world.spec, world.status, seen, world.now).action
+    seen = msgspec.structs.replace(world.look(), blocked_by="release leads-5")
+    action = decide_step(world.spec, world.status, seen, world.now).action
     assert action == Wait("release leads-5 came first; one release at a time changes a Rollout.")
 
 
 @pytest.mark.parametrize("phase", sorted(FINAL))
 def test_what_has_ended_stays_ended(phase: str) -> None:
     status = msgspec.convert({"phase": phase, "reason": "so"}, ReleaseStatus)
-    step = decide(SPEC, status, World().look(), START)
+    step = decide_step(SPEC, status, World().look(), START)
     assert isinstance(step.action, Wait)
     assert step.status == status
 
 
 def test_deciding_twice_from_the_same_view_is_the_same_decision() -> None:
     world = watched()
-    first = decide(world.spec, world.status, world.look(), world.now)
-    assert decide(world.spec, world.status, world.look(), world.now) == first
+    first = decide_step(world.spec, world.status, world.look(), world.now)
+    assert decide_step(world.spec, world.status, world.look(), world.now) == first
 
 
 class AnyRelease(RuleBasedStateMachine):
@@ -568,7 +568,7 @@ class AnyRelease(RuleBasedStateMachine):
             assert w.approval.verdict == "approved"
             assert w.approval.digest == w.digest
             assert w.kpi.judged
-            assert w.kpi.leads >= w.spec.watch_minimum_leads
+            assert w.kpi.leads >= w.spec.soak_minimum_leads
             assert not self.retreated
             assert not self.fell
         if w.status.approval:
@@ -590,7 +590,7 @@ class AnyRelease(RuleBasedStateMachine):
     @rule()
     def evaluation_fails(self) -> None:
         if self.world.evaluation.state == "running":
-            self.world.evaluation = ReportSeen(state="failed")
+            self.world.evaluation = ReportObservation(state="failed")
 
     @rule(back=st.booleans())
     def shadow_goes_or_stumbles(self, back: bool) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscore.release.pairing import Answer, Copy, pair
+from leadscore.release.pairing import ChampionAnswer, Copy, pair
 from leadscore.release.report import ShadowFacts
-from leadscore.release.shadow import judge
+from leadscore.release.shadow import judge_shadow
 
 SECOND = 1_000_000
 
@@ -20,11 +20,11 @@ def copied(
 
 def answered(
     name: str = "a1", at: int = 0, *, request: str = "", contract: str = "c", features: bytes = b"x"
-) -> Answer:
-    return Answer(name, request or name, at, contract, features, "6", 0.5, "B")
+) -> ChampionAnswer:
+    return ChampionAnswer(name, request or name, at, contract, features, "6", 0.5, "B")
 
 
-def pairs(copies: list[Copy], answers: list[Answer]) -> dict[str, str]:
+def pairs(copies: list[Copy], answers: list[ChampionAnswer]) -> dict[str, str]:
     """Every answer may belong to every copy."""
     found = pair(copies, {c.prediction_id: answers for c in copies})
     return {copy: answer.prediction_id for copy, answer in found.items()}
@@ -84,7 +84,7 @@ def test_a_pair_that_could_be_made_is_made_and_the_order_of_rows_is_nothing(
 def said(
     *, unpaired: int = 0, copies: float | None = 1.0, reproduced: float = 1.0, left_out: int = 0
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return judge(ShadowFacts(unpaired, copies, reproduced), "leads/7", rows=1_000, left_out=left_out)
+    return judge_shadow(ShadowFacts(unpaired, copies, reproduced), "leads/7", rows=1_000, left_out=left_out)
 
 
 def test_a_shadow_without_fault_is_not_remarked_on() -> None:

@@ -13,7 +13,7 @@ from tests.support.artefacts import build_artefact, sample_matrix
 
 from leadscore.contract import dump_contract, load_contract
 from leadscore.errors import ArtefactError
-from leadscore.scoring.artefact import MANIFEST, Manifest, verify_artefact, write_manifest
+from leadscore.scoring.artefact import MANIFEST, ArtefactManifest, verify_artefact, write_manifest
 from leadscore.scoring.golden import Golden
 from leadscore.scoring.model import ScoringModel
 from leadscore.scoring.profile import ReferenceProfile
@@ -27,7 +27,7 @@ def model(artefact: Path) -> ScoringModel:
 def _changed(artefact: Path, target: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
     """A copy with one file changed and a manifest that admits it: what a mistaken publisher would make."""
     shutil.copytree(artefact, target)
-    manifest: Manifest = verify_artefact(target)
+    manifest: ArtefactManifest = verify_artefact(target)
     (target / MANIFEST).unlink()
     (target / name).write_bytes(change((target / name).read_bytes()))
     write_manifest(

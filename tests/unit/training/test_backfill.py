@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from leadscore.contract import FeatureContract
-from leadscore.data.matrix import encode_table, labels, times
+from leadscore.data.matrix import encode_table, labels, matrix_times
 from leadscore.errors import BadInputError
 from leadscore.events.store import EventStore
 from leadscore.events.windows import labelled_window
@@ -42,7 +42,7 @@ def test_the_log_gives_back_the_leads_their_scores_and_their_outcomes(
     rows = [ids[lead] for lead in logged.column(contract.id).to_pylist()]
     np.testing.assert_array_equal(encode_table(contract, logged), encode_table(contract, leads)[rows])
     np.testing.assert_array_equal(labels(contract, logged), labels(contract, leads)[rows])
-    np.testing.assert_array_equal(times(contract, logged), times(contract, leads)[rows])
+    np.testing.assert_array_equal(matrix_times(contract, logged), matrix_times(contract, leads)[rows])
     window = labelled_window(store, START, END, model_name="crm", model_version="1").table
     expected = model.score_rows(encode_table(contract, leads))[rows]
     np.testing.assert_allclose(window.column("probability").to_numpy(), expected)
@@ -70,7 +70,7 @@ def test_leads_outside_the_time_that_was_named_are_left_out(
     store: EventStore, model: ScoringModel, leads: pa.Table, contract: FeatureContract
 ) -> None:
     since, until = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
-    created = times(contract, leads)
+    created = matrix_times(contract, leads)
     inside = (created >= np.datetime64("2026-02-01")) & (created < np.datetime64("2026-03-01"))
     assert backfill(store, model, "crm", 1, leads, since=since, until=until).predictions == inside.sum()
     with pytest.raises(BadInputError, match="no lead of that time"):

@@ -19,7 +19,7 @@ from leadscore.errors import ArtefactError
 from leadscore.registry.versions import ModelVersion
 from leadscore.scoring import artefact
 from leadscore.scoring.model import ScoringModel
-from leadscore.training.card import limits
+from leadscore.training.card import limits_of_use
 from leadscore.training.drivers import explain_model
 from leadscore.training.nomination import Nomination
 from leadscore.training.pipeline import TrainedModel
@@ -46,7 +46,7 @@ def test_the_card_and_the_command_tell_of_outcomes_that_nobody_listed(
     sentence = '"Closed Won [x]" (23 rows) counts as not converted'
     window = msgspec.structs.replace(trained.evidence.window, unlisted=(sentence,))
     evidence = msgspec.structs.replace(trained.evidence, window=window)
-    assert f"{sentence}." in limits(evidence)
+    assert f"{sentence}." in limits_of_use(evidence)
     at = datetime(2026, 3, 1, tzinfo=UTC)
     version = ModelVersion("leads", 1, (), "None", "1" * 64, "xgboost", "c1", at, {}, {}, ())
     console.print(_view(evidence, Nomination(version, gate_verdict(passed=True), None, promoted=True)))

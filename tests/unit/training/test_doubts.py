@@ -17,7 +17,7 @@ from leadscore.errors import ArtefactError, BadInputError, RefusedError
 from leadscore.scoring.artefact import METRICS
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.doubts import answer_for, check_word, explained_by
-from leadscore.training.gate import judge
+from leadscore.training.gate import judge_challenger
 from leadscore.training.gate_checks import leaks_check
 from leadscore.training.nomination import may_promote
 from leadscore.training.options import TrainOptions
@@ -63,27 +63,27 @@ def test_training_says_what_it_suspects_and_the_card_repeats_it(suspected: Train
 
 def test_the_gate_refuses_it_and_nothing_but_a_word_lets_it_pass(suspected: TrainedModel) -> None:
     model = ScoringModel.load(suspected.directory)
-    verdict = judge(None, model, suspected.holdout, suspicions=suspected.evidence.suspicions)
+    verdict = judge_challenger(None, model, suspected.holdout, suspicions=suspected.evidence.suspicions)
     assert not verdict.passed
     assert verdict.suspected
     assert "contract_value" in verdict.summary
     for promote in (None, True):
         assert not may_promote(verdict, promote=promote)
-    accepted = judge(None, model, suspected.holdout, accepted="Ada: asked in the form")
+    accepted = judge_challenger(None, model, suspected.holdout, accepted="Ada: asked in the form")
     assert accepted.passed
     assert may_promote(accepted, promote=None)
     assert "Ada" in next(c.why for c in accepted.checks if c.name == LEAKS)
 
 
 def test_the_gate_finds_a_leak_by_itself(suspected: TrainedModel) -> None:
-    verdict = judge(None, ScoringModel.load(suspected.directory), suspected.holdout)
+    verdict = judge_challenger(None, ScoringModel.load(suspected.directory), suspected.holdout)
     assert verdict.suspected
     assert {s.column for s in verdict.suspicions} == {"contract_value", ""}
 
 
 def test_an_honest_model_is_not_suspected(trained: TrainedModel) -> None:
     assert trained.evidence.suspicions == ()
-    verdict = judge(None, ScoringModel.load(trained.directory), trained.holdout)
+    verdict = judge_challenger(None, ScoringModel.load(trained.directory), trained.holdout)
     assert not verdict.suspected
 
 
@@ -99,7 +99,7 @@ def test_known_before_in_the_contract_lets_it_pass_and_the_card_says_so(
     model = train(
         table, msgspec.structs.replace(contract, features=features), options, out=tmp_path / "known"
     )
-    verdict = judge(
+    verdict = judge_challenger(
         None, ScoringModel.load(model.directory), model.holdout, suspicions=model.evidence.suspicions
     )
     assert verdict.passed

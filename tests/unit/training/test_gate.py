@@ -11,8 +11,8 @@ from leadscore.contract import Numeric
 from leadscore.errors import RefusedError
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.fairness import Slices
-from leadscore.training.gate import judge, with_missing_columns
-from leadscore.training.gate_checks import HeldOut, Side, compare, floors
+from leadscore.training.gate import judge_challenger, with_missing_columns
+from leadscore.training.gate_checks import GateSide, HeldOut, compare, floors
 from leadscore.training.pipeline import TrainedModel
 from leadscore.training.verdict import Check, GateThresholds, GateVerdict, conclude
 
@@ -26,11 +26,11 @@ def truth(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return margin, rng.random(N) < 1 / (1 + np.exp(-margin))
 
 
-def side(margin: np.ndarray, *, noise: float = 0.0, seed: int = 1, microseconds: float = 5.0) -> Side:
+def side(margin: np.ndarray, *, noise: float = 0.0, seed: int = 1, microseconds: float = 5.0) -> GateSide:
     z = margin + np.random.default_rng(seed).normal(0, 1, N) * noise
     z = np.quantile(margin, np.argsort(np.argsort(z)) / (N - 1))
     probabilities = 1 / (1 + np.exp(-z))
-    return Side(probabilities, probabilities >= np.quantile(probabilities, 0.9), microseconds)
+    return GateSide(probabilities, probabilities >= np.quantile(probabilities, 0.9), microseconds)
 
 
 def held(converted: np.ndarray, *, value: bool = True, codes: np.ndarray | None = None) -> HeldOut:
@@ -65,8 +65,8 @@ def test_a_gain_on_a_window_too_small_to_support_it_is_refused() -> None:
     margin, converted = truth(3)
     few = np.arange(150)
 
-    def cut(s: Side) -> Side:
-        return Side(s.probabilities[few], s.likely[few], s.microseconds)
+    def cut(s: GateSide) -> GateSide:
+        return GateSide(s.probabilities[few], s.likely[few], s.microseconds)
 
     window = HeldOut(converted[few], None, ())
     auc = named(compare(cut(side(margin, noise=0.5)), cut(side(margin)), window, THRESHOLDS), "AUC")
@@ -82,7 +82,7 @@ def test_business_gain_alone_is_enough() -> None:
     value = np.where(converted, np.where(worth, 1000.0, 1.0), np.nan)
     champion, plain = side(margin), side(margin)
     lifted = np.where(worth, plain.probabilities * 0.5 + 0.45, plain.probabilities * 0.9)
-    challenger = Side(lifted, lifted >= np.quantile(lifted, 0.9), 5.0)
+    challenger = GateSide(lifted, lifted >= np.quantile(lifted, 0.9), 5.0)
     checks = compare(champion, challenger, HeldOut(converted, value, ()), THRESHOLDS)
     assert named(checks, "revenue").passed
     assert not named(checks, "AUC").passed
@@ -104,7 +104,7 @@ def test_a_slice_that_loses_stops_a_better_challenger() -> None:
     spoiled[south] = np.random.default_rng(2).permutation(spoiled[south])
     checks = compare(
         champion,
-        Side(spoiled, spoiled >= np.quantile(spoiled, 0.9), 5.0),
+        GateSide(spoiled, spoiled >= np.quantile(spoiled, 0.9), 5.0),
         held(converted, codes=codes),
         THRESHOLDS,
     )
@@ -118,7 +118,9 @@ def test_worse_calibration_stops_a_better_challenger() -> None:
     margin, converted = truth()
     better = side(margin)
     inflated = np.clip(better.probabilities * 1.6, 0, 1)
-    checks = compare(side(margin, noise=2.0), Side(inflated, better.likely, 5.0), held(converted), THRESHOLDS)
+    checks = compare(
+        side(margin, noise=2.0), GateSide(inflated, better.likely, 5.0), held(converted), THRESHOLDS
+    )
     assert named(checks, "AUC").passed
     assert not named(checks, "calibration error").passed
     assert not conclude(checks)[0]
@@ -128,7 +130,7 @@ def test_worse_fairness_stops_a_better_challenger() -> None:
     margin, converted = truth()
     codes = np.arange(N) % 2
     better = side(margin)
-    biased = Side(better.probabilities, better.likely & (codes == 0), 5.0)
+    biased = GateSide(better.probabilities, better.likely & (codes == 0), 5.0)
     checks = compare(side(margin, noise=2.0), biased, held(converted, codes=codes), THRESHOLDS)
     assert not named(checks, "equalized odds by region").passed
     assert not conclude(checks)[0]
@@ -149,7 +151,7 @@ def test_near_auc_one_half_of_the_distance_is_enough() -> None:
     converted = np.arange(N) % 4 == 0
     strong = converted * 4.0 + rng.normal(size=N)
     stronger = converted * 6.0 + rng.normal(size=N)
-    sides = [Side(1 / (1 + np.exp(-(z - 2))), z > 2, 5.0) for z in (strong, stronger)]
+    sides = [GateSide(1 / (1 + np.exp(-(z - 2))), z > 2, 5.0) for z in (strong, stronger)]
     check = named(compare(sides[0], sides[1], held(converted), THRESHOLDS), "AUC")
     assert check.champion is not None
     assert check.champion > 0.99
@@ -180,7 +182,7 @@ def fixed(_model: ScoringModel, _rows: np.ndarray) -> float:
 
 def test_verdict_of_a_first_model_says_that_there_is_no_champion(trained: TrainedModel) -> None:
     model = ScoringModel.load(trained.directory)
-    verdict = judge(None, model, trained.holdout, latency=fixed)
+    verdict = judge_challenger(None, model, trained.holdout, latency=fixed)
     assert verdict.passed
     assert verdict.champion is None
     assert verdict.challenger == model.digest
@@ -191,7 +193,7 @@ def test_verdict_of_a_first_model_says_that_there_is_no_champion(trained: Traine
 
 def test_verdict_is_a_record_that_survives_json(trained: TrainedModel) -> None:
     model = ScoringModel.load(trained.directory)
-    verdict = judge(model, model, trained.holdout, latency=fixed)
+    verdict = judge_challenger(model, model, trained.holdout, latency=fixed)
     assert not verdict.passed
     assert msgspec.json.decode(msgspec.json.encode(verdict), type=GateVerdict) == verdict
     assert {"name", "passed", "champion", "challenger", "difference", "threshold", "why"} <= set(
@@ -201,7 +203,7 @@ def test_verdict_is_a_record_that_survives_json(trained: TrainedModel) -> None:
 
 def test_auc_on_the_holdout_is_the_one_in_the_evidence(trained: TrainedModel) -> None:
     model = ScoringModel.load(trained.directory)
-    verdict = judge(None, model, trained.holdout, latency=fixed)
+    verdict = judge_challenger(None, model, trained.holdout, latency=fixed)
     assert named(verdict.checks, "AUC").challenger == pytest.approx(
         trained.evidence.metrics.auc.value, abs=1e-6
     )
@@ -212,7 +214,7 @@ def test_a_champion_with_another_contract_reads_the_table_by_its_own(trained: Tr
     lacking = trained.holdout.drop_columns(["budget"])
     narrow = tuple(f for f in model.contract.features if f.name != "budget")
     assert with_missing_columns(model.contract, lacking).column("budget").null_count == lacking.num_rows
-    verdict = judge(model, _Narrow(model, narrow), lacking, latency=fixed)  # type: ignore[arg-type]
+    verdict = judge_challenger(model, _Narrow(model, narrow), lacking, latency=fixed)  # type: ignore[arg-type]
     assert any("different contracts" in note for note in verdict.notes)
     assert any("budget" in note for note in verdict.notes)
 
@@ -238,4 +240,6 @@ def test_missing_columns_get_the_kind_of_their_feature(contract) -> None:
 
 def test_a_window_without_labels_is_refused(trained: TrainedModel) -> None:
     with pytest.raises(RefusedError, match="no labelled lead"):
-        judge(None, ScoringModel.load(trained.directory), trained.holdout.slice(0, 0), latency=fixed)
+        judge_challenger(
+            None, ScoringModel.load(trained.directory), trained.holdout.slice(0, 0), latency=fixed
+        )

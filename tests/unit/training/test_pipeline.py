@@ -17,7 +17,7 @@ from leadscore.errors import BadInputError, ConflictError, RefusedError, Unavail
 from leadscore.scoring import artefact
 from leadscore.scoring.model import ScoringModel
 from leadscore.training import snapshot
-from leadscore.training.evidence import Evidence
+from leadscore.training.evidence import TrainingEvidence
 from leadscore.training.options import TrainOptions
 from leadscore.training.pipeline import TrainedModel, study_name, train
 
@@ -40,7 +40,7 @@ def test_the_model_ranks(trained: TrainedModel) -> None:
 
 def test_metrics_file_is_the_evidence_and_the_registry_can_read_it(trained: TrainedModel) -> None:
     data = (trained.directory / artefact.METRICS).read_bytes()
-    assert Evidence.from_json(data) == trained.evidence
+    assert TrainingEvidence.from_json(data) == trained.evidence
     assert set(msgspec.json.decode(data)["metrics"]["auc"]) == {"value", "low", "high"}
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from leadscore.contract import FeatureContract, contract_version
-from leadscore.data.matrix import encode_table, labels, times
+from leadscore.data.matrix import encode_table, labels, matrix_times
 from leadscore.errors import RefusedError, UnavailableError
 from leadscore.events.records import Outcome, Prediction
 from leadscore.events.retraining import RetrainReport
@@ -29,7 +29,7 @@ START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
 def store(leads: pa.Table, contract: FeatureContract, tmp_path_factory: pytest.TempPathFactory) -> EventStore:
     """The synthetic CRM's leads as the service logs them, with their outcomes, and copies from a shadow."""
     matrix, outcome = encode_table(contract, leads), labels(contract, leads)
-    moments = times(contract, leads).astype(np.int64)
+    moments = matrix_times(contract, leads).astype(np.int64)
     version, ids = contract_version(contract), leads.column(contract.id).to_pylist()
     predictions = [
         Prediction(
@@ -53,7 +53,7 @@ def test_the_log_gives_back_the_rows_that_were_scored(
 ) -> None:
     table = logged_leads(store, contract, "crm", START, END)
     assert table.num_rows == leads.num_rows, "a shadow's copies are left out"
-    order = np.argsort(times(contract, leads), kind="stable")
+    order = np.argsort(matrix_times(contract, leads), kind="stable")
     by_id = {str(lead): row for row, lead in enumerate(leads.column(contract.id).to_pylist())}
     rows = [by_id[lead] for lead in table.column(contract.id).to_pylist()]
     assert sorted(rows) == sorted(order.tolist())
@@ -65,7 +65,7 @@ def test_leads_that_are_scored_again_every_night_stay_in_the_log_with_their_outc
     leads: pa.Table, contract: FeatureContract, tmp_path: Path
 ) -> None:
     few = leads.slice(0, 40)
-    moments, outcome = times(contract, few).astype(np.int64), labels(contract, few)
+    moments, outcome = matrix_times(contract, few).astype(np.int64), labels(contract, few)
     row = np.zeros(len(contract.inputs), np.float32).tobytes()
 
     def scored(night: int, lead: int) -> Prediction:
@@ -87,7 +87,9 @@ def test_leads_that_are_scored_again_every_night_stay_in_the_log_with_their_outc
     table = logged_leads(store, contract, "crm", START, END)
     assert sorted(table.column(contract.id).to_pylist()) == sorted(f"l{n}" for n in range(40))
     logged = dict(
-        zip(table.column(contract.id).to_pylist(), times(contract, table).astype(np.int64), strict=True)
+        zip(
+            table.column(contract.id).to_pylist(), matrix_times(contract, table).astype(np.int64), strict=True
+        )
     )
     nights = {n: (int(logged[f"l{n}"]) - int(moments[n])) // 86_400_000_000 for n in range(40)}
     assert nights == {n: 1 if n in known else 3 for n in range(40)}

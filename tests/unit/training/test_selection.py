@@ -17,14 +17,14 @@ from leadscore.data.synthetic import generate
 from leadscore.errors import RefusedError
 from leadscore.training.options import TrainOptions
 from leadscore.training.rates import rate_warnings, wilson, window_rate
-from leadscore.training.selection import Selection, select_leads
+from leadscore.training.selection import TrainingSelection, select_leads
 
 START = datetime(2022, 1, 1, tzinfo=UTC)
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 OPTIONS = TrainOptions(name="crm", months=24, min_records=500)
 
 
-def select(table: pa.Table, contract: FeatureContract, **changes: object) -> Selection:
+def select(table: pa.Table, contract: FeatureContract, **changes: object) -> TrainingSelection:
     return select_leads(table, contract, dataclasses.replace(OPTIONS, **changes), threads=1)
 
 

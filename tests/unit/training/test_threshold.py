@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscore.training.options import Costs
-from leadscore.training.threshold import capacity_threshold, decide, grades_by_capacity
+from leadscore.training.threshold import capacity_threshold, choose_threshold, grades_by_capacity
 
 
 def test_default_grades_take_ten_twenty_and_thirty_percent() -> None:
@@ -29,5 +29,5 @@ def test_ties_take_the_nearer_cut_and_at_least_one_lead() -> None:
 
 
 def test_costs_decide_at_their_ratio() -> None:
-    decision = decide(np.array([0.1, 0.2]), 0.1, Costs(false_positive=1, false_negative=9))
+    decision = choose_threshold(np.array([0.1, 0.2]), 0.1, Costs(false_positive=1, false_negative=9))
     assert (decision.method, decision.threshold) == ("cost", pytest.approx(0.1))

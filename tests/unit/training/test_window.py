@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leadscore.errors import RefusedError
-from leadscore.training.window import Window, iso, mature_until, select_rows, select_window
+from leadscore.training.window import TrainingWindow, iso, mature_until, select_rows, select_window
 
 
 def days(first: str, count: int, per_day: int = 1) -> np.ndarray:
@@ -12,7 +12,7 @@ def days(first: str, count: int, per_day: int = 1) -> np.ndarray:
     return np.repeat(start + np.arange(count) * np.timedelta64(1, "D"), per_day)
 
 
-def select(time: np.ndarray, known: np.ndarray, **changes: object) -> Window:
+def select(time: np.ndarray, known: np.ndarray, **changes: object) -> TrainingWindow:
     settings = {"months": 6, "min_records": 1, "min_completeness": 0.8} | changes
     return select_window(time, np.where(known, np.arange(len(time)) % 4 == 0, np.nan), **settings)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from leadscore.contract.text import nearly
 
-Seen = Sequence[tuple[str, int]]
+TextCounts = Sequence[tuple[str, int]]
 
 _PLACEHOLDERS = frozenset(
     [
@@ -22,7 +22,7 @@ _PLACEHOLDERS = frozenset(
 )  # fmt: skip
 
 
-def merged(seen: Seen) -> list[tuple[str, int]]:
+def merged(seen: TextCounts) -> list[tuple[str, int]]:
     """The values with those that differ in Unicode form only taken together, most frequent first.
 
     Composed and decomposed accents are one text by definition, and are read as one.
@@ -38,7 +38,7 @@ def merged(seen: Seen) -> list[tuple[str, int]]:
     )
 
 
-def spellings(seen: Seen) -> list[list[tuple[str, int]]]:
+def spellings(seen: TextCounts) -> list[list[tuple[str, int]]]:
     """Values that differ only in case, spaces or Unicode form, each group most frequent first."""
     found: dict[str, list[tuple[str, int]]] = {}
     for text, count in seen:
@@ -46,7 +46,7 @@ def spellings(seen: Seen) -> list[list[tuple[str, int]]]:
     return [group for group in found.values() if len(group) > 1]
 
 
-def placeholders(seen: Seen) -> list[tuple[str, int]]:
+def placeholders(seen: TextCounts) -> list[tuple[str, int]]:
     """Values that stand for no answer: what a form shows before one is chosen, `unknown`, `test`."""
     return [(text, count) for text, count in seen if _plain(text) in _PLACEHOLDERS]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from leadscore.contract.model import ColumnFormat
 from leadscore.contract.text import USUAL, may_be_thousands, read_number, unit_of
 
-Seen = Sequence[tuple[str, int]]
+TextCounts = Sequence[tuple[str, int]]
 """Distinct texts with their number of rows, missing ones left out."""
 
 _COMMA = ColumnFormat(decimal=",")
@@ -71,7 +71,7 @@ def is_code(texts: Sequence[str]) -> bool:
     return any(_CODE.match(text.strip()) for text in texts)
 
 
-def guess_numbers(seen: Seen) -> NumberGuess | None:
+def guess_numbers(seen: TextCounts) -> NumberGuess | None:
     """How a column's numbers are written, or None if it does not hold numbers (or codes that look like some).
 
     A few words among many numbers (`unknown`) are taken to mean "no value"; words with digits (`10+`) are not, and
@@ -121,7 +121,7 @@ def _units(texts: Iterable[str]) -> tuple[str, ...]:
     return (*named, "no unit") if "%" in seen and "" in seen else named
 
 
-def _parted(seen: Seen) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+def _parted(seen: TextCounts) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
     """Texts that some format reads as a number, and the others."""
     forms = (USUAL, _COMMA, *_OTHERS)
     numbers = [pair for pair in seen if any(read_number(pair[0], form) is not None for form in forms)]
@@ -129,7 +129,7 @@ def _parted(seen: Seen) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
     return numbers, [pair for pair in seen if pair[0] not in known]
 
 
-def _are_words(numbers: Seen, words: Seen) -> bool:
+def _are_words(numbers: TextCounts, words: TextCounts) -> bool:
     """Whether what is no number is little, and holds no digit: then it says that there is none."""
     return (
         len(words) <= _MOST_WORDS
@@ -139,18 +139,18 @@ def _are_words(numbers: Seen, words: Seen) -> bool:
     )
 
 
-def _are_mistakes(numbers: Seen, others: Seen) -> bool:
+def _are_mistakes(numbers: TextCounts, others: TextCounts) -> bool:
     """Whether what is no number is rare, and no text of it comes again and again as a value would (`10+`)."""
     often = max(count for _, count in others) > max(2, 0.01 * sum(count for _, count in numbers))
     return len(numbers) >= _LEAST_NUMBERS and _share(numbers, others) >= _NEARLY_ALL and not often
 
 
-def _share(part: Seen, rest: Seen) -> float:
+def _share(part: TextCounts, rest: TextCounts) -> float:
     rows = sum(count for _, count in part)
     return rows / (rows + sum(count for _, count in rest))
 
 
-def several_formats(seen: Seen) -> bool:
+def several_formats(seen: TextCounts) -> bool:
     """Whether every text is a number, but no one format reads them all (`1.234,50` beside `1,234.50`)."""
     numbers, words = _parted(seen)
     texts = [text for text, _ in numbers]

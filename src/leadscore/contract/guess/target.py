@@ -11,7 +11,7 @@ from leadscore.contract.text import is_value, nearly, read_number, read_truth
 from leadscore.errors import TableError
 
 Value = str | int | bool
-Seen = Sequence[tuple[object, int]]
+ValueCounts = Sequence[tuple[object, int]]
 """The target's values as the table holds them, with their rows, most frequent first, missing ones left out."""
 
 _WON = frozenset(
@@ -142,14 +142,16 @@ Meaning = Literal["won", "lost", "open", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ValueSpellings:
     """A value in all its spellings, most frequent first, with the rows of each."""
 
     spellings: tuple[tuple[object, int], ...]
 
-    def led_by(self, spelling: str) -> Group:
+    def led_by(self, spelling: str) -> ValueSpellings:
         """The same, with that spelling first if it is one of them."""
-        return Group(tuple(sorted(self.spellings, key=lambda pair: str(pair[0]).strip() != spelling.strip())))
+        return ValueSpellings(
+            tuple(sorted(self.spellings, key=lambda pair: str(pair[0]).strip() != spelling.strip()))
+        )
 
     @property
     def rows(self) -> int:
@@ -184,9 +186,9 @@ class TargetGuess:
         sure: Whether words say that it is the positive one.
     """
 
-    positive: Group
-    negatives: tuple[Group, ...]
-    open: tuple[Group, ...]
+    positive: ValueSpellings
+    negatives: tuple[ValueSpellings, ...]
+    open: tuple[ValueSpellings, ...]
     told: bool
     sure: bool
 
@@ -222,17 +224,19 @@ def meaning_of(value: object) -> Meaning:
     return "open" if any(word in _OPEN for word in words) else "unknown"
 
 
-def groups_of(seen: Seen) -> list[Group]:
+def spellings_of(seen: ValueCounts) -> list[ValueSpellings]:
     """The values, those that differ in case, spaces and Unicode form only taken together; most frequent first."""
     found: dict[object, list[tuple[object, int]]] = {}
     for value, count in seen:
         plain = as_value(value)
         key = nearly(plain) if isinstance(plain, str) else (type(plain), plain)
         found.setdefault(key, []).append((value, count))
-    return sorted((Group(tuple(spellings)) for spellings in found.values()), key=lambda group: -group.rows)
+    return sorted(
+        (ValueSpellings(tuple(spellings)) for spellings in found.values()), key=lambda group: -group.rows
+    )
 
 
-def guess_target(name: str, seen: Seen, wanted: Value | None) -> TargetGuess:
+def guess_target(name: str, seen: ValueCounts, wanted: Value | None) -> TargetGuess:
     """Decide what the target's values mean.
 
     Values beside the positive one mean "not converted" if one of them says so or there is no other way to read
@@ -246,7 +250,7 @@ def guess_target(name: str, seen: Seen, wanted: Value | None) -> TargetGuess:
     Raises:
         TableError: Fewer than two values, the wanted one is not there, or nothing tells which one it is.
     """
-    groups = groups_of(seen)
+    groups = spellings_of(seen)
     if len(groups) < 2:
         raise TableError(
             f"The target column {name!r} has {len(groups)} different value(s): there is nothing to learn.",
@@ -278,7 +282,9 @@ def guess_target(name: str, seen: Seen, wanted: Value | None) -> TargetGuess:
     return TargetGuess(positive, tuple(lost), tuple(opened), told=wanted is not None, sure=sure)
 
 
-def _positive(name: str, groups: Sequence[Group], wanted: Value | None) -> tuple[Group, bool]:
+def _positive(
+    name: str, groups: Sequence[ValueSpellings], wanted: Value | None
+) -> tuple[ValueSpellings, bool]:
     if wanted is not None:
         match = [group for group in groups if _is_wanted(group, wanted)]
         if not match:
@@ -300,7 +306,7 @@ def _positive(name: str, groups: Sequence[Group], wanted: Value | None) -> tuple
     )
 
 
-def _is_wanted(group: Group, wanted: Value) -> bool:
+def _is_wanted(group: ValueSpellings, wanted: Value) -> bool:
     if isinstance(wanted, str):
         return any(
             nearly(str(value)) == nearly(wanted) for value, _ in group.spellings
@@ -308,5 +314,5 @@ def _is_wanted(group: Group, wanted: Value) -> bool:
     return any(is_value(str(value), wanted) for value, _ in group.spellings)
 
 
-def _shown(groups: Sequence[Group]) -> str:
+def _shown(groups: Sequence[ValueSpellings]) -> str:
     return ", ".join(group.shown for group in groups[:8]) + (", …" if len(groups) > 8 else "")

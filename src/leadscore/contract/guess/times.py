@@ -11,7 +11,7 @@ from leadscore.contract.model import ColumnFormat
 from leadscore.contract.names import words_of
 from leadscore.contract.text import USUAL, read_time
 
-Seen = Sequence[tuple[str, int]]
+TextCounts = Sequence[tuple[str, int]]
 
 _ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y")
 _SHORT = ("%d{0}%m{0}%y", "%m{0}%d{0}%y")
@@ -96,7 +96,7 @@ class TimeGuess:
         return self.forms[0] if len(self.forms) == 1 else None
 
 
-def guess_times(seen: Seen, *, counted: bool) -> TimeGuess | None:
+def guess_times(seen: TextCounts, *, counted: bool) -> TimeGuess | None:
     """How a column's times are written, or None if it holds none.
 
     Args:
@@ -121,7 +121,7 @@ def guess_times(seen: Seen, *, counted: bool) -> TimeGuess | None:
     return TimeGuess(tuple(kept), unread)
 
 
-def _different(forms: Sequence[ColumnFormat], seen: Seen) -> list[ColumnFormat]:
+def _different(forms: Sequence[ColumnFormat], seen: TextCounts) -> list[ColumnFormat]:
     """The formats that do not read all the texts alike (`May` is short and long, 03/03 is 03/03)."""
     readings: dict[tuple[datetime | None, ...], ColumnFormat] = {}
     for form in forms:

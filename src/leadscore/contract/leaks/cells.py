@@ -15,7 +15,7 @@ MISSING = 0  # the cell of rows without a value
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class KnownCells:
     """A column's rows with a known outcome.
 
     Attributes:
@@ -47,7 +47,7 @@ class Cells:
             yield self.half == learn, self.half != learn
 
 
-def cells_of(codes: NDArray[np.float64], labels: NDArray[np.float64]) -> Cells | None:
+def known_cells(codes: NDArray[np.float64], labels: NDArray[np.float64]) -> KnownCells | None:
     """Put the rows with a known outcome into cells.
 
     A number of many values gets `BINS` quantile bins, with cells of their own for values that fill a bin alone
@@ -72,7 +72,7 @@ def cells_of(codes: NDArray[np.float64], labels: NDArray[np.float64]) -> Cells |
         half[rng.permutation(members)[::2]] = 1
     seen = codes[known].astype(np.float64)
     of_row, values = _cells(seen)
-    return Cells(seen, of_row, values, converted, half)
+    return KnownCells(seen, of_row, values, converted, half)
 
 
 def _cells(codes: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

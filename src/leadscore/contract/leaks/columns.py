@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.leaks.cells import MISSING, Cells, cells_of
-from leadscore.contract.leaks.groups import Group, groups_of
+from leadscore.contract.leaks.cells import MISSING, KnownCells, known_cells
+from leadscore.contract.leaks.groups import LeadGroup, groups_of
 from leadscore.contract.leaks.suspicion import Suspicion
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract
 from leadscore.intervals import Estimate, auc_estimate
@@ -83,7 +83,7 @@ def column_suspicion(
     Returns:
         None also where there are too few leads of either outcome to judge (20 of each).
     """
-    cells = cells_of(codes, labels)
+    cells = known_cells(codes, labels)
     if cells is None or cells.size < 2:
         return None
     alone = max(
@@ -113,7 +113,7 @@ def later_suspicion(
     return Suspicion(column=name, kind="later", strength="leak", figure=share, sentence=sentence)
 
 
-def _ranking(cells: Cells) -> Estimate | None:
+def _ranking(cells: KnownCells) -> Estimate | None:
     """AUC of the conversion rate per cell, learnt on one half and judged on the other; mean of both ways."""
     found: list[Estimate] = []
     for learn, judge in cells.folds():
@@ -129,7 +129,7 @@ def _ranking(cells: Cells) -> Estimate | None:
     return Estimate(value, value - deviation, min(1.0, value + deviation))
 
 
-def _monotone(cells: Cells) -> Estimate | None:
+def _monotone(cells: KnownCells) -> Estimate | None:
     """AUC of the number itself, high or low; a few leads of one outcome teach no rates, but they have an order."""
     numbers = np.where(np.isnan(cells.codes), np.nanmedian(cells.codes), cells.codes)
     estimates = [auc_estimate(cells.converted, sign * numbers, _CONFIDENCE) for sign in (1.0, -1.0)]
@@ -152,7 +152,7 @@ def _tells(name: str, alone: Estimate, strength: Literal["leak", "suspicion"]) -
     )
 
 
-def _by_presence(name: str, cells: Cells, alone: Estimate) -> Suspicion | None:
+def _by_presence(name: str, cells: KnownCells, alone: Estimate) -> Suspicion | None:
     """The same AUC explained by whether the column is filled in at all, where that is the reason."""
     filled = (cells.of_row != MISSING).astype(np.float64)
     presence = auc_estimate(cells.converted, filled, _CONFIDENCE)
@@ -174,10 +174,10 @@ def _by_presence(name: str, cells: Cells, alone: Estimate) -> Suspicion | None:
     )
 
 
-def _one_outcome(name: str, cells: Cells, names: Sequence[str], *, outcome: bool) -> Suspicion | None:
+def _one_outcome(name: str, cells: KnownCells, names: Sequence[str], *, outcome: bool) -> Suspicion | None:
     """Suspect values that stand with one outcome far more often than with the other."""
     wanted = cells.converted == outcome
-    best: tuple[float, float, Group] | None = None
+    best: tuple[float, float, LeadGroup] | None = None
     for group in groups_of(cells, wanted):
         ratio, purity = _leaning(group, wanted, least_share=_LEAST_SHARE[outcome])
         if ratio >= _RATIO and purity >= _LEAST_PURITY and (best is None or ratio > best[0]):
@@ -198,7 +198,7 @@ def _one_outcome(name: str, cells: Cells, names: Sequence[str], *, outcome: bool
     )
 
 
-def _leaning(group: Group, wanted: NDArray[np.bool_], *, least_share: float) -> tuple[float, float]:
+def _leaning(group: LeadGroup, wanted: NDArray[np.bool_], *, least_share: float) -> tuple[float, float]:
     """How many times more often the group's values stand with the wanted outcome, and how pure the group is.
 
     The ratio is 0 where its lower 99 % bound does not hold it up, or the group is too small a part to matter.

@@ -10,14 +10,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.leaks.cells import MISSING, Cells
+from leadscore.contract.leaks.cells import MISSING, KnownCells
 
 _LEARN_RATIO = 10.0
 _LEAST_ROWS = 3  # of one outcome, for a value to be learnt
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class LeadGroup:
     """Leads in question.
 
     Attributes:
@@ -50,7 +50,7 @@ class Group:
         return f"with one of {len(self.values)} of its values" if names else "in some of its ranges"
 
 
-def groups_of(cells: Cells, wanted: NDArray[np.bool_]) -> Iterator[Group]:
+def groups_of(cells: KnownCells, wanted: NDArray[np.bool_]) -> Iterator[LeadGroup]:
     """The groups worth asking about: filled in or not, the commonest value or not, and values learnt to be pure.
 
     Args:
@@ -61,23 +61,23 @@ def groups_of(cells: Cells, wanted: NDArray[np.bool_]) -> Iterator[Group]:
     sizes = cells.count(everywhere)
     missing = cells.of_row == MISSING
     if sizes[MISSING]:
-        yield Group(missing, "empty")
-        yield Group(~missing, "filled")
+        yield LeadGroup(missing, "empty")
+        yield LeadGroup(~missing, "filled")
     commonest = MISSING + 1 + int(np.argmax(sizes[MISSING + 1 :]))
     value = float(cells.values[commonest])
     if not math.isnan(value):
         same = cells.of_row == commonest
-        yield Group(same, "same", (value,))
-        yield Group(~same & ~missing, "other", (value,))
+        yield LeadGroup(same, "same", (value,))
+        yield LeadGroup(~same & ~missing, "other", (value,))
     inside = np.zeros(len(wanted), dtype=np.bool_)
     for learn, judge in cells.folds():
         inside |= judge & _pure(cells, learn, wanted)[cells.of_row]
     places = np.flatnonzero(_pure(cells, everywhere, wanted))
     if len(places):
-        yield Group(inside, "learnt", tuple(float(v) for v in cells.values[places]))
+        yield LeadGroup(inside, "learnt", tuple(float(v) for v in cells.values[places]))
 
 
-def _pure(cells: Cells, rows: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _pure(cells: KnownCells, rows: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Cells that stand with the wanted outcome ten times as often as with the other."""
     hits, misses = cells.count(rows & wanted), cells.count(rows & ~wanted)
     ratios = ((hits + 0.5) / (hits.sum() + 1.0)) / ((misses + 0.5) / (misses.sum() + 1.0))

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from leadscore.data.synthetic import vocabulary as words
 from leadscore.data.synthetic.arrivals import Times, arrival_times, season_of
 from leadscore.data.synthetic.contract import synthetic_contract
-from leadscore.data.synthetic.outcomes import Outcomes, draw_outcomes
-from leadscore.data.synthetic.population import MISSING, Bools, Codes, Leads, draw_leads
+from leadscore.data.synthetic.outcomes import SyntheticOutcomes, draw_outcomes
+from leadscore.data.synthetic.population import MISSING, Bools, Codes, SyntheticLeads, draw_leads
 from leadscore.data.synthetic.prior import shift_prior
 from leadscore.data.synthetic.recording import record
 from leadscore.data.synthetic.scenarios import Scenario, ScenarioName, after_months, strength_of, utc
@@ -154,7 +154,7 @@ def _block(
     )  # fmt: skip
     season = strength("seasonal_cycle") * season_of(times)
 
-    def draw(source: Streams) -> tuple[Leads, Floats]:
+    def draw(source: Streams) -> tuple[SyntheticLeads, Floats]:
         leads = draw_leads(source, times, covariate, categories, season)
         return leads, true_logit(leads, concept, season)
 
@@ -165,7 +165,9 @@ def _block(
     return _table(first, times, recorded, outcomes, now), chance
 
 
-def _table(first: int, times: Times, leads: Leads, outcomes: Outcomes, now: np.datetime64) -> pa.Table:
+def _table(
+    first: int, times: Times, leads: SyntheticLeads, outcomes: SyntheticOutcomes, now: np.datetime64
+) -> pa.Table:
     known = outcomes.known_at <= now
     arrays = {
         "lead_id": _lead_ids(first, len(times)),

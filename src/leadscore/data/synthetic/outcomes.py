@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leadscore.data.synthetic.arrivals import Times
-from leadscore.data.synthetic.population import Bools, Leads
+from leadscore.data.synthetic.population import Bools, SyntheticLeads
 from leadscore.data.synthetic.streams import Floats, Streams
 
 MEDIAN_DELAY_DAYS = 14.0
@@ -20,7 +20,7 @@ _REVENUE_BY_INDUSTRY = (0.1, 0.0, 0.25, -0.05, -0.3, 0.1, 0.15, 0.0, 0.1, -0.15,
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class SyntheticOutcomes:
     """One entry per lead.
 
     Attributes:
@@ -35,8 +35,12 @@ class Outcomes:
 
 
 def draw_outcomes(
-    leads: Leads, probability: Floats, times: Times, streams: Streams, loss_delay: float | None = None
-) -> Outcomes:
+    leads: SyntheticLeads,
+    probability: Floats,
+    times: Times,
+    streams: Streams,
+    loss_delay: float | None = None,
+) -> SyntheticOutcomes:
     """Let chance decide.
 
     The delay is log-normal with a median of two weeks: one in twenty takes more than ten weeks. A loss takes a
@@ -54,7 +58,7 @@ def draw_outcomes(
         + np.asarray(_REVENUE_BY_INDUSTRY)[leads.industry]
         + 0.55 * streams.normal("revenue")
     )
-    return Outcomes(
+    return SyntheticOutcomes(
         converted,
         times + microseconds.astype("timedelta64[us]"),
         np.where(converted, np.round(amount, 2), np.nan),

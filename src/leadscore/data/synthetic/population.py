@@ -20,7 +20,7 @@ MISSING = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Leads:
+class SyntheticLeads:
     """The features of some leads; arrays of one length.
 
     Categories are codes into the tuples of `vocabulary` (one past the end: the new category of scenario
@@ -78,7 +78,7 @@ class _Traits:
 
 def draw_leads(
     streams: Streams, times: Times, covariate_shift: Floats, new_categories: Floats, season: Floats
-) -> Leads:
+) -> SyntheticLeads:
     """Draw the leads created at `times`.
 
     Args:
@@ -114,7 +114,7 @@ def draw_leads(
     tracked = streams.uniform("tracked") >= 0.08
     views = _page_views(streams, traits, source)
     meetings, calls, emails, has_phone = _contacts(streams, traits)
-    return Leads(
+    return SyntheticLeads(
         source=source,
         industry=industry,
         country=country,

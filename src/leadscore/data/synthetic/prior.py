@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.data.synthetic.population import Bools, Leads
+from leadscore.data.synthetic.population import Bools, SyntheticLeads
 from leadscore.data.synthetic.streams import Floats, Streams
 from leadscore.data.synthetic.truth import CONVERSION_RATE, probability
 
@@ -18,8 +18,8 @@ _ROUNDS = 4
 
 
 def shift_prior(
-    draw: Callable[[Streams], tuple[Leads, Floats]], streams: Streams, strength: Floats
-) -> tuple[Leads, Floats]:
+    draw: Callable[[Streams], tuple[SyntheticLeads, Floats]], streams: Streams, strength: Floats
+) -> tuple[SyntheticLeads, Floats]:
     """Draw leads whose conversion rate is shifted while p(features | outcome) stays.
 
     By Bayes' rule the posterior odds of every lead are multiplied by the change of the prior odds, and the density of
@@ -55,11 +55,11 @@ def shift_prior(
     return leads, logit + shift
 
 
-def _merge(leads: Leads, others: Leads, chosen: Bools) -> Leads:
+def _merge(leads: SyntheticLeads, others: SyntheticLeads, chosen: Bools) -> SyntheticLeads:
     def pick(name: str) -> Any:
         # Codes, numbers or truths: what the field holds.
         other: npt.NDArray[np.generic] = getattr(others, name)
         own: npt.NDArray[np.generic] = getattr(leads, name)
         return np.where(chosen, other, own)
 
-    return Leads(**{field.name: pick(field.name) for field in fields(Leads)})
+    return SyntheticLeads(**{field.name: pick(field.name) for field in fields(SyntheticLeads)})

@@ -6,18 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from leadscore.data.synthetic.population import MISSING, Leads
+from leadscore.data.synthetic.population import MISSING, SyntheticLeads
 from leadscore.data.synthetic.streams import Floats, Streams
 
 CENTS = 100.0
 
 
-def record(leads: Leads, streams: Streams, missingness: Floats, pipeline_bug: Floats) -> Leads:
+def record(
+    leads: SyntheticLeads, streams: Streams, missingness: Floats, pipeline_bug: Floats
+) -> SyntheticLeads:
     """The leads as recorded; the last two are strengths of scenarios per row."""
     return _break_units(_ask_less(leads, streams, missingness), streams, pipeline_bug)
 
 
-def _ask_less(leads: Leads, streams: Streams, strength: Floats) -> Leads:
+def _ask_less(leads: SyntheticLeads, streams: Streams, strength: Floats) -> SyntheticLeads:
     # One draw per lead: who gets the short form is asked none of it, so gaps come together.
     short_form = streams.uniform("short form") < 0.55 * strength
     unlogged = streams.uniform("unlogged") < 0.4 * strength
@@ -30,7 +32,7 @@ def _ask_less(leads: Leads, streams: Streams, strength: Floats) -> Leads:
     )
 
 
-def _break_units(leads: Leads, streams: Streams, strength: Floats) -> Leads:
+def _break_units(leads: SyntheticLeads, streams: Streams, strength: Floats) -> SyntheticLeads:
     new_release = streams.uniform("new release") < strength
     return replace(
         leads,

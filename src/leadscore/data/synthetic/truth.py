@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.data.synthetic.population import Codes, Leads
+from leadscore.data.synthetic.population import Codes, SyntheticLeads
 from leadscore.data.synthetic.streams import Floats
 
 SPREAD = 0.957
@@ -37,7 +37,7 @@ _SOFTWARE, _HOSPITALITY = 2, 4
 _ENGLISH = 1
 
 
-def true_logit(leads: Leads, concept_drift: Floats, season: Floats) -> Floats:
+def true_logit(leads: SyntheticLeads, concept_drift: Floats, season: Floats) -> Floats:
     """Log-odds of conversion per lead.
 
     Args:
@@ -55,7 +55,7 @@ def probability(logit: Floats) -> Floats:
     return 1.0 / (1.0 + np.exp(-logit))
 
 
-def _lasting(leads: Leads) -> Floats:
+def _lasting(leads: SyntheticLeads) -> Floats:
     """Effects that no scenario changes."""
     views = _known(leads.page_views, 3.0)
     replied = ~np.isnan(leads.reply_hours)
@@ -86,7 +86,7 @@ def _lasting(leads: Leads) -> Floats:
     )  # fmt: skip
 
 
-def _fit(leads: Leads) -> Floats:
+def _fit(leads: SyntheticLeads) -> Floats:
     """What goes together, and what does not."""
     large = leads.company_size >= _LARGE
     spoken = np.where(leads.language == _ENGLISH, 0.0, 0.15)
@@ -104,7 +104,7 @@ def _fit(leads: Leads) -> Floats:
     )
 
 
-def _before(leads: Leads) -> Floats:
+def _before(leads: SyntheticLeads) -> Floats:
     """Effects that `concept_drift` takes away."""
     pricing = _known(leads.pricing_visits, 0.0)
     budget = np.log(_known(leads.budget, 1200.0) + 100.0) - np.log(1500.0)
@@ -119,7 +119,7 @@ def _before(leads: Leads) -> Floats:
     )
 
 
-def _after(leads: Leads) -> Floats:
+def _after(leads: SyntheticLeads) -> Floats:
     """Effects that `concept_drift` brings.
 
     A cheaper competitor takes those who are in a hurry and compare prices; who stays has a small budget, reads

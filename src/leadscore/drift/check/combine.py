@@ -9,12 +9,12 @@ from leadscore.drift.performance.verdict import performance_drift
 from leadscore.drift.report.document import DriftReport, MethodReport
 from leadscore.drift.verdict import (
     SEVERITIES,
+    DriftKind,
     DriftVerdict,
     FeatureVerdict,
-    Kind,
     Severity,
-    State,
     Triage,
+    VerdictState,
     overall_state,
     worst_severity,
 )
@@ -40,7 +40,7 @@ def combined_verdict(report: DriftReport, univariate: DriftVerdict, following: H
     others = worst_severity(severities.values())
     concept = severities.get("performance", "none")
     data = worst_severity([univariate.severity, *(f.severity for f in report.methods)])
-    kind: Kind = "concept" if concept != "none" and data == "none" else univariate.kind
+    kind: DriftKind = "concept" if concept != "none" and data == "none" else univariate.kind
     starts = [t.since for t in following.methods.values() if t.since is not None]
     starts += [] if univariate.since is None else [univariate.since]
     triage: Triage = univariate.triage
@@ -65,10 +65,10 @@ def combined_verdict(report: DriftReport, univariate: DriftVerdict, following: H
     )
 
 
-def _state(report: DriftReport, univariate: DriftVerdict) -> State:
+def _state(report: DriftReport, univariate: DriftVerdict) -> VerdictState:
     """Of the methods that were asked and may alarm; joint tests go without the window where it has no leads for them."""
     methods = report.options.methods
-    states: list[State] = [univariate.state] if "univariate" in methods else []
+    states: list[VerdictState] = [univariate.state] if "univariate" in methods else []
     if report.performance is not None:
         states.append(report.performance.verdict.state)
     if set(methods) - {"univariate", "performance", "cbpe"}:
@@ -120,7 +120,7 @@ def _joint(finding: MethodReport) -> FeatureVerdict:
 def _confidence(
     report: DriftReport, univariate: DriftVerdict, outcomes: DriftVerdict | None, others: Severity
 ) -> float:
-    """Of the surest finding; of calm, what the least sure method gives."""
+    """Of the surest finding; of no drift, what the least sure method gives."""
     if others == "none":
         if report.features or outcomes is None:
             return univariate.confidence
@@ -164,4 +164,4 @@ def sentence(finding: MethodReport, report: DriftReport) -> str:
         least = "" if finding.effect is None else " and the least effect"
         return f"{found}: no change beyond p ≤ {finding.level:.2g}{least}."
     counts = "" if finding.breached else f" Below {report.options.breach_from}, from which it counts."
-    return f"{found}: changed (it speaks from p ≤ {finding.level:.2g}).{counts}"
+    return f"{found}: changed (it signals from p ≤ {finding.level:.2g}).{counts}"

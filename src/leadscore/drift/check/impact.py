@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.drift.windows.counts import Matrix
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 from leadscore.scoring.profile import FeatureProfile
 
 Grading = Callable[[Matrix], npt.NDArray[np.intp]]
@@ -16,7 +16,7 @@ Grading = Callable[[Matrix], npt.NDArray[np.intp]]
 ROWS = 4_000
 
 
-def shapley_impact(reference: Reference, window: Window) -> tuple[float, ...] | None:
+def shapley_impact(reference: Reference, window: LeadWindow) -> tuple[float, ...] | None:
     """Per feature, how much of the model's attention has moved: 0 (none) to 1 (all).
 
     Each cell's change of share counts with the mean absolute Shapley value of the leads in it, relative to the sum over

@@ -20,7 +20,7 @@ from leadscore.drift.multivariate.two_sample import (
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.report.document import MethodReport
 from leadscore.drift.verdict import Severity, at_least
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 from leadscore.errors import BadInputError
 
 JOINT: Final = "joint"
@@ -32,7 +32,7 @@ _MOST_PERMUTATIONS: Final = 50_000
 def joint_report(
     method: str,
     reference: Reference,
-    window: Window,
+    window: LeadWindow,
     options: DriftOptions,
     level: float,
     *,
@@ -128,7 +128,7 @@ def _judged(
 ) -> MethodReport:
     severity: Severity = "none"
     if test.p_value <= level and (effect is None or effect >= options.min_effect):
-        severity = "moderate" if effect is None else options.lines.severity(effect)
+        severity = "moderate" if effect is None else options.thresholds.severity(effect)
         # A calibrated breach is real, however small.
         severity = "moderate" if severity == "none" else severity
     return MethodReport(

@@ -1,6 +1,6 @@
 """All methods together: a window, outcomes and a memory go in; one report, one verdict and the next memory come out. Pure.
 
-The methods share one budget of false alarms, in equal parts: the chance that any of them speaks on an unchanged stream
+The methods share one budget of false alarms, in equal parts: the chance that any of them signals on an unchanged stream
 is at most the sum of their chances. The univariate checks spend their part as `budget` says. The others compare with a
 fixed reference, or with windows that overlap, so one window's accident tends to be the next one's too; with N-of-M hysteresis that would
 come dearer than for independent windows. Their chance per window is therefore what a single window may cost, whatever the hysteresis: their
@@ -25,12 +25,17 @@ from leadscore.drift.check.univariate import check
 from leadscore.drift.multivariate.alibi import AlibiName, AlibiWindow
 from leadscore.drift.options import ALIBI, DriftOptions
 from leadscore.drift.performance.cbpe import ExpectedPerformance, expected_performance
-from leadscore.drift.performance.outcomes import Baseline, Outcomes, PerformanceReport, judge_outcomes
+from leadscore.drift.performance.outcomes import (
+    MatureOutcomes,
+    PerformanceBaseline,
+    PerformanceReport,
+    judge_outcomes,
+)
 from leadscore.drift.report.document import DriftReport, MethodReport
 from leadscore.drift.univariate.seasonal import seasonal_features, stratum_of
 from leadscore.drift.verdict import at_least
 from leadscore.drift.windows.history import ALL, History, Judged, Trail, check_order, follow
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 from leadscore.errors import BadInputError
 
 # A joint test of fewer rows says nothing.
@@ -40,7 +45,7 @@ _MOST_EXPECTED: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class JudgedWindow:
     """What is judged.
 
     Attributes:
@@ -49,8 +54,8 @@ class Seen:
         alibi: alibi-detect's answers about the window, by method.
     """
 
-    window: Window
-    outcomes: Outcomes | None = None
+    window: LeadWindow
+    outcomes: MatureOutcomes | None = None
     alibi: Mapping[str, AlibiWindow] = field(default_factory=dict[str, AlibiWindow])
 
 
@@ -62,17 +67,17 @@ def method_level(options: DriftOptions, every: timedelta) -> float:
         every: Time from one judged window to the next.
     """
     if options.mode == "thresholds":
-        return options.lines.p
+        return options.thresholds.p
     return min(0.5, 1.0 / (options.false_alarms.run_length(every) * options.looks))
 
 
-def judge(
+def judge_window(
     reference: Reference,
-    seen: Seen,
+    seen: JudgedWindow,
     options: DriftOptions,
     history: History | None = None,
     *,
-    baseline: Baseline | None = None,
+    baseline: PerformanceBaseline | None = None,
     every: timedelta | None = None,
     grade: Grading | None = None,
 ) -> tuple[DriftReport, History]:
@@ -129,7 +134,7 @@ def judge(
 
 
 def _methods(
-    reference: Reference, seen: Seen, options: DriftOptions, history: History, level: float
+    reference: Reference, seen: JudgedWindow, options: DriftOptions, history: History, level: float
 ) -> tuple[tuple[MethodReport, ...], tuple[str, ...]]:
     """Findings of the joint tests, and what kept them from judging."""
     window = seen.window
@@ -162,7 +167,7 @@ def _methods(
 
 
 def _performance(
-    seen: Seen, baseline: Baseline | None, options: DriftOptions, level: float
+    seen: JudgedWindow, baseline: PerformanceBaseline | None, options: DriftOptions, level: float
 ) -> PerformanceReport | None:
     if "performance" not in options.methods:
         return None
@@ -174,7 +179,9 @@ def _performance(
     return judge_outcomes(seen.outcomes, baseline, options, level if options.mode == "budget" else None)
 
 
-def _expected(window: Window, baseline: Baseline | None, options: DriftOptions) -> ExpectedPerformance | None:
+def _expected(
+    window: LeadWindow, baseline: PerformanceBaseline | None, options: DriftOptions
+) -> ExpectedPerformance | None:
     p = window.probabilities
     if "cbpe" not in options.methods or p is None or len(p) < _LEAST_ROWS:
         return None
@@ -184,7 +191,7 @@ def _expected(window: Window, baseline: Baseline | None, options: DriftOptions) 
     return msgspec.structs.replace(found, rows=len(p))
 
 
-def _trails(report: DriftReport, history: History, window: Window) -> dict[str, Trail]:
+def _trails(report: DriftReport, history: History, window: LeadWindow) -> dict[str, Trail]:
     """The trails of the methods that are asked for, with this window where they judged it."""
     options = report.options
     judged = {finding.method: finding.breached for finding in report.methods}

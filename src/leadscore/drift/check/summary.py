@@ -7,16 +7,25 @@ import math
 from scipy import stats
 
 from leadscore.drift.report.document import DriftReport, FeatureReport, TestReport
-from leadscore.drift.verdict import SEVERITIES, DriftVerdict, FeatureVerdict, State, Triage, worst_severity
+from leadscore.drift.verdict import (
+    SEVERITIES,
+    DriftVerdict,
+    FeatureVerdict,
+    Triage,
+    VerdictState,
+    worst_severity,
+)
 from leadscore.drift.windows.history import History
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 
 DETECTOR = "univariate"
 SILENT = "Not judged: the feed is silent. No lead of the window was scored, or none was logged."
 _MOST_FEATURES = 10
 
 
-def no_verdict(reference: Reference, window: Window, reason: str, state: State = "judged") -> DriftVerdict:
+def no_verdict(
+    reference: Reference, window: LeadWindow, reason: str, state: VerdictState = "judged"
+) -> DriftVerdict:
     """A verdict that says nothing but why."""
     return DriftVerdict(
         detector=DETECTOR,
@@ -81,7 +90,7 @@ def _feature(feature: FeatureReport, report: DriftReport) -> FeatureVerdict:
             feature=feature.name,
             statistic="psi",
             value=feature.statistics.psi,
-            cut=report.options.lines.moderate,
+            cut=report.options.thresholds.moderate,
             effect=feature.effect,
             p_value=feature.statistics.chi_square_p,
             severity=feature.severity,
@@ -125,11 +134,11 @@ def _note(feature: FeatureReport) -> str:
 
 
 def _confidence(report: DriftReport, *, calm: bool) -> float:
-    """Of a change: that an unchanged stream would not show it. Of calm: that a moderate change would have been seen."""
+    """Of a change: that an unchanged stream would not show it. Of no drift: that a moderate change would have been seen."""
     if report.p_value is None:
         ps = [f.statistics.chi_square_p for f in report.features]
         smallest = min(ps, default=1.0)
-        # Bonferroni over the features: fixed lines have no joint calibration.
+        # Bonferroni over the features: fixed thresholds have no joint calibration.
         return 0.0 if calm else max(0.0, 1.0 - min(1.0, smallest * len(ps)))
     if not calm:
         return 1.0 - report.p_value
@@ -142,7 +151,7 @@ def _power(report: DriftReport) -> float:
         return 0.0
     chances: list[float] = []
     window, known = report.verdict.rows, report.calibration.pooled_rows
-    size = report.options.lines.moderate * window * known / (window + known)
+    size = report.options.thresholds.moderate * window * known / (window + known)
     for feature in report.features:
         test = _named(feature, "distribution")
         if test is None or test.cut is None:

@@ -14,12 +14,12 @@ from typing import Final
 import numpy as np
 
 from leadscore.contract import Categorical
-from leadscore.drift.report.document import FeatureReport, Finding
+from leadscore.drift.report.document import FeatureReport, TriageFinding
 from leadscore.drift.statistics import distances as st
 from leadscore.drift.statistics.distances import Counts, Floats
 from leadscore.drift.univariate.compare import excess_psi
 from leadscore.drift.verdict import Triage
-from leadscore.drift.windows.inputs import Reference, Window, cells_of
+from leadscore.drift.windows.inputs import LeadWindow, Reference, cells_of
 
 # Decimal slips, minutes and hours, bytes, and the common pairs of metric and imperial units.
 _FACTORS: Final = (
@@ -40,7 +40,7 @@ class Suspect:
     index: int
     report: FeatureReport
     reference: Reference
-    window: Window
+    window: LeadWindow
 
     @property
     def values(self) -> Floats | None:
@@ -52,8 +52,8 @@ class Suspect:
 
 
 def triage(
-    reference: Reference, window: Window, breached: Sequence[tuple[int, FeatureReport]]
-) -> tuple[Triage, float, tuple[Finding, ...]]:
+    reference: Reference, window: LeadWindow, breached: Sequence[tuple[int, FeatureReport]]
+) -> tuple[Triage, float, tuple[TriageFinding, ...]]:
     """The kind of change, how sure that is (0-1), and the evidence, strongest first.
 
     Args:
@@ -61,7 +61,7 @@ def triage(
         window: With rows, likewise.
         breached: Features that breached, with their column; the score is not one (it follows the features).
     """
-    findings: list[Finding] = []
+    findings: list[TriageFinding] = []
     weights = {"pipeline_bug": 0.0, "market_moved": 0.0}
     certainty = dict(weights)
     for index, report in breached:
@@ -85,7 +85,7 @@ def triage(
     return "unclear", 0.5, ordered
 
 
-def _nulls(suspect: Suspect) -> Finding | None:
+def _nulls(suspect: Suspect) -> TriageFinding | None:
     report = suspect.report
     if not _breaches(report, "missing"):
         return None
@@ -99,7 +99,7 @@ def _nulls(suspect: Suspect) -> Finding | None:
     said = f" or unlisted ({unlisted:.1%} unlisted)" if figures.absent_merged else ""
     # A field that is gone altogether is a broken feed; a few more gaps may be a form that asks less.
     confidence = 0.97 if after > 0.95 else 0.6 + 0.35 * min(1.0, (after - before) / 0.5)
-    return Finding(
+    return TriageFinding(
         pattern="nulls",
         points_to="pipeline_bug",
         feature=report.name,
@@ -108,7 +108,7 @@ def _nulls(suspect: Suspect) -> Finding | None:
     )
 
 
-def _unit(suspect: Suspect) -> Finding | None:
+def _unit(suspect: Suspect) -> TriageFinding | None:
     feature = suspect.reference.profile.features[suspect.index]
     values = suspect.values
     if feature.kind != "numeric" or values is None or len(values) < _FEW_ROWS or not feature.edges:
@@ -134,7 +134,7 @@ def _unit(suspect: Suspect) -> Finding | None:
     if remains > _LEFT * change or np.mean(values == 0.0) > 0.5 or (small and change < 1.0):
         return None
     words = f"{factor:g} times" if abs(factor) >= 1 else f"1/{1 / factor:g} of"
-    return Finding(
+    return TriageFinding(
         pattern="unit",
         points_to="pipeline_bug",
         feature=feature.name,
@@ -146,7 +146,7 @@ def _unit(suspect: Suspect) -> Finding | None:
     )
 
 
-def _constant(suspect: Suspect) -> Finding | None:
+def _constant(suspect: Suspect) -> TriageFinding | None:
     report = suspect.report
     before, after = np.array(report.reference[:-1]), np.array(report.window[:-1])
     if before.sum() == 0 or after.sum() < _FEW_ROWS:
@@ -160,7 +160,7 @@ def _constant(suspect: Suspect) -> Finding | None:
     # A number's bin holds its neighbours too; a category is itself.
     number = counts.minimum is not None
     value, near = (f"{counts.minimum:.6g}", " near it") if number else (report.labels[cell], "")
-    return Finding(
+    return TriageFinding(
         pattern="constant",
         points_to="pipeline_bug",
         feature=report.name,
@@ -169,12 +169,12 @@ def _constant(suspect: Suspect) -> Finding | None:
     )
 
 
-def _range(suspect: Suspect) -> Finding | None:
+def _range(suspect: Suspect) -> TriageFinding | None:
     report = suspect.report
     if not _breaches(report, "range"):
         return None
     rate = report.statistics.range_rate
-    return Finding(
+    return TriageFinding(
         pattern="range",
         points_to="pipeline_bug",
         feature=report.name,
@@ -183,7 +183,7 @@ def _range(suspect: Suspect) -> Finding | None:
     )
 
 
-def _unseen(suspect: Suspect) -> Finding | None:
+def _unseen(suspect: Suspect) -> TriageFinding | None:
     """New categories: an old one under another spelling, or something new on the market."""
     report = suspect.report
     described = suspect.reference.contract.inputs[suspect.index]
@@ -196,29 +196,29 @@ def _unseen(suspect: Suspect) -> Finding | None:
     respelled = sum(count for text, count in texts.items() if alike[text] is not None)
     if known and respelled >= known / 2:
         text = max((t for t in texts if alike[t]), key=texts.__getitem__)
-        return Finding(
+        return TriageFinding(
             pattern="respelled", points_to="pipeline_bug", feature=report.name, confidence=0.95,
             sentence=f"{report.name} has {rate:.1%} unlisted values that are spelled almost like listed ones: {text!r} for {alike[text]!r}.",
         )  # fmt: skip
     if not known and (gone := _vanished(suspect, rate)) is not None:
-        return Finding(
+        return TriageFinding(
             pattern="respelled", points_to="pipeline_bug", feature=report.name, confidence=0.85,
             sentence=f"{report.name}: {gone!r} is gone, and as many leads ({rate:.1%}) have a category that the contract does not list.",
         )  # fmt: skip
     named = f", above all {max(texts, key=texts.__getitem__)!r}" if texts else ""
-    return Finding(
+    return TriageFinding(
         pattern="new_category", points_to="market_moved", feature=report.name, confidence=0.7,
         sentence=f"{report.name} has a category that the contract does not list in {rate:.1%} of leads{named}.",
     )  # fmt: skip
 
 
-def _one_source(suspect: Suspect) -> Finding | None:
+def _one_source(suspect: Suspect) -> TriageFinding | None:
     """The change sits in the rows of one category of another feature: one feed changed, not the market."""
     sample, rows = suspect.reference.sample, suspect.window.rows
     if sample is None or rows is None or suspect.report.effect < 0.05:
         return None
     rows = _some(rows)
-    best: Finding | None = None
+    best: TriageFinding | None = None
     for other, described in enumerate(suspect.reference.contract.inputs):
         if other == suspect.index or not isinstance(described, Categorical):
             continue
@@ -231,7 +231,7 @@ def _one_source(suspect: Suspect) -> Finding | None:
 
 def _within(
     suspect: Suspect, both: tuple[np.ndarray, np.ndarray], other: int, code: tuple[int, str]
-) -> Finding | None:
+) -> TriageFinding | None:
     inside = [matrix[:, other] == code[0] for matrix in both]
     sizes = [(int(np.sum(i)), int(np.sum(~i))) for i in inside]
     if min(min(size) for size in sizes) < 5 * _FEW_ROWS:
@@ -246,7 +246,7 @@ def _within(
     if change < 0.25 or not calm_outside or rest > 0.1 * change:
         return None
     name = suspect.reference.contract.inputs[other].name
-    return Finding(
+    return TriageFinding(
         pattern="one_source",
         points_to="pipeline_bug",
         feature=suspect.report.name,
@@ -258,7 +258,7 @@ def _within(
     )
 
 
-def _moved(suspect: Suspect) -> Finding:
+def _moved(suspect: Suspect) -> TriageFinding:
     report = suspect.report
     figures = report.statistics
     means = (
@@ -266,7 +266,7 @@ def _moved(suspect: Suspect) -> Finding:
         if figures.mean is None or figures.reference_mean is None
         else f", its mean went from {figures.reference_mean:.4g} to {figures.mean:.4g}"
     )
-    return Finding(
+    return TriageFinding(
         pattern="moved",
         points_to="market_moved",
         feature=report.name,
@@ -275,7 +275,7 @@ def _moved(suspect: Suspect) -> Finding:
     )
 
 
-_PATTERNS: Final[tuple[Callable[[Suspect], Finding | None], ...]] = (
+_PATTERNS: Final[tuple[Callable[[Suspect], TriageFinding | None], ...]] = (
     _nulls,
     _unit,
     _constant,

@@ -12,20 +12,25 @@ from leadscore.drift.check.impact import Grading, leads_at_risk, shapley_impact
 from leadscore.drift.check.summary import SILENT, no_verdict, verdict_of
 from leadscore.drift.options import SCORE, DriftOptions
 from leadscore.drift.report.document import CalibrationReport, DriftReport, FeatureReport, TestReport
-from leadscore.drift.univariate.beside import Beside, Calibrated, beside_of, calibrate
 from leadscore.drift.univariate.compare import measure, name_of
-from leadscore.drift.univariate.figures import Statistics
+from leadscore.drift.univariate.comparison_baseline import (
+    Calibrated,
+    ComparisonBaseline,
+    calibrate,
+    comparison_baseline,
+)
+from leadscore.drift.univariate.feature_statistics import Statistics
 from leadscore.drift.univariate.seasonal import stratum_of
 from leadscore.drift.verdict import Severity, at_least, worst_severity
 from leadscore.drift.windows.counts import FeatureCounts
 from leadscore.drift.windows.history import ALL, History, Judged, advance, check_order, learn
-from leadscore.drift.windows.inputs import Reference, Window, cell_labels
+from leadscore.drift.windows.inputs import LeadWindow, Reference, cell_labels
 from leadscore.scoring.profile import FeatureProfile
 
 
 def check(
     reference: Reference,
-    window: Window,
+    window: LeadWindow,
     options: DriftOptions,
     history: History | None = None,
     *,
@@ -54,11 +59,11 @@ def check(
     if window.counts.rows < options.min_rows:
         return _not_judged(reference, window, options, history), history
     stratum = stratum_of(window.start, window.end, options)
-    beside = beside_of(reference, options, history, stratum)
+    baseline = comparison_baseline(reference, options, history, stratum)
     calibrated = None
     if options.mode == "budget":
-        calibrated = calibrate(reference, window, options, beside, every=every)
-    features = _features(reference, window, options, beside, calibrated)
+        calibrated = calibrate(reference, window, options, baseline, every=every)
+    features = _features(reference, window, options, baseline, calibrated)
     worst = worst_severity(feature.severity for feature in features)
     breached = at_least(worst, options.breach_from)
     following = advance(
@@ -88,14 +93,14 @@ def check(
         calibration=None if calibrated is None else _calibration(reference, history, calibrated),
         findings=findings,
         at_risk=at_risk,
-        notes=_notes(reference, options, beside),
+        notes=_notes(reference, options, baseline),
     )
     verdict = verdict_of(report, following, triage=kind, triage_confidence=sure)
     return msgspec.structs.replace(report, verdict=verdict), following
 
 
-def prime(reference: Reference, window: Window, options: DriftOptions, history: History) -> History:
-    """Learn from a window that is known to be calm (such as the weeks after training) without judging it.
+def warm_up(reference: Reference, window: LeadWindow, options: DriftOptions, history: History) -> History:
+    """Learn from a window that is known to be without drift (such as the weeks after training) without judging it.
 
     Raises:
         ConflictError: As `check`.
@@ -108,15 +113,15 @@ def prime(reference: Reference, window: Window, options: DriftOptions, history: 
 
 def _features(
     reference: Reference,
-    window: Window,
+    window: LeadWindow,
     options: DriftOptions,
-    beside: Beside,
+    baseline: ComparisonBaseline,
     calibrated: Calibrated | None,
 ) -> tuple[FeatureReport, ...]:
     profile = reference.profile
-    pairs = list(zip(profile.features, beside.base, window.counts.features, strict=True))
+    pairs = list(zip(profile.features, baseline.base, window.counts.features, strict=True))
     if window.counts.scores:
-        pairs.append(_score_as_feature(reference, beside.base_scores, window.counts.scores))
+        pairs.append(_score_as_feature(reference, baseline.base_scores, window.counts.scores))
     reports: list[FeatureReport] = []
     for i, (feature, before, after) in enumerate(pairs):
         figures = measure(feature, before, after)
@@ -137,7 +142,7 @@ def _features(
                 effect=effect,
                 statistics=figures,
                 tests=tests,
-                seasonal=name in beside.follows,
+                seasonal=name in baseline.follows,
                 labels=cell_labels(reference, i),
                 reference=before.cells(feature.kind),
                 window=after.cells(feature.kind),
@@ -151,7 +156,7 @@ def _test_reports(
 ) -> tuple[TestReport, ...]:
     if calibrated is None:
         return ()
-    level = calibrated.cuts.level
+    level = calibrated.critical_values.level
     return tuple(
         TestReport(
             name=test.name,
@@ -167,17 +172,17 @@ def _test_reports(
 
 
 def _line_severity(figures: Statistics, options: DriftOptions) -> Severity:
-    """By the fixed lines; a change that chance explains (p) is none whatever its size."""
-    lines = options.lines
-    if figures.chi_square_p >= lines.p:
+    """By the fixed thresholds; a change that chance explains (p) is none whatever its size."""
+    thresholds = options.thresholds
+    if figures.chi_square_p >= thresholds.p:
         return "none"
-    severity = lines.severity(figures.psi)
-    return "moderate" if severity == "none" and figures.kl >= lines.kl else severity
+    severity = thresholds.severity(figures.psi)
+    return "moderate" if severity == "none" and figures.kl >= thresholds.kl else severity
 
 
 def _budget_severity(effect: float, options: DriftOptions) -> Severity:
     """A calibrated breach is real, however small: at least moderate."""
-    severity = options.lines.severity(effect)
+    severity = options.thresholds.severity(effect)
     return "moderate" if severity == "none" else severity
 
 
@@ -200,7 +205,7 @@ def _score_as_feature(
 
 
 def _weigh(
-    reference: Reference, window: Window, features: tuple[FeatureReport, ...], grade: Grading | None
+    reference: Reference, window: LeadWindow, features: tuple[FeatureReport, ...], grade: Grading | None
 ) -> tuple[tuple[FeatureReport, ...], float | None]:
     """Impact of every feature and, where rows and grades are known, leads at risk of those that breached."""
     impacts: Sequence[float | None] = shapley_impact(reference, window) or [None] * len(features)
@@ -224,31 +229,35 @@ def _calibration(reference: Reference, history: History, calibrated: Calibrated)
         tests=len(calibrated.tests),
         reference_rows=reference.profile.rows,
         pooled_rows=reference.profile.rows + learned,
-        breach_asked=calibrated.cuts.asked,
-        breach_expected=calibrated.cuts.expected,
-        level=calibrated.cuts.level,
-        overlap=calibrated.cuts.overlap,
+        breach_asked=calibrated.critical_values.asked,
+        breach_expected=calibrated.critical_values.expected,
+        level=calibrated.critical_values.level,
+        overlap=calibrated.critical_values.overlap,
     )
 
 
-def _notes(reference: Reference, options: DriftOptions, beside: Beside) -> tuple[str, ...]:
+def _notes(reference: Reference, options: DriftOptions, baseline: ComparisonBaseline) -> tuple[str, ...]:
     notes: list[str] = []
     if reference.sample is None and options.mode == "budget":
         notes.append(
             "No reference sample: features are taken to be independent, so cuts are a little strict."
         )
-    if beside.follows and beside.seasonal.rows == 0:
-        listed = ", ".join(sorted(beside.follows))
-        notes.append(f"No calm window of {beside.stratum} is known yet: {listed} could not be judged.")
-    elif beside.stratum != ALL and beside.seasonal.rows == 0 and options.seasonal_features is None:
+    if baseline.follows and baseline.seasonal.rows == 0:
+        listed = ", ".join(sorted(baseline.follows))
         notes.append(
-            f"No calm window of {beside.stratum} is known yet: what follows the week looks like drift. Prime the detector "
-            "with some calm weeks, or judge whole weeks."
+            f"No window without drift of {baseline.stratum} is known yet: {listed} could not be judged."
+        )
+    elif baseline.stratum != ALL and baseline.seasonal.rows == 0 and options.seasonal_features is None:
+        notes.append(
+            f"No window without drift of {baseline.stratum} is known yet: what follows the week looks like drift. Prime the detector "
+            "with some weeks without drift, or judge whole weeks."
         )
     return tuple(notes)
 
 
-def _not_judged(reference: Reference, window: Window, options: DriftOptions, history: History) -> DriftReport:
+def _not_judged(
+    reference: Reference, window: LeadWindow, options: DriftOptions, history: History
+) -> DriftReport:
     rows = window.counts.rows
     reason = f"Not judged: only {rows} leads in the window; {options.min_rows} are needed to judge it."
     if not rows:

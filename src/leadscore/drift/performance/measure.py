@@ -73,7 +73,7 @@ class LabelCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(state.predictions, state.labelled, state.mature, state.mature_labelled)
 
 
-class PerformanceFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PerformanceMetrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the outcomes of a window say about the model.
 
     Attributes:
@@ -109,7 +109,7 @@ def measure_window(
     *,
     confidence: float = 0.95,
     seed: int = 0,
-) -> PerformanceFigures:
+) -> PerformanceMetrics:
     """Figures of the mature labelled leads of a window.
 
     Args:
@@ -130,7 +130,7 @@ def measure_window(
         )
     p = np.asarray(probabilities, dtype=np.float64)
     brier, ece = _bootstrapped(converted, p, confidence, seed)
-    return PerformanceFigures(
+    return PerformanceMetrics(
         labels=LabelCounts.of(labels),
         rows=len(converted),
         positives=int(converted.sum()),

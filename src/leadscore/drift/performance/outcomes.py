@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from leadscore.drift.options import DriftOptions
-from leadscore.drift.performance.measure import LabelCounts, PerformanceFigures, measure_window
+from leadscore.drift.performance.measure import LabelCounts, PerformanceMetrics, measure_window
 from leadscore.drift.performance.verdict import (
     PerformanceLimits,
     PerformanceVerdict,
@@ -21,7 +21,7 @@ from leadscore.reliability import CalibrationBin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Baseline:
+class PerformanceBaseline:
     """What the model was worth on its hold-out.
 
     Attributes:
@@ -36,7 +36,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcomes:
+class MatureOutcomes:
     """Leads of [start, end), all old enough for their outcome to be known.
 
     Attributes:
@@ -73,7 +73,7 @@ class PerformanceReport(msgspec.Struct, frozen=True, kw_only=True):
     baseline: Estimate
     level: float
     verdict: PerformanceVerdict
-    figures: PerformanceFigures | None = None
+    figures: PerformanceMetrics | None = None
 
     @property
     def certain(self) -> bool:
@@ -87,7 +87,7 @@ class PerformanceReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge_outcomes(
-    outcomes: Outcomes, baseline: Baseline, options: DriftOptions, level: float | None
+    outcomes: MatureOutcomes, baseline: PerformanceBaseline, options: DriftOptions, level: float | None
 ) -> PerformanceReport:
     """Measure and judge.
 

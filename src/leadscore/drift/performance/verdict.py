@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 
 from leadscore.drift.performance.cbpe import ExpectedPerformance
-from leadscore.drift.performance.measure import LabelCounts, LabelState, PerformanceFigures, conversions_ratio
+from leadscore.drift.performance.measure import LabelCounts, LabelState, PerformanceMetrics, conversions_ratio
 from leadscore.drift.verdict import (
     SEVERITIES,
     DriftVerdict,
     FeatureVerdict,
     Severity,
-    State,
+    VerdictState,
     worst_severity,
 )
 from leadscore.intervals import Estimate
@@ -63,13 +63,13 @@ class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
     silent: bool = False
 
     @property
-    def state(self) -> State:
+    def state(self) -> VerdictState:
         """In the words of every detector."""
         return "judged" if self.judged else "silent" if self.silent else "not_judged"
 
 
 def judge_performance(
-    figures: PerformanceFigures | None,
+    figures: PerformanceMetrics | None,
     labels: LabelState,
     baseline: Estimate,
     limits: PerformanceLimits | None = None,
@@ -119,7 +119,7 @@ def judge_performance(
 
 def performance_drift(
     verdict: PerformanceVerdict,
-    figures: PerformanceFigures | None,
+    figures: PerformanceMetrics | None,
     *,
     model: tuple[str, str],
     start: datetime,
@@ -162,7 +162,7 @@ def performance_drift(
     )
 
 
-def _unjudgeable(figures: PerformanceFigures | None, labels: LabelCounts, limits: PerformanceLimits) -> str:
+def _unjudgeable(figures: PerformanceMetrics | None, labels: LabelCounts, limits: PerformanceLimits) -> str:
     share = labels.share
     if share is None:
         return f"none of the {labels.predictions:,} leads is old enough for its outcome to be known"
@@ -187,7 +187,7 @@ def _ranking(drop: Estimate, limits: PerformanceLimits) -> Severity:
     return "moderate" if drop.low > 0.0 and drop.value > limits.drop / 2 else "none"
 
 
-def _calibration(figures: PerformanceFigures, limits: PerformanceLimits) -> Severity:
+def _calibration(figures: PerformanceMetrics, limits: PerformanceLimits) -> Severity:
     # The same ratio as in the figures, at the confidence that decides.
     expected = figures.positives / figures.observed_expected.value
     ratio = conversions_ratio(figures.positives, figures.rows, expected, limits.confidence)
@@ -201,7 +201,7 @@ def _calibration(figures: PerformanceFigures, limits: PerformanceLimits) -> Seve
 
 
 def _reasons(
-    figures: PerformanceFigures,
+    figures: PerformanceMetrics,
     baseline: Estimate,
     drop: Estimate,
     ranking: Severity,
@@ -237,7 +237,7 @@ def loss_or_gain(drop: Estimate) -> tuple[str, Estimate]:
     return "gain", Estimate(-drop.value, -drop.high, -drop.low)
 
 
-def _worst(verdict: PerformanceVerdict, figures: PerformanceFigures) -> tuple[FeatureVerdict, ...]:
+def _worst(verdict: PerformanceVerdict, figures: PerformanceMetrics) -> tuple[FeatureVerdict, ...]:
     ratio = figures.observed_expected
     drop = verdict.drop or Estimate(0.0, 0.0, 0.0)
     # A loss that may be chance goes by another name.

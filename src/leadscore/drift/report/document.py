@@ -10,7 +10,7 @@ from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.cbpe import ExpectedPerformance
 from leadscore.drift.performance.outcomes import PerformanceReport
-from leadscore.drift.univariate.figures import Statistics
+from leadscore.drift.univariate.feature_statistics import Statistics
 from leadscore.drift.verdict import DriftVerdict, Severity, Triage
 from leadscore.errors import BadInputError
 
@@ -75,12 +75,12 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
         return max(some, key=lambda test: (test.effect, -test.p_value), default=None)
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class TriageFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of evidence about what kind of change it is.
 
     Attributes:
         pattern: `nulls`, `unit`, `constant`, `one_source`, `respelled`, `new_category`, `range` or `moved`.
-        points_to: What it speaks for.
+        points_to: What it is evidence of.
         feature: Which one.
         confidence: How strongly, 0-1.
         sentence: For people, with the figures.
@@ -94,13 +94,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the cuts come from (mode `budget`).
+    """Where the critical values come from (mode `budget`).
 
     Attributes:
         run_length: Windows per false alarm asked for.
         tests: Number of tests of the window.
         reference_rows: Rows of the training reference.
-        pooled_rows: Rows compared with: the reference and the calm windows since.
+        pooled_rows: Rows compared with: the reference and the windows without drift since.
         breach_asked: Chance of an accidental breach per window that was asked for.
         breach_expected: The chance that the level gives, before the effect is asked for as well.
         level: p-value from which a test breaches.
@@ -173,7 +173,7 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     recent: tuple[bool, ...] = ()
     p_value: float | None = None
     calibration: CalibrationReport | None = None
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[TriageFinding, ...] = ()
     at_risk: float | None = None
     notes: tuple[str, ...] = ()
     performance: PerformanceReport | None = None

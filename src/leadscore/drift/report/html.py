@@ -74,7 +74,7 @@ def to_html(report: DriftReport) -> str:
     ]
     if report.features:
         body += [_findings(report), _table(report), _plots(report), _tests(report)]
-        body.append(f"<h2>Where the cuts come from</h2><p>{escape(calibration(report))}</p>")
+        body.append(f"<h2>Where the critical values come from</h2><p>{escape(calibration(report))}</p>")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -124,7 +124,7 @@ def _findings(report: DriftReport) -> str:
         f"<td>{escape(f.points_to.replace('_', ' '))}</td><td>{f.confidence:.0%}</td></tr>"
         for f in report.findings
     )
-    head = "<tr><th>feature</th><th>pattern</th><th>speaks for</th><th>confidence</th></tr>"
+    head = "<tr><th>feature</th><th>pattern</th><th>points to</th><th>confidence</th></tr>"
     return f'<h2>What kind of change</h2><div class="scroll"><table>{head}{rows}</table></div>'
 
 

@@ -60,11 +60,11 @@ def calibration(report: DriftReport) -> str:
     """What the sizes are, and where the cuts come from."""
     found = report.calibration
     if found is None:
-        lines = report.options.lines
+        thresholds = report.options.thresholds
         return (
             "The size of a change is its PSI, noise included. "
-            f"Fixed lines: PSI {lines.moderate:g} moderate, {lines.significant:g} significant, {lines.critical:g} critical, "
-            f"KL {lines.kl:g}, and p < {lines.p:g}. They say nothing about how often calm windows cross them."
+            f"Fixed thresholds: PSI {thresholds.moderate:g} moderate, {thresholds.significant:g} significant, {thresholds.critical:g} critical, "
+            f"KL {thresholds.kl:g}, and p < {thresholds.p:g}. They say nothing about how often windows without drift cross them."
         )
     rule = report.options.hysteresis
     needed = "" if rule.windows == 1 else f" ({rule.breaches} of {rule.windows} windows make an alarm)"

@@ -21,7 +21,7 @@ from leadscore.drift.sequential.chart import (
 from leadscore.drift.sequential.histograms import cell_codes, histograms_of, make_histogram
 from leadscore.drift.sequential.late_outcomes import (
     Bet,
-    Known,
+    NewOutcomes,
     OutcomeChart,
     OutcomeState,
     OutcomeStep,
@@ -42,7 +42,7 @@ __all__ = [
     "HistogramDetector",
     "HistogramState",
     "HistogramStep",
-    "Known",
+    "NewOutcomes",
     "NullPaths",
     "OutcomeChart",
     "OutcomeReference",

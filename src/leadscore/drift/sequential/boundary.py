@@ -72,7 +72,7 @@ class Boundary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def simulate_boundary(
     paths: NullPaths, run_length: float, rng: np.random.Generator, *, most_windows: int = MOST_WINDOWS
 ) -> Boundary:
-    """Levels at which one in `run_length` of the silent streams speaks at each window.
+    """Levels at which one in `run_length` of the silent streams signals at each window.
 
     The levels are simulated for twice the run length (at most `most_windows`); later ones keep the last.
     Streams that cross are replaced by copies of silent ones, so their number stays and the rest carry what

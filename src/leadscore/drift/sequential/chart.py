@@ -12,8 +12,8 @@ from leadscore.drift.sequential.boundary import MOST_WINDOWS, Boundary, Floats, 
 from leadscore.drift.sequential.histograms import (
     MEMORIES,
     Histogram,
+    HistogramLayout,
     HistogramPaths,
-    Layout,
     LookKind,
     faded,
 )
@@ -108,7 +108,7 @@ def design_chart(
     """
     if window_rows < 1:
         raise BadInputError(f"A window of {window_rows} rows.", hint="At least one row is needed.")
-    layout = Layout(histograms, memories)
+    layout = HistogramLayout(histograms, memories)
     rng = np.random.default_rng(seed)
     if sample is None:
         paths = HistogramPaths(layout, window_rows, streams, rng)
@@ -123,7 +123,7 @@ class HistogramDetector:
 
     def __init__(self, chart: HistogramChart) -> None:
         self.chart = chart
-        self.layout = Layout(chart.histograms, chart.memories)
+        self.layout = HistogramLayout(chart.histograms, chart.memories)
 
     def start(self) -> HistogramState:
         """The state before any window: as if the past had been like the reference."""
@@ -235,7 +235,7 @@ def chart_verdict(
 
 
 def _confidence(step: HistogramStep) -> float:
-    """Of an alarm one minus its point-wise p-value; of calm the share of the way to the level that is left."""
+    """Of an alarm one minus its point-wise p-value; of no drift the share of the way to the level that is left."""
     sure = 1.0 - np.exp(-step.statistic) if step.alarm else 1.0 - step.statistic / step.level
     return float(np.clip(sure, 0.0, 1.0))
 

@@ -36,7 +36,7 @@ _RARE: Final = 0.25
 EXCESS: Final = frozenset(("rare", "unseen"))
 
 
-class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HistogramTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One test of a histogram.
 
     Attributes:
@@ -62,19 +62,19 @@ class Histogram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     counts: tuple[int, ...]
-    looks: tuple[Look, ...]
+    looks: tuple[HistogramTest, ...]
 
 
 def histograms_of(profile: ReferenceProfile, window_rows: int) -> tuple[Histogram, ...]:
     """The chart's histograms: every feature with its missing values as the last cell, and the score last."""
     features = tuple(
-        make_histogram(f.name, cells_of(f), window_rows, ordered=f.kind == "numeric", missing=True)
+        make_histogram(f.name, histogram_cells(f), window_rows, ordered=f.kind == "numeric", missing=True)
         for f in profile.features
     )
     return (*features, make_histogram("score", profile.score_counts, window_rows, ordered=True))
 
 
-def cells_of(feature: FeatureProfile) -> tuple[int, ...]:
+def histogram_cells(feature: FeatureProfile) -> tuple[int, ...]:
     """A feature's reference counts in the order in which windows bring theirs (`cell_codes`): bins, then absent values."""
     return comparable_cells(feature.kind, feature.counts, feature.missing)
 
@@ -114,21 +114,23 @@ def make_histogram(
     total = sum(counts)
     frequent = [count * window_rows >= _RARE * total for count in counts]
     place = {cell: i for i, cell in enumerate(c for c, often in enumerate(frequent) if often)}
-    looks: list[Look] = []
+    looks: list[HistogramTest] = []
     if len(place) > 1:
-        looks.append(Look("shape", tuple(place.get(i, -1) for i in range(len(counts)))))
+        looks.append(HistogramTest("shape", tuple(place.get(i, -1) for i in range(len(counts)))))
     bins = len(counts) - missing
     if ordered and bins > 2:
-        looks.append(Look("shift", (*(0,) * bins, -1)[: len(counts)]))
+        looks.append(HistogramTest("shift", (*(0,) * bins, -1)[: len(counts)]))
     if missing and frequent[-1] and len(place) > 2:
-        looks.append(Look("missing", (*(0,) * bins, 1)))
+        looks.append(HistogramTest("missing", (*(0,) * bins, 1)))
     rare = tuple(0 if count and not often else -1 for count, often in zip(counts, frequent, strict=True))
     unseen = tuple(-1 if count else 0 for count in counts)
-    looks += [look for look in (Look("rare", rare), Look("unseen", unseen)) if 0 in look.groups]
+    looks += [
+        look for look in (HistogramTest("rare", rare), HistogramTest("unseen", unseen)) if 0 in look.groups
+    ]
     return Histogram(name, tuple(counts), tuple(looks))
 
 
-class Layout:
+class HistogramLayout:
     """Where each histogram's cells and looks are in flat rows, and the reference's shares.
 
     Args:
@@ -201,7 +203,7 @@ class Layout:
         return _surprise(p_value)
 
     def _read(self, means: Floats, spread: Floats) -> tuple[Floats, Floats]:
-        """Pearson's statistics over their noise of all looks; rows in the cells of those that count rare ones."""
+        """Pearson's statistics over their noise of all evaluations; rows in the cells of those that count rare ones."""
         grouped = self._grouped(means)
         squares = (grouped - self._expected) ** 2 / self._scale
         noise = (spread + 1.0 / self.reference_rows)[..., None]
@@ -238,7 +240,9 @@ class HistogramPaths:
         rng: Source of the truths.
     """
 
-    def __init__(self, layout: Layout, window_rows: int, size: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, layout: HistogramLayout, window_rows: int, size: int, rng: np.random.Generator
+    ) -> None:
         self.layout, self.window_rows = layout, window_rows
         gamma = rng.standard_gamma(layout.weights, (size, len(layout.counts)))
         self.truth = np.concatenate(
@@ -302,7 +306,7 @@ def _same(values: npt.NDArray[np.generic], places: Rows) -> list[tuple[float, Ro
 
 
 def _grouping(histogram: Histogram) -> Floats:
-    """Cells to groups of all looks as a matrix of zeros and ones, (cells, groups)."""
+    """Cells to groups of all evaluations as a matrix of zeros and ones, (cells, groups)."""
     if not histogram.looks:
         raise BadInputError(f"The histogram of {histogram.name!r} has no look: it cannot change.")
     parts: list[Floats] = []

@@ -146,7 +146,7 @@ class OutcomeChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OutcomeState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the chart stands between looks.
+    """Where the chart stands between evaluations.
 
     Attributes:
         look: Looks since the start or the last alarm.
@@ -179,8 +179,8 @@ class OutcomeStep(msgspec.Struct, frozen=True):
     since: int
 
 
-class Known(msgspec.Struct, frozen=True):
-    """Outcomes that became known since the last look.
+class NewOutcomes(msgspec.Struct, frozen=True):
+    """Outcomes that became known since the last evaluation.
 
     Attributes:
         look: At which each lead arrived, counted like the state's, (n,).
@@ -200,7 +200,9 @@ def start_outcomes(chart: OutcomeChart) -> OutcomeState:
     return OutcomeState(0, (), (LOG_OF_NOTHING,) * len(chart.bets))
 
 
-def watch_outcomes(chart: OutcomeChart, state: OutcomeState, arrived: Floats, known: Known) -> OutcomeStep:
+def watch_outcomes(
+    chart: OutcomeChart, state: OutcomeState, arrived: Floats, known: NewOutcomes
+) -> OutcomeStep:
     """Take in a look: the leads that arrived since the last one, and the outcomes that became known.
 
     Args:

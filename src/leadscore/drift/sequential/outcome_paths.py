@@ -54,8 +54,8 @@ def design_outcome_chart(
 
     Args:
         reference: Simulated leads are drawn from it.
-        look_rows: Leads from one look to the next, on average.
-        look_days: Days from one look to the next.
+        look_rows: Leads from one evaluation to the next, on average.
+        look_days: Days from one evaluation to the next.
         run_length: Expected looks to a false alarm.
         horizon: Looks for which an outcome is waited for: as long as it takes for nine of ten to come.
         wait: Days after which an outcome is left out, whatever the horizon.
@@ -88,8 +88,8 @@ class OutcomePaths:
     Args:
         chart: What is watched.
         reference: Leads to draw from.
-        look_rows: Leads from one look to the next.
-        look_days: Days from one look to the next.
+        look_rows: Leads from one evaluation to the next.
+        look_days: Days from one evaluation to the next.
         size: Streams.
         rng: Source of the truths.
         wait: Days after which an outcome is left out.

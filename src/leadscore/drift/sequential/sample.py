@@ -5,7 +5,7 @@ chart is slower than it has to be. Here a simulated lead is a whole row of the s
 
 - What the finite reference leaves open. Each stream has a truth of its own, drawn by the Bayesian bootstrap (Rubin 1981):
   rows of the sample get Dirichlet weights, so the truths of features that hang together err together. Cells with
-  hardly any reference rows have truths of their own (`Layout.weights`).
+  hardly any reference rows have truths of their own (`HistogramLayout.weights`).
 - The leads of each window. Drawing every lead of thousands of streams would take minutes, so a window is put together
   from four blocks of leads, drawn with replacement from a pool of tens of thousands of such blocks. The stream's truth is
   added as a shift of the window's shares; rare cells are drawn binomially with their true share, as a shift of a count
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.drift.sequential.boundary import Floats, Rows
-from leadscore.drift.sequential.histograms import EXCESS, Layout, faded
+from leadscore.drift.sequential.histograms import EXCESS, HistogramLayout, faded
 from leadscore.errors import BadInputError
 
 Codes = npt.NDArray[np.intp]
@@ -55,7 +55,7 @@ class SamplePaths:
     """
 
     def __init__(
-        self, layout: Layout, sample: Codes, window_rows: int, size: int, rng: np.random.Generator
+        self, layout: HistogramLayout, sample: Codes, window_rows: int, size: int, rng: np.random.Generator
     ) -> None:
         cells = flat_cells(layout, sample)
         if len(cells) > _MOST_ROWS:
@@ -155,7 +155,7 @@ def _summed(parts: list[tuple[Counts, int]], size: int, rng: np.random.Generator
     return total
 
 
-def drawn_truths(layout: Layout, cells: Codes, size: int, rng: np.random.Generator) -> Floats:
+def drawn_truths(layout: HistogramLayout, cells: Codes, size: int, rng: np.random.Generator) -> Floats:
     """Shares of the cells that could be behind the reference, (size, cells).
 
     Weights of the sample's rows are Dirichlet with as much in all as the reference has rows. Their errors are added to
@@ -176,7 +176,7 @@ def drawn_truths(layout: Layout, cells: Codes, size: int, rng: np.random.Generat
     return np.minimum(truth, 1.0)
 
 
-def rare_cells(layout: Layout) -> Rows:
+def rare_cells(layout: HistogramLayout) -> Rows:
     """Cells that have looks of their own because a window hardly ever has a lead in them."""
     found = [
         layout.slices[owner].start + cell
@@ -188,7 +188,7 @@ def rare_cells(layout: Layout) -> Rows:
     return np.array(sorted(found), dtype=np.intp)
 
 
-def _common_cells(layout: Layout, rare: Rows) -> tuple[Rows, Floats]:
+def _common_cells(layout: HistogramLayout, rare: Rows) -> tuple[Rows, Floats]:
     """Most frequent cell of each histogram that has rare ones, and which rare cell is whose, (rare, histograms)."""
     pieces = [piece for piece in layout.slices if ((rare >= piece.start) & (rare < piece.stop)).any()]
     common = np.array([piece.start + int(layout.counts[piece].argmax()) for piece in pieces], dtype=np.intp)
@@ -196,7 +196,7 @@ def _common_cells(layout: Layout, rare: Rows) -> tuple[Rows, Floats]:
     return common, np.array(owners, dtype=np.float64).reshape(len(pieces), len(rare)).T
 
 
-def flat_cells(layout: Layout, sample: Codes) -> Codes:
+def flat_cells(layout: HistogramLayout, sample: Codes) -> Codes:
     """The sample's cells as places in the layout's flat rows, (rows, histograms).
 
     Raises:

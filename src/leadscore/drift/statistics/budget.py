@@ -5,7 +5,7 @@ The chain: budget and schedule → mean run length in windows → chance of an a
 
 Why the run length is right although all windows are compared with one finite reference: a fixed reference would err to the
 same side every time, so its false alarms would cluster, and the mean run length would exceed the requested one by
-far where the reference is small. Each window is therefore compared with the reference *and all calm windows before
+far where the reference is small. Each window is therefore compared with the reference *and all windows without drift before
 it*, pooled. Given the pooled rows of the first t windows, every division of them into "window t" and "the rest" is
 equally likely if nothing has changed; window t's p-values depend on that division only and later ones on the pooled
 rows only. So p-values of successive windows are independent, exactly, whatever the population and however small the reference
@@ -13,7 +13,7 @@ rows only. So p-values of successive windows are independent, exactly, whatever 
 
 Discrete statistics keep their atoms: no coin is tossed to use up the rest of a level, because an alarm that a
 coin raised cannot be explained to anybody. The level is instead raised until the *sum* over all tests
-is spent; with few tests and tiny windows fewer false alarms than asked may be possible, and `Cuts.expected` says so.
+is spent; with few tests and tiny windows fewer false alarms than asked may be possible, and `CriticalValues.expected` says so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BISECTIONS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Cuts:
+class CriticalValues:
     """What a budget gives for one window.
 
     Attributes:
@@ -49,7 +49,9 @@ class Cuts:
     overlap: float
 
 
-def solve_level(tails: tuple[Tail, ...], blocks: ScoreBlocks, breach: float, *, seed: int = 0) -> Cuts:
+def solve_level(
+    tails: tuple[Tail, ...], blocks: ScoreBlocks, breach: float, *, seed: int = 0
+) -> CriticalValues:
     """The level at which any of the tests breaches with chance `breach` on an unchanged stream.
 
     Args:
@@ -64,7 +66,7 @@ def solve_level(tails: tuple[Tail, ...], blocks: ScoreBlocks, breach: float, *, 
         overlap = union_ratio(blocks, base, _achieved(tails, level), seed)
     level = _level_of_sum(tails, breach / overlap)
     total = float(_achieved(tails, level).sum())
-    return Cuts(level=level, asked=breach, expected=min(1.0, overlap * total), overlap=overlap)
+    return CriticalValues(level=level, asked=breach, expected=min(1.0, overlap * total), overlap=overlap)
 
 
 def window_p_value(tails: tuple[Tail, ...], overlap: float, smallest: float) -> float:

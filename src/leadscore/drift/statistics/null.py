@@ -4,8 +4,8 @@ Two nulls, both free of the population and of asymptotics. Cells that were fixed
 reference are draws of one population then, given the pooled counts, the window's are multivariate hypergeometric.
 Cells cut at the reference's own quantiles (numbers): the reference's counts are no random numbers then, but the population's
 shares are, Dirichlet with the reference's counts as parameters (uniform spacings, David and Nagaraja 2003 § 2), so the
-window's counts, given the reference and the calm windows before, are Dirichlet-multinomial. Taking the first
-for the second would alarm 3 % too often at 5,000 reference and 100 window rows. Cuts of a false-alarm budget lie at probabilities of 1e-3 to 1e-7,
+window's counts, given the reference and the windows without drift before, are Dirichlet-multinomial. Taking the first
+for the second would alarm 3 % too often at 5,000 reference and 100 window rows. Critical values of a false-alarm budget lie at probabilities of 1e-3 to 1e-7,
 where plain sampling sees nothing: draws come from a mixture that reaches there (Dirichlet-multinomial draws are
 overdispersed in all directions, tilted ones in the direction of a shift) and carry the ratio of both probabilities as
 weight, with the balance heuristic of Veach and Guibas (1995). Both probabilities are closed forms, so the weights
@@ -121,7 +121,7 @@ def sample_cells(
     Args:
         reference: Counts (cells,).
         window: Counts (cells,).
-        rng: Source of the draws: the same seed gives the same cuts.
+        rng: Source of the draws: the same seed gives the same critical values.
         ordered: Also reach into the tails of a shift along the cells' order.
         quantile_cut: The cells were cut at quantiles of the reference (rows that it has gained since do not matter).
         effort: Times the usual number of draws, whose error of a tail probability is a tenth of it.

@@ -27,7 +27,7 @@ _INDEPENDENT_ROWS: Final = 8_000
 _JITTER: Final = 1e-9
 
 # Cell of each row of a sample per feature, -1 for missing: int (rows, features).
-Cells = npt.NDArray[np.int64]
+CellMatrix = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ class ScoreBlocks:
         return np.diff(np.append(self.starts, len(self.covariance)))
 
 
-def score_blocks(cells: Cells, tests: tuple[tuple[int, str], ...]) -> ScoreBlocks:
+def score_blocks(cells: CellMatrix, tests: tuple[tuple[int, str], ...]) -> ScoreBlocks:
     """Score functions of the tests `(feature, "distribution" | "shift" | "missing" | other)`.
 
     Args:
@@ -75,7 +75,7 @@ def score_blocks(cells: Cells, tests: tuple[tuple[int, str], ...]) -> ScoreBlock
     return ScoreBlocks(covariance=covariance, starts=starts, names=tuple(names))
 
 
-def independent_cells(counts: tuple[Counts, ...], missing: tuple[int, ...]) -> Cells:
+def independent_cells(counts: tuple[Counts, ...], missing: tuple[int, ...]) -> CellMatrix:
     """Rows of features that do not hang together: what is assumed where no sample of rows is at hand."""
     rng = np.random.default_rng(0)
     columns: list[npt.NDArray[np.int64]] = []

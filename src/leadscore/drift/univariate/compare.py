@@ -11,7 +11,7 @@ from leadscore.drift.options import SCORE
 from leadscore.drift.statistics import distances as st
 from leadscore.drift.statistics.distances import Counts
 from leadscore.drift.statistics.null import Tail, rate_null, sample_cells
-from leadscore.drift.univariate.figures import Statistics
+from leadscore.drift.univariate.feature_statistics import Statistics
 from leadscore.drift.windows.counts import FeatureCounts
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
@@ -118,7 +118,7 @@ def feature_tests(
         index: Of the feature.
         profile: Its training profile.
         base: The training reference in counts: what effects are measured against.
-        pool: What significance is measured against: the same with calm windows added, or those of a season.
+        pool: What significance is measured against: the same with windows without drift added, or those of a season.
         window: The window.
         rng: Of the null's draws.
         effort: Of the null's draws.

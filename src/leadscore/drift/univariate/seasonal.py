@@ -1,11 +1,11 @@
 """Like with like: leads of a Monday morning are compared with earlier Monday mornings.
 
 A window of a day or less covers a part of the week only, and much about leads follows the week (who works at weekends, how
-fast somebody answers, the weekday itself). The detector's memory keeps calm windows per hour or day of the week; which
+fast somebody answers, the weekday itself). The detector's memory keeps windows without drift per hour or day of the week; which
 features follow the week is read from it. For those features both significance and size of a change are measured against
 earlier windows of the same hour or day. That is simple and exact: within one hour of the week windows are exchangeable,
 which is all the null needs, while reweighting the training leads would need their times and shares of each hour
-known without error. The price is a memory that must be filled first (`check.prime`): a week or more of calm windows.
+known without error. The price is a memory that must be filled first (`check.prime`): a week or more of windows without drift.
 """
 
 from __future__ import annotations

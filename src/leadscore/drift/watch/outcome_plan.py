@@ -79,7 +79,7 @@ class OutcomeDesign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     Attributes:
         chart: With its simulated levels.
         share: Of the leads that are charted.
-        every: Charted leads from one look to the next.
+        every: Charted leads from one evaluation to the next.
         wait: Days that an outcome is waited for.
         timed: An outcome counts when it becomes known. Otherwise all are asked at the age of `wait`: the reference does not
             tell when outcomes come.
@@ -128,7 +128,7 @@ def design_outcomes(
         sample: What became of them.
         plan: How outcomes are to be charted.
         run_length: Expected leads of the stream to a false alarm of this chart.
-        every: Leads of the stream from one look to the next, at least.
+        every: Leads of the stream from one evaluation to the next, at least.
 
     Raises:
         BadInputError: The reference has too few leads that are old enough, or the run length too few looks.

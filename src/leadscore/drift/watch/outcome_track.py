@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.drift.sequential import Known, OutcomeStep, start_outcomes, watch_outcomes
+from leadscore.drift.sequential import NewOutcomes, OutcomeStep, start_outcomes, watch_outcomes
 from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.outcome_plan import OutcomeDesign
-from leadscore.drift.watch.track import Alarms, Look, Sign
+from leadscore.drift.watch.track import Alarms, ChartEvaluation, Sign
 
 NEVER: Final = np.iinfo(np.int64).max
 _DAY: Final = 86_400_000_000.0
@@ -47,13 +47,13 @@ class OutcomesSaid(msgspec.Struct, frozen=True, kw_only=True):
     """What the chart of outcomes says, and of which leads.
 
     Attributes:
-        followed: Charted leads in whole looks.
-        pending: Charted leads that fill no look yet.
+        followed: Charted leads in whole evaluations.
+        pending: Charted leads that fill no evaluation yet.
         known: Outcomes taken in.
         waiting: Leads followed that have no outcome yet, and are young enough for one.
         unknown: Leads followed whose outcome did not come in time: left out.
         replaced: Leads followed that were scored again before any outcome: it goes to the newer score.
-        look: What it showed last; None before the first look.
+        look: What it showed last; None before the first evaluation.
         alarms: What it said.
     """
 
@@ -63,22 +63,25 @@ class OutcomesSaid(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     unknown: int
     replaced: int
-    look: Look | None
+    look: ChartEvaluation | None
     alarms: Alarms
 
 
 def follow_outcomes(
-    design: OutcomeDesign, leads: Charted, *, on_look: Callable[[Look], object] = lambda _: None
+    design: OutcomeDesign,
+    leads: Charted,
+    *,
+    on_evaluation: Callable[[ChartEvaluation], object] = lambda _: None,
 ) -> OutcomesSaid:
     """The chart of outcomes over all of them, from the first on.
 
     An outcome belongs to the look by whose last lead it was known, and counts for the look of its own lead. Of leads that
-    fill no look nothing is taken in, nor of outcomes that became known since the last one.
+    fill no evaluation nothing is taken in, nor of outcomes that became known since the last one.
 
     Args:
         design: The chart.
         leads: Those that are charted, as far as they have come.
-        on_look: Told what each look shows.
+        on_evaluation: Told what each evaluation shows.
     """
     every = design.every
     looks = len(leads.at) // every
@@ -98,12 +101,12 @@ def follow_outcomes(
         new = order[bounds[end - 1] : bounds[end]]
         # The chart knows nothing any more of leads from before the last alarm.
         new = new[arrived[new] > offset]
-        known = Known(arrived[new] - offset, leads.probabilities[new], leads.converted[new], days[new])
+        known = NewOutcomes(arrived[new] - offset, leads.probabilities[new], leads.converted[new], days[new])
         arriving = leads.probabilities[(end - 1) * every : end * every]
         step = watch_outcomes(design.chart, state, arriving, known)
         began = (offset + step.since - 1) * every if step.since else None
         state, look = step.state, _look(leads, step, end * every - 1, began)
-        on_look(look)
+        on_evaluation(look)
         if step.alarm:
             alarms, offset = alarms.and_one(look), end
     last = int(ends[-1]) if looks else 0
@@ -139,8 +142,8 @@ def _asked(leads: Charted, wait: float) -> Charted:
     return replace(leads, known=np.where(came, leads.at + age, NEVER))
 
 
-def _look(leads: Charted, step: OutcomeStep, last: int, began: int | None) -> Look:
-    return Look(
+def _look(leads: Charted, step: OutcomeStep, last: int, began: int | None) -> ChartEvaluation:
+    return ChartEvaluation(
         at=as_utc(int(leads.at[last])),
         lead=int(leads.number[last]),
         statistic=step.statistic,

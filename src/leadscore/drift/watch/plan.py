@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Baseline:
+class ChartBaseline:
     """What a stream is compared with.
 
     Attributes:
@@ -51,7 +51,7 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes:
         run_length: Expected leads to a false alarm of all charts together, on an unchanged stream.
-        every: Leads from one look to the next.
+        every: Leads from one evaluation to the next.
         outcomes: How outcomes are charted too, None if they are not; each chart then has half of the false alarms.
         without: Features (or `score`) that are not charted.
     """
@@ -73,12 +73,12 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """A plan; without `every` the charts look some 250 times per run length.
 
         Raises:
-            BadInputError: There would be an alarm at every look.
+            BadInputError: There would be an alarm at every evaluation.
         """
         step = every or max(1, int(run_length / _LOOKS))
         if not (math.isfinite(run_length) and run_length > step):
             raise BadInputError(
-                f"A false alarm every {run_length:g} leads, looked for every {step}: that is an alarm at every look.",
+                f"A false alarm every {run_length:g} leads, looked for every {step}: that is an alarm at every evaluation.",
                 hint="Accept fewer false alarms, or look more often.",
             )
         return cls(run_length=run_length, every=step, outcomes=outcomes, without=without)
@@ -108,13 +108,13 @@ class WatchDesign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     outcomes: OutcomeDesign | None = None
 
 
-def leads_of(budget: FalseAlarms, leads_per_hour: float) -> float:
+def budget_leads(budget: FalseAlarms, leads_per_hour: float) -> float:
     """The run length in leads of a budget in time, to two digits: a few leads more or less design no other charts."""
     exact = budget.per_hours / budget.expected * leads_per_hour
     return float(f"{exact:.2g}") if exact > 0 else 0.0
 
 
-def fingerprint(baseline: Baseline, plan: WatchPlan) -> str:
+def fingerprint(baseline: ChartBaseline, plan: WatchPlan) -> str:
     """What the charts depend on, as a digest: same digest, same levels."""
     digest = hashlib.sha256(msgspec.json.encode((baseline.profile, plan)))
     found = baseline.outcomes if plan.outcomes is not None else None
@@ -124,7 +124,7 @@ def fingerprint(baseline: Baseline, plan: WatchPlan) -> str:
     return digest.hexdigest()
 
 
-def charted(baseline: Baseline, plan: WatchPlan) -> tuple[tuple[Histogram, ...], list[int]]:
+def charted(baseline: ChartBaseline, plan: WatchPlan) -> tuple[tuple[Histogram, ...], list[int]]:
     """The histograms that are charted, and their columns in `cell_codes`.
 
     Raises:
@@ -142,7 +142,7 @@ def charted(baseline: Baseline, plan: WatchPlan) -> tuple[tuple[Histogram, ...],
     return tuple(found[i] for i in columns), columns
 
 
-def design_watch(baseline: Baseline, plan: WatchPlan) -> WatchDesign:
+def design_watch(baseline: ChartBaseline, plan: WatchPlan) -> WatchDesign:
     """Simulate the levels: seconds to a minute, once per model and plan.
 
     Raises:

@@ -8,7 +8,7 @@ import msgspec
 
 from leadscore.drift.watch.outcome_track import OutcomesSaid
 from leadscore.drift.watch.plan import WatchPlan
-from leadscore.drift.watch.track import Alarms, Look
+from leadscore.drift.watch.track import Alarms, ChartEvaluation
 
 
 class ChartReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,14 +16,14 @@ class ChartReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         followed: Leads that it has taken in since the stream's beginning.
-        waiting: Those that have come and fill no look yet.
-        now: What it showed last; None before the first look.
+        waiting: Those that have come and fill no evaluation yet.
+        now: What it showed last; None before the first evaluation.
         alarms: How often it spoke, first and last.
     """
 
     followed: int
     waiting: int
-    now: Look | None
+    now: ChartEvaluation | None
     alarms: Alarms
 
 
@@ -32,7 +32,7 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         share: Of the leads that are charted.
-        every: Charted leads from one look to the next.
+        every: Charted leads from one evaluation to the next.
         wait: Days that an outcome is waited for.
         timed: An outcome counts when it becomes known. Otherwise all are asked at the age of `wait`, since the artefact does
             not tell when those of its reference became known.

@@ -36,7 +36,7 @@ class Sign(msgspec.Struct, frozen=True):
     distance: float | None = None
 
 
-class Look(msgspec.Struct, frozen=True):
+class ChartEvaluation(msgspec.Struct, frozen=True):
     """What a chart showed after some leads.
 
     Attributes:
@@ -69,10 +69,10 @@ class Alarms(msgspec.Struct, frozen=True):
     """
 
     count: int = 0
-    first: Look | None = None
-    last: Look | None = None
+    first: ChartEvaluation | None = None
+    last: ChartEvaluation | None = None
 
-    def and_one(self, look: Look) -> Alarms:
+    def and_one(self, look: ChartEvaluation) -> Alarms:
         """With one more."""
         return Alarms(self.count + 1, self.first or look, look)
 
@@ -95,7 +95,7 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
     at: int = 0
     at_rows: int = 0
     state: HistogramState | None = None
-    look: Look | None = None
+    look: ChartEvaluation | None = None
     alarms: Alarms = Alarms()
 
 
@@ -105,16 +105,16 @@ def follow_leads(
     codes: Codes,
     at: Moments,
     *,
-    on_look: Callable[[int], object] = lambda _: None,
+    on_evaluation: Callable[[int], object] = lambda _: None,
 ) -> Track:
-    """Go on with the leads that come next; those that fill no look are left for the next time.
+    """Go on with the leads that come next; those that fill no evaluation are left for the next time.
 
     Args:
         design: The charts.
         track: Where it stands.
         codes: Cells of the leads that follow, in order of time, (leads, histograms); from `cell_codes`.
         at: When they were scored, microseconds since the epoch, (leads,).
-        on_look: Told the number of leads of each look.
+        on_evaluation: Told the number of leads of each evaluation.
     """
     every = design.plan.every
     detector = HistogramDetector(design.leads)
@@ -129,7 +129,7 @@ def follow_leads(
         alarms = alarms.and_one(look) if step.alarm else alarms
         # After an alarm the chart's state is that of its beginning, which None stands for.
         state = None if step.alarm else step.state
-        on_look(every)
+        on_evaluation(every)
     if not followed:
         return track
     last = int(at[followed - 1])
@@ -145,8 +145,8 @@ def follow_leads(
     )
 
 
-def _look(detector: HistogramDetector, step: HistogramStep, at: int, lead: int) -> Look:
+def _look(detector: HistogramDetector, step: HistogramStep, at: int, lead: int) -> ChartEvaluation:
     names = [histogram.name for histogram in detector.chart.histograms]
     signs = [Sign(*found) for found in zip(names, step.looks, step.surprises, step.distances, strict=True)]
     worst = sorted(signs, key=lambda sign: -sign.surprise)[:_WORST]
-    return Look(as_utc(at), lead, step.statistic, step.level, tuple(worst))
+    return ChartEvaluation(as_utc(at), lead, step.statistic, step.level, tuple(worst))

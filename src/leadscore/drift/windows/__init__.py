@@ -1,1 +1,1 @@
-"""What is compared and remembered: a reference's and a window's leads in counts, and the memory of calm windows."""
+"""What is compared and remembered: a reference's and a window's leads in counts, and the memory of windows without drift."""

@@ -1,7 +1,7 @@
 """A window of leads in counts: the reference profile's bins, missing and unseen values, means and extremes.
 
 Counts add up, so a window may come in one matrix, in batches from the event store, or from the service's own
-counters, and a detector's memory of calm windows is their sum.
+counters, and a detector's memory of windows without drift is their sum.
 """
 
 from __future__ import annotations

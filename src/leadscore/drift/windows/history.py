@@ -1,4 +1,4 @@
-"""What a detector remembers between windows: calm counts, recent breaches, since when.
+"""What a detector remembers between windows: counts without drift, recent breaches, since when.
 
 It is a value: a check takes one and gives the next, so that a detector that was killed resumes from the last one
 that was stored, and judging a window twice gives the same verdict.
@@ -140,7 +140,7 @@ def learn(
     window: WindowCounts,
     stratum: str,
 ) -> dict[str, WindowCounts]:
-    """The pools with a calm window added where they are not large enough yet."""
+    """The pools with a window without drift added where they are not large enough yet."""
     for name in dict.fromkeys((ALL, stratum)):
         pool = pools.get(name) or empty_counts(profile)
         known = pool.rows + (profile.rows if name == ALL else 0)

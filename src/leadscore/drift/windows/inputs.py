@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.contract import Categorical, FeatureContract, Numeric
-from leadscore.drift.statistics.overlap import Cells, independent_cells
+from leadscore.drift.statistics.overlap import CellMatrix, independent_cells
 from leadscore.drift.windows.counts import (
     Matrix,
     Probabilities,
@@ -51,7 +51,7 @@ class Reference:
     base: WindowCounts
     grid: tuple[tuple[float, ...], ...] | None
     ranges: Ranges
-    cells: Cells
+    cells: CellMatrix
     attention: tuple[tuple[float, ...], ...] | None = None
 
     @classmethod
@@ -118,7 +118,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Window:
+class LeadWindow:
     """Leads of a span of time.
 
     Attributes:
@@ -198,7 +198,7 @@ def _with_fine(base: WindowCounts, sample: WindowCounts) -> WindowCounts:
     return msgspec.structs.replace(base, features=features)
 
 
-def _cells(profile: ReferenceProfile, sample: Matrix, probabilities: Probabilities | None) -> Cells:
+def _cells(profile: ReferenceProfile, sample: Matrix, probabilities: Probabilities | None) -> CellMatrix:
     columns = [
         cells_of(np.array(feature.edges) if feature.kind == "numeric" else None, sample[:, i])
         for i, feature in enumerate(profile.features)

@@ -9,7 +9,7 @@ import pytest
 import xgboost as xgb
 
 from leadscore.contract import Categorical, Numeric, contract_version, dump_contract, parse_contract
-from leadscore.data.matrix import encode_batch, encode_table, labels, times, values
+from leadscore.data.matrix import encode_batch, encode_table, labels, matrix_times, values
 from leadscore.data.synthetic import generate, simulate, synthetic_contract
 from leadscore.errors import BadInputError
 
@@ -114,7 +114,7 @@ def test_only_converted_leads_have_revenue_and_larger_companies_bring_more(calm)
 
 
 def test_leads_come_in_office_hours_and_on_weekdays(calm):
-    at = times(CONTRACT, calm.table)
+    at = matrix_times(CONTRACT, calm.table)
     assert (np.diff(at) >= np.timedelta64(0)).all()
     assert at[0] >= np.datetime64("2025-01-01")
     assert at[-1] <= np.datetime64("2026-01-02")

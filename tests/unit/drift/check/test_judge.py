@@ -8,15 +8,15 @@ import pytest
 from tests.unit.drift.streams import DAY, START, leads, probabilities, reference, window
 
 from leadscore.drift.check.joint import joint_report, permutations_for, psi_of_auc
-from leadscore.drift.check.judge import Seen, judge, method_level
+from leadscore.drift.check.judge import JudgedWindow, judge_window, method_level
 from leadscore.drift.multivariate.alibi import AlibiWindow
 from leadscore.drift.options import DriftOptions, PerformanceOptions
 from leadscore.drift.performance.measure import LabelCounts
-from leadscore.drift.performance.outcomes import Baseline, Outcomes, judge_outcomes
+from leadscore.drift.performance.outcomes import MatureOutcomes, PerformanceBaseline, judge_outcomes
 from leadscore.drift.report.document import DriftReport
-from leadscore.drift.report.figures import figures
 from leadscore.drift.report.html import to_html
 from leadscore.drift.report.markdown import to_markdown
+from leadscore.drift.report.measured_values import figures
 from leadscore.drift.report.words import headline
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
 from leadscore.drift.verdict import DriftVerdict
@@ -41,28 +41,28 @@ def truth(p: np.ndarray, seed: int, relation: float) -> np.ndarray:
     return rng.random(len(p)) < p
 
 
-def outcomes(relation: float, *, rows: int = 6_000, known: float = 1.0, day: int = 0) -> Outcomes:
+def outcomes(relation: float, *, rows: int = 6_000, known: float = 1.0, day: int = 0) -> MatureOutcomes:
     p = probabilities(leads(rows, 77 + day))
     converted = truth(p, 5 + day, relation)
     n = int(rows * known)
     end = START + (day - 29) * DAY
-    return Outcomes(end - 30 * DAY, end, LabelCounts(rows, n, rows, n), converted[:n], p[:n])
+    return MatureOutcomes(end - 30 * DAY, end, LabelCounts(rows, n, rows, n), converted[:n], p[:n])
 
 
-def holdout() -> Baseline:
+def holdout() -> PerformanceBaseline:
     p = probabilities(leads(6_000, 1_234))
     found = auc_estimate(truth(p, 6, 1.0), p)
     assert found is not None
-    return Baseline(found)
+    return PerformanceBaseline(found)
 
 
-def seen(day: int = 0, relation: float = 1.0, rows: int = 400, **more: object) -> Seen:
-    return Seen(window(BASE, leads(rows, 40 + day), day), outcomes(relation, day=day, **more))
+def seen(day: int = 0, relation: float = 1.0, rows: int = 400, **more: object) -> JudgedWindow:
+    return JudgedWindow(window(BASE, leads(rows, 40 + day), day), outcomes(relation, day=day, **more))
 
 
 def test_methods_share_the_budget_in_equal_parts():
-    alone, _ = judge(BASE, seen(), options("univariate"))
-    shared, _ = judge(BASE, seen(), options("univariate", "performance", "cbpe"), baseline=holdout())
+    alone, _ = judge_window(BASE, seen(), options("univariate"))
+    shared, _ = judge_window(BASE, seen(), options("univariate", "performance", "cbpe"), baseline=holdout())
     assert alone.calibration.breach_asked == pytest.approx(1 / 2_000)
     # An estimate that raises no alarm costs nothing.
     assert shared.calibration.breach_asked == pytest.approx(1 / 4_000)
@@ -78,7 +78,9 @@ def test_hysteresis_does_not_loosen_methods_whose_windows_depend_on_each_other()
 
 
 def test_a_broken_relation_is_concept_drift_and_its_loss_is_in_the_verdict():
-    report, _ = judge(BASE, seen(relation=0.4), options("univariate", "performance"), baseline=holdout())
+    report, _ = judge_window(
+        BASE, seen(relation=0.4), options("univariate", "performance"), baseline=holdout()
+    )
     verdict = report.verdict
     assert (verdict.kind, verdict.severity, verdict.drifted) == ("concept", "critical", True)
     assert verdict.drop == pytest.approx(report.performance.verdict.drop.value)
@@ -92,8 +94,8 @@ def test_a_loss_that_may_be_chance_is_reported_and_is_no_finding():
     few = options("performance", performance=PerformanceOptions(max_drop=0.001, positives=5))
     p = probabilities(leads(150, 3))
     converted = truth(p, 12, 0.8)
-    small = Outcomes(START, START + DAY, LabelCounts(150, 150, 150, 150), converted, p)
-    report, _ = judge(BASE, Seen(seen().window, small), few, baseline=holdout())
+    small = MatureOutcomes(START, START + DAY, LabelCounts(150, 150, 150, 150), converted, p)
+    report, _ = judge_window(BASE, JudgedWindow(seen().window, small), few, baseline=holdout())
     found = report.performance.verdict
     assert found.judged
     assert found.drop.value > 0.001
@@ -118,16 +120,16 @@ def test_on_an_unchanged_stream_outcomes_breach_no_more_often_than_they_may(monk
         auc = auc_estimate(*drawn(500))
         assert auc is not None
         counts = LabelCounts(250, 250, 250, 250)
-        calm = Outcomes(START, START + DAY, counts, *drawn(250))
+        calm = MatureOutcomes(START, START + DAY, counts, *drawn(250))
         # A limit of nearly nothing: chance alone decides.
         wish = options("performance", performance=PerformanceOptions(max_drop=1e-6, miscalibration=1e-6))
-        breaches += judge_outcomes(calm, Baseline(auc), wish, 0.02).severity != "none"
+        breaches += judge_outcomes(calm, PerformanceBaseline(auc), wish, 0.02).severity != "none"
     assert breaches <= 14
     assert breaches > 0, "a level that nothing reaches is no level"
 
 
 def test_incomplete_outcomes_leave_the_drop_open_and_the_estimate_speaks():
-    report, history = judge(
+    report, history = judge_window(
         BASE, seen(relation=0.2, known=0.5), options("performance", "cbpe", "univariate"), baseline=holdout()
     )
     assert (report.verdict.drop, report.verdict.outcomes_end) == (None, None)
@@ -138,19 +140,19 @@ def test_incomplete_outcomes_leave_the_drop_open_and_the_estimate_speaks():
 
 def test_each_method_has_its_own_memory_for_the_hysteresis():
     wish = options("univariate", "performance", hysteresis=Hysteresis(breaches=2, windows=3))
-    first, history = judge(BASE, seen(0, relation=0.4), wish, baseline=holdout())
+    first, history = judge_window(BASE, seen(0, relation=0.4), wish, baseline=holdout())
     assert (first.breached, first.verdict.drifted, first.verdict.severity) == (True, False, "critical")
-    second, history = judge(BASE, seen(1, relation=0.4), wish, history, baseline=holdout())
+    second, history = judge_window(BASE, seen(1, relation=0.4), wish, history, baseline=holdout())
     assert (second.verdict.drifted, second.verdict.since) == (True, START)
     assert history.methods["performance"] == Trail((Judged(START, True), Judged(START + DAY, True)), START)
     assert history.recent == (Judged(START, False), Judged(START + DAY, False))
     assert History.from_json(history.to_json()) == history
     with pytest.raises(ConflictError):
-        judge(BASE, seen(1), wish, history, baseline=holdout())
+        judge_window(BASE, seen(1), wish, history, baseline=holdout())
 
 
 def test_outcomes_are_judged_where_the_window_has_too_few_leads():
-    report, history = judge(
+    report, history = judge_window(
         BASE, seen(rows=5, relation=0.4), options("univariate", "performance", "mmd"), baseline=holdout()
     )
     assert report.features == ()
@@ -160,7 +162,7 @@ def test_outcomes_are_judged_where_the_window_has_too_few_leads():
 
 
 def test_nothing_judged_leaves_the_memory_as_it_was():
-    report, history = judge(
+    report, history = judge_window(
         BASE, seen(rows=5, known=0.1), options("univariate", "performance"), baseline=holdout()
     )
     assert not report.judged
@@ -184,7 +186,7 @@ def test_nothing_judged_leaves_the_memory_as_it_was():
 def test_what_nobody_could_judge_is_unknown_and_never_no_drift(
     rows: int, known: float, methods: tuple[str, ...], state: str, said: str
 ):
-    report, _ = judge(BASE, seen(rows=rows, known=known), options(*methods), baseline=holdout())
+    report, _ = judge_window(BASE, seen(rows=rows, known=known), options(*methods), baseline=holdout())
     verdict = report.verdict
     assert (verdict.severity, verdict.state) == ("none", state)
     assert verdict.unknown == (state in {"not_judged", "silent"})
@@ -196,9 +198,9 @@ def test_what_nobody_could_judge_is_unknown_and_never_no_drift(
 
 
 def test_leads_without_an_outcome_are_no_silent_feed_before_they_are_old_enough():
-    young = Outcomes(START - DAY, START, LabelCounts(500, 0, 0, 0), np.zeros(0, bool), np.zeros(0))
-    report, _ = judge(
-        BASE, Seen(seen().window, young), options("univariate", "performance"), baseline=holdout()
+    young = MatureOutcomes(START - DAY, START, LabelCounts(500, 0, 0, 0), np.zeros(0, bool), np.zeros(0))
+    report, _ = judge_window(
+        BASE, JudgedWindow(seen().window, young), options("univariate", "performance"), baseline=holdout()
     )
     assert report.verdict.state == "partly_judged"
 
@@ -206,16 +208,16 @@ def test_leads_without_an_outcome_are_no_silent_feed_before_they_are_old_enough(
 def test_an_alarm_stands_while_the_feed_is_silent():
     wish = options("univariate")
     alarmed = window(BASE, leads(400, 12) * np.array([30.0, 1, 1, 1], np.float32))
-    first, history = judge(BASE, Seen(alarmed), wish)
+    first, history = judge_window(BASE, JudgedWindow(alarmed), wish)
     assert first.verdict.drifted
-    silent, kept = judge(BASE, Seen(window(BASE, leads(0, 1), 1)), wish, history)
+    silent, kept = judge_window(BASE, JudgedWindow(window(BASE, leads(0, 1), 1)), wish, history)
     assert (silent.verdict.drifted, silent.verdict.unknown, kept) == (True, True, history)
     assert headline(silent) == "ALARM of earlier windows stands: not judged, the feed is silent"
 
 
 def test_performance_without_a_baseline_is_refused():
     with pytest.raises(BadInputError, match="hold-out"):
-        judge(BASE, seen(), options("performance"))
+        judge_window(BASE, seen(), options("performance"))
 
 
 def twisted(rows: int) -> np.ndarray:
@@ -229,9 +231,9 @@ def twisted(rows: int) -> np.ndarray:
 
 @pytest.mark.parametrize("method", ["mmd", "classifier"])
 def test_a_joint_change_that_no_feature_shows_alone_is_found(method: str):
-    changed = Seen(window(BASE, twisted(2_000)))
+    changed = JudgedWindow(window(BASE, twisted(2_000)))
     budget = options("univariate", method, false_alarms=FalseAlarms(expected=1, per_hours=100 * 24))
-    report, _ = judge(BASE, changed, budget)
+    report, _ = judge_window(BASE, changed, budget)
     assert [f for f in report.features if f.severity != "none" and f.kind != "score"] == []
     (finding,) = report.methods
     assert finding.breached
@@ -267,27 +269,27 @@ def test_permutations_reach_below_the_level_or_are_refused():
         permutations_for(1e-6)
 
 
-def test_with_fixed_lines_a_test_without_a_size_is_moderate_and_makes_no_alarm():
+def test_with_fixed_thresholds_a_test_without_a_size_is_moderate_and_makes_no_alarm():
     wish = options("mmd", mode="thresholds")
-    report, _ = judge(BASE, Seen(window(BASE, twisted(2_000))), wish)
+    report, _ = judge_window(BASE, JudgedWindow(window(BASE, twisted(2_000))), wish)
     assert (report.verdict.severity, report.breached, report.verdict.drifted) == ("moderate", False, False)
 
 
 def test_alibi_detects_smallest_p_value_is_corrected_for_their_number():
     method = "alibi:KSDrift"
     found = AlibiWindow(True, (0.4, 0.001, 0.9, 0.7), (0.1, 0.3, 0.1, 0.1), 0.0125, None)
-    report, _ = judge(BASE, Seen(seen().window, alibi={method: found}), options(method))
+    report, _ = judge_window(BASE, JudgedWindow(seen().window, alibi={method: found}), options(method))
     (finding,) = report.methods
     assert (finding.feature, finding.p_value) == ("visits", pytest.approx(0.004))
     assert report.verdict.drifted
     with pytest.raises(BadInputError, match="has not answered"):
-        judge(BASE, seen(), options(method))
+        judge_window(BASE, seen(), options(method))
 
 
 def test_figures_list_what_every_method_measured():
     monthly = FalseAlarms(expected=1, per_hours=30 * 24)
     wish = options("univariate", "performance", "cbpe", "mmd", false_alarms=monthly)
-    report, _ = judge(BASE, seen(relation=0.4), wish, baseline=holdout())
+    report, _ = judge_window(BASE, seen(relation=0.4), wish, baseline=holdout())
     found = {(f.method, f.name): f for f in figures(report)}
     assert found["performance", "auc_drop"].severity == "critical"
     assert found["performance", "label_completeness"].value == 1.0
@@ -297,7 +299,9 @@ def test_figures_list_what_every_method_measured():
 
 
 def test_the_message_of_a_pod_keeps_the_loss_however_much_there_is_to_say():
-    report, _ = judge(BASE, seen(relation=0.4), options("univariate", "performance"), baseline=holdout())
+    report, _ = judge_window(
+        BASE, seen(relation=0.4), options("univariate", "performance"), baseline=holdout()
+    )
     loud = msgspec.structs.replace(
         report.verdict, reasons=("\u0001" * 600,) * 20, worst=report.verdict.worst * 30
     )

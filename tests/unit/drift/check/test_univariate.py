@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.unit.drift.streams import CONTRACT, DAY, START, leads, probabilities, reference, window
 
-from leadscore.drift.check.univariate import check, prime
+from leadscore.drift.check.univariate import check, warm_up
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.reference import build_profile
 from leadscore.drift.report.document import DriftReport
@@ -15,7 +15,7 @@ from leadscore.drift.report.words import COLUMNS, calibration, row
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
 from leadscore.drift.verdict import DriftVerdict
 from leadscore.drift.windows.history import ALL, History
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 from leadscore.errors import BadInputError, ConflictError
 
 BASE = reference()
@@ -32,7 +32,7 @@ def findings(report):
     return {(f.feature, f.pattern) for f in report.findings}
 
 
-def test_a_calm_window_is_calm_and_says_how_sure_it_is():
+def test_a_window_without_drift_is_calm_and_says_how_sure_it_is():
     report, history = check(BASE, window(BASE, leads(800, 1)), STRICT)
     assert (report.verdict.severity, report.verdict.drifted, report.verdict.triage) == ("none", False, "none")
     # 800 leads would have shown a moderate change.
@@ -46,7 +46,7 @@ def test_few_leads_are_less_sure_of_calm():
     assert small.verdict.confidence < 0.5
 
 
-def test_fixed_lines_alarm_on_a_small_calm_window_and_a_budget_does_not():
+def test_fixed_thresholds_alarm_on_a_small_window_without_drift_and_a_budget_does_not():
     """PSI of 10 bins exceeds 0.1 in most clean windows of 50 leads."""
     crossed = breached = 0
     for seed in range(8):
@@ -77,7 +77,7 @@ def test_a_significant_change_without_effect_is_none():
     assert strict.verdict.severity == "none"
 
 
-def test_a_moved_market_is_told_from_a_broken_pipeline():
+def test_a_population_shift_is_told_from_a_broken_pipeline():
     matrix = leads(800, 4)
     rng = np.random.default_rng(0)
     matrix[:, 0] *= np.exp(rng.normal(0.5, 0.6, 800))
@@ -161,7 +161,7 @@ def test_a_window_without_rows_of_leads_is_judged_by_its_counts():
     matrix = leads(400, 12)
     matrix[:, 0] *= 3.0
     counted = window(BASE, matrix)
-    report, _ = check(BASE, Window(counted.start, counted.end, counted.counts), STRICT)
+    report, _ = check(BASE, LeadWindow(counted.start, counted.end, counted.counts), STRICT)
     assert report.verdict.drifted
 
 
@@ -227,7 +227,7 @@ def test_like_days_are_compared_with_like_days():
 
     history = History(model="leads/1")
     for day in range(14):
-        history = prime(BASE, day_of(day, 50 + day), week, history)
+        history = warm_up(BASE, day_of(day, 50 + day), week, history)
     unaware, _ = check(BASE, day_of(19, 90), STRICT)
     assert unaware.breached
     aware, _ = check(BASE, day_of(19, 90), week, msgspec.structs.replace(history, end=START + 19 * DAY))

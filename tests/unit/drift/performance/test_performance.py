@@ -8,7 +8,7 @@ import pytest
 from leadscore.drift.performance.cbpe import expected_auc, expected_performance
 from leadscore.drift.performance.measure import (
     LabelCounts,
-    PerformanceFigures,
+    PerformanceMetrics,
     measure_window,
     observed_over_expected,
 )
@@ -34,7 +34,7 @@ def complete(rows: int) -> LabelCompleteness:
     return LabelCompleteness(predictions=rows + 50, labelled=rows, mature=rows, mature_labelled=rows)
 
 
-def measured(rows: int = 4_000, seed: int = 1, **truth: float) -> PerformanceFigures:
+def measured(rows: int = 4_000, seed: int = 1, **truth: float) -> PerformanceMetrics:
     converted, p = stream(rows, seed, **truth)
     return measure_window(converted, p, complete(rows))
 

@@ -12,7 +12,7 @@ from leadscore.drift.sequential.chart import (
     chart_verdict,
     design_chart,
 )
-from leadscore.drift.sequential.histograms import MEMORIES, Layout, faded, make_histogram
+from leadscore.drift.sequential.histograms import MEMORIES, HistogramLayout, faded, make_histogram
 from leadscore.drift.verdict import as_utc
 from leadscore.errors import BadInputError
 
@@ -28,7 +28,7 @@ def chart() -> HistogramChart:
 def mean_run_length(chart: HistogramChart, streams: int, windows: int) -> float:
     """Windows per false alarm of fresh continuous references cut at their quantiles, each with its own stream."""
     rng = np.random.default_rng(77)
-    layout = Layout(chart.histograms, chart.memories)
+    layout = HistogramLayout(chart.histograms, chart.memories)
     reference = np.sort(rng.random((streams, REFERENCE)), axis=1)
     cuts = reference[:, REFERENCE // BINS :: REFERENCE // BINS]
     ends = np.ones((streams, 1))
@@ -64,7 +64,7 @@ def test_correlated_features_keep_the_run_length_when_leads_are_drawn_from_the_s
     reference = leads(2_000)
     sample = (reference[:, None] >= np.sort(reference, axis=0)[ranks]).sum(axis=1)
     chart = design_chart(histograms, window_rows=rows, run_length=20, sample=sample)
-    layout = Layout(chart.histograms, chart.memories)
+    layout = HistogramLayout(chart.histograms, chart.memories)
     cuts = np.stack([np.sort(leads(2_000), axis=0)[ranks] for _ in range(700)])
     means = np.broadcast_to(layout.shares, (700, len(chart.memories), 48)).copy()
     spread, watched, alarms, window = np.zeros(len(chart.memories)), 0, 0, 0
@@ -132,7 +132,7 @@ def test_a_new_category_alarms_and_is_named_as_such() -> None:
     assert step.looks == ("unseen",)
 
 
-def test_a_window_without_rows_is_refused_not_calm(chart: HistogramChart) -> None:
+def test_a_window_without_rows_is_refused_and_not_taken_for_no_drift(chart: HistogramChart) -> None:
     detector = HistogramDetector(chart)
     with pytest.raises(BadInputError, match="at least one row"):
         detector.watch(detector.start(), [[0] * BINS])

@@ -8,7 +8,7 @@ import pytest
 
 from leadscore.drift.sequential.late_outcomes import (
     BETS,
-    Known,
+    NewOutcomes,
     OutcomeChart,
     OutcomeNull,
     OutcomeState,
@@ -22,7 +22,7 @@ from leadscore.errors import BadInputError
 
 CALIBRATED = OutcomeNull(intercept=0.0, slope=1.0, timing=0.0, base=0.2)
 CHART = OutcomeChart(CALIBRATED, run_length=1_000, horizon=40)
-NOTHING = Known(np.zeros(0, np.intp), np.zeros(0), np.zeros(0, np.bool_), np.zeros(0))
+NOTHING = NewOutcomes(np.zeros(0, np.intp), np.zeros(0), np.zeros(0, np.bool_), np.zeros(0))
 
 
 def logistic(logit: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ def test_outcomes_of_leads_from_before_the_change_do_not_drown_those_after_it() 
         if look > wait:
             p = scores[look - wait - 1]
             won = rng.random(rows) < (p if look - wait <= change else 0.15 * p)
-            known = Known(np.full(rows, look - wait), p, won, np.ones(rows))
+            known = NewOutcomes(np.full(rows, look - wait), p, won, np.ones(rows))
         step = watch_outcomes(CHART, state, scores[-1], known)
         if step.alarm:
             break
@@ -106,7 +106,7 @@ def test_outcomes_may_come_in_any_order() -> None:
         state = start_outcomes(CHART)
         for scores in arrived:
             state = watch_outcomes(CHART, state, scores, NOTHING).state
-        known = Known(looks[order], p[order], won[order], np.ones(60))
+        known = NewOutcomes(looks[order], p[order], won[order], np.ones(60))
         steps.append(watch_outcomes(CHART, state, np.zeros(0), known))
     assert steps[0].statistic == pytest.approx(steps[1].statistic)
 
@@ -116,21 +116,21 @@ def test_outcomes_that_are_too_late_are_left_out() -> None:
     state = start_outcomes(chart)
     for _ in range(3):
         state = watch_outcomes(chart, state, np.array([0.2, 0.3]), NOTHING).state
-    late = Known(np.array([1, 2]), np.array([0.2, 0.2]), np.array([True, True]), np.array([9.0, 9.0]))
+    late = NewOutcomes(np.array([1, 2]), np.array([0.2, 0.2]), np.array([True, True]), np.array([9.0, 9.0]))
     quiet = watch_outcomes(chart, state, np.array([0.2]), NOTHING)
     assert watch_outcomes(chart, state, np.array([0.2]), late).statistic == quiet.statistic
     assert len(quiet.state.blocks) == 2
 
 
 def test_an_outcome_of_a_lead_that_is_yet_to_come_is_refused() -> None:
-    early = Known(np.array([2]), np.array([0.2]), np.array([True]), np.array([1.0]))
+    early = NewOutcomes(np.array([2]), np.array([0.2]), np.array([True]), np.array([1.0]))
     with pytest.raises(BadInputError, match="look 2 at look 1"):
         watch_outcomes(CHART, start_outcomes(CHART), np.array([0.2]), early)
 
 
 def test_a_state_survives_a_restart_of_the_job() -> None:
     scores = np.array([0.1, 0.4])
-    known = Known(np.array([1]), np.array([0.4]), np.array([False]), np.array([0.1]))
+    known = NewOutcomes(np.array([1]), np.array([0.4]), np.array([False]), np.array([0.1]))
     state = watch_outcomes(CHART, start_outcomes(CHART), scores, NOTHING).state
     kept = msgspec.json.decode(msgspec.json.encode(state), type=OutcomeState)
     chart = msgspec.json.decode(msgspec.json.encode(CHART), type=OutcomeChart)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leadscore.drift.sequential.late_outcomes import Bet, Known, OutcomeChart, start_outcomes, watch_outcomes
+from leadscore.drift.sequential.late_outcomes import (
+    Bet,
+    NewOutcomes,
+    OutcomeChart,
+    start_outcomes,
+    watch_outcomes,
+)
 from leadscore.drift.sequential.outcome_paths import OutcomePaths, OutcomeReference, design_outcome_chart
 from leadscore.errors import BadInputError
 
@@ -64,7 +70,7 @@ def test_a_simulated_stream_is_read_as_the_chart_reads_it(chart: OutcomeChart) -
         arrived = np.repeat(np.arange(1, look + 1), LOOK_ROWS)
         new = all_due == look
         picked = all_rows[new]
-        known = Known(
+        known = NewOutcomes(
             arrived[new],
             reference.probabilities[picked],
             reference.converted[picked],
@@ -83,7 +89,7 @@ def test_a_chart_of_outcomes_alone_is_silent_until_one_is_known() -> None:
     chart = design_outcome_chart(
         late, look_rows=LOOK_ROWS, look_days=LOOK_DAYS, run_length=25, horizon=40, bets=bets, streams=500
     )
-    state, nothing = start_outcomes(chart), Known(np.zeros(0, np.intp), *([np.zeros(0)] * 3))
+    state, nothing = start_outcomes(chart), NewOutcomes(np.zeros(0, np.intp), *([np.zeros(0)] * 3))
     for _ in range(6):
         step = watch_outcomes(chart, state, reference.probabilities[:10], nothing)
         assert not step.alarm

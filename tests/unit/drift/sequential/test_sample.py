@@ -8,7 +8,7 @@ import pytest
 from leadscore.drift.sequential.chart import (
     design_chart,
 )
-from leadscore.drift.sequential.histograms import MEMORIES, Layout, make_histogram
+from leadscore.drift.sequential.histograms import MEMORIES, HistogramLayout, make_histogram
 from leadscore.drift.sequential.sample import WindowPool, drawn_truths, flat_cells
 from leadscore.errors import BadInputError
 
@@ -33,7 +33,7 @@ def test_pooled_windows_have_the_sample_s_shares_and_covariance(rows: int) -> No
 def test_what_the_reference_leaves_open_is_drawn_as_wide_as_its_rows_allow() -> None:
     # The sample is a part of the reference: the truth errs by the reference's rows, about the reference's shares.
     histogram = make_histogram("source", (12_000, 8_000, 0), 100, ordered=False)
-    layout = Layout([histogram], MEMORIES)
+    layout = HistogramLayout([histogram], MEMORIES)
     sample = np.array([0] * 550 + [1] * 450)[:, None]
     truth = drawn_truths(layout, flat_cells(layout, sample), 4_000, np.random.default_rng(13))
     assert truth[:, :2].mean(axis=0) == pytest.approx([0.6, 0.4], abs=0.001)

@@ -17,7 +17,7 @@ from leadscore.drift.report.document import FeatureReport
 from leadscore.drift.univariate.compare import measure
 from leadscore.drift.verdict import at_least
 from leadscore.drift.windows.counts import FeatureCounts
-from leadscore.drift.windows.inputs import Reference, Window
+from leadscore.drift.windows.inputs import LeadWindow, Reference
 from leadscore.scoring.profile import FeatureProfile
 
 SOURCE = 2
@@ -37,8 +37,8 @@ def reference_of(matrix: np.ndarray, unlisted: int | None) -> Reference:
     return Reference.of("leads", "1", CONTRACT, profile)
 
 
-def window_of(base: Reference, matrix: np.ndarray, unlisted: int) -> Window:
-    return Window.of(
+def window_of(base: Reference, matrix: np.ndarray, unlisted: int) -> LeadWindow:
+    return LeadWindow.of(
         base,
         START,
         START + DAY,
@@ -48,7 +48,7 @@ def window_of(base: Reference, matrix: np.ndarray, unlisted: int) -> Window:
     )
 
 
-def source_of(base: Reference, window: Window, options: DriftOptions = LINES) -> FeatureReport:
+def source_of(base: Reference, window: LeadWindow, options: DriftOptions = LINES) -> FeatureReport:
     report, _ = check(base, window, options)
     return next(f for f in report.features if f.name == "source")
 

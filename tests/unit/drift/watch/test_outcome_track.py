@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from leadscore.drift.sequential import Known, OutcomeChart, start_outcomes, watch_outcomes
+from leadscore.drift.sequential import NewOutcomes, OutcomeChart, start_outcomes, watch_outcomes
 from leadscore.drift.sequential.late_outcomes import OutcomeNull
 from leadscore.drift.watch.outcome_plan import OutcomeDesign, OutcomePlan, OutcomeSample, design_outcomes
 from leadscore.drift.watch.outcome_track import NEVER, Charted, follow_outcomes, joined
-from leadscore.drift.watch.track import Look
+from leadscore.drift.watch.track import ChartEvaluation
 
 DAY = 86_400_000_000
 BEGIN = 1_780_000_000_000_000
@@ -51,9 +51,9 @@ def simulated() -> OutcomeDesign:
     return design_outcomes(p, sample, OutcomePlan.of(WAIT, 16.0), run_length=800, every=EVERY)
 
 
-def looks_of(design: OutcomeDesign, leads: Charted) -> list[Look]:
-    looks: list[Look] = []
-    follow_outcomes(design, leads, on_look=looks.append)
+def looks_of(design: OutcomeDesign, leads: Charted) -> list[ChartEvaluation]:
+    looks: list[ChartEvaluation] = []
+    follow_outcomes(design, leads, on_evaluation=looks.append)
     return looks
 
 
@@ -66,7 +66,7 @@ def later(leads: Charted, until: int) -> Charted:
 
 
 def test_an_outcome_counts_for_the_look_of_its_lead_when_it_is_known():
-    # One lead of the first look converts; its outcome comes with the fourth.
+    # One lead of the first evaluation converts; its outcome comes with the fourth.
     leads = stream(40, 1)
     known = np.full(40, NEVER)
     known[3] = leads.at[34]
@@ -74,7 +74,7 @@ def test_an_outcome_counts_for_the_look_of_its_lead_when_it_is_known():
     found = looks_of(QUIET, dataclasses.replace(leads, known=known, converted=won))
     state, said = start_outcomes(QUIET.chart), []
     for look in range(1, 5):
-        new = Known(
+        new = NewOutcomes(
             np.array([1] if look == 4 else [], dtype=np.intp),
             *(x[3:4] if look == 4 else x[:0] for x in (leads.probabilities, won)),
             np.array([31 / 16] if look == 4 else []),
@@ -83,10 +83,10 @@ def test_an_outcome_counts_for_the_look_of_its_lead_when_it_is_known():
         state, said = step.state, [*said, step.statistic]
     assert [look.statistic for look in found] == said
     # As an outcome of the newest look it would be worth something else.
-    wrong = Known(np.array([4]), leads.probabilities[3:4], won[3:4], np.array([31 / 16]))
+    wrong = NewOutcomes(np.array([4]), leads.probabilities[3:4], won[3:4], np.array([31 / 16]))
     state = start_outcomes(QUIET.chart)
     for look in range(1, 5):
-        nothing = Known(np.zeros(0, np.intp), np.zeros(0), np.zeros(0, np.bool_), np.zeros(0))
+        nothing = NewOutcomes(np.zeros(0, np.intp), np.zeros(0), np.zeros(0, np.bool_), np.zeros(0))
         arrived = leads.probabilities[(look - 1) * 10 : look * 10]
         step = watch_outcomes(QUIET.chart, state, arrived, wrong if look == 4 else nothing)
         state = step.state
@@ -170,7 +170,7 @@ def test_outcomes_that_stop_coming_as_predicted_alarm_and_say_since_when():
     assert first.since < first.at
 
 
-def test_calm_streams_alarm_about_as_often_as_was_asked():
+def test_unchanged_streams_alarm_about_as_often_as_was_asked():
     looks = 480 // simulated().every
     alarmed = sum(
         follow_outcomes(simulated(), stream(480, seed)).alarms.count > 0 for seed in range(100, 160)

@@ -8,11 +8,18 @@ from tests.unit.drift.streams import leads, probabilities, reference
 
 from leadscore.drift.runlength import FalseAlarms
 from leadscore.drift.watch.outcome_plan import OutcomePlan, OutcomeSample
-from leadscore.drift.watch.plan import Baseline, WatchPlan, charted, design_watch, fingerprint, leads_of
+from leadscore.drift.watch.plan import (
+    ChartBaseline,
+    WatchPlan,
+    budget_leads,
+    charted,
+    design_watch,
+    fingerprint,
+)
 from leadscore.errors import BadInputError
 
 SAMPLE = leads(400, 1)
-BASELINE = Baseline(reference().profile, SAMPLE, probabilities(SAMPLE))
+BASELINE = ChartBaseline(reference().profile, SAMPLE, probabilities(SAMPLE))
 RNG = np.random.default_rng(4)
 WON = RNG.random(400) < BASELINE.probabilities
 LABELLED = dataclasses.replace(
@@ -21,8 +28,8 @@ LABELLED = dataclasses.replace(
 
 
 def test_a_budget_in_time_becomes_leads_of_two_digits():
-    assert leads_of(FalseAlarms(expected=1, per_hours=720), 12.34) == 8900
-    assert leads_of(FalseAlarms(expected=2, per_hours=720), 12.34) == 4400
+    assert budget_leads(FalseAlarms(expected=1, per_hours=720), 12.34) == 8900
+    assert budget_leads(FalseAlarms(expected=2, per_hours=720), 12.34) == 4400
 
 
 def test_charts_look_often_enough_that_waiting_for_a_look_costs_little():
@@ -33,7 +40,7 @@ def test_charts_look_often_enough_that_waiting_for_a_look_costs_little():
 
 @pytest.mark.parametrize("run_length", [0.0, 1.0, 50.0, float("nan"), float("inf")])
 def test_an_alarm_at_every_look_is_refused(run_length):
-    with pytest.raises(BadInputError, match="every look"):
+    with pytest.raises(BadInputError, match="every evaluation"):
         WatchPlan.of(run_length, every=50)
 
 
@@ -55,7 +62,7 @@ def test_what_is_left_out_is_not_charted():
 
 
 def test_outcomes_without_a_sample_of_predictions_are_refused():
-    for baseline in (Baseline(BASELINE.profile), BASELINE):
+    for baseline in (ChartBaseline(BASELINE.profile), BASELINE):
         with pytest.raises(BadInputError, match="no reference sample"):
             design_watch(baseline, WatchPlan.of(100, every=20, outcomes=OutcomePlan.of(10.0, 20.0)))
 
@@ -63,8 +70,8 @@ def test_outcomes_without_a_sample_of_predictions_are_refused():
 def test_other_leads_or_another_plan_are_other_charts():
     plan = WatchPlan.of(1_000)
     others = (
-        (Baseline(BASELINE.profile), plan),
-        (Baseline(BASELINE.profile, SAMPLE[:-1], BASELINE.probabilities), plan),
+        (ChartBaseline(BASELINE.profile), plan),
+        (ChartBaseline(BASELINE.profile, SAMPLE[:-1], BASELINE.probabilities), plan),
         (BASELINE, WatchPlan.of(1_001)),
         (BASELINE, WatchPlan.of(1_000, without=("visits",))),
         (BASELINE, WatchPlan.of(1_000, outcomes=OutcomePlan.of(10.0, 20.0))),

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.drift.streams import leads, probabilities, reference
 
 from leadscore.drift.sequential import cell_codes
-from leadscore.drift.watch.plan import Baseline, WatchDesign, WatchPlan, design_watch
+from leadscore.drift.watch.plan import ChartBaseline, WatchDesign, WatchPlan, design_watch
 from leadscore.drift.watch.track import Track, follow_leads
 
 EVERY = 20
@@ -19,7 +19,7 @@ PROFILE = reference().profile
 def design() -> WatchDesign:
     sample = leads(1_000, 1)
     return design_watch(
-        Baseline(PROFILE, sample, probabilities(sample)),
+        ChartBaseline(PROFILE, sample, probabilities(sample)),
         WatchPlan.of(2_000, every=EVERY),
     )
 
@@ -33,10 +33,10 @@ def stream(rows: int, seed: int, *, turns: int | None = None) -> tuple[np.ndarra
     return cell_codes(PROFILE, matrix, probabilities(matrix)), at
 
 
-def test_calm_streams_alarm_about_as_often_as_was_asked():
+def test_unchanged_streams_alarm_about_as_often_as_was_asked():
     tracks = [follow_leads(design(), Track(), *stream(410, seed)) for seed in range(100, 140)]
     alarmed = sum(track.alarms.count > 0 for track in tracks)
-    # 20 looks, of which one in 100 may alarm: 7.3 of 40 streams, with a standard deviation of 2.4.
+    # 20 evaluations, of which one in 100 may alarm: 7.3 of 40 streams, with a standard deviation of 2.4.
     assert 1 <= alarmed <= 14
     silent = next(track for track in tracks if not track.alarms.count)
     assert (silent.seen, silent.look.lead) == (400, 400)

@@ -1,0 +1,162 @@
+"""An object in the metric samples that alerts are made of. Pure.
+
+Labels are names of objects, schedules, features and phases: as many as people have made and the contract has features,
+never one per lead, per Job or per finished release.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from leadscore.drift.verdict import SEVERITIES
+from leadscore.release.states import FINAL as ENDED
+from leadscore_operator.decide.cron import next_run
+from leadscore_operator.decide.detector import UNKNOWN
+from leadscore_operator.decide.jobs import parse_time
+from leadscore_operator.decide.run import FINAL as FINISHED
+from leadscore_operator.kube.resources import DETECTORS, RELEASES, RUNS, Manifest
+from leadscore_operator.resources import DetectorSpec, decode
+
+# A detector is silent once so many of its scheduled checks in a row have given no verdict, or could not judge.
+SILENT_CHECKS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A gauge: its name, what it means, its labels, and what several objects with the same labels make together."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    together: Callable[[float, float], float] = max
+
+
+SEVERITY: Final = Series(
+    "leadscore_drift_severity",
+    "Newest verdict of a schedule: 0 none, 1 moderate, 2 significant, 3 critical.",
+    ("detector", "schedule", "model", "triage", "feature"),
+)
+DRIFTED: Final = Series(
+    "leadscore_drift_drifted",
+    "Whether that verdict asks to act (its hysteresis is met).",
+    ("detector", "schedule"),
+)
+VERDICT_AT: Final = Series(
+    "leadscore_drift_verdict_timestamp_seconds",
+    "When the check of the newest verdict that could judge ended.",
+    ("detector", "schedule"),
+)
+SILENT_FROM: Final = Series(
+    "leadscore_drift_silent_from_timestamp_seconds",
+    f"When the {SILENT_CHECKS}rd scheduled check after the newest verdict that could judge is due: without another it is silent.",
+    ("detector", "schedule"),
+)
+RUN_COUNT: Final = Series(
+    "leadscore_retrain_runs", "RetrainRuns that exist.", ("policy", "phase"), operator.add
+)
+RUN_FINISHED: Final = Series(
+    "leadscore_retrain_finished_timestamp_seconds",
+    "When the newest RetrainRun that ended so did.",
+    ("policy", "phase"),
+)
+RELEASE_COUNT: Final = Series(
+    "leadscore_releases", "ModelReleases that exist.", ("model", "phase"), operator.add
+)
+RELEASE_SINCE: Final = Series(
+    "leadscore_release_phase_since_timestamp_seconds",
+    "Since when a release that has not ended is in its phase.",
+    ("release", "model", "version", "phase"),
+)
+RELEASE_NEEDS_HUMAN: Final = Series(
+    "leadscore_release_asks_since_timestamp_seconds",
+    "Since when a release waits for a person's decision.",
+    ("release", "model", "version", "phase"),
+)
+CATALOGUE: Final = (
+    SEVERITY, DRIFTED, VERDICT_AT, SILENT_FROM, RUN_COUNT, RUN_FINISHED, RELEASE_COUNT, RELEASE_SINCE, RELEASE_NEEDS_HUMAN,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSample:
+    """A value of a series."""
+
+    series: Series
+    labels: tuple[str, ...]
+    value: float
+
+
+def metric_samples_of(plural: str, item: Manifest) -> tuple[MetricSample, ...]:
+    """The metric samples of an object with its status as it was written last; none for a kind that has none.
+
+    Raises:
+        BadInputError: The spec cannot be read.
+    """
+    match plural:
+        case DETECTORS.plural:
+            return tuple(_detector(item))
+        case RUNS.plural:
+            return tuple(_run(item))
+        case RELEASES.plural:
+            return tuple(_release(item))
+        case _:
+            return ()
+
+
+def _detector(item: Manifest) -> Iterator[MetricSample]:
+    spec = decode(item["spec"], DetectorSpec, "spec")
+    name, status = item["metadata"]["name"], item.get("status", {})
+    newest, known = dict[str, Manifest](), dict[str, Manifest]()
+    for verdict in status.get("verdicts", []):
+        newest.setdefault(verdict["schedule"], verdict)
+        if verdict["severity"] != UNKNOWN:
+            known.setdefault(verdict["schedule"], verdict)
+    begun = {each["name"]: each.get("since") for each in status.get("schedules", [])}
+    for schedule in spec.schedules:
+        which = (name, schedule.name)
+        verdict = known.get(schedule.name)
+        moments = [parse_time(begun[schedule.name])] if begun.get(schedule.name) else []
+        if verdict is not None:
+            labels = (*which, spec.model, verdict["triage"], verdict.get("worst") or "")
+            # While newer windows cannot be judged an alarm stands, and no drift is not known any more.
+            if newest[schedule.name] is verdict or newest[schedule.name]["drifted"]:
+                yield MetricSample(SEVERITY, labels, float(SEVERITIES.index(verdict["severity"])))
+                yield MetricSample(DRIFTED, which, float(verdict["drifted"]))
+            moments.append(parse_time(verdict["finished"]))
+            yield MetricSample(VERDICT_AT, which, moments[-1].timestamp())
+        if moments and not spec.suspend:
+            silent = _nth_run(schedule.cron, spec.time_zone, max(moments))
+            if silent is not None:
+                yield MetricSample(SILENT_FROM, which, silent.timestamp())
+
+
+def _nth_run(cron: str, zone: str, after: datetime) -> datetime | None:
+    moment: datetime | None = after
+    for _ in range(SILENT_CHECKS):
+        moment = None if moment is None else next_run(cron, zone, moment)
+    return moment
+
+
+def _run(item: Manifest) -> Iterator[MetricSample]:
+    status = item.get("status", {})
+    which = (item["spec"]["policy"], status.get("phase", "Pending"))
+    yield MetricSample(RUN_COUNT, which, 1.0)
+    if which[1] in FINISHED and "finished" in status:
+        yield MetricSample(RUN_FINISHED, which, parse_time(status["finished"]).timestamp())
+
+
+def _release(item: Manifest) -> Iterator[MetricSample]:
+    spec, status = item["spec"], item.get("status", {})
+    phase = status.get("phase", "Pending")
+    yield MetricSample(RELEASE_COUNT, (spec["model"], phase), 1.0)
+    if phase in ENDED:
+        return
+    which = (item["metadata"]["name"], spec["model"], str(spec["version"]), phase)
+    if "since" in status:
+        yield MetricSample(RELEASE_SINCE, which, parse_time(status["since"]).timestamp())
+    if "askedSince" in status:
+        yield MetricSample(RELEASE_NEEDS_HUMAN, which, parse_time(status["askedSince"]).timestamp())

@@ -1,0 +1,17 @@
+"""Imported by every Python process of the image; only the service's workers get the fault.
+
+With LEADSCORE_FAULT_VERSION, only those that serve that model version.
+"""
+
+import os
+import sys
+
+if (
+    os.environ.get("LEADSCORE_FAULT")
+    and os.environ.get("LEADSCORE_FAULT_VERSION", os.environ.get("LEADSCORE_MODEL_VERSION"))
+    == os.environ.get("LEADSCORE_MODEL_VERSION")
+    and "leadscore_service.server_adapter" in sys.orig_argv
+):
+    from faults import inject
+
+    inject(os.environ["LEADSCORE_FAULT"])
