@@ -246,7 +246,7 @@ def test_what_ends_a_report_is_no_lead_in_other_words_either(tmp_path, row):
 def test_a_subtotal_in_the_middle_of_a_table_is_no_lead(tmp_path, row, rows_below):
     leads = [f"L{number},Web,3,100" for number in range(rows_below)]
     path = write(tmp_path, "\n".join(["id,source,visits,amount", *leads[:5], row, *leads]).encode() + b"\n")
-    with pytest.raises(TableError, match=r"line 7 evaluations like a report's subtotal"):
+    with pytest.raises(TableError, match=r"line 7 looks like a report's subtotal"):
         read_table(path, ["id", "visits"])
 
 
@@ -271,5 +271,5 @@ def test_a_subtotal_far_down_a_large_file_is_found(tmp_path):
     leads = [f"L{number},Web and a long text that fills the file,3,100" for number in range(150_000)]
     leads.insert(120_000, "Subtotal,,3,100")
     path = write(tmp_path, "\n".join(["id,source,visits,amount", *leads]).encode() + b"\n")
-    with pytest.raises(TableError, match=r"line 120002 evaluations like"):
+    with pytest.raises(TableError, match=r"line 120002 looks like"):
         read_table(path)
