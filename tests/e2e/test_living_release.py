@@ -66,7 +66,7 @@ def test_a_changed_value_in_the_last_step_is_refused_and_the_canary_goes_on(give
         .when.new_version(2)
         .canary_at(100)
         .refused({"scoring": {"resources": {"limits": {"memory": "610Mi"}}}}, "would get the traffic back")
-        .then.promoted(2)
+        .then.settled(2)
         .only(2)
         .no_request_failed()
     )

@@ -77,4 +77,6 @@ class Given:
 def _has_all_traffic(status: Object) -> bool:
     """Whether a canary has all requests and is not stable yet."""
     weight = status.get("canary", {}).get("weights", {}).get("canary", {}).get("weight", 0)
-    return weight == 100 and not status.get("abort") and status.get("stableRS") != status.get("currentPodHash")
+    return (
+        weight == 100 and not status.get("abort") and status.get("stableRS") != status.get("currentPodHash")
+    )
