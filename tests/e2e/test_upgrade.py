@@ -64,6 +64,7 @@ def test_an_upgrade_and_its_rollback_fail_no_request_and_lose_no_prediction(
     wait_until(lambda: stored(release) >= STORED, seconds=120, what=f"{STORED} stored predictions")
     (
         given.load()
+        .when.time_passes(requests=50)
         .then.runs(old["image"])
         .when.upgraded_to(CHART, new)
         .then.rolled_out(1, seconds=300)
