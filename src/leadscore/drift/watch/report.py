@@ -53,6 +53,7 @@ class WatchReport(msgspec.Struct, frozen=True, kw_only=True):
         model: `NAME/VERSION`.
         since: Beginning of the stream: the first lead's time.
         until: Leads from then on were not read.
+        newest: When the last lead was scored.
         plan: What was asked.
         leads_per_day: By which a budget in time was turned into leads, and the time of outcomes; None if neither was needed.
         alarmed: Whether any chart has spoken.
@@ -63,6 +64,7 @@ class WatchReport(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     since: datetime
     until: datetime
+    newest: datetime
     plan: WatchPlan
     leads_per_day: float | None
     alarmed: bool

@@ -48,6 +48,7 @@ class Look(msgspec.Struct, frozen=True):
         since: When the lead was scored with which the change most likely began; None where the chart cannot tell (that of
             features never can), or where it began before all that it has kept.
         since_lead: How many leads that is from the stream's beginning.
+        newest: How many of the newest leads it is about, those that the chart's loudest memory still knows; None for outcomes.
     """
 
     at: datetime
@@ -57,6 +58,7 @@ class Look(msgspec.Struct, frozen=True):
     signs: tuple[Sign, ...]
     since: datetime | None = None
     since_lead: int | None = None
+    newest: int | None = None
 
 
 class Alarms(msgspec.Struct, frozen=True):
@@ -125,7 +127,9 @@ def follow_leads(
         group = codes[end - every : end]
         counts = [np.bincount(group[:, i], minlength=width).tolist() for i, width in enumerate(widths)]
         step = detector.watch(state or detector.start(), counts)
-        look = _look(detector, step, int(at[end - 1]), track.seen + end)
+        followed_since = (state.window if state else 0) + 1
+        known = min(followed_since, round(2 / step.memory - 1)) * every
+        look = _look(detector, step, int(at[end - 1]), track.seen + end, known)
         alarms = alarms.and_one(look) if step.alarm else alarms
         # After an alarm the chart's state is that of its beginning, which None stands for.
         state = None if step.alarm else step.state
@@ -145,8 +149,8 @@ def follow_leads(
     )
 
 
-def _look(detector: HistogramDetector, step: HistogramStep, at: int, lead: int) -> Look:
+def _look(detector: HistogramDetector, step: HistogramStep, at: int, lead: int, newest: int) -> Look:
     names = [histogram.name for histogram in detector.chart.histograms]
     signs = [Sign(*found) for found in zip(names, step.looks, step.surprises, step.distances, strict=True)]
     worst = sorted(signs, key=lambda sign: -sign.surprise)[:_WORST]
-    return Look(as_utc(at), lead, step.statistic, step.level, tuple(worst))
+    return Look(as_utc(at), lead, step.statistic, step.level, tuple(worst), newest=newest)

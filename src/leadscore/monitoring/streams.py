@@ -1,4 +1,4 @@
-"""What `leadscore drift watch` reads lead by lead: the event store's predictions, or a table's leads."""
+"""Streams of leads that are followed one after another: the event store's predictions, or the leads of a table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Moments = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Leads:
+class StreamedLeads:
     """Leads in order of time: when they were scored (microseconds, (n,)), encoded (n, inputs), probabilities (n,)."""
 
     at: Moments
@@ -55,7 +55,7 @@ class Stream(Protocol):
         """How many were scored in [start, end)."""
         ...
 
-    def read(self, start: int, end: int) -> Iterator[Leads]:
+    def read(self, start: int, end: int) -> Iterator[StreamedLeads]:
         """The leads of [start, end)."""
         ...
 
@@ -83,10 +83,10 @@ class StoredStream:
         """How many were scored in [start, end)."""
         return extent_of(self._store, self._selection(start, end))
 
-    def read(self, start: int, end: int) -> Iterator[Leads]:
+    def read(self, start: int, end: int) -> Iterator[StreamedLeads]:
         """The leads of [start, end), all from one snapshot."""
         for batch in iter_predictions(self._store, self._selection(start, end), contract=self._contract):
-            yield Leads(
+            yield StreamedLeads(
                 _microseconds(batch.column("scored_at")),
                 feature_matrix(batch, self._contract),
                 batch.column("probability").to_numpy(),
@@ -132,18 +132,23 @@ class TableStream:
         order = np.argsort(at, kind="stable")
         self._at, self._table = at[order], table.take(pa.array(order))
 
+    @property
+    def end(self) -> int:
+        """The moment after the last lead."""
+        return int(self._at[-1]) + 1 if len(self._at) else 0
+
     def extent(self, start: int, end: int) -> Extent:
         """How many were created in [start, end)."""
         at = self._at[self._places(start, end)]
         return Extent(len(at), int(at[0]), int(at[-1])) if len(at) else Extent(0, None, None)
 
-    def read(self, start: int, end: int) -> Iterator[Leads]:
+    def read(self, start: int, end: int) -> Iterator[StreamedLeads]:
         """The leads created in [start, end)."""
         places = self._places(start, end)
         for begin in range(places.start, places.stop, BATCH_ROWS):
             piece = slice(begin, min(begin + BATCH_ROWS, places.stop))
             matrix = self._encoded(self._table.slice(piece.start, piece.stop - piece.start))
-            yield Leads(self._at[piece], matrix, self._model.score_rows(matrix))
+            yield StreamedLeads(self._at[piece], matrix, self._model.score_rows(matrix))
 
     def outcomes(self, start: int, end: int, share: float, wait: float) -> Charted:
         """The target column's outcome, which became known when the contract's `known_at` says, or else after `wait` days."""
