@@ -26,14 +26,9 @@ from benchmarks.row import Row
 from leadscore.data.synthetic import Scenario, ScenarioName, generate, synthetic_contract
 from leadscore.data.tables import write_table
 from leadscore.drift.sequential import simulate_boundary
-from leadscore.drift.watch.outcome_plan import (
-    OutcomeDesign,
-    OutcomePlan,
-    OutcomeSample,
-    design_outcomes,
-    usual_wait,
-)
+from leadscore.drift.watch.outcome_plan import OutcomeDesign, OutcomeSample, design_outcomes, usual_wait
 from leadscore.drift.watch.outcome_track import NEVER, Charted, follow_outcomes
+from leadscore.drift.watch.plan import OutcomePlan
 from leadscore.drift.watch.track import Look
 from leadscore.monitoring.references import load_outcomes, load_sample
 from leadscore.monitoring.streams import TableStream

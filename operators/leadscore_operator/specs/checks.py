@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leadscore.drift.options import ALIBI, SEQUENTIAL
+from leadscore.drift.methods import ALIBI, SEQUENTIAL
 from leadscore_operator.kube.resources import (
     DEPLOYMENTS,
     DETECTORS,

@@ -120,8 +120,8 @@ def report(
     from leadscore.drift.report.document import DriftReport
     from leadscore.drift.report.html import to_html
     from leadscore.drift.report.markdown import to_markdown
-    from leadscore.monitoring.checks import newest_record
     from leadscore.monitoring.files import write_file
+    from leadscore.monitoring.records import newest_record
 
     if source is None:
         found = newest_record(model, detector, Home.from_environment(), events_url).report

@@ -52,7 +52,7 @@ def watch(
     from leadscore.durations import parse_duration
     from leadscore.monitoring.options import parse_false_alarms
     from leadscore.monitoring.outputs import Outputs
-    from leadscore.monitoring.records import DriftRecord
+    from leadscore.monitoring.stream_memory import stream_record
     from leadscore.monitoring.stream_monitor import WatchRequest
     from leadscore.monitoring.watches import run_watch
 
@@ -88,9 +88,7 @@ def watch(
             events_url=events_url,
             progress=progress,
         )
-    Outputs(out, html, delta, metrics_file, termination_message).write(
-        [DriftRecord.of_stream(detector, found)]
-    )
+    Outputs(out, html, delta, metrics_file, termination_message).write([stream_record(detector, found)])
     emit(found, report_view(found), as_json=as_json)
     exit_if_unjudged(found, termination_message)
 

@@ -6,18 +6,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from leadscore.drift.methods import ALIBI_METHODS, METHODS, SEQUENTIAL
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
 from leadscore.drift.verdict import SEVERITIES, Severity
 
 Mode = Literal["budget", "thresholds"]
 Season = Literal["none", "week"]
-
-# Follows the stream lead by lead, by charts with a memory and a budget of their own.
-SEQUENTIAL: Final = "sequential"
-# Methods that `DriftOptions.methods` may name, besides `alibi:` and one of the detectors below.
-METHODS: Final = ("univariate", "performance", "cbpe", "mmd", "classifier", SEQUENTIAL)
-ALIBI: Final = "alibi:"
-ALIBI_METHODS: Final = tuple(f"{ALIBI}{name}" for name in ("KSDrift", "CVMDrift", "ChiSquareDrift"))
 
 # The name under which the model's probability is reported beside the features.
 SCORE: Final = "score"

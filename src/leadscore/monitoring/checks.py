@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from leadscore.drift.options import DriftOptions
-from leadscore.errors import NotFoundError
 from leadscore.events.store import EventStore
 from leadscore.monitoring.detector import DetectorRun
 from leadscore.monitoring.files import write_file
-from leadscore.monitoring.records import DriftRecord, latest_record, read_history
+from leadscore.monitoring.records import DriftRecord, read_history
 from leadscore.monitoring.references import grading, load_baseline, load_reference
 from leadscore.monitoring.windows import StoredWindows, TableWindows
-from leadscore.registry.model_reference import fetch_model, model_version
+from leadscore.registry.model_reference import fetch_model
 from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
 
@@ -78,21 +77,3 @@ def run_check(request: CheckRequest, home: Home, events_url: str | None = None) 
     with EventStore(events_url or home.events_url) as store:
         run = DetectorRun(reference, StoredWindows(store, reference), *asked, grade=grade, baseline=baseline)
         return run.judge_stored(store, request.until, request.count, request.warm_up)
-
-
-def newest_record(model: str, detector: str, home: Home, events_url: str | None = None) -> DriftRecord:
-    """Return a detector's newest record.
-
-    Raises:
-        NotFoundError: There is no such model, or the detector has judged none of its windows.
-        UnavailableError: Registry or store cannot be read.
-    """
-    name, version = model_version(model, home)
-    with EventStore(events_url or home.events_url) as store:
-        found = latest_record(store, f"{name}/{version}", detector)
-    if found is None:
-        raise NotFoundError(
-            f"Detector {detector!r} has judged no window of {name}/{version}.",
-            hint="Run `leadscore drift check` first.",
-        )
-    return found

@@ -8,8 +8,9 @@ from typing import cast
 from leadscore.drift.check.impact import Grading
 from leadscore.drift.check.judge import Seen, judge, method_level
 from leadscore.drift.check.univariate import prime
+from leadscore.drift.methods import ALIBI
 from leadscore.drift.multivariate.alibi import AlibiName, AlibiWindow, run_alibi
-from leadscore.drift.options import ALIBI, DriftOptions
+from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.outcomes import Baseline
 from leadscore.drift.windows.history import History
 from leadscore.drift.windows.inputs import Reference, Window

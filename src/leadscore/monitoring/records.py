@@ -11,37 +11,15 @@ import msgspec
 
 from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.report.document import DriftReport
-from leadscore.drift.watch.plan import WatchPlan
-from leadscore.drift.watch.track import Track
 from leadscore.drift.windows.history import History
-from leadscore.errors import BadInputError, UnavailableError
+from leadscore.errors import BadInputError, NotFoundError, UnavailableError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
+from leadscore.registry.model_reference import model_version
+from leadscore.settings import Home
 
 KIND: Final = "drift"
-
-
-class StreamState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a watch of a stream came.
-
-    Attributes:
-        charts: Digest of the charts that say it.
-        request: Digest of what was asked for: another request begins anew.
-        since: Where the stream was told to begin, microseconds; None for its first lead.
-        until: Leads from then on were not read, microseconds.
-        plan: What was charted.
-        leads_per_day: That the plan was made with; None if it needed none.
-        track: How far the leads were followed.
-    """
-
-    charts: str
-    request: str
-    since: int | None
-    until: int
-    plan: WatchPlan
-    leads_per_day: float | None
-    track: Track
 
 
 class DriftRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,20 +29,13 @@ class DriftRecord(msgspec.Struct, frozen=True, kw_only=True):
         detector: Name of the detector (of a schedule), as given by `--detector`.
         report: The result.
         history: The memory after it.
-        stream: How far the stream was followed, of a watch (`sequential`).
+        stream: How far a watch (`sequential`) followed its stream: a `stream_memory.StreamState`, read only by who goes on.
     """
 
     detector: str
     report: DriftReport
     history: History
-    stream: StreamState | None = None
-
-    @classmethod
-    def of_stream(cls, detector: str, report: DriftReport, state: StreamState | None = None) -> DriftRecord:
-        """Return the record of a watch: its memory is the state of the charts."""
-        verdict = report.verdict
-        history = History(model=f"{verdict.model_name}/{verdict.model_version}")
-        return cls(detector=detector, report=report, history=history, stream=state)
+    stream: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def subject_of(model: str, detector: str) -> str:
@@ -125,3 +96,21 @@ def _decode(document: str) -> DriftRecord:
             f"The detector's last record cannot be read: {error}.",
             hint="Start a new detector (another --detector name); its memory begins anew.",
         ) from error
+
+
+def newest_record(model: str, detector: str, home: Home, events_url: str | None = None) -> DriftRecord:
+    """Return a detector's newest record.
+
+    Raises:
+        NotFoundError: There is no such model, or the detector has judged none of its windows.
+        UnavailableError: Registry or store cannot be read.
+    """
+    name, version = model_version(model, home)
+    with EventStore(events_url or home.events_url) as store:
+        found = latest_record(store, f"{name}/{version}", detector)
+    if found is None:
+        raise NotFoundError(
+            f"Detector {detector!r} has judged no window of {name}/{version}.",
+            hint="Run `leadscore drift check` or `leadscore drift watch` first.",
+        )
+    return found

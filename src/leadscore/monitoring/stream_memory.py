@@ -10,15 +10,41 @@ from typing import Final, Protocol
 import msgspec
 
 from leadscore.documents import DECODE_ERRORS
-from leadscore.drift.watch.plan import WatchDesign
+from leadscore.drift.report.document import DriftReport
+from leadscore.drift.watch.design import WatchDesign
+from leadscore.drift.watch.follow import Track
+from leadscore.drift.watch.plan import WatchPlan
+from leadscore.drift.windows.history import History
 from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
 from leadscore.events.records import Evidence, now_us
 from leadscore.events.store import EventStore
 from leadscore.monitoring.files import write_file
-from leadscore.monitoring.records import KIND, DriftRecord, StreamState, latest_record, subject_of
+from leadscore.monitoring.records import KIND, DriftRecord, latest_record, subject_of
 
 CHARTS_KIND: Final = "drift-charts"
 Say = Callable[[str], object]
+
+
+class StreamState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a watch of a stream came.
+
+    Attributes:
+        charts: Digest of the charts that say it.
+        request: Digest of what was asked for: another request begins anew.
+        since: Where the stream was told to begin, microseconds; None for its first lead.
+        until: Leads from then on were not read, microseconds.
+        plan: What was charted.
+        leads_per_day: That the plan was made with; None if it needed none.
+        track: How far the leads were followed.
+    """
+
+    charts: str
+    request: str
+    since: int | None
+    until: int
+    plan: WatchPlan
+    leads_per_day: float | None
+    track: Track
 
 
 class StreamMemory(Protocol):
@@ -28,7 +54,7 @@ class StreamMemory(Protocol):
         """Return what is kept; None if nothing is."""
         ...
 
-    def save(self, record: DriftRecord) -> None:
+    def save(self, report: DriftReport, state: StreamState) -> None:
         """Keep a verdict, and the state to go on from, in one step."""
         ...
 
@@ -79,7 +105,7 @@ class NoMemory(ChartFolder):
         """Return None."""
         return None
 
-    def save(self, record: DriftRecord) -> None:
+    def save(self, report: DriftReport, state: StreamState) -> None:
         """Do nothing."""
 
 
@@ -109,9 +135,9 @@ class FileMemory(ChartFolder):
                 hint="Take another --state; the watch begins anew.",
             ) from error
 
-    def save(self, record: DriftRecord) -> None:
+    def save(self, report: DriftReport, state: StreamState) -> None:  # noqa: ARG002 (the file is the state alone)
         """Replace the file."""
-        write_file(self._path, msgspec.json.encode(record.stream))
+        write_file(self._path, msgspec.json.encode(state))
 
 
 class StoredMemory:
@@ -131,15 +157,26 @@ class StoredMemory:
         self._store, self._model, self._detector, self._say = store, model, detector, say
 
     def load(self) -> StreamState | None:
-        """Return the newest record's state."""
-        found = latest_record(self._store, self._model, self._detector)
-        return None if found is None else found.stream
+        """Return the newest record's state.
 
-    def save(self, record: DriftRecord) -> None:
+        Raises:
+            BadInputError: It is damaged: a watch must not begin anew because it could not read.
+        """
+        found = latest_record(self._store, self._model, self._detector)
+        try:
+            return None if found is None else msgspec.json.decode(found.stream, type=StreamState | None)
+        except DECODE_ERRORS as error:
+            raise BadInputError(
+                f"The state of the watch {self._detector} cannot be read: {error}.",
+                hint="Take another --detector; the watch begins anew.",
+            ) from error
+
+    def save(self, report: DriftReport, state: StreamState) -> None:
         """Add a record."""
+        record = stream_record(self._detector, report, state)
         subject, document = subject_of(self._model, self._detector), msgspec.json.encode(record).decode()
         # One that reads ahead of the clock must not stand before all that come after it.
-        until = now_us() if record.stream is None else min(record.stream.until, now_us())
+        until = min(state.until, now_us())
         digest = hashlib.sha256(msgspec.json.encode((subject, document))).hexdigest()[:32]
         self._store.record(Evidence(f"{KIND}-{digest}", KIND, subject, until, document))
 
@@ -161,3 +198,14 @@ class StoredMemory:
             )
         except LeadScoreError as error:
             self._say(f"The charts cannot be kept for the next time: {error}")
+
+
+def stream_record(detector: str, report: DriftReport, state: StreamState | None = None) -> DriftRecord:
+    """Return the record of a watch: its memory is the state of the charts."""
+    verdict = report.verdict
+    return DriftRecord(
+        detector=detector,
+        report=report,
+        history=History(model=f"{verdict.model_name}/{verdict.model_version}"),
+        stream=msgspec.Raw(msgspec.json.encode(state)),
+    )

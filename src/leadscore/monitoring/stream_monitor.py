@@ -20,29 +20,23 @@ from leadscore.drift.check.stream import (
     stream_report,
     unjudged_stream,
 )
-from leadscore.drift.options import SEQUENTIAL, DriftOptions
+from leadscore.drift.methods import SEQUENTIAL
+from leadscore.drift.options import DriftOptions
 from leadscore.drift.report.document import DriftReport
 from leadscore.drift.runlength import FalseAlarms
 from leadscore.drift.sequential import cell_codes, histograms_of
 from leadscore.drift.verdict import State, as_utc
-from leadscore.drift.watch.outcome_plan import OutcomePlan, usual_wait
+from leadscore.drift.watch.design import ChartBaseline, WatchDesign, charted, design_watch, fingerprint
+from leadscore.drift.watch.follow import Track, follow_leads
+from leadscore.drift.watch.outcome_plan import usual_wait
 from leadscore.drift.watch.outcome_track import follow_outcomes
-from leadscore.drift.watch.plan import (
-    Baseline,
-    WatchDesign,
-    WatchPlan,
-    charted,
-    design_watch,
-    fingerprint,
-    leads_of,
-)
+from leadscore.drift.watch.plan import OutcomePlan, WatchPlan, leads_of
 from leadscore.drift.watch.report import ChartReport, OutcomeReport, WatchReport
 from leadscore.drift.watch.season import week_followers
-from leadscore.drift.watch.track import Look, Track, follow_leads
+from leadscore.drift.watch.track import Look
 from leadscore.drift.windows.inputs import Reference, Window
 from leadscore.events.windows import Extent, to_microseconds
-from leadscore.monitoring.records import DriftRecord, StreamState
-from leadscore.monitoring.stream_memory import Say, StreamMemory
+from leadscore.monitoring.stream_memory import Say, StreamMemory, StreamState
 from leadscore.monitoring.streams import Stream, StreamedLeads
 
 _DAY: Final = timedelta(days=1)
@@ -130,7 +124,7 @@ class StreamMonitor:
         self,
         request: WatchRequest,
         reference: Reference,
-        baseline: Baseline,
+        baseline: ChartBaseline,
         stream: Stream,
         memory: StreamMemory,
         *,
@@ -204,7 +198,7 @@ class StreamMonitor:
         """Keep the verdict and the state; a run up to the same moment, or an earlier one, adds nothing to what is known."""
         if not report.judged or (kept is not None and kept.until >= self._end):
             return
-        self._memory.save(DriftRecord.of_stream(self._request.detector, report, state))
+        self._memory.save(report, state)
 
     def _report(self, shown: WatchReport, kept: StreamState | None) -> DriftReport:
         request = self._request

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from leadscore.drift.report.document import DriftReport
 from leadscore.drift.verdict import as_utc
-from leadscore.drift.watch.plan import Baseline
+from leadscore.drift.watch.design import ChartBaseline
 from leadscore.events.store import EventStore
 from leadscore.monitoring.references import grading, load_outcomes, load_reference
 from leadscore.monitoring.stream_memory import FileMemory, NoMemory, StoredMemory
@@ -50,7 +50,7 @@ def run_watch(
     scorer = ScoringModel.load(folder)
     reference = load_reference(name, version, folder, scorer)
     sample = reference.sample
-    baseline = Baseline(
+    baseline = ChartBaseline(
         scorer.profile,
         sample,
         None if sample is None else scorer.score_rows(sample),

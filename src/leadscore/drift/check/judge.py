@@ -22,8 +22,9 @@ from leadscore.drift.check.impact import Grading
 from leadscore.drift.check.joint import alibi_report, joint_report
 from leadscore.drift.check.summary import SILENT, no_verdict
 from leadscore.drift.check.univariate import check
+from leadscore.drift.methods import ALIBI, SEQUENTIAL
 from leadscore.drift.multivariate.alibi import AlibiName, AlibiWindow
-from leadscore.drift.options import ALIBI, SEQUENTIAL, DriftOptions
+from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.cbpe import ExpectedPerformance, expected_performance
 from leadscore.drift.performance.outcomes import Baseline, Outcomes, PerformanceReport, judge_outcomes
 from leadscore.drift.report.document import DriftReport, MethodReport

@@ -11,7 +11,8 @@ import numpy as np
 
 from leadscore.drift.check.impact import Grading
 from leadscore.drift.check.univariate import check
-from leadscore.drift.options import SEQUENTIAL, DriftOptions
+from leadscore.drift.methods import SEQUENTIAL
+from leadscore.drift.options import DriftOptions
 from leadscore.drift.report.document import DriftReport
 from leadscore.drift.runlength import FalseAlarms
 from leadscore.drift.verdict import DriftVerdict, FeatureVerdict, Kind, Severity, State, worst_severity

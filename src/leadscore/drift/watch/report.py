@@ -6,9 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from leadscore.drift.watch.outcome_track import OutcomesSaid
 from leadscore.drift.watch.plan import WatchPlan
-from leadscore.drift.watch.track import Alarms, Look
+from leadscore.drift.watch.track import Alarms, Look, OutcomesSaid
 
 
 class ChartReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,13 @@ import pytest
 from tests.unit.drift.streams import leads, probabilities, reference
 
 from leadscore.drift.runlength import FalseAlarms
-from leadscore.drift.watch.outcome_plan import OutcomePlan, OutcomeSample
-from leadscore.drift.watch.plan import Baseline, WatchPlan, charted, design_watch, fingerprint, leads_of
+from leadscore.drift.watch.design import ChartBaseline, charted, design_watch, fingerprint
+from leadscore.drift.watch.outcome_plan import OutcomeSample
+from leadscore.drift.watch.plan import OutcomePlan, WatchPlan, leads_of
 from leadscore.errors import BadInputError
 
 SAMPLE = leads(400, 1)
-BASELINE = Baseline(reference().profile, SAMPLE, probabilities(SAMPLE))
+BASELINE = ChartBaseline(reference().profile, SAMPLE, probabilities(SAMPLE))
 RNG = np.random.default_rng(4)
 WON = RNG.random(400) < BASELINE.probabilities
 LABELLED = dataclasses.replace(
@@ -55,7 +56,7 @@ def test_what_is_left_out_is_not_charted():
 
 
 def test_outcomes_without_a_sample_of_predictions_are_refused():
-    for baseline in (Baseline(BASELINE.profile), BASELINE):
+    for baseline in (ChartBaseline(BASELINE.profile), BASELINE):
         with pytest.raises(BadInputError, match="no reference sample"):
             design_watch(baseline, WatchPlan.of(100, every=20, outcomes=OutcomePlan.of(10.0, 20.0)))
 
@@ -63,8 +64,8 @@ def test_outcomes_without_a_sample_of_predictions_are_refused():
 def test_other_leads_or_another_plan_are_other_charts():
     plan = WatchPlan.of(1_000)
     others = (
-        (Baseline(BASELINE.profile), plan),
-        (Baseline(BASELINE.profile, SAMPLE[:-1], BASELINE.probabilities), plan),
+        (ChartBaseline(BASELINE.profile), plan),
+        (ChartBaseline(BASELINE.profile, SAMPLE[:-1], BASELINE.probabilities), plan),
         (BASELINE, WatchPlan.of(1_001)),
         (BASELINE, WatchPlan.of(1_000, without=("visits",))),
         (BASELINE, WatchPlan.of(1_000, outcomes=OutcomePlan.of(10.0, 20.0))),

@@ -8,8 +8,9 @@ import pytest
 from tests.unit.drift.streams import leads, probabilities, reference
 
 from leadscore.drift.sequential import cell_codes
-from leadscore.drift.watch.plan import Baseline, WatchDesign, WatchPlan, design_watch
-from leadscore.drift.watch.track import Track, follow_leads
+from leadscore.drift.watch.design import ChartBaseline, WatchDesign, design_watch
+from leadscore.drift.watch.follow import Track, follow_leads
+from leadscore.drift.watch.plan import WatchPlan
 
 EVERY = 20
 PROFILE = reference().profile
@@ -19,7 +20,7 @@ PROFILE = reference().profile
 def design() -> WatchDesign:
     sample = leads(1_000, 1)
     return design_watch(
-        Baseline(PROFILE, sample, probabilities(sample)),
+        ChartBaseline(PROFILE, sample, probabilities(sample)),
         WatchPlan.of(2_000, every=EVERY),
     )
 
