@@ -21,8 +21,7 @@ from benchmarks.calibration_chart import (
     watch_calibration,
 )
 from benchmarks.drift_delay import Floats, first_alarm
-from benchmarks.report import Section
-from benchmarks.row import Row
+from benchmarks.row import Row, Section
 from leadscore.data.synthetic import Scenario, ScenarioName, generate, synthetic_contract
 from leadscore.data.tables import write_table
 from leadscore.drift.sequential import simulate_boundary
