@@ -72,15 +72,22 @@ class Plan:
 
 
 def condition(
-    old: Manifest, now: datetime, *, ready: bool, reason: str, message: str, generation: int
+    old: Manifest,
+    now: datetime,
+    *,
+    ready: bool,
+    reason: str,
+    message: str,
+    generation: int,
+    kind: str = "Ready",
 ) -> list[Manifest]:
-    """The list of conditions with `Ready` as it is now; its time moves only when its status does."""
+    """The list of one condition as it is now, `Ready` or another; its time moves only when its status does."""
     status = "True" if ready else "False"
-    before = next((c for c in old.get("conditions", []) if c["type"] == "Ready"), None)
+    before = next((c for c in old.get("conditions", []) if c["type"] == kind), None)
     since = before["lastTransitionTime"] if before and before["status"] == status else format_time(now)
     return [
         {
-            "type": "Ready",
+            "type": kind,
             "status": status,
             "reason": reason,
             "message": message,

@@ -10,13 +10,13 @@ import msgspec
 from tests.fuzz.mutate import Mutator, mutate_bytes, mutate_json, mutate_words
 from tests.support.artefacts import sample_contract
 
-from leadscore.apikeys import create_key, read_keys
 from leadscore.backtest.policy_file import read_policy
 from leadscore.contract import contract_version, dump_contract
 from leadscore.contract.document import load_contract
 from leadscore.contract.request import LeadDecoder
 from leadscore.drift.options import DriftOptions
 from leadscore.errors import MAX_MESSAGE, LeadScoreError
+from leadscore.identity.apikeys import create_key, read_keys
 from leadscore.monitoring.options import read_options
 
 _POLICY = """apiVersion: leadscore.dev/v1

@@ -129,6 +129,11 @@ def plan_step(
     if isinstance(step.action, Wait) and step.action.asks is not None:
         status["askedSince"] = format_time(step.action.asks)
     old: Manifest = release.get("status", {})
+    if isinstance(step.action, Wait) and step.action.unproven:
+        status["conditions"] += condition(
+            old, now, kind="ApprovalProven", ready=False, reason="Unproven", message=step.action.unproven[:1000],
+            generation=release["metadata"]["generation"],
+        )  # fmt: skip
     happenings: tuple[Happening, ...] = ()
     if status["phase"] in FINAL and old.get("phase") not in FINAL:
         status["since"] = format_time(now)

@@ -10,6 +10,7 @@ from typing import Final
 
 from leadscore.errors import BadInputError, RefusedError, UnavailableError
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
 from leadscore.release.approval import Binding, request
 from leadscore.release.evidence import (
     KPI,
@@ -73,7 +74,7 @@ class _Around:
 
 
 async def reconcile_release(
-    shell: Shell, store: EventStore | None, registry: RegistryView | None, name: str
+    shell: Shell, store: EventStore | None, registry: RegistryView | None, approvers: Approvers, name: str
 ) -> datetime | None:
     """Read everything about a release, take the machine's next step; when to look again."""
     release = await living(shell, RELEASES, name)
@@ -90,7 +91,7 @@ async def reconcile_release(
         wish = decode(release["spec"], ReleaseWish, "spec")
         spec, status = machine_spec(release, wish), machine_status(release)
         around = await _around(shell, wish)
-        seen = await _look(shell, store, registry, spec, release, around)
+        seen = await _look(shell, store, registry, spec, release, around, approvers=approvers)
         step = decide(spec, status, seen, shell.clock.now())
         changes = _changes(step, spec, release, around)
         await _record(shell, store, spec, step)
@@ -118,6 +119,8 @@ async def _look(
     spec: ReleaseSpec,
     release: Manifest,
     around: _Around,
+    *,
+    approvers: Approvers,
 ) -> Observations:
     rollout = around.rollout
     replica_sets = [] if rollout is None else await _replica_sets(shell, rollout)
@@ -129,12 +132,15 @@ async def _look(
     kind = SHADOW if spec.evaluation == "shadow" else REPLAY
 
     def from_store() -> Observations:
+        # When keys expire is a matter of real time.
+        approval, unproven = approval_seen(store, spec, approvers, time.time())
         return Observations(
             candidate=candidate,
             champion=champion,
             gate=None if candidate is None else gate_seen(store, spec.ref, candidate.digest),
             evaluation=report_of(report_seen(store, kind, spec.ref, spec.release), jobs, kind),
-            approval=approval_seen(store, spec),
+            approval=approval,
+            unproven=unproven,
             requested=requested(store, spec),
             shadow=None if around.shadow is None else seen_shadow(around.shadow),
             mirror=seen_mirror(around.mirrored, around.name),

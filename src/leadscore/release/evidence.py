@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from leadscore.errors import ConflictError, NotFoundError, RefusedError
+from leadscore.errors import ConflictError, RefusedError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
-from leadscore.registry.store import ModelRegistry
-from leadscore.registry.versions import CHAMPION, ModelVersion
-from leadscore.release.approval import Approval, Binding, answers_of, open_requests, requests_of
+from leadscore.identity.approvers import Approvers
+from leadscore.registry.versions import ModelVersion
+from leadscore.release.approval import Approval, Binding, answers_to, open_requests, requests_of
 from leadscore.release.expected import ExpectedPsi
 from leadscore.release.states import (
     ApprovalSeen,
@@ -158,23 +158,6 @@ def record_experiment(store: EventStore, found: Experiment, at: int) -> str:
 # --- Observations -----------------------------------------------------------------------------------------
 
 
-def version_seen(registry: ModelRegistry, model: str, version: int) -> VersionSeen | None:
-    """The candidate as the registry has it now; None if it has none."""
-    try:
-        found = registry.get(model, version)
-    except NotFoundError:
-        return None
-    return _seen(found)
-
-
-def champion_seen(registry: ModelRegistry, model: str) -> VersionSeen | None:
-    """The champion now; None if there is none."""
-    try:
-        return _seen(registry.resolve(f"{model}@{CHAMPION}"))
-    except NotFoundError:
-        return None
-
-
 def gate_seen(store: EventStore, ref: str, digest: str) -> GateSeen | None:
     """The newest gate verdict on exactly these bytes."""
     for record in store.evidence(kind=GATE, subject=ref):
@@ -212,15 +195,35 @@ def report_seen(store: EventStore, kind: str, ref: str, release: str) -> ReportS
     return newest
 
 
-def approval_seen(store: EventStore, spec: ReleaseSpec) -> ApprovalSeen | None:
-    """The answer to this release's question; None while there is none (or no question)."""
+def approval_seen(
+    store: EventStore, spec: ReleaseSpec, approvers: Approvers, now: float
+) -> tuple[ApprovalSeen | None, str]:
+    """The answer to this release's question that counts, and what is wrong with those on record that do not.
+
+    Args:
+        store: Where answers are.
+        spec: The release.
+        approvers: Who may answer.
+        now: Seconds since the epoch.
+
+    Returns:
+        None while there is no such answer (or no question); a sentence about the last one that does not count, or "".
+
+    Raises:
+        UnavailableError: Who may approve cannot be read: nothing is known.
+    """
     asked = next((b for _, b in requests_of(store, spec.ref) if b.release == spec.release), None)
     if asked is None:
-        return None
-    for record, said in answers_of(store, spec.ref):
-        if record.evidence_id == asked.evidence_id:
-            return _approval(record, said)
-    return None
+        return None, ""
+    refused = ""
+    for record, said in answers_to(store, asked):
+        lacking = said.why_not(approvers, now)
+        if not lacking:
+            return _approval(record, said), ""
+        refused = (
+            f"The answer {record.evidence_id} ({said.verdict} by {said.by!r}) does not count: {lacking}."
+        )
+    return None, refused
 
 
 def requested(store: EventStore, spec: ReleaseSpec) -> bool:
@@ -237,13 +240,15 @@ def ended_seen(store: EventStore, spec: ReleaseSpec) -> EndSeen | None:
     return None
 
 
-def binding_for(store: EventStore, version: ModelVersion) -> Binding:
+def binding_for(store: EventStore, version: ModelVersion, approvers: Approvers, now: float) -> Binding:
     """What a person's answer about a version would be about: its open question, else its newest evidence.
 
     Raises:
         RefusedError: No gate has passed exactly these bytes.
+        UnavailableError: Who may approve cannot be read.
     """
-    for _, asked in open_requests(store, version.ref, ended=ended_releases(store, version.ref)):
+    ended = ended_releases(store, version.ref)
+    for _, asked in open_requests(store, approvers, now, version.ref, ended=ended):
         if asked.digest == version.digest:
             return asked
     gate = gate_seen(store, version.ref, version.digest)
