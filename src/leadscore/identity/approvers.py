@@ -20,7 +20,8 @@ import msgspec
 from leadscore.errors import ForbiddenError, UnauthorizedError, UnavailableError
 from leadscore.identity.apikeys import APPROVE, ApiKey, KeyFileError, find_key, read_keys
 from leadscore.identity.caller import KEY, OIDC, Caller
-from leadscore.identity.oidc import IssuerUnavailableError, OidcSettings, TokenError, TokenVerifier, is_token
+from leadscore.identity.oidc import IssuerUnavailableError, TokenError, TokenVerifier
+from leadscore.identity.oidc_settings import OidcSettings, is_token
 from leadscore.identity.signing import is_signed, sign
 from leadscore.settings import Home
 
