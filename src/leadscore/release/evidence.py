@@ -22,7 +22,6 @@ from leadscore.release.states import (
     ReleaseSpec,
     ReleaseStatus,
     ReportSeen,
-    VersionSeen,
 )
 
 if TYPE_CHECKING:  # the operator has no SciPy
@@ -284,15 +283,6 @@ def ended_releases(store: EventStore, ref: str | None = None) -> frozenset[str]:
     """Releases whose end is on record."""
     found = store.evidence(kind=RELEASE, subject=ref)
     return frozenset(msgspec.json.decode(record.document, type=_End).release for record in found)
-
-
-def _seen(version: ModelVersion) -> VersionSeen:
-    return VersionSeen(
-        version=version.version,
-        digest=version.digest,
-        archived=version.stage == "Archived",
-        challenger=version.stage == "Staging",
-    )
 
 
 def _approval(record: Evidence, said: Approval) -> ApprovalSeen:
