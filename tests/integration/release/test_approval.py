@@ -485,3 +485,14 @@ def test_while_the_issuer_is_away_nothing_is_known_of_its_answers_and_all_of_oth
         observe_approval(store, SPEC, fresh, time.time())
     other = msgspec.structs.replace(BINDING, evidence=("gate-1",))
     assert approve(store, other)
+
+
+@pytest.mark.parametrize("content", ["keys: [", "kind: Other", "\x00"])
+def test_with_a_key_file_that_cannot_be_read_nothing_is_known(
+    store: EventStore, people: KeyHolders, approve, content: str
+) -> None:
+    approve(store)
+    request(store, BINDING, at=1)
+    people.path.write_text(content)
+    with pytest.raises(ApproversUnavailableError):
+        observe_approval(store, SPEC, people.approvers, SECONDS)
