@@ -9,7 +9,9 @@ from typing import Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore.contract.model import ColumnFormat
 from leadscore.contract.plain import is_nan
+from leadscore.contract.text import USUAL, read_time
 
 ArrowKind = Literal["boolean", "integer", "number", "text", "time", "empty", "other"]
 
@@ -164,3 +166,24 @@ def nulls(column: ArrowColumn) -> NDArray[np.bool_]:
         return np.ones(len(column), dtype=np.bool_)
     missing = column.is_null().to_numpy().astype(np.bool_)
     return missing | np.isnan(floats(column)) if kind_of(column) == "number" else missing
+
+
+def arrow_times(column: ArrowColumn, form: ColumnFormat | None = None) -> NDArray[np.datetime64] | None:
+    """Times in UTC as `datetime64[us]`, NaT where there is none or it cannot be read; None if the column holds none.
+
+    Args:
+        column: Times, or texts and numbers that the format reads.
+        form: How they are written; None: ISO 8601.
+    """
+    if kind_of(column) == "time":
+        return column.to_numpy().astype("datetime64[us]")
+    if kind_of(column) not in {"text", "integer", "number"}:
+        return None
+    texts = [None if value is None else str(value) for value in column.to_pylist()]
+    moments = {text: read_time(text, form or USUAL) for text in set(texts) if text is not None}
+    if not any(moment is not None for moment in moments.values()):
+        return None
+    missing = np.datetime64("NaT", "us")
+    known = {text: np.datetime64(moment, "us") for text, moment in moments.items() if moment is not None}
+    found = [missing if text is None else known.get(text, missing) for text in texts]
+    return np.array(found, dtype="datetime64[us]")

@@ -111,6 +111,8 @@ def test_what_is_public_is_used_by_the_product() -> None:
                 used.add(node.id)
             elif isinstance(node, ast.Attribute):
                 used.add(node.attr)
+            elif isinstance(node, ast.ImportFrom):
+                used |= {alias.name for alias in node.names if alias.asname}
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "cast":
                 used |= set(re.findall(r"\w+", ast.unparse(node.args[0])))
     unused = {name: defined[name] for name in defined.keys() - used if not name.startswith("_")}
