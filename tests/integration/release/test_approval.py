@@ -495,4 +495,4 @@ def test_with_a_key_file_that_cannot_be_read_nothing_is_known(
     request(store, BINDING, at=1)
     people.path.write_text(content)
     with pytest.raises(ApproversUnavailableError):
-        approval_seen(store, SPEC, people.approvers, SECONDS)
+        observe_approval(store, SPEC, people.approvers, SECONDS)
