@@ -16,10 +16,10 @@ from leadscore.drift.report.measured_values import figures
 from leadscore.drift.verdict import SEVERITIES
 from leadscore.drift.windows.history import History
 from leadscore.errors import BadInputError, UnavailableError
-from leadscore.events.files import replace_file
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
+from leadscore.files import replace_file
 
 if TYPE_CHECKING:
     from leadscore.drift.verdict import DriftVerdict
