@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscore.contract import load_contract
-from leadscore.documents import MAX_DEPTH, MAX_NUMBER, read_yaml
+from leadscore.documents import MAX_NUMBER, MAX_YAML_DEPTH, read_yaml
 from leadscore.errors import ContractError
 from leadscore.identity.apikeys import KeyFileError, read_keys
 
@@ -87,7 +87,7 @@ def test_what_is_not_taken_is_said_with_its_place(text: str | bytes, reason: str
 
 
 def test_a_depth_at_the_bound_is_read() -> None:
-    assert read_yaml("[" * MAX_DEPTH + "]" * MAX_DEPTH, "f.yaml")
+    assert read_yaml("[" * MAX_YAML_DEPTH + "]" * MAX_YAML_DEPTH, "f.yaml")
 
 
 @pytest.mark.parametrize("around", ["keys: [{}\n", "k: &{}\nj: *other", "!{} x", "a: 1\n{}\n", "%{}\n---\na"])

@@ -24,7 +24,7 @@ from leadscore.events.segments import try_lock
 from leadscore.events.store import EventStore
 from leadscore.events.tail import ShippingBatch, Spooled, SpoolTail
 
-LOCK_NAME: Final = "shipper.lock"
+SHIPPER_LOCK_NAME: Final = "shipper.lock"
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Shipper:
         self._options = options or ShipperOptions()
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(root / SHIPPER_LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if not try_lock(self._lock):
                 os.close(self._lock)
                 raise ShipperRunningError(

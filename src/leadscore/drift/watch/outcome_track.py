@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.arrays import Flags, Moments
 from leadscore.drift.sequential import NewOutcomes, OutcomeStep, start_outcomes, watch_outcomes
 from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.outcome_plan import OutcomeDesign
@@ -17,9 +18,6 @@ from leadscore.drift.watch.track import Alarms, ChartEvaluation, Sign
 
 NEVER: Final = np.iinfo(np.int64).max
 _DAY: Final = 86_400_000_000.0
-
-Moments = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,16 +7,13 @@ from datetime import datetime
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from leadscore.arrays import Codes, Moments
 from leadscore.drift.sequential import HistogramDetector, HistogramState, HistogramStep
 from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.plan import WatchDesign
 
 _WORST = 5
-
-Moments = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.intp]
 
 
 class Sign(msgspec.Struct, frozen=True):
