@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.cbpe import ExpectedPerformance
 from leadscore.drift.performance.outcomes import PerformanceReport
@@ -198,6 +198,6 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
             BadInputError: The document is not a drift report.
         """
         try:
-            return msgspec.json.decode(data, type=DriftReport)
+            return decode_json(data, type=DriftReport)
         except DECODE_ERRORS as error:
             raise BadInputError(f"The document is not a drift report: {error}.") from error
