@@ -13,7 +13,7 @@ from leadscore.arrays import Codes, Floats
 from leadscore.drift.statistics.distances import half_row_psi
 from leadscore.intervals import Estimate, auc_difference, auc_estimate
 from leadscore.release.expected import ExpectedPsi, allowance
-from leadscore.scoring.grades import GRADES, Grades
+from leadscore.scoring.grades import GRADES
 
 COMPARISON_BINS = 10
 # A PSI this high on the *same* leads means that thresholds set on the old scores mean something else now.
@@ -171,11 +171,6 @@ def known_outcomes(
         candidate=auc_estimate(converted, candidate) if len(converted) else None,
         difference=auc_difference(converted, champion, candidate) if len(converted) else None,
     )
-
-
-def grades_of(probabilities: Floats, grades: Grades) -> Codes:
-    """Grade codes under a model's own thresholds."""
-    return grades.codes(probabilities)
 
 
 def objections(
