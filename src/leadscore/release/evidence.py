@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from leadscore.errors import ConflictError, NotFoundError, RefusedError
+from leadscore.errors import ConflictError, RefusedError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
-from leadscore.registry.store import ModelRegistry
-from leadscore.registry.versions import CHAMPION, ModelVersion
+from leadscore.registry.versions import ModelVersion
 from leadscore.release.approval import Approval, Binding, answers_to, open_requests, requests_of
 from leadscore.release.expected import ExpectedPsi
 from leadscore.release.states import (
@@ -23,7 +22,6 @@ from leadscore.release.states import (
     ReleaseSpec,
     ReleaseStatus,
     ReportObservation,
-    VersionObservation,
 )
 
 if TYPE_CHECKING:  # the operator has no SciPy
@@ -159,23 +157,6 @@ def record_experiment(store: EventStore, found: Experiment, at: int) -> str:
 # --- Observations -----------------------------------------------------------------------------------------
 
 
-def observe_version(registry: ModelRegistry, model: str, version: int) -> VersionObservation | None:
-    """The candidate as the registry has it now; None if it has none."""
-    try:
-        found = registry.get(model, version)
-    except NotFoundError:
-        return None
-    return _seen(found)
-
-
-def observe_champion(registry: ModelRegistry, model: str) -> VersionObservation | None:
-    """The champion now; None if there is none."""
-    try:
-        return _seen(registry.resolve(f"{model}@{CHAMPION}"))
-    except NotFoundError:
-        return None
-
-
 def observe_gate(store: EventStore, ref: str, digest: str) -> GateObservation | None:
     """The newest gate verdict on exactly these bytes."""
     for record in store.evidence(kind=GATE, subject=ref):
@@ -302,15 +283,6 @@ def ended_releases(store: EventStore, ref: str | None = None) -> frozenset[str]:
     """Releases whose end is on record."""
     found = store.evidence(kind=RELEASE, subject=ref)
     return frozenset(msgspec.json.decode(record.document, type=_End).release for record in found)
-
-
-def _seen(version: ModelVersion) -> VersionObservation:
-    return VersionObservation(
-        version=version.version,
-        digest=version.digest,
-        archived=version.stage == "Archived",
-        challenger=version.stage == "Staging",
-    )
 
 
 def _approval(record: Evidence, said: Approval) -> ApprovalObservation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -141,12 +141,6 @@ def _different(forms: Sequence[ColumnFormat], seen: TextCounts) -> list[ColumnFo
 def names_time(name: str) -> bool:
     """Whether a column's name says that it holds a moment."""
     return bool(_TIME_WORDS.intersection(words_of(name)))
-
-
-def moments_of(seen: Iterable[tuple[str, int]], form: ColumnFormat) -> dict[str, datetime]:
-    """The time of each text that the format reads."""
-    read = {text: read_time(text, form) for text, _ in seen}
-    return {text: moment for text, moment in read.items() if moment is not None}
 
 
 def dates_near(

@@ -1,4 +1,4 @@
-"""How windows are judged, as it is said on the command line and in a file."""
+"""How windows are judged, as it is written on the command line and in a file."""
 
 from __future__ import annotations
 
