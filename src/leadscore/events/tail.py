@@ -15,11 +15,11 @@ from typing import Final
 import msgspec
 
 from leadscore.documents import DECODE_ERRORS
-from leadscore.events.files import replace_file
-from leadscore.events.frames import VERSION, Frame, scan
+from leadscore.events.frames import FRAME_VERSION, Frame, scan
 from leadscore.events.quarantine import QuarantinedPiece
 from leadscore.events.records import Record, decode_record, now_us
 from leadscore.events.segments import list_segments, try_lock
+from leadscore.files import replace_file
 
 POSITIONS_NAME: Final = "positions.json"
 
@@ -123,7 +123,8 @@ class SpoolTail:
             path.unlink(missing_ok=True)
             self._positions.pop(self._key(path), None)
         if not batch.empty:
-            replace_file(self._root / POSITIONS_NAME, msgspec.json.encode(self._positions))
+            # A damaged file replays what is stored, which is harmless; waiting for the disk after each batch is not.
+            replace_file(self._root / POSITIONS_NAME, msgspec.json.encode(self._positions), sync=False)
 
     def lag_bytes(self) -> int:
         """Bytes on the spool that are not settled."""
@@ -150,8 +151,8 @@ def _read(path: Path, start: int) -> tuple[bytes, bool]:
 
 def _decode(frame: Frame, segment: str, start: int) -> Spooled | QuarantinedPiece:
     offset = start + frame.start
-    if frame.version != VERSION:
-        reason = f"frame version {frame.version}, this release reads {VERSION}"
+    if frame.version != FRAME_VERSION:
+        reason = f"frame version {frame.version}, this release reads {FRAME_VERSION}"
         return QuarantinedPiece(segment, offset, frame.kind, reason, now_us(), frame.payload)
     try:
         record = decode_record(frame.kind, frame.payload)
