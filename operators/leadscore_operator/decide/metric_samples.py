@@ -17,7 +17,7 @@ from leadscore.release.states import FINAL as ENDED
 from leadscore_operator.decide.cron import next_run
 from leadscore_operator.decide.detector import UNKNOWN
 from leadscore_operator.decide.jobs import parse_time
-from leadscore_operator.decide.run import FINAL as FINISHED
+from leadscore_operator.decide.run import RUN_FINAL as FINISHED
 from leadscore_operator.kube.resources import DETECTORS, RELEASES, RUNS, Manifest
 from leadscore_operator.resources import DetectorSpec, decode
 

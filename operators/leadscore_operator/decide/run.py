@@ -22,7 +22,7 @@ from leadscore_operator.specs.releases import model_release
 from leadscore_operator.specs.trainings import train_job
 from leadscore_operator.specs.workload import Workload
 
-FINAL: Final = ("Succeeded", "Failed")
+RUN_FINAL: Final = ("Succeeded", "Failed")
 # Exit codes that another attempt cannot change.
 HOPELESS: Final = (ExitCode.USAGE, ExitCode.BAD_INPUT, ExitCode.NOT_FOUND, ExitCode.REFUSED, ExitCode.CORRUPT)
 _PATIENCE: Final = timedelta(minutes=10)
@@ -66,7 +66,7 @@ def plan_run(seen: RunObservation, workload: Workload, now: datetime) -> Plan:
         BadInputError: A spec cannot be read.
     """
     old: Manifest = seen.run.get("status", {})
-    if old.get("phase") in FINAL:
+    if old.get("phase") in RUN_FINAL:
         return _release(seen, old)
     if seen.policy is None:
         name = seen.run["spec"]["policy"]

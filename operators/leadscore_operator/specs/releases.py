@@ -19,7 +19,7 @@ from leadscore_operator.kube.resources import MANAGED_LABEL, MANAGER, OWNER_LABE
 from leadscore_operator.specs.names import digest, release_name
 from leadscore_operator.specs.workload import NAME_LABEL, PART_LABEL, Workload, object_metadata, pod_template
 
-RELEASE = "release"
+RELEASE_PART = "release"
 STEP_LABEL = "leadscore.dev/step"
 
 
@@ -43,12 +43,12 @@ def release_job(release: Manifest, step: str, command: list[str], workload: Work
     labels = {
         MANAGED_LABEL: MANAGER,
         OWNER_LABEL: meta["uid"],
-        PART_LABEL: RELEASE,
+        PART_LABEL: RELEASE_PART,
         NAME_LABEL: meta["name"],
         STEP_LABEL: step,
     }
     return {
-        "metadata": object_metadata(name, release, RELEASES, part=RELEASE, labels={STEP_LABEL: step}),
+        "metadata": object_metadata(name, release, RELEASES, part=RELEASE_PART, labels={STEP_LABEL: step}),
         "spec": {
             "backoffLimit": 2,
             "activeDeadlineSeconds": 3_600,
@@ -65,7 +65,7 @@ def release_command(  # noqa: PLR0911 (one per kind of Job)
     """Name and command line of the step that an action needs a Job for; None if it needs none."""
     match action:
         case StartReplay(days=days):
-            command = ["release", "replay", f"--candidate={spec.ref}", f"--days={days}"]
+            command = ["release", "replay", f"--candidate={spec.ref}", f"--window={days}d"]
             return "replay", ["leadscore", *command, f"--release={spec.release}"]
         case ReportShadow(number=number):
             return "shadow" if number == 1 else f"shadow-{number}", _shadow(action, spec)
@@ -78,7 +78,7 @@ def release_command(  # noqa: PLR0911 (one per kind of Job)
         case ReportKpi(previous=previous, since=since, number=number):
             command = ["release", "kpi", f"--candidate={spec.ref}", f"--against={spec.model}/{previous}"]
             command += [f"--since={format_time(since)}", f"--number={number}", f"--release={spec.release}"]
-            command.append(f"--exposure-hours={spec.soak_exposure_seconds / 3600:g}")
+            command.append(f"--exposure={spec.soak_exposure_seconds:.0f}s")
             return f"kpi-{number}", ["leadscore", *command]
         case _:
             return None

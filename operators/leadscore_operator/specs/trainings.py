@@ -47,8 +47,8 @@ def train_command(run: Manifest, policy: PolicySpec, window: RetrainWindow, atte
     command = ["leadscore", "retrain", f"--model={policy.model}", f"--run={run['metadata']['uid']}"]
     command += [
         f"--attempt={attempt}",
-        f"--from={format_time(window.start)}",
-        f"--to={format_time(window.end)}",
+        f"--since={format_time(window.start)}",
+        f"--until={format_time(window.end)}",
     ]
     command += [f"--trials={how.trials}", f"--min-records={how.min_records}", f"--seed={how.seed}"]
     if how.data:

@@ -30,9 +30,11 @@ def retrain(
     attempt: Annotated[int, typer.Option(min=1, help="Which start of that retraining this is.")] = 1,
     start: Annotated[
         str | None,
-        typer.Option("--from", help="First moment of the leads (UTC, or with a zone); default 180 days ago."),
+        typer.Option(
+            "--since", help="First moment of the leads (UTC, or with a zone); default 180 days ago."
+        ),
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="First moment after them; default now.")] = None,
+    end: Annotated[str | None, typer.Option("--until", help="First moment after them; default now.")] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="A table to train on instead of the log of the service.")
     ] = None,
@@ -50,8 +52,8 @@ def retrain(
     """Train again on what was logged, publish the challenger and judge it; the champion stays."""
     from leadscore.training.retrain import RetrainRequest
 
-    begin = None if start is None else parse_moment(start, "--from")
-    finish = datetime.now(UTC) if end is None else parse_moment(end, "--to")
+    begin = None if start is None else parse_moment(start, "--since")
+    finish = datetime.now(UTC) if end is None else parse_moment(end, "--until")
     request = RetrainRequest(
         run=run or f"by-hand-{finish:%Y%m%dT%H%M%S}",
         attempt=attempt,
@@ -63,7 +65,7 @@ def retrain(
     )
     try:
         if request.start >= request.end:
-            raise BadInputError("--from is not before --to.", hint="Name a window with something in it.")
+            raise BadInputError("--since is not before --until.", hint="Name a window with something in it.")
         report = _run(request, contract, trials=trials, min_records=min_records, seed=seed)
     except LeadScoreError as error:
         _say(termination_message, str(error).encode())

@@ -111,7 +111,7 @@ def split_windows(
         raise RefusedError(
             f"None of the {first:,} leads before the calibration window can be trained on: all are within the gap"
             " before it, or come again after it.",
-            hint="Take more months, or a smaller --gap-days.",
+            hint="Take more months, or a smaller --gap.",
         )
     return Split(
         train=train,
