@@ -20,6 +20,14 @@ class Create:
 
 
 @dataclass(frozen=True, slots=True)
+class Apply:
+    """Apply an object server-side: make it, or set what `body` says (`Kube.apply`: what a uid in it means)."""
+
+    resource: Resource
+    body: Manifest
+
+
+@dataclass(frozen=True, slots=True)
 class Patch:
     """Merge-patch an object; `patch` carries the resourceVersion that was looked at."""
 
@@ -37,7 +45,7 @@ class Delete:
     uid: str
 
 
-Change = Create | Patch | Delete
+Change = Create | Apply | Patch | Delete
 
 
 @dataclass(frozen=True, slots=True)

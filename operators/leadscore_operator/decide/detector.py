@@ -15,10 +15,10 @@ from leadscore_operator.decide.cron import next_run
 from leadscore_operator.decide.jobs import JobEnd, LastWords, job_end
 from leadscore_operator.errors import KubeError
 from leadscore_operator.kube.resources import CRONJOBS, Manifest
-from leadscore_operator.plan import Change, Create, Delete, Happening, Patch, Plan, condition, prune
+from leadscore_operator.plan import Apply, Change, Delete, Happening, Patch, Plan, condition, prune
 from leadscore_operator.resources import DetectorSpec, decode
 from leadscore_operator.specs.checks import GENERATION, SCHEDULE_LABEL, cron_job
-from leadscore_operator.specs.differ import differs
+from leadscore_operator.specs.ownership import claim
 from leadscore_operator.specs.workload import Workload
 
 KEPT: Final = 30
@@ -211,7 +211,6 @@ def observations(detector: Manifest) -> list[Observation]:
 
 
 def _cron_jobs(seen: DetectorSeen, spec: DetectorSpec, workload: Workload) -> tuple[Change, ...]:
-    uid = seen.detector["metadata"]["uid"]
     found = {c["metadata"]["name"]: c for c in seen.cron_jobs}
     made_from = [int(c["metadata"].get("annotations", {}).get(GENERATION, 0)) for c in seen.cron_jobs]
     if max(made_from, default=0) > seen.detector["metadata"]["generation"]:
@@ -221,26 +220,28 @@ def _cron_jobs(seen: DetectorSeen, spec: DetectorSpec, workload: Workload) -> tu
     changes: list[Change] = []
     for schedule in spec.schedules:
         wanted = cron_job(seen.detector, spec, schedule, workload, seen.installation)
-        name = wanted["metadata"]["name"]
-        known = found.pop(name, None)
-        if known is None:
-            changes.append(Create(CRONJOBS, wanted, uid))
-        elif differs(wanted["spec"], known.get("spec")) or _owner(wanted) != _owner(known):
-            version = known["metadata"]["resourceVersion"]
-            about = {"resourceVersion": version, "annotations": wanted["metadata"]["annotations"]}
-            about["ownerReferences"] = wanted["metadata"]["ownerReferences"]
-            patch = {"metadata": about, "spec": wanted["spec"]}
-            changes.append(Patch(CRONJOBS, name, patch))
+        changes += _applied(wanted, found.pop(wanted["metadata"]["name"], None))
     return (*changes, *without([*found.values(), *seen.left]))
+
+
+def _applied(wanted: Manifest, known: Manifest | None) -> list[Change]:
+    """Set a CronJob as it should be: the server compares, and writes nothing where nothing differs."""
+    if known is None:
+        return [Apply(CRONJOBS, wanted)]
+    meta = known["metadata"]
+    exactly = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+    taken_over = claim(meta)
+    if taken_over is None:
+        return [Apply(CRONJOBS, wanted | {"metadata": wanted["metadata"] | exactly})]
+    patch = {"metadata": {**exactly, "managedFields": taken_over}}
+    # The patch has changed the version, and only from the one that was read.
+    body = wanted | {"metadata": wanted["metadata"] | {"uid": meta["uid"]}}
+    return [Patch(CRONJOBS, meta["name"], patch), Apply(CRONJOBS, body)]
 
 
 def without(cron_jobs: Sequence[Manifest]) -> list[Change]:
     """Delete these CronJobs, and no others of their names."""
     return [Delete(CRONJOBS, c["metadata"]["name"], c["metadata"]["uid"]) for c in cron_jobs]
-
-
-def _owner(cron_job: Manifest) -> list[str]:
-    return [each["uid"] for each in cron_job["metadata"].get("ownerReferences", [])]
 
 
 def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> Manifest:

@@ -29,7 +29,7 @@ from leadscore_operator.decide.policy import PolicySeen, plan_policy
 from leadscore_operator.decide.release import machine_spec, machine_status, plan_step
 from leadscore_operator.decide.run import RunInView, plan_run
 from leadscore_operator.kube.resources import RELEASES
-from leadscore_operator.plan import Create, Plan
+from leadscore_operator.plan import Apply, Create, Plan
 from leadscore_operator.resources import ReleaseWish, decode
 from leadscore_operator.specs.releases import model_release
 
@@ -268,7 +268,7 @@ def refusals(world: World, plan: Plan) -> list[str]:
     """What the server says against the children of a plan."""
     said: list[str] = []
     for change in plan.changes:
-        if isinstance(change, Create):
+        if isinstance(change, (Create, Apply)):
             resource = change.resource
             path = resource.path(world.namespace).lstrip("/")
             body = {"apiVersion": resource.api, "kind": resource.kind, **change.body}

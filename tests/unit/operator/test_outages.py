@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-import kopf
 import pytest
 from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
 from tests.support.kubeapi import KubeApi
 from tests.unit.operator.objects import WORKLOAD, thing
 
@@ -19,7 +19,6 @@ from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.errors import KubeError, RegistryUnavailableError
 from leadscore_operator.kube.client import Kube
-from leadscore_operator.kube.credentials import Access
 from leadscore_operator.kube.resources import POLICIES
 from leadscore_operator.reconcile.base import Shell
 from leadscore_operator.reconcile.outages import Outages
@@ -46,7 +45,7 @@ class Story:
     async def _tell(self, looks: tuple[tuple[float, Exception | None], ...]) -> None:
         async with (
             self.api.serving() as address,
-            Kube(Access(kopf.ConnectionInfo(server=address), None), "ns") as kube,
+            Kube(Configuration(host=address), "ns") as kube,
         ):
             clock = Clock()
             outages = Outages(

@@ -26,7 +26,6 @@ from leadscore_operator.resources import (
     decode,
 )
 from leadscore_operator.specs.checks import cron_job
-from leadscore_operator.specs.differ import differs
 from leadscore_operator.specs.names import cron_job_name, job_name, release_name, run_name
 from leadscore_operator.specs.trainings import train_job
 from leadscore_operator.specs.workload import Workload
@@ -63,27 +62,6 @@ def test_names_fit_their_kinds_and_differ_by_owner() -> None:
     assert run_name("a", "u1", "k") != run_name("a", "u2", "k")
     assert run_name("a", "u1", "k") == run_name("a", "u1", "k")
     assert release_name("My.Leads_EU", 12) == "my-leads-eu-12"
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found", "answer"),
-    [
-        ({"a": 1}, {"a": 1, "b": 2}, False),
-        ({"a": 1}, {"a": 2}, True),
-        ({"a": [1, 2]}, {"a": [1]}, True),
-        ({"cpu": "1000m"}, {"cpu": "1"}, False),
-        ({"memory": "1Gi"}, {"memory": "1024Mi"}, False),
-        ({"memory": "1Gi"}, {"memory": "1G"}, True),
-        ({"suspend": False}, {}, False),
-        ({"suspend": True}, {}, True),
-        ({"resources": {}}, {}, False),
-        ({"a": "b"}, {"a": "c"}, True),
-    ],
-)
-def test_what_we_set_must_be_as_we_set_it_and_the_rest_is_others(
-    wanted: Any, found: Any, answer: bool
-) -> None:
-    assert differs(wanted, found) is answer
 
 
 def test_a_workload_file_with_a_typo_is_refused(tmp_path: Path) -> None:
