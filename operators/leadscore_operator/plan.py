@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from leadscore.policy.durations import format_time
+from leadscore.durations import format_time
 from leadscore_operator.kube.resources import Manifest, Resource
 
 

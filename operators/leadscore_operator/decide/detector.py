@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from leadscore.drift.verdict import SEVERITIES, DriftVerdict
+from leadscore.durations import format_time
 from leadscore.errors import BadInputError
-from leadscore.policy.durations import format_time
 from leadscore.policy.state import Observation
 from leadscore_operator.decide.cron import next_run
 from leadscore_operator.decide.jobs import JobEnd, LastWords, job_end

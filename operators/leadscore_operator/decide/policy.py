@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
+from leadscore.durations import format_time
 from leadscore.policy.decide import decide
-from leadscore.policy.durations import format_time
 from leadscore.policy.state import Decision, Observation, PastRun, PolicyState, Retrain, Wait
 from leadscore.policy.triggers import next_slot
 from leadscore_operator.decide.detector import observations

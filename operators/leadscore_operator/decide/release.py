@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from leadscore.policy.durations import format_time, parse_duration
+from leadscore.durations import format_time, parse_duration
 from leadscore.release.states import FINAL, ReleaseSpec, ReleaseStatus, ReportSeen, Step, StopShadow, Wait
 from leadscore_operator.decide.jobs import job_end
 from leadscore_operator.kube.resources import JOBS, Manifest
@@ -33,7 +33,7 @@ def machine_spec(release: Manifest, wish: ReleaseWish) -> ReleaseSpec:
         replay_days=max(1, round(parse_duration(wish.replay_window) / timedelta(days=1))),
         shadow_seconds=parse_duration(shadow.for_).total_seconds(),
         shadow_minimum_leads=shadow.minimum_leads,
-        shadow_extend_seconds=_or_none(shadow.extend_for).total_seconds(),
+        shadow_extend_seconds=parse_duration(shadow.extend_for, zero=True).total_seconds(),
         approval_seconds=parse_duration(wish.approval_for).total_seconds(),
         watch_seconds=parse_duration(wish.watch_for).total_seconds(),
         watch_every_seconds=parse_duration(wish.watch_every).total_seconds(),
@@ -41,11 +41,6 @@ def machine_spec(release: Manifest, wish: ReleaseWish) -> ReleaseSpec:
         watch_minimum_leads=wish.watch_minimum_leads,
         abort=wish.abort,
     )
-
-
-def _or_none(text: str) -> timedelta:
-    """A duration that may be none at all, `0d`."""
-    return timedelta() if text == "0d" else parse_duration(text)
 
 
 def machine_status(release: Manifest) -> ReleaseStatus:

@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 
 from leadscore.documents import DECODE_ERRORS
+from leadscore.durations import format_time, parse_duration
 from leadscore.errors import ExitCode
 from leadscore.events.retraining import RetrainReport
-from leadscore.policy.durations import format_time, parse_duration
 from leadscore.policy.state import Window
 from leadscore_operator.decide.jobs import JobEnd, LastWords, job_end, parse_time
 from leadscore_operator.kube.resources import JOBS, RELEASES, Manifest

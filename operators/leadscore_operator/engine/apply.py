@@ -10,9 +10,9 @@ from typing import Protocol
 
 import msgspec
 
+from leadscore.durations import format_time
 from leadscore.errors import ConflictError
 from leadscore.events.records import Evidence
-from leadscore.policy.durations import format_time
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.errors import AlreadyExistsError, KubeError, KubeRefusedError, NameTakenError
 from leadscore_operator.kube.client import Kube

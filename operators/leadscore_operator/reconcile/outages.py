@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from leadscore.durations import format_time
 from leadscore.errors import LeadScoreError
 from leadscore.events.errors import StoreUnavailableError
-from leadscore.policy.durations import format_time
 from leadscore_operator.engine.health import Key
 from leadscore_operator.errors import RegistryUnavailableError
 from leadscore_operator.kube.resources import Manifest, Resource

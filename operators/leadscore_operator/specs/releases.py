@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from leadscore.policy.durations import format_time
+from leadscore.durations import format_time
 from leadscore.release.states import (
     Action,
     Nominate,

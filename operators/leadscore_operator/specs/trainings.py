@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leadscore.policy.durations import format_time
+from leadscore.durations import format_time
 from leadscore.policy.state import Retrain, Window
 from leadscore_operator.kube.resources import MANAGED_LABEL, MANAGER, OWNER_LABEL, POLICIES, RUNS, Manifest
 from leadscore_operator.resources import PolicySpec

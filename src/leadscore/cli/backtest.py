@@ -38,7 +38,7 @@ def backtest(
     from leadscore.backtest.stream import prepare_stream
     from leadscore.contract import load_contract
     from leadscore.data.tables import read_table
-    from leadscore.policy.durations import parse_duration
+    from leadscore.durations import parse_duration
 
     rules = read_policy(policy)
     stream = prepare_stream(load_contract(contract), read_table(data))

@@ -137,14 +137,14 @@ def check(
         load_baseline,
         load_model,
         load_reference,
-        parse_span,
     )
     from leadscore.drift.report.html import to_html
+    from leadscore.durations import parse_duration
     from leadscore.events.store import EventStore
     from leadscore.scoring.model import ScoringModel
 
     home = Home.from_environment()
-    span = parse_span(window)
+    span = parse_duration(window)
     end = None if until is None else parse_moment(until, "--until")
     options = read_options(
         options_file,
@@ -161,7 +161,7 @@ def check(
     reference = load_reference(name, version, folder, scorer)
     baseline = load_baseline(folder) if {"performance", "cbpe"} & set(options.methods) else None
     detector = detector or f"window-{window}"
-    calm = None if prime is None else parse_span(prime)
+    calm = None if prime is None else parse_duration(prime)
     if data is not None:
         windows = TableWindows(data, reference, scorer)
         history = None if history_file is None else records.read_history(history_file, reference.model)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from leadscore.cli.drift_windows import parse_span
 from leadscore.documents import DECODE_ERRORS, MAX_BYTES
 from leadscore.drift.options import DriftOptions, Mode
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
+from leadscore.durations import parse_duration
 from leadscore.errors import BadInputError
 from leadscore.files import read_file
 
@@ -25,7 +25,7 @@ def parse_false_alarms(text: str) -> FalseAlarms:
     """
     expected, _, period = text.partition("/")
     try:
-        return FalseAlarms(expected=float(expected), per_hours=parse_span(period) / _HOUR)
+        return FalseAlarms(expected=float(expected), per_hours=parse_duration(period) / _HOUR)
     except ValueError as error:
         raise BadInputError(
             f"{text!r} is not a number of false alarms in a span of time.", hint="Write 1/30d or 2/12w."
@@ -60,9 +60,9 @@ def read_options(
             changes["methods"] = tuple(name.strip() for name in methods.split(","))
         outcomes: dict[str, float] = {} if max_drop is None else {"max_drop": max_drop}
         if performance_window is not None:
-            outcomes["window_hours"] = parse_span(performance_window) / _HOUR
+            outcomes["window_hours"] = parse_duration(performance_window) / _HOUR
         if maturity is not None:
-            outcomes["maturity_hours"] = 0.0 if maturity == "0d" else parse_span(maturity) / _HOUR
+            outcomes["maturity_hours"] = parse_duration(maturity, zero=True) / _HOUR
         changes["performance"] = msgspec.structs.replace(options.performance, **outcomes)
         return msgspec.structs.replace(options, **changes)
     except ValueError as error:

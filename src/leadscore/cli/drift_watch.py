@@ -95,9 +95,10 @@ def watch(
     from leadscore.cli.drift_options import parse_false_alarms
     from leadscore.cli.drift_streams import StoredStream, TableStream
     from leadscore.cli.drift_watch_run import Asked, FileMemory, NoMemory, StoredMemory, Watch
-    from leadscore.cli.drift_windows import load_model, load_outcomes, load_sample, parse_span
+    from leadscore.cli.drift_windows import load_model, load_outcomes, load_sample
     from leadscore.drift.runlength import FalseAlarms
     from leadscore.drift.watch.plan import Baseline
+    from leadscore.durations import parse_duration
     from leadscore.events.store import EventStore
     from leadscore.scoring.model import ScoringModel
 
@@ -120,11 +121,11 @@ def watch(
         run_length=run_length,
         budget=FalseAlarms() if false_alarms is None else parse_false_alarms(false_alarms),
         leads_per_day=leads_per_day,
-        learn=parse_span(learn),
+        learn=parse_duration(learn),
         without=_names(without),
         every=every,
         outcomes=outcomes,
-        maturity=None if maturity is None else parse_span(maturity),
+        maturity=None if maturity is None else parse_duration(maturity),
     )
     baseline = Baseline(
         scorer.profile,

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 # Rows of the reference sample that Shapley values are computed for; more would not change a mean noticeably.
 _EXPLAINED: Final = 2_000
 _MOST_TEXTS: Final = 20
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class Windows(Protocol):
@@ -61,18 +60,6 @@ class Windows(Protocol):
     def latest(self) -> datetime:
         """The moment up to which leads are complete."""
         ...
-
-
-def parse_span(text: str) -> timedelta:
-    """`90s`, `30m`, `1h`, `1d`, `2w`.
-
-    Raises:
-        BadInputError: Not of that form, or not positive.
-    """
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isdigit() or int(number) == 0:
-        raise BadInputError(f"{text!r} is not a span of time.", hint="Write 30m, 1h, 1d or 2w.")
-    return timedelta(seconds=int(number) * _UNITS[unit])
 
 
 def aligned(moment: datetime, span: timedelta) -> datetime:

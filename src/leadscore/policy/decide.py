@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from leadscore.policy.durations import format_time, parse_duration
+from leadscore.durations import format_time, parse_duration
 from leadscore.policy.spec import RetrainRules
 from leadscore.policy.state import Decision, Hold, PolicyState, Retrain, Wait, Window
 from leadscore.policy.triggers import (

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from leadscore.drift.verdict import SEVERITIES
-from leadscore.policy.durations import format_time, parse_duration
+from leadscore.durations import format_time, parse_duration
 from leadscore.policy.spec import DriftTrigger, PerformanceTrigger, RampStep, ScheduleTrigger
 from leadscore.policy.state import Observation, PolicyState, Trigger
 

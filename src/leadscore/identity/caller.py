@@ -1,0 +1,31 @@
+"""The caller as one value, as it stands in predictions and evidence records."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+# How a caller is known.
+KEY: Final = "key"
+OIDC: Final = "oidc"
+SERVICE_ACCOUNT: Final = "service-account"
+SYSTEM: Final = "system"
+
+
+class Caller(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Who asked for something.
+
+    New fields go to the end with a default, and `kind` is text rather than an enumeration: records of a newer release
+    stay readable.
+
+    Attributes:
+        kind: How we know: `key` (an API key), `oidc` (an OpenID Connect token), `service-account` (a Kubernetes one) or
+            `system` (a part of this system that acts by itself).
+        name: The key's name, the token's subject, the account's `namespace:name`, or the part's name.
+        address: The client's IP address; empty if it is not known.
+    """
+
+    kind: str
+    name: str
+    address: str = ""
