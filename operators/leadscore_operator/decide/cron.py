@@ -20,6 +20,7 @@ _NICKNAMES: Final = {
     "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
     "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
 }  # fmt: skip
+_ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 # More than any change of clocks puts back or forward.
 _SHIFT: Final = timedelta(hours=2)
 
@@ -41,7 +42,7 @@ def next_run(schedule: str, zone: str, after: datetime) -> datetime | None:
     except CronSimError:
         # Each field is well-formed, and together they name a day such as 31 February.
         return None
-    found, until = None, datetime.max
+    found, until = None, datetime.max  # noqa: DTZ901 (a wall clock has no zone)
     for wall in walls:
         if wall > until:
             break
@@ -61,16 +62,17 @@ def _expression(schedule: str) -> str:
         BadInputError: Kubernetes would refuse the schedule.
     """
     parts = _NICKNAMES.get(schedule.strip(), schedule).replace("?", "*").upper().split()
-    if len(parts) != 5:
-        raise BadInputError(f"{schedule!r} is not a cron schedule.", hint="Write five fields or @daily.")
+    # Debian's cron knows more: the last day or weekday of a month, the third Monday, and Sunday as 7.
+    if len(parts) != 5 or re.search(r"[^0-9*,/-]", parts[2]) or re.search(r"L|#|(?<![0-9/])7", parts[4]):
+        raise BadInputError(
+            f"{schedule!r} is not a cron schedule.",
+            hint="Write five fields as Kubernetes reads them, or @daily.",
+        )
     minute, hour, day, month, weekday = parts
     day, weekday = _stepped(day, 1, 31), _stepped(weekday, 0, 6)
     try:
-        # Debian's cron knows more: the last day or weekday of a month, the third Monday, and Sunday as 7.
-        if re.search(r"[^0-9*,/-]", day) or re.search(r"L|#|(?<![0-9/])7", weekday):
-            raise CronSimError("Bad day")
-        CronSim(f"{minute} {hour} {day} * {weekday}", datetime.min)
-        CronSim(f"0 0 1 {month} *", datetime.min)
+        CronSim(f"{minute} {hour} {day} * {weekday}", _ANY_TIME)
+        CronSim(f"0 0 1 {month} *", _ANY_TIME)
     except CronSimError as error:
         raise BadInputError(
             f"{schedule!r} is not a cron schedule: {error}.", hint="See crontab(5)."

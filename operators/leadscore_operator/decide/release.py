@@ -10,11 +10,12 @@ import msgspec
 
 from leadscore.durations import format_time, parse_duration
 from leadscore.release.states import FINAL, ReleaseSpec, ReleaseStatus, ReportSeen, Step, StopShadow, Wait
+from leadscore_operator.decide.actions import ReleaseObjects, changes_of
 from leadscore_operator.decide.jobs import job_end
-from leadscore_operator.kube.resources import JOBS, Manifest
-from leadscore_operator.plan import Change, Create, Happening, Plan, condition
+from leadscore_operator.kube.resources import Manifest
+from leadscore_operator.plan import Happening, Plan, condition
 from leadscore_operator.resources import ReleaseWish, ShadowWish
-from leadscore_operator.specs.releases import STEP_LABEL, release_command, release_job
+from leadscore_operator.specs.releases import STEP_LABEL
 from leadscore_operator.specs.workload import Workload
 
 _NAMES: Final = {"approved_by": "approvedBy", "shadow_since": "shadowSince", "watch_since": "watchSince"}
@@ -111,20 +112,15 @@ def ahead_of(release: Manifest, releases: Sequence[Manifest]) -> str:
 
 
 def plan_step(
-    step: Step,
-    spec: ReleaseSpec,
-    release: Manifest,
-    workload: Workload,
-    now: datetime,
-    *,
-    others: tuple[Change, ...],
+    step: Step, spec: ReleaseSpec, objects: ReleaseObjects, workload: Workload, now: datetime
 ) -> Plan:
-    """The cluster's part of a step: a Job if it needs one, the changes that the shell has built, and the status."""
-    wanted = release_command(step.action, spec)
-    changes = others
-    if wanted is not None:
-        job = release_job(release, *wanted, workload)
-        changes = (Create(JOBS, job, release["metadata"]["uid"]), *others)
+    """The cluster's part of a step: what it changes, and the status.
+
+    Raises:
+        UnavailableError, RefusedError: As `changes_of`.
+    """
+    release = objects.release
+    changes = changes_of(step, spec, objects, workload)
     status = object_status(step.status, release, now)
     if isinstance(step.action, Wait) and step.action.asks is not None:
         status["askedSince"] = format_time(step.action.asks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -118,7 +119,12 @@ def answer(
 
 def answers_of(store: EventStore, ref: str | None = None) -> tuple[tuple[Evidence, Approval], ...]:
     """All answers (about one version, or all), newest first."""
-    found = store.evidence(kind=APPROVAL, subject=ref)
+    return answers_in(store.evidence(kind=APPROVAL, subject=ref))
+
+
+def answers_in(records: Iterable[Evidence]) -> tuple[tuple[Evidence, Approval], ...]:
+    """Return the answers among records, in their order."""
+    found = (record for record in records if record.kind == APPROVAL)
     return tuple((record, msgspec.json.decode(record.document, type=Approval)) for record in found)
 
 
@@ -145,7 +151,12 @@ def request(store: EventStore, binding: Binding, *, at: int) -> bool:
 
 def requests_of(store: EventStore, ref: str | None = None) -> tuple[tuple[Evidence, Binding], ...]:
     """All questions (about one version, or all), newest first."""
-    found = store.evidence(kind=REQUEST, subject=ref)
+    return requests_in(store.evidence(kind=REQUEST, subject=ref))
+
+
+def requests_in(records: Iterable[Evidence]) -> tuple[tuple[Evidence, Binding], ...]:
+    """Return the questions among records, in their order."""
+    found = (record for record in records if record.kind == REQUEST)
     return tuple((record, msgspec.json.decode(record.document, type=Binding)) for record in found)
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from leadscore.errors import ConflictError, NotFoundError, RefusedError
+from leadscore.errors import ConflictError, RefusedError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
-from leadscore.registry.store import ModelRegistry
-from leadscore.registry.versions import CHAMPION, ModelVersion
-from leadscore.release.approval import Approval, Binding, answers_of, open_requests, requests_of
+from leadscore.registry.versions import ModelVersion
+from leadscore.release.approval import (
+    APPROVAL,
+    REQUEST,
+    Approval,
+    Binding,
+    answers_in,
+    open_requests,
+    request,
+    requests_in,
+)
 from leadscore.release.expected import ExpectedPsi
 from leadscore.release.states import (
     ApprovalSeen,
@@ -22,7 +31,7 @@ from leadscore.release.states import (
     ReleaseSpec,
     ReleaseStatus,
     ReportSeen,
-    VersionSeen,
+    RequestApproval,
 )
 
 if TYPE_CHECKING:  # the operator has no SciPy
@@ -107,6 +116,24 @@ def report_id(kind: str, release: str, number: int) -> str:
     return f"{kind}-{release}-{number}"
 
 
+def record_request(
+    store: EventStore, spec: ReleaseSpec, _status: ReleaseStatus, asked: RequestApproval, at: int
+) -> bool:
+    """Put a release's question to a person on record, once.
+
+    Raises:
+        ConflictError: The release asked about something else before.
+    """
+    binding = Binding(
+        model=spec.model,
+        version=spec.version,
+        digest=asked.digest,
+        evidence=asked.evidence,
+        release=spec.release,
+    )
+    return request(store, binding, at=at)
+
+
 def record_end(store: EventStore, spec: ReleaseSpec, status: ReleaseStatus, finish: Finish, at: int) -> bool:
     """Record how a release ended; one record per release, so the first one counts."""
     document = _End(
@@ -158,26 +185,62 @@ def record_experiment(store: EventStore, found: Experiment, at: int) -> str:
 # --- Observations -----------------------------------------------------------------------------------------
 
 
-def version_seen(registry: ModelRegistry, model: str, version: int) -> VersionSeen | None:
-    """The candidate as the registry has it now; None if it has none."""
-    try:
-        found = registry.get(model, version)
-    except NotFoundError:
-        return None
-    return _seen(found)
+class ReleaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the event store says about a release.
+
+    Attributes:
+        gate: Newest verdict on the candidate's bytes.
+        evaluation: Newest report of its replay or shadow.
+        approval: Answer to its question; None while there is none, or no question.
+        requested: Whether its question is on record.
+        kpi: Newest report of its watch.
+        ended: How it ended.
+    """
+
+    gate: GateSeen | None
+    evaluation: ReportSeen
+    approval: ApprovalSeen | None
+    requested: bool
+    kpi: ReportSeen
+    ended: EndSeen | None
 
 
-def champion_seen(registry: ModelRegistry, model: str) -> VersionSeen | None:
-    """The champion now; None if there is none."""
-    try:
-        return _seen(registry.resolve(f"{model}@{CHAMPION}"))
-    except NotFoundError:
-        return None
+def read_evidence(store: EventStore, spec: ReleaseSpec, digest: str | None) -> ReleaseEvidence:
+    """Read everything about a release at once, so that its parts are of the same moment.
+
+    Args:
+        store: Event store.
+        spec: The release.
+        digest: Artefact digest of the candidate as it is now; None: there is no candidate.
+    """
+    evaluation = SHADOW if spec.evaluation == "shadow" else REPLAY
+    kinds = (GATE, evaluation, REQUEST, APPROVAL, KPI, RELEASE)
+    records = store.evidence(kind=kinds, subject=spec.ref, limit=None)
+    asked = next((b for _, b in requests_in(records) if b.release == spec.release), None)
+    answers = ((r, said) for r, said in answers_in(records) if asked and r.evidence_id == asked.evidence_id)
+    ends = (msgspec.json.decode(r.document, type=_End) for r in records if r.kind == RELEASE)
+    return ReleaseEvidence(
+        gate=None if digest is None else gate_seen(records, digest),
+        evaluation=report_seen(records, evaluation, spec.release),
+        approval=next((_approval(record, said) for record, said in answers), None),
+        requested=asked is not None,
+        kpi=report_seen(records, KPI, spec.release),
+        ended=next(
+            (
+                EndSeen(phase=e.finish.phase, reason=e.finish.reason)
+                for e in ends
+                if e.release == spec.release
+            ),
+            None,
+        ),
+    )
 
 
-def gate_seen(store: EventStore, ref: str, digest: str) -> GateSeen | None:
-    """The newest gate verdict on exactly these bytes."""
-    for record in store.evidence(kind=GATE, subject=ref):
+def gate_seen(records: Iterable[Evidence], digest: str) -> GateSeen | None:
+    """Return the newest gate verdict on exactly these bytes; `records` are a version's, newest first."""
+    for record in records:
+        if record.kind != GATE:
+            continue
         gate = msgspec.json.decode(record.document, type=_Gate)
         if gate.challenger == digest:
             return GateSeen(
@@ -190,10 +253,12 @@ def gate_seen(store: EventStore, ref: str, digest: str) -> GateSeen | None:
     return None
 
 
-def report_seen(store: EventStore, kind: str, ref: str, release: str) -> ReportSeen:
-    """A release's newest report of a kind that is on record; `absent` says nothing about a Job that may be running."""
+def report_seen(records: Iterable[Evidence], kind: str, release: str) -> ReportSeen:
+    """Return a release's newest report of a kind; `absent` says nothing about a Job that may be running."""
     newest = ReportSeen()
-    for record in store.evidence(kind=kind, subject=ref):
+    for record in records:
+        if record.kind != kind:
+            continue
         head = msgspec.json.decode(record.document, type=ReportHeader)
         if head.release == release and head.number > newest.number:
             newest = ReportSeen(
@@ -212,31 +277,6 @@ def report_seen(store: EventStore, kind: str, ref: str, release: str) -> ReportS
     return newest
 
 
-def approval_seen(store: EventStore, spec: ReleaseSpec) -> ApprovalSeen | None:
-    """The answer to this release's question; None while there is none (or no question)."""
-    asked = next((b for _, b in requests_of(store, spec.ref) if b.release == spec.release), None)
-    if asked is None:
-        return None
-    for record, said in answers_of(store, spec.ref):
-        if record.evidence_id == asked.evidence_id:
-            return _approval(record, said)
-    return None
-
-
-def requested(store: EventStore, spec: ReleaseSpec) -> bool:
-    """Whether this release's question is on record."""
-    return any(asked.release == spec.release for _, asked in requests_of(store, spec.ref))
-
-
-def ended_seen(store: EventStore, spec: ReleaseSpec) -> EndSeen | None:
-    """How this release ended, if that is on record."""
-    for record in store.evidence(kind=RELEASE, subject=spec.ref):
-        end = msgspec.json.decode(record.document, type=_End)
-        if end.release == spec.release:
-            return EndSeen(phase=end.finish.phase, reason=end.finish.reason)
-    return None
-
-
 def binding_for(store: EventStore, version: ModelVersion) -> Binding:
     """What a person's answer about a version would be about: its open question, else its newest evidence.
 
@@ -246,7 +286,7 @@ def binding_for(store: EventStore, version: ModelVersion) -> Binding:
     for _, asked in open_requests(store, version.ref, ended=ended_releases(store, version.ref)):
         if asked.digest == version.digest:
             return asked
-    gate = gate_seen(store, version.ref, version.digest)
+    gate = gate_seen(store.evidence(kind=GATE, subject=version.ref), version.digest)
     if gate is None or not gate.passed:
         found = "has no gate verdict" if gate is None else f"did not pass the gate: {gate.summary}"
         raise RefusedError(
@@ -279,15 +319,6 @@ def ended_releases(store: EventStore, ref: str | None = None) -> frozenset[str]:
     """Releases whose end is on record."""
     found = store.evidence(kind=RELEASE, subject=ref)
     return frozenset(msgspec.json.decode(record.document, type=_End).release for record in found)
-
-
-def _seen(version: ModelVersion) -> VersionSeen:
-    return VersionSeen(
-        version=version.version,
-        digest=version.digest,
-        archived=version.stage == "Archived",
-        challenger=version.stage == "Staging",
-    )
 
 
 def _approval(record: Evidence, said: Approval) -> ApprovalSeen:

@@ -10,7 +10,7 @@ from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.registry.versions import ModelVersion
 from leadscore.release.approval import APPROVAL, Approval, Binding, answers_of, open_requests
-from leadscore.release.evidence import REPLAY, ended_releases, gate_seen, newest_comparison
+from leadscore.release.evidence import GATE, REPLAY, ended_releases, gate_seen, newest_comparison
 
 State = Literal["yes", "no", "open", "absent"]
 
@@ -43,7 +43,7 @@ class _Ended(msgspec.Struct, frozen=True):
 
 def standing(store: EventStore, version: ModelVersion) -> Standing:
     """Read what is on record about exactly this version's bytes."""
-    gate = gate_seen(store, version.ref, version.digest)
+    gate = gate_seen(store.evidence(kind=GATE, subject=version.ref), version.digest)
     compared = _compared(store, version)
     asked = [
         (record, binding)

@@ -24,6 +24,7 @@ from tests.unit.operator.objects import WORKLOAD
 from leadscore.errors import BadInputError
 from leadscore.release.machine import decide
 from leadscore.release.states import Observations
+from leadscore_operator.decide.actions import ReleaseObjects
 from leadscore_operator.decide.detector import DetectorSeen, plan_detector
 from leadscore_operator.decide.policy import PolicySeen, plan_policy
 from leadscore_operator.decide.release import machine_spec, machine_status, plan_step
@@ -239,7 +240,7 @@ def plans(kind: str, item: Object, now: datetime) -> list[Plan]:
             wish = decode(item["spec"], ReleaseWish, "spec")
             spec, status = machine_spec(item, wish), machine_status(item)
             step = decide(spec, status, Observations(candidate=None, champion=None, gate=None), now)
-            return [plan_step(step, spec, item, WORKLOAD, now, others=())]
+            return [plan_step(step, spec, ReleaseObjects(item), WORKLOAD, now)]
 
 
 def _runs_of(policy: Object, now: datetime) -> list[Plan]:

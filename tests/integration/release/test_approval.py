@@ -15,7 +15,7 @@ from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.release.approval import Binding, Verdict, answer, answers_of, open_requests, request
 from leadscore.release.binding import is_bound
-from leadscore.release.evidence import approval_seen, ended_seen, record_end, requested
+from leadscore.release.evidence import read_evidence, record_end
 from leadscore.release.states import Final, Finish, ReleaseSpec, ReleaseStatus
 
 BINDING = Binding(model="leads", version=7, digest="d" * 64, evidence=("gate-1", "replay-1"), release="uid-1")
@@ -105,7 +105,7 @@ def test_of_two_ends_at_the_same_moment_one_is_the_end(store: EventStore, url: s
 
     results = at_once(url, partial(end, "Aborted"), partial(end, "Promoted"))
     assert sorted(results) == [False, True]
-    ended = ended_seen(store, SPEC)
+    ended = read_evidence(store, SPEC, None).ended
     assert ended is not None
     assert ended.reason == f"so it was {ended.phase}"
     assert len(store.evidence(kind="release")) == 1
@@ -170,15 +170,15 @@ def test_a_release_asks_once_and_only_about_one_thing(store: EventStore) -> None
     assert not request(store, BINDING, at=2)
     with pytest.raises(ConflictError):
         request(store, msgspec.structs.replace(BINDING, digest="e" * 64), at=3)
-    assert requested(store, SPEC)
+    assert read_evidence(store, SPEC, None).requested
 
 
 def test_the_machine_sees_the_answer_to_its_own_question(store: EventStore) -> None:
     request(store, BINDING, at=1)
-    assert approval_seen(store, SPEC) is None
+    assert read_evidence(store, SPEC, None).approval is None
     assert [asked for _, asked in open_requests(store)] == [BINDING]
     approve(store)
-    seen = approval_seen(store, SPEC)
+    seen = read_evidence(store, SPEC, None).approval
     assert seen is not None
     status = ReleaseStatus(digest="d" * 64, gate="gate-1", evaluation="replay-1")
     assert is_bound(seen, SPEC, status)
@@ -189,6 +189,6 @@ def test_the_machine_sees_the_answer_to_its_own_question(store: EventStore) -> N
 def test_the_first_record_of_an_end_counts(store: EventStore) -> None:
     assert record_end(store, SPEC, ReleaseStatus(), Finish("Aborted", "error rate"), at=1)
     assert not record_end(store, SPEC, ReleaseStatus(), Finish("Rejected", "late"), at=2)
-    ended = ended_seen(store, SPEC)
+    ended = read_evidence(store, SPEC, None).ended
     assert ended is not None
     assert (ended.phase, ended.reason) == ("Aborted", "error rate")

@@ -172,7 +172,7 @@ def test_a_release_s_shadow_is_recorded_once_and_is_what_an_approval_is_bound_to
     assert (
         record_comparison(shadowed, found, 10) == record_comparison(shadowed, found, 11) == "shadow-uid-9-1"
     )
-    seen = report_seen(shadowed, SHADOW, "leads/2", "uid-9")
+    seen = report_seen(shadowed.evidence(kind=SHADOW, subject="leads/2"), SHADOW, "uid-9")
     assert (seen.state, seen.passed, seen.digest, seen.expected) == (
         "done",
         True,
@@ -224,7 +224,7 @@ def test_too_few_leads_refuse_a_person_and_are_a_release_s_answer(
     for _ in range(2):  # a Job may run its pod twice
         done = CliRunner().invoke(main.app, [*typed, "--minimum-leads", "5000", "--release", "uid-3"])
         assert done.exit_code == 0, done.output
-    seen = report_seen(shadowed, SHADOW, "leads/2", "uid-3")
+    seen = report_seen(shadowed.evidence(kind=SHADOW, subject="leads/2"), SHADOW, "uid-3")
     assert (seen.state, seen.passed, seen.evidence) == ("done", False, "shadow-uid-3-1")
     assert "5,000 are needed" in seen.summary
     assert seen.too_few
@@ -232,4 +232,4 @@ def test_too_few_leads_refuse_a_person_and_are_a_release_s_answer(
     # The shadow runs on, and the next report is one more.
     again = [*typed, "--minimum-leads", "5000", "--release", "uid-3", "--number", "2"]
     assert CliRunner().invoke(main.app, again).exit_code == 0
-    assert report_seen(shadowed, SHADOW, "leads/2", "uid-3").number == 2
+    assert report_seen(shadowed.evidence(kind=SHADOW, subject="leads/2"), SHADOW, "uid-3").number == 2
