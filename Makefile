@@ -63,13 +63,15 @@ lint: setup  ## Format check, lint, types, import contract, fresh docs and lock
 	$(RUN) lint-imports --no-logo
 	$(RUN) python tools/docs/cli_reference.py --check
 	$(RUN) python -m tools.chart --check
+	$(RUN) python -m benchmarks.pages --check
 	$(RUN) python -m tools.workflows
 	$(UV) lock --check
 
 .PHONY: docs
-docs: setup  ## Regenerate what is made from the code (docs/cli.md, the chart's schema and README table)
+docs: setup  ## Regenerate what is made from code and figures (docs/cli.md, the chart's schema and table, benchmark tables)
 	$(RUN) python tools/docs/cli_reference.py
 	$(RUN) python -m tools.chart
+	$(RUN) python -m benchmarks.pages
 
 .PHONY: format
 format:  ## Let ruff format and fix what it can
@@ -77,7 +79,7 @@ format:  ## Let ruff format and fix what it can
 	$(RUN) ruff check --fix .
 
 .PHONY: bench
-bench: setup  ## Every speed figure, side by side with others; writes docs/benchmarks.md
+bench: setup  ## Every speed figure, side by side with others; writes benchmarks/results.json and docs/benchmarks.md
 	@tools/setup/system.sh bench
 	$(RUN) python -m benchmarks $(BENCH)
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks` (`make bench`): measure, print the table, write it into docs/benchmarks.md."""
+"""`python -m benchmarks` (`make bench`): measure, print the table, write benchmarks/results.json and the pages."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
+from benchmarks import pages, results
 from benchmarks.bench import FULL, QUICK, Bench, Suite
 from benchmarks.environments import pins
 from benchmarks.machine import Machine
-from benchmarks.report import markdown, rich_section, rich_table, write_between
-from benchmarks.row import Row
+from benchmarks.report import rich_section, rich_table
+from benchmarks.row import Row, Run, Section
 from benchmarks.rows import (
     backtest,
     bank,
@@ -41,30 +42,25 @@ from benchmarks.rows import (
 from leadscore.errors import LeadScoreError
 
 _ROOT = Path(__file__).parents[1]
-_DOCUMENT = _ROOT / "docs" / "benchmarks.md"
 _BANK = _ROOT.parent / "shared" / "data" / "bank_marketing_2008_2010.csv"
 
-SUITES: tuple[Suite, ...] = (
-    *throughput.SUITES,
-    *latency.SUITES,
-    *inprocess.SUITES,
-    *offline.SUITES,
-    *footprint.SUITES,
-    *training.SUITES,
-    *label_delay.SUITES,
-    *calibration.SUITES,
-    *bank.SUITES,
-    *drift_budget.SUITES,
-    *drift_run_length.SUITES,
-    *drift_order.SUITES,
-    *drift_run_length_outcomes.SUITES,
-    *drift_watch_design.SUITES,
-    *drift_watch_outcomes.SUITES,
-    *drift_sequential.SUITES,
-    *drift_evidently.SUITES,
-    *backtest.SUITES,
-    *leaks.SUITES,
-)
+# By part of the pages (docs/benchmarks.md, docs/research).
+PARTS: dict[str, tuple[Suite, ...]] = {
+    "serving": (*throughput.SUITES, *latency.SUITES, *inprocess.SUITES, *offline.SUITES, *footprint.SUITES),
+    "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
+    "bank": (*bank.SUITES, *backtest.SUITES),
+    "drift": (
+        *drift_budget.SUITES,
+        *drift_run_length.SUITES,
+        *drift_order.SUITES,
+        *drift_run_length_outcomes.SUITES,
+        *drift_watch_design.SUITES,
+        *drift_watch_outcomes.SUITES,
+        *drift_sequential.SUITES,
+        *drift_evidently.SUITES,
+    ),
+}
+SUITES = tuple(suite for suites in PARTS.values() for suite in suites)
 # Its data is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(name for suite in (*bank.SUITES, *backtest.SUITES) for name in suite.rows)
 
@@ -74,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     wanted = frozenset(options.only or [name for suite in SUITES for name in suite.rows])
     console, machine = Console(width=None if sys.stdout.isatty() else 160), Machine.here()
-    if machine.load > machine.cores / 2:
+    if machine.load is not None and machine.load > machine.cores / 2:
         console.print(
             f"The machine is busy (load {machine.load:.1f}): trust ratios, not times.", style="yellow"
         )
@@ -82,14 +78,21 @@ def main(arguments: Sequence[str]) -> int:
         bench = Bench(
             Path(folder), QUICK if options.quick else FULL, _teller(status, console), options.bank_data
         )
-        rows = [row for suite in SUITES for row in run_suite(suite, bench, wanted)]
+        by_part: dict[str, list[Row]] = {}
+        sections: dict[str, list[Section]] = {}
+        for part, suites in PARTS.items():
+            before = len(bench.sections)
+            by_part[part] = [row for suite in suites for row in run_suite(suite, bench, wanted)]
+            sections[part] = bench.sections[before:]
+    rows = [row for measured in by_part.values() for row in measured]
     console.print(rich_table(rows))
     for section in bench.sections:
         console.print(rich_section(section))
-    if not (options.only or options.quick):
-        command = " ".join(["python -m benchmarks", *map(shlex.quote, arguments)])
-        write_between(_DOCUMENT, "bench", markdown(rows, bench.sections, machine, command, pins()))
-        console.print(f"Written to {_DOCUMENT.relative_to(_ROOT)}.")
+    if options.record or not (options.only or options.quick):
+        run = Run(machine, " ".join(["python -m benchmarks", *map(shlex.quote, arguments)]), pins())
+        results.write(results.read().recorded(run, by_part, sections))
+        pages.main([])
+        console.print(f"Written to {results.RESULTS.relative_to(_ROOT)} and the pages made of it.")
     return 0 if all(_satisfies(row) for row in rows) else 1
 
 
@@ -130,15 +133,19 @@ def _parse(arguments: Sequence[str]) -> Namespace:
         prog="python -m benchmarks", description=__doc__, epilog=f"Rows: {', '.join(names)}."
     )
     parser.add_argument(
-        "--only", nargs="+", choices=names, metavar="ROW", help="measure these rows, write no document"
+        "--only", nargs="+", choices=names, metavar="ROW", help="measure these rows, write nothing"
     )
+    parser.add_argument("--record", action="store_true", help="with --only: write what was measured, too")
     parser.add_argument(
         "--quick", action="store_true", help="seconds per row: shows that it works, measures nothing"
     )
     parser.add_argument(
         "--bank-data", type=Path, default=_BANK, help="the bank-marketing table (docs/benchmarks.md)"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.quick and options.record:
+        parser.error("--quick measures nothing that could be recorded")
+    return options
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.reference import Reference, reference
-from benchmarks.report import Section
-from benchmarks.row import Row
+from benchmarks.row import Row, Section
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,16 @@
-"""The result table: on the terminal, and as the generated section of docs/benchmarks.md."""
+"""The result table: on the terminal, and as Markdown for the pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from textwrap import fill
 
 from rich.table import Table
 
 from benchmarks.errors import BenchError
-from benchmarks.machine import Machine
-from benchmarks.row import Row, figure
+from benchmarks.row import Row, Run, Section, figure
 
 _MARK = {True: "yes", False: "NO", None: "-"}
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A table of its own beside the rows (the bank data, month by month)."""
-
-    title: str
-    columns: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    note: str = ""
 
 
 def rich_table(rows: Sequence[Row]) -> Table:
@@ -55,57 +43,66 @@ def rich_section(section: Section) -> Table:
     return table
 
 
-def markdown(
-    rows: Sequence[Row],
-    sections: Sequence[Section],
-    machine: Machine,
-    command: str,
-    contenders: Sequence[str] = (),
-) -> str:
-    """The generated section: when, where, with what, then the figures."""
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions)
-    measured = (
-        f"Measured {machine.date} with `{command}` on {machine.cpu}, {machine.cores} cores, "
+def caption(run: Run) -> str:
+    """When, and in which run."""
+    return _filled(f"Measured {run.machine.date}, run `{run.name}`. {run.note}")
+
+
+def description(run: Run) -> str:
+    """Where and with what a run was measured, as an item of a list: without it a figure says nothing."""
+    machine = run.machine
+    text = (
+        f"- `{run.name}`: `{run.command}`, {machine.date}; {machine.cpu}, {machine.cores} cores, "
         f"{machine.memory_gib:.0f} GiB, {machine.system}, Python {machine.python}; load average at the start "
-        f"{machine.load:.2f}. {versions}. Compared with {', '.join(contenders) or 'nothing'}, "
-        "in environments of their own."
+        f"{'not noted' if machine.load is None else f'{machine.load:.2f}'}."
     )
-    parts = [
-        measured,
-        _markdown_table(
-            ("what", "goal", "measured", "met", "beside it, same run", "how"),
-            [
-                (
-                    row.what,
-                    _goal(row),
-                    figure(row.value, row.unit),
-                    _MARK[row.met],
-                    row.beside or "-",
-                    row.how or "-",
-                )
-                for row in rows
-            ],
-        ),
-    ]
-    for section in sections:
-        parts += [f"### {section.title}", _markdown_table(section.columns, section.lines)]
-        parts += [section.note] if section.note else []
-    return "\n\n".join(parts)
+    if machine.versions:
+        text += f" {', '.join(f'{name} {version}' for name, version in machine.versions)}."
+    if run.compared:
+        text += f" Compared with {', '.join(run.compared)}, in environments of their own."
+    return _filled(text, indent="  ")
 
 
-def write_between(path: Path, name: str, text: str) -> None:
-    """Replace what lies between the markers `<!-- name:begin -->` and `<!-- name:end -->` of a document.
+def _filled(text: str, indent: str = "") -> str:
+    return fill(text.strip(), 118, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def rows_table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    return _markdown_table(
+        ("what", "goal", "measured", "met", "beside it, same run", "how"),
+        [
+            (
+                row.what,
+                _goal(row),
+                figure(row.value, row.unit),
+                _MARK[row.met],
+                row.beside or "-",
+                row.how or "-",
+            )
+            for row in rows
+        ],
+    )
+
+
+def section_text(section: Section) -> str:
+    """A section in Markdown."""
+    parts = [f"### {section.title}", _markdown_table(section.columns, section.lines), section.note]
+    return "\n\n".join(part for part in parts if part)
+
+
+def replaced(document: str, name: str, text: str) -> str:
+    """A document with other text between its markers `<!-- name:begin -->` and `<!-- name:end -->`.
 
     Raises:
-        BenchError: The document has not exactly one such pair: nothing was written.
+        BenchError: The document has not exactly one such pair.
     """
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    document = path.read_text(encoding="utf-8")
     if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
-        raise BenchError(f"{path} has no section between {begin} and {end}.", hint="Put the two lines back.")
+        raise BenchError(f"There is no section between {begin} and {end}.", hint="Put the two lines back.")
     head, rest = document.split(begin)
     tail = rest.split(end)[1]
-    path.write_text(f"{head}{begin}\n{text.strip()}\n{end}{tail}", encoding="utf-8")
+    return f"{head}{begin}\n{text.strip()}\n{end}{tail}"
 
 
 def _goal(row: Row) -> str:

@@ -1,9 +1,12 @@
-"""One line of the result table: what was measured, the goal, and what was measured beside it."""
+"""What a measurement gives: a row (what, goal, value, what was measured beside it), a table, and the run that it is of."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
+
+from benchmarks.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,39 @@ class Row:
         if self.goal is None:
             return None
         return self.value is not None and self.goal.met(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table of its own beside the rows (the bank data, month by month)."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """When, where and how figures were measured.
+
+    Attributes:
+        machine: The machine, its load and the versions at the beginning.
+        command: What was typed.
+        compared: `name==version` of what was measured beside, each in an environment of its own.
+        note: What a reader has to know of this run.
+    """
+
+    machine: Machine
+    command: str
+    compared: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its key in the file."""
+        words = f"{self.machine.date} {self.command}".encode()
+        return f"{self.machine.date[:10]}-{hashlib.sha256(words).hexdigest()[:6]}"
 
 
 def at_least(bound: float) -> Goal:

@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.bench import Bench, Suite
-from benchmarks.report import Section
-from benchmarks.row import Row, at_least, at_most
+from benchmarks.row import Row, Section, at_least, at_most
 
 if TYPE_CHECKING:
     from leadscore.backtest.replay import Backtest, StrategyResult

@@ -20,8 +20,7 @@ import numpy.typing as npt
 from benchmarks.bench import Bench, Suite
 from benchmarks.errors import BenchError
 from benchmarks.processes import running
-from benchmarks.report import Section
-from benchmarks.row import Row
+from benchmarks.row import Row, Section
 from benchmarks.service import api_key, service_plan
 from leadscore.contract import Categorical, FeatureContract
 

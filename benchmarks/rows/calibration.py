@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from benchmarks.bench import Bench, Suite
 from benchmarks.funnels import ALL_KNOWN, seeds
-from benchmarks.report import Section
-from benchmarks.row import Row, at_most
+from benchmarks.row import Row, Section, at_most
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,8 +16,7 @@ from benchmarks import drift_delay as streams
 from benchmarks.alibi_answer import alibi_answer
 from benchmarks.bench import FULL, Bench, Suite
 from benchmarks.errors import BenchError
-from benchmarks.report import Section
-from benchmarks.row import Row, at_least
+from benchmarks.row import Row, Section, at_least
 from leadscore.data.synthetic import ScenarioName
 from leadscore.drift.multivariate.alibi import Options
 

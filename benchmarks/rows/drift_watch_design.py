@@ -10,8 +10,7 @@ import msgspec
 
 from benchmarks.bench import Bench, Suite
 from benchmarks.outcome_design import Designed
-from benchmarks.report import Section
-from benchmarks.row import Row, at_most
+from benchmarks.row import Row, Section, at_most
 
 _SECONDS, _MEMORY = "drift-watch-design-s", "drift-watch-design-mib"
 _LEADS_A_DAY, _WAITS = (100, 1_000, 10_000), (30, 90)

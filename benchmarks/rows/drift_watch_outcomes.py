@@ -15,8 +15,7 @@ import numpy as np
 
 from benchmarks.bench import FULL, Bench, Suite
 from benchmarks.drift_delay import Floats, first_alarm
-from benchmarks.report import Section
-from benchmarks.row import Row
+from benchmarks.row import Row, Section
 from leadscore.cli.drift_streams import TableStream
 from leadscore.cli.drift_windows import load_outcomes, load_sample
 from leadscore.data.synthetic import Scenario, ScenarioName, generate, synthetic_contract

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from benchmarks.bench import Bench, Suite
 from benchmarks.funnels import ALL_KNOWN, START, Funnel, seeds, seller_funnel, synthetic_funnel
-from benchmarks.report import Section
-from benchmarks.row import Row, at_least, at_most
+from benchmarks.row import Row, Section, at_least, at_most
 
 if TYPE_CHECKING:
     import pyarrow as pa

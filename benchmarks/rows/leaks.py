@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.bench import Bench, Suite
-from benchmarks.report import Section
-from benchmarks.row import Row, at_least, at_most
+from benchmarks.row import Row, Section, at_least, at_most
 from leadscore.contract.arrow import ArrowTable
 from leadscore.contract.infer import infer_contract
 

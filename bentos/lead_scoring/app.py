@@ -15,11 +15,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from lead_scoring import system
 from lead_scoring.auth import ExpiredKeyError, MissingKeyError
-from lead_scoring.connection import Connection
 from lead_scoring.drain import drain_on_sigterm
-from lead_scoring.engine import Engine
 from lead_scoring.errors import (
     BodyTimeoutError,
     ClientGoneError,
@@ -29,7 +26,6 @@ from lead_scoring.errors import (
     error_reply,
 )
 from lead_scoring.http import (
-    JSON,
     REQUEST_ID,
     AsgiApp,
     Message,
@@ -42,12 +38,11 @@ from lead_scoring.http import (
 )
 from lead_scoring.ids import PredictionIds
 from lead_scoring.logs import RequestLog
-from lead_scoring.metrics_layout import ENDPOINT_INDEX
-from lead_scoring.onewrite import send_whole
-from lead_scoring.routes import OTHER, SCORING, SYSTEM, Scoring
+from lead_scoring.metrics_layout import Single
+from lead_scoring.routes import OTHER, POST, ROUTES, Route
+from lead_scoring.server_adapter import Connection, answer_in_place_of, send_whole
 from lead_scoring.settings import Settings
 from lead_scoring.worker import Worker
-from leadscore.apikeys import Scope as KeyScope
 from leadscore.errors import (
     BodyTooLargeError,
     LeadScoreError,
@@ -70,6 +65,12 @@ _UNREAD: Final = (
     MissingScopeError,
     UnsupportedMediaTypeError,
 )
+# Which counter a refused caller adds to; any other refusal is of an unknown key.
+_REFUSED: Final[dict[type[LeadScoreError], Single]] = {
+    MissingScopeError: "auth_scope",
+    MissingKeyError: "auth_missing",
+    ExpiredKeyError: "auth_expired",
+}
 
 
 class Application:
@@ -113,13 +114,10 @@ class Application:
             for message in reply_messages(reply, request.request_id, close=True):
                 await send(message)
             return
-        span = self._span(worker, request)
-        route = SCORING.get(request.path)
+        route = ROUTES.get(request.path)
+        span = self._span(worker, request, route)
         try:
-            if route is None:
-                reply = self._system(worker, request)
-            else:
-                reply = await route.answer(self._admit(worker, request, route), request)
+            reply = await _admit(worker, request, route).answer(worker, request)
         except LeadScoreError as error:
             reply = self._refuse(worker, request, error)
         except Exception as error:  # noqa: BLE001 - the process boundary: a defect must not end the connection unsaid
@@ -129,8 +127,7 @@ class Application:
             for message in reply_messages(reply, request.request_id, close=draining):
                 await send(message)
         elapsed = time.perf_counter_ns() - started
-        endpoint = ENDPOINT_INDEX.get(request.path, OTHER) if route is None else route.endpoint
-        self._note(worker, request, reply, endpoint, elapsed)
+        self._note(worker, request, reply, OTHER if route is None else route.endpoint, elapsed)
         if span is not None and worker.engine is not None and worker.engine.telemetry is not None:
             worker.engine.telemetry.end(span, request, reply)
 
@@ -163,63 +160,17 @@ class Application:
         return error_reply(InternalError(what, hint=hint), request.request_id)
 
     @staticmethod
-    def _admit(worker: Worker, request: Request, route: Scoring) -> Engine:
-        """The engine, for a request that may have it."""
-        if request.method != "POST":
-            raise MethodNotAllowedError(request.method, request.path, "POST")
-        engine = worker.engine
-        if engine is None:
-            raise worker.lifecycle.refusal()
-        if worker.keys is not None:
-            request.caller = worker.keys.caller(request, route.scope, request.now_ns)
-        return engine
-
-    def _system(self, worker: Worker, request: Request) -> Reply:
-        path = request.path
-        if path not in SYSTEM:
-            raise NotFoundError("There is nothing at this path.", hint="GET / lists what there is.")
-        if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowedError(request.method, path, "GET, HEAD")
-        if path == "/livez":
-            return system.livez()
-        if path == "/readyz":
-            return system.readyz(worker.lifecycle, worker.engine)
-        if path == "/":
-            return system.index()
-        if worker.settings.protect_metrics:
-            self._authorise(worker, request, "metrics")
-        engine = worker.engine
-        if engine is None:
-            raise worker.lifecycle.refusal()
-        if path == "/openapi.json":
-            return Reply(200, worker.openapi, JSON)
-        return system.metrics(worker.lifecycle, engine, worker.keys)
-
-    @staticmethod
-    def _authorise(worker: Worker, request: Request, scope: KeyScope) -> None:
-        if worker.keys is not None:
-            request.caller = worker.keys.caller(request, scope, request.now_ns)
-
-    @staticmethod
     def _refuse(worker: Worker, request: Request, error: LeadScoreError) -> Reply:
         if worker.engine is not None and isinstance(error, UnauthorizedError | MissingScopeError):
-            counters = worker.engine.counters
-            if isinstance(error, MissingScopeError):
-                counters.add("auth_scope")
-            elif isinstance(error, MissingKeyError):
-                counters.add("auth_missing")
-            elif isinstance(error, ExpiredKeyError):
-                counters.add("auth_expired")
-            else:
-                counters.add("auth_unknown")
+            worker.engine.counters.add(_REFUSED.get(type(error), "auth_unknown"))
         if isinstance(error, ClientGoneError):
             return Reply(error.status, b"")
         return error_reply(error, request.request_id, close=isinstance(error, _UNREAD))
 
     @staticmethod
-    def _span(worker: Worker, request: Request) -> Span | None:
+    def _span(worker: Worker, request: Request, route: Route | None) -> Span | None:
         engine = worker.engine
-        if engine is None or engine.telemetry is None or request.path not in SCORING:
+        if engine is None or engine.telemetry is None or route is None or route.methods is not POST:
             return None
         return engine.telemetry.start(request)
 
@@ -243,7 +194,7 @@ class Application:
 
         async def send_and_act(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                self._take_over(scope)
+                answer_in_place_of(scope, self)
             await send(message)
 
         await self._inner(scope, receive_and_act, send_and_act)
@@ -261,13 +212,27 @@ class Application:
             await self.worker.stop()
             os._exit(0)
 
-    def _take_over(self, scope: Scope) -> None:
-        """Answer in place of the middleware stack that Starlette built around us."""
-        outer = scope.get("app")
-        if getattr(outer, "middleware_stack", None) is not None:
-            outer.middleware_stack = self  # type: ignore[union-attr]
-            # Connections of ours need not even go through the outermost ones.
-            Connection.application = self
+
+def _admit(worker: Worker, request: Request, route: Route | None) -> Route:
+    """The route, for a request that may take it; `request.caller` is the key's name afterwards.
+
+    Raises:
+        NotFoundError: There is none.
+        MethodNotAllowedError: Not by this method.
+        NotReadyError: It needs a model, and none is loaded.
+        UnauthorizedError: No key, an unknown or an expired one.
+        MissingScopeError: The key may not do this.
+    """
+    if route is None:
+        raise NotFoundError("There is nothing at this path.", hint="GET / lists what there is.")
+    if request.method not in route.methods:
+        raise MethodNotAllowedError(request.method, request.path, ", ".join(route.methods))
+    scope = route.scope
+    if scope is not None:
+        worker.loaded()
+        if worker.keys is not None and (scope != "metrics" or worker.settings.protect_metrics):
+            request.caller = worker.keys.caller(request, scope, request.now_ns)
+    return route
 
 
 def _not_started() -> NotFoundError:

@@ -5,7 +5,6 @@ Runs on a thread of its own, so that single leads are answered meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -13,16 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lead_scoring.engine import Engine
-from lead_scoring.http import IDEMPOTENCY_KEY, Reply, Request
+from lead_scoring.http import Reply, Request
 from lead_scoring.idempotency import Answer
 from lead_scoring.media import ARROW_TYPE, JSON_TYPE, body_of, media_type, wants_arrow
 from lead_scoring.metrics_bins import Tally
 from lead_scoring.once import NewId, answer_once
 from lead_scoring.parameters import parse_query, whole_number
 from lead_scoring.replies import BulkResult, ScoredLeads
-from lead_scoring.score import flags_of
 from leadscore.contract.lead import DecodedLeads
-from leadscore.errors import BodyTooLargeError, UnavailableError
+from leadscore.errors import BodyTooLargeError
 from leadscore.events.records import Prediction
 from leadscore.scoring.grades import GRADES, scores_of
 from leadscore.scoring.reasons import Reason
@@ -31,13 +29,6 @@ _TYPES = (JSON_TYPE, ARROW_TYPE)
 # Exact reasons cost a fraction of a millisecond each.
 _MAX_EXPLAINED = 1_000
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    answer: Answer
-    leads: DecodedLeads
-    tally: Tally
 
 
 async def score_leads(engine: Engine, request: Request) -> Reply:
@@ -53,32 +44,20 @@ async def score_leads(engine: Engine, request: Request) -> Reply:
 
 
 async def _answer(engine: Engine, request: Request, body: bytes, kind: bytes, reasons: int) -> Reply:
-    as_arrow = wants_arrow(request)
-
     async def compute(new_id: NewId) -> Answer:
-        job = partial(_score, engine, request, body, kind, reasons, new_id, as_arrow=as_arrow)
-        scored = await engine.heavy.run(job)
-        engine.bins.add(scored.tally)
-        for warnings in scored.leads.warnings:
-            if warnings:
-                engine.counters.warn(warnings)
-        return scored.answer
+        job = partial(_score, engine, request, body, kind, reasons, new_id, as_arrow=wants_arrow(request))
+        answer, leads, tally = await engine.heavy.run(job)
+        engine.bins.add(tally)
+        for warnings in filter(None, leads.warnings):
+            engine.counters.warn(warnings)
+        return answer
 
-    if request.headers[IDEMPOTENCY_KEY] is not None:
-        return await answer_once(engine, request, body, compute)
-    answer = await compute(lambda: engine.ids.next(request.now_ns))
-    try:
-        dropped = await engine.heavy.run(engine.log_predictions, answer.records)
-    except UnavailableError:
-        engine.counters.add("spool_refused")
-        raise
-    engine.counters.add("spool_dropped", dropped)
-    return Reply(200, answer.body, (b"content-type", answer.media_type.encode()))
+    return await answer_once(engine, request, body, compute)
 
 
 def _score(
     engine: Engine, request: Request, body: bytes, kind: bytes, reasons: int, new_id: NewId, *, as_arrow: bool
-) -> _Scored:
+) -> tuple[Answer, DecodedLeads, Tally]:
     leads = _decode(engine, body, kind)
     if reasons and len(leads.lead_ids) > _MAX_EXPLAINED:
         raise BodyTooLargeError(
@@ -87,7 +66,13 @@ def _score(
         )
     probabilities = engine.model.score_rows(leads.rows)
     grades = [GRADES[code] for code in engine.model.grades.codes(probabilities)]
-    records = _records(engine, request, leads, probabilities, new_id)
+    scores = zip(probabilities.tolist(), scores_of(probabilities).tolist(), grades, strict=True)
+    records = [
+        engine.prediction(
+            request, new_id(), leads.lead_ids[i], score, leads.rows[i].tobytes(), leads.warnings[i]
+        )
+        for i, score in enumerate(scores)
+    ]
     explained = _reasons(engine, leads.rows, reasons)
     if as_arrow:
         answer = Answer(ARROW_TYPE.decode(), _arrow(leads, probabilities, records), records)
@@ -101,7 +86,7 @@ def _score(
         about = engine.about
         reply = ScoredLeads(results, about.name, about.version, about.contract_version)
         answer = Answer(JSON_TYPE.decode(), _encode(reply), records)
-    return _Scored(answer, leads, engine.bins.tally(leads.rows, probabilities))
+    return answer, leads, engine.bins.tally(leads.rows, probabilities)
 
 
 def _decode(engine: Engine, body: bytes, kind: bytes) -> DecodedLeads:
@@ -113,36 +98,6 @@ def _decode(engine: Engine, body: bytes, kind: bytes) -> DecodedLeads:
     from lead_scoring.arrow import read_columns  # noqa: PLC0415
 
     return decoder.columns_to_rows(read_columns(body, limit, len(engine.model.contract.columns)))
-
-
-def _records(
-    engine: Engine,
-    request: Request,
-    leads: DecodedLeads,
-    probabilities: npt.NDArray[np.float64],
-    new_id: NewId,
-) -> list[Prediction]:
-    about, role, scored_at = engine.about, engine.settings.role, request.now_ns // 1000
-    grades = engine.model.grades.codes(probabilities).tolist()
-    rows = zip(leads.lead_ids, probabilities.tolist(), scores_of(probabilities).tolist(), grades, strict=True)
-    return [
-        Prediction(
-            new_id(),
-            lead_id,
-            about.name,
-            about.version,
-            about.contract_version,
-            role,
-            scored_at,
-            probability,
-            score,
-            GRADES[grade],
-            leads.rows[i].tobytes(),
-            request.request_id,
-            flags_of(leads.warnings[i]),
-        )
-        for i, (lead_id, probability, score, grade) in enumerate(rows)
-    ]
 
 
 def _reasons(engine: Engine, rows: npt.NDArray[np.float32], top: int) -> list[tuple[Reason, ...]]:

@@ -17,18 +17,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import select
 import signal
-import socket
 import threading
-from collections.abc import Callable
 from types import FrameType
-from typing import Final, cast
-
-from uvicorn import Server
+from typing import TYPE_CHECKING, Final
 
 from lead_scoring.lifecycle import LISTENER, Lifecycle
+from lead_scoring.server_adapter import activity, close_listeners, server_of
 from lead_scoring.settings import Settings
+
+if TYPE_CHECKING:
+    from uvicorn import Server
 
 _log = logging.getLogger(__name__)
 
@@ -45,16 +44,16 @@ def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
     answers. The bound is ours because neither uvicorn's shutdown nor BentoML's process manager (86,400 s) has one.
     """
     loop = asyncio.get_running_loop()
-    # uvicorn's handler is a method of the server; any other server's handler is only called.
+    # Another server's handler is only called.
     before = signal.getsignal(signal.SIGTERM)
-    server = getattr(before, "__self__", None)
+    server = server_of(before)
     tasks: set[asyncio.Task[None]] = set()
 
     async def finish(number: int) -> None:
         await asyncio.sleep(settings.drain_s)
         try:
-            if isinstance(server, Server):
-                await _quieten(server, loop, settings.shutdown_s * _CALM_SHARE)
+            if server is not None:
+                await _quieten(server, settings.shutdown_s * _CALM_SHARE)
         finally:
             if callable(before):
                 before(number, None)
@@ -68,13 +67,13 @@ def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
             return
         lifecycle.drain()
         threading.Thread(target=_cut_off, args=(settings,), name="cut-off", daemon=True).start()
-        if isinstance(server, Server) and not server.started:
+        if server is not None and not server.started:
             _forget_listener()
         else:
             loop.call_soon_threadsafe(begin, number)
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    if isinstance(server, Server) and server.should_exit:
+    if server is not None and server.should_exit:
         # Told to stop when uvicorn listened to signals and we did not yet.
         on_sigterm(signal.SIGTERM, None)
 
@@ -90,64 +89,18 @@ def _forget_listener() -> None:
         os.close(int(descriptor))
 
 
-async def _quieten(server: Server, loop: asyncio.AbstractEventLoop, bound_s: float) -> None:
+async def _quieten(server: Server, bound_s: float) -> None:
     """Take no more connections, and answer those that there are until they have nothing more to ask."""
-    await _close_listeners(server, loop)
-    state = server.server_state
+    loop = asyncio.get_running_loop()
+    await close_listeners(server, _STEP_S)
     calm_since = loop.time()
     until = calm_since + bound_s
-    seen = state.total_requests
-    while state.connections and loop.time() < min(until, calm_since + _CALM_S):
+    seen = activity(server)
+    while seen.connections and loop.time() < min(until, calm_since + _CALM_S):
         await asyncio.sleep(_STEP_S)
-        if state.tasks or state.total_requests != seen or _is_written_to(server):
-            calm_since, seen = loop.time(), state.total_requests
-
-
-async def _close_listeners(server: Server, loop: asyncio.AbstractEventLoop) -> None:
-    """Close them, and serve the connections that were complete before: the kernel would reset them."""
-    queues = [
-        socket.socket(fileno=os.dup(each.fileno()))
-        for listening in server.servers
-        for each in listening.sockets
-    ]
-    for listening in server.servers:
-        listening.close()
-    # The event loop closes its own descriptors in a later round: ours must be the last.
-    await asyncio.sleep(_STEP_S)
-    for queue in queues:
-        queue.setblocking(False)
-        taken = list(iter(lambda queue=queue: _accept(queue), None))
-        queue.close()
-        for waiting in taken:
-            await loop.connect_accepted_socket(_protocols(server, loop), waiting)
-    server.servers.clear()
-
-
-def _accept(queue: socket.socket) -> socket.socket | None:
-    try:
-        return queue.accept()[0]
-    # Nobody is left, or the one who was has gone again.
-    except (BlockingIOError, ConnectionAbortedError):
-        return None
-
-
-def _protocols(server: Server, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
-    """What uvicorn makes of a new connection, in its own way (`Server.startup`)."""
-    made = cast("Callable[..., asyncio.Protocol]", server.config.http_protocol_class)
-    return lambda: made(
-        config=server.config, server_state=server.server_state, app_state=server.lifespan.state, _loop=loop
-    )
-
-
-def _is_written_to(server: Server) -> bool:
-    """Whether a request, or a part of one, lies unread in some connection's buffer."""
-    poll = select.poll()
-    open_ones = [connection.transport for connection in server.server_state.connections]
-    for transport in open_ones:
-        number = transport.get_extra_info("socket").fileno() if not transport.is_closing() else -1
-        if number >= 0:
-            poll.register(number, select.POLLIN)
-    return bool(poll.poll(0))
+        before, seen = seen, activity(server)
+        if seen.busy or seen.answered != before.answered:
+            calm_since = loop.time()
 
 
 def _cut_off(settings: Settings) -> None:

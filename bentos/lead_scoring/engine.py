@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 
 from lead_scoring.heavy import MAX_WAITING, BodyRoom, HeavyWork
+from lead_scoring.http import Request
 from lead_scoring.idempotency import ReplyStore
 from lead_scoring.ids import PredictionIds
 from lead_scoring.metrics_bins import BinCounts
@@ -22,9 +23,11 @@ from lead_scoring.metrics_store import CounterFile
 from lead_scoring.settings import Settings
 from lead_scoring.telemetry import Telemetry, open_telemetry
 from lead_scoring.version import served_version
+from leadscore.contract.lead import LeadWarning
 from leadscore.errors import NotFoundError, UnavailableError
 from leadscore.events.records import Outcome, Prediction
 from leadscore.events.spool import SpoolWriter
+from leadscore.scoring.grades import Grade
 from leadscore.scoring.model import ScoringModel
 
 _log = logging.getLogger(__name__)
@@ -126,6 +129,40 @@ class Engine:
             telemetry=open_telemetry(settings, about.name, about.version),
         )
 
+    def prediction(
+        self,
+        request: Request,
+        prediction_id: str,
+        lead_id: str,
+        score: tuple[float, float, Grade],
+        features: bytes,
+        warnings: tuple[LeadWarning, ...],
+    ) -> Prediction:
+        """What the event log keeps of one scored lead, however it came.
+
+        Args:
+            request: Brought the lead.
+            prediction_id: New, or derived from the request's idempotency key.
+            lead_id: The caller's.
+            score: Probability, score 0 to 100, grade.
+            features: The encoded row.
+            warnings: Kept as `field:reason`.
+        """
+        about = self.about
+        return Prediction(
+            prediction_id,
+            lead_id,
+            about.name,
+            about.version,
+            about.contract_version,
+            self.settings.role,
+            request.now_ns // 1000,
+            *score,
+            features,
+            request.request_id,
+            tuple(f"{warning.field}:{warning.reason}" for warning in warnings) if warnings else (),
+        )
+
     def log_prediction(self, prediction: Prediction) -> None:
         """Put a prediction on the spool, or raise so that its reply is never sent (unless told to drop).
 
@@ -139,9 +176,18 @@ class Engine:
             self.counters.add("spool_refused")
             raise
 
-    def log_predictions(self, predictions: list[Prediction]) -> int:
-        """The same for many, on any thread; returns how many were dropped, for the caller to count."""
-        return sum(not self.spool.append_prediction(prediction) for prediction in predictions)
+    async def log_predictions(self, predictions: list[Prediction]) -> None:
+        """Put predictions on the spool; more than one off the event loop. Raises as `log_prediction` does."""
+        if len(predictions) == 1:
+            self.log_prediction(predictions[0])
+            return
+        append = self.spool.append_prediction
+        try:
+            dropped = await self.heavy.run(lambda: sum(not append(prediction) for prediction in predictions))
+        except UnavailableError:
+            self.counters.add("spool_refused")
+            raise
+        self.counters.add("spool_dropped", dropped)
 
     def log_outcome(self, outcome: Outcome) -> None:
         """Put an outcome on the spool; UnavailableError if it cannot be taken."""

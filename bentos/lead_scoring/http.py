@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 # The ASGI specification types scopes and messages as dictionaries of anything.
 Scope = MutableMapping[str, Any]
@@ -67,10 +65,6 @@ class Request:
         value = self.headers[slot]
         return "" if value is None else value.decode("latin-1")
 
-    def parameters(self) -> dict[str, str]:
-        """The query's parameters; the last of several with one name counts."""
-        return dict(parse_qsl(self.query.decode("latin-1"), keep_blank_values=True)) if self.query else {}
-
 
 class Reply:
     """One reply: a status, a whole body, and what is not constant in its headers."""
@@ -96,40 +90,3 @@ def reply_messages(reply: Reply, request_id: str, *, close: bool) -> tuple[Messa
         headers.append((b"connection", b"close"))
     start = {"type": "http.response.start", "status": reply.status, "headers": headers}
     return start, {"type": "http.response.body", "body": body}
-
-
-class BodyOverflow(Exception):  # noqa: N818 - a signal between two functions, not an error a caller sees
-    """More bytes came than the cap allows."""
-
-
-class BodyCutOff(Exception):  # noqa: N818
-    """The client went away in the middle of the body."""
-
-
-async def read_rest(
-    first: Message, receive: Receive, cap: int, timeout_s: float, came: Callable[[int, int], None]
-) -> bytes:
-    """The whole body that begins with the message `first`, at most `cap` bytes.
-
-    `came` is told the size so far and the size of each part; what it raises ends the reading.
-
-    Raises:
-        BodyOverflow: More than `cap` bytes came; reading stopped there.
-        BodyCutOff: The client disconnected.
-        TimeoutError: It took longer than `timeout_s`.
-    """
-    message, size = first, 0
-    parts: list[bytes] = []
-    async with asyncio.timeout(timeout_s):
-        while True:
-            if message["type"] != "http.request":
-                raise BodyCutOff
-            part: bytes = message.get("body", b"")
-            size += len(part)
-            if size > cap:
-                raise BodyOverflow
-            came(size, len(part))
-            parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
-            message = await receive()

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from lead_scoring.errors import BodyTimeoutError, ClientGoneError
 from lead_scoring.heavy import BodyRoom
-from lead_scoring.http import (
-    ACCEPT,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    BodyCutOff,
-    BodyOverflow,
-    Request,
-    read_rest,
-)
+from lead_scoring.http import ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, Request
 from leadscore.errors import BodyTooLargeError, UnsupportedMediaTypeError
 
 JSON_TYPE: Final = b"application/json"
@@ -85,18 +77,20 @@ async def body_of(request: Request, cap: int, timeout_s: float, room: BodyRoom) 
         body: bytes = message.get("body", b"")
         if len(body) <= cap:
             return body
-    held = 0
-
-    def came(size: int, more: int) -> None:
-        nonlocal held
-        held += room.take(size, more)
-
+    held = size = 0
+    parts: list[bytes] = []
     try:
-        return await read_rest(message, request.receive, cap, timeout_s, came)
-    except BodyOverflow as error:
-        raise _too_large(cap) from error
-    except BodyCutOff as error:
-        raise ClientGoneError("The client closed the connection before the body was complete.") from error
+        async with asyncio.timeout(timeout_s):
+            while message["type"] == "http.request":
+                part: bytes = message.get("body", b"")
+                size += len(part)
+                if size > cap:
+                    raise _too_large(cap)
+                held += room.take(size, len(part))
+                parts.append(part)
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+                message = await request.receive()
     except TimeoutError as error:
         raise BodyTimeoutError(
             f"The body was not complete after {timeout_s:g} s.",
@@ -104,6 +98,7 @@ async def body_of(request: Request, cap: int, timeout_s: float, room: BodyRoom) 
         ) from error
     finally:
         room.give(held)
+    raise ClientGoneError("The client closed the connection before the body was complete.")
 
 
 def _too_large(cap: int) -> BodyTooLargeError:

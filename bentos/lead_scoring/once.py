@@ -9,9 +9,8 @@ from functools import partial
 from lead_scoring.engine import Engine
 from lead_scoring.errors import IdempotencyKeyReusedError
 from lead_scoring.http import ACCEPT, CONTENT_TYPE, IDEMPOTENCY_KEY, Reply, Request
-from lead_scoring.idempotency import Answer, Remembered, check_key, digest_of
+from lead_scoring.idempotency import Answer, check_key, digest_of
 from lead_scoring.ids import repeatable_id
-from leadscore.errors import UnavailableError
 from leadscore.events.records import SHADOW_ROLE
 
 NewId = Callable[[], str]
@@ -20,11 +19,11 @@ NewId = Callable[[], str]
 async def answer_once(
     engine: Engine, request: Request, body: bytes, compute: Callable[[NewId], Awaitable[Answer]]
 ) -> Reply:
-    """The answer of the request's key: remembered, or computed, remembered and logged.
+    """The answer of the request's key: remembered, or computed, remembered and logged; without a key, computed and logged.
 
     Args:
         engine: The engine.
-        request: Carries the key; keys of different callers and paths do not meet.
+        request: Carries the key, or none; keys of different callers and paths do not meet.
         body: The request's body: the same key with another body, query or media type is refused.
         compute: Makes the answer, with prediction ids from the function it is given. It logs nothing.
 
@@ -33,7 +32,10 @@ async def answer_once(
         UnavailableError: The answer cannot be remembered or logged; nothing was acknowledged.
     """
     raw = request.headers[IDEMPOTENCY_KEY]
-    assert raw is not None  # noqa: S101 - the caller looked
+    if raw is None:
+        answer = await compute(lambda: engine.ids.next(request.now_ns))
+        await engine.log_predictions(answer.records)
+        return Reply(200, answer.body, (b"content-type", answer.media_type.encode()))
     parts = [request.caller.encode(), request.path.encode(), check_key(raw)]
     if engine.settings.role == SHADOW_ROLE:
         # A copy has the original's key. Were its predictions' ids the original's, too, the store would keep but one of both.
@@ -51,7 +53,7 @@ async def answer_once(
     except IdempotencyKeyReusedError:
         engine.counters.add("idempotency_refused")
         raise
-    await _log(engine, found)
+    await engine.log_predictions(found.answer.records)
     engine.counters.add("idempotency_replayed" if found.replayed else "idempotency_stored")
     engine.counters.add("idempotency_evicted", found.evicted)
     answer = found.answer
@@ -64,16 +66,3 @@ async def answer_once(
 def _ids(key: bytes) -> NewId:
     numbers = iter(range(1 << 40))
     return lambda: repeatable_id(key, next(numbers))
-
-
-async def _log(engine: Engine, found: Remembered) -> None:
-    records = found.answer.records
-    if len(records) == 1:
-        engine.log_prediction(records[0])
-        return
-    try:
-        dropped = await engine.heavy.run(engine.log_predictions, records)
-    except UnavailableError:
-        engine.counters.add("spool_refused")
-        raise
-    engine.counters.add("spool_dropped", dropped)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 
 import bentoml
-from bentoml._internal.context import server_context
 
 from lead_scoring.app import Application
-from lead_scoring.connection import install
 from lead_scoring.http import AsgiApp
 from lead_scoring.orphan import end_with_supervisor
+from lead_scoring.server_adapter import install, is_first_worker
 
 # BentoML reports usage to its maker unless told otherwise; a service that holds people's data does not.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -27,7 +26,7 @@ end_with_supervisor()
 
 def _in_front(app: AsgiApp) -> Application:
     """The application of this worker; the first of several watches the shipper."""
-    return Application(app, first=server_context.worker_index in (None, 0, 1))
+    return Application(app, first=is_first_worker())
 
 
 @bentoml.service(

@@ -96,7 +96,7 @@ class Supervisor:
     def _start(self, number: int, *, first: bool) -> subprocess.Popen[bytes]:
         descriptor = self._listener.fileno()
         command = (
-            *(sys.executable, "-m", "_bentoml_impl.worker.service", "lead_scoring.service:LeadScoring"),
+            *(sys.executable, "-m", "lead_scoring.server_adapter", "lead_scoring.service:LeadScoring"),
             *("--service-name", "lead_scoring", "--fd", str(descriptor), "--worker-id", str(number)),
             *("--backlog", str(_BACKLOG)),
             *("--timeout-graceful-shutdown", str(max(1, round(self._settings.shutdown_s / 2)))),

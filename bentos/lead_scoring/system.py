@@ -6,13 +6,12 @@ from contextlib import suppress
 
 import msgspec
 
-from lead_scoring.auth import KeyRing
 from lead_scoring.engine import Engine
-from lead_scoring.http import Reply
-from lead_scoring.lifecycle import Lifecycle
+from lead_scoring.http import JSON, Reply
 from lead_scoring.metrics_export import CONTENT_TYPE, Gauges, render
 from lead_scoring.metrics_layout import ENDPOINTS
 from lead_scoring.replies import Index, Liveness, Readiness
+from lead_scoring.worker import Worker
 from leadscore import __version__
 from leadscore.errors import UnavailableError
 from leadscore.events.health import read_health
@@ -25,18 +24,21 @@ _INDEX = _encode(
 )
 
 
-def index() -> Reply:
+def index(worker: Worker) -> Reply:
     """What there is."""
+    del worker
     return Reply(200, _INDEX)
 
 
-def livez() -> Reply:
+def livez(worker: Worker) -> Reply:
     """The worker's event loop answers: nothing more, so that a store that is down never restarts pods."""
+    del worker
     return Reply(200, _ALIVE)
 
 
-def readyz(lifecycle: Lifecycle, engine: Engine | None) -> Reply:
+def readyz(worker: Worker) -> Reply:
     """200 when the model is loaded, verified and warm; 503 with Retry-After before, after, and if it cannot be."""
+    lifecycle, engine = worker.lifecycle, worker.engine
     about = None if engine is None else engine.about
     body = Readiness(
         lifecycle.phase,
@@ -52,11 +54,17 @@ def readyz(lifecycle: Lifecycle, engine: Engine | None) -> Reply:
     return Reply(503, _encode(body), extra=((b"retry-after", b"2"),))
 
 
-def metrics(lifecycle: Lifecycle, engine: Engine, keys: KeyRing | None) -> Reply:
+def openapi(worker: Worker) -> Reply:
+    """The OpenAPI document of the loaded model's contract."""
+    return Reply(200, worker.openapi, JSON)
+
+
+def metrics(worker: Worker) -> Reply:
     """The counters of all workers of this machine or pod."""
+    engine, keys = worker.loaded(), worker.keys
     engine.bins.flush()
     gauges = Gauges(
-        ready=lifecycle.phase == "ready",
+        ready=worker.lifecycle.phase == "ready",
         keys=0 if keys is None else len(keys),
         key_reload_errors=0 if keys is None else keys.reload_errors,
         spool_bytes=_spool_bytes(engine),

@@ -78,6 +78,12 @@ class Worker:
         if self._supervised == "loaded":
             await asyncio.wait({loading})
 
+    def loaded(self) -> Engine:
+        """The engine; NotReadyError until the model is loaded, and if it cannot be."""
+        if self.engine is None:
+            raise self.lifecycle.refusal()
+        return self.engine
+
     async def _load(self) -> None:
         try:
             engine = await asyncio.get_running_loop().run_in_executor(None, Engine.open, self.settings)

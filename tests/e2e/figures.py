@@ -1,14 +1,23 @@
-"""Figures that stories measure, one JSON document per line, and the table made of them: `python -m tests.e2e.figures`."""
+"""Figures that stories measure, one JSON document per line, and what is made of them: `python -m tests.e2e.figures [--record]`.
+
+Without --record the table is printed; with it the figures go into benchmarks/results.json and docs/benchmarks.md.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from benchmarks import pages, results
+from benchmarks.machine import Machine
+from benchmarks.report import rows_table
+from benchmarks.row import Row, Run, at_most
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,20 +59,43 @@ def read(path: Path) -> list[Figure]:
     return [Figure(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
-def table(figures: Iterable[Figure]) -> str:
-    """A Markdown table, one row per thing measured: the worst of its values, and in how many stories."""
+def row_name(what: str) -> str:
+    """Name of a figure's row in benchmarks/results.json."""
+    return "cluster-" + re.sub(r"[^a-z0-9]+", "-", what.lower()).strip("-")
+
+
+def worst(figures: Iterable[Figure]) -> list[Row]:
+    """One row per thing measured: the worst of its values, and in how many stories."""
     groups: dict[tuple[str, str], list[Figure]] = defaultdict(list)
     for figure in figures:
         groups[figure.what, figure.unit].append(figure)
-    rows = ["| what | measured (worst) | at most | stories |", "|---|---|---|---|"]
+    rows: list[Row] = []
     for (what, unit), found in groups.items():
-        worst = max(figure.value for figure in found)
-        goal = next((f"{figure.at_most:g} {unit}" for figure in found if figure.at_most is not None), "")
-        missed = any(figure.at_most is not None and figure.value > figure.at_most for figure in found)
-        stories = len({figure.story for figure in found})
-        rows.append(f"| {what} | {worst:.3g} {unit}{' (missed)' if missed else ''} | {goal} | {stories} |")
-    return "\n".join(rows)
+        bound = next((figure.at_most for figure in found if figure.at_most is not None), None)
+        number = len({figure.story for figure in found})
+        rows.append(
+            Row(
+                row_name(what),
+                what,
+                max(figure.value for figure in found),
+                unit,
+                None if bound is None else at_most(bound),
+                how=f"the worst of {number} scenario{'' if number == 1 else 's'}",
+            )
+        )
+    return rows
+
+
+def main(arguments: list[str]) -> None:
+    """Print the table, or record it."""
+    paths = [Path(argument) for argument in arguments if argument != "--record"]
+    rows = worst(read(paths[0] if paths else figures_path()))
+    if "--record" in arguments:
+        run = Run(Machine.here(), "make e2e")
+        results.write(results.read().recorded(run, {"cluster": rows}, {}))
+        pages.main([])
+    sys.stdout.write(rows_table(rows) + "\n")
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table(read(Path(sys.argv[1]) if len(sys.argv) > 1 else figures_path())) + "\n")
+    main(sys.argv[1:])

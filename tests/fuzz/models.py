@@ -90,7 +90,13 @@ def _use(directory: Path, name: str) -> str:
 
 _FILES = (
     *("model.ubj", "model.txt", artefact.CONTRACT, artefact.CALIBRATION, artefact.GRADES, artefact.REFERENCE),
-    *(artefact.GOLDEN, artefact.METRICS, artefact.REFERENCE_SAMPLE, artefact.REFERENCE_OUTCOMES),
+    *(
+        artefact.GOLDEN,
+        artefact.METRICS,
+        artefact.REFERENCE_SAMPLE,
+        artefact.REFERENCE_OUTCOMES,
+        artefact.CARD,
+    ),
 )
 
 

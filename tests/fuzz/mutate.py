@@ -168,7 +168,10 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
                 other, name = rng.choice(places)
                 if name in other if isinstance(other, dict) else name < len(other):
                     parent[key] = json.loads(json.dumps(other[name]))
-    return json.dumps(tree).encode()
+    try:
+        return json.dumps(tree).encode()
+    except RecursionError:
+        return mutate_words(data, rng)
 
 
 def mutate_ubjson(data: bytes, rng: random.Random) -> bytes:

@@ -142,7 +142,8 @@ def _columns(folder: Path, name: str, columns: Sequence[str]) -> list[NDArray[An
         # Nothing else looks whether a buffer is as long as its column says.
         table.validate(full=True)
         found = [table.column(column) for column in columns]
-    except (pa.ArrowException, OSError, KeyError) as error:
+    # Names of columns are decoded when they are asked for.
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise ArtefactError(
             f"{name} is no sample of this contract: {type(error).__name__}.", hint="Fetch the model again."
         ) from error

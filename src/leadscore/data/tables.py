@@ -326,11 +326,12 @@ def _write_arrow(table: pa.Table, path: Path) -> None:
 def _named(path: Path) -> Generator[None, None, None]:
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    # Names of columns are decoded when they are asked for.
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise read_error(path, error) from error
 
 
-def read_error(path: Path, error: OSError | pa.ArrowException) -> TableError:
+def read_error(path: Path, error: OSError | pa.ArrowException | UnicodeDecodeError) -> TableError:
     """The table error for what reading `path` raised: names the file, never quotes its content."""
     if isinstance(error, PermissionError):
         return TableError(f"May not read {path}.", hint="Ask for read permission.")

@@ -140,7 +140,7 @@ def _contract(data: bytes, manifest: Manifest) -> FeatureContract:
     try:
         contract = parse_contract(data, artefact.CONTRACT)
     except ContractError as error:
-        raise ArtefactError(error.message, hint="Train the model again.") from error
+        raise ArtefactError(f"{artefact.CONTRACT}: {error.message}", hint="Train the model again.") from error
     version = contract_version(contract)
     if version != manifest.contract_version:
         raise ArtefactError(

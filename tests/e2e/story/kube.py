@@ -19,7 +19,7 @@ from tools.cluster.shell import run
 # What the API server answers; its shape is Kubernetes'.
 Object = dict[str, Any]
 
-WORKER = "_bentoml_impl.worker.service"
+WORKER = "lead_scoring.server_adapter"
 
 
 @dataclass(frozen=True, slots=True)

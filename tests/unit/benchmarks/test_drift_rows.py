@@ -1,4 +1,4 @@
-"""The drift rows' own arithmetic: what the figures in docs/benchmarks.md rest on."""
+"""The drift rows' own arithmetic: what the figures in docs/research/drift.md rest on."""
 
 import functools
 

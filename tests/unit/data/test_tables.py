@@ -159,6 +159,14 @@ def test_a_corrupt_block_is_refused_by_name(tmp_path, table):
         list(iter_batches(path))
 
 
+def test_a_column_name_of_damaged_bytes_is_refused_by_the_file_s_name(tmp_path):
+    path = tmp_path / "leads.arrow"
+    write_table(pa.table({"name": [1], "other": [2]}), path)
+    path.write_bytes(path.read_bytes().replace(b"name", b"\xff\xfename"[:4]))
+    with pytest.raises(TableError, match=r"leads\.arrow is corrupt"):
+        read_table(path)
+
+
 def test_files_that_disagree_about_a_type_are_refused(tmp_path):
     write_table(pa.table({"id": [1]}), tmp_path / "a.parquet")
     write_table(pa.table({"id": [[1]]}), tmp_path / "b.parquet")

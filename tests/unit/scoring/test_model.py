@@ -141,9 +141,11 @@ def test_a_malformed_part_is_refused_by_file_name(
         ScoringModel.load(_changed(artefact, tmp_path / "m", name, lambda _: content))
 
 
-def test_a_contract_that_is_none_is_refused_by_file_name(artefact: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"name: [unclosed", b"name: leads\nid: ''\n"])
+def test_a_contract_that_is_none_is_refused_by_file_name(
+    artefact: Path, tmp_path: Path, content: bytes
+) -> None:
     folder = Path(shutil.copytree(artefact, tmp_path / "m"))
-    content = b"name: [unclosed"
     (folder / "contract.yaml").write_bytes(content)
     document = msgspec.json.decode((folder / MANIFEST).read_bytes())
     document["files"]["contract.yaml"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}

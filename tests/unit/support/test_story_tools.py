@@ -6,9 +6,10 @@ import statistics
 from pathlib import Path
 
 import pytest
+from benchmarks.report import rows_table
 from loadtests.leads import Lead
 from tests.e2e import figures
-from tests.e2e.figures import Figure, table
+from tests.e2e.figures import Figure, worst
 from tests.e2e.story.examples import example
 from tests.e2e.story.images import tampered
 from tests.e2e.story.kube import mebibytes, seconds_to_ready
@@ -39,9 +40,9 @@ def test_the_table_shows_the_worst_value_and_marks_a_missed_goal(
     for value, story in ((12.0, "one"), (17.5, "two")):
         figures.record(Figure("P95", value, "ms", 15, story))
     figures.record(Figure("share", 10.0, "%", None, "one"))
-    printed = table(figures.read(figures.figures_path()))
-    assert "| P95 | 17.5 ms (missed) | 15 ms | 2 |" in printed
-    assert "| share | 10 % |  | 1 |" in printed
+    printed = rows_table(worst(figures.read(figures.figures_path())))
+    assert "| P95 | ≤ 15 ms | 17.5 ms | NO | - | the worst of 2 scenarios |" in printed
+    assert "| share | - | 10 % | - | - | the worst of 1 scenario |" in printed
 
 
 def test_a_canary_has_no_weight_before_the_controller_wrote_one():

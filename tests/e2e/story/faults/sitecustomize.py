@@ -10,7 +10,7 @@ if (
     os.environ.get("LEADSCORE_FAULT")
     and os.environ.get("LEADSCORE_FAULT_VERSION", os.environ.get("LEADSCORE_MODEL_VERSION"))
     == os.environ.get("LEADSCORE_MODEL_VERSION")
-    and "_bentoml_impl.worker.service" in sys.orig_argv
+    and "lead_scoring.server_adapter" in sys.orig_argv
 ):
     from faults import inject
 

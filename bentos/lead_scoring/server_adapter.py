@@ -1,80 +1,73 @@
-"""One connection: uvicorn's HTTP protocol, bounded in bytes, time and number, and strict where RFC 9112 is.
+"""What this service takes from inside BentoML and uvicorn, all of it: an upgrade that moves something breaks this module.
 
-uvicorn and its parser bound neither headers nor the time that they take, answer what they do not understand in plain text,
-lose the body of a request that asks for an upgrade, and read on what follows a last reply. `install` puts this class in
-uvicorn's place in every worker, whoever starts it.
+BentoML starts the worker and makes an application; uvicorn runs it and parses HTTP. Neither has a public name for what is
+needed here: the number of the worker, the place of the middleware stack, connections with bounds (uvicorn bounds neither
+headers nor their time, answers what it does not understand in plain text, loses the body of a request for an upgrade,
+and reads on behind a last reply), a reply in one write, and a stop that loses no request. The tests of this module say
+in a sentence what has moved.
 """
 
 from __future__ import annotations
 
 import asyncio
-import resource
+import os
+import select
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 import httptools
+from uvicorn import Server
 from uvicorn import config as uvicorn_config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from lead_scoring.errors import (
-    HeadersTimeoutError,
-    HeadersTooLargeError,
-    HttpVersionError,
-    MethodNotAllowedError,
-    RequestMalformedError,
-    TooManyConnectionsError,
-    TransferCodingError,
-    error_reply,
-)
-from lead_scoring.http import AsgiApp, Header, Receive, Scope, Send, reply_messages
+from lead_scoring import http_rules as rules
+from lead_scoring.closing import Closing
+from lead_scoring.errors import MethodNotAllowedError, error_reply
+from lead_scoring.http import AsgiApp, Header, Receive, Reply, Scope, Send, reply_messages
 from lead_scoring.ids import PredictionIds
-from lead_scoring.settings import Settings
 from leadscore.errors import LeadScoreError
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
-MAX_HEAD: Final = 64 * 1024
-# Longer than proxies keep an idle connection (Traefik 90 s, nginx and load balancers 60-75 s): whoever closes first
-# must not be us, or a request may be on its way (bentoml/BentoML#4682).
-KEEP_ALIVE_S: Final = 120
-# After a reply that the rest of the request does not change: so long, and so much, is read and thrown away, because a
-# connection closed at once would take the reply with it (RFC 9112, 9.6).
-_LINGER_S: Final = 2.0
-_LINGER_BYTES: Final = 1 << 20
-# A reply of which nothing is taken for so long is given up.
-_STALLED_S: Final = 30.0
-# Files that are no connections: spool, counters, log, libraries.
-_OTHER_FILES: Final = 128
-_OF_HOST: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~!$&'()*+,;=:[]%-"
 _WATCHED: Final = frozenset((b"host", b"expect", b"transfer-encoding"))
-_OF_UPGRADE: Final = frozenset((b"upgrade", b"http2-settings"))
+_CLOSE: Final[Header] = (b"connection", b"close")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Of one worker: connections at once, and seconds that the headers of a request may take."""
+def run_worker() -> None:
+    """Become one worker of BentoML's, by the arguments of the process (`supervisor`)."""
+    from _bentoml_impl.worker.service import main  # noqa: PLC0415 - only the process that is a worker needs it
 
-    connections: int
-    head_s: float
+    main()
 
 
-@lru_cache(maxsize=1)
-def limits() -> Limits:
-    """As set by the environment; fewer connections where the process may not open so many files."""
-    settings = Settings.from_environment()
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = settings.max_connections if files < 0 else max(1, files - _OTHER_FILES)
-    return Limits(min(settings.max_connections, room), settings.headers_timeout_s)
+def is_first_worker() -> bool:
+    """Whether this is the only worker of the service, or the first of several."""
+    from bentoml._internal.context import server_context  # noqa: PLC0415 - nobody but BentoML's worker asks
+
+    return server_context.worker_index in (None, 0, 1)
 
 
 def install() -> None:
-    """Let uvicorn make its connections of this class, unless it is told to use another protocol by name."""
+    """Let uvicorn make its connections of our class, unless it is told to use another protocol by name."""
     uvicorn_config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"
+
+
+def answer_in_place_of(scope: Scope, application: AsgiApp) -> None:
+    """Let `application` answer instead of the middleware stack that BentoML and Starlette built around it.
+
+    Args:
+        scope: Of the lifespan: names the outermost application.
+        application: Gets every request from now on.
+    """
+    outer = scope.get("app")
+    if getattr(outer, "middleware_stack", None) is not None:
+        outer.middleware_stack = application  # type: ignore[union-attr]
+        # Our connections need not even go through the outermost application.
+        Connection.application = application
 
 
 class Connection(HttpToolsProtocol):
@@ -91,21 +84,20 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or refuse it when there are too many in use."""
-        self._limits = limits()
+        self._limits = rules.limits()
         if Connection.application is not None:
             self.app = cast("ASGI3Application", Connection.application)
         self._since = self.loop.time()
         self._in_head = False
         self._upgrade = False
-        self._ending = False
+        self._closing = Closing(transport, self.loop)
         self._large = self._claimed = False
-        self._unclaimed = self._discarded = self._hosts = 0
+        self._unclaimed = self._hosts = 0
         self._codings: tuple[bytes, ...] = ()
         self._problem: LeadScoreError | None = None
         self._answered: RequestResponseCycle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
-        self._end_timer: asyncio.TimerHandle | None = None
-        self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_S)
+        self.timeout_keep_alive = max(self.timeout_keep_alive, rules.KEEP_ALIVE_S)
         super().connection_made(transport)
         # A proxy may open one in advance: until the first byte it is as good as a kept one.
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
@@ -114,11 +106,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
-        self._ending = True
+        self._closing.done()
         self._unset_keepalive_if_required()
         self._unset_head_timer()
-        if self._end_timer is not None:
-            self._end_timer.cancel()
         super().connection_lost(exc)
         # uvicorn tells the latest request only; the one that is answered may be an earlier one.
         answered = self._answered
@@ -129,7 +119,7 @@ class Connection(HttpToolsProtocol):
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer a request that is complete to a client that has closed its own side; else there is nobody to answer."""
         cycle = self._last
-        if self._ending or cycle is None or cycle.response_complete or cycle.more_body:
+        if self._closing.begun or cycle is None or cycle.response_complete or cycle.more_body:
             return None
         cycle.keep_alive = False
         return True
@@ -142,11 +132,7 @@ class Connection(HttpToolsProtocol):
             if isinstance(other, Connection) and other is not self and (rank := other.idle()) is not None
         ]
         if not idle:
-            self._refuse(
-                TooManyConnectionsError(
-                    "Every connection is in use.", hint="Repeat the request after `Retry-After` seconds."
-                )
-            )
+            self._refuse(rules.no_room())
             return
         oldest = min(idle)[-1]
         self.connections.discard(oldest)
@@ -155,9 +141,7 @@ class Connection(HttpToolsProtocol):
     def idle(self) -> tuple[bool, float] | None:
         """Sorts connections without a request in hand: first those that never had one, then by how long; else None."""
         cycle = self._last
-        if cycle is None:
-            return False, self._since
-        return (True, self._since) if cycle.response_complete else None
+        return (cycle is not None, self._since) if cycle is None or cycle.response_complete else None
 
     @property
     def _last(self) -> RequestResponseCycle | None:
@@ -168,12 +152,12 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; refuse what cannot be understood or never ends."""
-        if self._ending:
-            self._discard(len(data))
+        if self._closing.begun:
+            self._closing.discard(len(data))
             return
         self._claimed = False
         # The head's exact size is added up only if it can be too large.
-        self._large = self._unclaimed + len(data) > MAX_HEAD
+        self._large = self._unclaimed + len(data) > rules.MAX_HEAD
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -186,8 +170,8 @@ class Connection(HttpToolsProtocol):
             self._unclaimed = 0
         else:
             self._unclaimed += len(data)
-            if self._unclaimed > MAX_HEAD:
-                self._refuse(_too_large())
+            if self._unclaimed > rules.MAX_HEAD:
+                self._refuse(rules.too_large())
                 return
         if self._in_head and self._head_timer is None:
             self._head_timer = self.loop.call_later(self._limits.head_s, self._head_is_late)
@@ -195,15 +179,12 @@ class Connection(HttpToolsProtocol):
     def _feed_without_upgrade(self, rest: memoryview) -> bool:
         """Parse the request again as if it had not asked for an upgrade: its body follows (RFC 9110, 7.8)."""
         while True:
-            lines = [
-                b"%b %b HTTP/%b"
-                % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
-            ]
-            lines += [name + b": " + value for name, value in _plain(self.headers)]
+            version = self.parser.get_http_version()
+            head = rules.without_upgrade(self.parser.get_method(), self.url, version, self.headers)
             self._upgrade = False
             self.parser = httptools.HttpRequestParser(self)
             try:
-                self.parser.feed_data(b"\r\n".join((*lines, b"\r\n")))
+                self.parser.feed_data(head)
                 self.parser.feed_data(rest)
             except httptools.HttpParserUpgrade as upgrade:
                 rest = rest[upgrade.args[0] :]
@@ -214,16 +195,7 @@ class Connection(HttpToolsProtocol):
                 return True
 
     def _head_is_late(self) -> None:
-        self._refuse(
-            HeadersTimeoutError(
-                f"The headers were not complete after {self._limits.head_s:g} s.", hint="Send them at once."
-            )
-        )
-
-    def _discard(self, size: int) -> None:
-        self._discarded += size
-        if self._discarded > _LINGER_BYTES:
-            self.transport.abort()
+        self._refuse(rules.too_late(self._limits.head_s))
 
     # --- What the parser finds -----------------------------------------------------------------------
 
@@ -244,8 +216,7 @@ class Connection(HttpToolsProtocol):
             return
         if name == b"host":
             self._hosts += 1
-            if value.translate(None, _OF_HOST):
-                self._fail(RequestMalformedError("The Host header names no host.", hint="Send HOST:PORT."))
+            self._check(rules.host_problem(value))
         elif name == b"expect":
             self.expect_100_continue = value.lower() == b"100-continue"
         else:
@@ -256,59 +227,29 @@ class Connection(HttpToolsProtocol):
         self._claimed = True
         if self._head_timer is not None:
             self._unset_head_timer()
-        if self._large and _size_of(self.url, self.headers) > MAX_HEAD:
-            self._fail(_too_large())
+        if self._large and rules.head_bytes(self.url, self.headers) > rules.MAX_HEAD:
+            self._check(rules.too_large())
         version = self.parser.get_http_version()
-        if version != "1.1":
-            self._check_old(version)
-        elif self._hosts != 1:
-            self._fail(
-                RequestMalformedError(
-                    "The request does not have one Host header.", hint="Send one (RFC 9112, 3.2)."
-                )
-            )
-        if self._codings and self._codings != (b"chunked",):
-            self._fail(
-                TransferCodingError(
-                    "The body has a transfer coding other than chunked.", hint="Send it chunked."
-                )
-            )
+        if version != "1.1" or self._hosts != 1 or self._codings:
+            self._check(rules.head_problem(version, self._hosts, self._codings))
         if self.parser.should_upgrade():
             method = self.parser.get_method().decode("ascii")
             if method == "CONNECT":
-                self._fail(MethodNotAllowedError(method, "This service", "GET, HEAD, POST"))
+                self._check(MethodNotAllowedError(method, "This service", "GET, HEAD, POST"))
             self._upgrade = True
             return
         super().on_headers_complete()
         self._in_head = False
 
-    def _check_old(self, version: str) -> None:
-        if version != "1.0":
-            self._fail(HttpVersionError("The request is not HTTP/1.1.", hint="Send HTTP/1.1."))
-        if self._hosts > 1 or self._codings:
-            self._fail(
-                RequestMalformedError(
-                    "A request of HTTP/1.0 has two Host headers or a transfer coding.", hint="Send HTTP/1.1."
-                )
-            )
-
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         self._claimed = True
-        cycle = self.cycle
-        if cycle.response_complete:
-            return
-        cycle.body += body
-        if len(cycle.body) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
-        cycle.message_event.set()
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is there as a whole; one that asks for an upgrade is parsed again."""
-        if self._upgrade or self.cycle.response_complete:
-            return
-        self.cycle.more_body = False
-        self.cycle.message_event.set()
+        if not self._upgrade:
+            super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle
@@ -317,22 +258,19 @@ class Connection(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         return False
 
-    def _fail(self, error: LeadScoreError) -> NoReturn:
-        self._problem = error
-        raise error
+    def _check(self, problem: LeadScoreError | None) -> None:
+        """End the parsing if there is a problem; it is answered where the parser was fed."""
+        if problem is not None:
+            self._problem = problem
+            raise problem
 
     # --- How it ends ---------------------------------------------------------------------------------
-
-    def finish(self, cycle: RequestResponseCycle) -> None:
-        """End the connection after this reply, which is written: what else was sent on it is not answered."""
-        self.server_state.total_requests += 1
-        self._end(unread=cycle.more_body)
 
     def on_response_complete(self) -> None:
         """Go on with the next request, unless there cannot be one."""
         self.server_state.total_requests += 1
-        cycle = self.cycle
-        if cycle.response_complete and (cycle.more_body or not cycle.keep_alive):
+        cycle = self._answered
+        if cycle is not None and cycle.response_complete and (cycle.more_body or not cycle.keep_alive):
             self._end(unread=cycle.more_body)
             return
         self._since = self.loop.time()
@@ -354,29 +292,22 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The other side takes less than we write: give it up when it takes nothing."""
         super().pause_writing()
-        self._watch_writing()
+        self._closing.watch_writing()
 
     def resume_writing(self) -> None:
         """The other side takes what we write."""
-        if not self._ending and self._end_timer is not None:
-            self._end_timer.cancel()
-            self._end_timer = None
+        self._closing.is_taken()
         super().resume_writing()
 
     def _refuse_unparsed(self) -> None:
         problem, self._problem = self._problem, None
-        self._refuse(
-            problem
-            or RequestMalformedError(
-                "The request is no HTTP/1.1.", hint="Send it with an HTTP library (RFC 9112)."
-            )
-        )
+        self._refuse(problem or rules.not_http())
 
     def _refuse(self, error: LeadScoreError) -> None:
         """Answer in the one shape of errors and close; after the replies that are due before this one."""
-        if self._ending or self.transport.is_closing():
+        if self._closing.begun or self.transport.is_closing():
             return
-        self._ending = True
+        self._closing.begun = True
         if Connection.refused is not None:
             Connection.refused(error.status)
         cycle = self._last
@@ -426,38 +357,15 @@ class Connection(HttpToolsProtocol):
 
     def _refusal(self, error: LeadScoreError) -> bytes:
         request_id = self._ids.next(time.time_ns())
-        reply = error_reply(error, request_id)
-        start, body = reply_messages(reply, request_id, close=True)
-        headers = (*self.server_state.default_headers, *start["headers"])
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        return STATUS_LINE[reply.status] + lines + b"\r\n" + body["body"]
+        return _reply_bytes(
+            error_reply(error, request_id), request_id, self.server_state.default_headers, last=True
+        )
 
     def _end(self, *, unread: bool) -> None:
-        """Close, once what is written has gone; with part of a request unread, let the reply arrive first."""
-        self._ending = True
         self.pipeline.clear()
         self._unset_keepalive_if_required()
         self._unset_head_timer()
-        if unread and not self.transport.is_closing() and self.transport.can_write_eof():
-            self.flow.resume_reading()
-            self.transport.write_eof()
-            self._end_timer = self.loop.call_later(_LINGER_S, self._close)
-        else:
-            self._close()
-
-    def _close(self) -> None:
-        self.transport.close()
-        self._watch_writing()
-
-    def _watch_writing(self, before: int | None = None) -> None:
-        """Give the other side up when it took nothing of what is written since the last look."""
-        left = self.transport.get_write_buffer_size()
-        if not left:
-            return
-        if before is not None and left >= before:
-            self.transport.abort()
-            return
-        self._end_timer = self.loop.call_later(_STALLED_S, self._watch_writing, left)
+        self._closing.begin(self.flow.resume_reading if unread else None)
 
     def _unset_head_timer(self) -> None:
         if self._head_timer is not None:
@@ -465,23 +373,127 @@ class Connection(HttpToolsProtocol):
             self._head_timer = None
 
 
-def _too_large() -> HeadersTooLargeError:
-    return HeadersTooLargeError(
-        f"The request line and the headers are larger than {MAX_HEAD} bytes.",
-        hint="Send fewer, or shorter ones.",
-    )
+# --- A reply in one write ----------------------------------------------------------------------------
 
 
-def _size_of(url: bytes, headers: list[Header]) -> int:
-    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
+def send_whole(send: Send, reply: Reply, request_id: str, *, close: bool = False) -> bool:
+    """Send head and body in one write if this connection can; False: nothing was sent, use the two messages of ASGI.
+
+    uvicorn makes two system calls of the two messages, and for a reply of a few hundred bytes the second one costs more than
+    the score (docs/decisions/0009). The connection ends afterwards if `close` or the reply says so, if the caller asked
+    for it, or if the request has not arrived as a whole: what is left of it may never end.
+    """
+    cycle = cast("RequestResponseCycle | None", getattr(send, "__self__", None))
+    if (
+        type(cycle) is not RequestResponseCycle
+        or type(getattr(cycle.on_response, "__self__", None)) is not Connection
+        or cycle.response_started
+        or cycle.disconnected
+        or cycle.flow.write_paused
+        or cycle.scope["method"] == "HEAD"
+    ):
+        return False
+    if cycle.transport.is_closing():
+        # Nobody is there any more, and the protocol will be told next.
+        cycle.disconnected = True
+        return False
+    if close or cycle.more_body or _CLOSE in reply.extra:
+        cycle.keep_alive = False
+    cycle.waiting_for_100_continue = False
+    cycle.response_started = True
+    cycle.transport.write(_reply_bytes(reply, request_id, cycle.default_headers, last=not cycle.keep_alive))
+    # What uvicorn's own `send` does after the last byte, in its order.
+    cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
-def _plain(headers: list[Header]) -> Iterator[Header]:
-    """The headers without what asks for an upgrade."""
-    for name, value in headers:
-        if name == b"connection":
-            kept = [t for t in (token.strip() for token in value.split(b",")) if t.lower() not in _OF_UPGRADE]
-            if kept:
-                yield name, b", ".join(kept)
-        elif name not in _OF_UPGRADE:
-            yield name, value
+def _reply_bytes(reply: Reply, request_id: str, default_headers: list[Header], *, last: bool) -> bytes:
+    parts = [STATUS_LINE[reply.status]]
+    for name, value in default_headers:
+        parts += (name, b": ", value, b"\r\n")
+    name, value = reply.content_type
+    parts += (name, b": ", value, b"\r\ncontent-length: %d\r\nx-request-id: " % len(reply.body))
+    parts += (request_id.encode("latin-1"), b"\r\n")
+    for name, value in reply.extra:
+        parts += (name, b": ", value, b"\r\n")
+    if last and _CLOSE not in reply.extra:
+        parts.append(b"connection: close\r\n")
+    parts += (b"\r\n", reply.body)
+    return b"".join(parts)
+
+
+# --- A stop that loses no request --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a server does: its open connections, the requests it has answered, and whether any is being answered or read."""
+
+    connections: int
+    answered: int
+    busy: bool
+
+
+def server_of(handler: object) -> Server | None:
+    """The uvicorn server whose method a signal's handler is; None: another server runs us."""
+    server = getattr(handler, "__self__", None)
+    return server if isinstance(server, Server) else None
+
+
+def activity(server: Server) -> Activity:
+    """What the server does now; a request, or a part of one, that lies unread in a connection's buffer counts as read."""
+    state = server.server_state
+    poll = select.poll()
+    for transport in [connection.transport for connection in state.connections]:
+        number = transport.get_extra_info("socket").fileno() if not transport.is_closing() else -1
+        if number >= 0:
+            poll.register(number, select.POLLIN)
+    return Activity(len(state.connections), state.total_requests, bool(state.tasks or poll.poll(0)))
+
+
+async def close_listeners(server: Server, pause_s: float) -> None:
+    """Close them, and serve the connections that were complete before: the kernel would reset them.
+
+    Args:
+        server: Runs on this event loop.
+        pause_s: Until the loop has closed its own descriptors.
+    """
+    loop = asyncio.get_running_loop()
+    made = cast("Callable[..., asyncio.Protocol]", server.config.http_protocol_class)
+    queues = [
+        socket.socket(fileno=os.dup(each.fileno()))
+        for listening in server.servers
+        for each in listening.sockets
+    ]
+    for listening in server.servers:
+        listening.close()
+    # The event loop closes its own descriptors in a later round: ours must be the last.
+    await asyncio.sleep(pause_s)
+    for queue in queues:
+        queue.setblocking(False)
+        taken = list(iter(lambda queue=queue: _accept(queue), None))
+        queue.close()
+        for waiting in taken:
+            # What uvicorn makes of a new connection, in its own way (`Server.startup`).
+            protocol = made(
+                config=server.config,
+                server_state=server.server_state,
+                app_state=server.lifespan.state,
+                _loop=loop,
+            )
+            await loop.connect_accepted_socket(lambda protocol=protocol: protocol, waiting)
+    server.servers.clear()
+
+
+def _accept(queue: socket.socket) -> socket.socket | None:
+    try:
+        return queue.accept()[0]
+    # Nobody is left, or the one who was has gone again.
+    except (BlockingIOError, ConnectionAbortedError):
+        return None
+
+
+if __name__ == "__main__":
+    run_worker()
