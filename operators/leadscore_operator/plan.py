@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from leadscore.durations import format_time
 from leadscore_operator.kube.resources import Manifest, Resource
 
 
@@ -77,27 +76,3 @@ class Plan:
     happenings: tuple[Happening, ...] = ()
     status: Manifest | None = None
     again: datetime | None = None
-
-
-def condition(
-    old: Manifest, now: datetime, *, ready: bool, reason: str, message: str, generation: int
-) -> list[Manifest]:
-    """The list of conditions with `Ready` as it is now; its time moves only when its status does."""
-    status = "True" if ready else "False"
-    before = next((c for c in old.get("conditions", []) if c["type"] == "Ready"), None)
-    since = before["lastTransitionTime"] if before and before["status"] == status else format_time(now)
-    return [
-        {
-            "type": "Ready",
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "observedGeneration": generation,
-            "lastTransitionTime": since,
-        }
-    ]
-
-
-def prune(value: Manifest) -> Manifest:
-    """The object without fields that are None, which a structural schema would refuse."""
-    return {key: item for key, item in value.items() if item is not None}

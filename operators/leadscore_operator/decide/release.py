@@ -8,17 +8,17 @@ from typing import Final
 
 import msgspec
 
-from leadscore.durations import format_time, parse_duration
+from leadscore.durations import parse_duration
 from leadscore.release.states import FINAL, ReleaseSpec, ReleaseStatus, ReportSeen, Step, StopShadow, Wait
 from leadscore_operator.decide.actions import ReleaseObjects, changes_of
 from leadscore_operator.decide.jobs import job_end
 from leadscore_operator.kube.resources import Manifest
-from leadscore_operator.plan import Happening, Plan, condition
-from leadscore_operator.resources import ReleaseWish, ShadowWish
+from leadscore_operator.plan import Happening, Plan
+from leadscore_operator.resources import ReleaseWish, ShadowWish, decode
 from leadscore_operator.specs.releases import STEP_LABEL
 from leadscore_operator.specs.workload import Workload
+from leadscore_operator.statuses import ModelReleaseStatus, ready_condition, to_wire
 
-_NAMES: Final = {"approved_by": "approvedBy", "shadow_since": "shadowSince", "watch_since": "watchSince"}
 # Approvals, the registry and the Rollout send no events to us.
 _POLL: Final = timedelta(seconds=5)
 
@@ -45,28 +45,27 @@ def machine_spec(release: Manifest, wish: ReleaseWish) -> ReleaseSpec:
 
 
 def machine_status(release: Manifest) -> ReleaseStatus:
-    """What was decided so far."""
-    status: Manifest = release.get("status", {})
-    back = {to: name for name, to in _NAMES.items()}
-    known = {back.get(key, key): value for key, value in status.items()}
-    fields = {key: known[key] for key in ReleaseStatus.__struct_fields__ if key in known}
-    return msgspec.convert(fields, ReleaseStatus)
+    """Return what was decided so far.
+
+    Raises:
+        BadInputError: The status is not one.
+    """
+    return decode(release.get("status", {}), ReleaseStatus, "status")
 
 
-def object_status(status: ReleaseStatus, release: Manifest, now: datetime) -> Manifest:
-    """The machine's status as the object's."""
-    said: Manifest = {}
-    for key in status.__struct_fields__:
-        value = getattr(status, key)
-        if isinstance(value, datetime):
-            value = format_time(value)
-        if value is not None and value != "":
-            said[_NAMES.get(key, key)] = value
+def object_status(
+    status: ReleaseStatus, release: Manifest, now: datetime, asked_since: datetime | None = None
+) -> Manifest:
+    """Return the machine's status as the object's; what is empty is left out."""
     generation = release["metadata"]["generation"]
-    conditions = condition(
-        release.get("status", {}), now, ready=True, reason="AsAsked", message="", generation=generation
+    old = decode(release.get("status", {}), ModelReleaseStatus, "status")
+    said = ModelReleaseStatus(
+        **msgspec.structs.asdict(status),
+        observed_generation=generation,
+        asked_since=asked_since,
+        conditions=ready_condition(old, now, ready=True, reason="AsAsked", message="", generation=generation),
     )
-    return {"observedGeneration": generation, **said, "conditions": conditions}
+    return {key: value for key, value in to_wire(said).items() if value != ""}
 
 
 def report_of(done: ReportSeen, jobs: Sequence[Manifest], step: str) -> ReportSeen:
@@ -121,20 +120,19 @@ def plan_step(
     """
     release = objects.release
     changes = changes_of(step, spec, objects, workload)
-    status = object_status(step.status, release, now)
-    if isinstance(step.action, Wait) and step.action.asks is not None:
-        status["askedSince"] = format_time(step.action.asks)
-    old: Manifest = release.get("status", {})
+    asks = step.action.asks if isinstance(step.action, Wait) else None
+    old, new = machine_status(release), step.status
+    if new.phase in FINAL and old.phase not in FINAL:
+        new = msgspec.structs.replace(new, since=now)
+    status = object_status(new, release, now, asks)
     happenings: tuple[Happening, ...] = ()
-    if status["phase"] in FINAL and old.get("phase") not in FINAL:
-        status["since"] = format_time(now)
-    if (old.get("phase"), old.get("reason")) != (status["phase"], status.get("reason")):
+    known = release.get("status", {})
+    if (known.get("phase"), known.get("reason")) != (status["phase"], status.get("reason")):
         # What a person must do something about, or has to know, as `kubectl get events` marks it.
-        asks = "askedSince" in status
-        kind = "Warning" if asks or status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
-        text = status.get("reason") or f"Phase {status['phase']}."
-        happenings = (Happening(status["phase"], text, f"{status['phase']}{text}", kind),)
-    over = status["phase"] in FINAL and not isinstance(step.action, StopShadow)
+        warns = asks is not None or new.phase in {"Rejected", "Aborted", "RolledBack"}
+        text = new.reason or f"Phase {new.phase}."
+        happenings = (Happening(new.phase, text, f"{new.phase}{text}", "Warning" if warns else "Normal"),)
+    over = new.phase in FINAL and not isinstance(step.action, StopShadow)
     again = None if over else now + _POLL
     if isinstance(step.action, Wait) and step.action.until is not None and again is not None:
         again = min(again, step.action.until)

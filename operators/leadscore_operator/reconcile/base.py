@@ -14,8 +14,10 @@ from leadscore_operator.engine.metrics import Figures
 from leadscore_operator.errors import KubeRefusedError, NameTakenError
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.resources import PODS, Manifest, Resource
-from leadscore_operator.plan import Happening, Plan, condition
+from leadscore_operator.plan import Happening, Plan
+from leadscore_operator.resources import decode
 from leadscore_operator.specs.workload import Workload
+from leadscore_operator.statuses import Status, ready_condition, to_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,8 @@ async def not_ready(
         about: Tells two Warnings of the same reason apart.
     """
     old: Manifest = item.get("status", {})
-    conditions = condition(
-        old,
+    conditions = ready_condition(
+        decode(old, Status, "status"),
         shell.clock.now(),
         ready=False,
         reason=reason,
@@ -91,6 +93,5 @@ async def not_ready(
         generation=item["metadata"]["generation"],
     )
     happening = Happening(reason, message, about, "Warning")
-    await shell.applier.apply(
-        resource, item, Plan(happenings=(happening,), status={**old, "conditions": conditions})
-    )
+    status = old | {"conditions": [to_wire(each) for each in conditions]}
+    await shell.applier.apply(resource, item, Plan(happenings=(happening,), status=status))

@@ -38,21 +38,26 @@ async def reconcile_detector(shell: Shell, name: str) -> datetime | None:
     cron_jobs = [c for c in named if c["metadata"]["labels"].get(OWNER_LABEL) == uid]
     left = [c for c in named if c["metadata"]["labels"].get(OWNER_LABEL) != uid]
     jobs = await shell.kube.list(JOBS, labels=f"{OWNER_LABEL}={uid}")
-    ends = {job["metadata"]["name"]: job_end(job) for job in jobs}
-    words: dict[str, LastWords] = {}
-    for job in unread(detector, jobs):
-        end = ends[job]
-        said = await words_of(shell.kube, job, succeeded=end is not None and end.succeeded)
-        if said is not None:
-            words[job] = said
-    installation = await _installation(shell)
-    seen = DetectorSeen(detector, cron_jobs, jobs, words, left, installation)
     try:
+        words = await _words(shell, detector, jobs)
+        seen = DetectorSeen(detector, cron_jobs, jobs, words, left, await _installation(shell))
         plan = plan_detector(seen, shell.workload, shell.clock.now())
     except BadInputError as error:
         await trouble(shell, DETECTORS, detector, error)
         return None
     return await settle(shell, DETECTORS, detector, plan)
+
+
+async def _words(shell: Shell, detector: Manifest, jobs: list[Manifest]) -> dict[str, LastWords]:
+    """What the Jobs that were not read yet have said last, by their names."""
+    ends = {job["metadata"]["name"]: job_end(job) for job in jobs}
+    found: dict[str, LastWords] = {}
+    for name in unread(detector, jobs):
+        end = ends[name]
+        said = await words_of(shell.kube, name, succeeded=end is not None and end.succeeded)
+        if said is not None:
+            found[name] = said
+    return found
 
 
 async def _installation(shell: Shell) -> Manifest | None:

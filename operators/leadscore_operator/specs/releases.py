@@ -22,9 +22,8 @@ RELEASE = "release"
 STEP_LABEL = "leadscore.dev/step"
 
 
-def model_release(model: str, candidate: Manifest, template: dict[str, Any], run: Manifest) -> Manifest:
+def model_release(model: str, version: int, template: dict[str, Any], run: Manifest) -> Manifest:
     """The release of a candidate. It has no owner: deleting the run must not stop a canary."""
-    version = int(candidate["version"])
     return {
         "metadata": {
             "name": release_name(model, version),

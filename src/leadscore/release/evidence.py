@@ -93,7 +93,7 @@ class _End(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     version: int
     finish: Finish
-    status: ReleaseStatus
+    status: dict[str, object]
 
 
 def record_once(store: EventStore, record: Evidence) -> bool:
@@ -137,7 +137,12 @@ def record_request(
 def record_end(store: EventStore, spec: ReleaseSpec, status: ReleaseStatus, finish: Finish, at: int) -> bool:
     """Record how a release ended; one record per release, so the first one counts."""
     document = _End(
-        release=spec.release, model=spec.model, version=spec.version, finish=finish, status=status
+        release=spec.release,
+        model=spec.model,
+        version=spec.version,
+        finish=finish,
+        # As it has always been recorded: by the fields' own names.
+        status=msgspec.structs.asdict(status),
     )
     return record_once(
         store,

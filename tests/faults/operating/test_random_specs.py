@@ -258,9 +258,7 @@ def _runs_of(policy: Object, now: datetime) -> list[Plan]:
         made.append(plan_run(RunInView(lost, policy, None, None), WORKLOAD, now))
     wanted = policy["spec"].get("release")
     if wanted is not None:
-        body = model_release(
-            policy["spec"]["model"], {"ref": "leads/7", "version": 7, "digest": "d" * 64}, wanted, run
-        )
+        body = model_release(policy["spec"]["model"], 7, wanted, run)
         made.append(Plan(changes=(Create(RELEASES, body, ""),)))
     return made
 

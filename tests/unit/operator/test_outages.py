@@ -27,7 +27,7 @@ PATH = POLICIES.path("ns", "crm")
 GONE = StoreUnavailableError("The event store db cannot be used: refused.", hint="Is it up?")
 DECIDED = {
     "decision": {"action": "Wait"},
-    "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "x"}],
+    "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-03-10T12:00:00Z"}],
 }
 
 
