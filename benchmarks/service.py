@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.processes import Plan
-from leadscore.apikeys import create_key
+from leadscore.identity.apikeys import create_key
 
 _COMMAND = str(Path(sys.executable).parent / "leadscore")
 

@@ -11,8 +11,8 @@ from typing import Final, TypeAlias
 
 from lead_scoring.errors import MissingScopeError
 from lead_scoring.http import API_KEY, AUTHORIZATION, Request
-from leadscore.apikeys import ApiKey, KeyFileError, Scope, digest_of, read_keys
 from leadscore.errors import LeadScoreError, UnauthorizedError, UnavailableError
+from leadscore.identity.apikeys import ApiKey, KeyFileError, Scope, digest_of, read_keys
 
 _log = logging.getLogger(__name__)
 

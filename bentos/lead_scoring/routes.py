@@ -16,7 +16,7 @@ from lead_scoring.metrics_layout import ENDPOINT_INDEX
 from lead_scoring.outcomes import take_outcomes
 from lead_scoring.score import score_lead
 from lead_scoring.worker import Worker
-from leadscore.apikeys import Scope
+from leadscore.identity.apikeys import Scope
 
 POST: Final = ("POST",)
 GET: Final = ("GET", "HEAD")

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from leadscore.errors import LeadScoreError
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
 from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.engine.health import Health, Key
@@ -49,14 +50,14 @@ async def run_operator(options: OperatorOptions) -> None:
     """Run until SIGTERM or SIGINT; then finish what is being written and give the Lease up.
 
     Raises:
-        BadInputError: The workload file, the kubeconfig or the event store's URL cannot be used.
+        BadInputError: The workload file, the kubeconfig, the event store's URL or an OIDC setting cannot be used.
         RefusedError: Another installation's operator serves this namespace.
     """
     workload = Workload.read(options.workload)
     settings = watch_settings()
     clock, health = Clock(options.clock_offset_file), Health()
     queue: WorkQueue[Key] = WorkQueue()
-    store = _store(options)
+    store, approvers = _store(options), Approvers.from_environment()
     stop = asyncio.Event()
     _listen(stop)
     async with Kube(await load_configuration(), options.namespace) as kube:
@@ -70,7 +71,7 @@ async def run_operator(options: OperatorOptions) -> None:
             DETECTORS: partial(reconcile_detector, shell),
             POLICIES: partial(reconcile_policy, shell),
             RUNS: partial(reconcile_run, shell),
-            RELEASES: partial(reconcile_release, shell, store, _registry(options)),
+            RELEASES: partial(reconcile_release, shell, store, _registry(options), approvers),
         }
         outages = Outages(shell)
         reconciles: dict[str, Reconcile] = {

@@ -23,7 +23,7 @@ UNKNOWN: Literal["unknown"] = "unknown"
 
 
 class Condition(Part, frozen=True, kw_only=True):
-    """A condition, as `kubectl wait` reads it; `Ready` is the only one."""
+    """A condition, as `kubectl wait` reads it; `Ready` is every kind's."""
 
     type: str
     status: Literal["True", "False", "Unknown"]
@@ -179,7 +179,7 @@ class ModelReleaseStatus(ReleaseStatus, frozen=True, kw_only=True, rename="camel
 # --- On the wire ------------------------------------------------------------------------------------------
 
 
-def ready_condition(
+def condition_now(
     old: Status | ModelReleaseStatus,
     now: datetime,
     *,
@@ -187,15 +187,15 @@ def ready_condition(
     reason: str,
     message: str,
     generation: int,
-) -> tuple[Condition, ...]:
-    """Return the conditions with `Ready` as it is now; its time moves only when its status does."""
+    kind: str = "Ready",
+) -> tuple[Condition]:
+    """Return the one condition, `Ready` or another, as it is now; its time moves only when its status does."""
     status = "True" if ready else "False"
-    since = next(
-        (c.last_transition_time for c in old.conditions if (c.type, c.status) == ("Ready", status)), now
-    )
+    before = next((c for c in old.conditions if (c.type, c.status) == (kind, status)), None)
+    since = now if before is None else before.last_transition_time
     return (
         Condition(
-            type="Ready",
+            type=kind,
             status=status,
             reason=reason,
             message=message,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.e2e.story.alerts import evaluated
+from tests.e2e.story.approvers import approvers_secret
 from tests.e2e.story.begin import installed, story
 from tests.e2e.story.examples import example
 from tests.e2e.story.given import Given
@@ -106,7 +107,8 @@ def release() -> Iterator[Release]:
     service = f"{images['image']['repository']}:{images['image']['tag']}"
     images = merged(images, {"image": {"repository": FAULTY, "tag": load_faulty(service)}})
     with installed(
-        "loop", merged(story_values(steps_seconds=10), VALUES), images, objects=claims(), before_ready=history,
+        "loop", merged(story_values(steps_seconds=10), VALUES), images,
+        objects=[*claims(), approvers_secret()], before_ready=history,
         definitions=sorted((ROOT / "charts" / "lead-scoring" / "files" / "crds").glob("*.yaml")),
     ) as made:  # fmt: skip
         for each in resources():
@@ -129,7 +131,7 @@ def approved(given: LoopGiven) -> LoopThen:
         .then.the_gate_says("Passed")
         .the_policy_releases_it()
         .it_is("AwaitingApproval")
-        .when.approved("Ada Lovelace", "The replay speaks for it.")
+        .when.approved("ada.lovelace", "The replay speaks for it.")
         .then
     )
 
@@ -174,8 +176,8 @@ def test_a_person_denies(given: LoopGiven) -> None:
         given.market()
         .when.released("leads-once-more", SLOW, evaluation="none")
         .then.it_is("AwaitingApproval")
-        .when.denied("Grace Hopper", "It was slow.")
-        .then.it_is("Rejected", "Grace Hopper denied it: It was slow.")
+        .when.denied("grace.hopper", "It was slow.")
+        .then.it_is("Rejected", "grace.hopper denied it: It was slow.")
         .the_champion_is(1)
         .only(1)
         .no_request_failed()
@@ -196,7 +198,7 @@ def test_a_candidate_is_tried_on_copies_of_the_traffic(given: LoopGiven) -> None
         .shadow_is_gone()
         .shadow_predictions_are_stored(version=2)
         .only(1)
-        .when.approved("Ada Lovelace", "Its shadow speaks for it.")
+        .when.approved("ada.lovelace", "Its shadow speaks for it.")
         .canary_at(10)
         .the_release_is_stopped()
         .then.it_is("Aborted", "A person stopped it")
@@ -231,10 +233,10 @@ def test_a_market_that_turns_ends_with_a_champion_that_knows_it(given: LoopGiven
         .the_gate_says("Passed")
         .the_policy_releases_it()
         .it_is("AwaitingApproval")
-        .when.approved("Ada Lovelace", "The replay speaks for it.")
+        .when.approved("ada.lovelace", "The replay speaks for it.")
         .then.it_is("Watching")
         .it_went_through_the_weights()
-        .it_is("Promoted", "approved by Ada Lovelace")
+        .it_is("Promoted", "approved by ada.lovelace")
         .the_champion_is_the_candidate()
         .the_candidate_answers_everything()
         .no_request_failed()

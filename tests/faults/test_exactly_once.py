@@ -11,17 +11,17 @@ from tests.faults.harness.calls import Point
 from tests.faults.harness.database import DatabaseProxy
 from tests.faults.harness.faults import Answer, Cut, Fault, LostReply
 from tests.faults.operating import databases
+from tests.faults.operating.releasing import people
 from tests.support.postgres import PostgresServer
 
 from leadscore.errors import RefusedError, UnavailableError
 from leadscore.events.errors import StoreUnavailableError
 from leadscore.events.store import EventStore
-from leadscore.release.approval import APPROVAL, Binding, answer, answers_of
+from leadscore.release.approval import APPROVAL, Binding, answers_of
 from leadscore.training.retrain import CLAIM, RetrainRequest, claim
 
 pytestmark = pytest.mark.xdist_group("faults")
 names = itertools.count(1)
-times = itertools.count(1)
 BINDING = Binding(model="leads", version=2, digest="d" * 64, evidence=("gate-1",), release="r")
 WHEN = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -33,13 +33,13 @@ def _claimed(store: EventStore, claimant: str = "pod-1") -> None:
     )
 
 
-def _approved(store: EventStore, by: str = "Ada Lovelace") -> None:
-    answer(store, BINDING, "approved", by=by, reason="The replay shows it.", at=next(times))
+def _approved(store: EventStore, by: str = "ada.lovelace") -> None:
+    people().answer(store, BINDING, by=by, reason="The replay shows it.")
 
 
 WRITERS: list[tuple[str, Callable[..., None], str, type[Exception]]] = [
     (CLAIM, _claimed, "pod-2", UnavailableError),
-    (APPROVAL, _approved, "Grace Hopper", RefusedError),
+    (APPROVAL, _approved, "grace.hopper", RefusedError),
 ]
 
 
@@ -91,9 +91,9 @@ def test_who_approved_is_who_did_so_first_although_nobody_heard_of_it(database: 
             with EventStore(databases.url(proxy.addresses["a"], "once-heard")) as store:
                 with pytest.raises(StoreUnavailableError):
                     _approved(store)
-                with pytest.raises(RefusedError, match="Ada Lovelace"):
-                    _approved(store, "Grace Hopper")
-                assert [said.by for _, said in answers_of(store)] == ["Ada Lovelace"]
+                with pytest.raises(RefusedError, match=r"ada\.lovelace"):
+                    _approved(store, "grace.hopper")
+                assert [said.by for _, said in answers_of(store)] == ["ada.lovelace"]
         finally:
             proxy.close()
     assert database.port == server.port

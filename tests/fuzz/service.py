@@ -13,8 +13,8 @@ from tests.fuzz import arrow, http
 from tests.integration.service.conftest import Served
 from tests.support.artefacts import build_artefact
 
-from leadscore.apikeys import create_key
 from leadscore.contract.openapi import example_lead
+from leadscore.identity.apikeys import create_key
 from leadscore.scoring.model import ScoringModel
 
 

@@ -60,6 +60,7 @@ class World:
     gate: GateSeen | None = None
     evaluation: ReportSeen = field(default_factory=ReportSeen)
     approval: ApprovalSeen | None = None
+    unproven: str = ""
     requested: tuple[str, tuple[str, ...]] | None = None
     shadow: ShadowSeen | None = None
     mirror: MirrorSeen = field(default_factory=lambda: MirrorSeen(percent=10))
@@ -88,6 +89,7 @@ class World:
             gate=self.gate,
             evaluation=self.evaluation,
             approval=self.approval,
+            unproven=self.unproven,
             requested=self.requested is not None,
             shadow=self.shadow,
             mirror=self.mirror,

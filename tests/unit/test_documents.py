@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscore.apikeys import KeyFileError, read_keys
 from leadscore.contract import load_contract
 from leadscore.documents import MAX_DEPTH, MAX_NUMBER, read_yaml
 from leadscore.errors import ContractError
+from leadscore.identity.apikeys import KeyFileError, read_keys
 
 
 def _merge_bomb(levels: int) -> str:

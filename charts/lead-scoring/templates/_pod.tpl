@@ -198,6 +198,12 @@ volumes:
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - {name: LEADSCORE_AUTH, value: {{ $c.auth | quote }}}
 - {name: LEADSCORE_API_KEYS, value: /etc/leadscore/api-keys.yaml}
+{{- with $v.auth.trustedProxies }}
+- {name: LEADSCORE_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
+{{- end }}
+{{- with include "leadscore.oidcEnv" .root }}
+{{ . }}
+{{- end }}
 - {name: LEADSCORE_REASONS, value: {{ int64 $c.reasons | quote }}}
 - {name: LEADSCORE_MAX_LEAD_BYTES, value: {{ int64 $c.maxLeadBytes | quote }}}
 - {name: LEADSCORE_MAX_BODY_BYTES, value: {{ int64 $c.maxBodyBytes | quote }}}

@@ -26,7 +26,7 @@ from leadscore_operator.statuses import (
     DetectorStatus,
     ScheduleStatus,
     VerdictStatus,
-    ready_condition,
+    condition_now,
     to_wire,
 )
 
@@ -107,7 +107,7 @@ def plan_detector(seen: DetectorSeen, workload: Workload, now: datetime) -> Plan
         schedules=schedules,
         verdicts=tuple(reading.verdicts),
         read_jobs=reading.read,
-        conditions=ready_condition(
+        conditions=condition_now(
             old,
             now,
             ready=not failed,

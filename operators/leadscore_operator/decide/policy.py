@@ -25,7 +25,7 @@ from leadscore_operator.statuses import (
     PolicyRun,
     PolicyStatus,
     RunStatus,
-    ready_condition,
+    condition_now,
     to_wire,
 )
 
@@ -108,7 +108,7 @@ def _status(
         last_run=runs[0] if runs else None,
         runs=tuple(runs[:_KEPT]),
         next_schedule=upcoming,
-        conditions=ready_condition(
+        conditions=condition_now(
             old, now, ready=True, reason="Decided", message="The policy was decided.", generation=generation
         ),
     )

@@ -17,7 +17,7 @@ from leadscore_operator.plan import Happening, Plan
 from leadscore_operator.resources import ReleaseWish, ShadowWish, decode
 from leadscore_operator.specs.releases import STEP_LABEL
 from leadscore_operator.specs.workload import Workload
-from leadscore_operator.statuses import ModelReleaseStatus, ready_condition, to_wire
+from leadscore_operator.statuses import ModelReleaseStatus, condition_now, to_wire
 
 # Approvals, the registry and the Rollout send no events to us.
 _POLL: Final = timedelta(seconds=5)
@@ -54,16 +54,39 @@ def machine_status(release: Manifest) -> ReleaseStatus:
 
 
 def object_status(
-    status: ReleaseStatus, release: Manifest, now: datetime, asked_since: datetime | None = None
+    status: ReleaseStatus,
+    release: Manifest,
+    now: datetime,
+    asked_since: datetime | None = None,
+    unproven: str = "",
 ) -> Manifest:
-    """Return the machine's status as the object's; what is empty is left out."""
+    """Return the machine's status as the object's; what is empty is left out.
+
+    Args:
+        status: The machine's.
+        release: The object as it was read.
+        now: For conditions that change.
+        asked_since: Since when a person is asked.
+        unproven: What is wrong with an answer on record that does not count.
+    """
     generation = release["metadata"]["generation"]
     old = decode(release.get("status", {}), ModelReleaseStatus, "status")
+    conditions = condition_now(old, now, ready=True, reason="AsAsked", message="", generation=generation)
+    if unproven:
+        conditions += condition_now(
+            old,
+            now,
+            kind="ApprovalProven",
+            ready=False,
+            reason="Unproven",
+            message=unproven[:1000],
+            generation=generation,
+        )
     said = ModelReleaseStatus(
         **msgspec.structs.asdict(status),
         observed_generation=generation,
         asked_since=asked_since,
-        conditions=ready_condition(old, now, ready=True, reason="AsAsked", message="", generation=generation),
+        conditions=conditions,
     )
     return {key: value for key, value in to_wire(said).items() if value != ""}
 
@@ -120,11 +143,12 @@ def plan_step(
     """
     release = objects.release
     changes = changes_of(step, spec, objects, workload)
-    asks = step.action.asks if isinstance(step.action, Wait) else None
+    waits = step.action if isinstance(step.action, Wait) else None
+    asks = None if waits is None else waits.asks
     old, new = machine_status(release), step.status
     if new.phase in FINAL and old.phase not in FINAL:
         new = msgspec.structs.replace(new, since=now)
-    status = object_status(new, release, now, asks)
+    status = object_status(new, release, now, asks, "" if waits is None else waits.unproven)
     happenings: tuple[Happening, ...] = ()
     known = release.get("status", {})
     if (known.get("phase"), known.get("reason")) != (status["phase"], status.get("reason")):

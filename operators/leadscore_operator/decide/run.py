@@ -22,7 +22,7 @@ from leadscore_operator.specs.names import job_name
 from leadscore_operator.specs.releases import model_release
 from leadscore_operator.specs.trainings import train_job
 from leadscore_operator.specs.workload import Workload
-from leadscore_operator.statuses import Candidate, GateResult, RunStatus, ready_condition, to_wire
+from leadscore_operator.statuses import Candidate, GateResult, RunStatus, condition_now, to_wire
 
 FINAL: Final = ("Succeeded", "Failed")
 # Exit codes that another attempt cannot change.
@@ -226,7 +226,7 @@ def _status(
         observed_generation=generation,
         phase=phase,
         message=message,
-        conditions=ready_condition(old, now, ready=ready, reason=reason, message=said, generation=generation),
+        conditions=condition_now(old, now, ready=ready, reason=reason, message=said, generation=generation),
     )
 
 

@@ -17,7 +17,7 @@ from leadscore_operator.kube.resources import PODS, Manifest, Resource
 from leadscore_operator.plan import Happening, Plan
 from leadscore_operator.resources import decode
 from leadscore_operator.specs.workload import Workload
-from leadscore_operator.statuses import Status, ready_condition, to_wire
+from leadscore_operator.statuses import Status, condition_now, to_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ async def not_ready(
         about: Tells two Warnings of the same reason apart.
     """
     old: Manifest = item.get("status", {})
-    conditions = ready_condition(
+    conditions = condition_now(
         decode(old, Status, "status"),
         shell.clock.now(),
         ready=False,

@@ -15,6 +15,7 @@ from typing import Final
 from leadscore.durations import format_time
 from leadscore.errors import LeadScoreError
 from leadscore.events.errors import StoreUnavailableError
+from leadscore.identity.approvers import ApproversUnavailableError
 from leadscore_operator.engine.health import Key
 from leadscore_operator.errors import RegistryUnavailableError
 from leadscore_operator.kube.resources import Manifest, Resource
@@ -22,6 +23,7 @@ from leadscore_operator.reconcile.base import Shell, living, not_ready
 
 STORE_AWAY: Final = "EventStoreUnavailable"
 REGISTRY_AWAY: Final = "RegistryUnavailable"
+APPROVERS_AWAY: Final = "ApproversUnavailable"
 DEFECT: Final = "OperatorFailed"
 # The exception's own words may hold what the object says.
 _BROKEN: Final = (
@@ -41,6 +43,14 @@ _log = logging.getLogger(__name__)
 class _Outage:
     began: float
     told: float = float("-inf")
+
+
+def _reason_of(
+    error: StoreUnavailableError | RegistryUnavailableError | ApproversUnavailableError,
+) -> str:
+    if isinstance(error, ApproversUnavailableError):
+        return APPROVERS_AWAY
+    return STORE_AWAY if isinstance(error, StoreUnavailableError) else REGISTRY_AWAY
 
 
 class Outages:
@@ -69,13 +79,12 @@ class Outages:
         began = self._now()
         try:
             again = await reconcile(name)
-        except (StoreUnavailableError, RegistryUnavailableError) as error:
+        except (StoreUnavailableError, RegistryUnavailableError, ApproversUnavailableError) as error:
             outage = self._open.setdefault(key, _Outage(began))
             now = self._now()
             if now - outage.began >= _HICCUP_SECONDS and now - outage.told >= _ANEW_SECONDS:
                 outage.told = now
-                reason = STORE_AWAY if isinstance(error, StoreUnavailableError) else REGISTRY_AWAY
-                await self._tell(resource, name, reason, f"{error.message} {_WAITS}")
+                await self._tell(resource, name, _reason_of(error), f"{error.message} {_WAITS}")
             raise
         except LeadScoreError:
             raise

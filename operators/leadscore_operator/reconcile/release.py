@@ -9,6 +9,7 @@ from typing import Final
 
 from leadscore.errors import BadInputError, RefusedError
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
 from leadscore.release.evidence import KPI, read_evidence
 from leadscore.release.machine import decide
 from leadscore.release.states import Observations, ReleaseSpec, Step
@@ -34,7 +35,7 @@ _MENDED: Final = timedelta(seconds=60)
 
 
 async def reconcile_release(
-    shell: Shell, store: EventStore | None, registry: RegistryView | None, name: str
+    shell: Shell, store: EventStore | None, registry: RegistryView | None, approvers: Approvers, name: str
 ) -> datetime | None:
     """Read everything about a release, take the machine's next step; when to look again."""
     release = await living(shell, RELEASES, name)
@@ -51,7 +52,7 @@ async def reconcile_release(
         wish = decode(release["spec"], ReleaseWish, "spec")
         spec, status = machine_spec(release, wish), machine_status(release)
         objects = await _objects(shell, release, wish)
-        seen = await _observe(shell, store, registry, spec, objects)
+        seen = await _observe(shell, store, registry, approvers, spec, objects)
         step = decide(spec, status, seen, shell.clock.now())
         plan = plan_step(step, spec, objects, shell.workload, shell.clock.now())
         await _record(shell, store, spec, step)
@@ -72,7 +73,12 @@ async def _objects(shell: Shell, release: Manifest, wish: ReleaseWish) -> Releas
 
 
 async def _observe(
-    shell: Shell, store: EventStore, registry: RegistryView, spec: ReleaseSpec, objects: ReleaseObjects
+    shell: Shell,
+    store: EventStore,
+    registry: RegistryView,
+    approvers: Approvers,
+    spec: ReleaseSpec,
+    objects: ReleaseObjects,
 ) -> Observations:
     """Read everything that a decision may look at: the cluster, the registry, and the event store once."""
     release, rollout, shadow = objects.release, objects.rollout, objects.shadow
@@ -82,7 +88,8 @@ async def _observe(
     candidate = await registry.version(spec.model, spec.version)
     champion = await registry.champion(spec.model)
     digest = None if candidate is None else candidate.digest
-    evidence = await asyncio.to_thread(read_evidence, store, spec, digest)
+    # When keys expire is a matter of real time.
+    evidence = await asyncio.to_thread(read_evidence, store, spec, digest, approvers, time.time())
     return Observations(
         candidate=candidate,
         champion=champion,
@@ -93,6 +100,7 @@ async def _observe(
         gate=evidence.gate,
         evaluation=report_of(evidence.evaluation, jobs, spec.evaluation),
         approval=evidence.approval,
+        unproven=evidence.unproven,
         requested=evidence.requested,
         kpi=report_of(evidence.kpi, jobs, KPI),
         ended=evidence.ended,

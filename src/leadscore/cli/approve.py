@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leadscore.cli.credentials import CredentialFile, read_credential
 from leadscore.cli.options import Json
 from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
@@ -14,31 +16,53 @@ if TYPE_CHECKING:
     from leadscore.release.approval import Verdict
 
 Candidate = Annotated[str, typer.Argument(help="NAME/VERSION, such as leads/7.")]
-Person = Annotated[str, typer.Option("--as", help="Who decides: a person's name.")]
 Why = Annotated[str, typer.Option("--reason", help="Why; kept for good.")]
 Digest = Annotated[
     str,
     typer.Option("--digest", help="Refuse unless the artefact's digest begins with this (8 digits or more)."),
 ]
+Nonce = Annotated[
+    bool,
+    typer.Option(
+        "--nonce",
+        help="Only print the nonce that an OIDC token must carry to say this: log in with it, then answer.",
+    ),
+]
 
 
 def approve(
-    model: Candidate, person: Person, reason: Why, digest: Digest = "", as_json: Json = False
+    model: Candidate,
+    reason: Why,
+    digest: Digest = "",
+    key_file: CredentialFile = None,
+    nonce: Nonce = False,
+    as_json: Json = False,
 ) -> None:
-    """Approve a candidate: bound to its bytes and to the evidence there is; given once."""
-    answer(model, "approved", person, reason, digest, as_json=as_json)
+    """Approve a candidate by your key or token: bound to its bytes and to the evidence there is; given once."""
+    answer(model, "approved", reason, digest, key_file, nonce=nonce, as_json=as_json)
 
 
-def answer(model: str, verdict: Verdict, person: str, reason: str, digest: str, *, as_json: bool) -> None:
+def answer(
+    model: str,
+    verdict: Verdict,
+    reason: str,
+    digest: str,
+    key_file: Path | None,
+    *,
+    nonce: bool,
+    as_json: bool,
+) -> None:
     """Record an answer and say what it is about."""
     from leadscore.errors import BadInputError, RefusedError
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
+    from leadscore.identity.approvers import Approvers
     from leadscore.registry.store import ModelRegistry
     from leadscore.release import approval
     from leadscore.release.evidence import binding_for
 
-    home = Home.from_environment()
+    home, approvers, at = Home.from_environment(), Approvers.from_environment(), now_us()
+    credential = b"" if nonce else read_credential(key_file)
     version = ModelRegistry(home).resolve(model)
     if digest and len(digest) < 8:
         raise BadInputError(f"{digest!r} is too short to name a digest.", hint="Give 8 digits or more.")
@@ -48,8 +72,14 @@ def answer(model: str, verdict: Verdict, person: str, reason: str, digest: str, 
             hint="What you looked at is not what would be released: look again.",
         )
     with EventStore(home.events_url) as store:
-        binding = binding_for(store, version)
-        said, new = approval.answer(store, binding, verdict, by=person, reason=reason, at=now_us())
+        binding = binding_for(store, version, approvers, at / 1e6)
+        if nonce:
+            word = approval.nonce_for(binding, verdict, reason)
+            emit({"nonce": word}, word, as_json=as_json)
+            return
+        said, new = approval.answer(
+            store, binding, verdict, credential=credential, approvers=approvers, reason=reason, at=at
+        )
     rows = [
         ("answer", said.verdict),
         ("by", said.by),
@@ -57,7 +87,6 @@ def answer(model: str, verdict: Verdict, person: str, reason: str, digest: str, 
         ("digest", said.binding.digest),
         *(("evidence", evidence) for evidence in said.binding.evidence),
         ("asked by", said.binding.release or "nobody"),
-        ("recorded as", said.binding.evidence_id),
     ]
     emit(
         {"evidence_id": said.binding.evidence_id, "new": new, "approval": said},

@@ -27,7 +27,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Who will use it, such as crm-production.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="score, explain, outcomes, metrics; repeat for several."),
+        typer.Option("--scope", help="score, explain, outcomes, metrics, approve; repeat for several."),
     ] = None,
     days: Annotated[
         int | None, typer.Option(min=1, help="Expires after so many days; never, if left out.")
@@ -36,7 +36,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Create a key and print it once: only its digest is kept."""
-    from leadscore.apikeys import Scope, create_key
+    from leadscore.identity.apikeys import Scope, create_key
 
     path = _path(api_keys)
     scopes = cast("list[Scope]", scope or _DEFAULT_SCOPES)
@@ -56,7 +56,7 @@ def create(
 @app.command("list")
 def list_keys(api_keys: KeyFile = None, as_json: Json = False) -> None:
     """List the keys, without their secrets."""
-    from leadscore.apikeys import read_keys
+    from leadscore.identity.apikeys import read_keys
 
     keys = read_keys(_path(api_keys))
     rows = [
@@ -80,7 +80,7 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """Remove a key; running services refuse it within seconds."""
-    from leadscore.apikeys import revoke_key
+    from leadscore.identity.apikeys import revoke_key
 
     key = revoke_key(_path(api_keys), name)
     emit({"revoked": key.name}, f"revoked {key.name}", as_json=as_json)

@@ -28,13 +28,14 @@ _KINDS = ("gate", "replay", "shadow", "approval-request", "approval", "kpi", "ex
 @app.command()
 def deny(
     model: answers.Candidate,
-    person: answers.Person,
     reason: answers.Why,
     digest: answers.Digest = "",
+    key_file: answers.CredentialFile = None,
+    nonce: answers.Nonce = False,
     as_json: Json = False,
 ) -> None:
-    """Deny a candidate; its release ends."""
-    answers.answer(model, "denied", person, reason, digest, as_json=as_json)
+    """Deny a candidate by your key or token; its release ends."""
+    answers.answer(model, "denied", reason, digest, key_file, nonce=nonce, as_json=as_json)
 
 
 @app.command()
@@ -42,14 +43,16 @@ def status(
     model: Annotated[str, typer.Argument(help="NAME/VERSION or NAME@challenger.")], as_json: Json = False
 ) -> None:
     """Say what a version has and what it lacks on its way to traffic."""
+    from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
+    from leadscore.identity.approvers import Approvers
     from leadscore.registry.store import ModelRegistry
     from leadscore.release.standing import standing
 
     home = Home.from_environment()
     version = ModelRegistry(home).resolve(model)
     with EventStore(home.events_url) as store:
-        found = standing(store, version)
+        found = standing(store, version, Approvers.from_environment(), now_us() / 1e6)
     rows = [(s.name, s.state, s.says, s.evidence) for s in found.stations]
     emit(
         found,

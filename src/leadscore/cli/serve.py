@@ -161,7 +161,7 @@ def _model_environment(model: str | None) -> Mapping[str, str]:
 
 
 def _first_key(path: Path) -> str | None:
-    from leadscore.apikeys import create_key, read_keys
+    from leadscore.identity.apikeys import create_key, read_keys
 
     if read_keys(path):
         return None

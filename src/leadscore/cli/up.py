@@ -70,7 +70,7 @@ def _synthetic(home: Home) -> tuple[Path, Path]:
 
 def _local_key(home: Home) -> str:
     """A key for trying things on this machine, kept readable for its owner only, so that a second start knows it too."""
-    from leadscore.apikeys import create_key, digest_of, read_keys, revoke_key
+    from leadscore.identity.apikeys import create_key, digest_of, read_keys, revoke_key
 
     kept = home.root / "local.key"
     known = {key.name: key.digest for key in read_keys(home.api_keys)}

@@ -1,1 +1,1 @@
-"""Who calls, and from where: one value that travels with every prediction and every evidence record."""
+"""Who calls, and from where: API keys, OIDC tokens, client addresses, and proofs of who approved."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 from msgspec import UNSET, UnsetType
 
 from leadscore.errors import BadInputError, ConflictError
+from leadscore.identity.process import login_name
 from leadscore.registry import records, transitions
 from leadscore.registry.backend import Backend
 from leadscore.registry.locks import locked
@@ -34,7 +33,7 @@ class Author:
         """The named person or workload, else the login name; BadInputError if the reason is too long."""
         if len(reason) > LONGEST_REASON:
             raise BadInputError(f"The reason has {len(reason)} characters, more than {LONGEST_REASON}.")
-        return cls(by or _login(), reason)
+        return cls(by or login_name(), reason)
 
 
 class Changes:
@@ -154,10 +153,3 @@ def _decision(snapshot: Snapshot, action: Action, version: int, author: Author) 
         at=datetime.now(UTC),
         reason=author.reason,
     )
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has no name
-        return f"uid {os.getuid()}"

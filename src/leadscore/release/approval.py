@@ -1,29 +1,30 @@
-"""Approval: a named person says yes or no to exactly these bytes on exactly this evidence, once."""
+"""Approval: a person who has shown who they are says yes or no to exactly these bytes on exactly this evidence, once.
+
+This is the one place that records an answer, and the one that says whether an answer on record counts. Whoever may
+write the event store can put any text into it; what counts is the proof that only the person could make
+(`leadscore.identity.approvers`), checked again by whoever acts on it.
+"""
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-import os
 from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
-from leadscore.errors import BadInputError, ConflictError, RefusedError
+from leadscore.errors import BadInputError, ConflictError, RefusedError, UnauthorizedError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers, Proof, nonce_of
+from leadscore.identity.caller import Caller
+from leadscore.identity.process import login_name
 
 APPROVAL = "approval"
 REQUEST = "approval-request"
-LONGEST_NAME = 200
 LONGEST_REASON = 2000
 
 Verdict = Literal["approved", "denied"]
-# Accounts, not people: a decision needs somebody who can be asked about it.
-_NOBODY = frozenset(
-    ("admin", "administrator", "anonymous", "bot", "ci", "nobody", "none", "root", "system", "user")
-)
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,29 +61,64 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         verdict: Yes or no.
-        by: Who says so. A claim: whoever may write the event store may make it, so guard that.
-        login: Login name of the process that wrote it.
+        by: Name of who says so. Without a proof, as in answers of releases before 0.2, a claim that counts nothing.
+        login: Login name of the process that wrote it: a claim.
         reason: In their words.
         binding: What it is about.
+        caller: Who says so, and how we know.
+        at: When, microseconds since the epoch.
+        proof: That they do.
     """
 
     verdict: Verdict
     by: str
-    login: str
+    login: str = ""
     reason: str
     binding: Binding
+    caller: Caller | None = None
+    at: int = 0
+    proof: Proof | None = None
+
+    def why_not(self, approvers: Approvers, now: float) -> str:
+        """Say why this answer does not count, `now` in seconds since the epoch; "" if it does.
+
+        Raises:
+            UnavailableError: Who may approve cannot be read: nothing is known.
+        """
+        if self.caller is not None and self.by != self.caller.name:
+            return f"it names {self.by!r}, and {self.caller.name!r} made it"
+        said = statement_of(self.binding, self.verdict, self.reason)
+        return approvers.why_not(self.proof, self.caller, said, at=self.at, now=now)
+
+
+def statement_of(binding: Binding, verdict: Verdict, reason: str) -> bytes:
+    """What a person says, in the bytes that are proven: all that an approval means, and nothing else."""
+    return msgspec.json.encode((APPROVAL, verdict, reason, _sorted(binding)))
+
+
+def nonce_for(binding: Binding, verdict: Verdict, reason: str) -> str:
+    """The nonce that a token for exactly this answer must carry."""
+    return nonce_of(statement_of(binding, verdict, _reason(reason)))
 
 
 def answer(
-    store: EventStore, binding: Binding, verdict: Verdict, *, by: str, reason: str, at: int
+    store: EventStore,
+    binding: Binding,
+    verdict: Verdict,
+    *,
+    credential: bytes,
+    approvers: Approvers,
+    reason: str,
+    at: int,
 ) -> tuple[Approval, bool]:
-    """Record an answer; the same answer again changes nothing.
+    """Find out who answers, and record the answer with a proof; the same answer again changes nothing.
 
     Args:
         store: Where evidence is kept.
         binding: What is answered.
         verdict: Yes or no.
-        by: A person's name.
+        credential: The person's API key or token.
+        approvers: Who may answer.
         reason: Why.
         at: Microseconds since the epoch.
 
@@ -90,35 +126,50 @@ def answer(
         The answer on record, and whether this call made it.
 
     Raises:
-        BadInputError: No name of a person, or no reason.
+        BadInputError: No reason.
+        UnauthorizedError: The credential is nobody's, or the token was given out for something else.
+        ForbiddenError: Its holder may not approve.
+        UnavailableError: Who may approve cannot be read, or the issuer cannot be reached.
         RefusedError: It was answered before (otherwise, or by somebody else), or the version was answered with other
             bytes.
     """
+    now = at / 1e6
+    binding, reason = _sorted(binding), _reason(reason)
+    person = approvers.authenticate(credential, now)
     said = Approval(
-        verdict=verdict, by=_person(by), login=_login(), reason=_reason(reason), binding=_sorted(binding)
-    )
-    known = _known(store, said)
-    if known is not None:
-        return known, False
-    record = Evidence(
-        evidence_id=binding.evidence_id,
-        kind=APPROVAL,
-        subject=binding.ref,
+        verdict=verdict,
+        by=person.caller.name,
+        login=login_name(),
+        reason=reason,
+        binding=binding,
+        caller=person.caller,
         at=at,
-        document=msgspec.json.encode(said).decode(),
+        proof=person.prove(statement_of(binding, verdict, reason), at),
     )
-    try:
-        return said, store.record(record)
-    except ConflictError:
-        # Somebody answered between our look and our write; the look now finds it, and says whether it agrees.
-        known = _known(store, said)
-        if known is None:
-            raise
-        return known, False
+    lacking = said.why_not(approvers, now)
+    if lacking:
+        raise UnauthorizedError(
+            f"The answer would not count: {lacking}.",
+            hint=f"A token must carry the nonce {nonce_for(binding, verdict, reason)} (docs/release.md).",
+        )
+    document = msgspec.json.encode(said).decode()
+    while True:
+        known, number = _known(store, said, approvers, now)
+        if known is not None:
+            return known, False
+        # The primary key, not a look before, keeps out a second answer. One that does not count takes no one's place.
+        name = binding.evidence_id if number == 1 else f"{binding.evidence_id}-{number}"
+        try:
+            return said, store.record(Evidence(name, APPROVAL, binding.ref, at, document))
+        except ConflictError:
+            # Somebody answered between our look and our write; the look now finds it, and says whether it agrees.
+            again = _known(store, said, approvers, now)
+            if again[0] is None and again[1] == number:
+                raise
 
 
 def answers_of(store: EventStore, ref: str | None = None) -> tuple[tuple[Evidence, Approval], ...]:
-    """All answers (about one version, or all), newest first."""
+    """All answers (about one version, or all), newest first, whether they count or not."""
     return answers_in(store.evidence(kind=APPROVAL, subject=ref))
 
 
@@ -126,6 +177,24 @@ def answers_in(records: Iterable[Evidence]) -> tuple[tuple[Evidence, Approval], 
     """Return the answers among records, in their order."""
     found = (record for record in records if record.kind == APPROVAL)
     return tuple((record, msgspec.json.decode(record.document, type=Approval)) for record in found)
+
+
+def answers_to(records: Iterable[Evidence], binding: Binding) -> tuple[tuple[Evidence, Approval], ...]:
+    """Return the answers to one question in the order in which they were recorded, whether they count or not."""
+    return _to(binding, answers_in(records))
+
+
+def _to(
+    binding: Binding, answers: tuple[tuple[Evidence, Approval], ...]
+) -> tuple[tuple[Evidence, Approval], ...]:
+    about = binding.evidence_id
+    found = [
+        (r, said)
+        for r, said in answers
+        if said.binding.evidence_id == about and r.evidence_id.startswith(about)
+    ]
+    # `…`, `…-2`, `…-10`.
+    return tuple(sorted(found, key=lambda pair: (len(pair[0].evidence_id), pair[0].evidence_id)))
 
 
 def request(store: EventStore, binding: Binding, *, at: int) -> bool:
@@ -161,10 +230,17 @@ def requests_in(records: Iterable[Evidence]) -> tuple[tuple[Evidence, Binding], 
 
 
 def open_requests(
-    store: EventStore, ref: str | None = None, *, ended: frozenset[str] = frozenset()
+    store: EventStore,
+    approvers: Approvers,
+    now: float,
+    ref: str | None = None,
+    *,
+    ended: frozenset[str] = frozenset(),
 ) -> tuple[tuple[Evidence, Binding], ...]:
-    """Questions that nobody answered, of releases that have not ended."""
-    answered = {record.evidence_id for record, _ in answers_of(store, ref)}
+    """Questions that nobody answered with an answer that counts, of releases that have not ended."""
+    answered = {
+        said.binding.evidence_id for _, said in answers_of(store, ref) if not said.why_not(approvers, now)
+    }
     return tuple(
         (record, asked)
         for record, asked in requests_of(store, ref)
@@ -172,40 +248,35 @@ def open_requests(
     )
 
 
-def _known(store: EventStore, said: Approval) -> Approval | None:
-    """The same answer if it is on record; RefusedError if what is there contradicts it."""
-    for record, earlier in answers_of(store, said.binding.ref):
-        when = f"{record.at // 1_000_000}"
-        if earlier.binding.digest != said.binding.digest:
+def _known(
+    store: EventStore, said: Approval, approvers: Approvers, now: float
+) -> tuple[Approval | None, int]:
+    """The same answer if it is on record, and the number of the next one; RefusedError if one that counts contradicts."""
+    found = answers_of(store, said.binding.ref)
+    for _, earlier in found:
+        if earlier.binding.digest != said.binding.digest and not earlier.why_not(approvers, now):
             raise RefusedError(
                 f"{said.binding.ref} was {earlier.verdict} by {earlier.by} with digest"
                 f" {earlier.binding.digest[:12]}; it is {said.binding.digest[:12]} now.",
                 hint="A published version never changes: find out who changed it, and publish a new version.",
             )
-        if record.evidence_id != said.binding.evidence_id:
+    answers = _to(said.binding, found)
+    for record, earlier in answers:
+        if earlier.why_not(approvers, now):
             continue
         if (earlier.verdict, earlier.by, earlier.reason) == (said.verdict, said.by, said.reason):
-            return earlier
+            return earlier, 0
         raise RefusedError(
             f"{said.binding.ref} was {earlier.verdict} by {earlier.by} ({earlier.reason}; evidence"
-            f" {record.evidence_id}, {when} s since the epoch); an answer is given once.",
+            f" {record.evidence_id}, {record.at // 1_000_000} s since the epoch); an answer is given once.",
             hint="To stop a release that was approved, set `abort: true` on it; to ask anew, make new evidence"
             " (`leadscore release replay` or `shadow`).",
         )
-    return None
+    return None, len(answers) + 1
 
 
 def _sorted(binding: Binding) -> Binding:
     return msgspec.structs.replace(binding, evidence=tuple(sorted(binding.evidence)))
-
-
-def _person(name: str) -> str:
-    name = " ".join(name.split())
-    if not any(c.isalpha() for c in name) or name.casefold() in _NOBODY or len(name) > LONGEST_NAME:
-        raise BadInputError(
-            f"{name[:40]!r} is not a person's name.", hint="Say who decides: --as 'Ada Lovelace'."
-        )
-    return name
 
 
 def _reason(reason: str) -> str:
@@ -216,10 +287,3 @@ def _reason(reason: str) -> str:
             hint=f"Say why in 1 to {LONGEST_REASON} characters: --reason 'replay shows …'.",
         )
     return reason
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has no name
-        return f"uid {os.getuid()}"

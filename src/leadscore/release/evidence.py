@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,14 @@ import msgspec
 from leadscore.errors import ConflictError, RefusedError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
 from leadscore.registry.versions import ModelVersion
 from leadscore.release.approval import (
     APPROVAL,
     REQUEST,
     Approval,
     Binding,
-    answers_in,
+    answers_to,
     open_requests,
     request,
     requests_in,
@@ -196,49 +197,91 @@ class ReleaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         gate: Newest verdict on the candidate's bytes.
         evaluation: Newest report of its replay or shadow.
-        approval: Answer to its question; None while there is none, or no question.
-        requested: Whether its question is on record.
+        requested: Whether its question to a person is on record.
+        approval: Answer to it that counts; None while there is none, or no question.
+        unproven: What is wrong with the last answer that does not count; "" if there is none such.
         kpi: Newest report of its watch.
         ended: How it ended.
     """
 
     gate: GateSeen | None
     evaluation: ReportSeen
-    approval: ApprovalSeen | None
     requested: bool
+    approval: ApprovalSeen | None
+    unproven: str
     kpi: ReportSeen
     ended: EndSeen | None
 
 
-def read_evidence(store: EventStore, spec: ReleaseSpec, digest: str | None) -> ReleaseEvidence:
+def read_evidence(
+    store: EventStore, spec: ReleaseSpec, digest: str | None, approvers: Approvers, now: float
+) -> ReleaseEvidence:
     """Read everything about a release at once, so that its parts are of the same moment.
 
     Args:
         store: Event store.
         spec: The release.
         digest: Artefact digest of the candidate as it is now; None: there is no candidate.
+        approvers: Who may answer.
+        now: Seconds since the epoch.
+
+    Raises:
+        UnavailableError: The store cannot be read, or who may approve cannot: nothing is known.
     """
     evaluation = SHADOW if spec.evaluation == "shadow" else REPLAY
     kinds = (GATE, evaluation, REQUEST, APPROVAL, KPI, RELEASE)
     records = store.evidence(kind=kinds, subject=spec.ref, limit=None)
-    asked = next((b for _, b in requests_in(records) if b.release == spec.release), None)
-    answers = ((r, said) for r, said in answers_in(records) if asked and r.evidence_id == asked.evidence_id)
-    ends = (msgspec.json.decode(r.document, type=_End) for r in records if r.kind == RELEASE)
+    approval, unproven = approval_seen(records, spec, approvers, now)
     return ReleaseEvidence(
         gate=None if digest is None else gate_seen(records, digest),
         evaluation=report_seen(records, evaluation, spec.release),
-        approval=next((_approval(record, said) for record, said in answers), None),
-        requested=asked is not None,
+        requested=_question(records, spec) is not None,
+        approval=approval,
+        unproven=unproven,
         kpi=report_seen(records, KPI, spec.release),
-        ended=next(
-            (
-                EndSeen(phase=e.finish.phase, reason=e.finish.reason)
-                for e in ends
-                if e.release == spec.release
-            ),
-            None,
-        ),
+        ended=_ended(records, spec),
     )
+
+
+def approval_seen(
+    records: Sequence[Evidence], spec: ReleaseSpec, approvers: Approvers, now: float
+) -> tuple[ApprovalSeen | None, str]:
+    """Return the answer to a release's question that counts, and what is wrong with those that do not.
+
+    Args:
+        records: Of the candidate, newest first.
+        spec: The release.
+        approvers: Who may answer.
+        now: Seconds since the epoch.
+
+    Returns:
+        None while there is no such answer (or no question); a sentence about the last one that does not count, or "".
+
+    Raises:
+        UnavailableError: Who may approve cannot be read: nothing is known.
+    """
+    asked = _question(records, spec)
+    if asked is None:
+        return None, ""
+    refused = ""
+    for record, said in answers_to(records, asked):
+        lacking = said.why_not(approvers, now)
+        if not lacking:
+            return _approval(record, said), ""
+        refused = (
+            f"The answer {record.evidence_id} ({said.verdict} by {said.by!r}) does not count: {lacking}."
+        )
+    return None, refused
+
+
+def _question(records: Iterable[Evidence], spec: ReleaseSpec) -> Binding | None:
+    return next((asked for _, asked in requests_in(records) if asked.release == spec.release), None)
+
+
+def _ended(records: Iterable[Evidence], spec: ReleaseSpec) -> EndSeen | None:
+    ends = (msgspec.json.decode(record.document, type=_End) for record in records if record.kind == RELEASE)
+    found = (EndSeen(phase=e.finish.phase, reason=e.finish.reason) for e in ends if e.release == spec.release)
+    return next(found, None)
 
 
 def gate_seen(records: Iterable[Evidence], digest: str) -> GateSeen | None:
@@ -282,13 +325,15 @@ def report_seen(records: Iterable[Evidence], kind: str, release: str) -> ReportS
     return newest
 
 
-def binding_for(store: EventStore, version: ModelVersion) -> Binding:
+def binding_for(store: EventStore, version: ModelVersion, approvers: Approvers, now: float) -> Binding:
     """What a person's answer about a version would be about: its open question, else its newest evidence.
 
     Raises:
         RefusedError: No gate has passed exactly these bytes.
+        UnavailableError: Who may approve cannot be read.
     """
-    for _, asked in open_requests(store, version.ref, ended=ended_releases(store, version.ref)):
+    ended = ended_releases(store, version.ref)
+    for _, asked in open_requests(store, approvers, now, version.ref, ended=ended):
         if asked.digest == version.digest:
             return asked
     gate = gate_seen(store.evidence(kind=GATE, subject=version.ref), version.digest)

@@ -272,11 +272,11 @@ def _awaiting(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now:
         if now >= until:
             late = f"Nobody approved {spec.ref} until {until:%Y-%m-%d %H:%M} UTC."
             return _end(spec, status, seen, Finish("Rejected", late))
-        words = f"Waits for a person: leadscore approve {spec.ref} --as NAME --reason …"
+        words = f"{seen.unproven} Waits for a person: leadscore approve {spec.ref} --reason …".lstrip()
         expected = expected_of(status, seen)
         if expected is not None and max(expected.scores, expected.grades) >= NOTABLE:
             words += f" {allowance(expected)}"
-        return _wait(status, words, until, asks=asked)
+        return _wait(status, words, until, asks=asked, unproven=seen.unproven)
     if answer.verdict == "denied":
         return _end(spec, status, seen, Finish("Rejected", f"{answer.by} denied it: {answer.reason}"))
     if seen.ahead:
@@ -324,9 +324,14 @@ def _enter(
 
 
 def _wait(
-    status: ReleaseStatus, reason: str, until: datetime | None = None, *, asks: datetime | None = None
+    status: ReleaseStatus,
+    reason: str,
+    until: datetime | None = None,
+    *,
+    asks: datetime | None = None,
+    unproven: str = "",
 ) -> Step:
-    return Step(Wait(reason, until, asks), msgspec.structs.replace(status, reason=reason))
+    return Step(Wait(reason, until, asks, unproven), msgspec.structs.replace(status, reason=reason))
 
 
 def _no_report(which: str, seen: Observations) -> Finish:

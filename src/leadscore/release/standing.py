@@ -8,6 +8,7 @@ import msgspec
 
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
 from leadscore.registry.versions import ModelVersion
 from leadscore.release.approval import APPROVAL, Approval, Binding, answers_of, open_requests
 from leadscore.release.evidence import GATE, REPLAY, ended_releases, gate_seen, newest_comparison
@@ -41,17 +42,18 @@ class _Ended(msgspec.Struct, frozen=True):
     finish: dict[str, str]
 
 
-def standing(store: EventStore, version: ModelVersion) -> Standing:
-    """Read what is on record about exactly this version's bytes."""
+def standing(store: EventStore, version: ModelVersion, approvers: Approvers, now: float) -> Standing:
+    """Read what is on record about exactly this version's bytes, `now` in seconds since the epoch."""
     gate = gate_seen(store.evidence(kind=GATE, subject=version.ref), version.digest)
     compared = _compared(store, version)
+    ended = ended_releases(store, version.ref)
     asked = [
         (record, binding)
-        for record, binding in open_requests(store, version.ref, ended=ended_releases(store, version.ref))
+        for record, binding in open_requests(store, approvers, now, version.ref, ended=ended)
         if binding.digest == version.digest
     ]
     answered = [
-        (record, said)
+        (record, said, said.why_not(approvers, now))
         for record, said in answers_of(store, version.ref)
         if said.binding.digest == version.digest
     ]
@@ -75,7 +77,8 @@ def in_a_sentence(record: Evidence) -> str:
     match record.kind:
         case "approval":
             said = msgspec.json.decode(record.document, type=Approval)
-            return f"{said.verdict} by {said.by}: {said.reason}"
+            unproven = "" if said.proof is not None else " (unverified)"
+            return f"{said.verdict} by {said.by}{unproven}: {said.reason}"
         case "approval-request":
             asked = msgspec.json.decode(record.document, type=Binding)
             return f"release {asked.release} asks about {asked.digest[:12]}"
@@ -95,21 +98,39 @@ def _compared(store: EventStore, version: ModelVersion) -> Station:
     return Station(name=record.kind, state=state, says=head.summary, evidence=record.evidence_id)
 
 
-def _approval(asked: list[tuple[Evidence, Binding]], answered: list[tuple[Evidence, Approval]]) -> Station:
+def _approval(
+    asked: list[tuple[Evidence, Binding]], answered: list[tuple[Evidence, Approval, str]]
+) -> Station:
+    """The question that is open, else the newest answer that counts, else one that does not, which is none."""
+    unproven = next(((record, said, why) for record, said, why in answered if why), None)
+    says = (
+        ""
+        if unproven is None
+        else f"unverified: {unproven[1].verdict} by {unproven[1].by!r}, but {unproven[2]}"
+    )
     if asked:
         record, binding = asked[0]
-        return Station(
-            name=APPROVAL, state="open", says=f"asked by {binding.release}", evidence=record.evidence_id
-        )
-    if answered:
-        record, said = answered[0]
+        words = f"asked by {binding.release}"
         return Station(
             name=APPROVAL,
-            state="yes" if said.verdict == "approved" else "no",
-            says=f"{said.by}: {said.reason}",
+            state="open",
+            says=f"{words}; {says}" if says else words,
             evidence=record.evidence_id,
         )
-    return Station(name=APPROVAL, state="absent", says="nobody asked")
+    for record, said, why in answered:
+        if not why:
+            return Station(
+                name=APPROVAL,
+                state="yes" if said.verdict == "approved" else "no",
+                says=f"{said.by}: {said.reason}",
+                evidence=record.evidence_id,
+            )
+    return Station(
+        name=APPROVAL,
+        state="absent",
+        says=says or "nobody asked",
+        evidence="" if unproven is None else unproven[0].evidence_id,
+    )
 
 
 def _next(ref: str, stations: tuple[Station, ...]) -> str:
@@ -121,5 +142,5 @@ def _next(ref: str, stations: tuple[Station, ...]) -> str:
     if compared == "absent":
         return f"leadscore release replay --candidate {ref}"
     if approval in {"open", "absent"}:
-        return f"leadscore approve {ref} --as NAME --reason …"
+        return f"leadscore approve {ref} --reason …"
     return "its release goes on." if approval == "yes" else "it was denied: train again."

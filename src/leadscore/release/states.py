@@ -203,7 +203,8 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
         champion: Now; None: there is none.
         gate: Newest verdict on the candidate's present digest.
         evaluation: The replay's or shadow's report of this release.
-        approval: Answer to this release's request; None: nobody answered.
+        approval: Answer to this release's request that counts; None: nobody answered.
+        unproven: What is wrong with the answer on record that does not count; "" if there is none such.
         requested: Whether the request for approval is on record.
         shadow: The shadow workload, whoever started it; None: not there.
         mirror: What copies requests to it.
@@ -218,6 +219,7 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
     gate: GateSeen | None
     evaluation: ReportSeen = ReportSeen()
     approval: ApprovalSeen | None = None
+    unproven: str = ""
     requested: bool = False
     shadow: ShadowSeen | None = None
     mirror: MirrorSeen = MirrorSeen()
@@ -235,11 +237,15 @@ class Note(msgspec.Struct, frozen=True, tag=True):
 
 
 class Wait(msgspec.Struct, frozen=True, tag=True):
-    """Nothing to do before `until` (None: before something changes); `asks`: since when a person's decision is needed."""
+    """Nothing to do before `until` (None: before something changes).
+
+    `asks`: since when a person's decision is needed; `unproven`: what is wrong with the answer that there is.
+    """
 
     reason: str
     until: datetime | None = None
     asks: datetime | None = None
+    unproven: str = ""
 
 
 class Nominate(msgspec.Struct, frozen=True, tag=True):

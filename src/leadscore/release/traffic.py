@@ -34,7 +34,7 @@ def canary(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: da
     if rollout is None:
         return _wait(status, "The Rollout is gone.")
     if rollout.release != spec.release:
-        return _begin(spec, status, seen, rollout)
+        return _begin(spec, status, seen, rollout, now)
     if rollout.desired != spec.version:
         return _taken(spec, status, "Aborted", rollout)
     against = _against(spec, status, seen) or _sent_back(rollout)
@@ -82,14 +82,25 @@ def watching(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: 
     return Step(Promote(spec.version, status.champion, reason), status)
 
 
-def _begin(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, rollout: RolloutSeen) -> Step:
+def _begin(
+    spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, rollout: RolloutSeen, now: datetime
+) -> Step:
     """The one place from which a candidate comes to traffic: everything is asked again, from fresh reads."""
     against = _against(spec, status, seen)
     if against:
         return _finish(status, Finish("Aborted", against))
     answer = seen.approval
     if answer is None or answer.verdict != "approved" or not is_bound(answer, spec, status):
-        return _wait(status, f"No approval of {spec.ref} with digest {status.digest[:12]} is on record.")
+        words = f"No approval of {spec.ref} with digest {status.digest[:12]} that counts is on record."
+        words += f" {seen.unproven} Waits for a person: leadscore approve {spec.ref} --reason …"
+        return _wait(status, " ".join(words.split()), asks=status.since or now, unproven=seen.unproven)
+    if answer.evidence != status.approval:
+        # The one that it went on by counts no more (its key was revoked, or it is of a release that proved nothing).
+        by = f"Approved by {answer.by}: {answer.reason}"
+        return Step(
+            Note(),
+            msgspec.structs.replace(status, approval=answer.evidence, approved_by=answer.by, reason=by),
+        )
     if rollout.desired not in {status.previous, spec.version}:
         return _taken(spec, status, "Aborted", rollout)
     reason = f"Canary of {spec.ref}, approved by {status.approved_by}."
@@ -263,9 +274,13 @@ def _wait(
     *,
     asks: datetime | None = None,
     keep: bool = False,
+    unproven: str = "",
 ) -> Step:
     """Wait; `keep` leaves the status' reason alone because it says why the release goes back."""
-    return Step(Wait(reason, until, asks), status if keep else msgspec.structs.replace(status, reason=reason))
+    return Step(
+        Wait(reason, until, asks, unproven),
+        status if keep else msgspec.structs.replace(status, reason=reason),
+    )
 
 
 def _named(spec: ReleaseSpec, version: int | None) -> str:

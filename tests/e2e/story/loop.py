@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Self
 
 from tests.e2e.story import alerts
+from tests.e2e.story.approvers import people
 from tests.e2e.story.examples import example
 from tests.e2e.story.given import Given
 from tests.e2e.story.kube import Object
@@ -155,7 +156,10 @@ class LoopWhen(When):
         scene = self._scene
         version = release_of(scene)["spec"]["version"]
         scene.began = time.monotonic()
-        Toolbox(scene.release).leadscore(*verb.split(), f"{MODEL}/{version}", "--as", by, "--reason", reason)
+        Toolbox(scene.release).leadscore(
+            *verb.split(), f"{MODEL}/{version}", "--reason", reason, "--key-file", "-",
+            stdin=people().credential(by).decode(),
+        )  # fmt: skip
         return self
 
     @property

@@ -27,9 +27,10 @@ class Toolbox:
         self.release.kube.run("create", "--filename=-", stdin=json.dumps(pod))
         self.release.kube.run("wait", f"pod/{POD}", "--for=condition=Ready", "--timeout=120s", timeout=130)
 
-    def leadscore(self, *words: str, timeout: float = 180) -> str:
-        """What a command says; ClusterError if it fails."""
-        return self.release.kube.run("exec", POD, "--", "leadscore", *words, timeout=timeout)
+    def leadscore(self, *words: str, stdin: str | None = None, timeout: float = 180) -> str:
+        """What a command says, given this to read; ClusterError if it fails."""
+        exec_ = ("exec", POD) if stdin is None else ("exec", "--stdin", POD)
+        return self.release.kube.run(*exec_, "--", "leadscore", *words, stdin=stdin, timeout=timeout)
 
     def versions(self, model: str) -> dict[int, dict[str, Any]]:
         """What `leadscore models list` says, by version."""

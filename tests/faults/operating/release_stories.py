@@ -63,8 +63,9 @@ class ReleaseStory:
         return self.name
 
     def program(self) -> Program:
-        """The operator's process, told where the registry is."""
-        return stage.operator(LEADSCORE_TRACKING_URI=f"{{{REGISTRY}}}")
+        """The operator's process, told where the registry is and who may approve."""
+        keys = str(releasing.people().path)
+        return stage.operator(LEADSCORE_TRACKING_URI=f"{{{REGISTRY}}}", LEADSCORE_API_KEYS=keys)
 
     @contextmanager
     def servers(self, namespace: str) -> Generator[Sequence[Server]]:

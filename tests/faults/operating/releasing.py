@@ -18,6 +18,7 @@ import httpx
 import msgspec
 from tests.faults.harness.story import World
 from tests.faults.operating import stage
+from tests.support.approvers import KeyHolders
 from tests.support.mlflow_server import MlflowServer
 
 from leadscore.errors import UnavailableError
@@ -25,7 +26,7 @@ from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.release import evidence
-from leadscore.release.approval import Verdict, answer, requests_of
+from leadscore.release.approval import Verdict, requests_of
 from leadscore.release.evidence import GATE, KPI, REPLAY, ReportHeader, report_id
 from leadscore.settings import Home
 from leadscore_operator.specs.releases import STEP_LABEL
@@ -84,6 +85,16 @@ def _registry() -> Registry:
     server.start()
     home = {"LEADSCORE_HOME": f"{folder.name}/home", "LEADSCORE_TRACKING_URI": server.uri}
     return Registry(server.uri, ModelRegistry(Home.from_environment(home)))
+
+
+@functools.cache
+def people() -> KeyHolders:
+    """Who may approve, for every replay of this process."""
+    folder = tempfile.TemporaryDirectory(prefix="faults-people-")
+    atexit.register(folder.cleanup)
+    holders = KeyHolders(Path(folder.name))
+    holders.credential("ada.lovelace")
+    return holders
 
 
 def model_of(world: World) -> str:
@@ -261,8 +272,7 @@ def decide(world: World, verdict: Verdict) -> None:
         asked = [binding for _, binding in requests_of(store, f"{model_of(world)}/{NEW}")]
         if not asked:
             return
-        said = "The replay shows it."
-        answer(store, asked[0], verdict, by="Ada Lovelace", reason=said, at=time.time_ns() // 1000)
+        people().answer(store, asked[0], verdict, by="ada.lovelace", reason="The replay shows it.")
     world.memory["answered"] = True
     nudge(world)
 

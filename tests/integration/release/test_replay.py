@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support.approvers import KeyHolders
 from typer.testing import CliRunner
 
 from leadscore.cli import main
-from leadscore.errors import RefusedError
+from leadscore.errors import RefusedError, UnauthorizedError
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.release import page, replay
@@ -83,8 +84,16 @@ def test_the_page_loads_nothing_and_shows_every_section(store: EventStore, regis
         assert title in page.markdown(found)
 
 
-def test_replay_approve_status_and_a_second_answer_as_typed(environment: Path, tmp_path: Path) -> None:
+def test_replay_approve_status_and_a_second_answer_as_typed(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = CliRunner().invoke
+    monkeypatch.setenv("LEADSCORE_API_KEYS", str(tmp_path / "api-keys.yaml"))
+    keys = {
+        name: run(main.app, ["keys", "create", name, "--scope", "approve"]).stdout.strip()
+        for name in ("ada.lovelace", "grace.hopper")
+    }
+    monkeypatch.setenv("LEADSCORE_API_KEY", keys["ada.lovelace"])
     out = tmp_path / "replay.json"
     done = run(main.app, ["release", "replay", "--candidate", "leads/2", "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output
@@ -92,33 +101,43 @@ def test_replay_approve_status_and_a_second_answer_as_typed(environment: Path, t
     assert msgspec.json.decode(out.read_bytes(), type=Comparison).rows == 600
 
     status = run(main.app, ["release", "status", "leads/2", "--json"])
-    assert json.loads(status.stdout)["next"] == "leadscore approve leads/2 --as NAME --reason …"
+    assert json.loads(status.stdout)["next"] == "leadscore approve leads/2 --reason …"
 
-    approve = ["approve", "leads/2", "--as", "Ada Lovelace", "--reason", "replay is fine", "--json"]
+    approve = ["approve", "leads/2", "--reason", "replay is fine", "--json"]
     approved = json.loads(run(main.app, approve).stdout)
     assert approved["new"]
     assert set(approved["approval"]["binding"]["evidence"]) == {"gate-leads/2", evidence_id}
     assert not json.loads(run(main.app, approve).stdout)["new"]
 
-    denied = run(main.app, ["release", "deny", "leads/2", "--as", "Grace Hopper", "--reason", "no"])
+    deny = ["release", "deny", "leads/2", "--reason", "no", "--key-file", "-"]
+    denied = run(main.app, deny, input=keys["grace.hopper"])
     assert isinstance(denied.exception, RefusedError)
-    assert "was approved by Ada Lovelace" in denied.exception.message
+    assert "was approved by ada.lovelace" in denied.exception.message
 
     listed = json.loads(run(main.app, ["release", "list", "leads", "--json"]).stdout)
     assert [r["kind"] for r in listed] == ["approval"]
     shown = run(main.app, ["release", "show", "leads/2"])
-    assert "approved by Ada" in " ".join(shown.stdout.split())
+    assert "approved by ada" in " ".join(shown.stdout.split())
 
 
 def test_a_version_without_a_passed_gate_cannot_be_approved(
-    store: EventStore, registry: ModelRegistry
+    store: EventStore, registry: ModelRegistry, tmp_path: Path
 ) -> None:
     with pytest.raises(RefusedError, match="has no gate verdict"):
-        binding_for(store, registry.get("leads", 3))
+        binding_for(store, registry.get("leads", 3), KeyHolders(tmp_path).approvers, 0)
 
 
-def test_an_approval_of_bytes_that_one_did_not_look_at_is_refused(environment: Path) -> None:
-    wrong = ["approve", "leads/2", "--as", "Ada", "--reason", "fine", "--digest", "00000000"]
+def test_who_says_nothing_about_themselves_approves_nothing(environment: Path) -> None:
+    done = CliRunner().invoke(main.app, ["approve", "leads/2", "--reason", "fine"])
+    assert isinstance(done.exception, UnauthorizedError)
+    assert "LEADSCORE_API_KEY" in done.exception.hint
+
+
+def test_an_approval_of_bytes_that_one_did_not_look_at_is_refused(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEADSCORE_API_KEY", "lsk_any")
+    wrong = ["approve", "leads/2", "--reason", "fine", "--digest", "00000000"]
     done = CliRunner().invoke(main.app, wrong)
     assert isinstance(done.exception, RefusedError)
     assert "look again" in done.exception.hint

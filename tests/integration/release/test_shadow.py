@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from tests.support.approvers import KeyHolders
 from tests.support.artefacts import sample_contract, sample_matrix
 from tests.support.stores import fresh_url
 from typer.testing import CliRunner
@@ -166,7 +167,7 @@ def test_a_shadow_that_refuses_what_callers_send_is_refused(
 
 
 def test_a_release_s_shadow_is_recorded_once_and_is_what_an_approval_is_bound_to(
-    shadowed: EventStore, models: ModelRegistry
+    shadowed: EventStore, models: ModelRegistry, tmp_path: Path
 ) -> None:
     found = compared(shadowed, models, release="uid-9")
     assert (
@@ -183,7 +184,7 @@ def test_a_release_s_shadow_is_recorded_once_and_is_what_an_approval_is_bound_to
     assert newest is not None
     assert newest[0].evidence_id == "shadow-uid-9-1"
     with pytest.raises(RefusedError, match="has no gate verdict"):
-        binding_for(shadowed, models.get("leads", 2))
+        binding_for(shadowed, models.get("leads", 2), KeyHolders(tmp_path).approvers, 0)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)  # a page of what was read

@@ -18,7 +18,7 @@ from tests.integration.service.conftest import Served
 from tests.integration.service.wire import Wire, post
 from tests.support.waiting import wait_until
 
-from leadscore.apikeys import create_key
+from leadscore.identity.apikeys import create_key
 
 # The last test judges what the others left in the log of the one service.
 pytestmark = pytest.mark.xdist_group("connections")

@@ -18,7 +18,7 @@ import pytest
 from tests.integration.service.conftest import Served
 from tests.support.waiting import wait_until
 
-from leadscore.apikeys import create_key
+from leadscore.identity.apikeys import create_key
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 Lead = dict[str, Any]

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.integration.service.conftest import Served
 
-from leadscore.apikeys import create_key
+from leadscore.identity.apikeys import create_key
 
 # The last test judges what the others left in the log of the one service.
 pytestmark = pytest.mark.xdist_group("fuzz")

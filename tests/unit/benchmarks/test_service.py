@@ -1,6 +1,6 @@
 from benchmarks.service import api_key, service_plan
 
-from leadscore.apikeys import digest_of, read_keys
+from leadscore.identity.apikeys import digest_of, read_keys
 
 
 def test_each_measurement_has_a_key_of_its_own_in_the_services_key_file(tmp_path):

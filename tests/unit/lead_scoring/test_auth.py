@@ -12,7 +12,7 @@ import pytest
 
 from lead_scoring.auth import KeyRing
 from lead_scoring.metrics_layout import SINGLE_INDEX
-from leadscore.apikeys import ApiKey, create_key, read_keys, revoke_key
+from leadscore.identity.apikeys import ApiKey, create_key, read_keys, revoke_key
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_file_that_could_not_be_read_once_is_read_again(key_file, monkeypatch)
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as broken:
-        broken.setattr("leadscore.apikeys.read_file", fails)
+        broken.setattr("leadscore.identity.apikeys.read_file", fails)
         ring.reload()
         ring.reload()
         assert (len(ring), ring.reload_errors) == (0, 1)

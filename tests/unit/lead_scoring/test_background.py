@@ -12,7 +12,7 @@ import pytest
 
 from lead_scoring.background import repeat
 from lead_scoring.metrics_layout import SINGLE_INDEX
-from leadscore.apikeys import create_key
+from leadscore.identity.apikeys import create_key
 
 
 class _Chore:

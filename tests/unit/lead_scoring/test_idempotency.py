@@ -9,8 +9,8 @@ import pytest
 
 from lead_scoring.idempotency import Answer, ReplyStore
 from lead_scoring.metrics_layout import SINGLE_INDEX
-from leadscore.apikeys import create_key
 from leadscore.errors import UnavailableError
+from leadscore.identity.apikeys import create_key
 
 KEY = {"idempotency-key": "6b0e-1"}
 

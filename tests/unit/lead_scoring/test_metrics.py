@@ -179,7 +179,7 @@ def test_every_series_tells_model_version_and_pod_apart(make_service, lead) -> N
 
 
 def test_gauges_tell_of_spool_and_keys(make_service, tmp_path, lead) -> None:
-    from leadscore.apikeys import create_key
+    from leadscore.identity.apikeys import create_key
 
     path = tmp_path / "keys.yaml"
     secret, _ = create_key(path, "a", ["score"])

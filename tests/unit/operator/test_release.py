@@ -376,3 +376,20 @@ def test_a_watch_gives_each_lead_the_time_that_was_wished(wish: Manifest, hours:
 def test_the_least_leads_of_a_watch_are_the_machines(wish: Manifest, least: int) -> None:
     item = release(**wish)
     assert machine_spec(item, decode(item["spec"], ReleaseWish, "spec")).watch_minimum_leads == least
+
+
+def test_an_approval_without_proof_is_a_condition_and_a_warning() -> None:
+    item = release({"phase": "AwaitingApproval", "since": stamp(NOW)})
+    spec = machine_spec(item, decode(item["spec"], ReleaseWish, "spec"))
+    why = "The answer approval-1 (approved by 'Ada') does not count: it carries no proof of who made it."
+    status = msgspec.structs.replace(machine_status(item), reason=f"{why} Waits for a person.")
+    plan = plan_step(Step(Wait("", None, NOW, why), status), spec, ReleaseObjects(item), WORKLOAD, NOW)
+    assert plan.status is not None
+    ready, proven = plan.status["conditions"]
+    assert (ready["type"], ready["status"]) == ("Ready", "True")
+    assert (proven["type"], proven["status"], proven["message"]) == ("ApprovalProven", "False", why)
+    (told,) = plan.happenings
+    assert (told.type, told.message) == ("Warning", f"{why} Waits for a person.")
+    after = plan_step(Step(Wait("", None, NOW), status), spec, ReleaseObjects(item), WORKLOAD, NOW)
+    assert after.status is not None
+    assert [c["type"] for c in after.status["conditions"]] == ["Ready"]

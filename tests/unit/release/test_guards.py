@@ -697,3 +697,47 @@ def test_an_unfinished_status_names_no_previous_version_and_the_champion_is_retu
     action = about(found).action
     assert isinstance(action, RollBack)
     assert action.to == 6
+
+
+# --- approvals that do not count ---------------------------------------------------------------------------
+
+UNPROVEN = "The answer approval-1 (approved by 'Ada') does not count: it carries no proof of who made it."
+
+
+def unproven(found: World) -> World:
+    """What an upgrade finds whose release before believed a name: the answer on record counts no more."""
+    found.approval, found.unproven = None, UNPROVEN
+    return found
+
+
+def test_an_answer_without_proof_lets_nothing_through_and_a_person_is_told_why() -> None:
+    found = unproven(granted())
+    waits(found, f"{UNPROVEN} Waits for a person: leadscore approve leads/7 --reason …")
+    waiting = found.step()
+    assert isinstance(waiting, Wait)
+    assert (waiting.unproven, waiting.asks) == (UNPROVEN, found.status.since)
+
+
+def test_a_canary_that_has_traffic_goes_on_although_its_approval_proves_nothing() -> None:
+    for found in (unproven(in_canary()), unproven(watching())):
+        phase, patches = found.status.phase, list(found.patches)
+        waiting = found.settle()
+        assert isinstance(waiting, Wait)
+        assert waiting.unproven == ""
+        assert (found.status.phase, found.patches, found.status.retreat) == (phase, patches, None)
+
+
+def test_a_release_approved_by_a_name_but_without_traffic_waits_for_a_proven_approval() -> None:
+    found = begun()
+    answer = found.approval
+    unproven(found)
+    waiting = found.settle()
+    assert isinstance(waiting, Wait)
+    assert UNPROVEN in waiting.reason
+    assert "leadscore approve leads/7 --reason" in waiting.reason
+    assert (waiting.unproven, waiting.asks, found.patches) == (UNPROVEN, found.status.since, [])
+    assert answer is not None
+    found.approval = msgspec.structs.replace(answer, evidence="approval-2", by="Grace")
+    found.settle()
+    assert found.patches == [7]
+    assert (found.status.approval, found.status.approved_by) == ("approval-2", "Grace")

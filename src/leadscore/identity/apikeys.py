@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import hmac
 import secrets
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +23,27 @@ from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.errors import BadInputError, ConflictError, NotFoundError, UnavailableError
 from leadscore.files import read_file, replace_file
 
-Scope = Literal["score", "explain", "outcomes", "metrics"]
+Scope = Literal["score", "explain", "outcomes", "metrics", "approve"]
 SCOPES: Final = cast("tuple[Scope, ...]", get_args(Scope))
+APPROVE: Final = "approve"
 _PREFIX: Final = "lsk_"
+# Accounts, not people: a decision needs somebody who can be asked about it.
+_NOBODY: Final = frozenset(
+    (
+        "admin",
+        "administrator",
+        "anonymous",
+        "bot",
+        "ci",
+        "first",
+        "local",
+        "nobody",
+        "none",
+        "root",
+        "system",
+        "user",
+    )
+)
 
 
 class KeyFileError(BadInputError):
@@ -42,6 +61,8 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         scopes: What it may do.
         created: When, UTC.
         expires: Refused from then on; None: never.
+        approval_key: Public key, hex, that verifies what its holder approves; there is one exactly with the scope
+            `approve`.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -49,6 +70,14 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     scopes: tuple[Scope, ...]
     created: Annotated[datetime, msgspec.Meta(tz=True)]
     expires: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    approval_key: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")] | None = msgspec.field(
+        name="approvalKey", default=None
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse an entry whose scopes were edited by hand: nothing could verify what its holder says."""
+        if (self.approval_key is not None) != (APPROVE in self.scopes):
+            raise ValueError("the scope approve and approvalKey belong together: create the key anew")
 
 
 class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -93,6 +122,12 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
         ) from error
 
 
+def find_key(keys: Iterable[ApiKey], secret: bytes) -> ApiKey | None:
+    """The entry of a secret; None if there is none. Whether it has expired is for the caller to ask."""
+    digest = digest_of(secret).hex()
+    return next((key for key in keys if hmac.compare_digest(key.digest, digest)), None)
+
+
 def create_key(
     path: Path, name: str, scopes: Sequence[Scope], *, expires: datetime | None = None
 ) -> tuple[str, ApiKey]:
@@ -100,13 +135,19 @@ def create_key(
 
     Raises:
         ConflictError: The name is taken.
-        BadInputError: A name or scope that is none, or an expiry in the past.
+        BadInputError: A name or scope that is none, an expiry in the past, or a key to approve with that is nobody's.
     """
     if not scopes:
         raise BadInputError("The key has no scope.", hint=f"Give at least one of: {', '.join(SCOPES)}.")
     now = datetime.now(UTC).replace(microsecond=0)
     if expires is not None and expires <= now:
         raise BadInputError("The key would have expired already.", hint="Give a time in the future.")
+    approves = APPROVE in scopes
+    if approves and (name.casefold() in _NOBODY or not any(c.isalpha() for c in name)):
+        raise BadInputError(
+            f"{name[:40]!r} is not a person's name.",
+            hint="Who approves is on record for good: name the key after its holder, such as ada.lovelace.",
+        )
     secret = _PREFIX + secrets.token_urlsafe(32)
     entry = ApiKey(
         name=name,
@@ -114,6 +155,7 @@ def create_key(
         scopes=tuple(dict.fromkeys(scopes)),
         created=now,
         expires=expires,
+        approval_key=_approval_key(secret) if approves else None,
     )
     try:
         msgspec.convert(msgspec.to_builtins(entry), type=ApiKey)
@@ -130,6 +172,13 @@ def create_key(
             )
         _write(path, (*keys, entry))
     return secret, entry
+
+
+def _approval_key(secret: str) -> str:
+    # Scoring pods read key files and never load the library.
+    from leadscore.identity.signing import public_key_of  # noqa: PLC0415
+
+    return public_key_of(secret.encode())
 
 
 def revoke_key(path: Path, name: str) -> ApiKey:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from leadscore.apikeys import KeyFileError, create_key, digest_of, read_keys, revoke_key
 from leadscore.cli.keys import app
 from leadscore.errors import BadInputError, ConflictError, NotFoundError
+from leadscore.identity.apikeys import KeyFileError, create_key, digest_of, read_keys, revoke_key
 
 
 def test_the_file_holds_the_digest_and_never_the_key(tmp_path) -> None:
