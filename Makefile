@@ -52,7 +52,7 @@ fuzz: setup  ## Damage what strangers send and what is read, find what does not 
 	$(if $(FUZZ),nice -n 10 $(RUN) python -m tests.fuzz $(FUZZ),for what in arrow http documents models; do nice -n 10 $(RUN) python -m tests.fuzz $$what || exit 1; done)
 
 .PHONY: system
-system:  ## Install the distribution's packages that tests need (PostgreSQL)
+system:  ## Install the distribution's packages that tests need (PostgreSQL, Chromium)
 	@tools/setup/system.sh
 
 .PHONY: lint
@@ -72,6 +72,12 @@ docs: setup  ## Regenerate what is made from code and figures (docs/cli.md, the 
 	$(RUN) python tools/docs/cli_reference.py
 	$(RUN) python -m tools.chart
 	$(RUN) python -m benchmarks.pages
+	$(RUN) python -m tools.docs.decisions
+
+.PHONY: docs-site
+docs-site: setup  ## The documentation as a site (build/docs-site), readable without a network; a dead link fails it
+	NO_MKDOCS_2_WARNING=1 $(RUN) python -m mkdocs build --quiet
+	@echo "build/docs-site/index.html (search needs a server: python3 -m http.server --directory build/docs-site)"
 
 .PHONY: format
 format:  ## Let ruff format and fix what it can

@@ -26,6 +26,7 @@ from lead_scoring.errors import (
     error_reply,
 )
 from lead_scoring.http import (
+    FORWARDED_FOR,
     REQUEST_ID,
     AsgiApp,
     Message,
@@ -50,6 +51,7 @@ from leadscore.errors import (
     UnauthorizedError,
     UnsupportedMediaTypeError,
 )
+from leadscore.identity.caller import ANONYMOUS, Caller
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -161,8 +163,10 @@ class Application:
 
     @staticmethod
     def _refuse(worker: Worker, request: Request, error: LeadScoreError) -> Reply:
-        if worker.engine is not None and isinstance(error, UnauthorizedError | MissingScopeError):
-            worker.engine.counters.add(_REFUSED.get(type(error), "auth_unknown"))
+        if isinstance(error, UnauthorizedError | MissingScopeError):
+            if worker.engine is not None:
+                worker.engine.counters.add(_REFUSED.get(type(error), "auth_unknown"))
+            worker.refusals.refused(request, error)
         if isinstance(error, ClientGoneError):
             return Reply(error.status, b"")
         return error_reply(error, request.request_id, close=isinstance(error, _UNREAD))
@@ -214,7 +218,7 @@ class Application:
 
 
 def _admit(worker: Worker, request: Request, route: Route | None) -> Route:
-    """The route, for a request that may take it; `request.caller` is the key's name afterwards.
+    """The route, for a request that may take it; `request.caller` and `request.address` are known afterwards.
 
     Raises:
         NotFoundError: There is none.
@@ -222,6 +226,7 @@ def _admit(worker: Worker, request: Request, route: Route | None) -> Route:
         NotReadyError: It needs a model, and none is loaded.
         UnauthorizedError: No key, an unknown or an expired one.
         MissingScopeError: The key may not do this.
+        UnavailableError: It is a token, and the issuer's keys are not there.
     """
     if route is None:
         raise NotFoundError("There is nothing at this path.", hint="GET / lists what there is.")
@@ -230,7 +235,10 @@ def _admit(worker: Worker, request: Request, route: Route | None) -> Route:
     scope = route.scope
     if scope is not None:
         worker.loaded()
-        if worker.keys is not None and (scope != "metrics" or worker.settings.protect_metrics):
+        request.address = worker.settings.trusted_proxies.client(request.peer, request.headers[FORWARDED_FOR])
+        if worker.keys is None:
+            request.caller = Caller(ANONYMOUS, "", request.address)
+        elif scope != "metrics" or worker.settings.protect_metrics:
             request.caller = worker.keys.caller(request, scope, request.now_ns)
     return route
 

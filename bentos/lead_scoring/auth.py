@@ -1,4 +1,4 @@
-"""Who is calling: API keys by digest, kept fresh from their file while the service runs."""
+"""Who is calling: API keys by digest, kept fresh from their file while the service runs, and tokens of an OIDC issuer."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import logging
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from lead_scoring.errors import MissingScopeError
 from lead_scoring.http import API_KEY, AUTHORIZATION, Request
 from leadscore.errors import LeadScoreError, UnauthorizedError, UnavailableError
 from leadscore.identity.apikeys import ApiKey, KeyFileError, Scope, digest_of, read_keys
+from leadscore.identity.caller import KEY, Caller
+from leadscore.identity.oidc_settings import is_token
+
+if TYPE_CHECKING:
+    from lead_scoring.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +38,15 @@ class UnknownKeyError(UnauthorizedError):
 
 
 class ExpiredKeyError(UnauthorizedError):
-    """The key is in the file, and its time is over."""
+    """The key is in the file, and its time is over.
+
+    Args:
+        name: The key's.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The API key {name!r} has expired.", hint="Ask for a new one.")
+        self.caller = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +62,15 @@ class KeyRing:
 
     A presented key is hashed once and looked up by its digest: how long the lookup takes tells something about
     SHA-256 digests, from which no key can be worked out; the comparison that decides takes constant time.
+
+    Args:
+        path: The key file.
+        tokens: Verifies what is no key and looks like a token; None: no tokens are taken.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tokens: Tokens | None = None) -> None:
         self._path = path
+        self._tokens = tokens
         self._known: dict[bytes, _Known] = {}
         self._done: _Stamp | None = None
         self._failed: tuple[_Stamp | None, str] | None = None
@@ -90,8 +108,8 @@ class KeyRing:
             self.reload_errors += 1
             _log.error("api keys not reloaded", extra={"fields": {"error": error.message, "kept": len(self)}})
 
-    def caller(self, request: Request, scope: Scope, now_ns: int) -> str:
-        """Name of the key that the request carries.
+    def caller(self, request: Request, scope: Scope, now_ns: int) -> Caller:
+        """Whose key or token the request carries.
 
         Args:
             request: The request.
@@ -101,16 +119,20 @@ class KeyRing:
         Raises:
             UnauthorizedError: No key, an unknown or an expired one (401).
             MissingScopeError: The key may not do this (403).
+            IssuerUnavailableError: It is a token, and there are no keys to verify it with (503).
         """
-        digest = digest_of(_presented(request.headers))
+        presented = _presented(request.headers)
+        digest = digest_of(presented)
         known = self._known.get(digest)
         if known is None or not hmac.compare_digest(known.digest, digest):
+            if self._tokens is not None and is_token(presented):
+                return self._tokens.caller(presented, digest, scope, request)
             raise UnknownKeyError("The API key is not known.", hint=_HINT)
         if now_ns >= known.expires_ns:
-            raise ExpiredKeyError(f"The API key {known.name!r} has expired.", hint="Ask for a new one.")
+            raise ExpiredKeyError(known.name)
         if scope not in known.scopes:
             raise MissingScopeError(known.name, scope)
-        return known.name
+        return Caller(KEY, known.name, request.address)
 
 
 def _look(path: Path) -> _Stamp:

@@ -92,14 +92,15 @@ class IdempotencyKeyReusedError(BadInputError):
 
 
 class MissingScopeError(ForbiddenError):
-    """The API key is known but lacks the scope that the endpoint needs."""
+    """The API key or token is known but lacks the scope that the endpoint needs."""
 
-    def __init__(self, name: str, scope: str) -> None:
+    def __init__(self, name: str, scope: str, *, what: str = "API key") -> None:
         super().__init__(
-            f"The API key {name!r} lacks the scope {scope!r}.",
-            hint=f"Use a key with it: leadscore keys create NAME --scope {scope}.",
+            f"The {what} {name!r} lacks the scope {scope!r}.",
+            hint=f"Use one with it: leadscore keys create NAME --scope {scope}, or the issuer's leadscore:{scope}.",
         )
         self.scope = scope
+        self.caller = name
 
 
 class ClientGoneError(LeadScoreError):

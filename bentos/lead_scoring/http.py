@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from leadscore.identity.caller import Caller
+
 # The ASGI specification types scopes and messages as dictionaries of anything.
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -17,7 +19,7 @@ Header = tuple[bytes, bytes]
 JSON: Final[Header] = (b"content-type", b"application/json")
 
 CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT = range(4)
-AUTHORIZATION, API_KEY, IDEMPOTENCY_KEY, REQUEST_ID, TRACEPARENT, TRACESTATE = range(4, 10)
+AUTHORIZATION, API_KEY, IDEMPOTENCY_KEY, REQUEST_ID, TRACEPARENT, TRACESTATE, FORWARDED_FOR = range(4, 11)
 _SLOTS: Final[dict[bytes, int]] = {
     b"content-type": CONTENT_TYPE,
     b"content-length": CONTENT_LENGTH,
@@ -29,6 +31,7 @@ _SLOTS: Final[dict[bytes, int]] = {
     b"x-request-id": REQUEST_ID,
     b"traceparent": TRACEPARENT,
     b"tracestate": TRACESTATE,
+    b"x-forwarded-for": FORWARDED_FOR,
 }
 # Lengths of usual replies, encoded once.
 _LENGTHS: Final[tuple[Header, ...]] = tuple((b"content-length", b"%d" % n) for n in range(8192))
@@ -37,11 +40,12 @@ _LENGTHS: Final[tuple[Header, ...]] = tuple((b"content-length", b"%d" % n) for n
 class Request:
     """One request: where it goes, when it came, the headers that we read, its body as it arrives.
 
-    `request_id`, `caller`, `lead_id` and `prediction_id` are filled in on the way, for logs and traces.
+    `peer` is the address of the connection's other end. `request_id`, `address` (the client's), `caller`, `lead_id` and
+    `prediction_id` are filled in on the way, for records, logs and traces.
     """
 
     __slots__ = (
-        *("caller", "headers", "lead_id", "method", "now_ns", "path"),
+        *("address", "caller", "headers", "lead_id", "method", "now_ns", "path", "peer"),
         *("prediction_id", "query", "receive", "request_id"),
     )
 
@@ -51,12 +55,20 @@ class Request:
         self.query: bytes = scope["query_string"]
         self.receive = receive
         self.now_ns = time.time_ns()
-        self.request_id = self.caller = self.lead_id = self.prediction_id = ""
-        headers: list[bytes | None] = [None] * 10
+        self.request_id = self.address = self.lead_id = self.prediction_id = ""
+        self.caller: Caller | None = None
+        client: tuple[str, int] | None = scope.get("client")
+        self.peer = "" if client is None else client[0]
+        headers: list[bytes | None] = [None] * 11
         slot_of = _SLOTS.get
         for name, value in scope["headers"]:
             slot = slot_of(name)
-            if slot is not None:
+            if slot is None:
+                continue
+            if slot == FORWARDED_FOR and (before := headers[slot]) is not None:
+                # Each proxy may write a line of its own: together they are one list (RFC 9110, 5.3).
+                headers[slot] = b"%b,%b" % (before, value)
+            else:
                 headers[slot] = value
         self.headers = headers
 

@@ -11,6 +11,7 @@ import sys
 from typing import Final
 
 from lead_scoring.http import Reply, Request
+from leadscore.errors import LeadScoreError
 from leadscore.logs import JsonLines
 
 _log = logging.getLogger("lead_scoring.requests")
@@ -57,7 +58,38 @@ class RequestLog:
             "status": reply.status,
             "ms": round(nanoseconds / 1e6, 3),
             "lead_id": request.lead_id,
-            "caller": request.caller,
+            "caller": "" if request.caller is None else request.caller.name,
+            "address": request.address,
         }
         event = "request failed" if failed else "slow request" if slow else "request"
         _log.log(logging.WARNING if slow or failed else logging.INFO, event, extra={"fields": fields})
+
+
+class RefusalLog:
+    """A line for callers who were not let in, at most `_A_SECOND` a second; how many got none is said in the next."""
+
+    _A_SECOND: Final = 10
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._lines = self._left_out = 0
+
+    def refused(self, request: Request, error: LeadScoreError) -> None:
+        """Note who was refused what, and why; never what they presented."""
+        second = request.now_ns // 1_000_000_000
+        if second != self._second:
+            self._second, self._lines = second, 0
+        if self._lines >= self._A_SECOND:
+            self._left_out += 1
+            return
+        fields = {
+            "request_id": request.request_id,
+            "path": request.path[:200],
+            "status": error.status,
+            "why": error.message,
+            "caller": getattr(error, "caller", "") or "unknown",
+            "address": request.address,
+            "left_out": self._left_out,
+        }
+        self._lines, self._left_out = self._lines + 1, 0
+        _log.warning("caller refused", extra={"fields": fields})

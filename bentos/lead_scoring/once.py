@@ -12,6 +12,7 @@ from lead_scoring.http import ACCEPT, CONTENT_TYPE, IDEMPOTENCY_KEY, Reply, Requ
 from lead_scoring.idempotency import Answer, check_key, digest_of
 from lead_scoring.ids import repeatable_id
 from leadscore.events.records import SHADOW_ROLE
+from leadscore.identity.caller import OIDC, Caller
 
 NewId = Callable[[], str]
 
@@ -36,7 +37,7 @@ async def answer_once(
         answer = await compute(lambda: engine.ids.next(request.now_ns))
         await engine.log_predictions(answer.records)
         return Reply(200, answer.body, (b"content-type", answer.media_type.encode()))
-    parts = [request.caller.encode(), request.path.encode(), check_key(raw)]
+    parts = [_of(request.caller), request.path.encode(), check_key(raw)]
     if engine.settings.role == SHADOW_ROLE:
         # A copy has the original's key. Were its predictions' ids the original's, too, the store would keep but one of both.
         parts.append(SHADOW_ROLE.encode())
@@ -66,3 +67,10 @@ async def answer_once(
 def _ids(key: bytes) -> NewId:
     numbers = iter(range(1 << 40))
     return lambda: repeatable_id(key, next(numbers))
+
+
+def _of(caller: Caller | None) -> bytes:
+    """Tells callers apart; what holders of API keys sent to an earlier release is remembered by their names alone."""
+    if caller is None:
+        return b""
+    return (f"{caller.kind}:{caller.name}" if caller.kind == OIDC else caller.name).encode()

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Literal, TypeVar, cast
 
 from lead_scoring.errors import SettingsError
+from leadscore.identity.oidc_settings import OidcSettings
+from leadscore.identity.proxies import TrustedProxies
 from leadscore.settings import Home
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -32,6 +34,8 @@ class Settings:
         role: What this deployment is, recorded with every prediction.
         auth: `keys`: an API key is needed; `off` only when said explicitly.
         api_keys: File of API keys (digests and scopes).
+        oidc: Which tokens are taken beside API keys; None: none.
+        trusted_proxies: Whose `X-Forwarded-For` entries are believed.
         protect_metrics: `/metrics` and `/openapi.json` need a key with scope `metrics`.
         reasons: Signed top factors in a `/score-lead` reply that does not ask for a number of them.
         max_lead_bytes: Cap of a body with one lead.
@@ -67,6 +71,8 @@ class Settings:
     role: str
     auth: Literal["keys", "off"]
     api_keys: Path
+    oidc: OidcSettings | None
+    trusted_proxies: TrustedProxies
     protect_metrics: bool
     reasons: int
     max_lead_bytes: int
@@ -109,6 +115,8 @@ class Settings:
             role=read.label("LEADSCORE_ROLE", "champion"),
             auth=cast('Literal["keys", "off"]', read.choice("LEADSCORE_AUTH", ("keys", "off"))),
             api_keys=Path(environ.get("LEADSCORE_API_KEYS") or home.api_keys).absolute(),
+            oidc=OidcSettings.from_environment(environ),
+            trusted_proxies=TrustedProxies.parse(environ.get("LEADSCORE_TRUSTED_PROXIES", "")),
             protect_metrics=read.choice("LEADSCORE_METRICS_AUTH", ("off", "key")) == "key",
             reasons=read.integer("LEADSCORE_REASONS", 3, 0, 10_000),
             max_lead_bytes=read.integer("LEADSCORE_MAX_LEAD_BYTES", 64 * 1024, 256, 1 << 30),

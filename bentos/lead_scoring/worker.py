@@ -8,17 +8,20 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lead_scoring.auth import KeyRing
 from lead_scoring.background import repeat
 from lead_scoring.engine import Engine
 from lead_scoring.lifecycle import Lifecycle
-from lead_scoring.logs import configure_logging
+from lead_scoring.logs import RefusalLog, configure_logging
 from lead_scoring.openapi import openapi_document
 from lead_scoring.settings import Settings
 from lead_scoring.shipper import ShipperProcess
 from leadscore.errors import LeadScoreError
+
+if TYPE_CHECKING:
+    from lead_scoring.tokens import Tokens
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class Worker:
         engine: None until the model is loaded.
         openapi: The OpenAPI document; empty until then.
         keys: None when authentication is off.
+        refusals: The log of callers who were not let in.
     """
 
     def __init__(self, settings: Settings, *, first: bool) -> None:
@@ -45,7 +49,9 @@ class Worker:
         self.engine: Engine | None = None
         self.openapi = b""
         self._sync_errors = 0
-        self.keys = None if settings.auth == "off" else KeyRing(settings.api_keys)
+        self.refusals = RefusalLog()
+        self._tokens = _tokens(settings)
+        self.keys = None if settings.auth == "off" else KeyRing(settings.api_keys, self._tokens)
         self._shipper = (
             ShipperProcess(settings.spool_dir, settings.home.events_url)
             if first and settings.shipper
@@ -121,6 +127,8 @@ class Worker:
             chores.append(("shipper", self._keep_shipper))
         if self.keys is not None:
             chores.append(("api keys", self._reload_keys))
+        if self._tokens is not None:
+            chores.append(("oidc keys", self._refresh_tokens))
         return chores
 
     async def _keep_shipper(self) -> None:
@@ -135,6 +143,11 @@ class Worker:
         if self.keys is not None:
             # Off the loop: ten thousand keys take a second, and a file system may hang.
             await asyncio.get_running_loop().run_in_executor(None, self.keys.reload)
+
+    async def _refresh_tokens(self) -> None:
+        if self._tokens is not None:
+            # Off the loop: an issuer that does not answer takes seconds.
+            await asyncio.get_running_loop().run_in_executor(None, self._tokens.refresh)
 
     async def _flush_bins(self) -> None:
         if self.engine is not None:
@@ -161,3 +174,11 @@ class Worker:
         if self._shipper is not None:
             await loop.run_in_executor(None, self._shipper.stop, _SHIPPER_SHARE * self.settings.shutdown_s)
         _log.info("stopped")
+
+
+def _tokens(settings: Settings) -> Tokens | None:
+    if settings.oidc is None or settings.auth == "off":
+        return None
+    from lead_scoring.tokens import Tokens  # noqa: PLC0415 (heavy, and few need it)
+
+    return Tokens(settings.oidc)

@@ -87,6 +87,10 @@ class LivingRelease:
         self._told(*settings)
         return self._run("upgrade", "leads", str(CHART), *self._options())
 
+    def run_helm(self, *arguments: str) -> str:
+        """Helm in the release's namespace; what it prints."""
+        return self._run(*arguments)
+
     def rollback(self, revision: int) -> None:
         """`helm rollback`: the manifests of a revision, as they were rendered then."""
         self._run("rollback", "leads", str(revision))
@@ -165,10 +169,13 @@ class LivingRelease:
             headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
 
-    def argo_says(self, *, stable: str, current: str, phase: str, aborted: bool = False) -> None:
-        """Argo's status for the present generation."""
+    def argo_says(
+        self, *, stable: str, current: str, phase: str, aborted: bool = False, weight: int = 0, step: int = 0
+    ) -> None:
+        """Argo's status for the present generation; weight and step of a canary that is under way."""
         generation = str(self.workload()["metadata"]["generation"])
         status: Manifest = {"observedGeneration": generation, "phase": phase, "abort": aborted}
+        status |= {"currentStepIndex": step, "canary": {"weights": {"canary": {"weight": weight}}}}
         self.merge({"status": status | {"stableRS": stable, "currentPodHash": current}}, status=True)
 
     def replica_set(self, hash_: str, template: Manifest) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What tests and the bench need from the distribution: PostgreSQL's server, libfaketime (the fault tests step an operator's
-# clock), and wrk for the bench. Nothing is started here.
+# clock), Chromium (the documentation's pages are looked at), and wrk for the bench. Nothing is started here.
 #   system.sh [bench]
 set -eu
 want="postgresql"
@@ -9,6 +9,10 @@ if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/de
 fi
 if ! ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then
     want="$want libfaketime"
+fi
+if [ "${1:-}" != bench ] && ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1 \
+    && ! command -v google-chrome >/dev/null 2>&1; then
+    want="$want chromium"
 fi
 if [ "${1:-}" = bench ] && ! command -v wrk >/dev/null 2>&1; then
     want="$want wrk"

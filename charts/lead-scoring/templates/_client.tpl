@@ -1,14 +1,16 @@
 {{/* Pods that call the service as a CRM does: the load test and `helm test`. */}}
 
 {{- define "leadscore.client" -}}
-automountServiceAccountToken: false
-enableServiceLinks: false
 restartPolicy: Never
-securityContext:
-  {{- include "leadscore.podSecurity" (dict "uid" 10001) | nindent 2 }}
-{{- with .Values.imagePullSecrets }}
-imagePullSecrets: {{ toYaml . | nindent 2 }}
-{{- end }}
+{{ include "leadscore.podHead" (dict "root" . "of" .Values.loadTest "uid" 10001) }}
+volumes:
+  - {name: tmp, emptyDir: {}}
+  {{- include "leadscore.moreVolumes" (dict "root" . "of" .Values.loadTest) | nindent 2 }}
+{{- end -}}
+
+{{- define "leadscore.clientMounts" -}}
+- {name: tmp, mountPath: /tmp}
+{{ include "leadscore.moreMounts" (dict "root" . "of" .Values.loadTest) }}
 {{- end -}}
 
 {{/* The Secret with a key in the plain; empty if there is none that the chart knows. */}}

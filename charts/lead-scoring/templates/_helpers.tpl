@@ -19,14 +19,21 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{- define "leadscore.labels" -}}
+{{- $own := include "leadscore.ownLabels" . | fromYaml -}}
+{{ merge $own .root.Values.commonLabels | toYaml }}
+{{- end -}}
+
+{{- define "leadscore.ownLabels" -}}
 {{ include "leadscore.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "leadscore.labelValue" .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 app.kubernetes.io/part-of: leadscore
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+helm.sh/chart: {{ include "leadscore.labelValue" (printf "%s-%s" .root.Chart.Name .root.Chart.Version) }}
+{{- end -}}
+
+{{/* A version as a label's value: build metadata begins with a `+`, which labels and image tags do not know. */}}
+{{- define "leadscore.labelValue" -}}
+{{ . | replace "+" "_" | trunc 63 | trimSuffix "-" | trimSuffix "_" | trimSuffix "." }}
 {{- end -}}
 
 {{/* An image reference; the digest wins over the tag. */}}
@@ -34,7 +41,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if .image.digest -}}
 {{ .image.repository }}@{{ .image.digest }}
 {{- else -}}
-{{ .image.repository }}:{{ default .tag .image.tag }}
+{{ .image.repository }}:{{ default (replace "+" "_" .tag) .image.tag }}
 {{- end -}}
 {{- end -}}
 
@@ -63,33 +70,19 @@ http://{{ include "leadscore.fullname" . }}-mlflow:5000
 {{ default (printf "%s-postgresql" (include "leadscore.fullname" .)) .Values.postgresql.existingSecret }}
 {{- end -}}
 
-{{/* The URL of a database: from the named Secret, or in the bundled PostgreSQL. */}}
+{{/* The URL of a database: from the named Secret, verified if `caBundle` says by which authorities, or in the bundled PostgreSQL. */}}
 {{- define "leadscore.databaseEnv" -}}
 {{- if .existingSecret }}
 - name: {{ .name }}
   valueFrom: {secretKeyRef: {name: {{ .existingSecret }}, key: {{ .urlKey }}}}
+{{- if include "leadscore.caEnv" .root }}
+- {name: PGSSLMODE, value: verify-full}
+- {name: PGSSLROOTCERT, value: {{ include "leadscore.caFile" .root }}}
+{{- end }}
 {{- else }}
 - name: POSTGRESQL_PASSWORD
-  valueFrom: {secretKeyRef: {name: {{ include "leadscore.postgresqlSecret" .root }}, key: password}}
+  valueFrom: {secretKeyRef: {name: {{ include "leadscore.postgresqlSecret" .root }}, key: {{ .root.Values.postgresql.passwordKey }}}}
 - name: {{ .name }}
   value: {{ printf "%s://leadscore:$(POSTGRESQL_PASSWORD)@%s-postgresql:5432/%s" .scheme (include "leadscore.fullname" .root) .database }}
 {{- end }}
-{{- end -}}
-
-{{/* The restricted Pod Security Standard, pod and container part. */}}
-{{- define "leadscore.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: {{ .uid }}
-runAsGroup: {{ .uid }}
-fsGroup: {{ .uid }}
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: {type: RuntimeDefault}
-{{- end -}}
-
-{{- define "leadscore.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-runAsNonRoot: true
-capabilities: {drop: [ALL]}
-seccompProfile: {type: RuntimeDefault}
 {{- end -}}

@@ -35,6 +35,13 @@
 {{- define "leadscore.askedVersion" -}}leadscore.dev/values-version{{- end -}}
 {{- define "leadscore.writtenVersion" -}}leadscore.dev/rendered-version{{- end -}}
 
+{{/* What the values make of the scoring pods but for their version; an annotation keeps it, for the next upgrade to compare. */}}
+{{- define "leadscore.templateAnnotation" -}}leadscore.dev/template-digest{{- end -}}
+{{- define "leadscore.templateDigest" -}}
+{{- $of := dict "root" . "component" "scoring" "role" "champion" "version" "" "hashLabel" "" "of" .Values.scoring -}}
+{{- printf "%s\n%s\n%s" (include "leadscore.pod" $of) (include "leadscore.podLabels" $of) (include "leadscore.podAnnotations" $of) | sha256sum | trunc 16 -}}
+{{- end -}}
+
 {{/*
 The version that the pods of this upgrade serve: .root, .live (an object); "" with model.version=0 while nobody has released one.
 Of a custom resource Helm sends only what has changed since its last revision: a version that it wrote then, and that somebody has

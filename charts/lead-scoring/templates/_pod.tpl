@@ -2,29 +2,10 @@
 {{- define "leadscore.pod" -}}
 {{- $v := .root.Values -}}
 {{- $s := $v.scoring.shutdown -}}
-automountServiceAccountToken: false
-serviceAccountName: {{ include "leadscore.fullname" .root }}
-# Service links would set LEADSCORE_… variables of their own.
-enableServiceLinks: false
+{{- $more := dict "root" .root "of" $v.scoring -}}
+{{ include "leadscore.podHead" (merge (dict "of" $v.scoring "uid" 10001 "account" (include "leadscore.account" (dict "given" $v.scoring.serviceAccount "name" (include "leadscore.fullname" .root)))) .) }}
 terminationGracePeriodSeconds: {{ add $s.preStopSeconds $s.drainSeconds $s.finishSeconds $s.shipperSeconds 5 }}
-securityContext:
-  {{- include "leadscore.podSecurity" (dict "uid" 10001) | nindent 2 }}
-{{- with $v.imagePullSecrets }}
-imagePullSecrets: {{ toYaml . | nindent 2 }}
-{{- end }}
-{{- with $v.scoring.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with $v.scoring.nodeSelector }}
-nodeSelector: {{ toYaml . | nindent 2 }}
-{{- end }}
-{{- with $v.scoring.tolerations }}
-tolerations: {{ toYaml . | nindent 2 }}
-{{- end }}
-{{- with $v.scoring.affinity }}
-affinity: {{ toYaml . | nindent 2 }}
-{{- end }}
-{{- if $v.scoring.topologySpread.enabled }}
+{{- if and $v.scoring.topologySpread.enabled (not $v.scoring.topologySpreadConstraints) (not $v.pods.topologySpreadConstraints) }}
 topologySpreadConstraints:
   - topologyKey: kubernetes.io/hostname
     maxSkew: 1
@@ -81,6 +62,7 @@ containers:
       - {name: api-keys, mountPath: /etc/leadscore, readOnly: true}
       {{- end }}
       - {name: tmp, mountPath: /tmp}
+      {{- include "leadscore.moreMounts" $more | nindent 6 }}
 volumes:
   - {name: home, emptyDir: {}}
   - {name: tmp, emptyDir: {}}
@@ -120,6 +102,7 @@ volumes:
       defaultMode: 0440
       items: [{key: {{ $v.apiKeys.secretKey }}, path: api-keys.yaml}]
   {{- end }}
+  {{- include "leadscore.moreVolumes" $more | nindent 2 }}
 {{- end -}}
 
 {{/* Where the model is: a folder named outright, or the cache of registered models below LEADSCORE_HOME. */}}
@@ -164,6 +147,7 @@ volumes:
   env:
     - {name: HOME, value: /tmp}
     {{- include "leadscore.modelEnv" . | nindent 4 }}
+    {{- include "leadscore.caEnv" .root | nindent 4 }}
   {{- with $v.model.registry.envFrom }}
   envFrom: {{ toYaml . | nindent 4 }}
   {{- end }}
@@ -180,6 +164,7 @@ volumes:
     - {name: artefacts, mountPath: /artefacts, readOnly: true}
     {{- end }}
     - {name: tmp, mountPath: /tmp}
+    {{- include "leadscore.moreMounts" (dict "root" .root "of" $v.scoring) | nindent 4 }}
 {{- end -}}
 
 {{- define "leadscore.scoringEnv" -}}
@@ -222,6 +207,7 @@ volumes:
 {{- end }}
 - {name: HOME, value: /tmp}
 - {name: BENTOML_HOME, value: /tmp/bentoml}
+{{- include "leadscore.caEnv" .root }}
 {{- with $c.extraEnv }}
 {{ toYaml . }}
 {{- end }}

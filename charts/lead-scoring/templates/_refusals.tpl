@@ -95,8 +95,16 @@
 {{- if and (eq (int $v.model.version) 0) (not $v.model.keepLive) -}}
 {{- fail "model.version=0 names no version and model.keepLive=false keeps none. Name a version, or leave model.keepLive true." -}}
 {{- end -}}
-{{- if hasKey $v.scoring.podLabels (include "leadscore.versionLabel" .) -}}
-{{- fail "scoring.podLabels sets leadscore.dev/model-version, which is the version that the pods serve. Set model.version." -}}
+{{- $own := append (keys (include "leadscore.ownLabels" (dict "root" . "component" "scoring") | fromYaml)) (include "leadscore.versionLabel" .) -}}
+{{- range $where, $labels := dict "commonLabels" $v.commonLabels "scoring.podLabels" $v.scoring.podLabels "operator.podLabels" $v.operator.podLabels "operator.jobs.podLabels" $v.operator.jobs.podLabels "mlflow.podLabels" $v.mlflow.podLabels "postgresql.podLabels" $v.postgresql.podLabels "loadTest.podLabels" $v.loadTest.podLabels -}}
+{{- range $key, $_ := $labels -}}
+{{- if has $key $own -}}
+{{- fail (printf "%s sets %s, which the chart sets itself: selectors or the served version depend on it. Set model.version for a version; take another label for anything else." $where $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.caBundle.configMap $v.caBundle.secret -}}
+{{- fail "caBundle.configMap and caBundle.secret name two bundles, and pods trust one. Unset one of them." -}}
 {{- end -}}
 {{- if ne $v.spool.type "existingClaim" -}}
 {{- $workers := 1 -}}

@@ -11,6 +11,7 @@
 {{- fail (printf "nameOverride and fullnameOverride cannot change in the life of a release: its objects are named %s (app.kubernetes.io/name=%s), these values name them %s (%s), and selectors never change. Set them back, or install a second release, let callers move, then uninstall this one." .metadata.name (get .metadata.labels "app.kubernetes.io/name") $name $part) -}}
 {{- end -}}
 {{- end -}}
+{{- include "leadscore.refuseLiveTraffic" . -}}
 {{- if $v.postgresql.enabled -}}
 {{- include "leadscore.refuseLiveClaim" . -}}
 {{- end -}}
@@ -33,6 +34,23 @@
 {{- if ne (default "" .spec.storageClassName) $p.storageClassName -}}
 {{- fail (printf "postgresql.persistence.storageClassName cannot change in the life of a release. Set it back to %q." (default "" .spec.storageClassName)) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+After an undo, and in a canary's last step, all traffic is on pods that Argo Rollouts does not yet call stable. A changed pod template
+would begin a canary beside those that it does: traffic would go back to the version that was left. Another version alone is meant so.
+*/}}
+{{- define "leadscore.refuseLiveTraffic" -}}
+{{- $live := include "leadscore.live" . | fromYaml -}}
+{{- $status := default dict $live.status -}}
+{{- $steps := dig "spec" "strategy" "canary" "steps" list $live -}}
+{{- if and (include "leadscore.canary" .) $status.stableRS (not $status.abort) (ne (toString $status.stableRS) (toString $status.currentPodHash)) -}}
+{{- $weight := dig "canary" "weights" "canary" "weight" 0 $status | int -}}
+{{- if and (or (eq $weight 100) (and $steps (ge (int $status.currentStepIndex) (len $steps)))) (ne (include "leadscore.templateDigest" .) (dig "metadata" "annotations" (include "leadscore.templateAnnotation" .) "" $live)) -}}
+{{- $name := include "leadscore.fullname" . -}}
+{{- fail (printf "All traffic is on pods that Argo Rollouts does not call stable yet (an undo, or a canary's last step), and these values change the pods: they would be a new canary beside the version that was left, which would get the traffic back. Wait until the Rollout is Healthy (kubectl argo rollouts -n %s status %s), or end the canary now (kubectl argo rollouts -n %s promote %s --full), then upgrade." .Release.Namespace $name .Release.Namespace $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -32,10 +32,14 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         volume_mounts: Where they are mounted.
         resources: Requests and limits where the custom resource says nothing.
         labels: Labels of the pods, such as NetworkPolicies select by.
-        run_as_user: User and group id.
+        annotations: Annotations of the pods.
+        run_as_user: User and group id; None leaves them to the platform.
         service_account_name: Of the pods; it needs no rights.
+        affinity: Affinity.
         node_selector: Node labels.
+        priority_class_name: PriorityClass.
         tolerations: Tolerations.
+        topology_spread_constraints: Topology spread constraints.
         home_size: Bound of the scratch volume.
         installation: Deployment of the operator itself, which goes when the release is uninstalled; "" without one.
     """
@@ -49,10 +53,14 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     volume_mounts: list[dict[str, Any]] = []
     resources: dict[str, Any] = {}
     labels: dict[str, str] = {}
-    run_as_user: int = 10001
+    annotations: dict[str, str] = {}
+    run_as_user: int | None = 10001
     service_account_name: str = "default"
+    affinity: dict[str, Any] = {}
     node_selector: dict[str, str] = {}
+    priority_class_name: str = ""
     tolerations: list[dict[str, Any]] = []
+    topology_spread_constraints: list[dict[str, Any]] = []
     home_size: str = "4Gi"
     installation: str = ""
 
@@ -140,13 +148,7 @@ def pod_template(
         "automountServiceAccountToken": False,
         "serviceAccountName": workload.service_account_name,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": workload.run_as_user,
-            "runAsGroup": workload.run_as_user,
-            "fsGroup": workload.run_as_user,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
         "volumes": [
             {"name": "home", "emptyDir": {"sizeLimit": workload.home_size}},
@@ -154,11 +156,19 @@ def pod_template(
             *workload.volumes,
         ],
     }
+    if workload.run_as_user is not None:
+        spec["securityContext"] |= dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), workload.run_as_user)
     for key, value in (
         ("imagePullSecrets", workload.image_pull_secrets),
+        ("affinity", workload.affinity),
         ("nodeSelector", workload.node_selector),
+        ("priorityClassName", workload.priority_class_name),
         ("tolerations", workload.tolerations),
+        ("topologySpreadConstraints", workload.topology_spread_constraints),
     ):
         if value:
             spec[key] = value
-    return {"metadata": {"labels": {**workload.labels, **labels}}, "spec": spec}
+    meta: Manifest = {"labels": {**workload.labels, **labels}}
+    if workload.annotations:
+        meta["annotations"] = workload.annotations
+    return {"metadata": meta, "spec": spec}

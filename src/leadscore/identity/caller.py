@@ -11,6 +11,7 @@ KEY: Final = "key"
 OIDC: Final = "oidc"
 SERVICE_ACCOUNT: Final = "service-account"
 SYSTEM: Final = "system"
+ANONYMOUS: Final = "anonymous"
 
 
 class Caller(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -21,8 +22,8 @@ class Caller(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         kind: How we know: `key` (an API key), `oidc` (an OpenID Connect token), `service-account` (a Kubernetes one) or
-            `system` (a part of this system that acts by itself).
-        name: The key's name, the token's subject, the account's `namespace:name`, or the part's name.
+            `system` (a part of this system that acts by itself), or `anonymous` (nobody was asked who they are).
+        name: The key's name, the token's subject, the account's `namespace:name`, the part's name; empty if anonymous.
         address: The client's IP address; empty if it is not known.
     """
 

@@ -66,7 +66,7 @@ def light_client(tracking_uri: str, environ: Mapping[str, str] = os.environ) -> 
     if any(environ.get(name) for name in _UNREAD):
         return None
     parts = urlsplit(tracking_uri)
-    if parts.scheme == "http":
+    if parts.scheme in ("http", "https"):
         home = Path(environ.get("HOME") or "/")
         if parts.username or environ.get("NETRC") or any((home / name).exists() for name in _UNREAD_FILES):
             return None

@@ -1,10 +1,11 @@
 # ruff: noqa: D102 - as in `mlflow_client`
-"""MLflow's model registry by its REST API (https://mlflow.org/docs/latest/rest-api.html), over plain HTTP."""
+"""MLflow's model registry by its REST API (https://mlflow.org/docs/latest/rest-api.html), over HTTP or HTTPS."""
 
 from __future__ import annotations
 
 import base64
 import http.client
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -42,14 +43,17 @@ class RestClient:
     """A registry behind a server.
 
     Args:
-        uri: `http://HOST:PORT`, with a path where the server is below one.
-        environ: MLflow's variables for token, name and password, timeout and repetitions are read.
+        uri: `http://HOST:PORT` or `https://HOST`, with a path where the server is below one.
+        environ: MLflow's variables for token, name and password, timeout and repetitions are read, and that of requests for the
+            authorities to trust, so that both clients trust the same.
     """
 
     def __init__(self, uri: str, environ: Mapping[str, str]) -> None:
         self._base = uri.rstrip("/") + _API
         self._seconds = float(environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or 5)
         self._attempts = 1 + int(environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") or 1)
+        authorities = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE")
+        self._tls = ssl.create_default_context(cafile=authorities) if uri.startswith("https:") else None
         self._headers = {"Content-Type": "application/json", **_authorization(environ)}
 
     def search_registered_models(self, *, max_results: int, page_token: str | None) -> LightPage[LightModel]:
@@ -89,11 +93,11 @@ class RestClient:
 
     def _get(self, path: str, **query: object) -> Document:
         told = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
-        return self._ask(urllib.request.Request(f"{self._base}{path}?{told}", headers=self._headers))  # noqa: S310 (http alone)
+        return self._ask(urllib.request.Request(f"{self._base}{path}?{told}", headers=self._headers))  # noqa: S310 (http, https)
 
     def _send(self, method: str, path: str, **document: str) -> None:
         self._ask(
-            urllib.request.Request(  # noqa: S310 (http alone)
+            urllib.request.Request(  # noqa: S310 (http, https)
                 self._base + path, data=msgspec.json.encode(document), headers=self._headers, method=method
             )
         )
@@ -108,7 +112,7 @@ class RestClient:
         """
         for left in reversed(range(self._attempts)):
             try:
-                with urllib.request.urlopen(request, timeout=self._seconds) as reply:  # noqa: S310 (http alone)
+                with urllib.request.urlopen(request, timeout=self._seconds, context=self._tls) as reply:  # noqa: S310 (http, https)
                     return _document(reply)
             except urllib.error.HTTPError as error:
                 if left and error.code in _PASSING:

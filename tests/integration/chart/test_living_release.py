@@ -182,6 +182,50 @@ def test_a_version_that_the_values_ask_for_is_tried_again_with_another_image(mak
     assert release.served() == {"2"}
 
 
+def undone_and_not_stable_yet(release: LivingRelease) -> None:
+    """A person has gone back to version 1: Argo has skipped every step and still calls version 2's pods stable."""
+    undone(release)
+    steps = len(release.workload()["spec"]["strategy"]["canary"]["steps"])
+    release.argo_says(stable="h2", current="h1", phase="Progressing", step=steps)
+
+
+def in_the_last_step(release: LivingRelease) -> None:
+    """The operator's version 2 has all the traffic and is watched."""
+    in_mid_canary(release)
+    release.argo_says(stable="h1", current="h2", phase="Paused", weight=100, step=4)
+
+
+@pytest.mark.parametrize("situation", [undone_and_not_stable_yet, in_the_last_step])
+def test_a_value_that_changes_pods_is_refused_while_stable_is_a_version_that_was_left(
+    make: Make, situation: Callable[[LivingRelease], None]
+) -> None:
+    release = make("registry")
+    situation(release)
+    before = release.workload()["spec"]
+    said = release.refusal(CHANGES["memory"])
+    assert "the version that was left, which would get the traffic back" in said
+    assert f"kubectl argo rollouts -n {release.namespace} promote leads-lead-scoring --full" in said
+    assert release.workload()["spec"] == before
+    # What changes no pod goes on, and so does another version, which is the way back.
+    release.upgrade(CHANGES["steps"])
+    release.upgrade("model.version=3")
+    assert release.served() == {"3"}
+
+
+@pytest.mark.parametrize("situation", [undone_and_not_stable_yet, in_the_last_step])
+def test_once_the_rollout_is_healthy_or_has_been_sent_back_values_change_again(
+    make: Make, situation: Callable[[LivingRelease], None]
+) -> None:
+    release = make("registry")
+    situation(release)
+    release.argo_says(stable="h2", current="h2", phase="Healthy", weight=0, step=6)
+    release.upgrade(CHANGES["memory"])
+    assert (
+        release.workload()["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
+        == "700Mi"
+    )
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_rollback_of_the_release_brings_its_version_whole(make: Make, source: str) -> None:
     release = make(source)

@@ -12,11 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.support.approvers import KeyHolders
+from tests.support.issuer import Issuer, issuer
 
 from leadscore.errors import BadInputError, ConflictError, ForbiddenError, RefusedError, UnauthorizedError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.identity.apikeys import create_key, revoke_key
+from leadscore.identity.approvers import Approvers, ApproversUnavailableError
+from leadscore.identity.oidc import TokenVerifier
 from leadscore.release.approval import (
     APPROVAL,
     Approval,
@@ -24,6 +27,7 @@ from leadscore.release.approval import (
     Verdict,
     answer,
     answers_of,
+    nonce_for,
     open_requests,
     request,
 )
@@ -397,3 +401,100 @@ def test_an_answer_tells_no_secret(store: EventStore, people: KeyHolders, approv
     approve(store)
     ((record, _),) = answers_of(store)
     assert people.credential("Ada").decode() not in record.document
+
+
+# --- by token ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def idp() -> Iterator[Issuer]:
+    with issuer() as made:
+        yield made
+
+
+def by_token(
+    store: EventStore, idp: Issuer, people: KeyHolders, **claims: object
+) -> tuple[Approvers, Approval]:
+    approvers = Approvers(people.path, TokenVerifier(idp.settings()))
+    nonce = nonce_for(BINDING, "approved", "fine")
+    token = idp.token(**{"nonce": nonce, **claims})
+    said, _ = answer(
+        store,
+        BINDING,
+        "approved",
+        credential=token,
+        approvers=approvers,
+        reason="fine",
+        at=time.time_ns() // 1000,
+    )
+    return approvers, said
+
+
+def test_a_token_given_out_for_the_answer_approves_and_holds_after_it_has_expired(
+    store: EventStore, people: KeyHolders, idp: Issuer
+) -> None:
+    request(store, BINDING, at=1)
+    approvers, said = by_token(store, idp, people)
+    assert (said.by, said.caller.kind) == ("ada@example.com", "oidc")
+    seen, _ = approval_seen(store, SPEC, approvers, time.time() + 86_400)
+    assert seen is not None
+    assert seen.by == "ada@example.com"
+
+
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [
+        ({"nonce": None}, "given out for something else"),
+        ({"nonce": "that of another answer"}, "given out for something else"),
+        ({"exp": int(time.time()) - 60}, "expired"),
+        ({"scope": "leadscore:score"}, "lacks the scope 'leadscore:approve'"),
+        ({"aud": "other"}, "another audience"),
+    ],
+)
+def test_a_token_for_anything_else_approves_nothing(
+    store: EventStore, people: KeyHolders, idp: Issuer, claims: dict, message: str
+) -> None:
+    with pytest.raises((UnauthorizedError, ForbiddenError), match=message):
+        by_token(store, idp, people, **claims)
+    assert answers_of(store) == ()
+
+
+def test_a_token_cannot_be_put_under_another_answer(
+    store: EventStore, people: KeyHolders, idp: Issuer
+) -> None:
+    elsewhere = msgspec.structs.replace(BINDING, digest="e" * 64)
+    approvers, said = by_token(store, idp, people)
+    put(store, msgspec.structs.replace(said, binding=elsewhere))
+    put(store, msgspec.structs.replace(said, reason="another"), 2)
+    put(store, msgspec.structs.replace(said, at=said.at + 700_000_000, reason="fine"), 3)
+    why = [found.why_not(approvers, time.time() + 1000) for _, found in answers_of(store)]
+    assert sorted(why) == [
+        "",
+        "its token does not hold: The token has expired.",
+        "the token of 'ada@example.com' was given out for something else",
+        "the token of 'ada@example.com' was given out for something else",
+    ]
+
+
+def test_while_the_issuer_is_away_nothing_is_known_of_its_answers_and_all_of_others(
+    store: EventStore, people: KeyHolders, idp: Issuer, approve
+) -> None:
+    by_token(store, idp, people)
+    request(store, BINDING, at=1)
+    idp.answers = False
+    fresh = Approvers(people.path, TokenVerifier(idp.settings()))
+    with pytest.raises(ApproversUnavailableError):
+        approval_seen(store, SPEC, fresh, time.time())
+    other = msgspec.structs.replace(BINDING, evidence=("gate-1",))
+    assert approve(store, other)
+
+
+@pytest.mark.parametrize("content", ["keys: [", "kind: Other", "\x00"])
+def test_with_a_key_file_that_cannot_be_read_nothing_is_known(
+    store: EventStore, people: KeyHolders, approve, content: str
+) -> None:
+    approve(store)
+    request(store, BINDING, at=1)
+    people.path.write_text(content)
+    with pytest.raises(ApproversUnavailableError):
+        approval_seen(store, SPEC, people.approvers, SECONDS)

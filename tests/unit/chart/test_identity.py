@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.support.chart import Chart, Manifest
 
-from leadscore.identity.oidc import OidcSettings
+from leadscore.identity.oidc_settings import OidcSettings
 from leadscore.identity.proxies import TrustedProxies
 
 One = Callable[..., Manifest]

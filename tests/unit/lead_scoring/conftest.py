@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,16 @@ class Service:
         self._messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._sent: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._life: asyncio.Task[None] | None = None
+        self._client: tuple[str, int] | None = None
+
+    @contextmanager
+    def called_from(self, address: str) -> Iterator[None]:
+        """Requests come over a connection from there."""
+        self._client = (address, 4711)
+        try:
+            yield
+        finally:
+            self._client = None
 
     @property
     def worker(self) -> Worker:
@@ -145,6 +156,7 @@ class Service:
             "path": path,
             "query_string": query.encode(),
             "headers": sent,
+            "client": self._client,
         }
         await self.app(scope, receive, send)
         if not replies:

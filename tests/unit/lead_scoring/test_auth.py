@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.issuer import Issuer, issuer
 
 from lead_scoring.auth import KeyRing
+from lead_scoring.http import FORWARDED_FOR, Request
+from lead_scoring.logs import RefusalLog
 from lead_scoring.metrics_layout import SINGLE_INDEX
+from lead_scoring.tokens import Tokens
+from leadscore.errors import UnauthorizedError
 from leadscore.identity.apikeys import ApiKey, create_key, read_keys, revoke_key
+from leadscore.identity.caller import Caller
+from leadscore.identity.oidc import TokenVerifier
 
 
 @pytest.fixture
@@ -216,3 +228,133 @@ def test_a_request_is_refused_before_its_body_is_read(guarded, key_file) -> None
 
 def counted(service, name: str) -> int:
     return int(service.engine.counter_file.total()[service.engine.layout.singles + SINGLE_INDEX[name]])
+
+
+# --- tokens, addresses, and what is said of callers who were refused ---------------------------------------
+
+
+@pytest.fixture
+def idp() -> Iterator[Issuer]:
+    with issuer() as made:
+        yield made
+
+
+@pytest.fixture
+def with_tokens(guarded, idp):
+    def start(**settings: str):
+        service = guarded(LEADSCORE_OIDC_ISSUER=idp.url, LEADSCORE_OIDC_AUDIENCE="leadscore", **settings)
+        service.worker._tokens.refresh()
+        return service
+
+    return start
+
+
+def bearer(token: bytes) -> dict[str, str]:
+    return {"authorization": f"Bearer {token.decode()}"}
+
+
+def test_a_token_is_taken_beside_keys(with_tokens, idp, key_file, lead) -> None:
+    secret, _ = create_key(key_file, "crm", ["score"])
+    service = with_tokens()
+    for headers in (bearer(idp.token()), bearer(idp.token()), {"x-api-key": secret}):
+        assert service.post("/score-lead", lead, headers).status == 200
+
+
+def test_a_token_without_the_scope_or_of_nobody_is_refused(with_tokens, idp, lead) -> None:
+    service = with_tokens()
+    answer = service.post("/outcomes", {"lead_id": "x", "converted": True}, bearer(idp.token()))
+    assert answer.status == 403
+    assert "'ada@example.com'" in answer.json["error"]["message"]
+    stranger = Issuer(idp.url)
+    for token in (idp.token(aud="other"), idp.token(exp=1), stranger.token(), b"a.b.c"):
+        answer = service.post("/score-lead", lead, bearer(token))
+        assert (answer.status, answer.json["error"]["code"]) == (401, "unauthorized")
+    assert service.logged() == []
+
+
+def test_while_the_issuer_is_away_tokens_wait_and_keys_are_taken(guarded, idp, key_file, lead) -> None:
+    secret, _ = create_key(key_file, "crm", ["score"])
+    idp.answers = False
+    service = guarded(LEADSCORE_OIDC_ISSUER=idp.url, LEADSCORE_OIDC_AUDIENCE="leadscore")
+    answer = service.post("/score-lead", lead, bearer(idp.token()))
+    assert (answer.status, answer.json["error"]["code"]) == (503, "issuer_unavailable")
+    assert "retry-after" in answer.headers
+    assert service.post("/score-lead", lead, {"x-api-key": secret}).status == 200
+
+
+def test_a_known_token_is_verified_again_when_it_ends_or_the_issuer_s_keys_change(idp) -> None:
+    verifier = TokenVerifier(idp.settings())
+    verifier.refresh()
+    tokens = Tokens(idp.settings(), verifier)
+    token = idp.token(exp=int(time.time()) + 2)
+    request = Request({"method": "POST", "path": "/", "query_string": b"", "headers": []}, None)
+    assert tokens.caller(token, b"d", "score", request) == Caller("oidc", "ada@example.com", "")
+    request.now_ns += 40_000_000_000
+    with pytest.raises(UnauthorizedError, match="expired"):
+        tokens.caller(token, b"d", "score", request)
+    fresh = idp.token()
+    assert tokens.caller(fresh, b"e", "score", request).name
+    verifier._keys, verifier.generation = {}, verifier.generation + 1
+    with pytest.raises(UnauthorizedError, match="does not list"):
+        tokens.caller(fresh, b"e", "score", request)
+
+
+def test_a_service_without_an_issuer_never_loads_what_verifies_tokens(key_file) -> None:
+    script = (
+        "import sys; from lead_scoring.settings import Settings; from lead_scoring.worker import Worker;"
+        "Worker(Settings.from_environment(), first=False); assert not {'jwt', 'cryptography'} & set(sys.modules)"
+    )
+    environ = {**os.environ, "LEADSCORE_API_KEYS": str(key_file)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_who_was_refused_leaves_a_line_with_name_address_and_request_and_no_secret(
+    guarded, key_file, lead, capsys
+) -> None:
+    secret, _ = create_key(key_file, "crm", ["score"])
+    service = guarded(LEADSCORE_TRUSTED_PROXIES="10.0.0.0/8")
+    forwarded = {"x-forwarded-for": "127.0.0.1, 198.51.100.7", "x-request-id": "r-1"}
+    with service.called_from("10.0.0.9"):
+        service.post("/outcomes", {"lead_id": "x", "converted": True}, {"x-api-key": secret, **forwarded})
+        service.post("/score-lead", lead, {"x-api-key": "lsk_guessed", **forwarded})
+    printed = capsys.readouterr().out
+    lines = [line for line in map(json.loads, printed.splitlines()) if line["event"] == "caller refused"]
+    assert [(line["caller"], line["address"], line["status"], line["request_id"]) for line in lines] == [
+        ("crm", "198.51.100.7", 403, "r-1"),
+        ("unknown", "198.51.100.7", 401, "r-1"),
+    ]
+    assert secret not in printed
+    assert "lsk_guessed" not in printed
+
+
+def test_a_flood_of_refusals_is_ten_lines_a_second_and_a_count(caplog) -> None:
+    log = RefusalLog()
+    request = Request({"method": "POST", "path": "/", "query_string": b"", "headers": []}, None)
+    for _ in range(500):
+        log.refused(request, UnauthorizedError("no"))
+    assert len(caplog.records) == 10
+    request.now_ns += 1_000_000_000
+    log.refused(request, UnauthorizedError("no"))
+    assert caplog.records[-1].fields["left_out"] == 490
+
+
+def test_several_forwarding_headers_are_one_list(key_file) -> None:
+    headers = [
+        (b"x-forwarded-for", b"203.0.113.1"),
+        (b"accept", b"*/*"),
+        (b"x-forwarded-for", b"198.51.100.1"),
+    ]
+    scope = {
+        "method": "POST",
+        "path": "/",
+        "query_string": b"",
+        "headers": headers,
+        "client": ("10.0.0.1", 1),
+    }
+    request = Request(scope, None)
+    assert (request.peer, request.headers[FORWARDED_FOR]) == ("10.0.0.1", b"203.0.113.1,198.51.100.1")
+    scope["headers"] = [(b"connection", b"x-forwarded-for"), (b"x-forwarded-for", b"198.51.100.1")]
+    assert Request(scope, None).headers[FORWARDED_FOR] == b"198.51.100.1"

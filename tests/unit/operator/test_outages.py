@@ -15,6 +15,7 @@ from tests.unit.operator.objects import WORKLOAD, thing
 
 from leadscore.errors import UnavailableError
 from leadscore.events.errors import StoreUnavailableError
+from leadscore.identity.approvers import ApproversUnavailableError
 from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.errors import KubeError, RegistryUnavailableError
@@ -110,13 +111,17 @@ def test_another_cause_is_told_but_not_with_each_try() -> None:
     assert len(story.warnings) == 1, "one outage, one Warning"
 
 
-def test_the_registry_is_called_by_its_name() -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RegistryUnavailableError("The registry answered 401."), "RegistryUnavailable"),
+        (ApproversUnavailableError("The key file is broken."), "ApproversUnavailable"),
+    ],
+)
+def test_registry_and_approvers_are_called_by_their_names(error: Exception, reason: str) -> None:
     story = Story()
-    story.tell(
-        (0.0, RegistryUnavailableError("The registry answered 401.")),
-        (9.0, RegistryUnavailableError("The registry answered 401.")),
-    )
-    assert story.ready["reason"] == "RegistryUnavailable"
+    story.tell((0.0, error), (9.0, error))
+    assert story.ready["reason"] == reason
 
 
 @pytest.mark.parametrize("error", [KubeError("429"), UnavailableError("the Rollout went away")])

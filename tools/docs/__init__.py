@@ -1,0 +1,1 @@
+"""Builders of documents: the command line's reference, and the site."""
