@@ -72,6 +72,7 @@ docs: setup  ## Regenerate what is made from code and figures (docs/cli.md, the 
 	$(RUN) python tools/docs/cli_reference.py
 	$(RUN) python -m tools.chart
 	$(RUN) python -m benchmarks.pages
+	$(RUN) python -m tools.docs.decisions
 
 .PHONY: docs-site
 docs-site: setup  ## The documentation as a site (build/docs-site), readable without a network; a dead link fails it

@@ -13,14 +13,14 @@ from leadscore.policy.spec import RetrainRules
 T = TypeVar("T")
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    pass
+class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A part of a custom resource: fields have their names in camelCase there."""
 
 
 # --- DriftDetector ----------------------------------------------------------------------------------------
 
 
-class Schedule(_Part, frozen=True):
+class Schedule(Part, frozen=True):
     """When to check, over how much of the past."""
 
     name: str
@@ -30,14 +30,14 @@ class Schedule(_Part, frozen=True):
     args: tuple[str, ...] = ()
 
 
-class FalseAlarmsSpec(_Part, frozen=True):
+class FalseAlarmsSpec(Part, frozen=True):
     """False alarms accepted on an unchanged stream."""
 
     expected: float = 1.0
     per: str = "30d"
 
 
-class PerformanceSpec(_Part, frozen=True):
+class PerformanceSpec(Part, frozen=True):
     """How outcomes are judged."""
 
     window: str = "30d"
@@ -45,7 +45,7 @@ class PerformanceSpec(_Part, frozen=True):
     max_drop: float = 0.05
 
 
-class CheckJob(_Part, frozen=True):
+class CheckJob(Part, frozen=True):
     """How a check runs."""
 
     deadline_seconds: int = 1800
@@ -53,7 +53,7 @@ class CheckJob(_Part, frozen=True):
     resources: dict[str, Any] = {}
 
 
-class DetectorSpec(_Part, frozen=True):
+class DetectorSpec(Part, frozen=True):
     """A DriftDetector's declared."""
 
     model: str
@@ -76,7 +76,7 @@ class DetectorSpec(_Part, frozen=True):
 # --- RetrainPolicy ----------------------------------------------------------------------------------------
 
 
-class RunTemplate(_Part, frozen=True):
+class RunTemplate(Part, frozen=True):
     """How a training runs."""
 
     data: str = ""
@@ -97,27 +97,17 @@ class PolicySpec(RetrainRules, frozen=True, kw_only=True, rename="camel"):
     release: dict[str, Any] | None = None
 
 
-class PolicyRun(_Part, frozen=True, omit_defaults=True):
-    """A retraining in a policy's status."""
-
-    name: str
-    key: str
-    created: datetime
-    finished: datetime | None = None
-    outcome: str | None = None
-
-
 # --- RetrainRun -------------------------------------------------------------------------------------------
 
 
-class RunWindow(_Part, frozen=True):
+class RunWindow(Part, frozen=True):
     """Leads to train on."""
 
     start: datetime
     end: datetime
 
 
-class RunSpec(_Part, frozen=True):
+class RunSpec(Part, frozen=True):
     """A RetrainRun's declared."""
 
     policy: str
@@ -130,7 +120,7 @@ class RunSpec(_Part, frozen=True):
 # --- ModelRelease -----------------------------------------------------------------------------------------
 
 
-class ShadowSpec(_Part, frozen=True):
+class ShadowSpec(Part, frozen=True):
     """How long a shadow runs, how many leads it must have in common with the champion, and how long it waits for them."""
 
     for_: str = msgspec.field(default="24h", name="for")
@@ -138,7 +128,7 @@ class ShadowSpec(_Part, frozen=True):
     extend_for: str = "72h"
 
 
-class ModelReleaseSpec(_Part, frozen=True):
+class ModelReleaseSpec(Part, frozen=True):
     """A ModelRelease's declared."""
 
     model: str

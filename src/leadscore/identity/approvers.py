@@ -88,6 +88,8 @@ class Approvers:
     def __init__(self, keys: Path, tokens: TokenVerifier | None = None) -> None:
         self._path = keys
         self._tokens = tokens
+        # The operator asks every few seconds, and a file of thousands of keys takes a second to read.
+        self._read: tuple[tuple[int, ...], tuple[ApiKey, ...]] | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Approvers:
@@ -192,7 +194,17 @@ class Approvers:
 
     def _keys(self) -> tuple[ApiKey, ...]:
         try:
-            return read_keys(self._path)
+            seen = self._path.stat()
+            stamp = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
+            if self._read is None or self._read[0] != stamp:
+                self._read = (stamp, read_keys(self._path))
+            return self._read[1]
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise ApproversUnavailableError(
+                f"{self._path} cannot be read: {error.strerror}.", hint="Check its owner."
+            ) from error
         except (KeyFileError, UnavailableError) as error:
             raise ApproversUnavailableError(
                 f"Who may approve cannot be read: {error.message}", hint=error.hint

@@ -7,19 +7,19 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-import kopf
 import pytest
 from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
 from tests.support.kubeapi import KubeApi
 from tests.unit.operator.objects import WORKLOAD, thing
 
 from leadscore.errors import UnavailableError
 from leadscore.events.errors import StoreUnavailableError
+from leadscore.identity.approvers import ApproversUnavailableError
 from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.errors import KubeError, RegistryUnavailableError
 from leadscore_operator.kube.client import Kube
-from leadscore_operator.kube.credentials import Access
 from leadscore_operator.kube.resources import POLICIES
 from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.outages import Outages
@@ -28,7 +28,7 @@ PATH = POLICIES.path("ns", "crm")
 GONE = StoreUnavailableError("The event store db cannot be used: refused.", hint="Is it up?")
 DECIDED = {
     "decision": {"action": "Wait"},
-    "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "x"}],
+    "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-03-10T12:00:00Z"}],
 }
 
 
@@ -46,7 +46,7 @@ class Story:
     async def _tell(self, looks: tuple[tuple[float, Exception | None], ...]) -> None:
         async with (
             self.api.serving() as address,
-            Kube(Access(kopf.ConnectionInfo(server=address), None), "ns") as kube,
+            Kube(Configuration(host=address), "ns") as kube,
         ):
             clock = Clock()
             outages = Outages(
@@ -112,13 +112,17 @@ def test_another_cause_is_told_but_not_with_each_try() -> None:
     assert len(story.warnings) == 1, "one outage, one Warning"
 
 
-def test_the_registry_is_called_by_its_name() -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RegistryUnavailableError("The registry answered 401."), "RegistryUnavailable"),
+        (ApproversUnavailableError("The key file is broken."), "ApproversUnavailable"),
+    ],
+)
+def test_registry_and_approvers_are_called_by_their_names(error: Exception, reason: str) -> None:
     story = Story()
-    story.tell(
-        (0.0, RegistryUnavailableError("The registry answered 401.")),
-        (9.0, RegistryUnavailableError("The registry answered 401.")),
-    )
-    assert story.ready["reason"] == "RegistryUnavailable"
+    story.tell((0.0, error), (9.0, error))
+    assert story.ready["reason"] == reason
 
 
 @pytest.mark.parametrize("error", [KubeError("429"), UnavailableError("the Rollout went away")])
