@@ -124,13 +124,15 @@ def given(request: pytest.FixtureRequest, release: Release) -> Iterator[Given]:
 
 
 def approved(given: LoopGiven) -> LoopThen:
-    """A person asks for a retraining, the gate passes its candidate, and a person lets it go to traffic."""
+    """A person asks for a retraining, the gate passes its candidate, and a person, not a name, lets it go to traffic."""
     return (
         given.market()
         .when.asked_to_retrain()
         .then.the_gate_says("Passed")
         .the_policy_releases_it()
         .it_is("AwaitingApproval")
+        .when.an_approval_is_written_into_the_store("ada.lovelace")
+        .then.it_is("AwaitingApproval", "does not count: it carries no proof")
         .when.approved("ada.lovelace", "The replay speaks for it.")
         .then
     )

@@ -31,6 +31,7 @@ _ORIGINS = {uri: path for path, uri in PAGES.items()}
 _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 # A line of text right before a list or a table.
 _BLOCK = re.compile(r"^((?![-*|>#\s]|\d+\.\s).+)\n(?=(?:[-*]|\d+\.) |\|)", re.MULTILINE)
+_CELL_CODE = re.compile(r"`[^`\n]*`")
 _FENCE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 _SCRIPT, _DIAGRAM = "assets/mermaid.min.js", '<pre class="mermaid">'
 
@@ -80,11 +81,13 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     def moved(found: re.Match[str]) -> str:
         return posixpath.relpath(_uri(_target(here, found[1])), posixpath.dirname(here) or ".")
 
+    def set_off(text: str) -> str:
+        # A bar in a cell's code is escaped for GitHub; Python-Markdown would show the backslash.
+        plain = _CELL_CODE.sub(lambda found: found[0].replace(r"\|", "|"), _LINK.sub(moved, text))
+        return _BLOCK.sub(r"\1\n\n", plain)
+
     parts = _FENCE.split(markdown)
-    return "".join(
-        part if number % 2 else _BLOCK.sub(r"\1\n\n", _LINK.sub(moved, part))
-        for number, part in enumerate(parts)
-    )
+    return "".join(part if number % 2 else set_off(part) for number, part in enumerate(parts))
 
 
 def on_post_page(output: str, page: Page, **_: object) -> str:

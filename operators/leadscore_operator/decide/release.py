@@ -152,11 +152,11 @@ def plan_step(
     release = objects.release
     changes = changes_of(step, spec, objects, workload)
     waits = step.action if isinstance(step.action, Wait) else None
-    asks = None if waits is None else waits.asks
+    needs_human_since = None if waits is None else waits.needs_human_since
     old, new = machine_status(release), step.status
     if new.phase in FINAL and old.phase not in FINAL:
         new = msgspec.structs.replace(new, since=now)
-    status = object_status(new, release, now, asks, "" if waits is None else waits.unproven)
+    status = object_status(new, release, now, needs_human_since, "" if waits is None else waits.unproven)
     events: tuple[Event, ...] = ()
     known = release.get("status", {})
     if (known.get("phase"), known.get("reason")) != (status["phase"], status.get("reason")):

@@ -36,6 +36,12 @@ class TrustedProxies:
         self._networks = tuple(networks)
         self._find = lru_cache(maxsize=_CACHED)(self._walk)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TrustedProxies) and self._networks == other._networks
+
+    def __hash__(self) -> int:
+        return hash(self._networks)
+
     @classmethod
     def parse(cls, text: str) -> TrustedProxies:
         """Read networks in CIDR notation or single addresses, separated by commas or spaces.

@@ -264,7 +264,7 @@ def _known(
     for record, earlier in answers:
         if earlier.why_not(approvers, now):
             continue
-        if (earlier.verdict, earlier.by, earlier.reason) == (said.verdict, said.by, said.reason):
+        if _words(earlier) == _words(said):
             return earlier, 0
         raise RefusedError(
             f"{said.binding.ref} was {earlier.verdict} by {earlier.by} ({earlier.reason}; evidence"
@@ -273,6 +273,11 @@ def _known(
             " (`leadscore release replay` or `shadow`).",
         )
     return None, len(answers) + 1
+
+
+def _words(said: Approval) -> tuple[str, str, str, str]:
+    """What makes two answers the same; a key's and a token's holder may have the same name."""
+    return said.verdict, "" if said.caller is None else said.caller.kind, said.by, said.reason
 
 
 def _sorted(binding: Binding) -> Binding:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
 
+import msgspec
 from tests.e2e.scenario import alerts
 from tests.e2e.scenario.approvers import people
 from tests.e2e.scenario.examples import example
@@ -23,6 +24,8 @@ from tests.e2e.scenario.scene import Scene
 from tests.e2e.scenario.then import Then
 from tests.e2e.scenario.toolbox import Toolbox
 from tests.e2e.scenario.when import When
+
+from leadscore.release.approval import Approval, Binding
 
 MODEL = "leads"
 ENDED = ("Promoted", "Rejected", "Aborted", "RolledBack")
@@ -147,6 +150,21 @@ class LoopWhen(When):
     def approved(self, by: str, reason: str) -> Self:
         """`leadscore approve` of the release's version."""
         return self._answered("approve", by, reason)
+
+    def an_approval_is_written_into_the_store(self, by: str) -> Self:
+        """What whoever may write the event store can do: a record that names a person, without a proof."""
+        scene = self._scene
+        ref = f"{MODEL}/{release_of(scene)['spec']['version']}"
+        records = Toolbox(scene.release).records(ref)
+        asked = next(record for record in records if record["kind"] == "approval-request")
+        binding = msgspec.convert(asked["document"], Binding)
+        said = Approval(verdict="approved", by=by, reason="I say so.", binding=binding)
+        document = msgspec.json.encode(said).decode().replace("'", "''")
+        scene.release.psql(
+            "INSERT INTO evidence (evidence_id, kind, subject, at, document) VALUES"
+            f" ('{binding.evidence_id}', 'approval', '{ref}', {time.time_ns() // 1000}, '{document}')"
+        )
+        return self
 
     def denied(self, by: str, reason: str) -> Self:
         """`leadscore release deny` of the release's version."""
