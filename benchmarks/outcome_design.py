@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.processes import peak_bytes
-from leadscore.drift.watch.outcome_plan import OutcomePlan, OutcomeSample, design_outcomes
+from leadscore.drift.watch.outcome_plan import OutcomeSample, design_outcomes
+from leadscore.drift.watch.plan import OutcomePlan
 
 _REFERENCE, _DAYS_TO_A_FALSE_ALARM = 10_000, 30.0
 

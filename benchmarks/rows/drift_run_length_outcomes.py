@@ -10,14 +10,9 @@ import numpy as np
 from benchmarks.bench import FULL, Bench, Suite
 from benchmarks.row import Row, at_most
 from leadscore.drift.sequential.late_outcomes import fit_null
-from leadscore.drift.watch.outcome_plan import (
-    OutcomePlan,
-    OutcomeSample,
-    design_outcomes,
-    mature_reference,
-    usual_wait,
-)
+from leadscore.drift.watch.outcome_plan import OutcomeSample, design_outcomes, mature_reference, usual_wait
 from leadscore.drift.watch.outcome_track import Charted, follow_outcomes
+from leadscore.drift.watch.plan import OutcomePlan
 
 # Looks of a run length, streams, and leads a day: of 20 all are charted, of 2,000 a share.
 _ROWS = {

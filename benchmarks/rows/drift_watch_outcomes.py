@@ -14,28 +14,23 @@ import msgspec
 import numpy as np
 
 from benchmarks.bench import FULL, Bench, Suite
-from benchmarks.drift_delay import Floats, first_alarm
-from benchmarks.row import Row, Section
-from leadscore.cli.drift_streams import TableStream
-from leadscore.cli.drift_windows import load_outcomes, load_sample
-from leadscore.data.synthetic import Scenario, ScenarioName, generate, synthetic_contract
-from leadscore.data.tables import write_table
-from leadscore.drift.sequential import (
+from benchmarks.calibration_chart import (
     CalibrationChart,
     CalibrationPaths,
-    simulate_boundary,
     start_calibration,
     watch_calibration,
 )
-from leadscore.drift.watch.outcome_plan import (
-    OutcomeDesign,
-    OutcomePlan,
-    OutcomeSample,
-    design_outcomes,
-    usual_wait,
-)
+from benchmarks.drift_delay import Floats, first_alarm
+from benchmarks.row import Row, Section
+from leadscore.data.synthetic import Scenario, ScenarioName, generate, synthetic_contract
+from leadscore.data.tables import write_table
+from leadscore.drift.sequential import simulate_boundary
+from leadscore.drift.watch.outcome_plan import OutcomeDesign, OutcomeSample, design_outcomes, usual_wait
 from leadscore.drift.watch.outcome_track import NEVER, Charted, follow_outcomes
+from leadscore.drift.watch.plan import OutcomePlan
 from leadscore.drift.watch.track import ChartEvaluation
+from leadscore.monitoring.references import load_outcomes, load_sample
+from leadscore.monitoring.streams import TableStream
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.options import TrainOptions
 from leadscore.training.pipeline import train

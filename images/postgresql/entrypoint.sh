@@ -8,6 +8,15 @@ if [ -n "${POSTGRES_PASSWORD_FILE:-}" ]; then
     POSTGRES_PASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")"
 fi
 
+# initdb wants its user to have a name, and a platform may run this as any (OpenShift). As the official image does it.
+name_user() {
+    getent passwd "$(id -u)" > /dev/null && return
+    printf 'postgres:x:%s:%s::/var/lib/postgresql:/bin/false\n' "$(id -u)" "$(id -g)" > /tmp/passwd
+    printf 'postgres:x:%s:\n' "$(id -g)" > /tmp/group
+    LD_PRELOAD="$(echo /usr/lib/*/libnss_wrapper.so)"
+    export LD_PRELOAD NSS_WRAPPER_PASSWD=/tmp/passwd NSS_WRAPPER_GROUP=/tmp/group
+}
+
 make_cluster() {
     # Made beside its place: a pod killed in here starts again from nothing, not from half a database.
     new="$PGDATA.new"
@@ -39,7 +48,9 @@ if [ "${1:-postgres}" = postgres ] || [ "${1#-}" != "$1" ]; then
     if [ ! -s "$PGDATA/PG_VERSION" ]; then
         # An empty folder may be the volume itself.
         if [ -d "$PGDATA" ]; then rmdir "$PGDATA"; fi
+        name_user
         make_cluster
+        unset LD_PRELOAD
     fi
     unset POSTGRES_PASSWORD
     exec postgres -D "$PGDATA" -c listen_addresses='*' "$@"

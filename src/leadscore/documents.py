@@ -8,14 +8,17 @@ secret.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import msgspec
 import yaml
 
 from leadscore.errors import BadInputError, LeadScoreError
+
+_Document = TypeVar("_Document")
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_NODES: Final = 1_000_000
@@ -41,6 +44,25 @@ _CONSTRUCTORS: Final[dict[str, Callable[[yaml.ScalarNode], object]]] = {
     _TAG + "float": _SCALARS.construct_yaml_float,
     _TAG + "timestamp": _SCALARS.construct_yaml_timestamp,
 }
+
+
+def decode_json(data: bytes | str, type: type[_Document]) -> _Document:  # noqa: A002 - as msgspec calls it
+    """Msgspec's `decode`, for documents: a key that stands twice is refused, where msgspec takes the last one.
+
+    Raises:
+        msgspec.DecodeError: Malformed, not of that type, or a key that stands twice in one object.
+        UnicodeDecodeError: Not UTF-8.
+        RecursionError: Nested too deeply.
+    """
+    decoded = msgspec.json.decode(data, type=type)
+    # Of integers only their number of digits could be a problem.
+    json.loads(data, object_pairs_hook=_keys_once, parse_int=float)
+    return decoded
+
+
+def _keys_once(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise msgspec.DecodeError("a key stands twice in one object")
 
 
 def read_yaml(

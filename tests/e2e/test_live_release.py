@@ -58,6 +58,20 @@ def test_a_changed_value_in_mid_canary_begins_the_canary_of_the_same_version_aga
     )
 
 
+def test_a_changed_value_in_the_last_step_is_refused_and_the_canary_goes_on(given: Given) -> None:
+    """It would begin a canary beside the version that was left, which would get the traffic back."""
+    (
+        given.stable(1)
+        .load()
+        .when.new_version(2)
+        .canary_at(100)
+        .refused({"scoring": {"resources": {"limits": {"memory": "610Mi"}}}}, "would get the traffic back")
+        .then.settled(2)
+        .only(2)
+        .no_request_failed()
+    )
+
+
 def test_an_autoscaler_switched_on_takes_over_the_pods_that_there_are(given: Given) -> None:
     (
         given.stable(1)

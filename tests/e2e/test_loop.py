@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.e2e.scenario.alerts import evaluated
@@ -16,12 +15,12 @@ from tests.e2e.scenario.approvers import approvers_secret
 from tests.e2e.scenario.begin import installed, scenario
 from tests.e2e.scenario.examples import example
 from tests.e2e.scenario.given import Given
+from tests.e2e.scenario.history import history
 from tests.e2e.scenario.images import FAULTY, load_faulty, project_values
 from tests.e2e.scenario.kube import Object
 from tests.e2e.scenario.loop import MODEL, LoopGiven, LoopThen
-from tests.e2e.scenario.registry import ask_again, claims, loop_values, wait_for_mlflow
+from tests.e2e.scenario.registry import claims, loop_values
 from tests.e2e.scenario.release import FULL, ROOT, Release, Values, merged, scenario_values
-from tests.e2e.scenario.toolbox import Toolbox
 
 pytestmark = pytest.mark.e2e
 
@@ -52,30 +51,7 @@ VALUES: Values = merged(
         },
     },
 )
-# A year of leads; the champion knows the first half, and then people begin to buy for other reasons. Of a shorter half
-# the reference would be a month: five of some weekdays and four of others, which is a drift of `created_weekday`.
-LEADS, MONTHS, CALM_MONTHS = 36_000, 12, 6
 ROLES = ("service", "jobs", "operator", "postgresql")
-
-
-def history(made: Release) -> None:
-    """What a company has before it installs a loop: leads, a first model, and a log of what became of them."""
-    wait_for_mlflow(made)
-    toolbox = Toolbox(made)
-    toolbox.start()
-    month, today = timedelta(days=365.25 / 12), datetime.now(UTC)
-    start, turn = (f"{today - n * month:%Y-%m-%d}" for n in (MONTHS, MONTHS - CALM_MONTHS))
-    table = ("--data", "/tmp/crm.parquet")
-    toolbox.leadscore(
-        "data", "generate", "--rows", str(LEADS), "--seed", "5", "--start", start, "--months", str(MONTHS),
-        "--scenario", f"concept_drift@{turn}", "-o", table[1], "--contract-out", "/tmp/contract.yaml",
-    )  # fmt: skip
-    toolbox.leadscore(
-        "train", *table, "--contract", "/tmp/contract.yaml", "--name", MODEL, "--as-of", turn,
-        "--months", str(CALM_MONTHS), "--min-records", "2000", "--trials", "2",
-    )  # fmt: skip
-    toolbox.leadscore("events", "backfill", *table, "--model", f"{MODEL}@champion", "--since", turn)
-    ask_again(made)
 
 
 def resources() -> list[Object]:

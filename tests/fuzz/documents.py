@@ -11,13 +11,13 @@ from tests.fuzz.mutate import Mutator, mutate_bytes, mutate_json, mutate_words
 from tests.support.artefacts import sample_contract
 
 from leadscore.backtest.policy_file import read_policy
-from leadscore.cli.drift_options import read_options
 from leadscore.contract import contract_version, dump_contract
 from leadscore.contract.document import load_contract
 from leadscore.contract.request import LeadDecoder
 from leadscore.drift.options import DriftOptions
 from leadscore.errors import MAX_MESSAGE, LeadScoreError
 from leadscore.identity.apikeys import create_key, read_keys
+from leadscore.monitoring.options import read_options
 
 _POLICY = """apiVersion: leadscore.dev/v1
 kind: RetrainPolicy

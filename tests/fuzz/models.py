@@ -16,9 +16,9 @@ import pyarrow as pa
 from tests.fuzz.mutate import Mutator, mutate_bytes, mutate_json, mutate_ubjson, mutate_words
 from tests.support.artefacts import build_artefact, sample_labels, sample_matrix
 
-from leadscore.cli.drift_windows import load_outcomes, load_sample
 from leadscore.contract import contract_version, parse_contract
 from leadscore.errors import ArtefactError, LeadScoreError
+from leadscore.monitoring.references import load_outcomes, load_sample
 from leadscore.registry.metrics import read_metrics
 from leadscore.scoring import artefact
 from leadscore.scoring.artefact import ArtefactManifest, FileEntry

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,11 +11,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.artefacts import build_artefact
 
 from leadscore.contract import load_contract
-from leadscore.documents import MAX_DEPTH, MAX_NUMBER, read_yaml
-from leadscore.errors import ContractError
+from leadscore.documents import DECODE_ERRORS, MAX_DEPTH, MAX_NUMBER, decode_json, read_yaml
+from leadscore.errors import ArtefactError, ContractError
 from leadscore.identity.apikeys import KeyFileError, read_keys
+from leadscore.scoring.model import ScoringModel
 
 
 def _merge_bomb(levels: int) -> str:
@@ -135,3 +139,32 @@ def test_the_key_file_of_the_cases_is_refused_with_its_line() -> None:
 def test_the_merge_bomb_of_the_cases_is_refused_with_its_name() -> None:
     with pytest.raises(ContractError, match=r"attack-yaml-merge-bomb\.yaml is not valid YAML: .* nodes"):
         load_contract(CASES / "attack-yaml-merge-bomb.yaml")
+
+
+@pytest.mark.parametrize(
+    "document", [b'{"a": 1, "a": 2}', b'{"b": {"a": 1, "c": 2, "a": 1}}', b'[{"a": 1, "\\u0061": 1}]']
+)
+def test_a_json_document_in_which_a_key_stands_twice_is_refused(document: bytes) -> None:
+    with pytest.raises(DECODE_ERRORS, match="twice"):
+        decode_json(document, type=object)
+
+
+def test_a_json_document_with_one_key_in_several_objects_is_read() -> None:
+    assert decode_json('[{"a": 1}, {"a": {"a": 2}}]', type=object) == [{"a": 1}, {"a": {"a": 2}}]
+
+
+@pytest.mark.parametrize(
+    "name", ["calibration.json", "grades.json", "golden.json", "reference.json", "manifest.json"]
+)
+def test_no_document_of_an_artefact_may_say_a_thing_twice(tmp_path: Path, name: str) -> None:
+    artefact = build_artefact(tmp_path / "model", trees=2)
+    document = (artefact / name).read_bytes()
+    key = next(iter(json.loads(document)))
+    twice = document.rstrip()[:-1] + f', "{key}": {json.dumps(json.loads(document)[key])}}}'.encode()
+    (artefact / name).write_bytes(twice)
+    if name != "manifest.json":
+        manifest = json.loads((artefact / "manifest.json").read_bytes())
+        manifest["files"][name] = {"sha256": hashlib.sha256(twice).hexdigest(), "size": len(twice)}
+        (artefact / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtefactError, match=name.replace(".", r"\.")):
+        ScoringModel.load(artefact)

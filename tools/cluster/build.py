@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +43,8 @@ def is_built(program: Program) -> bool:
 def build(program: Program, on_step: Callable[[str], None]) -> Path:
     """Build what is missing and return the folder with the binaries.
 
-    A folder appears under its final name only when it is complete, so an interrupted build is simply done again.
+    A folder appears under its final name only when it is complete. A build that was interrupted goes on: binaries that were
+    done are kept beside it, and Go keeps every package that it has compiled.
 
     Raises:
         ClusterError: Go is missing or too old, or the compiler failed (its last lines are in the message).
@@ -58,35 +59,61 @@ def build(program: Program, on_step: Callable[[str], None]) -> Path:
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     # Two who build the same at once would each replace what the other is about to run.
-    with (
-        locked(target.parent / f".{target.name}.lock"),
-        tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=target.parent) as scratch,
-    ):
+    with locked(target.parent / f".{target.name}.lock"):
         if is_built(program):
             return target
-        for package, binary in zip(program.packages, program.binaries, strict=True):
-            on_step(f"{program.name} {program.version}: {binary}")
-            _compile(program, package, Path(scratch) / binary)
+        partial = target.parent / f".{target.name}.partial"
+        partial.mkdir(exist_ok=True)
+        for number, (package, binary) in enumerate(zip(program.packages, program.binaries, strict=True), 1):
+            if (partial / binary).exists():
+                continue
+            of = f" ({number} of {len(program.binaries)})" if len(program.binaries) > 1 else ""
+            _compile(
+                program,
+                package,
+                partial / binary,
+                lambda part, what=f"{binary}{of}": on_step(f"{what}{part}"),
+            )
         shutil.rmtree(target, ignore_errors=True)
-        complete = Path(tempfile.mkdtemp(prefix=f".{program.name}-done-", dir=target.parent))
-        for binary in program.binaries:
-            (Path(scratch) / binary).rename(complete / binary)
-        complete.chmod(0o755)
-        complete.rename(target)
+        partial.rename(target)
     return target
 
 
-def _compile(program: Program, package: str, output: Path) -> None:
+def _compile(program: Program, package: str, output: Path, on_part: Callable[[str], None]) -> None:
+    """Build one binary; `on_part` is told how many packages are compiled, and which one was the last."""
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
-    command = ["go", "build", "-trimpath", "-ldflags", program.linker_flags(), "-o", str(output), package]
+    unfinished = output.with_name(f".{output.name}.new")
+    command = [
+        "go",
+        "build",
+        "-v",
+        "-trimpath",
+        "-ldflags",
+        program.linker_flags(),
+        "-o",
+        str(unfinished),
+        package,
+    ]
     if program.tags:
         command[2:2] = ["-tags", program.tags]
-    done = subprocess.run(
-        command, cwd=MODULES / program.name, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        last = "\n".join(done.stderr.strip().splitlines()[-8:])
+    on_part("")
+    last: deque[str] = deque(maxlen=8)
+    with subprocess.Popen(
+        command,
+        cwd=MODULES / program.name,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as builder:
+        assert builder.stderr is not None
+        for number, line in enumerate(builder.stderr, 1):
+            last.append(line.rstrip())
+            on_part(f": {number} packages, {line.strip()[:60]}")
+    if builder.returncode != 0:
+        told = "\n".join(last)
         raise ClusterError(
-            f"Building {package} {program.version} failed:\n{last}",
+            f"Building {package} {program.version} failed:\n{told}",
             hint="Check the connection to the Go module proxy and the free disk space (10 GB), then run again.",
         )
+    unfinished.rename(output)

@@ -104,7 +104,7 @@ LOCAL = {
         finish=_finish_busybox,
     ),
     Base.POSTGRESQL: LocalBase(
-        (*FILES, "tzdata", "sed", "postgresql-15"),
+        (*FILES, "tzdata", "sed", "libnss-wrapper", "postgresql-15"),
         without=(*INSTALLERS, "libllvm14", "postgresql-common", "postgresql-client-common", "ssl-cert"),
         remove=("usr/lib/*/gconv", "usr/share/i18n", "usr/lib/postgresql/15/lib/llvmjit*", "usr/share/doc/postgresql*"),
         finish=_finish_postgresql,

@@ -38,6 +38,7 @@ class Plan:
         role: Which.
         base: Reference of what it starts from.
         requirements: Pinned packages with hashes.
+        environment: The same of the packages that have a folder of their own; empty without any.
         epoch: Latest time in it, seconds.
         key: Digest of everything that decides about the content; 12 hex digits.
         reference: Full name with tag.
@@ -46,6 +47,7 @@ class Plan:
     role: Role
     base: str
     requirements: str
+    environment: str
     epoch: int
     key: str
     reference: str
@@ -67,16 +69,16 @@ def plan(role: Role, *, registry: bool, prefix: str = REGISTRY, tag: str = "") -
     """
     base = bases.reference(role.base, registry=registry)
     requirements = packages.requirements(role) if role.extras or role.groups else ""
+    environment = packages.environment_requirements(role)
     epoch = code.source_epoch([*code.sources(role), str(role.folder)])
     digest = hashlib.sha256()
-    for part in (repr(role), base, requirements, str(epoch), prefix, tag):
+    for part in (repr(role), base, requirements, environment, str(epoch), prefix, tag):
         digest.update(part.encode() + b"\0")
     for path in (*_recipe(role), *(ROOT / each for each in code.source_files(code.sources(role)))):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     key = digest.hexdigest()[:12]
-    return Plan(
-        role, base, requirements, epoch, key, f"{prefix}/{role.repository}:{tag or f'{__version__}-{key}'}"
-    )
+    reference = f"{prefix}/{role.repository}:{tag or f'{__version__}-{key}'}"
+    return Plan(role, base, requirements, environment, epoch, key, reference)
 
 
 def _recipe(role: Role) -> list[Path]:
@@ -136,8 +138,14 @@ def context_parts(planned: Plan, scratch: Path, on_step: OnStep) -> list[tuple[P
     parts = [(path, path.name) for path in sorted(role.folder.iterdir())]
     if planned.requirements:
         on_step("packages")
-        prepared = packages.prepare(role, planned.requirements)
-        (scratch / notices.FILE).write_text(notices.notices(prepared, packages.INSIDE), encoding="utf-8")
+        prepared = packages.prepare(role.name, planned.requirements, role.commands)
+        notice = notices.notices(prepared, packages.INSIDE)
+        if planned.environment:
+            inside = packages.environment_inside(role)
+            other = packages.prepare(role.environment, planned.environment, (), inside)
+            notice += notices.notices(other, inside)
+            parts.append((other, f"{role.environment}-packages"))
+        (scratch / notices.FILE).write_text(notice, encoding="utf-8")
         parts += [
             (prepared, "packages"),
             (scratch / notices.FILE, notices.FILE),

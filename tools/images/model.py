@@ -49,7 +49,7 @@ def plan_model(
     recipe = [Path(__file__).with_name(each) for each in RECIPE_MODULES]
     for path in (*files, *sorted(MODEL.folder.iterdir()), *recipe):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return Plan(MODEL, base, "", time, f"{name}-{version}-{digest.hexdigest()[:12]}", reference)
+    return Plan(MODEL, base, "", "", time, f"{name}-{version}-{digest.hexdigest()[:12]}", reference)
 
 
 def build_model(planned: Plan, artefact: Path, *, registry: bool, verify: bool, on_step: OnStep) -> Built:

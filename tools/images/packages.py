@@ -40,6 +40,16 @@ def requirements(role: Role, root: Path = ROOT) -> str:
     )
 
 
+def environment_requirements(role: Role, root: Path = ROOT) -> str:
+    """What the lock of a role's other environment says, with hashes; empty without one."""
+    return (root / "envs" / role.environment / "requirements.txt").read_text() if role.environment else ""
+
+
+def environment_inside(role: Role) -> str:
+    """Where the image has the packages of a role's other environment."""
+    return f"/opt/leadscore/{role.environment}/packages"
+
+
 def is_unwanted(path: Path) -> bool:
     """Whether an image does without a file (path relative to the packages' folder); pure.
 
@@ -58,31 +68,38 @@ def with_portable_interpreter(script: str) -> str:
     return f"#!/usr/bin/env python3\n{rest}" if first.startswith("#!") and "python" in first else script
 
 
-def packages_key(text: str, commands: tuple[str, ...]) -> str:
+def packages_key(text: str, commands: tuple[str, ...], inside: str) -> str:
     """What a prepared folder depends on; 16 hex digits."""
-    digest = hashlib.sha256(repr((text, commands, platform.machine(), _strip_version())).encode())
+    digest = hashlib.sha256(repr((text, commands, inside, platform.machine(), _strip_version())).encode())
     for module in (Path(__file__), Path(__file__).with_name("bytecode.py")):
         digest.update(module.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def prepare(role: Role, text: str) -> Path:
-    """The folder of a role's packages, made once per content of `text`; call it under the role's lock."""
-    target = cache_root() / "packages" / f"{role.name}-{packages_key(text, role.commands)}"
+def prepare(name: str, text: str, commands: tuple[str, ...], inside: str = INSIDE) -> Path:
+    """The folder of packages, made once per content of `text`; call it under the role's lock.
+
+    Args:
+        name: Of the role, or of its other environment.
+        text: Pinned requirements.
+        commands: Executables that stay.
+        inside: What the folder is called in the image.
+    """
+    target = cache_root() / "packages" / f"{name}-{packages_key(text, commands, inside)}"
     if target.is_dir():
         os.utime(target)
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{role.name}-", dir=target.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=target.parent) as scratch:
         listed, folder = Path(scratch) / "requirements.txt", Path(scratch) / "packages"
         listed.write_text(text)
         install(listed, folder)
-        tidy(folder, role.commands)
+        tidy(folder, commands)
         strip(folder)
-        compile_folder(folder, INSIDE)
+        compile_folder(folder, inside)
         folder.rename(target)
     os.utime(target)
-    keep_newest(list(target.parent.glob(f"{role.name}-*")), KEPT)
+    keep_newest(list(target.parent.glob(f"{name}-*")), KEPT)
     return target
 
 

@@ -38,6 +38,7 @@ class Role:
         code: Our own code in it.
         extras: Extras of pyproject.toml whose packages, as uv.lock pins them, are in it.
         groups: Dependency groups likewise.
+        environment: Folder below envs/ whose locked packages cannot live with ours; they are in a folder of their own.
         commands: Executables of those packages that stay in the image.
         files: Further files and folders of the project, at the same place below /opt/leadscore/app.
         chart_value: Where the chart names the image.
@@ -49,6 +50,7 @@ class Role:
     code: Code = Code.NONE
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    environment: str = ""
     commands: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     chart_value: tuple[str, ...] = ()
@@ -76,6 +78,16 @@ ROLES = (
         extras=("train",),
         commands=("leadscore", "mlflow"),
         chart_value=("jobsImage",),
+    ),
+    Role(
+        "drift-alibi",
+        "drift-alibi",
+        Base.PYTHON,
+        Code.WHEEL,
+        extras=("train",),
+        environment="alibi-detect",
+        commands=("leadscore",),
+        chart_value=("driftAlibiImage",),
     ),
     Role(
         "operator",

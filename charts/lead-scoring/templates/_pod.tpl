@@ -105,15 +105,18 @@ volumes:
   {{- include "leadscore.moreVolumes" $more | nindent 2 }}
 {{- end -}}
 
-{{/* Where the model is: a folder named outright, or the cache of registered models below LEADSCORE_HOME. */}}
+{{/*
+Where the model is: a folder named outright, or the cache of registered models below LEADSCORE_HOME. `readOnly: false` is left out:
+Argo Rollouts writes the object back without it, and a GitOps tool would put it there again and again.
+*/}}
 {{- define "leadscore.modelMount" -}}
 {{- $v := .root.Values -}}
 {{- if eq $v.model.source "registry" -}}
-- {name: model, mountPath: /var/lib/leadscore/models, readOnly: {{ .readOnly }}}
+- {name: model, mountPath: /var/lib/leadscore/models{{ if .readOnly }}, readOnly: true{{ end }}}
 {{- else if eq $v.model.source "claim" -}}
 - {name: model, mountPath: /var/lib/leadscore/model, subPathExpr: {{ $v.model.claim.subPath | replace "{version}" "$(LEADSCORE_MODEL_VERSION)" | quote }}, readOnly: true}
 {{- else -}}
-- {name: model, mountPath: /var/lib/leadscore/model, readOnly: {{ .readOnly }}}
+- {name: model, mountPath: /var/lib/leadscore/model{{ if .readOnly }}, readOnly: true{{ end }}}
 {{- end -}}
 {{- end -}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leadscore.drift.methods import ALIBI, SEQUENTIAL
 from leadscore_operator.kube.resources import (
     DEPLOYMENTS,
     DETECTORS,
@@ -28,21 +29,35 @@ GENERATION = "leadscore.dev/generation"
 SCHEDULE_LABEL = "leadscore.dev/schedule"
 
 
+def methods_of(spec: DetectorSpec, schedule: Schedule) -> tuple[str, ...]:
+    """Return what a schedule looks at."""
+    return spec.methods if schedule.methods is None else schedule.methods
+
+
 def check_command(detector: str, spec: DetectorSpec, schedule: Schedule) -> list[str]:
     """The command line of a check: what to compare, by which rule, and where to say the verdict."""
-    command = ["leadscore", "drift", "check", f"--model={spec.model}", f"--window={schedule.window}"]
+    methods = methods_of(spec, schedule)
+    verb = "watch" if SEQUENTIAL in methods else "check"
+    command = ["leadscore", "drift", verb, f"--model={spec.model}", f"--window={schedule.window}"]
     # A detector's memory of earlier windows is kept under its name: each schedule has its own.
-    command += [f"--detector={detector}-{schedule.name}", f"--mode={spec.mode}"]
-    methods = spec.methods if schedule.methods is None else schedule.methods
-    command.append(f"--methods={','.join(methods)}")
+    command.append(f"--detector={detector}-{schedule.name}")
+    if SEQUENTIAL in methods:
+        # It follows the leads one by one, and their outcomes where the detector says when those are known.
+        if spec.performance is not None:
+            command += ["--outcomes", f"--maturity={spec.performance.maturity}"]
+    else:
+        command += [
+            f"--mode={spec.mode}",
+            f"--methods={','.join(methods)}",
+            f"--hysteresis={spec.hysteresis}",
+        ]
     if "performance" in methods and spec.performance is not None:
         declared = spec.performance
         command += [f"--performance-window={declared.window}", f"--maturity={declared.maturity}"]
         command.append(f"--max-drop={declared.max_drop:g}")
     if spec.false_alarms is not None:
         command.append(f"--false-alarms={spec.false_alarms.expected:g}/{spec.false_alarms.per}")
-    command += [f"--hysteresis={spec.hysteresis}", f"--termination-log={MESSAGE_PATH}"]
-    return [*command, *schedule.args]
+    return [*command, f"--termination-message={MESSAGE_PATH}", *schedule.args]
 
 
 def cron_job(
@@ -67,6 +82,8 @@ def cron_job(
     }
     name = cron_job_name(meta["name"], meta["uid"], schedule.name)
     command = check_command(meta["name"], spec, schedule)
+    if any(method.startswith(ALIBI) for method in methods_of(spec, schedule)):
+        workload = workload.for_alibi()
     about = object_metadata(name, detector, DETECTORS, part=CHECK, labels={SCHEDULE_LABEL: schedule.name})
     if installation is not None:
         about["ownerReferences"] = [owner_reference(installation, DEPLOYMENTS)]

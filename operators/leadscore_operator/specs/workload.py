@@ -25,6 +25,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     Attributes:
         image: Jobs image.
         image_pull_policy: When to pull it.
+        alibi_image: Jobs image with alibi-detect beside it; "": the jobs image has it.
+        alibi_image_pull_policy: When to pull that one.
         image_pull_secrets: Secrets to pull it with.
         env: Environment (event store, registry), as container `env` entries.
         env_from: Secrets and ConfigMaps of the environment.
@@ -46,6 +48,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
 
     image: str
     image_pull_policy: str = "IfNotPresent"
+    alibi_image: str = ""
+    alibi_image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: list[dict[str, Any]] = []
     env: list[dict[str, Any]] = []
     env_from: list[dict[str, Any]] = []
@@ -63,6 +67,14 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     topology_spread_constraints: list[dict[str, Any]] = []
     home_size: str = "4Gi"
     installation: str = ""
+
+    def for_alibi(self) -> Workload:
+        """Return the same with the image that has alibi-detect."""
+        if not self.alibi_image:
+            return self
+        return msgspec.structs.replace(
+            self, image=self.alibi_image, image_pull_policy=self.alibi_image_pull_policy
+        )
 
     @classmethod
     def read(cls, path: Path) -> Workload:

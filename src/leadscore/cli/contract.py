@@ -84,8 +84,10 @@ def check(
     """Compare a table with a contract. Exit code 3 if training or scoring on it would fail."""
     from leadscore.contract.check import check_table
     from leadscore.contract.document import load_contract
+    from leadscore.data.matrix import check_notation
 
-    report = check_table(load_contract(contract), _read(path))
+    known, rows = load_contract(contract), _read(path)
+    report = check_table(known, rows)
     emit(
         {"status": report.status, "rows": report.rows, "issues": report.issues},
         _check_view(report),
@@ -93,6 +95,7 @@ def check(
     )
     if report.status == "errors":
         raise typer.Exit(ExitCode.BAD_INPUT)
+    check_notation(known, rows)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from leadscore.settings import Home
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from leadscore.events.matching import OutcomeMatch
     from leadscore.events.outcome_formats import OutcomeColumns, OutcomeFormats
     from leadscore.events.outcome_table import RowProblem
 
@@ -123,6 +124,11 @@ def import_outcomes(
         table("Outcomes", tuple(document), [tuple(document.values())], right=tuple(document)),
         as_json=as_json,
     )
+    _warn(match)
+
+
+def _warn(match: OutcomeMatch) -> None:
+    """Say which outcomes label nothing yet, and which never will."""
     if match.unknown_leads:
         notes.print(
             f"[yellow]warning[/]: {match.unknown_leads} of {match.leads} ids were never scored; their outcomes are kept and "

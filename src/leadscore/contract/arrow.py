@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadscore.contract.model import ColumnFormat
-from leadscore.contract.plain import is_iso_time, is_nan
+from leadscore.contract.plain import is_nan
 from leadscore.contract.text import USUAL, read_time
 
 ArrowKind = Literal["boolean", "integer", "number", "text", "time", "empty", "other"]
@@ -153,12 +153,6 @@ def _plain(column: ArrowColumn) -> ArrowColumn:
     return column
 
 
-def text_codes(column: ArrowColumn) -> NDArray[np.float64]:
-    """A code per different text, NaN for null; shape (n,)."""
-    codes = column.cast("string").combine_chunks().dictionary_encode().indices
-    return codes.to_numpy(zero_copy_only=False).astype(np.float64)
-
-
 def floats(column: ArrowColumn) -> NDArray[np.float64]:
     """A boolean, integer, decimal or floating column as float64; null as NaN."""
     if str(column.type).startswith(("decimal", "dictionary", "bool")):
@@ -172,26 +166,6 @@ def nulls(column: ArrowColumn) -> NDArray[np.bool_]:
         return np.ones(len(column), dtype=np.bool_)
     missing = column.is_null().to_numpy().astype(np.bool_)
     return missing | np.isnan(floats(column)) if kind_of(column) == "number" else missing
-
-
-def is_number_text(text: str) -> bool:
-    """Whether text is a plain decimal number, as the tables' encoder takes it."""
-    return _NUMBER.match(text) is not None
-
-
-def number_texts(column: ArrowColumn) -> NDArray[np.float64] | None:
-    """A text column as numbers (null as NaN), or None if any text is no number."""
-    values = column.cast("string")
-    if not all(is_number_text(str(value)) for value, _ in counts(values)):
-        return None
-    return values.cast("float64").to_numpy().astype(np.float64)
-
-
-def is_time_text(text: str) -> bool:
-    """Whether text is an ISO 8601 month, date or time that exists."""
-    if not is_iso_time(text):
-        return False
-    return read_time(text) is not None
 
 
 def arrow_times(column: ArrowColumn, form: ColumnFormat | None = None) -> NDArray[np.datetime64] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
@@ -12,13 +13,16 @@ from numpy.typing import NDArray
 from leadscore.contract.arrow import ArrowColumn, ArrowTable, counts, distinct_values, kind_of, nulls
 from leadscore.contract.arrow import arrow_times as typed_times
 from leadscore.contract.findings import ColumnSummary, Finding
+from leadscore.contract.guess.times import dates_near
 from leadscore.contract.leaks import Suspicion, column_suspicion, later_suspicion
-from leadscore.contract.model import ColumnFormat, Feature, FeatureContract, Target
+from leadscore.contract.model import ColumnFormat, Feature, FeatureContract, Numeric, Target
 from leadscore.contract.names import names_money, protected_attribute
 from leadscore.contract.propose import Proposal, propose
 from leadscore.contract.roles import TargetReading, read_role_times, read_target, value_format
 from leadscore.contract.text import is_missing, whole_id
 from leadscore.errors import TableError
+
+_LATE: Final = "left out: it is not known when the lead comes in; if it says when the outcome became known, name it with --known-at"
 
 
 class Inference(msgspec.Struct, frozen=True):
@@ -170,6 +174,9 @@ def _judge(
     if proposal.feature is None:
         late = _later_than_lead(name, column, created) if proposal.findings[0].kind == "time" else None
         return proposal if late is None else Proposal(None, proposal.summary, (late,))
+    dates = _dates_in_numbers(name, proposal, created)
+    if dates is not None:
+        return Proposal(None, msgspec.structs.replace(proposal.summary, role="left out"), (dates,))
     suspicion = (
         None
         if proposal.codes is None
@@ -205,6 +212,25 @@ def _suspicious(suspicion: Suspicion) -> Finding:
     return Finding(suspicion.column, "suspicious", suspicion.sentence, action)
 
 
+def _dates_in_numbers(
+    name: str, proposal: Proposal, created: NDArray[np.datetime64] | None
+) -> Finding | None:
+    """What to say of a column of numbers that are dates: a spreadsheet's days, or seconds since 1970, near the leads' own."""
+    if created is None or proposal.codes is None or not isinstance(proposal.feature, Numeric):
+        return None
+    found = dates_near(proposal.codes, created)
+    if found is None:
+        return None
+    moments, form = found
+    late = later_suspicion(name, moments, created)
+    reason = f"its numbers are dates ({form}), within years of the leads' own" + (
+        "" if late is None else f"; {late.sentence}"
+    )
+    kind: Literal["leak", "time"] = "time" if late is None else "leak"
+    action = "left out; derive durations from it if they help" if late is None else _LATE
+    return Finding(name, kind, reason, action)
+
+
 def _later_than_lead(
     name: str, column: ArrowColumn, created: NDArray[np.datetime64] | None
 ) -> Finding | None:
@@ -215,8 +241,4 @@ def _later_than_lead(
     late = later_suspicion(name, moments, created)
     if late is None:
         return None
-    action = (
-        "left out: it is not known when the lead comes in; if it says when the outcome became known, name it with "
-        "--known-at"
-    )
-    return Finding(name, "leak", late.sentence, action)
+    return Finding(name, "leak", late.sentence, _LATE)

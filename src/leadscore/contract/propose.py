@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from leadscore.contract.arrow import ArrowColumn, counts, distinct_values, floats, kind_of, nulls
 from leadscore.contract.findings import ColumnSummary, Finding, format_line, with_rows
 from leadscore.contract.guess.categories import merged, placeholders, spellings
-from leadscore.contract.guess.numbers import NumberGuess, guess_numbers, is_code, several_formats
+from leadscore.contract.guess.numbers import (
+    NumberGuess,
+    bounds_among_numbers,
+    guess_numbers,
+    is_code,
+    several_formats,
+)
 from leadscore.contract.guess.phrases import says_nothing, with_phrase
 from leadscore.contract.guess.times import guess_times, names_time
 from leadscore.contract.model import (
@@ -288,7 +294,7 @@ def _categorical(summary: ColumnSummary, text: _Text) -> Proposal:
     if covered < MIN_COVERAGE:
         reason = f"{len(seen)} different texts, of which the {MAX_CATEGORIES} most frequent cover only {covered:.0%}"
         left_out = Finding(name, "many_categories", reason, "left out; group the values to use it")
-        return Proposal(None, summary, (left_out,))
+        return Proposal(None, summary, (left_out, *findings))
     if len(seen) > len(kept):
         reason = f"{len(seen) - len(kept)} of {len(seen)} categories make up {1 - covered:.1%} of the rows"
         findings += (Finding(name, "rare_categories", reason, "not listed: they are scored as unseen"),)
@@ -314,6 +320,16 @@ def _category_findings(name: str, seen: CountedTexts) -> tuple[Finding, ...]:
             f"kept as a category; if nothing was chosen there, write {line} and take it out of `categories`"
         )
         found.append(Finding(name, "placeholder", reason, action))
+    bounds = bounds_among_numbers(seen)
+    if bounds is not None:
+        numbers, others = bounds
+        rows = sum(count for _, count in numbers)
+        reason = f"{rows} rows hold numbers, the others bounds of some: {with_rows(others)}"
+        action = (
+            "taken as categories, which have no order, and numbers that are not listed are unseen; write a number in the "
+            "rows with bounds, or ranges in all rows"
+        )
+        found.append(Finding(name, "number_format", reason, action))
     if is_code([value for value, _ in seen]):
         reason = "its digits are a code: some begin with zero, or are too many for a number"
         found.append(Finding(name, "code", reason, "taken as a category; requests must send it as text"))

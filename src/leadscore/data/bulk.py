@@ -19,6 +19,7 @@ from leadscore.contract import Categorical, FeatureContract, Numeric
 from leadscore.contract.plain import bounds
 from leadscore.data.atomic import replacing
 from leadscore.data.matrix import encode_batch, lead_ids
+from leadscore.data.notation import Notation
 from leadscore.data.tables import iter_batches
 from leadscore.errors import TableError
 from leadscore.scoring.grades import GRADES, Grades, scores_of
@@ -136,8 +137,9 @@ def score_file(
     unseen = np.zeros(len(model.contract.inputs), np.int64)
     missing = np.zeros(len(model.contract.inputs), np.int64)
     outside = np.zeros(len(model.contract.inputs), np.int64)
+    notation = Notation()
     with replacing(destination) as temporary, _writer(temporary, model.contract) as writer:
-        for scored in _score(model, source, threads, batch_rows):
+        for scored in _score(model, source, threads, batch_rows, notation):
             writer.write_batch(scored.batch)
             rows += scored.batch.num_rows
             grades += scored.grades
@@ -146,6 +148,7 @@ def score_file(
             outside += scored.outside
             if progress is not None:
                 progress(rows)
+        notation.check(model.contract.formats)
     return BulkReport(
         rows=rows,
         seconds=time.perf_counter() - started,
@@ -189,7 +192,9 @@ def _schema(contract: FeatureContract) -> pa.Schema:
     )
 
 
-def _score(model: Scorer, source: Path, threads: int, batch_rows: int) -> Iterator[_Scored]:
+def _score(
+    model: Scorer, source: Path, threads: int, batch_rows: int, notation: Notation
+) -> Iterator[_Scored]:
     contract = model.contract
     features = [feature.name for feature in contract.inputs]
     texts = [feature.name for feature in contract.inputs if isinstance(feature, Categorical)]
@@ -198,7 +203,7 @@ def _score(model: Scorer, source: Path, threads: int, batch_rows: int) -> Iterat
     first_row = 1
     with ThreadPoolExecutor(threads) as pool:
         for batch in iter_batches(source, [contract.id, *features], batch_rows, dictionary=texts):
-            pending.append(pool.submit(_score_batch, model, schema, batch, first_row))
+            pending.append(pool.submit(_score_batch, model, schema, batch, first_row, notation))
             first_row += batch.num_rows
             # One batch per thread in work and one waiting: no thread idles, and memory stays flat.
             if len(pending) > 2 * threads:
@@ -207,8 +212,10 @@ def _score(model: Scorer, source: Path, threads: int, batch_rows: int) -> Iterat
             yield pending.popleft().result()
 
 
-def _score_batch(model: Scorer, schema: pa.Schema, batch: pa.RecordBatch, first_row: int) -> _Scored:
-    encoded = encode_batch(model.contract, batch, first_row=first_row)
+def _score_batch(
+    model: Scorer, schema: pa.Schema, batch: pa.RecordBatch, first_row: int, notation: Notation
+) -> _Scored:
+    encoded = encode_batch(model.contract, batch, first_row=first_row, notation=notation)
     probabilities = model.score_rows(encoded.matrix)
     codes = model.grades.codes(probabilities)
     columns = [

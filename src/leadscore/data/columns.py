@@ -29,6 +29,7 @@ from leadscore.contract.text import (
     read_truth,
     unit_of,
 )
+from leadscore.data.notation import Notation, Written, check_units
 from leadscore.errors import TableError
 
 Floats = npt.NDArray[np.float32 | np.float64]
@@ -81,7 +82,11 @@ class Place:
 
 
 def encode_column(
-    feature: Feature, array: pa.Array, first_row: int = 1, form: ColumnFormat = USUAL
+    feature: Feature,
+    array: pa.Array,
+    first_row: int = 1,
+    form: ColumnFormat = USUAL,
+    notation: Notation | None = None,
 ) -> EncodedColumn:
     """Encode a column by its feature.
 
@@ -90,6 +95,7 @@ def encode_column(
         array: One contiguous Arrow array of any type.
         first_row: Row number of its first value, for messages.
         form: How the table writes the column, where it is text.
+        notation: Is told how numbers are written, and checks them with those of other parts of the column.
 
     Raises:
         TableError: A value that does not fit, or none in a required column; names row and column, never the value.
@@ -100,7 +106,7 @@ def encode_column(
             categories_of(feature, form), _plain(array, keep_dictionary=True), place
         )
     elif isinstance(feature, Numeric):
-        numbers, unseen = _single(_numbers(feature, _plain(array), form, place), place), None
+        numbers, unseen = _single(_numbers(feature, _plain(array), form, place, notation), place), None
     else:
         numbers, unseen = _truths(_plain(array), form, place), None
     missing = np.isnan(numbers)
@@ -112,8 +118,12 @@ def encode_column(
     return EncodedColumn(numbers, 0 if unseen is None else int(np.count_nonzero(unseen)), count)
 
 
-def read_numbers(array: pa.Array, form: ColumnFormat, place: Place) -> npt.NDArray[np.float64]:
+def read_numbers(
+    array: pa.Array, form: ColumnFormat, place: Place, notation: Notation | None = None
+) -> npt.NDArray[np.float64]:
     """Text as float64 by the rule of `contract.text`; null and words for "no value" are NaN.
+
+    `notation` is told how they are written.
 
     Raises:
         TableError: A text that is no number by the format, or units that cannot be added (two currencies, or
@@ -121,6 +131,8 @@ def read_numbers(array: pa.Array, form: ColumnFormat, place: Place) -> npt.NDArr
     """
     plain = pc.match_substring_regex(array, _POINT_NUMBER if form.decimal == "." else _WHOLE_NUMBER)
     if pc.all(plain).as_py() is not False:
+        if notation is not None:
+            notation.see(place.name, Written.of(array, form, [""] if len(array) > array.null_count else []))
         return pc.cast(array, pa.float64()).to_numpy(zero_copy_only=False)
     quick = pc.if_else(plain, array, pa.scalar(None, array.type))
     numbers: npt.NDArray[np.float64] = pc.cast(quick, pa.float64()).to_numpy(zero_copy_only=False).copy()
@@ -134,7 +146,11 @@ def read_numbers(array: pa.Array, form: ColumnFormat, place: Place) -> npt.NDArr
         flags[odd] = np.array(bad)[codes]
         place.refuse(flags, "text that is not a number", _number_hint(place.name, form))
     units = {unit_of(text) for text, number in zip(texts, read, strict=True) if number is not None}
-    _check_units(units, unmarked="" in units or bool(pc.any(plain).as_py()), place=place)
+    if pc.any(plain).as_py():
+        units.add("")
+    check_units(place.name, units)
+    if notation is not None:
+        notation.see(place.name, Written.of(array, form, units))
     numbers[odd] = np.array([np.nan if number is None else number for number in read])[codes]
     return numbers
 
@@ -145,20 +161,6 @@ def _number_hint(name: str, form: ColumnFormat) -> str:
         f"It is read with {marks}. If the table writes numbers in another way, say so in the contract, as in "
         f'`formats: {{{name}: {{decimal: ",", thousands: "."}}}}`; `missing: [...]` lists words for no value.'
     )
-
-
-def _check_units(units: set[str], *, unmarked: bool, place: Place) -> None:
-    money = sorted(units - {"", "%"})
-    if len(money) > 1:
-        raise TableError(
-            f"Column {place.name!r} holds amounts in more than one currency: {', '.join(money)}.",
-            hint="Convert them to one: numbers of two currencies cannot be compared.",
-        )
-    if "%" in units and (money or unmarked):
-        raise TableError(
-            f"Column {place.name!r} holds numbers with a percent sign and numbers without.",
-            hint="Write all of them alike: `45 %` is read as 45.",
-        )
 
 
 def _distinct(array: pa.Array) -> tuple[list[str], npt.NDArray[np.int64]]:
@@ -207,11 +209,13 @@ def _plain(array: pa.Array, *, keep_dictionary: bool = False) -> pa.Array:
     return array
 
 
-def _numbers(feature: Numeric, array: pa.Array, form: ColumnFormat, place: Place) -> Floats:
+def _numbers(
+    feature: Numeric, array: pa.Array, form: ColumnFormat, place: Place, notation: Notation | None
+) -> Floats:
     if pa.types.is_null(array.type):
         return np.full(len(array), np.nan)
     if is_text(array.type):
-        numbers = read_numbers(array, form, place)
+        numbers = read_numbers(array, form, place, notation)
     elif is_number(array.type):
         numbers = plain_floats(array)
     else:

@@ -9,8 +9,6 @@ files that are as they should be; what it refuses is read again, slowly, by `lea
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,20 +19,12 @@ import pyarrow.csv as pacsv
 
 from leadscore.data.irregular import check_cells, read_irregular
 from leadscore.data.layout import TableLayout, find_layout, read_content
+from leadscore.data.report_rows import check_report_rows
 from leadscore.errors import TableError
 
 _MOST_BLOCK = 2**31 - 1
 _BLOCK = 1 << 20
 _PIECE = 1 << 22
-_TAIL_BYTES = 4096
-_TAIL_LINES = 6
-_TOTAL = re.compile(r"(grand |sub-?)?totals?:?|summe:?|gesamt:?|sum:?", re.IGNORECASE)
-_FOOTER = re.compile(
-    r"(grand )?totals?\b|sub-?totals?\b|(teil|zwischen)?(summe|ergebnis)\b|sum\b|gesamt|somme\b|count\b|anzahl\b|"
-    r"average\b|copyright|©|confidential|generated\b|exported\b|report\b|\d+ (rows|records|leads)\b|"
-    r"[-=*_ ]*end(e)? (of|des)\b|[-=*_]{3,}",
-    re.IGNORECASE,
-)
 
 
 def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Sequence[str] = ()) -> pa.Table:
@@ -72,7 +62,7 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
     if lines > table.num_rows or quotes % 2:
         check_cells(path, data, _parse(data, layout, None, (), quoted=True), layout)
     table = _without_empty_rows(table, data, layout, quoted=quoted)
-    _check_tail(path, data, layout, table.num_rows)
+    check_report_rows(path, data, layout, table.num_rows)
     return _without_guards(_without_nameless(path, table, layout, columns))
 
 
@@ -154,23 +144,6 @@ def _empty_rows(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
             return np.zeros(table.num_rows, np.bool_)
         empty &= column.is_null().to_numpy()
     return empty
-
-
-def _check_tail(path: Path, data: pa.Buffer, layout: TableLayout, rows: int) -> None:
-    """Refuse last rows that have the table's width and are a report's totals or small print all the same."""
-    if len(layout.names) < 3:
-        return
-    tail = data.slice(max(0, data.size - _TAIL_BYTES)).to_pybytes().decode("utf-8", "replace").rstrip("\r\n")
-    for back, line in enumerate(reversed(tail.splitlines()[-_TAIL_LINES:])):
-        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=layout.delimiter), [])]
-        filled = [cell for cell in cells if cell]
-        few = filled and 2 * len(filled) <= len(cells) and _FOOTER.match(filled[0])
-        if few or (len(filled) < len(cells) and filled and _TOTAL.fullmatch(filled[0])):
-            raise TableError(
-                f"{path}: row {layout.header_row + rows - back} (the header is row {layout.header_row}) looks like a "
-                "report's footer, not like a lead.",
-                hint="Remove the rows below the table.",
-            )
 
 
 def _without_guards(table: pa.Table) -> pa.Table:

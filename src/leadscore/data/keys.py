@@ -20,6 +20,7 @@ from leadscore.contract.plain import ID_MAX, ID_MIN
 from leadscore.contract.text import is_missing, missing_words, read_time, time_of_number
 from leadscore.contract.words import ALLOWED_ID
 from leadscore.data.columns import Place, is_number, is_text, plain_floats
+from leadscore.data.report_rows import TOTAL_IDS
 
 _LONGEST_ID = 256
 _WHOLE_WITH_POINT = r"^(-?(?:0|[1-9][0-9]*))\.0$"
@@ -42,10 +43,13 @@ def read_ids(column: pa.Array, place: Place, form: ColumnFormat) -> pa.Array:
     texts = _id_texts(column, place)
     if texts.null_count:
         place.refuse(pc.is_null(texts), "no id", "Every lead needs an id.")
-    words = pa.array(sorted(missing_words(form)), pa.string())
-    missing = pc.is_in(texts, value_set=words)
-    if pc.any(missing).as_py():
-        place.refuse(missing, "a word for no value instead of an id", "Every lead needs an id.")
+    words = missing_words(form)
+    if pc.any(pc.is_in(texts, value_set=pa.array(sorted(words | TOTAL_IDS), pa.string()))).as_py():
+        missing = pc.is_in(texts, value_set=pa.array(sorted(words), pa.string()))
+        if pc.any(missing).as_py():
+            place.refuse(missing, "a word for no value instead of an id", "Every lead needs an id.")
+        total = pc.is_in(texts, value_set=pa.array(sorted(TOTAL_IDS), pa.string()))
+        place.refuse(total, "a sum of other rows instead of a lead", "Export the leads without totals.")
     if _may_be_bad(texts):
         long = pc.greater(pc.utf8_length(texts), _LONGEST_ID)
         bad = pc.or_(long, pc.match_substring_regex(texts, _CONTROL))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leadscore.contract import ColumnFormat, FeatureContract
+from leadscore.contract import ColumnFormat, FeatureContract, Numeric
 from leadscore.contract.text import USUAL, is_missing, is_value, missing_words_of, read_number, read_truth
 from leadscore.data.columns import (
     Place,
@@ -26,6 +26,7 @@ from leadscore.data.columns import (
     read_numbers,
 )
 from leadscore.data.keys import read_ids, read_key_times
+from leadscore.data.notation import Notation
 from leadscore.errors import TableError
 
 # Rows whose matrix fits the second-level cache: columns are written across rows, and strided writes to
@@ -62,7 +63,12 @@ def encode_table(contract: FeatureContract, table: pa.Table, *, threads: int = 2
 
 
 def encode_batch(
-    contract: FeatureContract, table: pa.Table | pa.RecordBatch, *, threads: int = 1, first_row: int = 1
+    contract: FeatureContract,
+    table: pa.Table | pa.RecordBatch,
+    *,
+    threads: int = 1,
+    first_row: int = 1,
+    notation: Notation | None = None,
 ) -> EncodedBatch:
     """Like `encode_table`, with the counts of unseen and missing values.
 
@@ -71,16 +77,18 @@ def encode_batch(
         table: A table or one batch of it; other columns are ignored.
         threads: Blocks of rows are encoded side by side.
         first_row: Row number of the first row, for messages.
+        notation: Of the batches of one table, which the caller checks; None: this is the whole table.
     """
     names = [feature.name for feature in contract.inputs]
     _require(table, names)
     matrix = np.empty((table.num_rows, len(names)), np.float32)
     totals = np.zeros((2, len(names)), np.int64)
     blocks = _blocks(table.select(names))
+    seen = Notation() if notation is None else notation
 
     def encode(block: tuple[int, pa.RecordBatch]) -> tuple[list[int], list[int]]:
         start, batch = block
-        return _encode_block(contract, batch, matrix[start : start + batch.num_rows], first_row + start)
+        return _encode_block(contract, batch, matrix[start : start + batch.num_rows], first_row + start, seen)
 
     if threads > 1 and len(blocks) > 1:
         with ThreadPoolExecutor(threads) as pool:
@@ -89,6 +97,8 @@ def encode_batch(
         counts = [encode(block) for block in blocks]
     for count in counts:
         totals += count
+    if notation is None:
+        seen.check(contract.formats)
     return EncodedBatch(matrix, *totals)
 
 
@@ -171,10 +181,34 @@ def values(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.float64
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
     if is_text(column.type):
-        return read_numbers(column, contract.format_of(contract.value), Place(contract.value))
+        found = read_numbers(column, contract.format_of(contract.value), Place(contract.value))
+        _check_notation(contract, table, [contract.value])
+        return found
     if not is_number(column.type):
         Place(contract.value).refuse_type(column, "a value")
     return plain_floats(column).astype(np.float64)
+
+
+def check_notation(contract: FeatureContract, table: pa.Table) -> None:
+    """Refuse a table as it was read, file for file, whose parts write their numbers differently (`Notation`).
+
+    Raises:
+        TableError: They do, or a text is no number.
+    """
+    numbers = [feature.name for feature in contract.features if isinstance(feature, Numeric)]
+    _check_notation(contract, table, [*numbers, *([contract.value] if contract.value else [])])
+
+
+def _check_notation(contract: FeatureContract, table: pa.Table, names: Sequence[str]) -> None:
+    notation = Notation()
+    for name in names:
+        if name not in table.column_names or not is_text(table.schema.field(name).type):
+            continue
+        row = 1
+        for part in table.column(name).chunks:
+            read_numbers(part, contract.format_of(name), Place(name, row), notation)
+            row += len(part)
+    notation.check(contract.formats)
 
 
 def lead_ids(contract: FeatureContract, table: pa.Table | pa.RecordBatch, *, first_row: int = 1) -> pa.Array:
@@ -218,12 +252,18 @@ def _blocks(table: pa.Table | pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]
 
 
 def _encode_block(
-    contract: FeatureContract, batch: pa.RecordBatch, out: npt.NDArray[np.float32], first_row: int
+    contract: FeatureContract,
+    batch: pa.RecordBatch,
+    out: npt.NDArray[np.float32],
+    first_row: int,
+    notation: Notation,
 ) -> tuple[list[int], list[int]]:
     unseen: list[int] = []
     missing: list[int] = []
     for position, feature in enumerate(contract.inputs):
-        column = encode_column(feature, batch.column(position), first_row, contract.format_of(feature.name))
+        column = encode_column(
+            feature, batch.column(position), first_row, contract.format_of(feature.name), notation
+        )
         out[:, position] = column.numbers
         unseen.append(column.unseen)
         missing.append(column.missing)

@@ -15,6 +15,15 @@ import pyarrow.parquet as pq
 from leadscore.data.atomic import replacing
 from leadscore.data.columns import is_number, is_text
 from leadscore.data.delimited import read_csv, require_columns
+from leadscore.data.folders import (
+    CSV,
+    PARQUET,
+    folder_files,
+    folder_kind,
+    refuse_copies,
+    refuse_second_downloads,
+    suffix_of,
+)
 from leadscore.errors import TableError
 
 if TYPE_CHECKING:
@@ -36,7 +45,6 @@ _SUFFIXES: dict[str, Format] = {
 _KNOWN = (
     ".csv, .tsv, .csv.gz, .parquet, .arrow, .feather, or a folder with Parquet or CSV files or a Delta table"
 )
-_CSV_GLOBS = ("*.csv", "*.tsv", "*.csv.gz")
 # What a Delta table may use that the reader of its files does not follow.
 _FOLLOWED = frozenset({"timestampNtz"})
 _NOT_FOLLOWED = {"columnMapping": "column mapping", "deletionVectors": "deletion vectors"}
@@ -137,7 +145,7 @@ def write_table(table: pa.Table, path: Path | str) -> None:
         UnavailableError: The disk is full; what was there before is untouched.
     """
     path = Path(path)
-    kind = _SUFFIXES.get(_suffix(path))
+    kind = _SUFFIXES.get(suffix_of(path))
     if kind is None or path.suffix == ".gz":
         raise TableError(f"Cannot tell the format of {path}.", hint="Use .csv, .tsv, .parquet or .arrow.")
     with replacing(path) as temporary:
@@ -162,22 +170,16 @@ def table_format(path: Path) -> Format:
     if path.is_dir():
         if (path / "_delta_log").is_dir():
             return "delta"
-        if next(path.rglob("*.parquet"), None) is not None:
-            return "folder"
-        if _csv_files(path):
-            return "csv folder"
-        raise TableError(f"The folder {path} holds no table.", hint=f"Tables are {_KNOWN}.")
+        kind = folder_kind(path)
+        if kind is None:
+            raise TableError(f"The folder {path} holds no table.", hint=f"Tables are {_KNOWN}.")
+        return "folder" if kind == "parquet" else "csv folder"
     if not path.exists():
         raise TableError(f"There is no table {path}.", hint="Check the path.")
-    kind = _SUFFIXES.get(_suffix(path))
+    kind = _SUFFIXES.get(suffix_of(path))
     if kind is None:
         raise TableError(f"Cannot tell the format of {path}.", hint=f"Tables are {_KNOWN}.")
     return kind
-
-
-def _suffix(path: Path) -> str:
-    name = path.name.lower()
-    return ".csv.gz" if name.endswith(".csv.gz") else path.suffix.lower()
 
 
 def _listed(columns: Sequence[str] | None) -> list[str] | None:
@@ -239,20 +241,29 @@ def _check_delta(path: Path, table: DeltaTable) -> None:
 
 def _folder(path: Path) -> ds.Dataset:
     # The type of a partition is not guessed from its folders' names: "01067" is no number.
+    files = folder_files(path, PARQUET)
+    refuse_copies(files, lambda file: int(pq.read_metadata(file).num_rows))
     keys = dict.fromkeys(
-        part.split("=", 1)[0]
-        for file in path.rglob("*.parquet")
-        for part in file.relative_to(path).parts[:-1]
-        if "=" in part
+        part.split("=", 1)[0] for file in files for part in file.relative_to(path).parts[:-1] if "=" in part
     )
     partitioning = ds.partitioning(pa.schema([(key, pa.string()) for key in keys]), flavor="hive")
-    dataset = ds.dataset(str(path), format="parquet", partitioning=partitioning)
+
+    def opened(schema: pa.Schema | None = None) -> ds.FileSystemDataset:
+        return ds.dataset(
+            [str(file) for file in files],
+            schema,
+            format="parquet",
+            partitioning=partitioning,
+            partition_base_dir=str(path),
+        )
+
+    dataset = opened()
     # By itself Arrow takes the first file's columns and drops what only later files have.
     found = {str(fragment.path): fragment.physical_schema for fragment in dataset.get_fragments()}
     _refuse_respelled({Path(name): schema.names for name, schema in found.items()})
     schemas = [dataset.schema, *found.values()]
     schema = pa.unify_schemas(_as_text_where_mixed(schemas), promote_options="permissive")
-    return ds.dataset(str(path), schema, format="parquet", partitioning=partitioning)
+    return opened(schema)
 
 
 def _as_text_where_mixed(schemas: list[pa.Schema]) -> list[pa.Schema]:
@@ -291,14 +302,13 @@ def _is_plain(kind: pa.DataType) -> bool:
     return is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_date(kind) or pa.types.is_null(kind)
 
 
-def _csv_files(path: Path) -> list[Path]:
-    return sorted(file for pattern in _CSV_GLOBS for file in path.rglob(pattern))
-
-
 def _csv_folder(path: Path, columns: Sequence[str] | None) -> pa.Table:
     """The rows of all CSV files, in order of their names; a column that a file lacks is null there."""
-    files = _csv_files(path)
+    files = folder_files(path, CSV)
     tables = [read_csv(file) for file in files]
+    found: dict[Path, pa.Table] = dict(zip(files, tables, strict=True))
+    refuse_copies(files, lambda file: int(found[file].num_rows))
+    refuse_second_downloads(found)
     _refuse_respelled({file: table.column_names for file, table in zip(files, tables, strict=True)})
     table = pa.concat_tables(tables, promote_options="default")
     _check_columns(path, table.schema, columns)

@@ -6,16 +6,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from leadscore.drift.methods import ALIBI_METHODS, METHODS, SEQUENTIAL
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
 from leadscore.drift.verdict import SEVERITIES, Severity
 
 Mode = Literal["budget", "thresholds"]
 Season = Literal["none", "week"]
-
-# Methods that `DriftOptions.methods` may name, besides `alibi:` and one of the detectors below.
-METHODS: Final = ("univariate", "performance", "cbpe", "mmd", "classifier")
-ALIBI: Final = "alibi:"
-ALIBI_METHODS: Final = tuple(f"{ALIBI}{name}" for name in ("KSDrift", "CVMDrift", "ChiSquareDrift"))
 
 # The name under which the model's probability is reported beside the features.
 SCORE: Final = "score"
@@ -124,6 +120,10 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"there is no method {unknown[0]!r}; there are {known}")
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise ValueError("methods must name at least one method, each once")
+        if SEQUENTIAL in self.methods and len(self.methods) > 1:
+            raise ValueError(
+                "sequential has a budget and a memory of its own: name no other method beside it"
+            )
         if self.methods == ("cbpe",):
             raise ValueError("cbpe estimates and never alarms: name another method beside it")
         if self.min_rows < 1 or self.min_effect < 0.0 or self.learn_windows < 0:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import BadInputError
 
 Severity = Literal["none", "moderate", "significant", "critical"]
@@ -126,7 +126,7 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             BadInputError: The text is not a verdict (a reader must not take that for "no drift").
         """
         try:
-            return msgspec.json.decode(data, type=DriftVerdict)
+            return decode_json(data, type=DriftVerdict)
         except DECODE_ERRORS as error:
             raise BadInputError(f"The text is not a drift verdict: {error}.") from error
 

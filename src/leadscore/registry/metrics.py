@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import ArtefactError
 from leadscore.scoring.artefact import METRICS, ArtefactManifest, read_verified
 
@@ -35,7 +35,7 @@ def read_metrics(directory: Path, manifest: ArtefactManifest) -> Mapping[str, Mo
 def parse_metrics(data: bytes) -> Mapping[str, ModelMetric]:
     """The headline metrics of `metrics.json`; ArtefactError if it is not one."""
     try:
-        figures = msgspec.json.decode(data, type=_Document).metrics
+        figures = decode_json(data, type=_Document).metrics
     except DECODE_ERRORS as error:
         raise ArtefactError(f"metrics.json does not hold metrics: {error}.") from error
     return {name: figure for name, figure in figures.items() if figure is not None}

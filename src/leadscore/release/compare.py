@@ -12,7 +12,7 @@ from scipy import stats
 from leadscore.drift.statistics.distances import half_row_psi
 from leadscore.intervals import Estimate, auc_difference, auc_estimate
 from leadscore.release.expected import ExpectedPsi, allowance
-from leadscore.scoring.grades import GRADES, Grades
+from leadscore.scoring.grades import GRADES
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
@@ -173,11 +173,6 @@ def known_outcomes(
         candidate=auc_estimate(converted, candidate) if len(converted) else None,
         difference=auc_difference(converted, champion, candidate) if len(converted) else None,
     )
-
-
-def grades_of(probabilities: Floats, grades: Grades) -> Codes:
-    """Grade codes under a model's own thresholds."""
-    return grades.codes(probabilities)
 
 
 def objections(

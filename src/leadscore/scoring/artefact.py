@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 
 from leadscore.contract import contract_version, parse_contract
-from leadscore.documents import DECODE_ERRORS, MAX_BYTES
+from leadscore.documents import DECODE_ERRORS, MAX_BYTES, decode_json
 from leadscore.errors import ArtefactError, ConflictError, UnavailableError
 from leadscore.files import temporary_folder
 
@@ -159,13 +159,13 @@ def read_manifest(directory: Path) -> ArtefactManifest:
     """Read and check `manifest.json` alone; ArtefactError if it is missing, malformed or of another format."""
     data = _read(directory, MANIFEST, MAX_MANIFEST_BYTES)
     try:
-        version = msgspec.json.decode(data, type=_Versioned).format
+        version = decode_json(data, type=_Versioned).format
         if version != FORMAT:
             raise ArtefactError(
                 f"{MANIFEST} in {directory} has format {version!r}; this version reads format {FORMAT}.",
                 hint="Upgrade leadscore, or train the model again.",
             )
-        manifest = msgspec.json.decode(data, type=ArtefactManifest)
+        manifest = decode_json(data, type=ArtefactManifest)
     except DECODE_ERRORS as error:
         raise ArtefactError(f"{MANIFEST} in {directory} is not a manifest: {error}.") from error
     _check_manifest(manifest)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import ArtefactError
 
 # exp overflows float64 just above 709; beyond this bound the probability is 0 or 1 to 300 digits anyway.
@@ -120,7 +120,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def from_json(cls, data: bytes) -> Calibration:
         """Read `calibration.json`; ArtefactError if it is not one."""
         try:
-            return msgspec.json.decode(data, type=Calibration)
+            return decode_json(data, type=Calibration)
         except DECODE_ERRORS as error:
             raise ArtefactError(f"calibration.json is not a calibration: {error}.") from error
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import ArtefactError
 
 GOLDEN_ROWS = 32
@@ -47,6 +47,6 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def from_json(cls, data: bytes) -> Golden:
         """Read `golden.json`; ArtefactError if it is not one."""
         try:
-            return msgspec.json.decode(data, type=Golden)
+            return decode_json(data, type=Golden)
         except DECODE_ERRORS as error:
             raise ArtefactError(f"golden.json holds no golden rows: {error}.") from error

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import ArtefactError
 
 Grade = Literal["A", "B", "C", "D"]
@@ -47,7 +47,7 @@ class Grades(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def from_json(cls, data: bytes) -> Grades:
         """Read `grades.json`; ArtefactError if it is not one."""
         try:
-            return msgspec.json.decode(data, type=Grades)
+            return decode_json(data, type=Grades)
         except DECODE_ERRORS as error:
             raise ArtefactError(f"grades.json holds no grade thresholds: {error}.") from error
 

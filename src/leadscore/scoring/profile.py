@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import ArtefactError
 
 SCORE_QUANTILES = 101
@@ -114,6 +114,6 @@ class ReferenceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     def from_json(cls, data: bytes) -> ReferenceProfile:
         """Read `reference.json`; ArtefactError if it is not one."""
         try:
-            return msgspec.json.decode(data, type=ReferenceProfile)
+            return decode_json(data, type=ReferenceProfile)
         except DECODE_ERRORS as error:
             raise ArtefactError(f"reference.json is not a reference profile: {error}.") from error

@@ -126,7 +126,10 @@ def _about_rows(window: WindowRecord) -> Iterable[str]:
         yield f"{sentence}."
     out = window.left_out
     if out.future:
-        yield f"{out.future:,} lead(s) are later than the moment of training and were left out: look at their dates."
+        yield (
+            f"{out.future:,} lead(s) are later than the moment of training (now, or --as-of) and were left out; if that"
+            " was not meant, look at their dates."
+        )
     if out.untimed:
         yield f"{out.untimed:,} open lead(s) without a time were left out."
     if out.repeated:

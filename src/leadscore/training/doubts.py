@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from leadscore.contract.leaks import Suspicion, unexplained
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import ArtefactError, BadInputError, RefusedError
 from leadscore.scoring.artefact import METRICS
 
@@ -54,7 +54,7 @@ def answer_for(directory: Path, word: str | None) -> str | None:
     if not path.exists():
         return None
     try:
-        told = msgspec.json.decode(path.read_bytes(), type=_Doubts)
+        told = decode_json(path.read_bytes(), type=_Doubts)
     except DECODE_ERRORS as error:
         raise ArtefactError(f"{METRICS} holds no training evidence: {error}.") from error
     open_ones = unexplained(told.suspicions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from leadscore.contract.leaks import Suspicion
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import ArtefactError
 from leadscore.reliability import CalibrationBin
 from leadscore.scoring.grades import Grades
@@ -122,6 +122,6 @@ class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
     def from_json(cls, data: bytes) -> TrainingEvidence:
         """Read `metrics.json`; ArtefactError if it is not one."""
         try:
-            return msgspec.json.decode(data, type=TrainingEvidence)
+            return decode_json(data, type=TrainingEvidence)
         except DECODE_ERRORS as error:
             raise ArtefactError(f"metrics.json holds no training evidence: {error}.") from error

@@ -16,6 +16,7 @@ from leadscore.contract.arrow import ArrowColumn
 from leadscore.contract.outcomes import unlisted_in
 from leadscore.data.columns import Place
 from leadscore.data.keys import read_key_times
+from leadscore.data.matrix import check_notation
 from leadscore.errors import RefusedError
 from leadscore.intervals import Flags, Floats
 from leadscore.training.delay import DelayModel, DelayRecord, learn_delays
@@ -133,6 +134,7 @@ def select_leads(
     """
     named = [*contract.columns, *([options.known_at] if options.known_at else [])]
     table = table.select([name for name in dict.fromkeys(named) if name in table.column_names])
+    check_notation(contract, table)
     table, untimed = _without_open_untimed(table, contract)
     state, future = _until(table, contract, options, now or datetime.now(UTC))
     model, record = _delays(state, options)

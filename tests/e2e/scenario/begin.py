@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.scenario.diagnosis import diagnose
 from tests.e2e.scenario.given import Given
 from tests.e2e.scenario.kube import Kube, Object
-from tests.e2e.scenario.release import Release, Values
+from tests.e2e.scenario.release import CHART, Release, Values
 from tests.e2e.scenario.scene import Scene
 from tools.cluster.up import target
 
@@ -28,6 +28,7 @@ def installed(
     objects: Sequence[Object] = (),
     definitions: Sequence[Path] = (),
     before_ready: Callable[[Release], None] = lambda _: None,
+    chart: Path = CHART,
 ) -> Iterator[Release]:
     """The chart in a namespace of its own, gone afterwards; an installation that fails says why.
 
@@ -38,9 +39,10 @@ def installed(
         objects: Made before the chart, such as claims.
         definitions: Files with the custom resources' definitions; they stay, as other releases may use them.
         before_ready: Done between `helm install` and the wait for the first version.
+        chart: The chart's folder.
     """
     made = Release(
-        Kube(target().cluster, f"scenario-{name}-{time.time_ns() % 1_000_000}"), values, images_values
+        Kube(target().cluster, f"scenario-{name}-{time.time_ns() % 1_000_000}"), values, images_values, chart
     )
     try:
         for each in definitions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.e2e.scenario.images import GOOD
+from tests.e2e.scenario.kube import Object
 from tests.e2e.scenario.patience import wait_until
 from tests.e2e.scenario.release import FULL, Values
 from tests.e2e.scenario.scene import Scene
@@ -22,6 +23,10 @@ class Given:
         assert version in GOOD
         release = self._scene.release
         rollout = release.rollout()
+        if _has_all_traffic(rollout["status"]):
+            # An upgrade that changes pods now would be refused: it would send the traffic back.
+            wait_until(self._promoted, seconds=60, what="the end of the canary before")
+            rollout = release.rollout()
         live = rollout["spec"]["template"]["metadata"]["labels"].get(VERSION_LABEL, "")
         rendered = rollout["metadata"].get("annotations", {}).get(RENDERED, "")
         # Whatever version is live: this one is meant.
@@ -67,3 +72,11 @@ class Given:
     def when(self) -> When:
         """Something happens."""
         return When(self._scene)
+
+
+def _has_all_traffic(status: Object) -> bool:
+    """Whether a canary has all requests and is not stable yet."""
+    weight = status.get("canary", {}).get("weights", {}).get("canary", {}).get("weight", 0)
+    return (
+        weight == 100 and not status.get("abort") and status.get("stableRS") != status.get("currentPodHash")
+    )

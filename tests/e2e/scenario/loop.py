@@ -80,6 +80,34 @@ class LoopWhen(When):
         wait_until(lambda: int(scene.release.psql(stored)) > 0, seconds=30, what=f"{end:%H:%M} in the store")
         return self._checked(MODEL, f"check-{end:%H%M%S}")
 
+    def a_detector_looks_at(self, name: str, *, window: str, methods: list[str], args: list[str]) -> Self:
+        """Another detector of the same model; its CronJob is run by hand (`the_detector_runs`)."""
+        schedule = {"name": "asked", "cron": "@yearly", "window": window, "methods": methods, "args": args}
+        (detector,) = example("driftdetector", schedules=[schedule], performance=None)
+        detector["metadata"]["name"] = name
+        self._scene.kube.run("create", "--filename=-", stdin=json.dumps(detector))
+        made = lambda: self._scene.kube.list("cronjobs", f"leadscore.dev/owner={name}")  # noqa: E731
+        wait_until(lambda: bool(made()), seconds=30, what="the detector's CronJob")
+        return self
+
+    def the_detector_runs(self, name: str, *, seconds: float = 90) -> Self:
+        """Its CronJob is run by hand, now."""
+        return self._checked(name, f"{name}-{datetime.now(UTC):%H%M%S}", seconds)
+
+    def the_stream_goes_on(self, leads: int) -> Self:
+        """So many more leads are in the event store."""
+        stored = lambda: int(self._scene.release.psql("SELECT count(*) FROM predictions"))  # noqa: E731
+        wanted = stored() + leads
+        wait_until(lambda: stored() >= wanted, seconds=180, what=f"{leads} more leads")
+        return self
+
+    def the_policy_counts(self, severity: str, detector: str) -> Self:
+        """A person says whose verdicts, from which severity on, ask for a retraining."""
+        trigger = {"minSeverity": severity, "detectors": [detector]}
+        change = json.dumps({"spec": {"triggers": {"drift": trigger}}})
+        self._scene.kube.run("patch", "retrainpolicy", MODEL, "--type=merge", f"--patch={change}")
+        return self
+
     def outcomes_are_checked(self) -> Self:
         """A second detector looks at nothing but outcomes; its CronJob is run by hand. No policy acts on it."""
         scene = self._scene
@@ -106,13 +134,15 @@ class LoopWhen(When):
         self._scene.kube.run("patch", "retrainpolicy", MODEL, "--type=merge", f"--patch={change}")
         return self
 
-    def _checked(self, detector: str, name: str) -> Self:
+    def _checked(self, detector: str, name: str, seconds: float = 90) -> Self:
         scene = self._scene
         (cron,) = scene.kube.list("cronjobs", f"leadscore.dev/owner={detector}")
         scene.notes["check"], scene.notes["detector"] = name, detector
         watch = scene.watch("jobs", _TRAINING)
         scene.kube.run("create", "job", f"--from=cronjob/{cron['metadata']['name']}", name)
-        seen = watch.until(lambda job: _is(job, name) and _ended(job), seconds=90, what="the check's end")
+        seen = watch.until(
+            lambda job: _is(job, name) and _ended(job), seconds=seconds, what="the check's end"
+        )
         scene.began = seen.at
         return self
 
@@ -213,6 +243,27 @@ class LoopThen(Then):
         assert verdict["triage"] == triage, verdict
         assert verdict["severity"] in severities, verdict
         scene.notes["verdict"] = verdict
+        return self
+
+    def its_state_is_kept(self, runs: int) -> Self:
+        """Each run has left one record, and the last one has followed more leads than the first."""
+        detector = self._scene.notes["detector"]
+        query = (
+            "SELECT document::json->'stream'->'track'->>'seen' FROM evidence WHERE kind = 'drift' AND"
+            f" subject LIKE '{MODEL}/%:{detector}-asked' ORDER BY at"
+        )
+        seen = [int(line) for line in self._scene.release.psql(query).split()]
+        assert len(seen) == runs, seen
+        assert seen == sorted(set(seen)), seen
+        return self
+
+    def it_ran_in(self, repository: str) -> Self:
+        """The check's Job had this image."""
+        job = self._scene.kube.get("job", self._scene.notes["check"])
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert f"{repository}:" in container["image"] or f"{repository}@" in container["image"], container[
+            "image"
+        ]
         return self
 
     def it_is_about_outcomes(self, drop: float) -> Self:

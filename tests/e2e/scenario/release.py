@@ -65,12 +65,14 @@ class Release:
     Attributes:
         kube: The namespace.
         values: What it was installed or upgraded with last.
-        host: Host name that the ingress routes to it, so that releases do not answer for each other.
+        images: What names the images.
+        chart: The chart's folder, in the tree of the project that it belongs to.
     """
 
     kube: Kube
     values: Values
     images: Values = field(default_factory=dict[str, Any])
+    chart: Path = CHART
 
     @property
     def host(self) -> str:
@@ -170,12 +172,12 @@ class Release:
     def template(self, changes: Mapping[str, Any]) -> list[Object]:
         """What the chart would make with these values over the present ones."""
         with self._values(merged(self.values, changes)) as files:
-            said = self.kube.helm("template", NAME, str(CHART), *files)
+            said = self.kube.helm("template", NAME, str(self.chart), *files)
         return [each for each in yaml.safe_load_all(said) if each]
 
     def _helm(self, verb: str) -> None:
         with self._values(self.values) as files:
-            self.kube.helm(verb, NAME, str(CHART), *files)
+            self.kube.helm(verb, NAME, str(self.chart), *files)
 
     @contextmanager
     def _values(self, changed: Values) -> Iterator[list[str]]:
@@ -183,7 +185,9 @@ class Release:
         with tempfile.NamedTemporaryFile("w", prefix=f"{self.kube.namespace}-", suffix=".yaml") as file:
             yaml.safe_dump(values, file)
             file.flush()
-            yield [f"--values={each}" for each in (LOCAL_VALUES, file.name)]
+            # Those of the chart's own tree.
+            local = self.chart.parents[1] / LOCAL_VALUES.relative_to(ROOT)
+            yield [f"--values={each}" for each in (local, file.name)]
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Values:

@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from tests.e2e.scenario import prometheus
 from tests.e2e.scenario.diagnosis import analyses
@@ -162,6 +162,17 @@ class Then:
             seconds,
             f"version {version} in new pods",
         )
+        return self
+
+    def runs(self, image: Mapping[str, str]) -> Then:
+        """Every scoring pod that takes requests runs this image."""
+        release = self._scene.release
+        wanted = f"{image['repository']}:{image['tag']}"
+
+        def found() -> set[str]:
+            return {pod["spec"]["containers"][0]["image"] for pod in release.pods() if is_ready(pod)}
+
+        wait_until(lambda: found() == {wanted}, seconds=120, what=f"pods of {wanted}")
         return self
 
     def settled(self, version: int, seconds: float = 120) -> Then:
@@ -327,11 +338,11 @@ class Then:
         )
         return self
 
-    def stored_is_acknowledged(self, seconds: float = 120) -> Then:
-        """Every prediction that a caller was told of is in the event store, once the load has ended."""
+    def stored_is_acknowledged(self, seconds: float = 120, *, before: Collection[str] = ()) -> Then:
+        """Every prediction that a caller was told of, also `before` the load, is in the event store once the load has ended."""
         scene = self._scene
         assert scene.load is not None
-        acknowledged = scene.load.stop().acknowledged
+        acknowledged = scene.load.stop().acknowledged | set(before)
         stored: set[str] = set()
 
         def complete() -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from tests.e2e.scenario.images import FAULTY
 from tests.e2e.scenario.kube import WORKER
 from tests.e2e.scenario.patience import wait_until
-from tests.e2e.scenario.release import FULL, Values
+from tests.e2e.scenario.release import FULL, NAME, Values
 from tests.e2e.scenario.scene import Scene, canary_weight
 from tools.cluster.errors import ClusterError
 
@@ -106,6 +107,23 @@ class When:
         self._scene.notes["generation"] = self._scene.release.rollout()["metadata"]["generation"]
         self._now()
         self._scene.release.upgrade(values)
+        return self
+
+    def upgraded_to(self, chart: Path, images: Values) -> When:
+        """`helm upgrade` to another release of this project: its chart and its images."""
+        scene = self._scene
+        scene.notes["generation"] = scene.release.rollout()["metadata"]["generation"]
+        self._now()
+        scene.release.chart, scene.release.images = chart, images
+        scene.release.upgrade()
+        return self
+
+    def rolled_back_to(self, revision: int) -> When:
+        """`helm rollback`."""
+        scene = self._scene
+        scene.notes["generation"] = scene.release.rollout()["metadata"]["generation"]
+        self._now()
+        scene.kube.helm("rollback", NAME, str(revision))
         return self
 
     def refused(self, values: Values, sentence: str) -> When:

@@ -8,18 +8,6 @@ import numpy as np
 import pytest
 from tests.unit.drift.streams import CONTRACT, DAY, START, leads, probabilities, reference
 
-from leadscore.cli.drift_options import read_options
-from leadscore.cli.drift_records import (
-    append_metrics,
-    latest_record,
-    metrics_table,
-    prometheus_text,
-    read_history,
-    write_file,
-    write_termination,
-)
-from leadscore.cli.drift_run import DetectorRun
-from leadscore.cli.drift_windows import StoredWindows, aligned
 from leadscore.contract import contract_version
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.report.html import to_html
@@ -31,6 +19,12 @@ from leadscore.errors import BadInputError, UnavailableError
 from leadscore.events.records import Prediction
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
+from leadscore.monitoring.detector import DetectorRun
+from leadscore.monitoring.files import write_file, write_termination
+from leadscore.monitoring.metrics import append_metrics, metrics_table, prometheus_text
+from leadscore.monitoring.options import read_options
+from leadscore.monitoring.records import latest_record, read_history
+from leadscore.monitoring.windows import StoredWindows, aligned
 
 BASE = reference()
 OPTIONS = DriftOptions(false_alarms=FalseAlarms(expected=1, per_hours=2_000 * 24), season="none")
@@ -67,7 +61,7 @@ def store(tmp_path):
 
 
 def run(store):
-    return DetectorRun(BASE, StoredWindows(store, BASE), OPTIONS, DAY, "daily", grade)
+    return DetectorRun(BASE, StoredWindows(store, BASE), OPTIONS, DAY, "daily", grade=grade)
 
 
 def test_a_detector_goes_on_where_it_stopped_and_judges_no_window_twice(store):

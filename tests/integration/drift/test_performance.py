@@ -92,7 +92,7 @@ def check(home: Path, url: str, folder: Path, *more: str) -> dict[str, Any]:
     """`leadscore drift check` of July's last day, with the outcomes of June; the report, and the termination message."""
     (folder / "termination-log").touch()
     arguments = ["drift", "check", "--model", "crm@champion", "--until", END.isoformat(), "--json"]
-    arguments += ["--events-url", url, "--termination-log", str(folder / "termination-log")]
+    arguments += ["--events-url", url, "--termination-message", str(folder / "termination-log")]
     found = CliRunner(env={"LEADSCORE_HOME": str(home)}).invoke(app, [*arguments, *more])
     assert found.exit_code == 0, (found.output, found.exception)
     return json.loads(found.stdout)
@@ -196,8 +196,8 @@ def test_a_table_with_labels_is_judged_like_the_event_store(trained: Path, tmp_p
 
 @pytest.mark.parametrize("methods", ["", "psi", "cbpe", "mmd,mmd"])
 def test_methods_that_make_no_check_are_refused(methods: str, tmp_path: Path) -> None:
-    from leadscore.cli.drift_options import read_options
     from leadscore.errors import BadInputError
+    from leadscore.monitoring.options import read_options
 
     with pytest.raises(BadInputError, match="method"):
         read_options(None, methods=methods)

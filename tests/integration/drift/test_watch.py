@@ -91,7 +91,7 @@ def watch(
     moment = (START + until * STEP).isoformat()
     done = invoke(home, "--model", model, "--events-url", url, "--until", moment, *BUDGET, "--json", *words)
     assert done.exit_code == 0, (done.output, done.exception)
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)["stream"]
 
 
 def test_an_unchanged_stream_does_not_alarm_and_one_that_turns_alarms_on_the_feature(
@@ -100,7 +100,7 @@ def test_an_unchanged_stream_does_not_alarm_and_one_that_turns_alarms_on_the_fea
     predictions, _ = logged(trained, turn=TURN)
     with EventStore(url) as store:
         store.append(predictions[:TURN], [])
-        calm = watch(trained, url)
+        calm = watch(trained, url, until=TURN)
         assert (calm["alarmed"], calm["leads"]["followed"], calm["leads"]["waiting"]) == (False, 900, 0)
         assert 0 < calm["leads"]["now"]["statistic"] < calm["leads"]["now"]["level"]
         store.append(predictions[TURN:], [])
@@ -111,7 +111,7 @@ def test_an_unchanged_stream_does_not_alarm_and_one_that_turns_alarms_on_the_fea
         assert TURN < first["lead"] <= TURN + 200
         assert watch(trained, url) == turned
         # Nothing new has come: nothing new is kept.
-        assert len(store.evidence(kind="drift-watch", subject="crm/1:watch")) == 2
+        assert len(store.evidence(kind="drift", subject="crm/1:watch")) == 2
 
 
 def test_a_watch_that_went_on_says_what_one_from_the_beginning_says(
@@ -124,7 +124,7 @@ def test_a_watch_that_went_on_says_what_one_from_the_beginning_says(
     for until in (333, 334, 1_049):
         watch(trained, url, until=until)
         watch(trained, url, "--state", state, until=until)
-    anew = watch(trained, url, "--name", "another")
+    anew = watch(trained, url, "--detector", "another")
     assert watch(trained, url) == watch(trained, url, "--state", state) == anew
     # A look at the past neither uses nor spoils what is known of later leads.
     past = watch(trained, url, until=TURN)
@@ -140,7 +140,7 @@ def test_leads_that_come_late_are_followed_in_their_place(trained: Path, url: st
         assert before["leads"]["followed"] == 1_350
         store.append(predictions[100:250], [])
         after = watch(trained, url)
-        assert after == watch(trained, url, "--name", "another")
+        assert after == watch(trained, url, "--detector", "another")
         assert after["leads"]["followed"] == ROWS
 
 
@@ -164,7 +164,7 @@ def test_outcomes_alarm_where_features_show_no_drift_and_tell_since_when(trained
     assert found["outcomes"]["timed"]
     # What was known then says what it said then, and a watch that went on is one from the beginning.
     assert watch(trained, url, *OUTCOMES, until=TURN) == before
-    assert watch(trained, url, *OUTCOMES, "--name", "another") == found
+    assert watch(trained, url, *OUTCOMES, "--detector", "another") == found
 
 
 def test_an_outcome_that_is_corrected_counts(trained: Path, url: str) -> None:
@@ -226,7 +226,7 @@ def test_a_table_with_dates_of_outcomes_is_followed_as_they_came(trained: Path, 
         "--json",
     )  # fmt: skip
     assert done.exit_code == 0, (done.output, done.exception)
-    said = json.loads(done.stdout)["outcomes"]["said"]
+    said = json.loads(done.stdout)["stream"]["outcomes"]["said"]
     known_by_then = ROWS - leads.column("converted").null_count
     assert 0 < said["known"] <= known_by_then
     assert said["known"] == pytest.approx(known_by_then, rel=0.1)
@@ -264,7 +264,7 @@ def test_what_follows_the_week_is_left_out_of_a_table_and_a_budget_in_time_is_co
         "--false-alarms", "1/60d", "--every", "150", "--json",
     )  # fmt: skip
     assert done.exit_code == 0, (done.output, done.exception)
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout)["stream"]
     assert {"created_hour", "created_weekday"} <= set(found["plan"]["without"])
     assert found["leads_per_day"] == pytest.approx(ROWS / 30, rel=0.15)
     assert found["plan"]["run_length"] == pytest.approx(60 * found["leads_per_day"], rel=0.05)
@@ -285,20 +285,25 @@ def test_the_terminal_says_which_feature_and_how_far(trained: Path, tmp_path: Pa
 def test_what_cannot_be_watched_is_said(trained: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'events.db'}"
 
-    def refused(*words: str) -> ExitCode:
-        error = invoke(trained, *words).exception
+    def refused(*words: str) -> int:
+        done = invoke(trained, *words)
+        error = done.exception
+        if isinstance(error, SystemExit):
+            assert "ot judged" in done.stdout
+            return done.exit_code
         assert isinstance(error, LeadScoreError), error
         return error.exit_code
 
     assert refused("--model", "nobody@champion", "--events-url", url, *BUDGET) is ExitCode.NOT_FOUND
-    assert refused("--model", "crm/1", "--events-url", url, *BUDGET) is ExitCode.NOT_FOUND
+    # No lead at all: the feed is silent, and whether anything has changed is not known.
+    assert refused("--model", "crm/1", "--events-url", url, *BUDGET) == ExitCode.NOT_JUDGED
     assert refused("--model", "crm/1", "--run-length", "500", "--false-alarms", "1/30d") is ExitCode.BAD_INPUT
     assert refused("--model", "crm/1", "--run-length", "500", "--maturity", "30d") is ExitCode.BAD_INPUT
     predictions, _ = logged(trained)
     with EventStore(url) as store:
         store.append(predictions[:100], [])
     words = ("--model", "crm/1", "--events-url", url, "--until")
-    assert refused(*words, (START + timedelta(days=3)).isoformat()) is ExitCode.BAD_INPUT
+    assert refused(*words, (START + timedelta(days=3)).isoformat()) == ExitCode.NOT_JUDGED
     (tmp_path / "state.json").write_text("{}")
     damaged = ("--state", str(tmp_path / "state.json"))
     assert refused(*words, (START + ROWS * STEP).isoformat(), *BUDGET, *damaged) is ExitCode.BAD_INPUT

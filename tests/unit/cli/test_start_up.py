@@ -109,7 +109,7 @@ def test_a_light_command_does_its_work_without_importing_what_is_heavy(
 
 def test_a_check_of_features_imports_nothing_that_trains(home: Path) -> None:
     code = (
-        "import sys; import leadscore.cli.drift_windows, leadscore.cli.drift_run;"
+        "import sys; import leadscore.monitoring.checks, leadscore.monitoring.watches;"
         "print(*({'mlflow', 'xgboost', 'lightgbm', 'optuna', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

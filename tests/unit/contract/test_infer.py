@@ -406,7 +406,65 @@ def test_a_date_in_its_own_format_after_the_lead_is_a_leak() -> None:
     assert ("closed", "leak") in findings(inference)
 
 
+@pytest.mark.parametrize(
+    ("epoch", "per_day", "whole"),
+    [(date(1899, 12, 30), 1, True), (date(1899, 12, 30), 1, False), (date(1970, 1, 1), 86_400, True)],
+)
+def test_dates_counted_as_numbers_after_the_lead_are_a_leak_whatever_the_column_is_called(
+    epoch: date, per_day: int, whole: bool
+) -> None:
+    created = [date(2026, 1, 1 + i % 28) for i in range(ROWS)]
+    counted = [
+        ((day - epoch).days + 30 + i % 50 + (0 if whole else 0.25)) * per_day for i, day in enumerate(created)
+    ]
+    for values in (counted, list(map(str, counted))):
+        inference = infer(time="at", at=pa.array(created), signature=values)
+        assert ("signature", "leak") in findings(inference)
+        assert "signature" not in names(inference)
+
+
+def test_dates_counted_as_numbers_before_the_lead_are_left_out_as_times() -> None:
+    created = [date(2026, 1, 1 + i % 28) for i in range(ROWS)]
+    counted = [(day - date(1899, 12, 30)).days - 3 - i % 400 for i, day in enumerate(created)]
+    assert ("since", "time") in findings(infer(time="at", at=pa.array(created), since=counted))
+
+
+def test_amounts_of_the_size_of_a_spreadsheets_days_are_amounts() -> None:
+    created = [date(2026, 1, 1 + i % 28) for i in range(ROWS)]
+    amounts = RANDOM.integers(21_000, 79_000, ROWS).tolist()
+    assert "amount" in names(infer(time="at", at=pa.array(created), amount=amounts))
+
+
 # --- what people should look at -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "bounds"),
+    [
+        (["1", "2", "3", "4", "> 30"], "> 30"),
+        (["1", "2", "3", "10+"], "10+"),
+        (["<5", "6", "7", "8", "9"], "<5"),
+        (["5,000", "10,000", "20,000", "50,000 or more"], "50,000 or more"),
+        (["1", "2", "3", "5-10"], "5-10"),
+    ],
+)
+def test_a_count_with_bounds_in_some_rows_is_told(texts: list[str], bounds: str) -> None:
+    inference = infer(employees=cycle(*texts))
+    (finding,) = [f for f in inference.findings if f.column == "employees" and f.kind == "number_format"]
+    assert bounds in finding.reason
+    assert "categories" in finding.action
+
+
+def test_a_count_with_bounds_and_too_many_numbers_is_told_too() -> None:
+    texts = [str(i) if i % 10 else "500+" for i in range(ROWS)]
+    assert ("employees", "number_format") in findings(infer(employees=texts))
+
+
+@pytest.mark.parametrize(
+    "texts", [["1-5", "6-10", "11+"], ["a", "1", "2", "3"], ["v1", "v2"], ["1", "2", "3"]]
+)
+def test_ranges_words_and_numbers_are_not_told_of_as_bounds(texts: list[str]) -> None:
+    assert ("employees", "number_format") not in findings(infer(employees=cycle(*texts)))
 
 
 def test_placeholders_spellings_gaps_and_near_constants_are_told() -> None:

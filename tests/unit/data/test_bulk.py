@@ -152,6 +152,14 @@ def test_a_lead_without_id_is_refused_with_its_row(tmp_path, leads):
         score_file(HandMadeModel(), tmp_path / "leads.parquet", tmp_path / "s.parquet", batch_rows=512)
 
 
+@pytest.mark.parametrize("word", ["Subtotal", "TOTAL", "Zwischensumme", "Grand Total"])
+def test_a_sum_in_place_of_a_lead_is_refused_with_its_row(tmp_path, leads, word):
+    ids = [word if i == 3_000 else f"L{i}" for i in range(5_000)]
+    write_table(leads.set_column(2, "lead_id", pa.array(ids)), tmp_path / "leads.parquet")
+    with pytest.raises(TableError, match=r"'lead_id', row 3001 .* a sum of other rows"):
+        score_file(HandMadeModel(), tmp_path / "leads.parquet", tmp_path / "s.parquet", batch_rows=512)
+
+
 def test_a_missing_column_is_refused(tmp_path, leads):
     write_table(leads.drop(["visits"]), tmp_path / "leads.parquet")
     with pytest.raises(TableError, match="no column 'visits'"):

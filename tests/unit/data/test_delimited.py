@@ -221,3 +221,55 @@ def test_what_ends_a_report_is_no_lead_in_other_words_either(tmp_path, row):
     path.write_text(f"id,source,visits,amount\nL1,Web,3,100\nL2,Web,4,200\n{row}\n")
     with pytest.raises(TableError, match=r"row 4 .* looks like a report's footer"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *(
+            "Subtotal,,7,300",
+            "Zwischensumme Mai,,7,300",
+            "Subtotal,Web,7,300",
+            "SUB-TOTAL,,,300",
+            "Sous-total,,7,300",
+        ),
+        *(
+            "Berlin Total,,,300",
+            "Summe,,,300",
+            "Gesamtergebnis,,7,300",
+            ',"Teilsumme",7,300',
+            "Total Web,,,300",
+        ),
+    ],
+)
+@pytest.mark.parametrize("rows_below", [8, 70_000])
+def test_a_subtotal_in_the_middle_of_a_table_is_no_lead(tmp_path, row, rows_below):
+    leads = [f"L{number},Web,3,100" for number in range(rows_below)]
+    path = write(tmp_path, "\n".join(["id,source,visits,amount", *leads[:5], row, *leads]).encode() + b"\n")
+    with pytest.raises(TableError, match=r"line 7 looks like a report's subtotal"):
+        read_table(path, ["id", "visits"])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Total,Web,7,300",
+        "L1,Total,,300",
+        "Total Energies,Paris,7,",
+        "L1,Subtotal,7,300",
+        "L2,,,",
+        "Summerville,,7,3",
+    ],
+)
+def test_a_company_named_total_is_a_lead(tmp_path, row):
+    leads = [f"L{number},Web,3,100" for number in range(20)]
+    path = write(tmp_path, "\n".join(["id,source,visits,amount", row, *leads]).encode() + b"\n")
+    assert read_table(path).num_rows == 21
+
+
+def test_a_subtotal_far_down_a_large_file_is_found(tmp_path):
+    leads = [f"L{number},Web and a long text that fills the file,3,100" for number in range(150_000)]
+    leads.insert(120_000, "Subtotal,,3,100")
+    path = write(tmp_path, "\n".join(["id,source,visits,amount", *leads]).encode() + b"\n")
+    with pytest.raises(TableError, match=r"line 120002 looks like"):
+        read_table(path)

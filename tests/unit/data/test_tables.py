@@ -310,3 +310,65 @@ def test_the_guard_that_keeps_excel_from_making_numbers_is_taken_off(tmp_path, d
     table = pa.Table.from_batches(batches)
     assert table.column("id").to_pylist() == ["00123", "00124"]
     assert table.column("plz").to_pylist() == ["01067", "80331"]
+
+
+LEADS = "lead_id,amount,source\nL1,1.5,web\nL2,22.75,event\n"
+
+
+@pytest.mark.parametrize("name", [".b.csv", "._a.csv", "~$a.csv", "__MACOSX/a.csv", ".git/b.csv"])
+def test_what_programs_hide_in_a_folder_is_not_read(tmp_path, name):
+    (tmp_path / "a.csv").write_text(LEADS)
+    hidden = tmp_path / name
+    hidden.parent.mkdir(exist_ok=True)
+    hidden.write_text(LEADS.replace("L", "X"))
+    assert read_table(tmp_path)["lead_id"].to_pylist() == ["L1", "L2"]
+
+
+def test_a_hidden_parquet_file_makes_no_folder_of_parquet(tmp_path):
+    (tmp_path / "a.csv").write_text(LEADS)
+    (tmp_path / "._a.parquet").write_bytes(b"Mac OS X")
+    assert read_table(tmp_path).num_rows == 2
+
+
+def test_a_csv_file_is_one_in_capital_letters_too(tmp_path):
+    (tmp_path / "a.csv").write_text(LEADS)
+    (tmp_path / "B.CSV").write_text(LEADS.replace("L", "M"))
+    assert sorted(read_table(tmp_path)["lead_id"].to_pylist()) == ["L1", "L2", "M1", "M2"]
+
+
+@pytest.mark.parametrize("name", ["b.parquet", "b.arrow", "b.xlsx", "deeper/b.ods"])
+def test_a_folder_of_several_formats_is_refused_instead_of_read_in_part(tmp_path, name):
+    (tmp_path / "a.csv").write_text(LEADS)
+    other = tmp_path / name
+    other.parent.mkdir(exist_ok=True)
+    other.write_bytes(b"something else")
+    with pytest.raises(TableError, match="several formats"):
+        read_table(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_that_is_there_twice_is_refused_by_name(tmp_path, table, suffix):
+    for name in ("a", "b"):
+        write_table(table.select(["lead_id", "source"]), tmp_path / f"{name}.{suffix}")
+    with pytest.raises(TableError, match=rf"b\.{suffix} looks like a copy of a\.{suffix}"):
+        read_table(tmp_path)
+
+
+def test_two_files_without_rows_are_no_copies(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("lead_id,source\n")
+    assert read_table(tmp_path).num_rows == 0
+
+
+@pytest.mark.parametrize("name", ["a (1).csv", "a - Copy.csv", "a - Kopie (2).csv", "a copy.csv"])
+def test_a_second_download_with_some_of_the_same_leads_is_refused(tmp_path, name):
+    (tmp_path / "a.csv").write_text(LEADS)
+    (tmp_path / name).write_text(LEADS + "L3,4.25,web\n")
+    with pytest.raises(TableError, match="they share 2 rows"):
+        read_table(tmp_path)
+
+
+def test_a_second_download_of_other_leads_is_read(tmp_path):
+    (tmp_path / "a.csv").write_text(LEADS)
+    (tmp_path / "a (1).csv").write_text(LEADS.replace("L", "M"))
+    assert read_table(tmp_path).num_rows == 4

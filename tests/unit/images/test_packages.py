@@ -3,7 +3,14 @@
 from pathlib import Path
 
 import pytest
-from tools.images.packages import is_unwanted, packages_key, requirements, tidy, with_portable_interpreter
+from tools.images.packages import (
+    environment_requirements,
+    is_unwanted,
+    packages_key,
+    requirements,
+    tidy,
+    with_portable_interpreter,
+)
 from tools.images.paths import ROOT
 from tools.images.roles import ROLES
 
@@ -80,5 +87,15 @@ def test_the_service_has_no_training_packages():
 
 
 def test_another_pin_is_another_folder():
-    assert packages_key("a==1", ()) != packages_key("a==2", ())
-    assert packages_key("a==1", ()) != packages_key("a==1", ("x",))
+    assert packages_key("a==1", (), "x") != packages_key("a==2", (), "x")
+    assert packages_key("a==1", (), "x") != packages_key("a==1", ("x",), "x")
+
+
+def test_the_other_environment_of_a_role_is_pinned_with_hashes_too():
+    (role,) = [role for role in ROLES if role.environment]
+    entries = environment_requirements(role).replace("\\\n", " ").strip().splitlines()
+    entries = [entry for entry in entries if not entry.startswith("#")]
+    assert [entry for entry in entries if entry.startswith("numpy==1.")]
+    for entry in entries:
+        assert "==" in entry
+        assert "--hash=sha256:" in entry

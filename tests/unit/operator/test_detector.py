@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, detector, job, verdict
 from typer.main import get_command
@@ -70,6 +71,38 @@ def test_methods_and_how_outcomes_are_judged_get_into_the_command_of_each_schedu
     parameters = command.commands["drift"].commands["check"].params
     options = {option for parameter in parameters for option in parameter.opts}
     assert {argument.partition("=")[0] for argument in daily[3:]} <= options
+
+
+def test_a_stream_is_watched_by_a_command_that_takes_these_options() -> None:
+    schedules = [{"name": "stream", "cron": "@hourly", "window": "1d", "methods": ["sequential"]}]
+    budget = {"expected": 1, "per": "60d"}
+    item = detector(schedules=schedules, performance={"maturity": "45d"}, falseAlarms=budget)
+    spec = decode(item["spec"], DetectorSpec, "spec")
+    (command,) = (check_command("leads", spec, schedule) for schedule in spec.schedules)
+    assert command[:3] == ["leadscore", "drift", "watch"]
+    said = {"--outcomes", "--maturity=45d", "--window=1d", "--detector=leads-stream", "--false-alarms=1/60d"}
+    assert said <= set(command)
+    program: Any = get_command(app)
+    parameters = program.commands["drift"].commands["watch"].params
+    options = {option for parameter in parameters for option in parameter.opts}
+    assert {argument.partition("=")[0] for argument in command[3:]} <= options
+
+
+def test_alibi_detects_methods_run_in_the_image_that_has_them() -> None:
+    schedules = [
+        {"name": "hourly", "cron": "@hourly", "window": "1h"},
+        {"name": "daily", "cron": "@daily", "window": "1d", "methods": ["univariate", "alibi:KSDrift"]},
+    ]
+    item = detector(schedules=schedules)
+    spec = decode(item["spec"], DetectorSpec, "spec")
+    workload = msgspec.structs.replace(WORKLOAD, alibi_image="registry/drift-alibi:1")
+    images = [
+        cron_job(item, spec, schedule, workload)["spec"]["jobTemplate"]["spec"]["template"]["spec"][
+            "containers"
+        ][0]["image"]
+        for schedule in spec.schedules
+    ]
+    assert images == ["registry/jobs:1", "registry/drift-alibi:1"]
 
 
 def test_a_settled_detector_only_applies_what_is_there_and_gives_the_same_status_again() -> None:

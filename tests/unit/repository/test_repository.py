@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,60 @@ def test_ci_runs_the_readme_commands() -> None:
 def test_shell_scripts_are_valid() -> None:
     for script in (ROOT / "tools").rglob("*.sh"):
         subprocess.run(["sh", "-n", script], check=True)
+
+
+PRODUCT = [
+    path for folder in ("src", "bentos", "operators") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+COMMANDS = sorted((ROOT / "src" / "leadscore" / "cli").glob("*.py"))
+# Public names that the product itself does not use, and why they are there.
+REACHED_FROM_OUTSIDE = {
+    "log_capital": "the definition that the bounds of experiments are tested against",
+    "process_caller": "commands and Jobs take it as soon as their records carry a caller",
+    "predictions_window": "what notebooks and tests read whole windows with; the product reads batches",
+}
+
+
+@pytest.mark.parametrize("module", COMMANDS, ids=lambda p: p.stem)
+def test_commands_are_thin(module: Path) -> None:
+    """Options, a call, something printed: pages and Jobs call what is behind, so it must not be here."""
+    long = [
+        f"{function.name}: {lines} lines"
+        for function in ast.walk(ast.parse(module.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        and (lines := function.end_lineno - function.body[0].end_lineno) > 60  # type: ignore[operator]
+    ]
+    assert long == []
+
+
+def test_nothing_but_the_entry_point_imports_a_command() -> None:
+    importing = [
+        str(path.relative_to(ROOT))
+        for folder in ("src", "bentos", "operators", "benchmarks", "loadtests")
+        for path in (ROOT / folder).rglob("*.py")
+        if "cli" not in path.relative_to(ROOT).parts and "leadscore.cli" in path.read_text()
+    ]
+    assert importing == []
+
+
+def test_what_is_public_is_used_by_the_product() -> None:
+    """What only tests or benchmarks use lives there, and what nobody uses goes."""
+    defined: defaultdict[str, list[str]] = defaultdict(list)
+    used: set[str] = set()
+    for path in PRODUCT:
+        tree = ast.parse(path.read_text())
+        for node in tree.body:
+            registered = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.decorator_list
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not registered:
+                defined[node.name].append(str(path.relative_to(ROOT)))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                used.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                used.add(node.attr)
+            elif isinstance(node, ast.ImportFrom):
+                used |= {alias.name for alias in node.names if alias.asname}
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "cast":
+                used |= set(re.findall(r"\w+", ast.unparse(node.args[0])))
+    unused = {name: defined[name] for name in defined.keys() - used if not name.startswith("_")}
+    assert unused.keys() - REACHED_FROM_OUTSIDE.keys() == set(), unused

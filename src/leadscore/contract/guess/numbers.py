@@ -28,11 +28,18 @@ _LIKELY_NUMBERS = 20
 _LEAST_NUMBERS = 10  # different ones, for words among them to mean "no value"
 _LEAST_SHARE = 0.8  # of the rows
 _MOST_WORDS = 5
+_MOSTLY = 0.5  # of the rows: numbers with some bounds between them, not categories with some numbers
 _NEARLY_ALL = 0.95  # of the rows: what is no number then is a mistake
 
 _CODE = re.compile(r"[+-]?0[0-9]+\Z|[0-9]{17,}\Z")
 # What every reader takes for a number: most columns hold nothing else, and a million of these are read at once.
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?\Z")
+_AMOUNT = r"[$€£]?\s?[0-9][0-9.,' ]*\s?[%kKmM$€£]?"
+_BOUND = re.compile(
+    rf"([<>≤≥~]=?|over|under|more than|less than|up to|at least|at most|ab|bis|über|unter|mehr als|weniger als)\s?{_AMOUNT}"
+    rf"|{_AMOUNT}\s?(\+|plus|or more|or less|and more|und mehr|oder mehr)|{_AMOUNT}\s?(-|–|to|bis)\s?{_AMOUNT}",
+    re.IGNORECASE,
+)
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
 
 
@@ -143,6 +150,18 @@ def _are_mistakes(numbers: TextCounts, others: TextCounts) -> bool:
     """Whether what is no number is rare, and no text of it comes again and again as a value would (`10+`)."""
     often = max(count for _, count in others) > max(2, 0.01 * sum(count for _, count in numbers))
     return len(numbers) >= _LEAST_NUMBERS and _share(numbers, others) >= _NEARLY_ALL and not often
+
+
+def bounds_among_numbers(seen: TextCounts) -> tuple[TextCounts, TextCounts] | None:
+    """The numbers, and the bounds between them (`10+`, `> 30`, `<5`, `5-10`), where a column holds nothing else.
+
+    None if most rows are no numbers, or there are no bounds.
+    """
+    numbers, others = _parted(seen)
+    if not numbers or not others or is_code([text for text, _ in seen]):
+        return None
+    bounded = all(_BOUND.fullmatch(text.strip()) for text, _ in others)
+    return (numbers, others) if bounded and _share(numbers, others) >= _MOSTLY else None
 
 
 def _share(part: TextCounts, rest: TextCounts) -> float:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
 
 from leadscore.contract.model import ColumnFormat
 from leadscore.contract.names import words_of
@@ -73,6 +76,12 @@ _TIME_WORDS = frozenset(
     ]
 )
 
+_MICROS = {"excel": 86_400e6, "epoch_s": 1e6, "epoch_ms": 1e3, "epoch_us": 1.0}
+_EXCEL_EPOCH = 25_569 * 86_400e6  # days from 1899-12-30 to 1970-01-01
+_NEAR = np.timedelta64(5 * 366, "D")
+_NEARLY_ALL = 0.95
+_LEAST_DATES = 20  # numbers; a handful may be anything
+
 _TRIED = 40  # texts to find the formats that are worth a look
 _SAMPLE = 5_000
 _LEAST_SHARE = 0.9  # of the rows that the format reads; the rest are told
@@ -134,10 +143,31 @@ def names_time(name: str) -> bool:
     return bool(_TIME_WORDS.intersection(words_of(name)))
 
 
-def moments_of(seen: Iterable[tuple[str, int]], form: ColumnFormat) -> dict[str, datetime]:
-    """The time of each text that the format reads."""
-    read = {text: read_time(text, form) for text, _ in seen}
-    return {text: moment for text, moment in read.items() if moment is not None}
+def dates_near(
+    numbers: NDArray[np.float64], created: NDArray[np.datetime64]
+) -> tuple[NDArray[np.datetime64], str] | None:
+    """The moments that numbers stand for, and by which count, if nearly all lie within years of the leads' own times.
+
+    Amounts may be of the size of a spreadsheet's days, too, but they are not gathered around each lead's day.
+
+    Args:
+        numbers: One per lead, NaN where there is none.
+        created: When each lead was created, NaT where that is not known.
+    """
+    known = np.isfinite(numbers) & ~np.isnat(created)
+    if np.count_nonzero(known) < _LEAST_DATES:
+        return None
+    for form, (low, high) in _COUNTED.items():
+        inside = known & (numbers >= low) & (numbers <= high)
+        if np.count_nonzero(inside) < _LEAST_SHARE * np.count_nonzero(known):
+            continue
+        micros = np.where(inside, numbers, 0.0) * _MICROS[form] - (_EXCEL_EPOCH if form == "excel" else 0.0)
+        moments = np.where(inside, micros, 0.0).astype(np.int64).astype("datetime64[us]")
+        moments[~inside] = np.datetime64("NaT", "us")
+        near = np.abs(moments - created.astype("datetime64[us]")) <= _NEAR
+        if np.count_nonzero(near & inside) >= _NEARLY_ALL * np.count_nonzero(known):
+            return moments, form
+    return None
 
 
 def _candidates(texts: Sequence[str], *, counted: bool) -> list[ColumnFormat]:

@@ -22,8 +22,9 @@ from leadscore.drift.check.impact import Grading
 from leadscore.drift.check.joint import alibi_report, joint_report
 from leadscore.drift.check.summary import SILENT, no_verdict
 from leadscore.drift.check.univariate import check
+from leadscore.drift.methods import ALIBI, SEQUENTIAL
 from leadscore.drift.multivariate.alibi import AlibiName, AlibiWindow
-from leadscore.drift.options import ALIBI, DriftOptions
+from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.cbpe import ExpectedPerformance, expected_performance
 from leadscore.drift.performance.outcomes import (
     MatureOutcomes,
@@ -99,6 +100,11 @@ def judge_window(
         ConflictError: The window lies before the last judged one, or the memory belongs to another model.
         BadInputError: The budget cannot be kept with so few windows, or a method's input is missing.
     """
+    if SEQUENTIAL in options.methods:
+        raise BadInputError(
+            "The method sequential follows a stream of leads; it judges no windows.",
+            hint="Use `leadscore drift watch`.",
+        )
     window = seen.window
     history = history or History(model=reference.model)
     check_order(history, reference.model, window.start)

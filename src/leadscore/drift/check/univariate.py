@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -36,6 +36,7 @@ def check(
     *,
     every: timedelta | None = None,
     grade: Grading | None = None,
+    ignored: Collection[str] = (),
 ) -> tuple[DriftReport, History]:
     """Judge one window.
 
@@ -46,6 +47,7 @@ def check(
         history: The memory from the window before; None begins one.
         every: Time from one judged window to the next; the window's own length if None.
         grade: Encoded leads to grade codes: with it, leads at risk are counted.
+        ignored: Features whose change is measured and counts for nothing.
 
     Returns:
         The report, and the memory for the next window. A window with too few leads leaves the memory as it is.
@@ -63,7 +65,7 @@ def check(
     calibrated = None
     if options.mode == "budget":
         calibrated = calibrate(reference, window, options, baseline, every=every)
-    features = _features(reference, window, options, baseline, calibrated)
+    features = _features(reference, window, options, baseline, calibrated, ignored)
     worst = worst_severity(feature.severity for feature in features)
     breached = at_least(worst, options.breach_from)
     following = advance(
@@ -117,6 +119,7 @@ def _features(
     options: DriftOptions,
     baseline: ComparisonBaseline,
     calibrated: Calibrated | None,
+    ignored: Collection[str],
 ) -> tuple[FeatureReport, ...]:
     profile = reference.profile
     pairs = list(zip(profile.features, baseline.base, window.counts.features, strict=True))
@@ -124,16 +127,16 @@ def _features(
         pairs.append(_score_as_feature(reference, baseline.base_scores, window.counts.scores))
     reports: list[FeatureReport] = []
     for i, (feature, before, after) in enumerate(pairs):
+        name = name_of(profile, i)
         figures = measure(feature, before, after)
-        tests = _test_reports(i, calibrated, options)
+        tests = _test_reports(i, calibrated, options, counts=name not in ignored)
         breaching = [t.effect for t in tests if t.breached]
         effect = max(breaching or [t.effect for t in tests] or [figures.psi])
         if calibrated is None:
-            severity = _line_severity(figures, options)
+            severity = "none" if name in ignored else _line_severity(figures, options)
             effect = figures.psi
         else:
             severity = _budget_severity(effect, options) if breaching else "none"
-        name = name_of(profile, i)
         reports.append(
             FeatureReport(
                 name=name,
@@ -152,7 +155,7 @@ def _features(
 
 
 def _test_reports(
-    feature: int, calibrated: Calibrated | None, options: DriftOptions
+    feature: int, calibrated: Calibrated | None, options: DriftOptions, *, counts: bool
 ) -> tuple[TestReport, ...]:
     if calibrated is None:
         return ()
@@ -164,7 +167,7 @@ def _test_reports(
             cut=test.cut(level),
             p_value=test.p_value,
             effect=test.effect,
-            breached=test.p_value <= level and test.effect >= options.min_effect,
+            breached=counts and test.p_value <= level and test.effect >= options.min_effect,
         )
         for test in calibrated.tests
         if test.feature == feature

@@ -11,7 +11,6 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,7 +20,6 @@ import numpy.typing as npt
 
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.documents import DECODE_ERRORS
-from leadscore.drift.verdict import DriftVerdict, FeatureVerdict
 from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
 
 AlibiName = Literal["KSDrift", "CVMDrift", "ChiSquareDrift", "CVMDriftOnline"]
@@ -139,59 +137,6 @@ def watched_columns(detector: AlibiName, contract: FeatureContract) -> list[int]
     if not chosen:
         raise BadInputError(f"{detector} watches categories, and the contract has none.")
     return chosen
-
-
-def alibi_verdict(
-    detector: AlibiName,
-    contract: FeatureContract,
-    window: AlibiWindow,
-    *,
-    model: tuple[str, str],
-    start: datetime,
-    end: datetime,
-    rows: int,
-) -> DriftVerdict:
-    """The answer in the words that every detector uses; `model` is name and version.
-
-    alibi-detect has no severities: what it calls drift is `moderate`.
-    """
-    names = [contract.inputs[i].name for i in watched_columns(detector, contract)]
-    p_values = window.p_values or (None,) * len(names)
-    found = [
-        FeatureVerdict(
-            feature=name,
-            statistic=detector.lower(),
-            value=distance,
-            cut=window.cut,
-            effect=distance,
-            p_value=p_value,
-        )
-        for name, distance, p_value in zip(names, window.distances, p_values, strict=True)
-    ]
-    found.sort(key=lambda f: (1.0 if f.p_value is None else f.p_value, -f.value))
-    worst = [
-        msgspec.structs.replace(f, severity="moderate") if window.drift and i == 0 else f
-        for i, f in enumerate(found)
-    ]
-    smallest = min((p for p in window.p_values), default=None)
-    said = f"alibi-detect's {detector} says {'drift' if window.drift else 'no drift'}"
-    at = f" at row {window.alarm_row:,}" if window.alarm_row else ""
-    return DriftVerdict(
-        detector=f"alibi:{detector}",
-        model_name=model[0],
-        model_version=model[1],
-        window_start=start,
-        window_end=end,
-        rows=rows,
-        severity="moderate" if window.drift else "none",
-        drifted=window.drift,
-        worst=tuple(worst[:5]),
-        since=start if window.drift else None,
-        confidence=0.0 if smallest is None else (1.0 - smallest if window.drift else smallest),
-        triage="unclear" if window.drift else "none",
-        reasons=(f"{said}{at}.",),
-        kind="data",
-    )
 
 
 def _run(

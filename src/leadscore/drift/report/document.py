@@ -6,12 +6,13 @@ from typing import Literal
 
 import msgspec
 
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.cbpe import ExpectedPerformance
 from leadscore.drift.performance.outcomes import PerformanceReport
 from leadscore.drift.univariate.feature_statistics import Statistics
 from leadscore.drift.verdict import DriftVerdict, Severity, Triage
+from leadscore.drift.watch.report import WatchReport
 from leadscore.errors import BadInputError
 
 
@@ -164,6 +165,7 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
         performance: What outcomes say; None if they were not asked.
         expected: What the window's probabilities promise (CBPE); None if that was not asked.
         methods: The other methods' findings.
+        stream: What the charts of the method `sequential` show; None if it was not asked, or has seen nothing yet.
     """
 
     verdict: DriftVerdict
@@ -179,12 +181,14 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     performance: PerformanceReport | None = None
     expected: ExpectedPerformance | None = None
     methods: tuple[MethodReport, ...] = ()
+    stream: WatchReport | None = None
 
     @property
     def judged(self) -> bool:
         """Whether any method could judge."""
         outcomes = self.performance is not None and self.performance.verdict.judged
-        return bool(self.features or self.methods) or outcomes
+        charts = self.stream is not None and self.verdict.state == "judged"
+        return bool(self.features or self.methods) or outcomes or charts
 
     def to_json(self) -> bytes:
         """The document, indented for people."""
@@ -198,6 +202,6 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
             BadInputError: The document is not a drift report.
         """
         try:
-            return msgspec.json.decode(data, type=DriftReport)
+            return decode_json(data, type=DriftReport)
         except DECODE_ERRORS as error:
             raise BadInputError(f"The document is not a drift report: {error}.") from error

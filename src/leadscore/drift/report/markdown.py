@@ -10,32 +10,22 @@ from leadscore.drift.report.methods import (
     outcome_rows,
     outcomes_caption,
 )
+from leadscore.drift.report.stream import stream_section
 from leadscore.drift.report.words import COLUMNS, calibration, headline, ordered, row, span
+from leadscore.reports import render_markdown
 
 
 def to_markdown(report: DriftReport) -> str:
-    """The report: verdict, reasons, features."""
-    lines = [f"# {_plain(headline(report))}", "", _plain(span(report)), ""]
-    lines += [f"- {_plain(reason)}" for reason in report.verdict.reasons]
-    if report.features:
-        lines += _table(COLUMNS, [row(feature) for feature in ordered(report)])
-        lines += ["", calibration(report)]
-    caption = outcomes_caption(report)
-    if caption:
-        lines += ["", _plain(caption), *_table(OUTCOME_COLUMNS, outcome_rows(report))]
-    lines += _table(JOINT_COLUMNS, joint_rows(report))
-    return "\n".join(lines) + "\n"
-
-
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    if not rows:
-        return []
-    head = ["", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    return head + [f"| {' | '.join(_plain(cell) for cell in found)} |" for found in rows]
-
-
-def _plain(text: str) -> str:
-    """Names and categories are the user's: they must not become markup or break a table."""
-    for sign in "\\`*_[]<>|#":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("\n", " ")
+    """Return the report: verdict, reasons, what each method found."""
+    return render_markdown(
+        "drift.md",
+        headline=headline(report),
+        span=span(report),
+        reasons=report.verdict.reasons,
+        stream=None if report.stream is None else stream_section(report.stream),
+        features={"columns": COLUMNS, "rows": [row(feature) for feature in ordered(report)]},
+        calibration=calibration(report),
+        caption=outcomes_caption(report),
+        outcomes={"columns": OUTCOME_COLUMNS, "rows": outcome_rows(report)},
+        joint={"columns": JOINT_COLUMNS, "rows": joint_rows(report)},
+    )

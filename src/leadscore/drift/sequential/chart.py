@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -18,7 +17,6 @@ from leadscore.drift.sequential.histograms import (
     faded,
 )
 from leadscore.drift.sequential.sample import Codes, SamplePaths
-from leadscore.drift.verdict import DriftVerdict, FeatureVerdict, Severity
 from leadscore.errors import BadInputError
 
 _STREAMS = 2_000
@@ -67,6 +65,7 @@ class HistogramStep(msgspec.Struct, frozen=True):
         looks: Which look that was.
         distances: Chi-square distance of each histogram's faded shares from the reference's, sum (z - p)^2 / p,
             in the memory that is most surprised.
+        memory: Weight of the newest window in that memory.
     """
 
     state: HistogramState
@@ -76,6 +75,7 @@ class HistogramStep(msgspec.Struct, frozen=True):
     surprises: tuple[float, ...]
     looks: tuple[LookKind, ...]
     distances: tuple[float, ...]
+    memory: float
 
 
 def design_chart(
@@ -159,6 +159,7 @@ class HistogramDetector:
             surprises=tuple(value for value, _ in best),
             looks=tuple(kind for _, kind in best),
             distances=tuple(self.layout.distances(means[loudest]).tolist()),
+            memory=float(memories[loudest]),
         )
 
     def _best(self, surprise: Floats, histogram: int) -> tuple[float, LookKind]:
@@ -183,69 +184,3 @@ class HistogramDetector:
                 )
             parts.append(np.array(counted, dtype=np.float64) / total)
         return np.concatenate(parts), sum(counts[0])
-
-
-def chart_verdict(
-    chart: HistogramChart,
-    step: HistogramStep,
-    *,
-    model: tuple[str, str],
-    start: datetime,
-    end: datetime,
-    rows: int,
-) -> DriftVerdict:
-    """The step in the words that every detector uses; `model` is name and version.
-
-    The chart says that something has changed, with the run length that was asked for; how much is said by the
-    chi-square distance, which for small changes is PSI's scale, so PSI's familiar cuts name the severity. An alarm
-    is at least moderate.
-    """
-    ranked = sorted(
-        zip(chart.histograms, step.surprises, step.looks, step.distances, strict=True), key=lambda r: -r[1]
-    )
-    worst = tuple(
-        FeatureVerdict(
-            feature=histogram.name,
-            statistic=f"qt_ewma_{look}",
-            value=surprise,
-            cut=step.level,
-            effect=distance,
-            p_value=float(np.exp(-surprise)),
-            severity=_severity(distance) if surprise > step.level else "none",
-        )
-        for histogram, surprise, look, distance in ranked[:5]
-    )
-    only_score = step.alarm and ranked[0][0].name == "score"
-    return DriftVerdict(
-        detector="qt-ewma",
-        model_name=model[0],
-        model_version=model[1],
-        window_start=start,
-        window_end=end,
-        rows=rows,
-        severity=worst[0].severity,
-        drifted=step.alarm,
-        worst=worst,
-        since=start if step.alarm else None,
-        confidence=_confidence(step),
-        triage="unclear" if step.alarm else "none",
-        reasons=(_reason(chart, step, ranked[0][0].name, ranked[0][2]),),
-        kind="prediction" if only_score else "data",
-    )
-
-
-def _confidence(step: HistogramStep) -> float:
-    """Of an alarm one minus its point-wise p-value; of no drift the share of the way to the level that is left."""
-    sure = 1.0 - np.exp(-step.statistic) if step.alarm else 1.0 - step.statistic / step.level
-    return float(np.clip(sure, 0.0, 1.0))
-
-
-def _severity(distance: float) -> Severity:
-    return "critical" if distance >= 0.5 else "significant" if distance >= 0.25 else "moderate"
-
-
-def _reason(chart: HistogramChart, step: HistogramStep, name: str, look: LookKind) -> str:
-    asked = f"one false alarm in {chart.boundary.run_length:,.0f} windows"
-    if step.alarm:
-        return f"{name} ({look}) has left its reference: surprise {step.statistic:.1f} over {step.level:.1f} ({asked})."
-    return f"Nothing beyond chance: largest surprise {step.statistic:.1f} of {step.level:.1f} ({asked})."

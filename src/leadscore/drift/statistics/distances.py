@@ -137,22 +137,6 @@ def rank_sum(reference: Counts, window: Counts) -> float:
     return float(np.sum(window * rank_scores(reference + window)) / spread)
 
 
-def rate_p(reference_hits: int, reference_rows: int, window_hits: int, window_rows: int) -> float:
-    """Two-sided p-value that both samples have the same rate: Fisher's exact test, twice the smaller tail."""
-    above, below = rate_tails(reference_hits, reference_rows, window_hits, window_rows)
-    return min(1.0, 2.0 * min(above, below))
-
-
-def rate_tails(
-    reference_hits: int, reference_rows: int, window_hits: int, window_rows: int
-) -> tuple[float, float]:
-    """Chances of at least and of at most as many hits in the window, given the hits in both samples."""
-    if reference_rows == 0 or window_rows == 0:
-        return 1.0, 1.0
-    null = stats.hypergeom(reference_rows + window_rows, reference_hits + window_hits, window_rows)
-    return float(null.sf(window_hits - 1)), float(null.cdf(window_hits))
-
-
 def _occupied(reference: Counts, window: Counts) -> tuple[Counts, Counts]:
     some = (reference + window) > 0
     return reference[some], window[some]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.drift.sequential import OutcomeChart, OutcomeReference, design_outcome_chart
+from leadscore.drift.watch.plan import OutcomePlan
 from leadscore.errors import BadInputError
 
 # Days that outcomes are waited for where nothing tells how long they take.
@@ -54,23 +55,6 @@ class OutcomeSample:
     def timed(self) -> bool:
         """Whether it tells when outcomes became known."""
         return self.days is not None and self.age is not None and bool(np.isfinite(self.days).any())
-
-
-class OutcomePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How outcomes are to be charted.
-
-    Attributes:
-        wait: Days that the outcome of a lead is waited for.
-        leads_per_day: Of the stream, to two digits.
-    """
-
-    wait: float
-    leads_per_day: float
-
-    @classmethod
-    def of(cls, wait: float, leads_per_day: float) -> OutcomePlan:
-        """A plan: a few leads more or less per day design no other chart."""
-        return cls(wait=wait, leads_per_day=float(f"{leads_per_day:.2g}"))
 
 
 class OutcomeDesign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from leadscore.drift.sequential import NewOutcomes, OutcomeStep, start_outcomes, watch_outcomes
 from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.outcome_plan import OutcomeDesign
-from leadscore.drift.watch.track import Alarms, ChartEvaluation, Sign
+from leadscore.drift.watch.track import Alarms, ChartEvaluation, OutcomesSaid, Sign
 
 NEVER: Final = np.iinfo(np.int64).max
 _DAY: Final = 86_400_000_000.0
@@ -41,30 +40,6 @@ class Charted:
     known: Moments
     converted: Flags
     replaced: Flags
-
-
-class OutcomesSaid(msgspec.Struct, frozen=True, kw_only=True):
-    """What the chart of outcomes says, and of which leads.
-
-    Attributes:
-        followed: Charted leads in whole evaluations.
-        pending: Charted leads that fill no evaluation yet.
-        known: Outcomes taken in.
-        waiting: Leads followed that have no outcome yet, and are young enough for one.
-        unknown: Leads followed whose outcome did not come in time: left out.
-        replaced: Leads followed that were scored again before any outcome: it goes to the newer score.
-        look: What it showed last; None before the first evaluation.
-        alarms: What it said.
-    """
-
-    followed: int
-    pending: int
-    known: int
-    waiting: int
-    unknown: int
-    replaced: int
-    look: ChartEvaluation | None
-    alarms: Alarms
 
 
 def follow_outcomes(

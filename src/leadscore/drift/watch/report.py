@@ -6,9 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from leadscore.drift.watch.outcome_track import OutcomesSaid
 from leadscore.drift.watch.plan import WatchPlan
-from leadscore.drift.watch.track import Alarms, ChartEvaluation
+from leadscore.drift.watch.track import Alarms, ChartEvaluation, OutcomesSaid
 
 
 class ChartReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +52,7 @@ class WatchReport(msgspec.Struct, frozen=True, kw_only=True):
         model: `NAME/VERSION`.
         since: Beginning of the stream: the first lead's time.
         until: Leads from then on were not read.
+        newest: When the last lead was scored.
         plan: What was asked.
         leads_per_day: By which a budget in time was turned into leads, and the time of outcomes; None if neither was needed.
         alarmed: Whether any chart has spoken.
@@ -63,6 +63,7 @@ class WatchReport(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     since: datetime
     until: datetime
+    newest: datetime
     plan: WatchPlan
     leads_per_day: float | None
     alarmed: bool

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from leadscore.documents import DECODE_ERRORS
+from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.runlength import Hysteresis
 from leadscore.drift.windows.counts import WindowCounts, empty_counts
@@ -83,7 +83,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             BadInputError: The document is not one; a detector must not begin anew because it could not read.
         """
         try:
-            return msgspec.json.decode(data, type=History)
+            return decode_json(data, type=History)
         except DECODE_ERRORS as error:
             raise BadInputError(f"The document is not a drift detector's history: {error}.") from error
 

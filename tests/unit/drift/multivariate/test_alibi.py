@@ -11,13 +11,10 @@ from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, T
 from leadscore.drift.multivariate.alibi import (
     PYTHON_VARIABLE,
     AlibiFailedError,
-    AlibiWindow,
     alibi_python,
-    alibi_verdict,
     run_alibi,
     watched_columns,
 )
-from leadscore.drift.verdict import as_utc
 from leadscore.errors import BadInputError, UnavailableError
 
 TARGET = Target(column="converted")
@@ -71,14 +68,3 @@ def test_chi_square_sees_categories_only() -> None:
     numbers = FeatureContract(name="n", id="lead_id", target=TARGET, features=(Numeric(name="a"),))
     with pytest.raises(BadInputError):
         watched_columns("ChiSquareDrift", numbers)
-
-
-def test_verdict_names_the_most_surprising_feature_first() -> None:
-    window = AlibiWindow(True, (0.5, 0.001, 0.2), (0.1, 0.4, 0.2), 0.05 / 3, None)
-    verdict = alibi_verdict(
-        "KSDrift", MIXED, window, model=("leads", "2"), start=as_utc(0), end=as_utc(1), rows=10
-    )
-    assert verdict.drifted
-    assert verdict.detector == "alibi:KSDrift"
-    assert [f.feature for f in verdict.worst] == ["b", "c", "a"]
-    assert verdict.worst[0].severity == "moderate"

@@ -79,15 +79,6 @@ def test_an_empty_cell_counts_by_how_many_rows_say_so_and_not_by_a_filler():
     assert empty_on_both_sides == s.psi(np.array([5, 5]), np.array([6, 4]))
 
 
-@given(st.integers(0, 40), st.integers(1, 60), st.integers(0, 40), st.integers(1, 60))
-def test_rates_are_compared_by_fishers_exact_test(a, n, b, m):
-    assume(a <= n and b <= m)
-    above, below = s.rate_tails(a, n, b, m)
-    table = [[b, m - b], [a, n - a]]
-    assert above == pytest.approx(stats.fisher_exact(table, "greater").pvalue, abs=1e-9)
-    assert below == pytest.approx(stats.fisher_exact(table, "less").pvalue, abs=1e-9)
-
-
 @settings(max_examples=30)
 @given(st.floats(0.01, 0.6), st.integers(5, 300), st.integers(5, 300))
 def test_the_ks_p_value_is_close_to_scipys(d, n, m):

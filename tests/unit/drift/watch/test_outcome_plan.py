@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from leadscore.drift.watch.outcome_plan import (
-    OutcomePlan,
     OutcomeSample,
     design_outcomes,
     is_charted,
     mature_reference,
     usual_wait,
 )
+from leadscore.drift.watch.plan import OutcomePlan
 from leadscore.errors import BadInputError
 
 ROWS = 2_000

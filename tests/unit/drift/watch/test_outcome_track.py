@@ -11,8 +11,9 @@ import pytest
 
 from leadscore.drift.sequential import NewOutcomes, OutcomeChart, start_outcomes, watch_outcomes
 from leadscore.drift.sequential.late_outcomes import OutcomeNull
-from leadscore.drift.watch.outcome_plan import OutcomeDesign, OutcomePlan, OutcomeSample, design_outcomes
+from leadscore.drift.watch.outcome_plan import OutcomeDesign, OutcomeSample, design_outcomes
 from leadscore.drift.watch.outcome_track import NEVER, Charted, follow_outcomes, joined
+from leadscore.drift.watch.plan import OutcomePlan
 from leadscore.drift.watch.track import ChartEvaluation
 
 DAY = 86_400_000_000

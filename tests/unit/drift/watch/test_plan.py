@@ -7,15 +7,9 @@ import pytest
 from tests.unit.drift.streams import leads, probabilities, reference
 
 from leadscore.drift.runlength import FalseAlarms
-from leadscore.drift.watch.outcome_plan import OutcomePlan, OutcomeSample
-from leadscore.drift.watch.plan import (
-    ChartBaseline,
-    WatchPlan,
-    budget_leads,
-    charted,
-    design_watch,
-    fingerprint,
-)
+from leadscore.drift.watch.design import ChartBaseline, charted, design_watch, fingerprint
+from leadscore.drift.watch.outcome_plan import OutcomeSample
+from leadscore.drift.watch.plan import OutcomePlan, WatchPlan, budget_leads
 from leadscore.errors import BadInputError
 
 SAMPLE = leads(400, 1)

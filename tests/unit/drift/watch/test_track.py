@@ -8,8 +8,9 @@ import pytest
 from tests.unit.drift.streams import leads, probabilities, reference
 
 from leadscore.drift.sequential import cell_codes
-from leadscore.drift.watch.plan import ChartBaseline, WatchDesign, WatchPlan, design_watch
-from leadscore.drift.watch.track import Track, follow_leads
+from leadscore.drift.watch.design import ChartBaseline, WatchDesign, design_watch
+from leadscore.drift.watch.follow import Track, follow_leads
+from leadscore.drift.watch.plan import WatchPlan
 
 EVERY = 20
 PROFILE = reference().profile

@@ -1,4 +1,4 @@
-"""How windows are judged, as it is said on the command line and in a file."""
+"""How windows are judged, as it is written on the command line and in a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from leadscore.documents import DECODE_ERRORS, MAX_BYTES
+from leadscore.documents import DECODE_ERRORS, MAX_BYTES, decode_json
 from leadscore.drift.options import DriftOptions, Mode
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
 from leadscore.durations import parse_duration
@@ -76,7 +76,7 @@ def read_options(
 
 def _read(path: Path) -> DriftOptions:
     try:
-        return msgspec.json.decode(read_file(path, MAX_BYTES), type=DriftOptions)
+        return decode_json(read_file(path, MAX_BYTES), type=DriftOptions)
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror}.") from error
     except DECODE_ERRORS as error:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import cast
 
-from leadscore.cli.drift_records import DriftRecord, latest_record, save
-from leadscore.cli.drift_windows import Windows, aligned
 from leadscore.drift.check.impact import Grading
 from leadscore.drift.check.judge import JudgedWindow, judge_window, method_level
 from leadscore.drift.check.univariate import warm_up
+from leadscore.drift.methods import ALIBI
 from leadscore.drift.multivariate.alibi import AlibiName, AlibiWindow, run_alibi
-from leadscore.drift.options import ALIBI, DriftOptions
+from leadscore.drift.options import DriftOptions
 from leadscore.drift.performance.outcomes import PerformanceBaseline
 from leadscore.drift.windows.history import History
 from leadscore.drift.windows.inputs import LeadWindow, Reference
 from leadscore.events.store import EventStore
+from leadscore.monitoring.records import DriftRecord, latest_record, save
+from leadscore.monitoring.windows import Windows, aligned
 
 
 class DetectorRun:
@@ -28,6 +29,7 @@ class DetectorRun:
         options: DriftOptions,
         span: timedelta,
         detector: str,
+        *,
         grade: Grading,
         baseline: PerformanceBaseline | None = None,
     ) -> None:
@@ -40,7 +42,7 @@ class DetectorRun:
         self._baseline = baseline
 
     def judge_stored(
-        self, store: EventStore, until: datetime | None, count: int, calm: timedelta | None
+        self, store: EventStore, until: datetime | None, count: int, warm_up: timedelta | None
     ) -> list[DriftRecord]:
         """Go on from the newest record; a window that is recorded already is shown again, not judged again."""
         model = self._reference.model
@@ -48,20 +50,20 @@ class DetectorRun:
         end = self._end(until)
         if newest is not None and newest.history.end == end:
             return [newest]
-        judged = self.judge(None if newest is None else newest.history, until, count, calm)
+        judged = self.judge(None if newest is None else newest.history, until, count, warm_up)
         for record in judged:
             if record.report.judged:
                 save(store, model, record)
         return judged
 
     def judge(
-        self, history: History | None, until: datetime | None, count: int, calm: timedelta | None
+        self, history: History | None, until: datetime | None, count: int, warm_up: timedelta | None
     ) -> list[DriftRecord]:
-        """Judge the windows that are due, at most `count`, after learning from `calm` if the detector is new."""
+        """Judge the windows that are due, at most `count`, after learning from the windows of `warm_up` if the detector is new."""
         end = self._end(until)
         first = end - count * self._span
         if history is None or history.end is None:
-            history = self._prime(History(model=self._reference.model), first, calm)
+            history = self._warm_up(History(model=self._reference.model), first, warm_up)
         elif first < history.end <= end - self._span:
             # Judged windows are not judged again; what is due begins where the last one ended.
             first = end - (end - history.end) // self._span * self._span
@@ -106,9 +108,8 @@ class DetectorRun:
                 found[method] = result.windows[0]
         return found
 
-    def _prime(self, history: History, end: datetime, calm: timedelta | None) -> History:
-
-        start = end if calm is None else end - calm // self._span * self._span
+    def _warm_up(self, history: History, end: datetime, span: timedelta | None) -> History:
+        start = end if span is None else end - span // self._span * self._span
         while start < end:
             window = self._windows.read(start, start + self._span)
             history = warm_up(self._reference, window, self._options, history)
@@ -116,5 +117,4 @@ class DetectorRun:
         return history
 
     def _end(self, until: datetime | None) -> datetime:
-
         return until or aligned(self._windows.latest(), self._span)

@@ -1,4 +1,4 @@
-"""What `leadscore drift watch` reads lead by lead: the event store's predictions, or a table's leads."""
+"""Streams of leads that are followed one after another: the event store's predictions, or the leads of a table."""
 
 from __future__ import annotations
 
@@ -131,6 +131,11 @@ class TableStream:
         at = matrix_times(model.contract, table).astype("datetime64[us]").astype(np.int64)
         order = np.argsort(at, kind="stable")
         self._at, self._table = at[order], table.take(pa.array(order))
+
+    @property
+    def end(self) -> int:
+        """The moment after the last lead."""
+        return int(self._at[-1]) + 1 if len(self._at) else 0
 
     def extent(self, start: int, end: int) -> Extent:
         """How many were created in [start, end)."""

@@ -1,80 +1,18 @@
-"""Where `leadscore drift` puts its results: event store, Delta table, Prometheus textfile, termination message."""
+"""The figures of judged windows where others read them: rows of a Delta table, gauges in Prometheus' text format."""
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import msgspec
 import pyarrow as pa
 
-from leadscore.documents import DECODE_ERRORS
-from leadscore.drift.report.document import DriftReport
 from leadscore.drift.report.measured_values import figures
-from leadscore.drift.verdict import SEVERITIES
-from leadscore.drift.windows.history import History
-from leadscore.errors import BadInputError, UnavailableError
-from leadscore.events.files import replace_file
-from leadscore.events.records import Evidence
-from leadscore.events.store import EventStore
+from leadscore.drift.verdict import SEVERITIES, DriftVerdict
+from leadscore.errors import UnavailableError
 from leadscore.events.windows import to_microseconds
-
-if TYPE_CHECKING:
-    from leadscore.drift.verdict import DriftVerdict
-
-KIND: Final = "drift"
-
-
-class DriftRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One judged window as it is kept: what was decided, and the memory to go on from.
-
-    Attributes:
-        detector: Name of the detector (of a schedule), as given by `--detector`.
-        report: The result.
-        history: The memory after it.
-    """
-
-    detector: str
-    report: DriftReport
-    history: History
-
-
-def subject_of(model: str, detector: str) -> str:
-    """Under which subject a detector's records are kept."""
-    return f"{model}:{detector}"
-
-
-def record_id(model: str, detector: str, start: datetime, end: datetime) -> str:
-    """The id of a window's record: a job that runs twice writes one."""
-    said = msgspec.json.encode((model, detector, to_microseconds(start), to_microseconds(end)))
-    return f"drift-{hashlib.sha256(said).hexdigest()[:32]}"
-
-
-def latest_record(store: EventStore, model: str, detector: str) -> DriftRecord | None:
-    """The detector's newest record; None if it never judged a window.
-
-    Raises:
-        UnavailableError: The store cannot be read, which is not the same as an empty one.
-        BadInputError: The record is damaged.
-    """
-    found = store.evidence(kind=KIND, subject=subject_of(model, detector), limit=1)
-    return _decode(found[0].document) if found else None
-
-
-def save(store: EventStore, model: str, record: DriftRecord) -> None:
-    """Keep a judged window; the same one twice is one record."""
-    verdict = record.report.verdict
-    store.record(
-        Evidence(
-            evidence_id=record_id(model, record.detector, verdict.window_start, verdict.window_end),
-            kind=KIND,
-            subject=subject_of(model, record.detector),
-            at=to_microseconds(verdict.window_end),
-            document=msgspec.json.encode(record).decode(),
-        )
-    )
+from leadscore.monitoring.records import DriftRecord, subject_of
 
 
 def append_metrics(path: Path, record: DriftRecord) -> bool:
@@ -90,8 +28,13 @@ def append_metrics(path: Path, record: DriftRecord) -> bool:
     """
     if not record.report.judged:
         return False
-    from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-    from deltalake.exceptions import DeltaError
+    from deltalake import (  # noqa: PLC0415 (heavy, and rarely asked for)
+        CommitProperties,
+        DeltaTable,
+        Transaction,
+        write_deltalake,
+    )
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415
 
     verdict = record.report.verdict
     application = subject_of(f"{verdict.model_name}/{verdict.model_version}", record.detector)
@@ -228,58 +171,6 @@ def prometheus_text(record: DriftRecord) -> str:
         "method_breached", "Joint tests.", [({"method": m.method}, float(m.breached)) for m in report.methods]
     )
     return "\n".join(lines) + "\n"
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a result; the reader sees it whole or not at all.
-
-    Raises:
-        UnavailableError: It cannot be written.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            # A termination log may be a device or a bind mount: it cannot be renamed over.
-            path.write_bytes(content)
-        else:
-            replace_file(path, content)
-    except OSError as error:
-        raise UnavailableError(f"Cannot write {path}: {error.strerror or error}.") from error
-
-
-def write_termination(path: Path, verdict: DriftVerdict) -> None:
-    """Write the verdict where Kubernetes reads it (in place: the kubelet has mounted that very file).
-
-    Raises:
-        UnavailableError: It cannot be written.
-    """
-    try:
-        path.write_bytes(verdict.to_termination_message())
-    except OSError as error:
-        raise UnavailableError(f"Cannot write {path}: {error.strerror or error}.") from error
-
-
-def read_history(path: Path, model: str) -> History:
-    """A memory kept in a file; a new one if there is none.
-
-    Raises:
-        BadInputError: The file holds something else.
-    """
-    try:
-        return History.from_json(path.read_bytes())
-    except FileNotFoundError:
-        return History(model=model)
-    except OSError as error:
-        raise UnavailableError(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
-def _decode(document: str) -> DriftRecord:
-    try:
-        return msgspec.json.decode(document, type=DriftRecord)
-    except DECODE_ERRORS as error:
-        raise BadInputError(
-            f"The detector's last record cannot be read: {error}.",
-            hint="Start a new detector (another --detector name); its memory begins anew.",
-        ) from error
 
 
 def _rank(verdict: DriftVerdict) -> float:

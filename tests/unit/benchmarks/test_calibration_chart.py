@@ -5,15 +5,15 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-
-from leadscore.drift.sequential.boundary import simulate_boundary
-from leadscore.drift.sequential.calibration import (
+from benchmarks.calibration_chart import (
     CalibrationChart,
     CalibrationPaths,
     CalibrationState,
     start_calibration,
     watch_calibration,
 )
+
+from leadscore.drift.sequential.boundary import simulate_boundary
 
 
 def test_calibration_chart_with_simulated_levels_keeps_its_run_length() -> None:

@@ -10,8 +10,8 @@ from leadscore.scoring import artefact
 from leadscore.settings import Home
 
 
-def find_version(ref: str, home: Home) -> tuple[str, str]:
-    """Name and version; an artefact folder is verified, and an alias resolved now.
+def model_version(ref: str, home: Home) -> tuple[str, str]:
+    """Return name and version; an artefact folder is verified, and an alias resolved now.
 
     Raises:
         ArtefactError: The folder is damaged.
@@ -25,3 +25,15 @@ def find_version(ref: str, home: Home) -> tuple[str, str]:
     # Resolved once: the alias may move while the artefact is fetched.
     version = parsed.version if parsed.alias is None else ModelRegistry(home).resolve(ref).version
     return parsed.name, str(version)
+
+
+def fetch_model(ref: str, home: Home) -> tuple[str, str, Path]:
+    """Return name, version and verified folder of a model; a folder is taken as it is, a registered model fetched.
+
+    Raises:
+        As `model_version`.
+    """
+    name, version = model_version(ref, home)
+    if (Path(ref) / artefact.MANIFEST).is_file():
+        return name, version, Path(ref)
+    return name, version, ModelRegistry(home).fetch(f"{name}/{version}")
