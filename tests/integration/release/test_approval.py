@@ -437,7 +437,7 @@ def test_a_token_given_out_for_the_answer_approves_and_holds_after_it_has_expire
     request(store, BINDING, at=1)
     approvers, said = by_token(store, idp, people)
     assert (said.by, said.caller.kind) == ("ada@example.com", "oidc")
-    seen, _ = observe_approval(store, SPEC, approvers, time.time() + 86_400)
+    seen, _ = observe_approval(store.evidence(subject=SPEC.ref), SPEC, approvers, time.time() + 86_400)
     assert seen is not None
     assert seen.by == "ada@example.com"
 
@@ -485,7 +485,7 @@ def test_while_the_issuer_is_away_nothing_is_known_of_its_answers_and_all_of_oth
     idp.answers = False
     fresh = Approvers(people.path, TokenVerifier(idp.settings()))
     with pytest.raises(ApproversUnavailableError):
-        observe_approval(store, SPEC, fresh, time.time())
+        observe_approval(store.evidence(subject=SPEC.ref), SPEC, fresh, time.time())
     other = msgspec.structs.replace(BINDING, evidence=("gate-1",))
     assert approve(store, other)
 
@@ -498,4 +498,4 @@ def test_with_a_key_file_that_cannot_be_read_nothing_is_known(
     request(store, BINDING, at=1)
     people.path.write_text(content)
     with pytest.raises(ApproversUnavailableError):
-        observe_approval(store, SPEC, people.approvers, SECONDS)
+        observe_approval(store.evidence(subject=SPEC.ref), SPEC, people.approvers, SECONDS)
