@@ -14,7 +14,7 @@ import numpy as np
 
 from leadscore.contract.lead import LeadWarning
 from leadscore.errors import NotFoundError, UnavailableError
-from leadscore.events.records import Outcome, Prediction
+from leadscore.events.records import API_SOURCE, Outcome, Prediction
 from leadscore.events.spool import SpoolWriter
 from leadscore.scoring.grades import Grade
 from leadscore.scoring.model import ScoringModel
@@ -161,6 +161,8 @@ class Engine:
             features,
             request.request_id,
             tuple(f"{warning.field}:{warning.reason}" for warning in warnings) if warnings else (),
+            request.latency_us(),
+            API_SOURCE,
         )
 
     def log_prediction(self, prediction: Prediction) -> None:

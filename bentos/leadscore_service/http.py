@@ -77,6 +77,10 @@ class Request:
         value = self.headers[slot]
         return "" if value is None else value.decode("latin-1")
 
+    def latency_us(self) -> int:
+        """Microseconds since it came; 0 if the clock was put back since."""
+        return max(0, (time.time_ns() - self.now_ns) // 1_000)
+
 
 class Reply:
     """One reply: a status, a whole body, and what is not constant in its headers."""

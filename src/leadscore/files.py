@@ -33,26 +33,28 @@ def read_file(path: Path, limit: int) -> bytes:
     return data
 
 
-def replace_file(path: Path, content: bytes, *, keep_owner: bool = False) -> None:
+def replace_file(path: Path, content: bytes, *, keep_owner: bool = False, sync: bool = True) -> None:
     """Give a file new content: after a crash it has either the old or the new one.
 
     Args:
         path: The file; made if it does not exist.
         content: Its new content.
         keep_owner: It stays its owner's and group's with its mode; a new one is for its owner only.
+        sync: Whether to wait for the disk. Without it a loss of power may leave an empty file (a crash of the process may
+            not): for what is written many times a second and made anew when it is damaged.
 
     Raises:
         OSError: It cannot be written, or (`keep_owner`) not given to its owner; the file is as it was.
     """
-    with replacing(path) as temporary:
+    with replacing(path, sync=sync) as temporary:
         if keep_owner:
             _copy_owner(path, temporary)
         temporary.write_bytes(content)
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[Path]:
-    """A temporary file beside `path` that takes its place, once its bytes are on disk, when the block ends well.
+def replacing(path: Path, *, sync: bool = True) -> Generator[Path]:
+    """A temporary file beside `path` that takes its place, once its bytes are on disk (`sync`), when the block ends well.
 
     When the block fails, the temporary file is removed and `path` is untouched. What killed writers left in the
     folder is removed first.
@@ -66,9 +68,11 @@ def replacing(path: Path) -> Generator[Path]:
     temporary, lock = _owned(make)
     try:
         yield temporary
-        _sync(temporary)
+        if sync:
+            _sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        if sync:
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
         os.close(lock)

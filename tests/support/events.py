@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from leadscore.events.records import Outcome, Prediction
+from leadscore.identity.caller import Caller
 
 ROW = np.arange(3, dtype="<f4").tobytes()
 
@@ -21,6 +22,9 @@ def prediction(
     probability: float = 0.25,
     features: bytes = ROW,
     warnings: tuple[str, ...] = (),
+    latency_us: int | None = None,
+    source: str = "",
+    caller: Caller | None = None,
 ) -> Prediction:
     """A prediction of model crm/7."""
     return Prediction(
@@ -37,6 +41,9 @@ def prediction(
         features=features,
         request_id="r-1",
         warnings=warnings,
+        latency_us=latency_us,
+        source=source,
+        caller=caller,
     )
 
 

@@ -1,4 +1,8 @@
 {{- define "leadscore.fullname" -}}
+{{- /* Asked for first by every template. */ -}}
+{{- if not (hasKey .Values "pods") -}}
+{{- fail "These values are an earlier chart's as a whole (--reuse-values) and lack what this one has added. Upgrade with --reset-then-reuse-values, or give your values with -f." -}}
+{{- end -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
 {{- else -}}

@@ -27,15 +27,20 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """What is stored, what waits on the spool, what was set aside."""
+    from rich.console import Group
+
     from leadscore.events.status import read_status
     from leadscore.events.store import EventStore
 
     home = Home.from_environment()
     with EventStore(events_url or home.events_url) as store:
         found = read_status(spool or home.spool, store)
-    shipper, share = found.shipper, found.match.share
+    shipper, share, schema = found.shipper, found.match.share, found.schema
     lines = [
         ("store", found.store),
+        ("schema revision", schema.revision),
+        ("pending migrations", ", ".join(schema.pending) or "none"),
+        ("partitions of predictions", len(schema.partitions)),
         ("predictions stored", found.counts.predictions),
         ("outcomes stored", found.counts.outcomes),
         ("outcomes that belong to a prediction", found.match.matched),
@@ -50,7 +55,68 @@ def status(
         ("shipper last seen, seconds ago", found.shipper_seen_seconds),
         ("shipper's last error", None if shipper is None else shipper.last_error or None),
     ]
-    emit(found, table("Event log", ("what", "value"), lines, right=("value",)), as_json=as_json)
+    shown = [table("Event log", ("what", "value"), lines, right=("value",))]
+    if schema.partitions:
+        parts = [(p.name, p.rows, f"{p.bytes / 1e6:,.1f}") for p in schema.partitions]
+        shown.append(
+            table("Partitions", ("partition", "rows, about", "MB"), parts, right=("rows, about", "MB"))
+        )
+    emit(found, Group(*shown), as_json=as_json)
+
+
+@app.command("migrate")
+def migrate(
+    events_url: EventsUrl = None,
+    wait: Annotated[
+        str, typer.Option(help="How long to go on trying for locks that others hold: 90s, 5m.")
+    ] = "5m",
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the event store's schema to this release; done already: nothing happens. The release before goes on working."""
+    from leadscore.durations import parse_duration
+    from leadscore.events.store import EventStore
+
+    seconds = parse_duration(wait).total_seconds()
+    # A check of every row takes as long as it takes.
+    with EventStore(events_url or Home.from_environment().events_url, answer_seconds=None) as store:
+        before = store.migrate(wait_seconds=seconds)
+        found = store.schema_status()
+    rows = [("revision before", before.revision), ("revision now", found.revision)]
+    emit(
+        {"before": before.revision, "now": found.revision, "partitions": len(found.partitions)},
+        table("Event store", ("what", "value"), rows, right=("value",)),
+        as_json=as_json,
+    )
+
+
+@app.command("retain")
+def retain(
+    keep: Annotated[str, typer.Option("--keep", help="How long: 730d. Whole months older than this go.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    events_url: EventsUrl = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove old predictions, by whole months, and the outcomes of that time. Decision records stay."""
+    from datetime import UTC, datetime
+
+    from leadscore.durations import parse_duration
+    from leadscore.events.retention import retain as remove
+    from leadscore.events.store import EventStore
+    from leadscore.events.windows import to_microseconds
+
+    before = to_microseconds(datetime.now(UTC) - parse_duration(keep))
+    with EventStore(events_url or Home.from_environment().events_url) as store:
+        found = remove(store, before, dry_run=dry_run)
+    first = datetime.fromtimestamp(found.before / 1e6, UTC)
+    lines = [
+        ("before", f"{first:%Y-%m-%d}"),
+        ("partitions dropped", ", ".join(found.partitions) or "none"),
+        ("their size, MB", f"{found.bytes / 1e6:,.1f}"),
+        ("predictions deleted one by one", found.predictions),
+        ("outcomes deleted", found.outcomes),
+    ]
+    title = "Would be removed" if dry_run else "Removed"
+    emit(found, table(title, ("what", "value"), lines, right=("value",)), as_json=as_json)
 
 
 @app.command("backfill")

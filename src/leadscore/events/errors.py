@@ -35,6 +35,12 @@ class SchemaTooNewError(StoreUnavailableError):
     code = "schema_too_new"
 
 
+class SchemaTooOldError(StoreUnavailableError):
+    """The event store lacks what this release writes; it works once the store is migrated."""
+
+    code = "schema_too_old"
+
+
 class ShipperRunningError(ConflictError):
     """Another shipper already serves this spool."""
 

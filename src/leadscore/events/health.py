@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from leadscore.documents import DECODE_ERRORS
-from leadscore.events.files import replace_file
+from leadscore.files import replace_file
 
 HEALTH_NAME: Final = "shipper.json"
 
@@ -53,4 +53,4 @@ def read_health(root: Path) -> ShipperHealth | None:
 
 def write_health(root: Path, health: ShipperHealth) -> None:
     """Replace the health file (OSError if the disk refuses)."""
-    replace_file(root / HEALTH_NAME, msgspec.json.encode(health))
+    replace_file(root / HEALTH_NAME, msgspec.json.encode(health), sync=False)

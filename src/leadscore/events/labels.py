@@ -64,6 +64,8 @@ def select_labelled(
         newer.c.lead_id == p.lead_id,
         newer.c.model_name == p.model_name,
         newer.c.role == p.role,
+        # Says no more than the next line, but by it PostgreSQL passes over the partitions of months before.
+        newer.c.scored_at >= p.scored_at,
         sa.tuple_(newer.c.scored_at, newer.c.prediction_id) > sa.tuple_(p.scored_at, p.prediction_id),
     )
     newer_when_it_occurred = (

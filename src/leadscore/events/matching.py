@@ -95,7 +95,7 @@ def match_store(store: EventStore, now: int) -> StoreMatch:
     belongs = sa.or_(named.correlate(schema.outcomes), by_lead.correlate(schema.outcomes))
     labelled = sa.or_(named.correlate(schema.predictions), by_lead.correlate(schema.predictions))
     answered = p.role != SHADOW_ROLE
-    with store.reading() as connection:
+    with store.reading(any_revision=True) as connection:
 
         def count(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
             query = sa.select(sa.func.count()).select_from(table).where(*conditions)

@@ -14,6 +14,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from leadscore.identity.caller import Caller
+
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 # Beyond the year 5000 it is a mistake in units (nanoseconds, say), not a time.
 Microseconds = Annotated[int, msgspec.Meta(ge=0, le=95_617_584_000_000_000)]
@@ -21,11 +23,17 @@ Microseconds = Annotated[int, msgspec.Meta(ge=0, le=95_617_584_000_000_000)]
 # Role of a model that scored a copy of a request: nobody was answered with what it said.
 SHADOW_ROLE: Final = "shadow"
 
+# Where a prediction comes from: a request, a run over a table, past leads scored afterwards.
+API_SOURCE: Final = "api"
+BATCH_SOURCE: Final = "batch"
+BACKFILL_SOURCE: Final = "backfill"
+
 
 class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One score that was given to a caller (or computed in the shadow).
 
-    New fields go to the end with a default: spools written by an older release stay readable.
+    New fields go to the end with a default: an older release's spool stays readable, and an older release reads this
+    one's (MessagePack arrays: what is missing gets its default, what comes after the last known field is passed over).
 
     Attributes:
         prediction_id: Primary key; the same id appended twice is stored once.
@@ -41,6 +49,10 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
         features: The encoded row: little-endian float32, one per contract input, NaN for missing.
         request_id: Trace or request id; empty if there was none.
         warnings: `field:reason` for each flagged field.
+        latency_us: Microseconds from when the request's head was read to just before this record was written; None if no
+            request waited for it. Each lead of a bulk request has the request's.
+        source: `api`, `batch` or `backfill`; empty in records of a release before.
+        caller: Who asked; None if that is not known.
     """
 
     prediction_id: Identifier
@@ -56,6 +68,9 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     features: bytes
     request_id: str = ""
     warnings: tuple[str, ...] = ()
+    latency_us: Microseconds | None = None
+    source: str = ""
+    caller: Caller | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -153,6 +168,7 @@ class Evidence(msgspec.Struct, frozen=True):
         subject: What it was decided about, such as `crm/7`.
         at: Microseconds since the epoch.
         document: The record itself, JSON text.
+        caller: Who asked for it; None if that is not known. Not part of what makes two records the same.
     """
 
     evidence_id: Identifier
@@ -160,3 +176,4 @@ class Evidence(msgspec.Struct, frozen=True):
     subject: str
     at: Microseconds
     document: str
+    caller: Caller | None = None

@@ -1,17 +1,22 @@
-"""Tables of the event store, and how they come into being when several processes start at once."""
+"""Tables of the event store as this release reads and writes them, and whether a store has them.
+
+Two numbers say what a store is. `schema_version` changes only when releases before could no longer work on it: they
+refuse it then. The revision counts every migration (`migrations`), each of which leaves the release before working.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
 
-from leadscore.events.errors import SchemaTooNewError
-from leadscore.events.records import now_us
+from leadscore.events.errors import SchemaTooNewError, SchemaTooOldError
 
 SCHEMA_VERSION: Final = 1
-# Any constant that no other user of the same PostgreSQL database takes ("leadscor" in ASCII).
-_ADVISORY_LOCK: Final = int.from_bytes(b"leadscor", "big")
+# The first revision that has every column below; later ones change how rows are kept, not what a statement says.
+NEEDED_REVISION: Final = 2
+REVISION_TABLE: Final = "events_revision"
 
 # Byte order, as SQLite has it: ties break alike everywhere, and PostgreSQL compares faster than by locale.
 _Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
@@ -42,6 +47,11 @@ predictions = sa.Table(
     sa.Column("features", sa.LargeBinary, nullable=False),
     sa.Column("request_id", _Text, nullable=False),
     sa.Column("warnings", _Text, nullable=False),
+    sa.Column("latency_us", sa.BigInteger),
+    sa.Column("source", _Text),
+    sa.Column("caller_kind", _Text),
+    sa.Column("caller_name", _Text),
+    sa.Column("caller_address", _Text),
     sa.Index("predictions_by_time", "scored_at", "prediction_id"),
     sa.Index("predictions_by_lead", "lead_id", "scored_at", "prediction_id"),
 )
@@ -70,34 +80,47 @@ evidence = sa.Table(
     sa.Column("subject", _Text, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("document", _Text, nullable=False),
+    sa.Column("caller_kind", _Text),
+    sa.Column("caller_name", _Text),
+    sa.Column("caller_address", _Text),
     sa.Index("evidence_by_subject", "subject", "kind", "at"),
     sa.Index("evidence_by_time", "at"),
 )
 
-
-def current_version(connection: sa.Connection) -> int:
-    """The store's schema version; 0 if it is empty."""
-    if not sa.inspect(connection).has_table(schema_version.name):
-        return 0
-    return connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
+_revision = sa.Table(REVISION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
 
 
-def create_schema(connection: sa.Connection) -> None:
-    """Create what is missing, inside the caller's (write) transaction.
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """What a store is.
 
-    On SQLite that transaction already excludes other writers; on PostgreSQL an advisory lock does, so that of
-    two processes that start together one creates and the other finds it done.
-
-    Raises:
-        SchemaTooNewError: A newer release was here.
+    Attributes:
+        version: Of `schema_version`; 0: the store is empty.
+        revision: The newest migration that is done; 1 for a store that a release before migrations made.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-    found = current_version(connection)
-    check_version(found)
-    if found == 0:
-        metadata.create_all(connection)
-        connection.execute(schema_version.insert().values(version=SCHEMA_VERSION, applied_at=now_us()))
+
+    version: int
+    revision: int
+
+
+def read_state(connection: sa.Connection) -> SchemaState:
+    """Look at what the store is."""
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(schema_version.name):
+        return SchemaState(0, 0)
+    version = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
+    if not inspector.has_table(REVISION_TABLE):
+        return SchemaState(version, min(version, 1))
+    found = connection.execute(sa.select(_revision.c.version_num)).scalars().all()
+    return SchemaState(version, max(map(int, found), default=min(version, 1)))
+
+
+def is_unused(connection: sa.Connection, found: SchemaState) -> bool:
+    """Whether a store holds no record, so that nobody can mind what becomes of its schema."""
+    if found.version == 0:
+        return True
+    anything = [sa.exists(sa.select(sa.literal(1)).select_from(t)) for t in (predictions, outcomes, evidence)]
+    return not connection.execute(sa.select(sa.or_(*anything))).scalar_one()
 
 
 def check_version(found: int) -> None:
@@ -106,4 +129,14 @@ def check_version(found: int) -> None:
         raise SchemaTooNewError(
             f"The event store has schema version {found}; this release knows {SCHEMA_VERSION}.",
             hint="Upgrade leadscore wherever it writes to this store.",
+        )
+
+
+def check_revision(found: int) -> None:
+    """Refuse to work on a schema without the columns that this release writes."""
+    if found < NEEDED_REVISION:
+        raise SchemaTooOldError(
+            f"The event store is at revision {found}, and this release needs {NEEDED_REVISION}: it waits for"
+            " `leadscore events migrate`.",
+            hint="The chart's migration Job runs it. Until then predictions wait on the spool.",
         )

@@ -10,7 +10,7 @@ from leadscore.events.health import ShipperHealth, read_health
 from leadscore.events.matching import StoreMatch, match_store
 from leadscore.events.quarantine import read_quarantine
 from leadscore.events.records import now_us
-from leadscore.events.store import EventStore, StoreCounts
+from leadscore.events.store import EventStore, StoreCounts, StoreSchema
 from leadscore.events.tail import SpoolTail
 
 
@@ -20,6 +20,7 @@ class EventLogStatus:
 
     Attributes:
         store: URL without password.
+        schema: What its schema is.
         counts: What is stored.
         match: How outcomes and predictions meet.
         waiting_bytes: On the spool and not in the store yet.
@@ -29,6 +30,7 @@ class EventLogStatus:
     """
 
     store: str
+    schema: StoreSchema
     counts: StoreCounts
     match: StoreMatch
     waiting_bytes: int
@@ -53,6 +55,7 @@ def read_status(root: Path, store: EventStore) -> EventLogStatus:
     return EventLogStatus(
         store=store.name,
         counts=store.counts(),
+        schema=store.schema_status(),
         match=match_store(store, now_us()),
         waiting_bytes=waiting,
         quarantined=len(read_quarantine(root)),

@@ -15,21 +15,14 @@ from sqlalchemy import exc
 
 from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import BadInputError, ConflictError, NotFoundError
-from leadscore.events import schema
+from leadscore.events import ingest, migrations, schema
 from leadscore.events.engine import make_parent, open_engines, parse_url, translate
+from leadscore.events.partitions import Partition, list_partitions
 from leadscore.events.records import Evidence, Outcome, Prediction
+from leadscore.events.rows import evidence_of, evidence_row, outcome_row, prediction_of, prediction_row
 
 # Fewer than the variables that one statement may have (SQLite: 999 before 3.32).
 _LOOKUP: Final = 900
-
-# Casts of `unnest`: one statement per batch, whatever its size, on PostgreSQL.
-_PG_ARRAYS: Final[dict[type, str]] = {
-    str: "text[]",
-    int: "bigint[]",
-    float: "double precision[]",
-    bytes: "bytea[]",
-    bool: "boolean[]",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +55,28 @@ class StoreCounts:
 ANSWER_SECONDS: Final = 600.0
 
 
+@dataclass(frozen=True, slots=True)
+class StoreSchema:
+    """What a store's schema is.
+
+    Attributes:
+        revision: The newest migration that is done; 0: the store is empty.
+        newest: The newest that this release knows.
+        pending: Titles of those that are to be done, in order.
+        partitions: Of predictions; none on SQLite, and before they are made.
+    """
+
+    revision: int
+    newest: int
+    pending: tuple[str, ...]
+    partitions: tuple[Partition, ...]
+
+
 class EventStore:
-    """One schema over two databases. Connects, and creates the schema, on first use; safe between threads.
+    """One schema over two databases. Connects on first use; safe between threads.
+
+    A store that is empty is created then, and an embedded one (SQLite) migrated; a PostgreSQL store is migrated by
+    `migrate`. Until it is, whoever needs what is missing waits (`SchemaTooOldError`).
 
     Args:
         url: `sqlite:////path/events.db` or `postgresql://user:password@host/database`.
@@ -71,7 +84,8 @@ class EventStore:
             default is for Jobs and people, whose queries may read millions of rows.
 
     Every method raises `StoreUnavailableError` when the database cannot be reached or used, `SchemaTooNewError` when
-    a newer release has changed it, and `StoreEncodingError` when it cannot hold every text.
+    a newer release has changed it, `SchemaTooOldError` when it is to be migrated first, and `StoreEncodingError` when it
+    cannot hold every text.
 
     Raises:
         BadInputError: The URL is neither.
@@ -80,6 +94,8 @@ class EventStore:
     def __init__(self, url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> None:
         self._url = parse_url(url)
         self._engines = open_engines(self._url, answer_seconds)
+        self._embedded = self._url.get_backend_name() == "sqlite"
+        self._months = None if self._embedded else ingest.PartitionKeeper(self._engines.write)
         self._ready = False
         self._lock = threading.Lock()
 
@@ -93,22 +109,39 @@ class EventStore:
         with self._translated():
             self._prepare()
 
+    def migrate(self, *, wait_seconds: float = 300.0) -> schema.SchemaState:
+        """Bring the schema to this release's newest revision, and make partitions ahead; returns what it was before.
+
+        Args:
+            wait_seconds: How long to go on trying for the short exclusive locks that some revisions need (PostgreSQL).
+        """
+        with self._translated():
+            make_parent(self._url)
+            with self._engines.read.connect() as connection, connection.begin():
+                before = schema.read_state(connection)
+            migrations.upgrade(self._engines.write, wait_seconds=wait_seconds)
+            self._ready = True
+        if self._months is not None:
+            self._months.keep(())
+        return before
+
     def append(self, predictions: Sequence[Prediction], outcomes: Sequence[Outcome]) -> Appended:
         """Store a batch in one transaction; records whose id is known are left as they are.
 
         Raises:
             RecordRefusedError: The database refuses one of them; nothing of the batch was stored.
         """
+        if predictions and self._months is not None:
+            self.check()
+            self._months.keep(p.scored_at for p in predictions)
         with self.writing() as connection:
             return Appended(
-                predictions=_insert(
-                    connection, schema.predictions, [_prediction_row(p) for p in predictions]
-                ),
-                outcomes=_insert(connection, schema.outcomes, [_outcome_row(o) for o in outcomes]),
+                predictions=ingest.insert_predictions(connection, [prediction_row(p) for p in predictions]),
+                outcomes=ingest.insert(connection, schema.outcomes, [outcome_row(o) for o in outcomes]),
             )
 
     def record(self, item: Evidence) -> bool:
-        """Store a decision record; False if exactly this one is known already.
+        """Store a decision record; False if exactly this one is known already, whoever asked for it.
 
         Raises:
             BadInputError: The document is not JSON.
@@ -120,10 +153,10 @@ class EventStore:
             raise BadInputError(f"The evidence {item.evidence_id} is not JSON: {error}.") from error
         table = schema.evidence
         with self.writing() as connection:
-            if _insert(connection, table, [_evidence_row(item)]):
+            if ingest.insert(connection, table, [evidence_row(item)]):
                 return True
             known = connection.execute(sa.select(table).where(table.c.evidence_id == item.evidence_id)).one()
-        if tuple(known) != _evidence_row(item):
+        if msgspec.structs.replace(evidence_of(tuple(known)), caller=item.caller) != item:
             raise ConflictError(
                 f"The evidence {item.evidence_id} exists with other content.",
                 hint="Evidence is append-only: record the new finding under a new id.",
@@ -145,7 +178,7 @@ class EventStore:
         if subject is not None:
             query = query.where(table.c.subject == subject)
         with self.reading() as connection:
-            return tuple(Evidence(*row) for row in connection.execute(query))
+            return tuple(evidence_of(tuple(row)) for row in connection.execute(query))
 
     def prediction(self, prediction_id: str) -> Prediction:
         """One prediction.
@@ -161,7 +194,7 @@ class EventStore:
                 f"No prediction {prediction_id} in the event store.",
                 hint="It may still be on its way: try again.",
             )
-        return Prediction(*row[:-1], warnings=msgspec.json.decode(row.warnings, type=tuple[str, ...]))
+        return prediction_of(tuple(row))
 
     def outcomes_of(self, lead_id: str) -> tuple[Outcome, ...]:
         """Every outcome that was recorded for a lead, newest record first; the first is the one that counts."""
@@ -201,8 +234,16 @@ class EventStore:
             scalar(sa.func.max(p.c.scored_at), p),
             scalar(sa.func.max(o.c.recorded_at), o),
         )
-        with self.reading() as connection:
+        with self.reading(any_revision=True) as connection:
             return StoreCounts(*connection.execute(query).one())
+
+    def schema_status(self) -> StoreSchema:
+        """What the schema is, also of a store that is to be migrated first."""
+        with self._translated(), self._engines.read.connect() as connection, connection.begin():
+            state = schema.read_state(connection)
+            known = migrations.revisions()
+            pending = tuple(title for number, title in known if number > state.revision)
+            return StoreSchema(state.revision, known[-1][0], pending, list_partitions(connection))
 
     def close(self) -> None:
         """Drop the connections; the next call connects again."""
@@ -217,10 +258,14 @@ class EventStore:
         self.close()
 
     @contextmanager
-    def reading(self) -> Generator[sa.Connection]:
-        """A transaction that sees one state of the store from beginning to end."""
+    def reading(self, *, any_revision: bool = False) -> Generator[sa.Connection]:
+        """A transaction that sees one state of the store from beginning to end.
+
+        Args:
+            any_revision: Columns that came after the first schema are not read, so a store that is to be migrated will do.
+        """
         with self._translated():
-            self._prepare()
+            self._prepare(any_revision=any_revision)
             with self._engines.read.connect() as connection, connection.begin():
                 yield connection
 
@@ -239,49 +284,20 @@ class EventStore:
         except exc.SQLAlchemyError as error:
             raise translate(error, self._url) from error
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, any_revision: bool = False) -> None:
         with self._lock:
             if self._ready:
                 return
             make_parent(self._url)
             with self._engines.read.connect() as connection, connection.begin():
-                found = schema.current_version(connection)
-            schema.check_version(found)
-            if found == 0:
-                with self._engines.write.begin() as connection:
-                    schema.create_schema(connection)
+                found = schema.read_state(connection)
+                schema.check_version(found.version)
+                behind = found.revision < schema.NEEDED_REVISION
+                # A store's file is nobody else's; a server is migrated when people say so, unless there is nothing on it.
+                if behind and not self._embedded and not schema.is_unused(connection, found):
+                    if any_revision:
+                        return
+                    schema.check_revision(found.revision)
+            if behind:
+                migrations.upgrade(self._engines.write)
             self._ready = True
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[object, ...]]) -> int:
-    if not rows:
-        return 0
-    names = ", ".join(column.name for column in table.columns)
-    # Names come from our own table definitions; values are bound.
-    if connection.dialect.name == "postgresql":
-        arrays = ", ".join(f"%s::{_pg_array(column)}" for column in table.columns)
-        statement = (
-            f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"  # noqa: S608
-        )
-        columns = tuple(list(values) for values in zip(*rows, strict=True))
-        return connection.exec_driver_sql(statement, columns).rowcount
-    marks = ", ".join("?" for _ in table.columns)
-    statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
-    return connection.exec_driver_sql(statement, list(rows)).rowcount
-
-
-def _pg_array(column: sa.Column[object]) -> str:
-    return _PG_ARRAYS[column.type.python_type]
-
-
-def _prediction_row(p: Prediction) -> tuple[object, ...]:
-    warnings = msgspec.json.encode(p.warnings).decode() if p.warnings else "[]"
-    return (*msgspec.structs.astuple(p)[:-1], warnings)
-
-
-def _outcome_row(o: Outcome) -> tuple[object, ...]:
-    return msgspec.structs.astuple(o)
-
-
-def _evidence_row(e: Evidence) -> tuple[object, ...]:
-    return msgspec.structs.astuple(e)

@@ -15,11 +15,11 @@ from typing import Final
 import msgspec
 
 from leadscore.documents import DECODE_ERRORS
-from leadscore.events.files import replace_file
 from leadscore.events.frames import VERSION, Frame, scan
 from leadscore.events.quarantine import QuarantinedPiece
 from leadscore.events.records import Record, decode_record, now_us
 from leadscore.events.segments import list_segments, try_lock
+from leadscore.files import replace_file
 
 POSITIONS_NAME: Final = "positions.json"
 
@@ -123,7 +123,8 @@ class SpoolTail:
             path.unlink(missing_ok=True)
             self._positions.pop(self._key(path), None)
         if not batch.empty:
-            replace_file(self._root / POSITIONS_NAME, msgspec.json.encode(self._positions))
+            # A damaged file replays what is stored, which is harmless; waiting for the disk after each batch is not.
+            replace_file(self._root / POSITIONS_NAME, msgspec.json.encode(self._positions), sync=False)
 
     def lag_bytes(self) -> int:
         """Bytes on the spool that are not settled."""

@@ -292,9 +292,11 @@ def _arrow_types() -> dict[str, pa.DataType]:
 
     moment = pa.timestamp("us", tz="UTC")
     ids = ("prediction_id", "lead_id", "request_id", "outcome_id")
-    labels = ("model_name", "model_version", "contract_version", "role", "grade", "warnings")
+    labels = ("model_name", "model_version", "contract_version", "role", "grade", "warnings", "source")
+    callers = ("caller_kind", "caller_name", "caller_address")
     return {
-        **dict.fromkeys(ids + labels, pa.string()),
+        **dict.fromkeys(ids + labels + callers, pa.string()),
+        "latency_us": pa.int64(),
         **dict.fromkeys(("probability", "score", "value"), pa.float64()),
         **dict.fromkeys(("scored_at", "occurred_at", "recorded_at"), moment),
         **dict.fromkeys(("converted", "superseded"), pa.bool_()),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from leadscore.drift.verdict import DriftVerdict
 from leadscore.errors import UnavailableError
-from leadscore.events.files import replace_file
+from leadscore.files import replace_file
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from leadscore.contract import contract_version
 from leadscore.data.matrix import encode_table, lead_ids, matrix_times, values
 from leadscore.errors import BadInputError
-from leadscore.events.records import Outcome, Prediction, outcome_id_of
+from leadscore.events.records import BACKFILL_SOURCE, Outcome, Prediction, outcome_id_of
 from leadscore.events.store import Appended, EventStore
 from leadscore.scoring.grades import GRADES, scores_of
 from leadscore.scoring.model import ScoringModel
@@ -91,7 +91,7 @@ def backfill(
     predictions = [
         Prediction(
             known[i], ids[i], name, str(version), hashed, _ROLE, scored_at[i], p, scores[i], GRADES[grades[i]],
-            matrix[i].tobytes(), BACKFILL,
+            matrix[i].tobytes(), BACKFILL, source=BACKFILL_SOURCE,
         )
         for i, p in enumerate(probabilities.tolist())
     ]  # fmt: skip

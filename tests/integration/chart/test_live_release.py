@@ -423,16 +423,21 @@ def test_a_migration_and_a_load_test_are_made_again_only_when_they_do_something_
     release.install(*on, "loadTest.enabled=true")
 
     def jobs() -> dict[str, str]:
-        return {part: name for part in ("migrate", "load-test") for name in release.jobs() if part in name}
+        parts = ("mlflow-migrate", "events-migrate", "load-test")
+        return {part: name for part in parts for name in release.jobs() if part in name}
 
     first = jobs()
     release.upgrade(CHANGES["memory"])
     assert jobs() == first
     release.upgrade("loadTest.seed=8")
-    assert jobs()["migrate"] == first["migrate"]
+    assert jobs()["mlflow-migrate"] == first["mlflow-migrate"]
+    assert jobs()["events-migrate"] == first["events-migrate"]
     assert jobs()["load-test"] != first["load-test"]
     release.upgrade("jobsImage.tag=0.1.1")
-    assert jobs()["migrate"] != first["migrate"]
+    assert jobs()["mlflow-migrate"] != first["mlflow-migrate"]
+    assert jobs()["events-migrate"] == first["events-migrate"]
+    release.upgrade("image.tag=0.1.1")
+    assert jobs()["events-migrate"] != first["events-migrate"]
 
 
 def test_kept_definitions_are_not_taken_over_in_silence(make: Make) -> None:

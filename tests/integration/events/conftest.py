@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.postgres import postgres_url
+from tests.support.previous_release import previous
 from tests.support.stores import backend, postgres, url
 
 from leadscore.events.store import EventStore
 
-__all__ = ["backend", "postgres", "postgres_url", "url"]
+__all__ = ["backend", "postgres", "postgres_url", "previous", "url"]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.support.network import End, is_allowed
 from leadscore_operator.specs.workload import Workload, pod_template
 
 OPERATOR = "operator.enabled=true"
+RETENTION = "events.retention.keep=730d"
 BUNDLED = (OPERATOR, "mlflow.enabled=true", "mlflow.artifactRoot=file:///artefacts", "mlflow.artifactClaim=a")
 BUNDLED_REGISTRY = (*BUNDLED, "model.source=registry", "shadow.enabled=true")
 STORE = (
@@ -54,6 +55,8 @@ def templates(manifests: tuple[Manifest, ...], tmp_path: Path) -> Iterator[Manif
     for manifest in manifests:
         if manifest["kind"] == "Pod":
             yield {"metadata": manifest["metadata"], "spec": manifest["spec"]}
+        elif manifest["kind"] == "CronJob":
+            yield manifest["spec"]["jobTemplate"]["spec"]["template"]
         elif "template" in manifest.get("spec", {}):
             yield manifest["spec"]["template"]
         elif manifest["kind"] == "ConfigMap" and "workload.yaml" in manifest["data"]:
@@ -125,7 +128,7 @@ def allowed(found: tuple[Manifest, ...], tmp_path: Path) -> set[Need]:
 
 @pytest.mark.parametrize(
     "settings",
-    [(API,), (*BUNDLED, API), (*BUNDLED_REGISTRY, API), (*YOURS, API)],
+    [(API,), (*BUNDLED, RETENTION, API), (*BUNDLED_REGISTRY, API), (*YOURS, API)],
     ids=["default", "bundled", "bundled registry and shadow", "your database and object store"],
 )
 def test_every_connection_that_pods_need_comes_about_and_no_other(
@@ -160,7 +163,8 @@ def test_the_shipped_production_values_work_under_a_policy_that_is_enforced(
     more = may - expected(found, tmp_path)
     assert {port for *_, port in more} <= {443, 5432, 6443}
     assert {b for _, b, port in more if port == 5432} & {"internet", "object store", "metadata"} == set()
-    assert {a for a, *_ in more} <= {"scoring", "jobs", "mlflow", "mlflow-migrate", "operator"}
+    migrating = {"mlflow-migrate", "events-migrate"}
+    assert {a for a, *_ in more} <= {"scoring", "jobs", "mlflow", "operator"} | migrating
     assert not {b for _, b, _ in more} & set(pods(found, tmp_path))
 
 

@@ -22,12 +22,15 @@ WORKLOADS = {
     "postgresql": "postgresql",
     "mlflow": "mlflow",
     "mlflow-migrate": "mlflow",
+    "events-migrate": "events.migration",
+    "events-retain": "events.migration",
     "load-test": "loadTest",
     "helm-test": "loadTest",
 }
 ALL = (
     *("operator.enabled=true", "mlflow.enabled=true", "mlflow.artifactRoot=file:///artefacts"),
     *("mlflow.artifactClaim=artefacts", "loadTest.enabled=true", "shadow.enabled=true", "shadow.version=2"),
+    "events.retention.keep=730d",
 )
 # What a pod spec must hold once a value is set.
 WORDS = {
@@ -45,7 +48,10 @@ WORDS = {
 def templates(manifests: tuple[Manifest, ...], folder: Path) -> Iterator[tuple[str, Manifest]]:
     """Pod templates by component; those of the operator's Jobs as the operator makes them."""
     for manifest in manifests:
-        template = manifest if manifest["kind"] == "Pod" else manifest.get("spec", {}).get("template")
+        spec = manifest.get("spec", {})
+        if manifest["kind"] == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
+        template = manifest if manifest["kind"] == "Pod" else spec.get("template")
         if manifest["kind"] == "ConfigMap" and "workload.yaml" in manifest["data"]:
             (folder / "workload.yaml").write_text(manifest["data"]["workload.yaml"])
             template = pod_template(Workload.read(folder / "workload.yaml"), [], {}, resources={})

@@ -14,6 +14,8 @@ REGISTRY = (
     "networkPolicy.enabled=false",
 )
 REFUSED = [
+    # What `--reuse-values` makes of a release of an earlier chart.
+    (("pods=null",), "Upgrade with --reset-then-reuse-values"),
     (("workload.kind=Deployment",), "analysis.enabled judges a Rollout"),
     (
         ("workload.kind=Deployment", "analysis.enabled=false", "rollout.strategy=blueGreen"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.support.events import outcome, prediction
 
 from leadscore.events.records import OUTCOME, PREDICTION, Outcome, Prediction, decode_record, new_id
+from leadscore.identity.caller import Caller
 
 
 @given(st.builds(prediction, st.text(min_size=1, max_size=20), features=st.binary(max_size=100)))
@@ -21,9 +22,17 @@ def test_an_outcome_survives_the_wire(record: Outcome) -> None:
 
 def test_an_older_release_left_out_the_last_fields() -> None:
     fields = msgspec.msgpack.decode(msgspec.msgpack.encode(prediction("p1")))
-    decoded = decode_record(PREDICTION, msgspec.msgpack.encode(fields[:-2]))
+    decoded = decode_record(PREDICTION, msgspec.msgpack.encode(fields[:11]))
     assert isinstance(decoded, Prediction)
     assert (decoded.request_id, decoded.warnings) == ("", ())
+    assert (decoded.latency_us, decoded.source, decoded.caller) == (None, "", None)
+
+
+def test_a_newer_release_adds_fields_at_the_end() -> None:
+    record = prediction("p1", caller=Caller("key", "crm", "10.0.0.7"))
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(record))
+    fields[-1].append("a field of the caller")
+    assert decode_record(PREDICTION, msgspec.msgpack.encode([*fields, "a field", 7])) == record
 
 
 @pytest.mark.parametrize("kind", [0, 3, 255])

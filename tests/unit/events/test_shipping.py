@@ -184,7 +184,7 @@ def test_a_store_that_is_down_costs_nothing_and_is_said_in_the_health_file(
 def test_a_spool_disk_without_room_for_positions_still_gets_emptied(
     root: Path, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, content: bytes) -> None:
+    def full(path: Path, content: bytes, *, sync: bool) -> None:
         raise OSError(28, "No space left on device")
 
     with SpoolWriter(root) as writer:
