@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from leadscore.drift.sequential.boundary import LOG_OF_NOTHING, Boundary, Floats, Rows
+from leadscore.drift.sequential.boundary import LOG_OF_NOTHING, Boundary, Floats, StreamNumbers
 from leadscore.drift.statistics.odds import log_odds
 from leadscore.errors import BadInputError
 from leadscore.intervals import Flags
@@ -181,6 +181,6 @@ class CalibrationPaths:
         self.logs = np.logaddexp(self.logs, 0.0) + self.table[drawn].sum(axis=1)
         return mean_log(self.logs)
 
-    def take(self, rows: Rows) -> None:
+    def take(self, rows: StreamNumbers) -> None:
         """Make stream i a copy of stream rows[i]."""
         self.logs = self.logs[rows]

@@ -134,7 +134,7 @@ def _train(directory: Path) -> None:
         (folder / "model.ubj").write_bytes(bytes(booster.save_raw("ubj")))
         (folder / artefact.CONTRACT).write_text(dump_contract(contract), encoding="utf-8")
         (folder / artefact.CALIBRATION).write_bytes(calibration.to_json())
-        (folder / artefact.GRADES).write_bytes(Grades(a, b, c).to_json())
+        (folder / artefact.GRADES_FILE).write_bytes(Grades(a, b, c).to_json())
         (folder / artefact.REFERENCE).write_bytes(build_profile(contract, matrix, probabilities).to_json())
         golden = Golden.of(matrix[:GOLDEN_ROWS], margins[:GOLDEN_ROWS])
         (folder / artefact.GOLDEN).write_bytes(golden.to_json())

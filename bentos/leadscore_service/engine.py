@@ -163,6 +163,7 @@ class Engine:
             tuple(f"{warning.field}:{warning.reason}" for warning in warnings) if warnings else (),
             request.latency_us(),
             API_SOURCE,
+            request.caller,
         )
 
     def log_prediction(self, prediction: Prediction) -> None:

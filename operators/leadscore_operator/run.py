@@ -20,7 +20,7 @@ from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.engine.health import Health, Key
 from leadscore_operator.engine.lease import Lease
-from leadscore_operator.engine.metrics import CONTENT_TYPE, OperatorCollector, exposition
+from leadscore_operator.engine.metrics import METRICS_CONTENT_TYPE, OperatorCollector, exposition
 from leadscore_operator.engine.queue import WorkQueue
 from leadscore_operator.engine.relations import Relations
 from leadscore_operator.engine.resync import Resync
@@ -210,7 +210,7 @@ async def _serve(options: OperatorOptions, health: Health, collector: OperatorCo
         return web.Response(text="ok" if ready else "not read yet", status=200 if ready else 503)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=exposition(collector), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=exposition(collector), headers={"Content-Type": METRICS_CONTENT_TYPE})
 
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])

@@ -21,8 +21,8 @@ from leadscore.errors import BadInputError, LeadScoreError
 _Document = TypeVar("_Document")
 
 MAX_BYTES: Final = 16 * 1024 * 1024
-MAX_NODES: Final = 1_000_000
-MAX_DEPTH: Final = 64
+MAX_YAML_NODES: Final = 1_000_000
+MAX_YAML_DEPTH: Final = 64
 MAX_NUMBER: Final = 64
 """Characters of a number, a time or another plain scalar that is not text."""
 
@@ -187,10 +187,10 @@ class _Builder:
 
     def count(self, nodes: int, levels: int, mark: _Mark | None) -> None:
         self.nodes += nodes
-        if self.nodes > MAX_NODES:
-            raise _RefusedError(f"it has more than {MAX_NODES} nodes", mark)
-        if len(self.stack) + levels > MAX_DEPTH:
-            raise _RefusedError(f"it is nested deeper than {MAX_DEPTH} levels", mark)
+        if self.nodes > MAX_YAML_NODES:
+            raise _RefusedError(f"it has more than {MAX_YAML_NODES} nodes", mark)
+        if len(self.stack) + levels > MAX_YAML_DEPTH:
+            raise _RefusedError(f"it is nested deeper than {MAX_YAML_DEPTH} levels", mark)
 
     def complete(self, built: _Built, anchor: str | None, mark: _Mark | None) -> None:
         if anchor is not None:

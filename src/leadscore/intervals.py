@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from leadscore.arrays import Flags, Floats
 
 # Cells (replicates times rows) drawn in one go: small enough for the cache, large enough to be worth a call.
 _CHUNK_CELLS = 2_000_000

@@ -89,7 +89,14 @@ def _use(directory: Path, name: str) -> str:
 
 
 _FILES = (
-    *("model.ubj", "model.txt", artefact.CONTRACT, artefact.CALIBRATION, artefact.GRADES, artefact.REFERENCE),
+    *(
+        "model.ubj",
+        "model.txt",
+        artefact.CONTRACT,
+        artefact.CALIBRATION,
+        artefact.GRADES_FILE,
+        artefact.REFERENCE,
+    ),
     *(
         artefact.GOLDEN,
         artefact.METRICS,

@@ -138,7 +138,7 @@ def build_artefact(
         (folder / "model.ubj").write_bytes(bytes(booster.save_raw("ubj")))
         (folder / artefact.CONTRACT).write_text(dump_contract(contract), encoding="utf-8")
         (folder / artefact.CALIBRATION).write_bytes(calibration.to_json())
-        (folder / artefact.GRADES).write_bytes(Grades(a, b, c).to_json())
+        (folder / artefact.GRADES_FILE).write_bytes(Grades(a, b, c).to_json())
         (folder / artefact.REFERENCE).write_bytes(sample_profile(contract, matrix, probabilities).to_json())
         (folder / artefact.GOLDEN).write_bytes(
             Golden.of(matrix[:GOLDEN_ROWS], margins[:GOLDEN_ROWS]).to_json()

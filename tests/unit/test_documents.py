@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.artefacts import build_artefact
 
 from leadscore.contract import load_contract
-from leadscore.documents import DECODE_ERRORS, MAX_DEPTH, MAX_NUMBER, decode_json, read_yaml
+from leadscore.documents import DECODE_ERRORS, MAX_NUMBER, MAX_YAML_DEPTH, decode_json, read_yaml
 from leadscore.errors import ArtefactError, ContractError
 from leadscore.identity.apikeys import KeyFileError, read_keys
 from leadscore.scoring.model import ScoringModel
@@ -91,7 +91,7 @@ def test_what_is_not_taken_is_said_with_its_place(text: str | bytes, reason: str
 
 
 def test_a_depth_at_the_bound_is_read() -> None:
-    assert read_yaml("[" * MAX_DEPTH + "]" * MAX_DEPTH, "f.yaml")
+    assert read_yaml("[" * MAX_YAML_DEPTH + "]" * MAX_YAML_DEPTH, "f.yaml")
 
 
 @pytest.mark.parametrize("around", ["keys: [{}\n", "k: &{}\nj: *other", "!{} x", "a: 1\n{}\n", "%{}\n---\na"])

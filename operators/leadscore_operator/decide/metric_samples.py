@@ -15,7 +15,7 @@ from typing import Final
 from leadscore.drift.verdict import SEVERITIES
 from leadscore.release.states import FINAL as ENDED
 from leadscore_operator.decide.cron import next_run
-from leadscore_operator.decide.run import FINAL as FINISHED
+from leadscore_operator.decide.run import RUN_FINAL as FINISHED
 from leadscore_operator.kube.resources import DETECTORS, RELEASES, RUNS, Manifest
 from leadscore_operator.resources import DetectorSpec, decode
 from leadscore_operator.statuses import UNKNOWN, DetectorStatus, ModelReleaseStatus, RunStatus, VerdictStatus

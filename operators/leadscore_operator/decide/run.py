@@ -24,7 +24,7 @@ from leadscore_operator.specs.trainings import train_job
 from leadscore_operator.specs.workload import Workload
 from leadscore_operator.statuses import Candidate, GateResult, RunStatus, condition_now, to_wire
 
-FINAL: Final = ("Succeeded", "Failed")
+RUN_FINAL: Final = ("Succeeded", "Failed")
 # Exit codes that another attempt cannot change.
 HOPELESS: Final = (ExitCode.USAGE, ExitCode.BAD_INPUT, ExitCode.NOT_FOUND, ExitCode.REFUSED, ExitCode.CORRUPT)
 _PATIENCE: Final = timedelta(minutes=10)
@@ -77,7 +77,7 @@ def plan_run(seen: RunObservation, workload: Workload, now: datetime) -> Plan:
         BadInputError: A spec or the status cannot be read.
     """
     old = status_of(seen.run)
-    if old.phase in FINAL:
+    if old.phase in RUN_FINAL:
         return _release(seen, old)
     if seen.policy is None:
         name = seen.run["spec"]["policy"]

@@ -18,7 +18,7 @@ from leadscore.errors import LeadScoreError
 from leadscore_operator.decide.metric_samples import CATALOGUE, MetricSample, Series
 from leadscore_operator.engine.health import Health, Key
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+METRICS_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class MetricSamples:

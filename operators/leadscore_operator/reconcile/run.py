@@ -6,7 +6,7 @@ from datetime import datetime
 
 from leadscore.errors import BadInputError
 from leadscore_operator.decide.jobs import job_end
-from leadscore_operator.decide.run import FINAL, RunObservation, current_job, plan_run
+from leadscore_operator.decide.run import RUN_FINAL, RunObservation, current_job, plan_run
 from leadscore_operator.kube.resources import JOBS, OWNER_LABEL, POLICIES, RUNS, Manifest
 from leadscore_operator.reconcile.base import (
     ReconcileContext,
@@ -26,7 +26,7 @@ async def reconcile_run(context: ReconcileContext, name: str) -> datetime | None
     job = await _job(context, run)
     end = None if job is None else job_end(job)
     words = None
-    if end is not None and run.get("status", {}).get("phase") not in FINAL:
+    if end is not None and run.get("status", {}).get("phase") not in RUN_FINAL:
         words = await read_termination_message(context.kube, current_job(run), succeeded=end.succeeded)
     blocked_by = await _blocked_by(context, run) if job is None else ""
     try:
@@ -59,7 +59,7 @@ async def _blocked_by(context: ReconcileContext, run: Manifest) -> str:
         other
         for other in await context.kube.list(RUNS)
         if other["spec"].get("policy") == run["spec"]["policy"]
-        and other.get("status", {}).get("phase") not in FINAL
+        and other.get("status", {}).get("phase") not in RUN_FINAL
         and _age(other) < mine
     ]
     return min(older, key=_age)["metadata"]["name"] if older else ""

@@ -18,7 +18,7 @@ from leadscore_operator.kube.resources import MANAGED_LABEL, MANAGER, OWNER_LABE
 from leadscore_operator.specs.names import digest, release_name
 from leadscore_operator.specs.workload import NAME_LABEL, PART_LABEL, Workload, object_metadata, pod_template
 
-RELEASE = "release"
+RELEASE_PART = "release"
 STEP_LABEL = "leadscore.dev/step"
 
 
@@ -49,12 +49,12 @@ def release_job(release: Manifest, wanted: JobCommand, workload: Workload) -> Ma
     labels = {
         MANAGED_LABEL: MANAGER,
         OWNER_LABEL: meta["uid"],
-        PART_LABEL: RELEASE,
+        PART_LABEL: RELEASE_PART,
         NAME_LABEL: meta["name"],
         STEP_LABEL: step,
     }
     return {
-        "metadata": object_metadata(name, release, RELEASES, part=RELEASE, labels={STEP_LABEL: step}),
+        "metadata": object_metadata(name, release, RELEASES, part=RELEASE_PART, labels={STEP_LABEL: step}),
         "spec": {
             "backoffLimit": 2,
             "activeDeadlineSeconds": 3_600,
@@ -72,7 +72,7 @@ def nominate(action: Nominate, spec: ReleaseSpec) -> JobCommand:
 
 def replay(action: StartReplay, spec: ReleaseSpec) -> JobCommand:
     """Score the logged requests of the last days with the candidate."""
-    return JobCommand("replay", _report("replay", spec, f"--days={action.days}"))
+    return JobCommand("replay", _report("replay", spec, f"--window={action.days}d"))
 
 
 def shadow_report(action: ReportShadow, spec: ReleaseSpec) -> JobCommand:
@@ -90,7 +90,7 @@ def shadow_report(action: ReportShadow, spec: ReleaseSpec) -> JobCommand:
 def kpi_report(action: ReportKpi, spec: ReleaseSpec) -> JobCommand:
     """Hold the candidate's business metric samples against those of the version before."""
     options = [f"--against={spec.model}/{action.previous}", f"--since={format_time(action.since)}"]
-    options += [f"--number={action.number}", f"--exposure-hours={spec.soak_exposure_seconds / 3600:g}"]
+    options += [f"--number={action.number}", f"--exposure={spec.soak_exposure_seconds:.0f}s"]
     return JobCommand(f"kpi-{action.number}", _report("kpi", spec, *options))
 
 

@@ -47,10 +47,13 @@ def train_command(run: Manifest, policy: PolicySpec, window: RetrainWindow, atte
     command = ["leadscore", "retrain", f"--model={policy.model}", f"--run={run['metadata']['uid']}"]
     command += [
         f"--attempt={attempt}",
-        f"--from={format_time(window.start)}",
-        f"--to={format_time(window.end)}",
+        f"--since={format_time(window.start)}",
+        f"--until={format_time(window.end)}",
     ]
     command += [f"--trials={how.trials}", f"--min-records={how.min_records}", f"--seed={how.seed}"]
+    command.append(f"--min-completeness={how.min_completeness:g}")
+    if how.delay_aware:
+        command.append("--delay-aware")
     if how.data:
         command.append(f"--data={how.data}")
     return [*command, f"--termination-message={MESSAGE_PATH}", *how.args]

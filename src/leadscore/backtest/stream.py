@@ -15,7 +15,7 @@ from leadscore.errors import BadInputError, RefusedError
 from leadscore.intervals import Flags
 from leadscore.training.leads import label_state, lead_times
 from leadscore.training.split import MIN_CLASS
-from leadscore.training.window import Moments, RowNumbers, utc_moment
+from leadscore.training.window import Dates, RowNumbers, utc_moment
 
 # Labels count as complete at the age at which this share of those that ever came had come.
 _MATURE_SHARE = 0.9
@@ -50,8 +50,8 @@ class BacktestStream:
     matrix: npt.NDArray[np.float32]
     labelled: Flags
     converted: Flags
-    time: Moments
-    known: Moments
+    time: Dates
+    known: Dates
     maturity: np.timedelta64
     months: tuple[Month, ...]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Group
 
-from leadscore.cli.moments import parse_moment
+from leadscore.cli.moments import parse_moment, parse_span
 from leadscore.cli.options import JsonOption
 from leadscore.cli.output import decimal, emit, progress_bar, table
 from leadscore.settings import Home
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CandidateOption = Annotated[str, typer.Option("--candidate", help="NAME/VERSION or NAME@challenger.")]
 Maturity = Annotated[
-    float, typer.Option("--maturity", min=0, help="Age in days at which an outcome should be known.")
+    str, typer.Option("--maturity", help="Age at which an outcome should be known (30d; 0d: at once).")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Also write the report as JSON.")]
 HtmlOption = Annotated[Path | None, typer.Option("--html", help="Also write it as one HTML page.")]
@@ -31,8 +31,10 @@ Release = Annotated[
 
 def replay(
     candidate: CandidateOption,
-    days: Annotated[float, typer.Option(min=0.01, help="Days of logged requests.")] = 14.0,
-    maturity_days: Maturity = 30.0,
+    window: Annotated[
+        str, typer.Option("--window", help="How far back logged requests are taken (14d).")
+    ] = "14d",
+    maturity: Maturity = "30d",
     out: Out = None,
     page: HtmlOption = None,
     markdown: Markdown = None,
@@ -50,6 +52,8 @@ def replay(
     from leadscore.registry.store import ModelRegistry
     from leadscore.release import replay as replays
 
+    days = parse_span(window, "--window") / timedelta(days=1)
+    known_after = parse_span(maturity, "--maturity", zero=True)
     home = Home.from_environment()
     registry = ModelRegistry(home)
     version = registry.resolve(candidate)
@@ -63,7 +67,7 @@ def replay(
                 now=datetime.now(UTC),
                 clock=time.monotonic,
                 days=days,
-                maturity=timedelta(days=maturity_days),
+                maturity=known_after,
                 release=release,
                 progress=lambda rows: bar.update(task, completed=rows),
             )
@@ -90,7 +94,7 @@ def shadow(
             help="Share of the requests that the mirror copies: says whether the shadow lost some.",
         ),
     ] = None,
-    maturity_days: Maturity = 30.0,
+    maturity: Maturity = "30d",
     out: Out = None,
     page: HtmlOption = None,
     markdown: Markdown = None,
@@ -103,7 +107,7 @@ def shadow(
     With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be repeated.
     """
     import time
-    from datetime import UTC, datetime, timedelta
+    from datetime import UTC, datetime
 
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
@@ -120,7 +124,7 @@ def shadow(
         now=datetime.now(UTC),
         minimum_leads=minimum_leads,
         percent=percent,
-        maturity=timedelta(days=maturity_days),
+        maturity=parse_span(maturity, "--maturity", zero=True),
         release=release,
         number=number,
     )

@@ -26,7 +26,7 @@ app = typer.Typer(
 TableArgument = Annotated[
     Path, typer.Argument(help="CSV, Parquet, Arrow file or Delta folder.", metavar="TABLE")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+ContractJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 @app.command()
@@ -43,7 +43,7 @@ def infer(
         Path | None, typer.Option("--output", "-o", help="File to write (default: stdout).")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
-    as_json: JsonOption = False,
+    as_json: ContractJson = False,
 ) -> None:
     """Propose a contract for a table, and say what to look at before trusting it."""
     from leadscore.contract.document import dump_contract
@@ -79,7 +79,7 @@ def check(
     contract: Annotated[Path, typer.Option("--contract", "-c", help="The contract file.")] = Path(
         "contract.yaml"
     ),
-    as_json: JsonOption = False,
+    as_json: ContractJson = False,
 ) -> None:
     """Compare a table with a contract. Exit code 3 if training or scoring on it would fail."""
     from leadscore.contract.check import check_table
@@ -102,7 +102,7 @@ def check(
 def diff(
     old: Annotated[Path, typer.Argument(help="The contract in use.", metavar="A")],
     new: Annotated[Path, typer.Argument(help="The contract proposed.", metavar="B")],
-    as_json: JsonOption = False,
+    as_json: ContractJson = False,
 ) -> None:
     """Say what changes from contract A to B and for whom it breaks. Exit code 5 if it breaks anybody."""
     from leadscore.contract.diff import diff_contracts

@@ -55,7 +55,7 @@ PerformanceWindow = Annotated[
     str | None,
     typer.Option("--performance-window", help="Span of mature leads whose outcomes are judged (30d)."),
 ]
-Maturity = Annotated[
+OutcomeMaturity = Annotated[
     str | None,
     typer.Option("--maturity", help="Age at which a lead's outcome should be known (30d; 0d: at once)."),
 ]
@@ -65,14 +65,14 @@ MaxDrop = Annotated[
 HistoryFile = Annotated[
     Path | None, typer.Option("--history", help="With --data: keep the detector's memory in this file.")
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="Write the report as JSON.")]
-Html = Annotated[Path | None, typer.Option("--html", help="Write the report as an HTML page.")]
-Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write the report as Markdown.")]
+JsonReport = Annotated[Path | None, typer.Option("--out", help="Write the report as JSON.")]
+HtmlReport = Annotated[Path | None, typer.Option("--html", help="Write the report as an HTML page.")]
+MarkdownReport = Annotated[Path | None, typer.Option("--markdown", help="Write the report as Markdown.")]
 Delta = Annotated[Path | None, typer.Option("--delta", help="Append to this Delta table (drift_metrics).")]
 MetricsFile = Annotated[
     Path | None, typer.Option("--metrics-file", help="Write Prometheus gauges to this file.")
 ]
-TerminationMessage = Annotated[
+TerminationMessageFile = Annotated[
     Path | None,
     typer.Option(
         "--termination-message",
@@ -134,7 +134,7 @@ Every = Annotated[
 ChartOutcomes = Annotated[
     bool, typer.Option("--outcomes", help="Chart outcomes against probabilities too, as they come.")
 ]
-Wait = Annotated[
+OutcomeWait = Annotated[
     str | None,
     typer.Option(
         "--maturity",

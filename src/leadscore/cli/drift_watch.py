@@ -15,7 +15,7 @@ from leadscore.errors import BadInputError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
-    from leadscore.monitoring.stream_monitor import Progress
+    from leadscore.monitoring.stream_monitor import StreamProgress
 
 
 def watch(
@@ -31,14 +31,14 @@ def watch(
     learn: par.Learn = "2w",
     every: par.Every = None,
     outcomes: par.ChartOutcomes = False,
-    maturity: par.Wait = None,
+    maturity: par.OutcomeWait = None,
     detector: par.WatchName = "watch",
     state: par.StateFile = None,
-    out: par.Out = None,
-    html: par.Html = None,
+    out: par.JsonReport = None,
+    html: par.HtmlReport = None,
     delta: par.Delta = None,
     metrics_file: par.MetricsFile = None,
-    termination_message: par.TerminationMessage = None,
+    termination_message: par.TerminationMessageFile = None,
     events_url: EventsUrl = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,8 +98,8 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 @contextmanager
-def _shown_progress() -> Generator[Progress]:
-    from leadscore.monitoring.stream_monitor import Progress
+def _shown_progress() -> Generator[StreamProgress]:
+    from leadscore.monitoring.stream_monitor import StreamProgress
 
     with progress_bar() as shown:
         designing = shown.add_task("simulating the alarm levels", total=None, visible=False)
@@ -109,7 +109,7 @@ def _shown_progress() -> Generator[Progress]:
             shown.update(designing, visible=False)
             shown.update(following, total=total, visible=True)
 
-        yield Progress(
+        yield StreamProgress(
             on_design=lambda: shown.update(designing, visible=True),
             on_total=begin,
             on_evaluation=lambda leads: shown.advance(following, leads),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Group
 
-from leadscore.cli.moments import parse_moment
+from leadscore.cli.moments import parse_moment, parse_span
 from leadscore.cli.options import JsonOption
 from leadscore.cli.output import decimal, emit, table
 from leadscore.settings import Home
@@ -23,9 +23,9 @@ def ab(
     since: Annotated[
         str, typer.Option("--since", help="Begin of the test: a day or a time (UTC, or with a zone).")
     ],
-    exposure_days: Annotated[
-        float, typer.Option("--exposure", min=0.0001, help="Days each lead is given to convert.")
-    ] = 14.0,
+    exposure: Annotated[
+        str, typer.Option("--exposure", help="How long each lead is given to convert (14d).")
+    ] = "14d",
     share: Annotated[float, typer.Option(min=0.01, max=0.99, help="Planned share of B.")] = 0.10,
     alpha: Annotated[
         float, typer.Option(min=0.0001, max=0.5, help="Chance of ever calling no difference one.")
@@ -55,7 +55,7 @@ def ab(
         raise BadInputError(
             f"{plot.name!r} is neither .png nor .svg.", hint="Name the picture so: --plot ab.svg."
         )
-    begin = parse_moment(since, "--since")
+    begin, given = parse_moment(since, "--since"), parse_span(exposure, "--exposure")
     home, now = Home.from_environment(), datetime.now(UTC)
     registry = ModelRegistry(home)
     first, second = registry.resolve(a), registry.resolve(b)
@@ -66,9 +66,7 @@ def ab(
     versions = (first.version, second.version)
     plan = experiment.ExperimentPlan(share=share, alpha=alpha, margin=margin, horizon=horizon)
     with EventStore(home.events_url) as store:
-        cohort = read_cohort(
-            store, first.name, versions, since=begin, now=now, exposure=timedelta(days=exposure_days)
-        )
+        cohort = read_cohort(store, first.name, versions, since=begin, now=now, exposure=given)
         found = experiment.judge_experiment(
             cohort,
             plan,
@@ -76,7 +74,7 @@ def ab(
             versions=versions,
             since=begin,
             until=now,
-            exposure_days=exposure_days,
+            exposure_days=given / timedelta(days=1),
         )
         record_experiment(store, found, now_us())
     if plot is not None:
@@ -90,14 +88,14 @@ def kpi(
     candidate: Annotated[str, typer.Option("--candidate", help="NAME/VERSION that has all traffic.")],
     against: Annotated[str, typer.Option("--against", help="The version before, NAME/6.")],
     since: Annotated[str, typer.Option("--since", help="When it had all traffic (UTC, or with a zone).")],
-    exposure_hours: Annotated[
-        float, typer.Option("--exposure-hours", min=0.0001, help="Hours each lead is given to convert.")
-    ] = 24.0,
-    baseline_days: Annotated[
-        float, typer.Option("--baseline", min=0.0001, help="Days of the version before to compare with.")
-    ] = 28.0,
+    exposure: Annotated[
+        str, typer.Option("--exposure", help="How long each lead is given to convert (24h).")
+    ] = "24h",
+    baseline: Annotated[
+        str, typer.Option("--baseline", help="How much of the version before to compare with (28d).")
+    ] = "28d",
     margin: Annotated[float, typer.Option(min=0, max=1, help="Relative fall that is tolerated.")] = 0.10,
-    number: Annotated[int, typer.Option(min=1, help="Which report of the watch; set by the operator.")] = 1,
+    number: Annotated[int, typer.Option(min=1, help="Which report of the soak; set by the operator.")] = 1,
     release: Annotated[
         str, typer.Option("--release", help="Identity of the release that asks; set by the operator.")
     ] = "",
@@ -107,7 +105,7 @@ def kpi(
 
     With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be repeated.
     """
-    from datetime import UTC, datetime
+    from datetime import UTC, datetime, timedelta
 
     from leadscore.errors import BadInputError, RefusedError
     from leadscore.events.records import now_us
@@ -119,6 +117,7 @@ def kpi(
     from leadscore.release.soak import SoakPlan, SoakRequest
 
     begin = parse_moment(since, "--since")
+    given, earlier = parse_span(exposure, "--exposure"), parse_span(baseline, "--baseline")
     home = Home.from_environment()
     version = ModelRegistry(home).resolve(candidate)
     before = ModelRef.parse(against)
@@ -134,10 +133,10 @@ def kpi(
         previous=previous,
         since=begin,
         until=datetime.now(UTC),
-        exposure_hours=exposure_hours,
+        exposure_hours=given / timedelta(hours=1),
     )
     with EventStore(home.events_url) as store:
-        found = report_soak(store, about, SoakPlan(margin=margin), baseline_days=baseline_days)
+        found = report_soak(store, about, SoakPlan(margin=margin), baseline_days=earlier / timedelta(days=1))
         evidence_id = record_kpi(store, found, now_us())
     rows = [
         (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
+from leadscore.cli.moments import parse_span
 from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
@@ -29,8 +30,8 @@ def create(
         list[str] | None,
         typer.Option("--scope", help="score, explain, outcomes, metrics, approve; repeat for several."),
     ] = None,
-    days: Annotated[
-        int | None, typer.Option(min=1, help="Expires after so many days; never, if left out.")
+    expires_in: Annotated[
+        str | None, typer.Option("--expires-in", help="Expires after this time (90d); never, if left out.")
     ] = None,
     api_keys: KeyFile = None,
     as_json: JsonOption = False,
@@ -40,7 +41,8 @@ def create(
 
     path = _path(api_keys)
     scopes = cast("list[KeyScope]", scope or _DEFAULT_SCOPES)
-    expires = None if days is None else datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+    now = datetime.now(UTC).replace(microsecond=0)
+    expires = None if expires_in is None else now + parse_span(expires_in, "--expires-in")
     secret, entry = create_key(path, name, scopes, expires=expires)
     document = {
         "key": secret,

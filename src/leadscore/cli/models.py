@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look at published models; fetch, promote, roll back, archive.", no_args_is_help=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+TableOrJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept with the version for good.")]
 Pinned = Annotated[str, typer.Argument(help="NAME/VERSION, such as leads/7; NAME@alias works too.")]
 
@@ -27,7 +27,7 @@ _HEADLINE = ("auc", "average_precision", "lift", "ece")
 
 @app.command("list")
 def list_models(
-    name: Annotated[str | None, typer.Argument(help="Only this model.")] = None, as_json: JsonOption = False
+    name: Annotated[str | None, typer.Argument(help="Only this model.")] = None, as_json: TableOrJson = False
 ) -> None:
     """List models and their versions, newest first."""
     registry = _registry()
@@ -49,7 +49,7 @@ def list_models(
 
 
 @app.command()
-def show(model: Pinned, as_json: JsonOption = False) -> None:
+def show(model: Pinned, as_json: TableOrJson = False) -> None:
     """Show one version: where it comes from, its metrics, who decided what about it."""
     from rich.console import Group
 
@@ -74,7 +74,7 @@ def show(model: Pinned, as_json: JsonOption = False) -> None:
 def compare(
     a: Pinned,
     b: Pinned,
-    as_json: JsonOption = False,
+    as_json: TableOrJson = False,
 ) -> None:
     """Compare two versions of one model: metrics side by side, contracts, sizes."""
     from rich.console import Group
@@ -136,7 +136,7 @@ def fetch(
             "--to", help="Also copy it into this folder, which is new, empty, or this version's copy."
         ),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: TableOrJson = False,
 ) -> None:
     """Download a version, verify every file, keep it in the cache; prints the folder.
 
@@ -185,7 +185,7 @@ def promote(
             help="A person's word that what looks like a leak is known before the outcome.",
         ),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: TableOrJson = False,
 ) -> None:
     """Make a version the champion; the old champion becomes `previous`. Running services keep their version."""
     from msgspec import UNSET
@@ -204,7 +204,7 @@ def promote(
 
 
 @app.command()
-def nominate(model: Pinned, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+def nominate(model: Pinned, reason: ReasonOption = "", as_json: TableOrJson = False) -> None:
     """Make a version the challenger."""
     registry = _registry()
     version = registry.resolve(model)
@@ -215,7 +215,7 @@ def nominate(model: Pinned, reason: ReasonOption = "", as_json: JsonOption = Fal
 def rollback(
     name: Annotated[str, typer.Argument(help="Model, such as leads.")],
     reason: ReasonOption = "",
-    as_json: JsonOption = False,
+    as_json: TableOrJson = False,
 ) -> None:
     """Return to the champion before this one; again: further back. Running services keep their version."""
     decision = _registry().rollback(name, reason=reason)
@@ -224,7 +224,7 @@ def rollback(
 
 
 @app.command()
-def archive(model: Pinned, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+def archive(model: Pinned, reason: ReasonOption = "", as_json: TableOrJson = False) -> None:
     """Retire a version for good."""
     registry = _registry()
     version = registry.resolve(model)

@@ -1,10 +1,11 @@
-"""Moments that people type: one reading for all commands, and an error that names the option."""
+"""Moments and durations that people type: one reading for all commands, and an error that names the option."""
 
 from __future__ import annotations
 
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 
+from leadscore.durations import parse_duration
 from leadscore.errors import BadInputError
 
 _MONTH, _DAY = len("2026-03"), len("2026-03-01")
@@ -37,3 +38,20 @@ def parse_moment(text: str, option: str, *, last: bool = False) -> datetime:
             f"{option} {text!r} is not a day, month or time.",
             hint=f"Write {option} 2026-03-01, 2026-03 or 2026-03-01T12:00:00Z.",
         ) from error
+
+
+def parse_span(text: str, option: str, *, zero: bool = False) -> timedelta:
+    """Return a duration such as `30d` that was typed for an option.
+
+    Args:
+        text: As typed.
+        option: Which option it was typed for, such as `--exposure`.
+        zero: Whether it may be nothing, such as `0d`.
+
+    Raises:
+        BadInputError: As `parse_duration`; the sentence names the option.
+    """
+    try:
+        return parse_duration(text, zero=zero)
+    except BadInputError as error:
+        raise BadInputError(f"{option}: {error.message}", hint=error.hint) from error

@@ -54,10 +54,10 @@ def status(
     version = ModelRegistry(home).resolve(model)
     with EventStore(home.events_url) as store:
         found = release_progress(store, version, Approvers.from_environment(), now_us() / 1e6)
-    rows = [(s.name, s.state, s.says, s.evidence) for s in found.stations]
+    rows = [(s.name, s.state, s.says, s.evidence) for s in found.checks]
     emit(
         found,
-        Group(table(version.ref, ("station", "state", "what", "evidence"), rows), f"Next: {found.next}"),
+        Group(table(version.ref, ("check", "state", "what", "evidence"), rows), f"Next: {found.next}"),
         as_json=as_json,
     )
 

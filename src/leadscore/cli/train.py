@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress as RichBar
 from rich.progress import TaskID
 
-from leadscore.cli.moments import parse_moment
+from leadscore.cli.moments import parse_moment, parse_span
 from leadscore.cli.options import JsonOption
 from leadscore.cli.output import emit, notes, progress_bar, table
 from leadscore.errors import UnavailableError
@@ -37,7 +38,9 @@ def train(
     months: Annotated[int, typer.Option(min=1, help="Latest months of labelled leads to use.")] = 6,
     min_records: Annotated[int, typer.Option(min=50, help="Labelled leads needed.")] = 10_000,
     folds: Annotated[int, typer.Option(min=1, help="Time-ordered cross-validation folds.")] = 5,
-    gap_days: Annotated[float, typer.Option(min=0, help="Days between training and validation leads.")] = 7.0,
+    gap: Annotated[
+        str, typer.Option("--gap", help="Time between training and validation leads (7d; 0d: none).")
+    ] = "7d",
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     capacity: Annotated[
         float, typer.Option(min=0.001, max=0.9, help="Share of leads that sales can work on first.")
@@ -115,7 +118,7 @@ def train(
         accept_suspicion=accept_suspicion,
         trials=trials,
         folds=folds,
-        gap_days=gap_days,
+        gap_days=parse_span(gap, "--gap", zero=True) / timedelta(days=1),
         seed=seed,
         algorithms=("xgboost", "lightgbm") if algorithm == "both" else (algorithm,),
         capacity=capacity,

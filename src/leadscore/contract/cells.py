@@ -8,13 +8,11 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from leadscore.arrays import Flags
 from leadscore.contract.arrow import ArrowColumn, ArrowKind, counts, kind_of, nulls
 from leadscore.contract.model import ColumnFormat, FeatureContract
 from leadscore.contract.text import is_missing, missing_words_of
-
-Flags = NDArray[np.bool_]
 
 
 class Issue(msgspec.Struct, frozen=True):

@@ -152,14 +152,14 @@ def _bad_column(feature: Feature, column: NDArray[np.generic], problems: Problem
     problems.add(feature.name, "wrong_type", f"a column of {column.dtype.name}", allowed(feature))
 
 
-Codes = tuple[NDArray[np.float64], NDArray[np.bool_]]
+CodesAndUnlisted = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-def _nothing(count: int) -> Codes:
+def _nothing(count: int) -> CodesAndUnlisted:
     return np.full(count, np.nan), np.zeros(count, dtype=np.bool_)
 
 
-def _numbers(feature: Numeric, column: Column, problems: Problems) -> Codes:
+def _numbers(feature: Numeric, column: Column, problems: Problems) -> CodesAndUnlisted:
     if isinstance(column, np.ndarray) and column.dtype.kind != "O":
         if column.dtype.kind not in "iuf":
             _bad_column(feature, column, problems)
@@ -194,7 +194,9 @@ def _number_list(feature: Numeric, values: Sequence[object], problems: Problems)
     return found
 
 
-def _categories(feature: Categorical, known: Categories, column: Column, problems: Problems) -> Codes:
+def _categories(
+    feature: Categorical, known: Categories, column: Column, problems: Problems
+) -> CodesAndUnlisted:
     if isinstance(column, np.ndarray) and column.dtype.kind not in "OU":
         _bad_column(feature, column, problems)
         return _nothing(len(column))
@@ -218,7 +220,7 @@ def _categories(feature: Categorical, known: Categories, column: Column, problem
     return coded, flagged
 
 
-def _booleans(feature: Boolean, column: Column, problems: Problems) -> Codes:
+def _booleans(feature: Boolean, column: Column, problems: Problems) -> CodesAndUnlisted:
     flagged = np.zeros(len(column), dtype=np.bool_)
     if isinstance(column, np.ndarray) and column.dtype.kind != "O":
         if column.dtype.kind != "b":

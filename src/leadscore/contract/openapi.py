@@ -15,8 +15,8 @@ from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContr
 from leadscore.contract.plain import ID_MAX, ID_MIN
 from leadscore.contract.words import allowed
 
-ID_PATTERN = r"^[^\u0000-\u001f\u007f]{1,256}$"
-TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?$"
+OPENAPI_ID_PATTERN = r"^[^\u0000-\u001f\u007f]{1,256}$"
+OPENAPI_TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?$"
 
 # "    name: text", and the lines that continue it.
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
@@ -34,7 +34,7 @@ def lead_schema(contract: FeatureContract) -> Schema:
         contract.id: {
             "description": "Identifies the lead.",
             "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": 256, "pattern": ID_PATTERN},
+                {"type": "string", "minLength": 1, "maxLength": 256, "pattern": OPENAPI_ID_PATTERN},
                 {"type": "integer", "minimum": ID_MIN, "maximum": ID_MAX},
             ],
         }
@@ -43,7 +43,7 @@ def lead_schema(contract: FeatureContract) -> Schema:
         properties[contract.time] = {
             "description": "When the lead was created; accepted and ignored.",
             "type": ["string", "null"],
-            "pattern": TIME_PATTERN,
+            "pattern": OPENAPI_TIME_PATTERN,
         }
     for feature in contract.features:
         properties[feature.name] = _feature_schema(feature)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from leadscore.contract.words import NotFinite
 from leadscore.errors import MalformedBodyError
 
-MAX_DEPTH = 16
+MAX_JSON_DEPTH = 16
 
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 # Possessive, and content with an unclosed string: linear on every input.
@@ -36,7 +36,7 @@ def parse_strict(body: bytes) -> object:
 
     Raises:
         MalformedBodyError: Empty, not UTF-8, a byte order mark, not JSON, trailing characters, nested deeper
-            than `MAX_DEPTH`, or half of a surrogate pair.
+            than `MAX_JSON_DEPTH`, or half of a surrogate pair.
     """
     text = _text(body)
     _check_depth(text)
@@ -66,9 +66,9 @@ def _check_depth(text: str) -> None:
     depth = 0
     for bracket in _BRACKET.findall(_STRING.sub("", text)):
         depth += 1 if bracket in "[{" else -1
-        if depth > MAX_DEPTH:
+        if depth > MAX_JSON_DEPTH:
             raise MalformedBodyError(
-                f"The body is nested more than {MAX_DEPTH} levels deep.", hint="A lead is a flat object."
+                f"The body is nested more than {MAX_JSON_DEPTH} levels deep.", hint="A lead is a flat object."
             )
 
 

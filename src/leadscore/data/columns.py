@@ -19,8 +19,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from leadscore.arrays import Flags
 from leadscore.contract import Categorical, ColumnFormat, Feature, Numeric
 from leadscore.contract.categories import Categories, categories_of
+from leadscore.contract.plain import FLOAT32_MAX
 from leadscore.contract.text import (
     USUAL,
     is_missing,
@@ -32,10 +34,8 @@ from leadscore.contract.text import (
 from leadscore.data.notation import Notation, Written, check_units
 from leadscore.errors import TableError
 
-Floats = npt.NDArray[np.float32 | np.float64]
-Flags = npt.NDArray[np.bool_]
+RealNumbers = npt.NDArray[np.float32 | np.float64]
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 # What Arrow reads as fast as it can; anything else is read text by text.
 _POINT_NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _WHOLE_NUMBER = r"^-?[0-9]+$"
@@ -51,7 +51,7 @@ class EncodedColumn:
         missing: How many rows hold no value.
     """
 
-    numbers: Floats
+    numbers: RealNumbers
     unseen: int = 0
     missing: int = 0
 
@@ -169,7 +169,7 @@ def _distinct(array: pa.Array) -> tuple[list[str], npt.NDArray[np.int64]]:
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
 
 
-def plain_floats(array: pa.Array) -> Floats:
+def plain_floats(array: pa.Array) -> RealNumbers:
     """An integer, decimal or floating array as floats, null as NaN; integers go through float64 as JSON's do."""
     if pa.types.is_decimal(array.type):
         # By way of its digits: Arrow's own conversion is off by the last bit for some.
@@ -211,7 +211,7 @@ def _plain(array: pa.Array, *, keep_dictionary: bool = False) -> pa.Array:
 
 def _numbers(
     feature: Numeric, array: pa.Array, form: ColumnFormat, place: Place, notation: Notation | None
-) -> Floats:
+) -> RealNumbers:
     if pa.types.is_null(array.type):
         return np.full(len(array), np.nan)
     if is_text(array.type):
@@ -227,14 +227,14 @@ def _numbers(
     return numbers
 
 
-def _single(numbers: Floats, place: Place) -> Floats:
+def _single(numbers: RealNumbers, place: Place) -> RealNumbers:
     infinite = np.isinf(numbers)
     if infinite.any():
         place.refuse(infinite, "an infinite number", "Correct it, or leave it empty.")
     return numbers if numbers.dtype == np.float32 else np.clip(numbers, -FLOAT32_MAX, FLOAT32_MAX)
 
 
-def _categories(known: Categories, array: pa.Array, place: Place) -> tuple[Floats, Flags | None]:
+def _categories(known: Categories, array: pa.Array, place: Place) -> tuple[RealNumbers, Flags | None]:
     """Category indices, and which rows hold a category that is not listed (None: no row does)."""
     if pa.types.is_null(array.type):
         return np.full(len(array), np.nan, np.float32), None
@@ -252,7 +252,7 @@ def _categories(known: Categories, array: pa.Array, place: Place) -> tuple[Float
     return _by_distinct(encoded, codes, np.isnan(codes))
 
 
-def _text_codes(known: Categories, texts: pa.Array) -> tuple[Floats, Flags]:
+def _text_codes(known: Categories, texts: pa.Array) -> tuple[RealNumbers, Flags]:
     listed = pa.array(list(known.codes), pa.string()).cast(texts.type)
     codes = plain_floats(pc.index_in(texts, value_set=listed)).astype(np.float32)
     unseen = np.isnan(codes) & texts.is_valid().to_numpy(zero_copy_only=False)
@@ -268,7 +268,9 @@ def _text_codes(known: Categories, texts: pa.Array) -> tuple[Floats, Flags]:
     return codes, unseen
 
 
-def _by_distinct(encoded: pa.DictionaryArray, codes: Floats, unseen: Flags) -> tuple[Floats, Flags | None]:
+def _by_distinct(
+    encoded: pa.DictionaryArray, codes: RealNumbers, unseen: Flags
+) -> tuple[RealNumbers, Flags | None]:
     """Codes and flags of the distinct values, for each row; null rows look up the last entry."""
     rows = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     numbers = np.append(codes, np.float32(np.nan))[rows]
@@ -296,7 +298,7 @@ def _values(array: pa.Array) -> list[object]:
     return array.to_pylist()
 
 
-def _truths(array: pa.Array, form: ColumnFormat, place: Place) -> Floats:
+def _truths(array: pa.Array, form: ColumnFormat, place: Place) -> RealNumbers:
     if pa.types.is_null(array.type):
         return np.full(len(array), np.nan, np.float32)
     if pa.types.is_boolean(array.type):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Format = Literal["csv", "parquet", "arrow", "folder", "csv folder", "delta"]
 
-BATCH_ROWS = 65_536
+TABLE_BATCH_ROWS = 65_536
 
 _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -81,7 +81,7 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pa.Tab
 def iter_batches(
     path: Path | str,
     columns: Sequence[str] | None = None,
-    batch_rows: int = BATCH_ROWS,
+    batch_rows: int = TABLE_BATCH_ROWS,
     *,
     dictionary: Sequence[str] = (),
 ) -> Iterator[pa.RecordBatch]:

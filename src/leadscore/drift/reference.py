@@ -10,7 +10,7 @@ import numpy.typing as npt
 from leadscore.contract import Boolean, Categorical, Feature, FeatureContract
 from leadscore.scoring.profile import SCORE_QUANTILES, FeatureProfile, ReferenceProfile
 
-BINS = 10
+REFERENCE_BINS = 10
 
 FloatColumn = npt.NDArray[np.float32]
 
@@ -84,7 +84,7 @@ def _edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Inner cut points at the deciles; every cut is a value that occurs and no bin is empty."""
     if len(values) == 0:
         return np.empty(0)
-    cuts = np.unique(np.quantile(values, np.arange(1, BINS) / BINS, method="higher"))
+    cuts = np.unique(np.quantile(values, np.arange(1, REFERENCE_BINS) / REFERENCE_BINS, method="higher"))
     return cuts[cuts > values.min()]
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 MAGIC: Final = 0x4CAB
 MAGIC_BYTES: Final = MAGIC.to_bytes(2, "little")
-VERSION: Final = 1
+FRAME_VERSION: Final = 1
 HEADER: Final = struct.Struct("<HBBI")
 TRAILER: Final = struct.Struct("<I")
 OVERHEAD: Final = HEADER.size + TRAILER.size
@@ -52,7 +52,7 @@ class Scan:
 
 def seal(buffer: bytearray, kind: int) -> None:
     """Turn a buffer that holds the payload after `HEADER.size` free bytes into a frame, in place."""
-    HEADER.pack_into(buffer, 0, MAGIC, VERSION, kind, len(buffer) - HEADER.size)
+    HEADER.pack_into(buffer, 0, MAGIC, FRAME_VERSION, kind, len(buffer) - HEADER.size)
     buffer += zlib.crc32(buffer).to_bytes(4, "little")
 
 
@@ -108,6 +108,6 @@ def _is_torn(data: bytes, start: int) -> bool:
     """Whether the rest of `data` is the beginning of one frame."""
     rest = len(data) - start
     if rest < HEADER.size:
-        return HEADER.pack(MAGIC, VERSION, 0, 0)[: min(rest, 3)] == data[start : start + min(rest, 3)]
+        return HEADER.pack(MAGIC, FRAME_VERSION, 0, 0)[: min(rest, 3)] == data[start : start + min(rest, 3)]
     magic, _, _, length = HEADER.unpack_from(data, start)
     return magic == MAGIC and length <= MAX_PAYLOAD and rest < length + OVERHEAD

@@ -18,7 +18,7 @@ from leadscore.events.schema import predictions
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # Types of the arrays that `unnest` makes rows of, on PostgreSQL.
 _ARRAYS: Final[dict[type, str]] = {
@@ -123,7 +123,7 @@ class PartitionKeeper:
         except exc.SQLAlchemyError as error:
             # Somebody has a lock that we need, or this user may not make tables: the default partition takes the rows.
             self._not_before = time.monotonic() + _AGAIN_SECONDS
-            log.warning(
+            _log.warning(
                 "partitions not made",
                 extra={"fields": {"error": type(error).__name__, "months": len(wanted)}},
             )

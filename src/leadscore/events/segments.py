@@ -19,7 +19,7 @@ from typing import Final
 from leadscore.errors import UnavailableError
 
 SUFFIX: Final = ".spool"
-LOCK_NAME: Final = "lock"
+WRITER_LOCK_NAME: Final = "lock"
 MAX_WORKERS: Final = 1_000
 _WORKER: Final = re.compile(r"worker-\d{3}")
 
@@ -52,7 +52,7 @@ def claim_directory(root: Path) -> Claim:
         for number in range(MAX_WORKERS):
             directory = root / f"worker-{number:03d}"
             directory.mkdir(mode=0o700, exist_ok=True)
-            lock = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(directory / WRITER_LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if try_lock(lock):
                 return Claim(directory, lock)
             os.close(lock)

@@ -24,9 +24,9 @@ from leadscore.events.segments import try_lock
 from leadscore.events.store import EventStore
 from leadscore.events.tail import ShippingBatch, Spooled, SpoolTail
 
-LOCK_NAME: Final = "shipper.lock"
+SHIPPER_LOCK_NAME: Final = "shipper.lock"
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Shipper:
         self._options = options or ShipperOptions()
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(root / SHIPPER_LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if not try_lock(self._lock):
                 os.close(self._lock)
                 raise ShipperRunningError(
@@ -165,7 +165,7 @@ class Shipper:
     def _count(self, batch: ShippingBatch, *, stored: int, set_aside: int) -> None:
         health = self._health
         if set_aside:
-            log.error("records set aside in quarantine", extra={"fields": {"count": set_aside}})
+            _log.error("records set aside in quarantine", extra={"fields": {"count": set_aside}})
         self._health = msgspec.structs.replace(
             health,
             lag_seconds=health.lag_seconds if batch.full else 0.0,
@@ -181,7 +181,7 @@ class Shipper:
         failures = self._health.failures + 1
         longest = min(options.backoff_limit_seconds, options.backoff_seconds * 2.0 ** min(failures - 1, 16))
         wait = longest * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, not a secret)
-        log.warning(
+        _log.warning(
             "cannot ship",
             extra={"fields": {"error": error.message, "failures": failures, "retry_seconds": round(wait, 2)}},
         )
@@ -205,7 +205,7 @@ class Shipper:
             fresh = msgspec.structs.replace(health, updated_at=now_us(), lag_bytes=self._tail.lag_bytes())
             write_health(self._root, fresh)
         except OSError as error:  # a full disk must not stop the one who empties it
-            log.warning("cannot write the health file", extra={"fields": {"error": error.strerror}})
+            _log.warning("cannot write the health file", extra={"fields": {"error": error.strerror}})
 
 
 def _store(store: EventStore, records: Sequence[Spooled]) -> tuple[int, list[QuarantinedPiece]]:

@@ -20,6 +20,7 @@ from leadscore.events.engine import make_parent, open_engines, parse_url, transl
 from leadscore.events.partitions import Partition, list_partitions
 from leadscore.events.records import Evidence, Outcome, Prediction
 from leadscore.events.rows import evidence_of, evidence_row, outcome_row, prediction_of, prediction_row
+from leadscore.identity.process import process_caller
 
 # Fewer than the variables that one statement may have (SQLite: 999 before 3.32).
 _LOOKUP: Final = 900
@@ -143,6 +144,8 @@ class EventStore:
     def record(self, item: Evidence) -> bool:
         """Store a decision record; False if exactly this one is known already, whoever asked for it.
 
+        A record that does not say who asked for it is this process's own (its service account or login).
+
         Raises:
             BadInputError: The document is not JSON.
             ConflictError: Another record has this id. Evidence is never changed.
@@ -151,6 +154,8 @@ class EventStore:
             msgspec.json.decode(item.document)
         except DECODE_ERRORS as error:
             raise BadInputError(f"The evidence {item.evidence_id} is not JSON: {error}.") from error
+        if item.caller is None:
+            item = msgspec.structs.replace(item, caller=process_caller())
         table = schema.evidence
         with self.writing() as connection:
             if ingest.insert(connection, table, [evidence_row(item)]):

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from leadscore.documents import DECODE_ERRORS
-from leadscore.events.frames import VERSION, Frame, scan
+from leadscore.events.frames import FRAME_VERSION, Frame, scan
 from leadscore.events.quarantine import QuarantinedPiece
 from leadscore.events.records import Record, decode_record, now_us
 from leadscore.events.segments import list_segments, try_lock
@@ -151,8 +151,8 @@ def _read(path: Path, start: int) -> tuple[bytes, bool]:
 
 def _decode(frame: Frame, segment: str, start: int) -> Spooled | QuarantinedPiece:
     offset = start + frame.start
-    if frame.version != VERSION:
-        reason = f"frame version {frame.version}, this release reads {VERSION}"
+    if frame.version != FRAME_VERSION:
+        reason = f"frame version {frame.version}, this release reads {FRAME_VERSION}"
         return QuarantinedPiece(segment, offset, frame.kind, reason, now_us(), frame.payload)
     try:
         record = decode_record(frame.kind, frame.payload)

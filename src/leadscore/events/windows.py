@@ -26,7 +26,7 @@ from leadscore.events.store import EventStore
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_ROWS: Final = 50_000
+WINDOW_BATCH_ROWS: Final = 50_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIX: Final = "features."
 
@@ -151,7 +151,7 @@ def iter_predictions(
     selection: PredictionSelection,
     *,
     contract: FeatureContract | None = None,
-    batch_rows: int = BATCH_ROWS,
+    batch_rows: int = WINDOW_BATCH_ROWS,
 ) -> Generator[pa.RecordBatch]:
     """The same in batches of at most `batch_rows`, all from one snapshot; an empty window is one empty batch."""
     return _stream(store, select_predictions(selection), selection, contract, batch_rows)
@@ -164,7 +164,7 @@ def iter_labelled(
     contract: FeatureContract | None = None,
     known_by: int | None = None,
     columns: Sequence[str] | None = None,
-    batch_rows: int = BATCH_ROWS,
+    batch_rows: int = WINDOW_BATCH_ROWS,
 ) -> Generator[pa.RecordBatch]:
     """`labelled_window` in batches, all from one snapshot; `known_by` in microseconds, `columns` if not all are wanted."""
     query = select_labelled(selection, known_by)

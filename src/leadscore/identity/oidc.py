@@ -119,7 +119,7 @@ class TokenVerifier:
             document = self._fetch(self.settings.jwks_url or self._discover())
             digest = hashlib.sha256(document).digest()
             if digest != self._digest:
-                self._keys, self._digest = parse_keys(document), digest
+                self._keys, self._digest = parse_jwks(document), digest
                 # What was verified with the keys before is verified again.
                 self.generation += 1
             self._fetched = self._clock()
@@ -254,7 +254,7 @@ class _KeySet(msgspec.Struct):
     keys: list[dict[str, object]]
 
 
-def parse_keys(document: bytes) -> dict[tuple[str, str], PublicKey]:
+def parse_jwks(document: bytes) -> dict[tuple[str, str], PublicKey]:
     """Return the verification keys of a JWK set (RFC 7517) by key id and type; what is none of those is left out.
 
     Raises:

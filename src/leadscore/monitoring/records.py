@@ -16,7 +16,7 @@ from leadscore.errors import BadInputError, NotFoundError, UnavailableError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
-from leadscore.registry.model_reference import model_version
+from leadscore.registry.model_reference import find_version
 from leadscore.settings import Home
 
 KIND: Final = "drift"
@@ -105,7 +105,7 @@ def newest_record(model: str, detector: str, home: Home, events_url: str | None 
         NotFoundError: There is no such model, or the detector has judged none of its windows.
         UnavailableError: Registry or store cannot be read.
     """
-    name, version = model_version(model, home)
+    name, version = find_version(model, home)
     with EventStore(events_url or home.events_url) as store:
         found = latest_record(store, f"{name}/{version}", detector)
     if found is None:

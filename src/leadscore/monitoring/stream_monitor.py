@@ -91,7 +91,7 @@ class WatchRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class StreamProgress:
     """Who is told how a watch goes on.
 
     Attributes:
@@ -129,11 +129,11 @@ class StreamMonitor:
         memory: StreamMemory,
         *,
         grade: Grading | None = None,
-        progress: Progress | None = None,
+        progress: StreamProgress | None = None,
     ) -> None:
         self._request, self._reference, self._baseline = request, reference, baseline
         self._stream, self._memory, self._grade = stream, memory, grade
-        self._progress = progress or Progress()
+        self._progress = progress or StreamProgress()
         self._end = to_microseconds(request.until)
         self._begin = 0 if request.since is None else to_microseconds(request.since)
         self._since = None if request.since is None else self._begin

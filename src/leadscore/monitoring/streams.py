@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from leadscore.arrays import Moments
 from leadscore.contract import FeatureContract
 from leadscore.data.matrix import encode_batch, lead_ids, matrix_times
 from leadscore.data.tables import read_table
@@ -20,7 +21,7 @@ from leadscore.drift.watch.outcome_track import NEVER, Charted, joined
 from leadscore.events.labels import PredictionSelection
 from leadscore.events.store import EventStore
 from leadscore.events.windows import (
-    BATCH_ROWS,
+    WINDOW_BATCH_ROWS,
     Extent,
     extent_of,
     feature_matrix,
@@ -35,8 +36,6 @@ _TOLD: Final = ("lead_id", "scored_at", "probability", "converted", "recorded_at
 _DAY_US: Final = 86_400_000_000
 # NumPy's "not a time" as a number.
 _NO_DATE: Final = np.iinfo(np.int64).min
-
-Moments = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,8 +144,8 @@ class TableStream:
     def read(self, start: int, end: int) -> Iterator[StreamedLeads]:
         """The leads created in [start, end)."""
         places = self._places(start, end)
-        for begin in range(places.start, places.stop, BATCH_ROWS):
-            piece = slice(begin, min(begin + BATCH_ROWS, places.stop))
+        for begin in range(places.start, places.stop, WINDOW_BATCH_ROWS):
+            piece = slice(begin, min(begin + WINDOW_BATCH_ROWS, places.stop))
             matrix = self._encoded(self._table.slice(piece.start, piece.stop - piece.start))
             yield StreamedLeads(self._at[piece], matrix, self._model.score_rows(matrix))
 

@@ -12,7 +12,7 @@ from leadscore.drift.watch.design import ChartBaseline
 from leadscore.events.store import EventStore
 from leadscore.monitoring.references import grading, load_outcomes, load_reference
 from leadscore.monitoring.stream_memory import FileMemory, NoMemory, StoredMemory
-from leadscore.monitoring.stream_monitor import Progress, StreamMonitor, WatchRequest
+from leadscore.monitoring.stream_monitor import StreamMonitor, StreamProgress, WatchRequest
 from leadscore.monitoring.streams import StoredStream, TableStream
 from leadscore.registry.model_reference import fetch_model
 from leadscore.scoring.model import ScoringModel
@@ -27,7 +27,7 @@ def run_watch(
     data: Path | None = None,
     state: Path | None = None,
     events_url: str | None = None,
-    progress: Progress | None = None,
+    progress: StreamProgress | None = None,
 ) -> DriftReport:
     """Follow a model's leads from where the last watch of this name has come to.
 
@@ -45,7 +45,7 @@ def run_watch(
         BadInputError: The charts cannot be designed from its reference, or what is kept is damaged.
         UnavailableError: Registry, store or file cannot be read or written.
     """
-    progress = progress or Progress()
+    progress = progress or StreamProgress()
     name, version, folder = fetch_model(model, home)
     scorer = ScoringModel.load(folder)
     reference = load_reference(name, version, folder, scorer)

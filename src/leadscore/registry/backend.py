@@ -34,7 +34,7 @@ from leadscore.registry.locks import locked
 from leadscore.registry.mlflow_client import Client, RegistryClient, Store, Version
 from leadscore.settings import Home
 
-EXPERIMENT = "leadscore"
+MLFLOW_EXPERIMENT = "leadscore"
 CONNECT_SECONDS = 5.0
 
 # Set only where the user did not: with MLflow's own values a dead server is noticed after many minutes.
@@ -190,7 +190,7 @@ class Backend:
                 get_artifact_repository,
             )
 
-            experiment = self._mlflow.get_experiment_by_name(EXPERIMENT)
+            experiment = self._mlflow.get_experiment_by_name(MLFLOW_EXPERIMENT)
             location = "" if experiment is None else experiment.artifact_location
             check_source(source, location, self._uri)
             if urlsplit(source).scheme in ("", "file"):
@@ -201,13 +201,13 @@ class Backend:
                 fetch_artefact(store._download_file, target, ref, digest)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
     def _experiment(self) -> str:
-        experiment = self._mlflow.get_experiment_by_name(EXPERIMENT)
+        experiment = self._mlflow.get_experiment_by_name(MLFLOW_EXPERIMENT)
         if experiment is not None:
             return str(experiment.experiment_id)
         # A server knows where its artefacts go; with a bare database it would be the working directory.
         server = self._uri.startswith(("http://", "https://", "databricks"))
         location = None if server else self._artefacts.as_uri()
-        return str(self._mlflow.create_experiment(EXPERIMENT, artifact_location=location))
+        return str(self._mlflow.create_experiment(MLFLOW_EXPERIMENT, artifact_location=location))
 
     def _register(self, name: str) -> None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - see `open`

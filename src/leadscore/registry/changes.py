@@ -18,7 +18,7 @@ from leadscore.registry.locks import locked
 from leadscore.registry.transitions import Repairs, Snapshot
 from leadscore.registry.versions import CHALLENGER, CHAMPION, StageAction, VersionDecision
 
-LONGEST_REASON = 2000
+LONGEST_CHANGE_REASON = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,10 @@ class Author:
     @classmethod
     def of(cls, by: str | None, reason: str) -> Author:
         """The named person or workload, else the login name; BadInputError if the reason is too long."""
-        if len(reason) > LONGEST_REASON:
-            raise BadInputError(f"The reason has {len(reason)} characters, more than {LONGEST_REASON}.")
+        if len(reason) > LONGEST_CHANGE_REASON:
+            raise BadInputError(
+                f"The reason has {len(reason)} characters, more than {LONGEST_CHANGE_REASON}."
+            )
         return cls(by or login_name(), reason)
 
 

@@ -10,7 +10,7 @@ from leadscore.scoring import artefact
 from leadscore.settings import Home
 
 
-def model_version(ref: str, home: Home) -> tuple[str, str]:
+def find_version(ref: str, home: Home) -> tuple[str, str]:
     """Return name and version; an artefact folder is verified, and an alias resolved now.
 
     Raises:
@@ -31,9 +31,9 @@ def fetch_model(ref: str, home: Home) -> tuple[str, str, Path]:
     """Return name, version and verified folder of a model; a folder is taken as it is, a registered model fetched.
 
     Raises:
-        As `model_version`.
+        As `find_version`.
     """
-    name, version = model_version(ref, home)
+    name, version = find_version(ref, home)
     if (Path(ref) / artefact.MANIFEST).is_file():
         return name, version, Path(ref)
     return name, version, ModelRegistry(home).fetch(f"{name}/{version}")

@@ -160,7 +160,7 @@ def record_approval(
         # The primary key, not a look before, keeps out a second answer. One that does not count takes no one's place.
         name = binding.evidence_id if number == 1 else f"{binding.evidence_id}-{number}"
         try:
-            return said, store.record(Evidence(name, APPROVAL, binding.ref, at, document))
+            return said, store.record(Evidence(name, APPROVAL, binding.ref, at, document, person.caller))
         except ConflictError:
             # Somebody answered between our look and our write; the look now finds it, and says whether it agrees.
             again = _known(store, said, approvers, now)

@@ -6,7 +6,7 @@ from leadscore.release.expected import ExpectedPsi
 from leadscore.release.states import ApprovalObservation, Observations, ReleaseSpec, ReleaseStatus
 
 
-def evidence_of(status: ReleaseStatus) -> tuple[str, ...]:
+def bound_evidence(status: ReleaseStatus) -> tuple[str, ...]:
     """Evidence ids that an approval must be bound to."""
     return tuple(e for e in (status.gate, status.evaluation) if e)
 
@@ -14,7 +14,7 @@ def evidence_of(status: ReleaseStatus) -> tuple[str, ...]:
 def is_bound(answer: ApprovalObservation, spec: ReleaseSpec, status: ReleaseStatus) -> bool:
     """Whether the answer is about exactly this candidate, these bytes and this evidence."""
     about = (answer.model, answer.version, answer.digest) == (spec.model, spec.version, status.digest)
-    return about and bool(status.digest) and set(evidence_of(status)) <= set(answer.bound_to)
+    return about and bool(status.digest) and set(bound_evidence(status)) <= set(answer.bound_to)
 
 
 def expected_of(status: ReleaseStatus, seen: Observations) -> ExpectedPsi | None:

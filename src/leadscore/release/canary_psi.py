@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.arrays import Counts
 from leadscore.drift.statistics.distances import half_row_psi
 from leadscore.release.expected import ExpectedPsi
 from leadscore.scoring.grades import GRADES
@@ -22,8 +23,6 @@ NEWEST: Final = 2_000
 ERRORS: Final = 2.0
 _DRAWS: Final = 200
 _CANARY: Final = 1_000
-
-Counts = npt.NDArray[np.int64]
 
 
 def expected_psi(

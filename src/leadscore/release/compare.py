@@ -9,15 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from leadscore.arrays import Codes, Floats
 from leadscore.drift.statistics.distances import half_row_psi
 from leadscore.intervals import Estimate, auc_difference, auc_estimate
 from leadscore.release.expected import ExpectedPsi, allowance
 from leadscore.scoring.grades import GRADES
 
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.intp]
-
-BINS = 10
+COMPARISON_BINS = 10
 # A PSI this high on the *same* leads means that thresholds set on the old scores mean something else now.
 NOTABLE_PSI = 0.25
 NOTABLE_OVERLAP = 0.5
@@ -106,7 +104,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 def distribution(champion: Floats, candidate: Floats) -> Distribution:
     """Compare the spread of two models' probabilities (n,)."""
-    cuts = np.unique(np.quantile(champion, np.linspace(0, 1, BINS + 1)[1:-1]))
+    cuts = np.unique(np.quantile(champion, np.linspace(0, 1, COMPARISON_BINS + 1)[1:-1]))
     counts = [
         np.bincount(np.searchsorted(cuts, p, side="right"), minlength=len(cuts) + 1)
         for p in (champion, candidate)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from leadscore.release.binding import evidence_of, expected_of, is_bound
+from leadscore.release.binding import bound_evidence, expected_of, is_bound
 from leadscore.release.expected import NOTABLE, allowance
 from leadscore.release.mirror import ShadowObservation
 from leadscore.release.states import (
@@ -266,7 +266,7 @@ def _awaiting(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now:
         answer = None
     if answer is None:
         if not seen.requested:
-            return Step(RequestApproval(status.digest, evidence_of(status)), status)
+            return Step(RequestApproval(status.digest, bound_evidence(status)), status)
         asked = status.since or now
         until = asked + timedelta(seconds=spec.approval_seconds)
         if now >= until:

@@ -26,11 +26,11 @@ class ReleaseCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleaseProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """All stations of a version, and what a person can do next."""
+    """All checks of a version, and what a person can do next."""
 
     ref: str
     digest: str
-    stations: tuple[ReleaseCheck, ...]
+    checks: tuple[ReleaseCheck, ...] = msgspec.field(name="stations")
     next: str
 
 
@@ -59,7 +59,7 @@ def release_progress(
         for record, said in answers_of(store, version.ref)
         if said.binding.digest == version.digest
     ]
-    stations = (
+    checks = (
         ReleaseCheck(name="gate", state="absent", says="no verdict")
         if gate is None
         else ReleaseCheck(
@@ -72,7 +72,7 @@ def release_progress(
         ),
     )
     return ReleaseProgress(
-        ref=version.ref, digest=version.digest, stations=stations, next=_next(version.ref, stations)
+        ref=version.ref, digest=version.digest, checks=checks, next=_next(version.ref, checks)
     )
 
 
@@ -137,8 +137,8 @@ def _approval(
     )
 
 
-def _next(ref: str, stations: tuple[ReleaseCheck, ...]) -> str:
-    gate, compared, approval, champion = (station.state for station in stations)
+def _next(ref: str, checks: tuple[ReleaseCheck, ...]) -> str:
+    gate, compared, approval, champion = (check.state for check in checks)
     if champion == "yes":
         return "nothing: it is the champion."
     if gate != "yes":

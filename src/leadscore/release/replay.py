@@ -102,7 +102,7 @@ def score_logged(
         others = f" ({left_out:,} more under another contract)" if left_out else ""
         raise RefusedError(
             f"The window has {done:,} logged requests{others}; a replay needs {FEWEST_ROWS}.",
-            hint="Take more days (--days), or wait for traffic.",
+            hint="Take a longer --window, or wait for traffic.",
         )
     names = [f for f in Scored.__slots__ if f != "sample"]  # type: ignore[attr-defined]
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}

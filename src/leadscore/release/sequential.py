@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-Floats = npt.NDArray[np.float64]
+from leadscore.arrays import Floats
 
 # Shares of the capital that a bet can lose at once: from bets that suit tiny differences to nearly all of it.
 _STAKES = tuple(float(s) for s in np.geomspace(0.01, 0.75, 10))

@@ -28,7 +28,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 CONTRACT = "contract.yaml"
 CALIBRATION = "calibration.json"
-GRADES = "grades.json"
+GRADES_FILE = "grades.json"
 REFERENCE = "reference.json"
 REFERENCE_SAMPLE = "reference_sample.arrow"
 REFERENCE_OUTCOMES = "reference_outcomes.arrow"
@@ -46,7 +46,7 @@ _LIMITS = {"json": 32 * _MIB, "yaml": MAX_BYTES, "md": 16 * _MIB}
 MAX_FILE_BYTES = 512 * _MIB
 MAX_BYTES_IN_ALL = 1024 * _MIB
 
-_REQUIRED = (CONTRACT, CALIBRATION, GRADES, REFERENCE, GOLDEN)
+_REQUIRED = (CONTRACT, CALIBRATION, GRADES_FILE, REFERENCE, GOLDEN)
 # Suffixes of formats that have strict readers, and of the card's plots, which no scorer opens; whatever else a folder
 # holds is not ours.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.(ubj|txt|yaml|json|arrow|md|png)")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from leadscore.errors import ArtefactError
 
 Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
+Singles = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 Number = TypeVar("Number", bound=np.generic)
@@ -27,7 +27,7 @@ MAX_TREE_NODES = 2**16 - 1
 MAX_NODES = 2**20
 MAX_TREES = 2**14
 MAX_DEPTH = 256
-MAX_CATEGORIES = 2**13
+MAX_SPLIT_CATEGORIES = 2**13
 _LARGEST_LEAF = 3e38
 
 
@@ -82,7 +82,7 @@ class RawTree:
     left: Ints
     right: Ints
     feature: Ints
-    threshold: Floats
+    threshold: Singles
     missing: Ints
     category_set: Ints
     sets: tuple[CategorySet, ...]
@@ -121,7 +121,7 @@ class Forest:
     parent: Ints
     left: Ints
     feature: Ints
-    threshold: Floats
+    threshold: Singles
     missing: Ints
     category_set: Ints
     sets: tuple[CategorySet, ...]
@@ -225,8 +225,8 @@ def _check_columns(index: int, tree: RawTree, features: int) -> None:
         "has an unknown treatment of missing values": (tree.missing < 0) | (tree.missing > Missing.ONLY_LEFT),
         "refers to a category set that does not exist": (tree.category_set < -1)
         | (tree.category_set >= len(tree.sets)),
-        f"has a category code over {MAX_CATEGORIES - 1}": np.array(
-            [s.known > MAX_CATEGORIES for s in tree.sets]
+        f"has a category code over {MAX_SPLIT_CATEGORIES - 1}": np.array(
+            [s.known > MAX_SPLIT_CATEGORIES for s in tree.sets]
         ),
     }
     for what, where in problems.items():

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, cast
 import numpy as np
 
 from leadscore.errors import BadInputError, NotFoundError
-from leadscore.scoring.forest import Doubles, Floats, Forest
+from leadscore.scoring.forest import Doubles, Forest, Singles
 from leadscore.scoring.numpy_kernel import NumpyKernel
 from leadscore.scoring.paths import Paths, plan_paths
 from leadscore.scoring.slots import Slots, plan_slots
@@ -39,22 +39,22 @@ class Kernel(Protocol):
         """Bytes that the prepared model holds."""
         ...
 
-    def margin(self, row: Floats) -> float:
+    def margin(self, row: Singles) -> float:
         """Log-odds of one row of shape (k,), as the training library computes them (float32)."""
         ...
 
-    def margins(self, matrix: Floats) -> Floats:
+    def margins(self, matrix: Singles) -> Singles:
         """Log-odds of each row of a matrix (n, k); float32 of shape (n,)."""
         ...
 
-    def shapley(self, row: Floats) -> Doubles:
+    def shapley(self, row: Singles) -> Doubles:
         """Exact path-dependent TreeSHAP of one row: float64 of shape (k + 1,), the last entry is the base value.
 
         The entries sum to the margin; they equal XGBoost's and LightGBM's `pred_contrib(s)`.
         """
         ...
 
-    def shapley_many(self, matrix: Floats) -> Doubles:
+    def shapley_many(self, matrix: Singles) -> Doubles:
         """`shapley` of each row; float64 of shape (n, k + 1)."""
         ...
 

@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from leadscore.errors import ArtefactError
 from leadscore.scoring.forest import (
-    MAX_CATEGORIES,
     MAX_NODES,
+    MAX_SPLIT_CATEGORIES,
     MAX_TREES,
     CategorySet,
     Doubles,
-    Floats,
     Forest,
     Ints,
     Missing,
     RawTree,
+    Singles,
     assemble,
 )
 
@@ -157,7 +157,7 @@ def _with_leaves(column: npt.NDArray[Number], leaves: int, filler: int) -> npt.N
     return np.concatenate((column, np.full(leaves, filler, column.dtype)))
 
 
-def _strict_thresholds(threshold: Doubles) -> Floats:
+def _strict_thresholds(threshold: Doubles) -> Singles:
     """The float32 t for which every finite float32 x has `x < t` exactly if LightGBM finds `x <= threshold`.
 
     LightGBM writes `inf` where only missing values go right.
@@ -199,11 +199,11 @@ def _categories(index: int, fields: dict[str, str], chosen: Doubles) -> tuple[In
     if (
         bounds[0] != 0
         or np.any(np.diff(bounds) < 0)
-        or np.any(np.diff(bounds) > MAX_CATEGORIES // 32)
+        or np.any(np.diff(bounds) > MAX_SPLIT_CATEGORIES // 32)
         or np.any((words < 0) | (words >= 2**32))
     ):
         raise ArtefactError(
-            f"Tree {index} of the model has malformed categories (codes 0 … {MAX_CATEGORIES - 1} are supported)."
+            f"Tree {index} of the model has malformed categories (codes 0 … {MAX_SPLIT_CATEGORIES - 1} are supported)."
         )
     data = words.astype("<u4").tobytes()
     masks = [int.from_bytes(data[4 * a : 4 * b], "little") for a, b in pairwise(bounds.tolist())]

@@ -17,11 +17,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.arrays import Floats
 from leadscore.errors import BadInputError
 from leadscore.scoring.model import ScoringModel
 from leadscore.scoring.profile import FeatureProfile
-
-Floats = npt.NDArray[np.float64]
 
 MAX_SAMPLES = 100_000
 # As in the lime package: forward selection is worth its time for short explanations only.

@@ -115,7 +115,7 @@ class ScoringModel:
             digest=artefact.artefact_digest(manifest),
             profile=profile,
             calibration=calibration,
-            grades=Grades.from_json(read(artefact.GRADES)),
+            grades=Grades.from_json(read(artefact.GRADES_FILE)),
             kernel=kernel,
             decoder=LeadDecoder(contract),
             explainer=Explainer(contract),

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.errors import NotFoundError
-from leadscore.scoring.forest import Doubles, Floats, Forest
+from leadscore.scoring.forest import Doubles, Forest, Singles
 from leadscore.scoring.paths import POINTS, Paths, quadrature
 from leadscore.scoring.slots import Slots
-from leadscore.scoring.tables import BRANCH, GROUP, MAX_TABLE_BYTES, plan_tables
+from leadscore.scoring.tables import BRANCH, GROUP_ROWS, MAX_TABLE_BYTES, plan_tables
 
 LIBRARY = Path(__file__).parent / "native" / "_kernel.so"
 
@@ -61,7 +61,7 @@ _ARRAYS: dict[str, npt.DTypeLike] = {
     "quadrature": np.float64,
     "parts": np.int32,
     "branches": BRANCH,
-    "groups": GROUP,
+    "groups": GROUP_ROWS,
     "leaves": np.float64,
     "entries": np.float64,
 }
@@ -121,35 +121,35 @@ class NativeKernel:
         """Bytes of all arrays that the library reads."""
         return sum(array.nbytes for array in self._arrays.values())
 
-    def margin(self, row: Floats) -> float:
+    def margin(self, row: Singles) -> float:
         """Log-odds of one row."""
         margin = self._margin(self._row(row))
         if margin != margin:  # noqa: PLR0124  (NaN: the library's word for "out of memory"; isnan costs more)
             raise MemoryError
         return margin
 
-    def margins(self, matrix: Floats) -> Floats:
+    def margins(self, matrix: Singles) -> Singles:
         """Log-odds of each row."""
         matrix = self._matrix(matrix)
         margins = np.empty(len(matrix), np.float32)
         self._split(self._margins, matrix, margins, _LEAST_ROWS_PER_THREAD)
         return margins
 
-    def shapley(self, row: Floats) -> Doubles:
+    def shapley(self, row: Singles) -> Doubles:
         """Exact path-dependent Shapley values of one row; the last entry is the base value."""
         values = np.zeros(self._features + 1)
         if self._one_shapley(self._row(row), 1, values.ctypes.data) != 0:
             raise MemoryError
         return values
 
-    def shapley_many(self, matrix: Floats) -> Doubles:
+    def shapley_many(self, matrix: Singles) -> Doubles:
         """Exact path-dependent Shapley values of each row."""
         matrix = self._matrix(matrix)
         values = np.zeros((len(matrix), self._features + 1))
         self._split(self._shapley, matrix, values, _LEAST_EXPLAINED_PER_THREAD)
         return values
 
-    def _row(self, row: Floats) -> bytes:
+    def _row(self, row: Singles) -> bytes:
         """A row's bytes: the quickest argument that ctypes takes, and safe against other threads."""
         content = row.tobytes()
         if len(content) != self._row_bytes or row.dtype != _FLOAT32:
@@ -158,7 +158,7 @@ class NativeKernel:
             )
         return content
 
-    def _matrix(self, matrix: Floats) -> Floats:
+    def _matrix(self, matrix: Singles) -> Singles:
         if matrix.ndim != 2 or matrix.shape[1] != self._features or matrix.dtype != _FLOAT32:
             raise ValueError(
                 f"A float32 matrix with {self._features} columns is needed, not {matrix.dtype} {matrix.shape}."
@@ -166,7 +166,7 @@ class NativeKernel:
         return np.ascontiguousarray(matrix)
 
     def _split(
-        self, work: Callable[..., int], matrix: Floats, out: npt.NDArray[np.generic], least: int
+        self, work: Callable[..., int], matrix: Singles, out: npt.NDArray[np.generic], least: int
     ) -> None:
         """Run the work on shares of the rows, one per thread; the library leaves Python's lock alone."""
         rows = len(matrix)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.scoring.forest import Doubles, Floats, Forest, Missing
+from leadscore.scoring.forest import Doubles, Forest, Missing, Singles
 from leadscore.scoring.paths import Paths, quadrature
 from leadscore.scoring.slots import ZERO_BOUND, Slots, Words, sortable
 
@@ -41,11 +41,11 @@ class NumpyKernel:
         own = (self._left, self._slot, self._value, *self._levels)
         return self._slots.nbytes + self._paths.nbytes + sum(array.nbytes for array in own)
 
-    def margin(self, row: Floats) -> float:
+    def margin(self, row: Singles) -> float:
         """Log-odds of one row."""
         return float(self.margins(np.asarray(row).reshape(1, -1))[0])
 
-    def margins(self, matrix: Floats) -> Floats:
+    def margins(self, matrix: Singles) -> Singles:
         """Log-odds of each row."""
         matrix = _checked(matrix, self._slots.features)
         margins = np.empty(len(matrix), np.float32)
@@ -53,12 +53,12 @@ class NumpyKernel:
             margins[start : start + _BLOCK] = self._block(matrix[start : start + _BLOCK])
         return margins
 
-    def shapley(self, row: Floats) -> Doubles:
+    def shapley(self, row: Singles) -> Doubles:
         """Exact path-dependent Shapley values of one row; the last entry is the base value."""
         row = _checked(np.asarray(row).reshape(1, -1), self._slots.features)[0]
         return self._contributions(self._expand(row.reshape(1, -1))[0])
 
-    def shapley_many(self, matrix: Floats) -> Doubles:
+    def shapley_many(self, matrix: Singles) -> Doubles:
         """Exact path-dependent Shapley values of each row."""
         matrix = _checked(matrix, self._slots.features)
         values = np.empty((len(matrix), self._slots.features + 1))
@@ -66,7 +66,7 @@ class NumpyKernel:
             values[index] = self._contributions(self._expand(matrix[index : index + 1])[0])
         return values
 
-    def _expand(self, rows: Floats) -> Words:
+    def _expand(self, rows: Singles) -> Words:
         """The slots of each row; shape (rows, slots)."""
         plan = self._slots
         slots = np.empty((len(rows), plan.count), np.uint32)
@@ -93,7 +93,7 @@ class NumpyKernel:
         """Outcome of the nodes' tests on the contents of their slots."""
         return (contents & self._slots.mask[nodes]) < self._slots.test[nodes]
 
-    def _block(self, rows: Floats) -> npt.NDArray[np.generic]:
+    def _block(self, rows: Singles) -> npt.NDArray[np.generic]:
         slots = self._expand(rows)
         lane = np.arange(len(rows))
         nodes = np.repeat(self._starts[:, None], len(rows), axis=1)
@@ -139,7 +139,7 @@ class NumpyKernel:
         return values
 
 
-def _checked(matrix: Floats, features: int) -> Floats:
+def _checked(matrix: Singles, features: int) -> Singles:
     if matrix.ndim != 2 or matrix.shape[1] != features or matrix.dtype != np.float32:
         raise ValueError(
             f"A float32 matrix with {features} columns is needed, not {matrix.dtype} {matrix.shape}."

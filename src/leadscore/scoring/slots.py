@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.errors import ArtefactError
-from leadscore.scoring.forest import CategorySet, Floats, Forest, Ints, Missing
+from leadscore.scoring.forest import CategorySet, Forest, Ints, Missing, Singles
 
 Words = npt.NDArray[np.uint32]
 Shorts = npt.NDArray[np.uint16]
@@ -32,7 +32,7 @@ _MAX_TABLE_WORDS = 2**24
 _BITS = 32
 
 
-def sortable(numbers: Floats) -> Words:
+def sortable(numbers: Singles) -> Words:
     """Unsigned integers in the order of the numbers; both zeros are equal, NaN has no place."""
     bits = (numbers + np.float32(0)).view(np.uint32)
     return np.where(bits >> np.uint32(31) != 0, ~bits, bits | np.uint32(1 << 31))

@@ -41,7 +41,7 @@ DECISION = np.dtype(
     ]
 )
 BRANCH = np.dtype([("decision", DECISION), ("entry", np.uint32), ("left", np.uint16), ("right", np.uint16)])
-GROUP = np.dtype([("decision", DECISION, (3,)), ("entry", np.uint32)])
+GROUP_ROWS = np.dtype([("decision", DECISION, (3,)), ("entry", np.uint32)])
 
 # Limits the memory that filling takes for a moment.
 _FILLED_AT_ONCE = 256
@@ -81,7 +81,7 @@ def plan_tables(forest: Forest, slots: Slots, paths: Paths, limit: int = MAX_TAB
     top = above[:, None]
     left = forest.left[heads].astype(np.int64)
     trios = np.stack((heads, left, left + 1), axis=1)
-    branches, groups = np.zeros(len(top), BRANCH), np.zeros(len(trios), GROUP)
+    branches, groups = np.zeros(len(top), BRANCH), np.zeros(len(trios), GROUP_ROWS)
     branches["left"], branches["right"] = (pieces.position[forest.left[above] + side] for side in (0, 1))
     decided = _decisions(forest, slots, paths, pieces.position, top)
     branches["decision"] = decided[:, 0]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from leadscore.errors import ArtefactError
 from leadscore.scoring.forest import (
-    MAX_CATEGORIES,
+    MAX_SPLIT_CATEGORIES,
     MAX_TREES,
     CategorySet,
     Forest,
@@ -119,12 +119,12 @@ def _categories(
     sound = len(starts) == len(nodes) == len(sizes) and not (
         np.any((nodes < 0) | (nodes >= len(chosen)))
         or np.any((starts < 0) | (sizes < 0) | (starts > len(codes)) | (sizes > len(codes) - starts))
-        or np.any((codes < 0) | (codes >= MAX_CATEGORIES))
+        or np.any((codes < 0) | (codes >= MAX_SPLIT_CATEGORIES))
         or int(sizes.sum()) > len(codes)
     )
     if not sound or not np.array_equal(np.unique(nodes), np.flatnonzero(categorical)):
         raise ArtefactError(
-            f"The model has a tree with malformed categories (codes 0 … {MAX_CATEGORIES - 1} are supported)."
+            f"The model has a tree with malformed categories (codes 0 … {MAX_SPLIT_CATEGORIES - 1} are supported)."
         )
     sets: list[CategorySet] = []
     for position, start, size in zip(nodes.tolist(), starts.tolist(), sizes.tolist(), strict=True):

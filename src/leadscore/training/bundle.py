@@ -109,7 +109,7 @@ def write(out: Path, parts: Parts) -> ArtefactManifest:
         (folder / artefact.MODEL_FILES[parts.algorithm]).write_bytes(parts.model)
         (folder / artefact.CONTRACT).write_text(dump_contract(parts.contract), encoding="utf-8")
         (folder / artefact.CALIBRATION).write_bytes(parts.evidence.calibration.calibration.to_json())
-        (folder / artefact.GRADES).write_bytes(parts.evidence.grades.to_json())
+        (folder / artefact.GRADES_FILE).write_bytes(parts.evidence.grades.to_json())
         (folder / artefact.REFERENCE).write_bytes(parts.profile.to_json())
         (folder / artefact.GOLDEN).write_bytes(golden.to_json())
         (folder / artefact.METRICS).write_bytes(parts.evidence.to_json())

@@ -20,7 +20,7 @@ from leadscore.errors import BadInputError, TableError
 from leadscore.intervals import Flags, Floats
 from leadscore.training.fairness import Slices, sensitive_contract, slice_features
 from leadscore.training.split import Ticks
-from leadscore.training.window import Moments, utc_moment
+from leadscore.training.window import Dates, utc_moment
 
 DAY = 86_400_000_000  # microseconds
 
@@ -54,7 +54,7 @@ class LabelledLeads:
 
 def label_state(
     contract: FeatureContract, table: pa.Table, as_of: datetime | None, dated_by: str | None = None
-) -> tuple[npt.NDArray[np.float32], Moments | None]:
+) -> tuple[npt.NDArray[np.float32], Dates | None]:
     """Labels (NaN: not known at `as_of`) and when each became known (None if the table does not say).
 
     Args:
@@ -70,7 +70,7 @@ def label_state(
     return outcome, known_at
 
 
-def lead_times(contract: FeatureContract, table: pa.Table, *, no_time: bool) -> Moments | None:
+def lead_times(contract: FeatureContract, table: pa.Table, *, no_time: bool) -> Dates | None:
     """Creation times, or None where row order was said to stand for time.
 
     Raises:
@@ -93,8 +93,8 @@ def arrange(
     contract: FeatureContract,
     table: pa.Table,
     outcome: npt.NDArray[np.float32],
-    time: Moments | None,
-    known_at: Moments | None,
+    time: Dates | None,
+    known_at: Dates | None,
     *,
     threads: int,
     weights: Floats | None = None,
@@ -129,7 +129,7 @@ def id_numbers(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.int
     return numbers
 
 
-def newest_moment(time: Moments | None, known_at: Moments | None, known: Flags) -> int | None:
+def newest_moment(time: Dates | None, known_at: Dates | None, known: Flags) -> int | None:
     """The newest lead or known outcome of a table, in microseconds: until then every lead was followed. None without times.
 
     Args:
@@ -171,7 +171,7 @@ def take(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
     return table.take(pa.array(rows))
 
 
-def _known_at(contract: FeatureContract, table: pa.Table, name: str | None) -> Moments | None:
+def _known_at(contract: FeatureContract, table: pa.Table, name: str | None) -> Dates | None:
     if name is None:
         return None
     if name not in table.column_names:
@@ -183,7 +183,7 @@ def _known_at(contract: FeatureContract, table: pa.Table, name: str | None) -> M
     return known_times(msgspec.structs.replace(contract, target=target), table)
 
 
-def _known_ticks(known_at: Moments) -> Ticks:
+def _known_ticks(known_at: Dates) -> Ticks:
     """A label without a date counts as known from the beginning: nothing says otherwise."""
     ticks = known_at.astype(np.int64)
     return np.where(np.isnat(known_at), np.iinfo(np.int64).min, ticks)

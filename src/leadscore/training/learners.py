@@ -13,12 +13,13 @@ import numpy.typing as npt
 import xgboost as xgb
 from xgboost.callback import TrainingCallback
 
+from leadscore.arrays import Matrix
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.scoring.artefact import Algorithm
 from leadscore.training.parameters import (
     EARLY_STOPPING_ROUNDS,
     MAX_BINS,
-    MAX_TREES,
+    MAX_TUNED_TREES,
     THREADS_PER_FIT,
     ForestParameters,
     lightgbm_settings,
@@ -28,7 +29,6 @@ from leadscore.training.parameters import (
 # The library's own annotation of `callbacks` is incomplete.
 _lightgbm_train = cast("Callable[..., lgb.Booster]", lgb.train)  # pyright: ignore[reportUnknownMemberType]
 
-Matrix = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.float32]
 
 
@@ -120,7 +120,7 @@ class _XGBoostFold:
         booster = xgb.train(
             xgboost_settings(parameters, seed=self.seed),
             self.train,
-            MAX_TREES,
+            MAX_TUNED_TREES,
             evals=[(self.validation, "validation")],
             early_stopping_rounds=EARLY_STOPPING_ROUNDS,
             callbacks=[_XGBoostCancel(cancelled)],
@@ -198,7 +198,7 @@ class _LightGBMFold:
         booster = _lightgbm_train(
             lightgbm_settings(parameters, seed=self.seed),
             self.train,
-            MAX_TREES,
+            MAX_TUNED_TREES,
             valid_sets=[self.validation],
             valid_names=["validation"],
             callbacks=[lgb.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False), cancel],

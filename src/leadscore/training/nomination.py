@@ -17,7 +17,7 @@ from leadscore.training.gate import judge_challenger
 from leadscore.training.pipeline import TrainedModel
 from leadscore.training.verdict import GateThresholds, GateVerdict
 
-GATE = "gate"
+GATE_EVIDENCE = "gate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ def _record(store: EventStore, version: ModelVersion, verdict: GateVerdict) -> N
     against = "none" if verdict.champion is None else verdict.champion[:12]
     store.record(
         Record(
-            evidence_id=f"{GATE}-{version.ref}-{against}-{verdict.data[:12]}-{time.time_ns()}",
-            kind=GATE,
+            evidence_id=f"{GATE_EVIDENCE}-{version.ref}-{against}-{verdict.data[:12]}-{time.time_ns()}",
+            kind=GATE_EVIDENCE,
             subject=version.ref,
             at=time.time_ns() // 1000,
             document=msgspec.json.encode(verdict).decode(),

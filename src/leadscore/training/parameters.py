@@ -11,8 +11,8 @@ import optuna
 from leadscore.scoring.artefact import Algorithm
 
 # Latency and size of the evaluator grow with these; none is worth more accuracy on lead tables.
-MAX_TREES = 400
-MAX_DEPTH = 7
+MAX_TUNED_TREES = 400
+MAX_TUNED_DEPTH = 7
 MAX_LEAVES = 64
 
 # One thread per fit. The libraries' threads wait for each other actively: beside any other load two of them
@@ -70,7 +70,7 @@ def suggest(trial: optuna.Trial, algorithms: Sequence[Algorithm]) -> ForestParam
     return ForestParameters(
         algorithm=cast("Algorithm", algorithm),
         learning_rate=trial.suggest_float("learning_rate", 0.04, 0.3, log=True),
-        max_depth=trial.suggest_int("max_depth", 3, MAX_DEPTH),
+        max_depth=trial.suggest_int("max_depth", 3, MAX_TUNED_DEPTH),
         min_child_rows=trial.suggest_int("min_child_rows", 5, 200, log=True),
         row_share=trial.suggest_float("row_share", 0.5, 1.0),
         column_share=trial.suggest_float("column_share", 0.4, 1.0),

@@ -32,7 +32,7 @@ from leadscore.training.leads import (
 )
 from leadscore.training.options import TrainOptions
 from leadscore.training.window import (
-    Moments,
+    Dates,
     RowNumbers,
     TrainingWindow,
     refuse_immature,
@@ -94,9 +94,9 @@ class _State:
     """A table's leads up to now, with what is known of them; arrays are (n,)."""
 
     table: pa.Table
-    time: Moments | None
+    time: Dates | None
     outcome: npt.NDArray[np.float32]
-    known_at: Moments | None
+    known_at: Dates | None
     newest: int | None
     ids: npt.NDArray[np.int64] | None
 
@@ -221,7 +221,7 @@ def _delays(state: _State, options: TrainOptions) -> tuple[DelayModel | None, De
 
 
 def _window(
-    state: _State, time: Moments, model: DelayModel | None, record: DelayRecord, options: TrainOptions
+    state: _State, time: Dates, model: DelayModel | None, record: DelayRecord, options: TrainOptions
 ) -> TrainingWindow:
     """The window of leads that are old enough; where hardly any lead is open, age does not matter."""
     mature: np.datetime64 | None = None

@@ -20,7 +20,7 @@ from leadscore.contract import FeatureContract
 from leadscore.errors import RefusedError, UnavailableError
 from leadscore.scoring.artefact import Algorithm
 from leadscore.training.learners import Labels, Matrix, PreparedFold, Sample, learner
-from leadscore.training.parameters import MAX_TREES, ForestParameters, defaults, suggest
+from leadscore.training.parameters import MAX_TUNED_TREES, ForestParameters, defaults, suggest
 from leadscore.training.progress import Progress, TrialReport
 from leadscore.training.split import Fold, SkippedFold
 
@@ -201,7 +201,7 @@ def _result(study: optuna.Study, bins: FoldBins, skipped: tuple[SkippedFold, ...
     return Tuning(
         study=study.study_name,
         parameters=msgspec.convert(best.params, ForestParameters),
-        trees=min(MAX_TREES, max(1, trees)),
+        trees=min(MAX_TUNED_TREES, max(1, trees)),
         auc=float(best.value or 0.0),
         fold_aucs=_from_running_means(means),
         complete=len(complete),

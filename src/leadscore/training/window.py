@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from leadscore.errors import RefusedError
 
-Moments = npt.NDArray[np.datetime64]
+Dates = npt.NDArray[np.datetime64]
 RowNumbers = npt.NDArray[np.intp]
 
 _WEEK = np.timedelta64(7, "D")
@@ -54,7 +54,7 @@ class TrainingWindow:
 
 
 def select_window(
-    time: Moments,
+    time: Dates,
     outcome: npt.NDArray[np.floating],
     *,
     months: int,
@@ -137,7 +137,7 @@ def iso(moment: np.datetime64) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def mature_until(time: Moments, known: npt.NDArray[np.bool_], share: float) -> np.datetime64 | None:
+def mature_until(time: Dates, known: npt.NDArray[np.bool_], share: float) -> np.datetime64 | None:
     """End of the newest week in which at least `share` of the leads have a known label; None if there is no such week.
 
     A week counts only if it is complete together with the week before it as well, and weeks of fewer than five leads
@@ -163,7 +163,7 @@ def mature_until(time: Moments, known: npt.NDArray[np.bool_], share: float) -> n
 
 
 def refuse_immature(
-    time: Moments, outcome: npt.NDArray[np.floating], share: float, reason: str = ""
+    time: Dates, outcome: npt.NDArray[np.floating], share: float, reason: str = ""
 ) -> RefusedError:
     """The error for a table in which no cohort has enough known outcomes, with the months and their rates."""
     known = ~np.isnan(outcome)
@@ -194,7 +194,7 @@ def _months_before(moment: np.datetime64, months: int) -> np.datetime64:
     return min(target + offset, end)
 
 
-def month_counts(time: Moments, outcome: npt.NDArray[np.floating]) -> tuple[MonthCount, ...]:
+def month_counts(time: Dates, outcome: npt.NDArray[np.floating]) -> tuple[MonthCount, ...]:
     """Leads, known outcomes and conversions per calendar month."""
     months, index = np.unique(time.astype("datetime64[M]"), return_inverse=True)
     leads = np.bincount(index, minlength=len(months))

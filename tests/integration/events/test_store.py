@@ -24,6 +24,7 @@ from leadscore.events.errors import (
 )
 from leadscore.events.records import Evidence
 from leadscore.events.store import Appended, EventStore
+from leadscore.identity.caller import Caller
 
 
 def test_records_come_back_as_they_went_in(store: EventStore) -> None:
@@ -58,13 +59,25 @@ def test_unknown_prediction_is_not_found(store: EventStore) -> None:
 
 
 def test_evidence_is_append_only(store: EventStore) -> None:
-    verdict = Evidence("e1", "gate", "crm/7", 1, '{"passed":true}')
+    verdict = Evidence("e1", "gate", "crm/7", 1, '{"passed":true}', Caller("key", "ada.lovelace"))
     assert store.record(verdict)
     assert not store.record(verdict)
     with pytest.raises(ConflictError):
         store.record(Evidence("e1", "gate", "crm/7", 1, '{"passed":false}'))
     assert store.evidence(kind="gate", subject="crm/7") == (verdict,)
     assert store.evidence(kind="drift") == ()
+
+
+def test_a_decision_that_does_not_say_who_asked_is_this_process_s(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEADSCORE_SERVICE_ACCOUNT", "scoring:leads-jobs")
+    undecided = Evidence("e1", "gate", "crm/7", 1, "{}")
+    assert store.record(undecided)
+    monkeypatch.delenv("LEADSCORE_SERVICE_ACCOUNT")
+    assert not store.record(undecided), "the same decision, asked for by another"
+    (found,) = store.evidence()
+    assert found.caller == Caller("service-account", "scoring:leads-jobs")
 
 
 def test_a_store_of_a_newer_release_is_left_alone(store: EventStore, url: str) -> None:

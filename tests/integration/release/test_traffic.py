@@ -60,27 +60,27 @@ def test_an_ab_test_rolls_a_worse_version_back_and_draws_why(busy: EventStore, t
     for ending in ("png", "svg"):
         picture = tmp_path / f"ab.{ending}"
         command = ["release", "ab", "--a", "leads/1", "--b", "leads/2", "--since", BEGIN.isoformat()]
-        done = CliRunner().invoke(main.app, [*command, "--exposure", "1", "--plot", str(picture), "--json"])
+        done = CliRunner().invoke(main.app, [*command, "--exposure", "1d", "--plot", str(picture), "--json"])
         assert done.exit_code == 0, done.output
         assert picture.stat().st_size > 5000
     found = json.loads(done.stdout)
     assert found["verdict"] == "roll_back"
     assert found["immature"] == pytest.approx(600, abs=60)
     assert len(busy.evidence(kind="experiment", subject="leads/2")) == 2
-    shown = CliRunner().invoke(main.app, [*command, "--exposure", "1"])
+    shown = CliRunner().invoke(main.app, [*command, "--exposure", "1d"])
     assert "roll back: B is worse" in " ".join(shown.output.split())
 
 
 def test_an_exposure_that_nobody_has_had_yet_is_no_verdict(busy: EventStore) -> None:
     command = ["release", "ab", "--a", "leads/1", "--b", "leads/2", "--since", BEGIN.isoformat(), "--json"]
-    found = json.loads(CliRunner().invoke(main.app, [*command, "--exposure", "30"]).stdout)
+    found = json.loads(CliRunner().invoke(main.app, [*command, "--exposure", "30d"]).stdout)
     assert (found["verdict"], found["a"]["leads"], found["immature"]) == ("continue", 0, 6000)
 
 
 def test_a_fall_is_an_exit_code_to_a_person_and_one_record_per_number_to_a_release(busy: EventStore) -> None:
     command = [
         "release", "kpi", "--candidate", "leads/2", "--against", "leads/1", "--since",
-        (NOW - timedelta(days=9)).isoformat(), "--exposure-hours", "2",
+        (NOW - timedelta(days=9)).isoformat(), "--exposure", "2h",
     ]  # fmt: skip
     done = CliRunner().invoke(main.app, command)
     assert isinstance(done.exception, RefusedError)
@@ -97,7 +97,7 @@ def test_a_fall_is_an_exit_code_to_a_person_and_one_record_per_number_to_a_relea
 def test_a_watch_of_leads_that_are_all_too_young_judges_nothing(busy: EventStore) -> None:
     command = [
         "release", "kpi", "--candidate", "leads/2", "--against", "leads/1", "--since",
-        (NOW - timedelta(days=2)).isoformat(), "--exposure-hours", "72", "--release", "uid-4",
+        (NOW - timedelta(days=2)).isoformat(), "--exposure", "72h", "--release", "uid-4",
     ]  # fmt: skip
     done = CliRunner().invoke(main.app, command)
     assert done.exit_code == 0

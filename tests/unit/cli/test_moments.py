@@ -67,8 +67,8 @@ def test_the_last_moment_of_the_calendar_is_a_moment(text: str) -> None:
     ("command", "option"),
     [
         ("train --data leads.csv --contract contract.yaml --name leads", "--as-of"),
-        ("retrain --model leads", "--from"),
-        ("retrain --model leads", "--to"),
+        ("retrain --model leads", "--since"),
+        ("retrain --model leads", "--until"),
         ("drift check --model leads", "--until"),
         ("release ab --a leads/1 --b leads/2", "--since"),
         ("release kpi --candidate leads/2 --against leads/1", "--since"),

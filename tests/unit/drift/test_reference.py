@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target
-from leadscore.drift.reference import BINS, build_profile
+from leadscore.drift.reference import REFERENCE_BINS, build_profile
 from leadscore.scoring.profile import ReferenceProfile
 
 CONTRACT = FeatureContract(
@@ -29,7 +29,7 @@ def profile(x: np.ndarray, probabilities: np.ndarray | None = None) -> Reference
 
 def test_deciles_hold_about_as_many_leads_each() -> None:
     numeric = profile(np.random.default_rng(1).normal(size=5000)).features[0]
-    assert len(numeric.counts) == BINS
+    assert len(numeric.counts) == REFERENCE_BINS
     assert max(numeric.counts) - min(numeric.counts) < 10
 
 

@@ -93,7 +93,7 @@ def test_a_revocation_keeps_mode_owner_and_link(tmp_path) -> None:
 def test_the_command_prints_the_key_once_as_one_document(tmp_path) -> None:
     run = CliRunner().invoke
     path = str(tmp_path / "k.yaml")
-    made = run(app, ["create", "crm", "--scope", "score", "--days", "7", "--api-keys", path, "--json"])
+    made = run(app, ["create", "crm", "--scope", "score", "--expires-in", "7d", "--api-keys", path, "--json"])
     assert made.exit_code == 0, made.output
     document = json.loads(made.stdout)
     assert document["key"].startswith("lsk_")

@@ -18,7 +18,7 @@ from leadscore.identity.oidc import (
     TokenError,
     TokenExpiredError,
     TokenVerifier,
-    parse_keys,
+    parse_jwks,
 )
 from leadscore.identity.oidc_settings import OidcSettings
 
@@ -209,7 +209,7 @@ def test_ten_thousand_keys_are_refused_and_the_ones_before_stay(idp: Issuer) -> 
         assert checks.verify(idp.token(), time.time()).name
     idp.publish(*few)
     with pytest.raises(IssuerUnavailableError, match="102 keys; at most 100"):
-        parse_keys(idp.documents["/keys"])
+        parse_jwks(idp.documents["/keys"])
 
 
 def test_keys_that_verify_nothing_safely_are_left_out(idp: Issuer) -> None:
@@ -227,7 +227,7 @@ def test_keys_that_verify_nothing_safely_are_left_out(idp: Issuer) -> None:
         },
         {"kty": "XXX", "kid": "unknown"},
     ]
-    assert set(parse_keys(json.dumps({"keys": [good, *odd]}).encode())) == {("first", "EC")}
+    assert set(parse_jwks(json.dumps({"keys": [good, *odd]}).encode())) == {("first", "EC")}
 
 
 @pytest.mark.parametrize(

@@ -365,13 +365,13 @@ def test_times_of_the_wish_are_the_machines() -> None:
     assert spec.release == "uid-leads-7"
 
 
-@pytest.mark.parametrize(("declared", "hours"), [({}, "24"), ({"watchExposure": "90m"}, "1.5")])
-def test_a_watch_gives_each_lead_the_time_that_was_wished(declared: Manifest, hours: str) -> None:
+@pytest.mark.parametrize(("declared", "seconds"), [({}, "86400"), ({"watchExposure": "90m"}, "5400")])
+def test_a_watch_gives_each_lead_the_time_that_was_asked_for(declared: Manifest, seconds: str) -> None:
     item = release(**declared)
     spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
     made = kpi_report(ReportKpi(7, 6, NOW, 3), spec)
     assert made.step == "kpi-3"
-    assert f"--exposure-hours={hours}" in made.command
+    assert f"--exposure={seconds}s" in made.command
 
 
 @pytest.mark.parametrize(

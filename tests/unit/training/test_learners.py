@@ -13,7 +13,7 @@ from leadscore.scoring.kernel import open_kernel
 from leadscore.scoring.lightgbm_text import read_lightgbm
 from leadscore.scoring.xgboost_ubj import read_xgboost
 from leadscore.training.learners import Sample, learner
-from leadscore.training.parameters import MAX_TREES, ForestParameters, defaults
+from leadscore.training.parameters import MAX_TUNED_TREES, ForestParameters, defaults
 
 ALGORITHMS = get_args(Algorithm)
 CONTRACT = FeatureContract(
@@ -76,7 +76,7 @@ def test_early_stopping_gives_a_bounded_number_of_trees(algorithm: Algorithm) ->
     fold = learner(algorithm, CONTRACT, seed=1).prepare(sample(1), sample(2, 500))
     auc, trees = fold.stopped_early(ForestParameters(algorithm=algorithm), Event())
     assert 0.75 < auc < 0.95
-    assert 1 <= trees <= MAX_TREES
+    assert 1 <= trees <= MAX_TUNED_TREES
     assert (auc, trees) == fold.stopped_early(ForestParameters(algorithm=algorithm), Event())
 
 

@@ -10,7 +10,7 @@ from optuna.trial import TrialState, create_trial
 
 from leadscore.contract import Categorical, FeatureContract, Numeric, Target
 from leadscore.errors import RefusedError, UnavailableError
-from leadscore.training.parameters import MAX_DEPTH, MAX_TREES, defaults
+from leadscore.training.parameters import MAX_TUNED_DEPTH, MAX_TUNED_TREES, defaults
 from leadscore.training.progress import Silent, TrialReport
 from leadscore.training.split import Fold, SkippedFold
 from leadscore.training.tune import FoldBins, TuneOptions, Tuning, hopeless, tune
@@ -100,8 +100,8 @@ def test_threads_change_nothing_but_the_time() -> None:
 
 def test_result_stays_within_the_bounds_that_serving_relies_on() -> None:
     found = tune(bins(), (), options(None), Silent())
-    assert 1 <= found.trees <= MAX_TREES
-    assert found.parameters.max_depth <= MAX_DEPTH
+    assert 1 <= found.trees <= MAX_TUNED_TREES
+    assert found.parameters.max_depth <= MAX_TUNED_DEPTH
     assert found.auc == pytest.approx(np.mean(found.fold_aucs))
     assert len(found.fold_aucs) == 3
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from leadscore.contract.text import nearly
 
 TextCounts = Sequence[tuple[str, int]]
+"""Distinct texts with their number of rows, missing ones left out."""
 
 _PLACEHOLDERS = frozenset(
     [

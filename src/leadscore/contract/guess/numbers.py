@@ -6,11 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from leadscore.contract.guess.categories import TextCounts
 from leadscore.contract.model import ColumnFormat
 from leadscore.contract.text import USUAL, may_be_thousands, read_number, unit_of
-
-TextCounts = Sequence[tuple[str, int]]
-"""Distinct texts with their number of rows, missing ones left out."""
 
 _COMMA = ColumnFormat(decimal=",")
 _OTHERS = (

@@ -10,11 +10,10 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from leadscore.contract.guess.categories import TextCounts
 from leadscore.contract.model import ColumnFormat
 from leadscore.contract.names import words_of
 from leadscore.contract.text import USUAL, read_time
-
-TextCounts = Sequence[tuple[str, int]]
 
 _ORDERS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y")
 _SHORT = ("%d{0}%m{0}%y", "%m{0}%d{0}%y")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 MIN_PER_CLASS = 10
 MAX_ROWS = 200_000
-BINS = 32
-MISSING = 0  # the cell of rows without a value
+LEAK_BINS = 32
+MISSING_CELL = 0  # the cell of rows without a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class KnownCells:
 def known_cells(codes: NDArray[np.float64], labels: NDArray[np.float64]) -> KnownCells | None:
     """Put the rows with a known outcome into cells.
 
-    A number of many values gets `BINS` quantile bins, with cells of their own for values that fill a bin alone
+    A number of many values gets `LEAK_BINS` quantile bins, with cells of their own for values that fill a bin alone
     (a zero that means "nothing there").
 
     Args:
@@ -82,12 +82,12 @@ def _cells(codes: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.flo
     if len(present) == 0:
         return of_row, np.array([np.nan])
     distinct, sizes = np.unique(present, return_counts=True)
-    if len(distinct) <= 4 * BINS:
+    if len(distinct) <= 4 * LEAK_BINS:
         of_row[~missing] = 1 + np.searchsorted(distinct, present)
         return of_row, np.concatenate([[np.nan], distinct])
-    heavy = distinct[sizes * BINS >= len(present)]
+    heavy = distinct[sizes * LEAK_BINS >= len(present)]
     light = present[~np.isin(present, heavy)]
-    edges = np.unique(np.quantile(light, np.linspace(0.0, 1.0, BINS + 1)[1:-1]))
+    edges = np.unique(np.quantile(light, np.linspace(0.0, 1.0, LEAK_BINS + 1)[1:-1]))
     places = np.searchsorted(heavy, present)
     own = np.isin(present, heavy)
     of_row[~missing] = np.where(

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.leaks.cells import MISSING, KnownCells, known_cells
+from leadscore.contract.leaks.cells import MISSING_CELL, KnownCells, known_cells
 from leadscore.contract.leaks.groups import LeadGroup, groups_of
 from leadscore.contract.leaks.suspicion import Suspicion
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract
@@ -154,7 +154,7 @@ def _tells(name: str, alone: Estimate, strength: Literal["leak", "suspicion"]) -
 
 def _by_presence(name: str, cells: KnownCells, alone: Estimate) -> Suspicion | None:
     """The same AUC explained by whether the column is filled in at all, where that is the reason."""
-    filled = (cells.of_row != MISSING).astype(np.float64)
+    filled = (cells.of_row != MISSING_CELL).astype(np.float64)
     presence = auc_estimate(cells.converted, filled, _CONFIDENCE)
     if presence is None:
         return None

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from leadscore.contract.leaks.cells import MISSING, KnownCells
+from leadscore.contract.leaks.cells import MISSING_CELL, KnownCells
 
 _LEARN_RATIO = 10.0
 _LEAST_ROWS = 3  # of one outcome, for a value to be learnt
@@ -59,11 +59,11 @@ def groups_of(cells: KnownCells, wanted: NDArray[np.bool_]) -> Iterator[LeadGrou
     """
     everywhere = np.ones(len(wanted), dtype=np.bool_)
     sizes = cells.count(everywhere)
-    missing = cells.of_row == MISSING
-    if sizes[MISSING]:
+    missing = cells.of_row == MISSING_CELL
+    if sizes[MISSING_CELL]:
         yield LeadGroup(missing, "empty")
         yield LeadGroup(~missing, "filled")
-    commonest = MISSING + 1 + int(np.argmax(sizes[MISSING + 1 :]))
+    commonest = MISSING_CELL + 1 + int(np.argmax(sizes[MISSING_CELL + 1 :]))
     value = float(cells.values[commonest])
     if not math.isnan(value):
         same = cells.of_row == commonest

@@ -7,8 +7,9 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.arrays import Floats
+
 Times = npt.NDArray[np.datetime64]
-Floats = npt.NDArray[np.float64]
 
 _MICROSECONDS_PER_HOUR = 3_600_000_000
 _MICROSECONDS_PER_DAY = 24.0 * _MICROSECONDS_PER_HOUR

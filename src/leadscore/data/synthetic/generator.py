@@ -18,7 +18,7 @@ from leadscore.data.synthetic import vocabulary as words
 from leadscore.data.synthetic.arrivals import Times, arrival_times, season_of
 from leadscore.data.synthetic.contract import synthetic_contract
 from leadscore.data.synthetic.outcomes import SyntheticOutcomes, draw_outcomes
-from leadscore.data.synthetic.population import MISSING, Bools, Codes, SyntheticLeads, draw_leads
+from leadscore.data.synthetic.population import MISSING, Bools, CategoryCodes, SyntheticLeads, draw_leads
 from leadscore.data.synthetic.prior import shift_prior
 from leadscore.data.synthetic.recording import record
 from leadscore.data.synthetic.scenarios import Scenario, ScenarioName, after_months, strength_of, utc
@@ -193,7 +193,7 @@ def _timestamps(times: Times, known: Bools) -> pa.Array:
     return pa.array(times.astype("datetime64[ms]"), mask=~known).cast(pa.timestamp("ms", "UTC"))
 
 
-def _feature(name: str, values: Codes | Floats | Bools) -> pa.Array:
+def _feature(name: str, values: CategoryCodes | Floats | Bools) -> pa.Array:
     vocabulary = _VOCABULARIES.get(name)
     if vocabulary is not None:
         codes = pa.array(values.astype(np.int32), mask=values == MISSING)

@@ -12,7 +12,7 @@ from leadscore.data.synthetic import vocabulary as words
 from leadscore.data.synthetic.arrivals import Times, hour_of, weekday_of
 from leadscore.data.synthetic.streams import Floats, Streams
 
-Codes = npt.NDArray[np.int64]
+CategoryCodes = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 MISSING = -1
@@ -27,16 +27,16 @@ class SyntheticLeads:
     `new_categories`); -1 is missing. Numbers are NaN where missing. Units are those of the contract.
     """
 
-    source: Codes
-    industry: Codes
-    country: Codes
-    company_size: Codes
-    legal_form: Codes
-    language: Codes
-    urgency: Codes
-    founder_age: Codes
-    contact_gender: Codes
-    created_weekday: Codes
+    source: CategoryCodes
+    industry: CategoryCodes
+    country: CategoryCodes
+    company_size: CategoryCodes
+    legal_form: CategoryCodes
+    language: CategoryCodes
+    urgency: CategoryCodes
+    founder_age: CategoryCodes
+    contact_gender: CategoryCodes
+    created_weekday: CategoryCodes
     created_hour: Floats
     founders: Floats
     budget: Floats
@@ -150,34 +150,36 @@ def draw_leads(
     )
 
 
-def _source(streams: Streams, traits: _Traits) -> Codes:
+def _source(streams: Streams, traits: _Traits) -> CategoryCodes:
     u = streams.uniform("source")
     base = np.where(traits.shifted, _pick(u, words.SHIFTED_SOURCE_SHARES), _pick(u, words.SOURCE_SHARES))
     return _newcomers(streams, "source", traits.newcomer, base, len(words.SOURCES))
 
 
-def _newcomers(streams: Streams, name: str, newcomer: Bools, codes: Codes, new_code: int) -> Codes:
+def _newcomers(
+    streams: Streams, name: str, newcomer: Bools, codes: CategoryCodes, new_code: int
+) -> CategoryCodes:
     return np.where(newcomer & (streams.uniform(f"new {name}") < 0.6), new_code, codes)
 
 
-def _legal_form(streams: Streams, traits: _Traits, size: Codes) -> Codes:
+def _legal_form(streams: Streams, traits: _Traits, size: CategoryCodes) -> CategoryCodes:
     ends = np.cumsum(np.asarray(words.LEGAL_FORM_SHARES), axis=1)[:, :-1]
     codes = (streams.uniform("legal_form")[:, None] >= ends[size]).sum(axis=1)
     return _newcomers(streams, "legal_form", traits.newcomer, codes, len(words.LEGAL_FORMS))
 
 
-def _urgency(streams: Streams, traits: _Traits) -> Codes:
+def _urgency(streams: Streams, traits: _Traits) -> CategoryCodes:
     pull = 0.75 * traits.intent + 0.66 * streams.normal("urgency") + 0.5 * traits.season
     codes = 3 - np.digitize(pull, (-0.35, 0.55, 1.25))
     return np.where(streams.uniform("urgency given") < 0.14, MISSING, codes)
 
 
-def _founder_age(streams: Streams, traits: _Traits) -> Codes:
+def _founder_age(streams: Streams, traits: _Traits) -> CategoryCodes:
     codes = np.digitize(0.35 * traits.scale + 0.94 * streams.normal("founder_age"), (-1.25, -0.15, 0.75, 1.5))
     return np.where(streams.uniform("founder_age given") < 0.12, MISSING, codes)
 
 
-def _gender(streams: Streams, industry: Codes) -> Codes:
+def _gender(streams: Streams, industry: CategoryCodes) -> CategoryCodes:
     women = np.asarray((0.42, 0.50, 0.24, 0.15, 0.45, 0.62, 0.40, 0.20, 0.22, 0.48, 0.33, 0.60, 0.38))[
         industry
     ]
@@ -185,7 +187,7 @@ def _gender(streams: Streams, industry: Codes) -> Codes:
     return np.where(streams.uniform("gender given") < 0.06, 2, codes)
 
 
-def _budget(streams: Streams, traits: _Traits, source: Codes) -> Floats:
+def _budget(streams: Streams, traits: _Traits, source: CategoryCodes) -> Floats:
     amount = np.exp(7.5 + 0.55 * traits.scale + 0.2 * traits.intent + 0.55 * streams.normal("budget"))
     gap = np.where(source == words.SOURCES.index("social"), 0.34, 0.19)
     return np.where(streams.uniform("budget given") < gap, np.nan, np.round(amount / 50.0) * 50.0)
@@ -196,7 +198,7 @@ def _expected_revenue(streams: Streams, traits: _Traits) -> Floats:
     return np.where(streams.uniform("expected_revenue given") < 0.33, np.nan, np.round(amount / 1e3) * 1e3)
 
 
-def _page_views(streams: Streams, traits: _Traits, source: Codes) -> Floats:
+def _page_views(streams: Streams, traits: _Traits, source: CategoryCodes) -> Floats:
     offline = (source == words.SOURCES.index("partner")) | (source == words.SOURCES.index("event"))
     mean = 1.5 + 0.5 * traits.intent - 0.7 * offline + 0.35 * traits.shifted
     return _count(streams, "page_views", mean, 0.65, 120)
@@ -220,7 +222,7 @@ def _contacts(streams: Streams, traits: _Traits) -> tuple[Floats, Floats, Floats
     return meetings, calls, emails, has_phone
 
 
-def _first_response(streams: Streams, hour: Codes, weekday: Codes) -> Floats:
+def _first_response(streams: Streams, hour: CategoryCodes, weekday: CategoryCodes) -> Floats:
     closed = (hour < 8) | (hour >= 18) | (weekday >= 5)
     hours = np.exp(0.9 + 1.5 * closed + 1.0 * streams.normal("first_response"))
     return np.where(streams.uniform("responded") < 0.05, np.nan, np.round(np.minimum(hours, 500.0), 1))
@@ -236,7 +238,7 @@ def _count(streams: Streams, name: str, mean: Floats, spread: float, most: int) 
     return np.minimum(np.floor(np.exp(mean + spread * streams.normal(name))), float(most))
 
 
-def _pick(u: Floats, shares: Sequence[float]) -> Codes:
+def _pick(u: Floats, shares: Sequence[float]) -> CategoryCodes:
     return np.searchsorted(np.cumsum(shares)[:-1], u, side="right")
 
 

@@ -6,9 +6,8 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from leadscore.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.data.synthetic.population import Codes, SyntheticLeads
+from leadscore.data.synthetic.population import CategoryCodes, SyntheticLeads
 from leadscore.data.synthetic.streams import Floats
 
 SPREAD = 0.957
@@ -138,7 +138,7 @@ def _after(leads: SyntheticLeads) -> Floats:
     )
 
 
-def _effect(table: Sequence[float], codes: Codes) -> Floats:
+def _effect(table: Sequence[float], codes: CategoryCodes) -> Floats:
     return np.asarray(table)[codes]
 
 

@@ -16,14 +16,13 @@ from typing import Final, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from leadscore.arrays import Matrix
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
 
 AlibiName = Literal["KSDrift", "CVMDrift", "ChiSquareDrift", "CVMDriftOnline"]
-Matrix = npt.NDArray[np.float32]
 Options = dict[str, float | int | str | list[int]]
 
 PYTHON_VARIABLE: Final = "LEADSCORE_ALIBI_PYTHON"

@@ -12,13 +12,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.arrays import Flags, Matrix
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.drift.statistics.distances import Floats
 from leadscore.errors import BadInputError
 
-Matrix = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
-Rows = TypeVar("Rows", Floats, Matrix)
+RowsOfEither = TypeVar("RowsOfEither", Floats, Matrix)
 
 PERMUTATIONS: Final = 999
 # The kernel matrix is quadratic in rows: more rows than this per side are drawn down.
@@ -207,7 +206,7 @@ def _permutation_p(observed: float, drawn: Floats) -> float:
     return (1 + at_least) / (1 + len(drawn))
 
 
-def _at_most(rows: Rows, limit: int, rng: np.random.Generator) -> Rows:
+def _at_most(rows: RowsOfEither, limit: int, rng: np.random.Generator) -> RowsOfEither:
     return rows if len(rows) <= limit else rows[np.sort(rng.choice(len(rows), limit, replace=False))]
 
 

@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.arrays import Floats
 from leadscore.errors import BadInputError
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
+StreamNumbers = npt.NDArray[np.intp]
 
 # Levels are constant over blocks of windows that grow with time: they hardly move once the chart has settled.
 _BLOCKS_PER_OCTAVE = 8
@@ -44,7 +44,7 @@ class NullPaths(Protocol):
         """The statistic of each stream after one more window, (streams,)."""
         ...
 
-    def take(self, rows: Rows) -> None:
+    def take(self, rows: StreamNumbers) -> None:
         """Make stream i a copy of stream rows[i]."""
         ...
 
@@ -130,7 +130,7 @@ def _block_length(window: int, hazard: float) -> int:
     return max(1, min(window // _BLOCKS_PER_OCTAVE, int(_BLOCK_HAZARD / hazard)))
 
 
-def _replace(paths: NullPaths, silent: Rows, size: int, rng: np.random.Generator) -> None:
+def _replace(paths: NullPaths, silent: StreamNumbers, size: int, rng: np.random.Generator) -> None:
     if len(silent) == size:
         return
     rows = np.arange(size)

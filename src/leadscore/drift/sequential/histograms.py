@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, chdtrc
 
-from leadscore.drift.sequential.boundary import Floats, Rows
+from leadscore.drift.sequential.boundary import Floats, StreamNumbers
 from leadscore.errors import BadInputError
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells
 
@@ -79,7 +79,9 @@ def histogram_cells(feature: FeatureProfile) -> tuple[int, ...]:
     return comparable_cells(feature.kind, feature.counts, feature.missing)
 
 
-def cell_codes(profile: ReferenceProfile, matrix: npt.NDArray[np.float32], probabilities: Floats) -> Rows:
+def cell_codes(
+    profile: ReferenceProfile, matrix: npt.NDArray[np.float32], probabilities: Floats
+) -> StreamNumbers:
     """Cell of each lead in each of `histograms_of`'s histograms, (rows, histograms).
 
     Args:
@@ -92,7 +94,7 @@ def cell_codes(profile: ReferenceProfile, matrix: npt.NDArray[np.float32], proba
     return np.stack([*columns, scores], axis=1).astype(np.intp)
 
 
-def _codes(feature: FeatureProfile, column: npt.NDArray[np.float32]) -> Rows:
+def _codes(feature: FeatureProfile, column: npt.NDArray[np.float32]) -> StreamNumbers:
     missing = np.isnan(column)
     present = np.where(missing, 0.0, column)
     binned = np.searchsorted(feature.edges, present, side="right") if feature.kind == "numeric" else present
@@ -261,7 +263,7 @@ class HistogramPaths:
         )
         return self.layout.loudest(self.means, self.spread)
 
-    def take(self, rows: Rows) -> None:
+    def take(self, rows: StreamNumbers) -> None:
         """Make stream i a copy of stream rows[i]."""
         self.truth, self.means = self.truth[rows], self.means[rows]
 
@@ -300,7 +302,7 @@ def _surprise(p_value: Floats) -> Floats:
     return surprise.round(9)
 
 
-def _same(values: npt.NDArray[np.generic], places: Rows) -> list[tuple[float, Rows]]:
+def _same(values: npt.NDArray[np.generic], places: StreamNumbers) -> list[tuple[float, StreamNumbers]]:
     """Each distinct value with the places that have it."""
     return [(float(value), places[values == value]) for value in np.unique(values)]
 

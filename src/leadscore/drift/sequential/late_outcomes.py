@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from leadscore.drift.sequential.boundary import LOG_OF_NOTHING, Boundary, Floats, Rows
+from leadscore.drift.sequential.boundary import LOG_OF_NOTHING, Boundary, Floats, StreamNumbers
 from leadscore.drift.statistics.odds import log_odds
 from leadscore.errors import BadInputError
 from leadscore.intervals import Flags
@@ -189,7 +189,7 @@ class NewOutcomes(msgspec.Struct, frozen=True):
         days: From the lead to its outcome (n,).
     """
 
-    look: Rows
+    look: StreamNumbers
     probabilities: Floats
     converted: Flags
     days: Floats

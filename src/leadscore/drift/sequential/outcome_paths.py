@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from leadscore.drift.sequential.boundary import MOST_WINDOWS, Floats, Rows, simulate_boundary
+from leadscore.drift.sequential.boundary import MOST_WINDOWS, Floats, StreamNumbers, simulate_boundary
 from leadscore.drift.sequential.late_outcomes import (
     BETS,
     Bet,
@@ -143,7 +143,7 @@ class OutcomePaths:
         self._look += 1
         return self._statistic()
 
-    def _take_in(self, known: Rows) -> None:
+    def _take_in(self, known: StreamNumbers) -> None:
         """Add outcomes, by their places in the flat rings, to the blocks of their leads."""
         if not len(known):
             return
@@ -162,7 +162,7 @@ class OutcomePaths:
         before = np.logaddexp.reduce(self._before + since[:, -1], axis=1)
         return distinct(np.logaddexp(kept_ones, before) - np.log(since.shape[2]))
 
-    def take(self, rows: Rows) -> None:
+    def take(self, rows: StreamNumbers) -> None:
         """Make stream i a copy of stream rows[i]."""
         if len(rows) < len(self._truth):
             for name in ("_truth", "_drawn", "_due", "_blocks", "_before"):

@@ -19,12 +19,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from leadscore.drift.sequential.boundary import Floats, Rows
+from leadscore.arrays import Codes
+from leadscore.drift.sequential.boundary import Floats, StreamNumbers
 from leadscore.drift.sequential.histograms import EXCESS, HistogramLayout, faded
 from leadscore.errors import BadInputError
 
-Codes = npt.NDArray[np.intp]
-Counts = npt.NDArray[np.int32]
+SampleCounts = npt.NDArray[np.int32]
 
 # A row has one cell per feature; more rows than these tell nothing new about how features hang together.
 _MOST_ROWS: Final = 10_000
@@ -88,7 +88,7 @@ class SamplePaths:
         self.spread = spread
         return statistic
 
-    def take(self, rows: Rows) -> None:
+    def take(self, rows: StreamNumbers) -> None:
         """Make stream i a copy of stream rows[i]."""
         if len(rows) < len(self.means):
             self.means, self._shift = self.means[rows], self._shift[rows]
@@ -119,16 +119,16 @@ class WindowPool:
         block, rest = divmod(window_rows, _BLOCKS)
         single = np.zeros((len(cells), width), dtype=np.int32)
         np.put_along_axis(single, cells, 1, axis=1)
-        self._parts: list[tuple[Counts, int]] = [(single, rest)] if rest else []
+        self._parts: list[tuple[SampleCounts, int]] = [(single, rest)] if rest else []
         if block:
             self._parts.append((self._pool(cells, single, block, rng), _BLOCKS))
         self.shares = sum(times * pool.mean(axis=0) for pool, times in self._parts) / window_rows
 
-    def draw(self, size: int, rng: np.random.Generator) -> Counts:
+    def draw(self, size: int, rng: np.random.Generator) -> SampleCounts:
         """Rows per cell of so many windows, (size, cells)."""
         return _summed(self._parts, size, rng)
 
-    def _pool(self, cells: Codes, single: Counts, rows: int, rng: np.random.Generator) -> Counts:
+    def _pool(self, cells: Codes, single: SampleCounts, rows: int, rng: np.random.Generator) -> SampleCounts:
         if rows > _DRAWN:
             smaller, rest = divmod(rows, _BLOCKS)
             parts = [(self._pool(cells, single, smaller, rng), _BLOCKS), (single, rest)]
@@ -137,7 +137,7 @@ class WindowPool:
                 [_summed(parts, min(step, self._size - at), rng) for at in range(0, self._size, step)]
             )
         step = max(1, _CHUNK // (rows * cells.shape[1]))
-        made: list[Counts] = []
+        made: list[SampleCounts] = []
         for at in range(0, self._size, step):
             count = min(step, self._size - at)
             drawn = cells[rng.integers(0, len(cells), (count, rows))]
@@ -147,7 +147,7 @@ class WindowPool:
         return np.concatenate(made)
 
 
-def _summed(parts: list[tuple[Counts, int]], size: int, rng: np.random.Generator) -> Counts:
+def _summed(parts: list[tuple[SampleCounts, int]], size: int, rng: np.random.Generator) -> SampleCounts:
     total = np.zeros((size, parts[0][0].shape[1]), dtype=np.int32)
     for pool, times in parts:
         for _ in range(times):
@@ -176,7 +176,7 @@ def drawn_truths(layout: HistogramLayout, cells: Codes, size: int, rng: np.rando
     return np.minimum(truth, 1.0)
 
 
-def rare_cells(layout: HistogramLayout) -> Rows:
+def rare_cells(layout: HistogramLayout) -> StreamNumbers:
     """Cells that have looks of their own because a window hardly ever has a lead in them."""
     found = [
         layout.slices[owner].start + cell
@@ -188,7 +188,7 @@ def rare_cells(layout: HistogramLayout) -> Rows:
     return np.array(sorted(found), dtype=np.intp)
 
 
-def _common_cells(layout: HistogramLayout, rare: Rows) -> tuple[Rows, Floats]:
+def _common_cells(layout: HistogramLayout, rare: StreamNumbers) -> tuple[StreamNumbers, Floats]:
     """Most frequent cell of each histogram that has rare ones, and which rare cell is whose, (rare, histograms)."""
     pieces = [piece for piece in layout.slices if ((rare >= piece.start) & (rare < piece.stop)).any()]
     common = np.array([piece.start + int(layout.counts[piece].argmax()) for piece in pieces], dtype=np.intp)

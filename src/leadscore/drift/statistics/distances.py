@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from leadscore.arrays import Counts, Floats
 
 _HALF_ROW: Final = 0.5
 

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.arrays import Floats
 from leadscore.drift.sequential import HistogramChart, cell_codes, design_chart, histograms_of
 from leadscore.drift.sequential.histograms import Histogram
 from leadscore.drift.watch.outcome_plan import OutcomeDesign, OutcomeSample, design_outcomes
@@ -22,8 +23,6 @@ _MEMORIES: Final = (100, 400, 1_600)
 # Cells that so many leads expect fewer than a quarter of a lead of are rare (Cochran's rule at 100 leads).
 _RARE_ROWS: Final = 25
 _LEAST_SAMPLE: Final = 100
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

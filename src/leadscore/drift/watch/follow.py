@@ -6,17 +6,14 @@ from collections.abc import Callable
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from leadscore.arrays import Codes, Moments
 from leadscore.drift.sequential import HistogramDetector, HistogramState, HistogramStep
 from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.design import WatchDesign
 from leadscore.drift.watch.track import Alarms, ChartEvaluation, Sign
 
 _WORST = 5
-
-Moments = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.intp]
 
 
 class Track(msgspec.Struct, frozen=True, kw_only=True):

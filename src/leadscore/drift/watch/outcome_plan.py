@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from leadscore.arrays import Flags, Floats
 from leadscore.drift.sequential import OutcomeChart, OutcomeReference, design_outcome_chart
 from leadscore.drift.watch.plan import OutcomePlan
 from leadscore.errors import BadInputError
@@ -32,9 +32,6 @@ _LEAST_LOOKS: Final = 4
 # Levels are simulated for so many looks at most: ten times as long as outcomes are waited for.
 _MOST_LOOKS: Final = 10 * _LOOKS
 _SALT: Final = b"leadscore outcomes"
-
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.arrays import Flags, Moments
 from leadscore.drift.sequential import NewOutcomes, OutcomeStep, start_outcomes, watch_outcomes
 from leadscore.drift.verdict import as_utc
 from leadscore.drift.watch.outcome_plan import OutcomeDesign
@@ -16,9 +17,6 @@ from leadscore.drift.watch.track import Alarms, ChartEvaluation, OutcomesSaid, S
 
 NEVER: Final = np.iinfo(np.int64).max
 _DAY: Final = 86_400_000_000.0
-
-Moments = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

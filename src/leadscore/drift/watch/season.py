@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc
 
+from leadscore.arrays import Codes
+
 _HOUR_US: Final = 3_600_000_000
 # Parts of the day with as many leads each: at night few come.
 _PARTS: Final = 4
@@ -18,8 +20,6 @@ _FIRST_WEEKDAY: Final = 3
 _P: Final = 0.001
 # Cochran's rule for tables: groups of leads that expect fewer are pooled.
 _EXPECTED: Final = 5
-
-Codes = npt.NDArray[np.intp]
 
 
 def week_followers(names: Sequence[str], codes: Codes, at: npt.NDArray[np.int64]) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from leadscore.arrays import Matrix
 from leadscore.errors import BadInputError
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells
 
-Matrix = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float64]
 
 # The columns of a block stay in the second-level cache while one comparison per cut runs over them. Comparing

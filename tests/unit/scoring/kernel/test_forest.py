@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leadscore.errors import ArtefactError
 from leadscore.scoring import slots
-from leadscore.scoring.forest import MAX_CATEGORIES, MAX_DEPTH, CategorySet, RawTree, assemble
+from leadscore.scoring.forest import MAX_DEPTH, MAX_SPLIT_CATEGORIES, CategorySet, RawTree, assemble
 from leadscore.scoring.kernel import open_kernel
 from leadscore.scoring.slots import plan_slots, sortable
 
@@ -95,11 +95,13 @@ def with_set(chosen: CategorySet) -> RawTree:
 
 
 def test_category_codes_are_bounded():
-    most = CategorySet(1 << MAX_CATEGORIES - 1, MAX_CATEGORIES, missing_left=True, other_left=False)
+    most = CategorySet(
+        1 << MAX_SPLIT_CATEGORIES - 1, MAX_SPLIT_CATEGORIES, missing_left=True, other_left=False
+    )
     plan = plan_slots(assemble([with_set(most)] * 3, features=1, base=0.0))
     assert plan.category_width.tolist() == [1]
     with pytest.raises(ArtefactError, match="category code"):
-        assemble([with_set(replace(most, known=MAX_CATEGORIES + 1))], features=1, base=0.0)
+        assemble([with_set(replace(most, known=MAX_SPLIT_CATEGORIES + 1))], features=1, base=0.0)
 
 
 @pytest.mark.parametrize("words", [100, 3500], ids=["one feature", "all features"])
