@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from leadscore.durations import format_time
 from leadscore_operator.kube.resources import Manifest, Resource
 
 
@@ -17,6 +16,14 @@ class Create:
     resource: Resource
     body: Manifest
     owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Apply an object server-side: make it, or set what `body` says (`Kube.apply`: what a uid in it means)."""
+
+    resource: Resource
+    body: Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class Delete:
     uid: str
 
 
-Change = Create | Patch | Delete
+Change = Create | Apply | Patch | Delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +76,3 @@ class Plan:
     events: tuple[Event, ...] = ()
     status: Manifest | None = None
     again: datetime | None = None
-
-
-def condition(
-    old: Manifest,
-    now: datetime,
-    *,
-    ready: bool,
-    reason: str,
-    message: str,
-    generation: int,
-    kind: str = "Ready",
-) -> list[Manifest]:
-    """The list of one condition as it is now, `Ready` or another; its time moves only when its status does."""
-    status = "True" if ready else "False"
-    before = next((c for c in old.get("conditions", []) if c["type"] == kind), None)
-    since = before["lastTransitionTime"] if before and before["status"] == status else format_time(now)
-    return [
-        {
-            "type": kind,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "observedGeneration": generation,
-            "lastTransitionTime": since,
-        }
-    ]
-
-
-def prune(value: Manifest) -> Manifest:
-    """The object without fields that are None, which a structural schema would refuse."""
-    return {key: item for key, item in value.items() if item is not None}

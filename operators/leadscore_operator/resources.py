@@ -14,14 +14,14 @@ from leadscore.policy.spec import RetrainRules
 T = TypeVar("T")
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    pass
+class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A part of a custom resource: fields have their names in camelCase there."""
 
 
 # --- DriftDetector ----------------------------------------------------------------------------------------
 
 
-class Schedule(_Part, frozen=True):
+class Schedule(Part, frozen=True):
     """When to check, over how much of the past."""
 
     name: str
@@ -31,14 +31,14 @@ class Schedule(_Part, frozen=True):
     args: tuple[str, ...] = ()
 
 
-class FalseAlarmsSpec(_Part, frozen=True):
+class FalseAlarmsSpec(Part, frozen=True):
     """False alarms accepted on an unchanged stream."""
 
     expected: float = 1.0
     per: str = "30d"
 
 
-class PerformanceSpec(_Part, frozen=True):
+class PerformanceSpec(Part, frozen=True):
     """How outcomes are judged."""
 
     window: str = "30d"
@@ -46,7 +46,7 @@ class PerformanceSpec(_Part, frozen=True):
     max_drop: float = MAX_DROP
 
 
-class CheckJob(_Part, frozen=True):
+class CheckJob(Part, frozen=True):
     """How a check runs."""
 
     deadline_seconds: int = 1800
@@ -54,7 +54,7 @@ class CheckJob(_Part, frozen=True):
     resources: dict[str, Any] = {}
 
 
-class DetectorSpec(_Part, frozen=True):
+class DetectorSpec(Part, frozen=True):
     """A DriftDetector's declared."""
 
     model: str
@@ -77,7 +77,7 @@ class DetectorSpec(_Part, frozen=True):
 # --- RetrainPolicy ----------------------------------------------------------------------------------------
 
 
-class RunTemplate(_Part, frozen=True):
+class RunTemplate(Part, frozen=True):
     """How a training runs."""
 
     data: str = ""
@@ -100,27 +100,17 @@ class PolicySpec(RetrainRules, frozen=True, kw_only=True, rename="camel"):
     release: dict[str, Any] | None = None
 
 
-class PolicyRun(_Part, frozen=True, omit_defaults=True):
-    """A retraining in a policy's status."""
-
-    name: str
-    key: str
-    created: datetime
-    finished: datetime | None = None
-    outcome: str | None = None
-
-
 # --- RetrainRun -------------------------------------------------------------------------------------------
 
 
-class RunWindow(_Part, frozen=True):
+class RunWindow(Part, frozen=True):
     """Leads to train on."""
 
     start: datetime
     end: datetime
 
 
-class RunSpec(_Part, frozen=True):
+class RunSpec(Part, frozen=True):
     """A RetrainRun's declared."""
 
     policy: str
@@ -133,7 +123,7 @@ class RunSpec(_Part, frozen=True):
 # --- ModelRelease -----------------------------------------------------------------------------------------
 
 
-class ShadowSpec(_Part, frozen=True):
+class ShadowSpec(Part, frozen=True):
     """How long a shadow runs, how many leads it must have in common with the champion, and how long it waits for them."""
 
     for_: str = msgspec.field(default="24h", name="for")
@@ -141,7 +131,7 @@ class ShadowSpec(_Part, frozen=True):
     extend_for: str = "72h"
 
 
-class ModelReleaseSpec(_Part, frozen=True):
+class ModelReleaseSpec(Part, frozen=True):
     """A ModelRelease's declared."""
 
     model: str

@@ -26,7 +26,7 @@ from leadscore_operator.engine.relations import Relations
 from leadscore_operator.engine.resync import Resync
 from leadscore_operator.errors import KubeConflictError, KubeError, NotLeaderError
 from leadscore_operator.kube.client import Kube
-from leadscore_operator.kube.credentials import find_access
+from leadscore_operator.kube.credentials import load_configuration
 from leadscore_operator.kube.resources import DETECTORS, POLICIES, RELEASES, RUNS, Resource
 from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.detector import reconcile_detector
@@ -60,7 +60,7 @@ async def run_operator(options: OperatorOptions) -> None:
     store, approvers = _store(options), Approvers.from_environment()
     stop = asyncio.Event()
     _listen(stop)
-    async with Kube(find_access(settings), options.namespace) as kube:
+    async with Kube(await load_configuration(), options.namespace) as kube:
         lease = Lease(
             kube, options.lease, options.identity, clock.now, options.lease_seconds, options.deployment
         )

@@ -15,7 +15,7 @@ import kopf
 from leadscore_operator.engine.health import Health, Key
 from leadscore_operator.engine.queue import WorkQueue
 from leadscore_operator.engine.relations import Relations
-from leadscore_operator.kube.credentials import find_access
+from leadscore_operator.kube.credentials import log_in_to_watch
 from leadscore_operator.kube.resources import (
     DETECTORS,
     JOBS,
@@ -56,8 +56,8 @@ def build_registry(queue: WorkQueue[Key], relations: Relations, health: Health) 
     """Handlers that turn each event into keys of the queue."""
     registry = kopf.OperatorRegistry()
 
-    def login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
-        return find_access(settings).info
+    def login(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:
+        return log_in_to_watch(settings)
 
     kopf.on.login(registry=registry)(login)
     for resource in WATCHED:

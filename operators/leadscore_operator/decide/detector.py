@@ -5,28 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from leadscore.drift.verdict import SEVERITIES, DriftVerdict
-from leadscore.durations import format_time
 from leadscore.errors import BadInputError
 from leadscore.policy.state import Observation
 from leadscore_operator.decide.cron import next_run
 from leadscore_operator.decide.jobs import JobEnd, TerminationMessage, job_end
 from leadscore_operator.errors import KubeError
 from leadscore_operator.kube.resources import CRONJOBS, Manifest
-from leadscore_operator.plan import Change, Create, Delete, Event, Patch, Plan, condition, prune
+from leadscore_operator.plan import Apply, Change, Delete, Event, Patch, Plan
 from leadscore_operator.resources import DetectorSpec, decode
 from leadscore_operator.specs.checks import GENERATION, SCHEDULE_LABEL, cron_job
-from leadscore_operator.specs.differ import differs
+from leadscore_operator.specs.ownership import claim
 from leadscore_operator.specs.workload import Workload
+from leadscore_operator.statuses import (
+    UNKNOWN,
+    DetectorStatus,
+    ScheduleStatus,
+    VerdictStatus,
+    condition_now,
+    to_wire,
+)
 
 KEPT: Final = 30
 # A finished Job whose pod is gone for so long has said its last word to nobody.
 PATIENCE: Final = timedelta(minutes=10)
 LOOK_AGAIN: Final = timedelta(seconds=2)
-# In place of a severity: the check has run and could not judge. Worse than none, which is known.
-UNKNOWN: Final = "unknown"
 _RANK: Final = (SEVERITIES[0], UNKNOWN, *SEVERITIES[1:])
 
 
@@ -46,15 +53,24 @@ class DetectorObservation:
     installation: Manifest | None = None
 
 
+def status_of(detector: Manifest) -> DetectorStatus:
+    """Return a detector's status.
+
+    Raises:
+        BadInputError: It is not one.
+    """
+    return decode(detector.get("status", {}), DetectorStatus, "status")
+
+
 def unread(detector: Manifest, jobs: Sequence[Manifest]) -> list[str]:
-    """Names of finished Jobs whose verdict is not in the status yet, oldest first."""
-    read = set(detector.get("status", {}).get("readJobs", []))
+    """Return names of finished Jobs whose verdict is not in the status yet, oldest first."""
+    read = status_of(detector).read_jobs
     ended = [(end.at, job["metadata"]["name"]) for job in jobs if (end := job_end(job)) is not None]
     return [name for _, name in sorted(ended) if name not in read]
 
 
 def plan_detector(seen: DetectorObservation, workload: Workload, now: datetime) -> Plan:
-    """Everything to do for a detector now.
+    """Return everything to do for a detector now.
 
     Raises:
         BadInputError: The spec cannot be read (the caller says so in the Ready condition).
@@ -63,68 +79,62 @@ def plan_detector(seen: DetectorObservation, workload: Workload, now: datetime) 
     detector = seen.detector
     spec = decode(detector["spec"], DetectorSpec, "spec")
     changes = _cron_jobs(seen, spec, workload)
-    old: Manifest = detector.get("status", {})
-    reading = _Reading(seen, old, now, [s.name for s in spec.schedules])
-    upcoming = {s.name: next_run(s.cron, spec.time_zone, now) for s in spec.schedules}
+    old = status_of(detector)
+    names = [s.name for s in spec.schedules]
+    reading = _Reading(seen, old, now, names)
+    upcoming = {
+        s.name: None if spec.suspend else next_run(s.cron, spec.time_zone, now) for s in spec.schedules
+    }
     soonest = min((t for t in upcoming.values() if t is not None), default=None)
-    if spec.suspend:
-        upcoming, soonest = dict.fromkeys(upcoming), None
-    schedules = [
-        prune(
-            {
-                **reading.last.get(s.name, _last_of(old, s.name)),
-                "name": s.name,
-                "cron": (cron := f"{s.cron} {spec.time_zone}"),
-                "since": _since(old, s.name, cron, now, suspended=spec.suspend),
-                "cronJob": cron_job(detector, spec, s, workload)["metadata"]["name"],
-                "nextRun": _time(upcoming[s.name]),
-            }
+    schedules = tuple(
+        _schedule(
+            reading.last.get(s.name) or _known(old, s.name),
+            cron=f"{s.cron} {spec.time_zone}",
+            cron_job=cron_job(detector, spec, s, workload)["metadata"]["name"],
+            upcoming=upcoming[s.name],
+            now=now,
+            suspended=spec.suspend,
         )
         for s in spec.schedules
-    ]
+    )
     generation = detector["metadata"]["generation"]
-    failed = [s for s in schedules if s.get("outcome") == "Failed"]
-    message = failed[0].get("message", "") if failed else "Every schedule has its CronJob."
-    ready = condition(
-        old,
-        now,
-        ready=not failed,
-        reason="CheckFailed" if failed else "Scheduled",
-        message=message,
-        generation=generation,
+    failed = [s for s in schedules if s.outcome == "Failed"]
+    status = DetectorStatus(
+        observed_generation=generation,
+        **_summary(reading.verdicts, names),
+        last_run=max((s.last_run for s in schedules if s.last_run is not None), default=None),
+        next_run=soonest,
+        schedules=schedules,
+        verdicts=tuple(reading.verdicts),
+        read_jobs=reading.read,
+        conditions=condition_now(
+            old,
+            now,
+            ready=not failed,
+            reason="CheckFailed" if failed else "Scheduled",
+            message=failed[0].message or "" if failed else "Every schedule has its CronJob.",
+            generation=generation,
+        ),
     )
-    status = prune(
-        {
-            "observedGeneration": generation,
-            **_summary(reading.verdicts, [s.name for s in spec.schedules]),
-            "lastRun": max((s["lastRun"] for s in schedules if "lastRun" in s), default=None),
-            "nextRun": _time(soonest),
-            "schedules": schedules,
-            "verdicts": reading.verdicts,
-            "readJobs": reading.read,
-            "conditions": ready,
-        }
-    )
-    times = [t for t in (soonest, reading.again) if t is not None]
-    again = min(times, default=None)
-    return Plan(changes=changes, events=tuple(reading.events), status=status, again=again)
+    again = min((t for t in (soonest, reading.again) if t is not None), default=None)
+    return Plan(changes=changes, events=tuple(reading.events), status=to_wire(status), again=again)
 
 
 class _Reading:
     """Goes through the Jobs that were not read yet, oldest first."""
 
     def __init__(
-        self, seen: DetectorObservation, old: Manifest, now: datetime, schedules: Sequence[str]
+        self, seen: DetectorObservation, old: DetectorStatus, now: datetime, schedules: Sequence[str]
     ) -> None:
         by_name = {job["metadata"]["name"]: job for job in seen.jobs}
-        self.verdicts: list[Manifest] = list(old.get("verdicts", []))
+        self._old = old
+        self.verdicts = list(old.verdicts)
         self.events: list[Event] = []
-        self.last: dict[str, Manifest] = {}
+        self.last: dict[str, ScheduleStatus] = {}
         self.again: datetime | None = None
-        todo = unread(seen.detector, seen.jobs)
-        kept = {v["job"] for v in self.verdicts}
-        done = [name for name in old.get("readJobs", []) if name in by_name or name in kept]
-        for name in todo:
+        kept = {v.job for v in self.verdicts}
+        done = [name for name in old.read_jobs if name in by_name or name in kept]
+        for name in unread(seen.detector, seen.jobs):
             job = by_name[name]
             end = job_end(job)
             if end is None:
@@ -136,39 +146,38 @@ class _Reading:
                 continue
             self._one(name, job["metadata"].get("labels", {}).get(SCHEDULE_LABEL, ""), end, words)
             done.append(name)
-        self.read = sorted(done)
-        self.verdicts.sort(key=lambda v: (v["windowEnd"], v["job"]), reverse=True)
+        self.read = tuple(sorted(done))
+        self.verdicts.sort(key=lambda v: (v.window_end, v.job), reverse=True)
         self.verdicts = _kept(self.verdicts, schedules)
 
     def _one(self, name: str, schedule: str, end: JobEnd, words: TerminationMessage | None) -> None:
-        entry: Manifest = {"lastJob": name, "lastRun": format_time(end.at)}
+        entry = replace(_known(self._old, schedule), last_job=name, last_run=end.at, message=None)
         try:
             verdict = _verdict(end, words)
         except BadInputError as error:
             text = f"The check {name} gave no verdict: {error.message[:400]}"
-            self.last[schedule] = {**entry, "outcome": "Failed", "message": text}
+            self.last[schedule] = replace(entry, outcome="Failed", message=text)
             self.events.append(Event("CheckFailed", text, name, "Warning"))
             return
-        self.last[schedule] = {**entry, "outcome": "Verdict"}
+        self.last[schedule] = replace(entry, outcome="Verdict")
         if verdict.unknown:
-            self.last[schedule] = prune(
-                {**entry, "outcome": "NotJudged", "message": " ".join(verdict.reasons[:1]) or None}
-            )
-        if any(v["job"] == name for v in self.verdicts):
+            reason = verdict.reasons[0] if verdict.reasons else None
+            self.last[schedule] = replace(entry, outcome="NotJudged", message=reason)
+        if any(v.job == name for v in self.verdicts):
             return
         self.verdicts.append(_entry(name, schedule, end, verdict))
         if verdict.unknown or verdict.severity != "none":
             self.events.append(_event(name, verdict))
 
 
-def _kept(verdicts: list[Manifest], schedules: Sequence[str]) -> list[Manifest]:
+def _kept(verdicts: list[VerdictStatus], schedules: Sequence[str]) -> list[VerdictStatus]:
     """The newest ones, and of every schedule at least the last: an hourly check must not crowd out the weekly one's."""
     kept = verdicts[:KEPT]
-    found = {verdict["schedule"] for verdict in kept}
+    found = {verdict.schedule for verdict in kept}
     for verdict in verdicts[KEPT:]:
-        if verdict["schedule"] in schedules and verdict["schedule"] not in found:
+        if verdict.schedule in schedules and verdict.schedule not in found:
             kept.append(verdict)
-            found.add(verdict["schedule"])
+            found.add(verdict.schedule)
     return kept
 
 
@@ -182,38 +191,33 @@ def _verdict(end: JobEnd, words: TerminationMessage | None) -> DriftVerdict:
 
 
 def observations(detector: Manifest) -> list[Observation]:
-    """The verdicts in a detector's status, as policies take them.
+    """Return the verdicts in a detector's status, as policies take them.
 
     Raises:
         BadInputError: An entry is not one (never "no verdict").
     """
     return [
-        decode(
-            {
-                "detector": detector["metadata"]["name"],
-                "schedule": v["schedule"],
-                "model_version": v["modelVersion"],
-                "window_start": v["windowStart"],
-                "window_end": v["windowEnd"],
-                "severity": "none" if v["severity"] == UNKNOWN else v["severity"],
-                "judged": v["severity"] != UNKNOWN,
-                "drifted": v["drifted"],
-                "triage": v["triage"],
-                "kind": v["kind"],
-                "drop": v.get("drop"),
-                "outcomes_end": v.get("outcomesEnd"),
-                "worst": v.get("worst", ""),
-                "why": v.get("why", ""),
-            },
-            Observation,
-            "status.verdicts",
+        Observation(
+            detector=detector["metadata"]["name"],
+            schedule=v.schedule,
+            model_version=v.model_version,
+            window_start=v.window_start,
+            window_end=v.window_end,
+            severity="none" if v.severity == UNKNOWN else v.severity,
+            judged=v.severity != UNKNOWN,
+            drifted=v.drifted,
+            triage=v.triage,
+            kind=v.kind,
+            drop=v.drop,
+            outcomes_end=v.outcomes_end,
+            worst=v.worst or "",
+            why=v.why or "",
         )
-        for v in detector.get("status", {}).get("verdicts", [])
+        for v in status_of(detector).verdicts
     ]
 
 
 def _cron_jobs(seen: DetectorObservation, spec: DetectorSpec, workload: Workload) -> tuple[Change, ...]:
-    uid = seen.detector["metadata"]["uid"]
     found = {c["metadata"]["name"]: c for c in seen.cron_jobs}
     made_from = [int(c["metadata"].get("annotations", {}).get(GENERATION, 0)) for c in seen.cron_jobs]
     if max(made_from, default=0) > seen.detector["metadata"]["generation"]:
@@ -223,17 +227,23 @@ def _cron_jobs(seen: DetectorObservation, spec: DetectorSpec, workload: Workload
     changes: list[Change] = []
     for schedule in spec.schedules:
         wanted = cron_job(seen.detector, spec, schedule, workload, seen.installation)
-        name = wanted["metadata"]["name"]
-        known = found.pop(name, None)
-        if known is None:
-            changes.append(Create(CRONJOBS, wanted, uid))
-        elif differs(wanted["spec"], known.get("spec")) or _owner(wanted) != _owner(known):
-            version = known["metadata"]["resourceVersion"]
-            about = {"resourceVersion": version, "annotations": wanted["metadata"]["annotations"]}
-            about["ownerReferences"] = wanted["metadata"]["ownerReferences"]
-            patch = {"metadata": about, "spec": wanted["spec"]}
-            changes.append(Patch(CRONJOBS, name, patch))
+        changes += _applied(wanted, found.pop(wanted["metadata"]["name"], None))
     return (*changes, *without([*found.values(), *seen.left]))
+
+
+def _applied(wanted: Manifest, known: Manifest | None) -> list[Change]:
+    """Set a CronJob as it should be: the server compares, and writes nothing where nothing differs."""
+    if known is None:
+        return [Apply(CRONJOBS, wanted)]
+    meta = known["metadata"]
+    exactly = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+    taken_over = claim(meta)
+    if taken_over is None:
+        return [Apply(CRONJOBS, wanted | {"metadata": wanted["metadata"] | exactly})]
+    patch = {"metadata": {**exactly, "managedFields": taken_over}}
+    # The patch has changed the version, and only from the one that was read.
+    body = wanted | {"metadata": wanted["metadata"] | {"uid": meta["uid"]}}
+    return [Patch(CRONJOBS, meta["name"], patch), Apply(CRONJOBS, body)]
 
 
 def without(cron_jobs: Sequence[Manifest]) -> list[Change]:
@@ -241,31 +251,25 @@ def without(cron_jobs: Sequence[Manifest]) -> list[Change]:
     return [Delete(CRONJOBS, c["metadata"]["name"], c["metadata"]["uid"]) for c in cron_jobs]
 
 
-def _owner(cron_job: Manifest) -> list[str]:
-    return [each["uid"] for each in cron_job["metadata"].get("ownerReferences", [])]
-
-
-def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> Manifest:
+def _entry(name: str, schedule: str, end: JobEnd, verdict: DriftVerdict) -> VerdictStatus:
     seen = Observation.of("", schedule, verdict)
-    return prune(
-        {
-            "job": name,
-            "schedule": schedule,
-            "finished": format_time(end.at),
-            "modelVersion": verdict.model_version,
-            "windowStart": format_time(verdict.window_start),
-            "windowEnd": format_time(verdict.window_end),
-            "rows": verdict.rows,
-            "severity": UNKNOWN if verdict.unknown else verdict.severity,
-            "drifted": verdict.drifted,
-            "triage": verdict.triage,
-            "kind": verdict.kind,
-            "since": _time(verdict.since),
-            "drop": seen.drop,
-            "outcomesEnd": _time(seen.outcomes_end),
-            "worst": seen.worst or None,
-            "why": seen.why or None,
-        }
+    return VerdictStatus(
+        job=name,
+        schedule=schedule,
+        finished=end.at,
+        model_version=verdict.model_version,
+        window_start=verdict.window_start,
+        window_end=verdict.window_end,
+        rows=verdict.rows,
+        severity=UNKNOWN if verdict.unknown else verdict.severity,
+        drifted=verdict.drifted,
+        triage=verdict.triage,
+        kind=verdict.kind,
+        since=verdict.since,
+        drop=seen.drop,
+        outcomes_end=seen.outcomes_end,
+        worst=seen.worst or None,
+        why=seen.why or None,
     )
 
 
@@ -282,55 +286,52 @@ def _event(name: str, verdict: DriftVerdict) -> Event:
     return Event("Drifted" if verdict.drifted else "DriftSeen", text, name, "Warning")
 
 
-def _summary(verdicts: list[Manifest], schedules: list[str]) -> Manifest:
-    """The worst of the newest verdicts of each schedule: what a person sees first."""
-    newest: dict[str, Manifest] = {}
+def _summary(verdicts: Sequence[VerdictStatus], schedules: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of the status that say the worst of the newest verdicts of each schedule."""
+    newest: dict[str, VerdictStatus] = {}
     for verdict in verdicts:
-        if verdict["schedule"] in schedules:
-            newest.setdefault(verdict["schedule"], verdict)
+        if verdict.schedule in schedules:
+            newest.setdefault(verdict.schedule, verdict)
     if not newest:
-        return {"severity": UNKNOWN, "drifted": False, "triage": "none", "consecutiveBreaches": 0}
-    worst = max(newest.values(), key=lambda v: (_RANK.index(v["severity"]), v["drifted"], v["windowEnd"]))
+        return {}
+    worst = max(newest.values(), key=lambda v: (_RANK.index(v.severity), v.drifted, v.window_end))
     streak = 0
     for verdict in verdicts:
         # A window that could not be judged neither adds to a run of breaches nor ends it.
-        if verdict["schedule"] == worst["schedule"] and verdict["severity"] != UNKNOWN:
-            if verdict["severity"] == "none":
+        if verdict.schedule == worst.schedule and verdict.severity != UNKNOWN:
+            if verdict.severity == "none":
                 break
             streak += 1
     return {
-        "severity": worst["severity"],
-        "drifted": worst["drifted"],
-        "triage": worst["triage"],
-        "worst": worst.get("worst"),
-        "since": worst.get("since"),
-        "message": worst.get("why"),
-        "modelVersion": worst["modelVersion"],
-        "consecutiveBreaches": streak,
+        "severity": worst.severity,
+        "drifted": worst.drifted,
+        "triage": worst.triage,
+        "worst": worst.worst,
+        "since": worst.since,
+        "message": worst.why,
+        "model_version": worst.model_version,
+        "consecutive_breaches": streak,
     }
 
 
-def _since(status: Manifest, schedule: str, cron: str, now: datetime, *, suspended: bool) -> str | None:
-    """Since when this schedule is run: from when it was first served, resumed, or given another cron.
+def _schedule(
+    known: ScheduleStatus,
+    *,
+    cron: str,
+    cron_job: str,
+    upcoming: datetime | None,
+    now: datetime,
+    suspended: bool,
+) -> ScheduleStatus:
+    """Return a schedule's status with when it runs.
 
-    Checks are late by the present cron only from then on: one that was daily and is hourly now has missed none yet.
+    `since` is from when it was first served, resumed, or given another cron: checks are late by the present cron only
+    from then on, and one that was daily and is hourly now has missed none yet.
     """
-    if suspended:
-        return None
-    known = _known(status, schedule)
-    if known.get("cron", cron) != cron:
-        return format_time(now)
-    return known.get("since", format_time(now))
+    since = known.since if known.cron in {None, cron} and known.since is not None else now
+    return replace(known, cron=cron, cron_job=cron_job, next_run=upcoming, since=None if suspended else since)
 
 
-def _last_of(status: Manifest, schedule: str) -> Manifest:
-    known = _known(status, schedule)
-    return {key: known[key] for key in ("lastJob", "lastRun", "outcome", "message") if key in known}
-
-
-def _known(status: Manifest, schedule: str) -> Manifest:
-    return next((s for s in status.get("schedules", []) if s["name"] == schedule), {})
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else format_time(moment)
+def _known(status: DetectorStatus, schedule: str) -> ScheduleStatus:
+    found = (s for s in status.schedules if s.name == schedule)
+    return next(found, ScheduleStatus(name=schedule))

@@ -29,7 +29,7 @@ def job_end(job: Manifest) -> JobEnd | None:
     """How the Job ended; None while it runs."""
     for item in job.get("status", {}).get("conditions", []):
         if item.get("status") == "True" and item.get("type") in {"Complete", "Failed"}:
-            at = parse_time(item["lastTransitionTime"])
+            at = datetime.fromisoformat(item["lastTransitionTime"])
             return JobEnd(item["type"] == "Complete", at, item.get("message") or item.get("reason") or "")
     return None
 
@@ -44,8 +44,3 @@ def termination_message(pods: list[Manifest], *, succeeded: bool) -> Termination
                 words = TerminationMessage(ended.get("message") or "", int(ended.get("exitCode", -1)))
                 found.append((ended.get("finishedAt") or "", words))
     return max(found, key=lambda item: item[0])[1] if found else None
-
-
-def parse_time(text: str) -> datetime:
-    """A time as the API server writes it."""
-    return datetime.fromisoformat(text)

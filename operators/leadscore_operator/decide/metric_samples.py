@@ -15,11 +15,10 @@ from typing import Final
 from leadscore.drift.verdict import SEVERITIES
 from leadscore.release.states import FINAL as ENDED
 from leadscore_operator.decide.cron import next_run
-from leadscore_operator.decide.detector import UNKNOWN
-from leadscore_operator.decide.jobs import parse_time
 from leadscore_operator.decide.run import RUN_FINAL as FINISHED
 from leadscore_operator.kube.resources import DETECTORS, RELEASES, RUNS, Manifest
 from leadscore_operator.resources import DetectorSpec, decode
+from leadscore_operator.statuses import UNKNOWN, DetectorStatus, ModelReleaseStatus, RunStatus, VerdictStatus
 
 # A detector is silent once so many of its scheduled checks in a row have given no verdict, or could not judge.
 SILENT_CHECKS: Final = 3
@@ -109,24 +108,25 @@ def metric_samples_of(plural: str, item: Manifest) -> tuple[MetricSample, ...]:
 
 def _detector(item: Manifest) -> Iterator[MetricSample]:
     spec = decode(item["spec"], DetectorSpec, "spec")
-    name, status = item["metadata"]["name"], item.get("status", {})
-    newest, known = dict[str, Manifest](), dict[str, Manifest]()
-    for verdict in status.get("verdicts", []):
-        newest.setdefault(verdict["schedule"], verdict)
-        if verdict["severity"] != UNKNOWN:
-            known.setdefault(verdict["schedule"], verdict)
-    begun = {each["name"]: each.get("since") for each in status.get("schedules", [])}
+    name, status = item["metadata"]["name"], decode(item.get("status", {}), DetectorStatus, "status")
+    newest, known = dict[str, VerdictStatus](), dict[str, VerdictStatus]()
+    for verdict in status.verdicts:
+        newest.setdefault(verdict.schedule, verdict)
+        if verdict.severity != UNKNOWN:
+            known.setdefault(verdict.schedule, verdict)
+    begun = {each.name: each.since for each in status.schedules}
     for schedule in spec.schedules:
         which = (name, schedule.name)
         verdict = known.get(schedule.name)
-        moments = [parse_time(begun[schedule.name])] if begun.get(schedule.name) else []
-        if verdict is not None:
-            labels = (*which, spec.model, verdict["triage"], verdict.get("worst") or "")
+        since = begun.get(schedule.name)
+        moments = [] if since is None else [since]
+        if verdict is not None and verdict.severity != UNKNOWN:
+            labels = (*which, spec.model, verdict.triage, verdict.worst or "")
             # While newer windows cannot be judged an alarm stands, and no drift is not known any more.
-            if newest[schedule.name] is verdict or newest[schedule.name]["drifted"]:
-                yield MetricSample(SEVERITY, labels, float(SEVERITIES.index(verdict["severity"])))
-                yield MetricSample(DRIFTED, which, float(verdict["drifted"]))
-            moments.append(parse_time(verdict["finished"]))
+            if newest[schedule.name] is verdict or newest[schedule.name].drifted:
+                yield MetricSample(SEVERITY, labels, float(SEVERITIES.index(verdict.severity)))
+                yield MetricSample(DRIFTED, which, float(verdict.drifted))
+            moments.append(verdict.finished)
             yield MetricSample(VERDICT_AT, which, moments[-1].timestamp())
         if moments and not spec.suspend:
             silent = _nth_run(schedule.cron, spec.time_zone, max(moments))
@@ -142,21 +142,21 @@ def _nth_run(cron: str, zone: str, after: datetime) -> datetime | None:
 
 
 def _run(item: Manifest) -> Iterator[MetricSample]:
-    status = item.get("status", {})
-    which = (item["spec"]["policy"], status.get("phase", "Pending"))
+    status = decode(item.get("status", {}), RunStatus, "status")
+    which = (item["spec"]["policy"], status.phase or "Pending")
     yield MetricSample(RUN_COUNT, which, 1.0)
-    if which[1] in FINISHED and "finished" in status:
-        yield MetricSample(RUN_FINISHED, which, parse_time(status["finished"]).timestamp())
+    if status.phase in FINISHED and status.finished is not None:
+        yield MetricSample(RUN_FINISHED, which, status.finished.timestamp())
 
 
 def _release(item: Manifest) -> Iterator[MetricSample]:
-    spec, status = item["spec"], item.get("status", {})
-    phase = status.get("phase", "Pending")
+    spec, status = item["spec"], decode(item.get("status", {}), ModelReleaseStatus, "status")
+    phase = status.phase
     yield MetricSample(RELEASE_COUNT, (spec["model"], phase), 1.0)
     if phase in ENDED:
         return
     which = (item["metadata"]["name"], spec["model"], str(spec["version"]), phase)
-    if "since" in status:
-        yield MetricSample(RELEASE_SINCE, which, parse_time(status["since"]).timestamp())
-    if "askedSince" in status:
-        yield MetricSample(RELEASE_NEEDS_HUMAN, which, parse_time(status["askedSince"]).timestamp())
+    if status.since is not None:
+        yield MetricSample(RELEASE_SINCE, which, status.since.timestamp())
+    if status.asked_since is not None:
+        yield MetricSample(RELEASE_NEEDS_HUMAN, which, status.asked_since.timestamp())

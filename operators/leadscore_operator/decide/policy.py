@@ -9,17 +9,25 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
-from leadscore.durations import format_time
 from leadscore.policy.decide import decide_retraining
 from leadscore.policy.state import Observation, PastRun, PolicyState, Postpone, Retrain, RetrainDecision
 from leadscore.policy.triggers import next_slot
 from leadscore_operator.decide.detector import observations
-from leadscore_operator.decide.jobs import parse_time
 from leadscore_operator.kube.resources import RUNS, Manifest
-from leadscore_operator.plan import Create, DecisionRecord, Event, Plan, condition, prune
-from leadscore_operator.resources import DetectorSpec, PolicyRun, PolicySpec, decode
+from leadscore_operator.plan import Create, DecisionRecord, Event, Plan
+from leadscore_operator.resources import DetectorSpec, PolicySpec, decode
 from leadscore_operator.specs.trainings import retrain_run
+from leadscore_operator.statuses import (
+    ModelReleaseStatus,
+    PolicyDecision,
+    PolicyRun,
+    PolicyStatus,
+    RunStatus,
+    condition_now,
+    to_wire,
+)
 
 MANUAL: Final = "leadscore.dev/retrain"
 ENDED: Final = ("Succeeded", "Failed")
@@ -49,8 +57,8 @@ class PolicyObservation:
 def unlisted(policy: Manifest, runs: Sequence[Manifest]) -> list[str]:
     """Names of runs that the status calls live and the list lacks: each must be asked for by name."""
     listed = {run["metadata"]["name"] for run in runs}
-    known = policy.get("status", {}).get("runs", [])
-    return [r["name"] for r in known if "finished" not in r and r["name"] not in listed]
+    known = _status_of(policy).runs
+    return [r.name for r in known if r.finished is None and r.name not in listed]
 
 
 def plan_policy(seen: PolicyObservation, now: datetime) -> Plan:
@@ -63,7 +71,7 @@ def plan_policy(seen: PolicyObservation, now: datetime) -> Plan:
     spec = decode(policy["spec"], PolicySpec, "spec")
     runs = _runs(seen, now)
     state = PolicyState(
-        created=parse_time(policy["metadata"]["creationTimestamp"]),
+        created=datetime.fromisoformat(policy["metadata"]["creationTimestamp"]),
         observations=_observations(seen, spec.model),
         runs=tuple(PastRun(key=r.key, created=r.created, finished=r.finished) for r in runs),
         manual=policy["metadata"].get("annotations", {}).get(MANUAL) or None,
@@ -81,9 +89,13 @@ def plan_policy(seen: PolicyObservation, now: datetime) -> Plan:
         records=(_decision_record(policy, decision, state),),
         changes=changes,
         events=(_event(decision),),
-        status=_status(policy, decision, runs, upcoming, now),
+        status=to_wire(_status(policy, decision, runs, upcoming, now)),
         again=_earliest(decision.until if isinstance(decision, Postpone) else None, upcoming),
     )
+
+
+def _status_of(policy: Manifest) -> PolicyStatus:
+    return decode(policy.get("status", {}), PolicyStatus, "status")
 
 
 def _status(
@@ -92,65 +104,48 @@ def _status(
     runs: list[PolicyRun],
     upcoming: datetime | None,
     now: datetime,
-) -> Manifest:
-    old: Manifest = policy.get("status", {})
-    generation = policy["metadata"]["generation"]
-    entries = [msgspec.to_builtins(run) for run in runs]
-    for entry in entries:
-        entry.update({k: _rfc(v) for k, v in entry.items() if k in {"created", "finished"}})
-    return prune(
-        {
-            "observedGeneration": generation,
-            "decision": _said(decision, old.get("decision", {}), now),
-            "lastRun": entries[0] if entries else None,
-            "runs": entries[:_KEPT],
-            "nextSchedule": None if upcoming is None else format_time(upcoming),
-            "conditions": condition(
-                old,
-                now,
-                ready=True,
-                reason="Decided",
-                message="The policy was decided.",
-                generation=generation,
-            ),
-        }
+) -> PolicyStatus:
+    old, generation = _status_of(policy), policy["metadata"]["generation"]
+    return PolicyStatus(
+        observed_generation=generation,
+        decision=_said(decision, old.decision, now),
+        last_run=runs[0] if runs else None,
+        runs=tuple(runs[:_KEPT]),
+        next_schedule=upcoming,
+        conditions=condition_now(
+            old, now, ready=True, reason="Decided", message="The policy was decided.", generation=generation
+        ),
     )
 
 
-def _rfc(value: str) -> str:
-    return format_time(parse_time(value))
-
-
-def _said(decision: RetrainDecision, old: Manifest, now: datetime) -> Manifest:
+def _said(decision: RetrainDecision, old: PolicyDecision | None, now: datetime) -> PolicyDecision:
     """The decision in the status; `at` moves only when its meaning does."""
     if isinstance(decision, Retrain):
-        said: Manifest = {"action": "Retrain", "trigger": decision.trigger, "key": decision.key}
+        said = PolicyDecision(
+            action="Retrain", trigger=decision.trigger, key=decision.key, reason=decision.reason, at=now
+        )
     else:
-        said = {"action": "Wait", "hold": decision.hold}
-        if decision.until is not None:
-            said["until"] = format_time(decision.until)
-    said["reason"] = decision.reason
-    same = {k: v for k, v in old.items() if k != "at"} == said
-    return {**said, "at": old["at"] if same and "at" in old else format_time(now)}
+        until = None if decision.until is None else decision.until.replace(microsecond=0)
+        said = PolicyDecision(action="Wait", hold=decision.hold, until=until, reason=decision.reason, at=now)
+    same = old is not None and old.at is not None and replace(old, at=now) == said
+    return old if old is not None and same else said
 
 
 def _runs(seen: PolicyObservation, now: datetime) -> list[PolicyRun]:
     """Runs that exist, and those that the status remembers, newest first."""
-    known = {
-        item["name"]: decode(item, PolicyRun, "status.runs")
-        for item in seen.policy.get("status", {}).get("runs", [])
-    }
+    known = {run.name: run for run in _status_of(seen.policy).runs}
     for name in seen.gone:
-        known[name] = msgspec.structs.replace(known[name], finished=now, outcome="Deleted")
+        known[name] = replace(known[name], finished=now, outcome="Deleted")
     for run in seen.runs:
-        status: Manifest = run.get("status", {})
-        ended = status.get("phase") in ENDED
+        status = decode(
+            run.get("status", {}), RunStatus, f"status of the RetrainRun {run['metadata']['name']}"
+        )
         known[run["metadata"]["name"]] = PolicyRun(
             name=run["metadata"]["name"],
             key=run["spec"].get("key") or f"by-hand-{run['metadata']['uid']}",
-            created=parse_time(run["metadata"]["creationTimestamp"]),
-            finished=parse_time(status["finished"]) if ended else None,
-            outcome=status.get("phase"),
+            created=datetime.fromisoformat(run["metadata"]["creationTimestamp"]),
+            finished=status.finished if status.phase in ENDED else None,
+            outcome=status.phase,
         )
     return sorted(known.values(), key=lambda r: (r.created, r.name), reverse=True)
 
@@ -170,11 +165,11 @@ def _observations(seen: PolicyObservation, model: str) -> tuple[Observation, ...
     """
     said = [o for d in _of_model(seen.detectors, model) for o in observations(d)]
     promoted = [
-        (parse_time(r["status"]["since"]), str(r["spec"]["version"]))
+        (status.since, str(r["spec"]["version"]))
         for r in seen.releases
         if r["spec"].get("model") == model
-        and r.get("status", {}).get("phase") == "Promoted"
-        and "since" in r["status"]
+        and (status := _release_status(r)).phase == "Promoted"
+        and status.since is not None
     ]
     if not promoted:
         return tuple(said)
@@ -185,16 +180,24 @@ def _observations(seen: PolicyObservation, model: str) -> tuple[Observation, ...
 def _under_way(seen: PolicyObservation, spec: PolicySpec) -> str | None:
     """A release of the model that has not ended, or is still to be made of a candidate that passed."""
     mine = [r for r in seen.releases if r["spec"].get("model") == spec.model]
-    live = [r for r in mine if r.get("status", {}).get("phase") not in RELEASE_ENDED]
+    live = [r for r in mine if _release_status(r).phase not in RELEASE_ENDED]
     if live:
         return min(live, key=lambda r: r["metadata"]["creationTimestamp"])["metadata"]["name"]
     if spec.release is None:
         return None
     for run in seen.runs:
-        status: Manifest = run.get("status", {})
-        if status.get("gate", {}).get("result") == "Passed" and not status.get("release"):
-            return f"of {status['candidate']['ref']}"
+        status = decode(
+            run.get("status", {}), RunStatus, f"status of the RetrainRun {run['metadata']['name']}"
+        )
+        passed = status.gate is not None and status.gate.result == "Passed"
+        if passed and status.candidate is not None and not status.release:
+            return f"of {status.candidate.ref}"
     return None
+
+
+def _release_status(release: Manifest) -> ModelReleaseStatus:
+    what = f"status of the ModelRelease {release['metadata']['name']}"
+    return decode(release.get("status", {}), ModelReleaseStatus, what)
 
 
 def _decision_record(policy: Manifest, decision: RetrainDecision, state: PolicyState) -> DecisionRecord:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from leadscore.durations import format_time, parse_duration
+from leadscore.durations import parse_duration
 from leadscore.release.states import (
     FINAL,
     ReleaseSpec,
@@ -18,14 +18,15 @@ from leadscore.release.states import (
     StopShadow,
     Wait,
 )
+from leadscore_operator.decide.actions import ReleaseObjects, changes_of
 from leadscore_operator.decide.jobs import job_end
-from leadscore_operator.kube.resources import JOBS, Manifest
-from leadscore_operator.plan import Change, Create, Event, Plan, condition
-from leadscore_operator.resources import ModelReleaseSpec, ShadowSpec
-from leadscore_operator.specs.releases import STEP_LABEL, release_command, release_job
+from leadscore_operator.kube.resources import Manifest
+from leadscore_operator.plan import Event, Plan
+from leadscore_operator.resources import ModelReleaseSpec, ShadowSpec, decode
+from leadscore_operator.specs.releases import STEP_LABEL
 from leadscore_operator.specs.workload import Workload
+from leadscore_operator.statuses import ModelReleaseStatus, condition_now, to_wire
 
-_NAMES: Final = {"approved_by": "approvedBy", "shadow_since": "shadowSince", "watch_since": "watchSince"}
 # Approvals, the registry and the Rollout send no events to us.
 _POLL: Final = timedelta(seconds=5)
 
@@ -52,28 +53,50 @@ def machine_spec(release: Manifest, declared: ModelReleaseSpec) -> ReleaseSpec:
 
 
 def machine_status(release: Manifest) -> ReleaseStatus:
-    """What was decided so far."""
-    status: Manifest = release.get("status", {})
-    back = {to: name for name, to in _NAMES.items()}
-    known = {back.get(key, key): value for key, value in status.items()}
-    fields = {key: known[key] for key in ReleaseStatus.__struct_fields__ if key in known}
-    return msgspec.convert(fields, ReleaseStatus)
+    """Return what was decided so far.
+
+    Raises:
+        BadInputError: The status is not one.
+    """
+    return decode(release.get("status", {}), ReleaseStatus, "status")
 
 
-def object_status(status: ReleaseStatus, release: Manifest, now: datetime) -> Manifest:
-    """The machine's status as the object's."""
-    said: Manifest = {}
-    for key in status.__struct_fields__:
-        value = getattr(status, key)
-        if isinstance(value, datetime):
-            value = format_time(value)
-        if value is not None and value != "":
-            said[_NAMES.get(key, key)] = value
+def object_status(
+    status: ReleaseStatus,
+    release: Manifest,
+    now: datetime,
+    asked_since: datetime | None = None,
+    unproven: str = "",
+) -> Manifest:
+    """Return the machine's status as the object's; what is empty is left out.
+
+    Args:
+        status: The machine's.
+        release: The object as it was read.
+        now: For conditions that change.
+        asked_since: Since when a person is asked.
+        unproven: What is wrong with an answer on record that does not count.
+    """
     generation = release["metadata"]["generation"]
-    conditions = condition(
-        release.get("status", {}), now, ready=True, reason="AsAsked", message="", generation=generation
+    old = decode(release.get("status", {}), ModelReleaseStatus, "status")
+    conditions = condition_now(old, now, ready=True, reason="AsAsked", message="", generation=generation)
+    if unproven:
+        conditions += condition_now(
+            old,
+            now,
+            kind="ApprovalProven",
+            ready=False,
+            reason="Unproven",
+            message=unproven[:1000],
+            generation=generation,
+        )
+    said = ModelReleaseStatus(
+        **msgspec.structs.asdict(status),
+        observed_generation=generation,
+        asked_since=asked_since,
+        conditions=conditions,
     )
-    return {"observedGeneration": generation, **said, "conditions": conditions}
+    return {key: value for key, value in to_wire(said).items() if value != ""}
 
 
 def report_of(done: ReportObservation, jobs: Sequence[Manifest], step: str) -> ReportObservation:
@@ -119,39 +142,29 @@ def blocking_release(release: Manifest, releases: Sequence[Manifest]) -> str:
 
 
 def plan_step(
-    step: Step,
-    spec: ReleaseSpec,
-    release: Manifest,
-    workload: Workload,
-    now: datetime,
-    *,
-    others: tuple[Change, ...],
+    step: Step, spec: ReleaseSpec, objects: ReleaseObjects, workload: Workload, now: datetime
 ) -> Plan:
-    """The cluster's part of a step: a Job if it needs one, the changes that the context has built, and the status."""
-    wanted = release_command(step.action, spec)
-    changes = others
-    if wanted is not None:
-        job = release_job(release, *wanted, workload)
-        changes = (Create(JOBS, job, release["metadata"]["uid"]), *others)
-    status = object_status(step.status, release, now)
-    if isinstance(step.action, Wait) and step.action.needs_human_since is not None:
-        status["askedSince"] = format_time(step.action.needs_human_since)
-    old: Manifest = release.get("status", {})
-    if isinstance(step.action, Wait) and step.action.unproven:
-        status["conditions"] += condition(
-            old, now, kind="ApprovalProven", ready=False, reason="Unproven", message=step.action.unproven[:1000],
-            generation=release["metadata"]["generation"],
-        )  # fmt: skip
+    """The cluster's part of a step: what it changes, and the status.
+
+    Raises:
+        UnavailableError, RefusedError: As `changes_of`.
+    """
+    release = objects.release
+    changes = changes_of(step, spec, objects, workload)
+    waits = step.action if isinstance(step.action, Wait) else None
+    needs_human_since = None if waits is None else waits.needs_human_since
+    old, new = machine_status(release), step.status
+    if new.phase in FINAL and old.phase not in FINAL:
+        new = msgspec.structs.replace(new, since=now)
+    status = object_status(new, release, now, needs_human_since, "" if waits is None else waits.unproven)
     events: tuple[Event, ...] = ()
-    if status["phase"] in FINAL and old.get("phase") not in FINAL:
-        status["since"] = format_time(now)
-    if (old.get("phase"), old.get("reason")) != (status["phase"], status.get("reason")):
+    known = release.get("status", {})
+    if (known.get("phase"), known.get("reason")) != (status["phase"], status.get("reason")):
         # What a person must do something about, or has to know, as `kubectl get events` marks it.
-        asks = "askedSince" in status
-        kind = "Warning" if asks or status["phase"] in {"Rejected", "Aborted", "RolledBack"} else "Normal"
-        text = status.get("reason") or f"Phase {status['phase']}."
-        events = (Event(status["phase"], text, f"{status['phase']}{text}", kind),)
-    over = status["phase"] in FINAL and not isinstance(step.action, StopShadow)
+        warns = needs_human_since is not None or new.phase in {"Rejected", "Aborted", "RolledBack"}
+        text = new.reason or f"Phase {new.phase}."
+        events = (Event(new.phase, text, f"{new.phase}{text}", "Warning" if warns else "Normal"),)
+    over = new.phase in FINAL and not isinstance(step.action, StopShadow)
     again = None if over else now + _POLL
     if isinstance(step.action, Wait) and step.action.until is not None and again is not None:
         again = min(again, step.action.until)

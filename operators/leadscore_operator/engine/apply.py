@@ -17,7 +17,7 @@ from leadscore_operator.engine.clock import Clock
 from leadscore_operator.errors import AlreadyExistsError, KubeError, KubeRefusedError, NameTakenError
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.resources import EVENTS, MANAGER, OWNER_LABEL, Manifest, Resource
-from leadscore_operator.plan import Change, Create, DecisionRecord, Event, Patch, Plan
+from leadscore_operator.plan import Apply, Change, Create, DecisionRecord, Event, Patch, Plan
 from leadscore_operator.specs.names import digest
 
 _log = logging.getLogger(__name__)
@@ -98,6 +98,8 @@ class Applier:
         """Carry out one change; LeadScoreError if it failed."""
         if isinstance(change, Create):
             await self._create(change)
+        elif isinstance(change, Apply):
+            await self._kube.apply(change.resource, change.body)
         elif isinstance(change, Patch):
             await self._kube.patch(change.resource, change.name, change.patch)
         else:

@@ -8,22 +8,29 @@ from typing import Final, Self, cast
 
 import aiohttp
 import msgspec
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import ConfigException
 
 from leadscore.documents import DECODE_ERRORS
 from leadscore_operator.errors import AlreadyExistsError, KubeConflictError, KubeError, KubeRefusedError
-from leadscore_operator.kube.credentials import Access
-from leadscore_operator.kube.resources import Manifest, Resource
+from leadscore_operator.kube.resources import MANAGER, Manifest, Resource
 
-_SECONDS: Final = 10.0
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, sock_connect=5.0)
 _PAGE: Final = 500
 _MERGE: Final = "application/merge-patch+json"
+_APPLY: Final = "application/apply-patch+yaml"
+# Whose a field is, for server-side apply.
+_OWNER: Final = {"fieldManager": MANAGER}
 
 
 class Kube:
-    """Reads and writes in one namespace.
+    """Reads and writes in one namespace, through the Kubernetes client's transport.
+
+    Objects are plain JSON: custom resources have no models there, and those of the others are wider than what is read here.
 
     Args:
-        access: Where and as whom.
+        configuration: Where and as whom.
         namespace: The only one that is touched.
         allowed: Asked before each write; raises if this process may not write (any more).
 
@@ -31,29 +38,29 @@ class Kube:
     may not have happened), and KubeRefusedError when the server says no for good.
     """
 
-    def __init__(self, access: Access, namespace: str, *, allowed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, configuration: Configuration, namespace: str, *, allowed: Callable[[], None] = lambda: None
+    ) -> None:
         self.namespace = namespace
-        self._access = access
+        self._configuration = configuration
         self._allowed = allowed
-        self._session: aiohttp.ClientSession | None = None
+        self._api: ApiClient | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._access.tls(), limit=16)
-        self._session = aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=_SECONDS, sock_connect=_SECONDS / 2)
-        )
+        self._api = ApiClient(self._configuration)
+        self._api.user_agent = MANAGER
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._api is not None:
+            await self._api.close()
 
     def guarded(self, allowed: Callable[[], None]) -> Kube:
         """The same connection, with another question before each write."""
-        other = Kube(self._access, self.namespace, allowed=allowed)
-        other._session = self._session
+        other = Kube(self._configuration, self.namespace, allowed=allowed)
+        other._api = self._api
         return other
 
     def may_write(self) -> None:
@@ -80,8 +87,19 @@ class Kube:
 
     async def create(self, resource: Resource, body: Manifest) -> Manifest:
         """Create; AlreadyExistsError if the name is taken."""
-        full = {"apiVersion": resource.api, "kind": resource.kind, **body}
-        return await self._write("POST", resource.path(self.namespace), full)
+        return await self._write("POST", resource.path(self.namespace), resource.full(body))
+
+    async def apply(self, resource: Resource, body: Manifest) -> Manifest:
+        """Apply server-side: what `body` says is ours, what we said before and it leaves out goes, the rest is others'.
+
+        A body with a uid is about an object that was read and is ours: values that others have set are overwritten.
+        KubeConflictError if that object is gone, or has changed since the resourceVersion that the body names. A body
+        without one makes the object, and KubeRefusedError names whose field is in the way if there is one already.
+        """
+        meta = body["metadata"]
+        query = {**_OWNER, "force": "true" if "uid" in meta else "false"}
+        path = resource.path(self.namespace, meta["name"])
+        return await self._write("PATCH", path, resource.full(body), media=_APPLY, query=query)
 
     async def patch(self, resource: Resource, name: str, patch: Manifest) -> Manifest:
         """Merge-patch; KubeConflictError if the patch names a resourceVersion and the object has another."""
@@ -103,10 +121,16 @@ class Kube:
         await self._call("DELETE", resource.path(self.namespace, name), body=options, missing=True)
 
     async def _write(
-        self, method: str, path: str, body: Manifest, *, media: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: Manifest,
+        *,
+        media: str = "application/json",
+        query: dict[str, str] = _OWNER,
     ) -> Manifest:
         self._allowed()
-        answer = await self._call(method, path, body=body, media=media)
+        answer = await self._call(method, path, body=body, media=media, query=query)
         if answer is None:
             raise KubeError(f"{method} {path} was answered with nothing.")
         return answer
@@ -121,23 +145,24 @@ class Kube:
         media: str = "application/json",
         missing: bool = False,
     ) -> Manifest | None:
-        if self._session is None:
+        if self._api is None:
             raise KubeError("The client is closed.")
         try:
-            async with self._session.request(
+            request = await self._api.param_serialize(
                 method,
-                self._access.server + path,
-                params=query,
-                data=None if body is None else msgspec.json.encode(body),
-                headers={**self._access.headers(), "Content-Type": media},
-            ) as response:
-                data = await response.read()
-                status, wait = response.status, response.headers.get("Retry-After")
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+                path,
+                query_params=list((query or {}).items()),
+                header_params={"Content-Type": media},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
+            data = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError, ConfigException) as error:
             raise KubeError(f"{method} {path} had no answer: {type(error).__name__} {error}.") from error
-        if status == 404 and missing:
+        if response.status == 404 and missing:
             return None
-        return _answer(method, path, status, data, wait)
+        return _answer(method, path, response.status, data, response.headers.get("Retry-After"))
 
 
 def _answer(method: str, path: str, status: int, data: bytes, wait: str | None) -> Manifest:
@@ -149,9 +174,18 @@ def _answer(method: str, path: str, status: int, data: bytes, wait: str | None) 
         return document
     message = f"{method} {path}: {status} {document.get('reason', '')}: {document.get('message', '')}"
     if status == 409:
-        exists = document.get("reason") == "AlreadyExists"
-        raise AlreadyExistsError(message) if exists else KubeConflictError(message)
+        if document.get("reason") == "AlreadyExists":
+            raise AlreadyExistsError(message)
+        if _is_about_fields(document):
+            raise KubeRefusedError(message, hint="Rename or delete the object that is in the way.")
+        raise KubeConflictError(message)
     if status in {400, 403, 404, 405, 422}:
         raise KubeRefusedError(message)
     seconds = float(wait) if wait is not None and wait.isdigit() else None
     raise KubeError(message, retry_after=seconds)
+
+
+def _is_about_fields(status: Manifest) -> bool:
+    """Whether an apply was refused because fields are others', and not because the object has changed."""
+    causes = (status.get("details") or {}).get("causes") or []
+    return any(cause.get("reason") == "FieldManagerConflict" for cause in causes)

@@ -3,59 +3,48 @@
 from __future__ import annotations
 
 import os
-import ssl
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 import kopf
+import yaml
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config.incluster_config import SERVICE_TOKEN_FILENAME
 
 from leadscore.errors import BadInputError
 
-_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
+async def load_configuration() -> Configuration:
+    """Return the client's configuration: in a pod its ServiceAccount, else the current context of KUBECONFIG.
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Server, TLS and headers; a token in a file is read afresh, because it is rotated."""
-
-    info: kopf.ConnectionInfo
-    token_file: Path | None
-
-    @property
-    def server(self) -> str:
-        """Base URL."""
-        return self.info.server.rstrip("/")
-
-    def headers(self) -> dict[str, str]:
-        """Authorization, if any."""
-        if self.token_file is not None:
-            return {"Authorization": f"Bearer {self.token_file.read_text().strip()}"}
-        return self.info.as_http_headers()
-
-    def tls(self) -> ssl.SSLContext | bool:
-        """What aiohttp takes as `ssl`."""
-        return self.info.as_ssl_context() if self.server.startswith("https") else True
-
-
-def find_access(settings: kopf.OperatorSettings) -> Access:
-    """In a pod: its ServiceAccount. Else: the current context of KUBECONFIG.
+    The client reads a ServiceAccount's token anew every minute, because it is rotated.
 
     Raises:
         BadInputError: Neither is there, or the kubeconfig has no such context.
     """
-    if not os.environ.get("KUBECONFIG"):
-        account = kopf.login_with_service_account(settings=settings)
-        if account is not None:
-            return Access(account, _ACCOUNT / "token")
+    found = Configuration()
+    # As many calls as workers and resync make at once; a proxy of the environment is not for the API server.
+    found.connection_pool_maxsize = 16
+    found.client_session_kwargs = {"trust_env": False}
     try:
-        info = kopf.login_with_kubeconfig(settings=settings)
-    except (kopf.LoginError, KeyError, OSError) as error:
+        if _in_pod():
+            load_incluster_config(client_configuration=found)
+        else:
+            file = os.environ.get("KUBECONFIG")
+            await load_kube_config(config_file=file, client_configuration=found, persist_config=False)
+    except (ConfigException, OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise BadInputError(
-            f"The kubeconfig cannot be used: {error}.", hint="Check KUBECONFIG and its context."
+            f"The API server cannot be reached: {error}.",
+            hint="Run in a pod with a ServiceAccount, or set KUBECONFIG to a file whose current context is right.",
         ) from error
-    if info is None:
-        raise BadInputError(
-            "No ServiceAccount and no kubeconfig.", hint="Run in a pod, or set KUBECONFIG to a file."
-        )
-    return Access(info, None)
+    return found
+
+
+def log_in_to_watch(settings: kopf.OperatorSettings) -> kopf.ConnectionInfo | None:
+    """Return kopf's own connection by the same rule; kopf asks again when the server refuses a token."""
+    if _in_pod():
+        return kopf.login_with_service_account(settings=settings)
+    return kopf.login_with_kubeconfig(settings=settings)
+
+
+def _in_pod() -> bool:
+    return not os.environ.get("KUBECONFIG") and os.path.exists(SERVICE_TOKEN_FILENAME)  # noqa: PTH110 (a constant)

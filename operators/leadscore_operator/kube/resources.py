@@ -26,6 +26,10 @@ class Resource:
         parts = (f"{root}/namespaces/{namespace}/{self.plural}", name, subresource)
         return "/".join(part for part in parts if part)
 
+    def full(self, body: Manifest) -> Manifest:
+        """The object with its API version and kind."""
+        return {"apiVersion": self.api, "kind": self.kind, **body}
+
 
 DETECTORS: Final = Resource(f"{GROUP}/{VERSION}", "DriftDetector", "driftdetectors")
 POLICIES: Final = Resource(f"{GROUP}/{VERSION}", "RetrainPolicy", "retrainpolicies")

@@ -14,8 +14,10 @@ from leadscore_operator.engine.metrics import MetricSamples
 from leadscore_operator.errors import KubeRefusedError, NameTakenError
 from leadscore_operator.kube.client import Kube
 from leadscore_operator.kube.resources import PODS, Manifest, Resource
-from leadscore_operator.plan import Event, Plan, condition
+from leadscore_operator.plan import Event, Plan
+from leadscore_operator.resources import decode
 from leadscore_operator.specs.workload import Workload
+from leadscore_operator.statuses import Status, condition_now, to_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ async def not_ready(
         about: Tells two Warnings of the same reason apart.
     """
     old: Manifest = item.get("status", {})
-    conditions = condition(
-        old,
+    conditions = condition_now(
+        decode(old, Status, "status"),
         context.clock.now(),
         ready=False,
         reason=reason,
@@ -95,6 +97,5 @@ async def not_ready(
         generation=item["metadata"]["generation"],
     )
     event = Event(reason, message, about, "Warning")
-    await context.applier.apply(
-        resource, item, Plan(events=(event,), status={**old, "conditions": conditions})
-    )
+    status = old | {"conditions": [to_wire(each) for each in conditions]}
+    await context.applier.apply(resource, item, Plan(events=(event,), status=status))

@@ -44,21 +44,28 @@ async def reconcile_detector(context: ReconcileContext, name: str) -> datetime |
     cron_jobs = [c for c in named if c["metadata"]["labels"].get(OWNER_LABEL) == uid]
     left = [c for c in named if c["metadata"]["labels"].get(OWNER_LABEL) != uid]
     jobs = await context.kube.list(JOBS, labels=f"{OWNER_LABEL}={uid}")
-    ends = {job["metadata"]["name"]: job_end(job) for job in jobs}
-    words: dict[str, TerminationMessage] = {}
-    for job in unread(detector, jobs):
-        end = ends[job]
-        said = await read_termination_message(context.kube, job, succeeded=end is not None and end.succeeded)
-        if said is not None:
-            words[job] = said
-    installation = await _installation(context)
-    seen = DetectorObservation(detector, cron_jobs, jobs, words, left, installation)
     try:
+        words = await _words(context, detector, jobs)
+        seen = DetectorObservation(detector, cron_jobs, jobs, words, left, await _installation(context))
         plan = plan_detector(seen, context.workload, context.clock.now())
     except BadInputError as error:
         await set_failed_condition(context, DETECTORS, detector, error)
         return None
     return await apply_plan(context, DETECTORS, detector, plan)
+
+
+async def _words(
+    context: ReconcileContext, detector: Manifest, jobs: list[Manifest]
+) -> dict[str, TerminationMessage]:
+    """What the Jobs that were not read yet have said last, by their names."""
+    ends = {job["metadata"]["name"]: job_end(job) for job in jobs}
+    found: dict[str, TerminationMessage] = {}
+    for name in unread(detector, jobs):
+        end = ends[name]
+        said = await read_termination_message(context.kube, name, succeeded=end is not None and end.succeeded)
+        if said is not None:
+            found[name] = said
+    return found
 
 
 async def _installation(context: ReconcileContext) -> Manifest | None:

@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from leadscore.errors import BadInputError, RefusedError, UnavailableError
+from leadscore.errors import BadInputError, RefusedError
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
-from leadscore.release.approval import Binding, request
-from leadscore.release.evidence import (
-    KPI,
-    REPLAY,
-    SHADOW,
-    observe_approval,
-    observe_end,
-    observe_gate,
-    observe_report,
-    record_end,
-    requested,
-)
+from leadscore.release.evidence import KPI, read_evidence
 from leadscore.release.machine import decide_step
-from leadscore.release.states import (
-    Finish,
-    Observations,
-    PatchRollout,
-    ReleaseSpec,
-    RequestApproval,
-    RollBack,
-    StartShadow,
-    Step,
-    StopShadow,
-)
+from leadscore.release.states import Observations, ReleaseSpec, Step
+from leadscore_operator.decide.actions import EFFECTS, ReleaseObjects
 from leadscore_operator.decide.release import (
     blocking_release,
     machine_spec,
@@ -52,31 +31,13 @@ from leadscore_operator.kube.resources import (
     SERVICES,
     Manifest,
 )
-from leadscore_operator.plan import Change, Create, Delete, Patch
 from leadscore_operator.reconcile.base import ReconcileContext, apply_plan, get_live, set_failed_condition
 from leadscore_operator.registry_view import RegistryView
 from leadscore_operator.resources import ModelReleaseSpec, decode
-from leadscore_operator.specs.rollouts import observe_rollout, version_patch
-from leadscore_operator.specs.shadows import observe_mirror, observe_shadow, shadow_deployment, shadow_name
+from leadscore_operator.specs.rollouts import observe_rollout
+from leadscore_operator.specs.shadows import observe_mirror, observe_shadow, shadow_name
 
 _RECHECK: Final = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """The objects around a release that it changes; None: not there.
-
-    Attributes:
-        name: Of the Rollout, there or not.
-        rollout: The Rollout.
-        mirrored: The Service that copies of requests go to.
-        shadow: The Deployment behind it, whoever made it.
-    """
-
-    name: str
-    rollout: Manifest | None
-    mirrored: Manifest | None = None
-    shadow: Manifest | None = None
 
 
 async def reconcile_release(
@@ -100,67 +61,62 @@ async def reconcile_release(
     try:
         declared = decode(release["spec"], ModelReleaseSpec, "spec")
         spec, status = machine_spec(release, declared), machine_status(release)
-        around = await _around(context, declared)
-        seen = await _observe(context, store, registry, spec, release, around, approvers=approvers)
+        objects = await _objects(context, release, declared)
+        seen = await _observe(context, store, registry, approvers, spec, objects)
         step = decide_step(spec, status, seen, context.clock.now())
-        changes = _changes(step, spec, release, around)
+        plan = plan_step(step, spec, objects, context.workload, context.clock.now())
         await _record(context, store, spec, step)
     except (BadInputError, RefusedError) as error:
         await set_failed_condition(context, RELEASES, release, error)
         # What a person fixes (the Rollout, say) sends no event.
         return context.clock.now() + _RECHECK
-    plan = plan_step(step, spec, release, context.workload, context.clock.now(), others=changes)
     return await apply_plan(context, RELEASES, release, plan)
 
 
-async def _around(context: ReconcileContext, declared: ModelReleaseSpec) -> _Around:
+async def _objects(
+    context: ReconcileContext, release: Manifest, declared: ModelReleaseSpec
+) -> ReleaseObjects:
     rollout = await context.kube.get(ROLLOUTS, declared.rollout)
     if declared.evaluation != "shadow":
-        return _Around(declared.rollout, rollout)
+        return ReleaseObjects(release, rollout)
     name = shadow_name(declared.rollout)
     mirrored = await context.kube.get(SERVICES, name)
-    return _Around(declared.rollout, rollout, mirrored, await context.kube.get(DEPLOYMENTS, name))
+    return ReleaseObjects(release, rollout, mirrored, await context.kube.get(DEPLOYMENTS, name))
 
 
 async def _observe(
     context: ReconcileContext,
     store: EventStore,
     registry: RegistryView,
-    spec: ReleaseSpec,
-    release: Manifest,
-    around: _Around,
-    *,
     approvers: Approvers,
+    spec: ReleaseSpec,
+    objects: ReleaseObjects,
 ) -> Observations:
-    rollout = around.rollout
+    """Read everything that a decision may look at: the cluster, the registry, and the event store once."""
+    release, rollout, shadow = objects.release, objects.rollout, objects.shadow
     replica_sets = [] if rollout is None else await _replica_sets(context, rollout)
     jobs = await context.kube.list(JOBS, labels=f"{OWNER_LABEL}={spec.release}")
     releases = await context.kube.list(RELEASES)
     candidate = await registry.version(spec.model, spec.version)
     champion = await registry.champion(spec.model)
-
-    kind = SHADOW if spec.evaluation == "shadow" else REPLAY
-
-    def from_store() -> Observations:
-        # When keys expire is a matter of real time.
-        approval, unproven = observe_approval(store, spec, approvers, time.time())
-        return Observations(
-            candidate=candidate,
-            champion=champion,
-            gate=None if candidate is None else observe_gate(store, spec.ref, candidate.digest),
-            evaluation=report_of(observe_report(store, kind, spec.ref, spec.release), jobs, kind),
-            approval=approval,
-            unproven=unproven,
-            requested=requested(store, spec),
-            shadow=None if around.shadow is None else observe_shadow(around.shadow),
-            mirror=observe_mirror(around.mirrored, around.name),
-            rollout=None if rollout is None else observe_rollout(rollout, replica_sets),
-            kpi=report_of(observe_report(store, KPI, spec.ref, spec.release), jobs, "kpi"),
-            blocked_by=blocking_release(release, releases),
-            ended=observe_end(store, spec),
-        )
-
-    return await asyncio.to_thread(from_store)
+    digest = None if candidate is None else candidate.digest
+    # When keys expire is a matter of real time.
+    evidence = await asyncio.to_thread(read_evidence, store, spec, digest, approvers, time.time())
+    return Observations(
+        candidate=candidate,
+        champion=champion,
+        shadow=None if shadow is None else observe_shadow(shadow),
+        mirror=observe_mirror(objects.mirrored, release["spec"]["rollout"]),
+        rollout=None if rollout is None else observe_rollout(rollout, replica_sets),
+        blocked_by=blocking_release(release, releases),
+        gate=evidence.gate,
+        evaluation=report_of(evidence.evaluation, jobs, spec.evaluation),
+        approval=evidence.approval,
+        unproven=evidence.unproven,
+        requested=evidence.requested,
+        kpi=report_of(evidence.kpi, jobs, KPI),
+        ended=evidence.ended,
+    )
 
 
 async def _replica_sets(context: ReconcileContext, rollout: Manifest) -> list[Manifest]:
@@ -172,46 +128,9 @@ async def _replica_sets(context: ReconcileContext, rollout: Manifest) -> list[Ma
     ]
 
 
-def _changes(step: Step, spec: ReleaseSpec, release: Manifest, around: _Around) -> tuple[Change, ...]:
-    """What a step changes besides Jobs: the Rollout or the shadow."""
-    action, rollout = step.action, around.rollout
-    match action:
-        case StopShadow():
-            return _without(around.shadow)
-        case PatchRollout() | RollBack() | StartShadow() if rollout is None:
-            raise UnavailableError("The Rollout went away between the look and the step.")
-        case PatchRollout(version=version, release=by, expected=expected) if rollout is not None:
-            patch = version_patch(rollout, spec.model, version, by, expected)
-            return (Patch(ROLLOUTS, rollout["metadata"]["name"], patch),)
-        case RollBack(to=to, release=by) if rollout is not None:
-            return (Patch(ROLLOUTS, rollout["metadata"]["name"], version_patch(rollout, spec.model, to, by)),)
-        case StartShadow(version=version) if rollout is not None and around.mirrored is not None:
-            body = shadow_deployment(release, rollout, around.mirrored, spec.model, version)
-            return (Create(DEPLOYMENTS, body, release["metadata"]["uid"]),)
-        case _:
-            return ()
-
-
-def _without(shadow: Manifest | None) -> tuple[Change, ...]:
-    if shadow is None:
-        return ()
-    meta = shadow["metadata"]
-    return (Delete(DEPLOYMENTS, meta["name"], meta["uid"]),)
-
-
 async def _record(context: ReconcileContext, store: EventStore, spec: ReleaseSpec, step: Step) -> None:
-    """What a step puts into the event store: the question to a person, or how it ended."""
-    action, at = step.action, time.time_ns() // 1_000
-    if isinstance(action, RequestApproval):
+    """Put into the event store what a step must have on record before it changes anything."""
+    record = EFFECTS[type(step.action)].record
+    if record is not None:
         context.kube.may_write()
-        binding = Binding(
-            model=spec.model,
-            version=spec.version,
-            digest=action.digest,
-            evidence=action.evidence,
-            release=spec.release,
-        )
-        await asyncio.to_thread(request, store, binding, at=at)
-    elif isinstance(action, Finish):
-        context.kube.may_write()
-        await asyncio.to_thread(record_end, store, spec, step.status, action, at)
+        await asyncio.to_thread(record, store, spec, step.status, step.action, time.time_ns() // 1_000)

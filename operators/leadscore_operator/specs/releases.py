@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from leadscore.durations import format_time
 from leadscore.release.states import (
-    Action,
     Nominate,
     Promote,
     ReleaseSpec,
@@ -23,9 +22,8 @@ RELEASE_PART = "release"
 STEP_LABEL = "leadscore.dev/step"
 
 
-def model_release(model: str, candidate: Manifest, template: dict[str, Any], run: Manifest) -> Manifest:
+def model_release(model: str, version: int, template: dict[str, Any], run: Manifest) -> Manifest:
     """The release of a candidate. It has no owner: deleting the run must not stop a canary."""
-    version = int(candidate["version"])
     return {
         "metadata": {
             "name": release_name(model, version),
@@ -36,8 +34,16 @@ def model_release(model: str, candidate: Manifest, template: dict[str, Any], run
     }
 
 
-def release_job(release: Manifest, step: str, command: list[str], workload: Workload) -> Manifest:
-    """The Job of a step (`replay`, `shadow`, `nominate`, `promote`, `return`, `kpi-3`): each command may run twice."""
+class JobCommand(NamedTuple):
+    """The Job of a step: its name (`replay`, `shadow`, `nominate`, `promote`, `return`, `kpi-3`) and command line."""
+
+    step: str
+    command: list[str]
+
+
+def release_job(release: Manifest, wanted: JobCommand, workload: Workload) -> Manifest:
+    """Return the Job of a step: each command may run twice."""
+    step, command = wanted
     meta = release["metadata"]
     name = f"{meta['name'][:40].rstrip('-.')}-{digest(meta['uid'], length=6)}-{step}"
     labels = {
@@ -59,47 +65,49 @@ def release_job(release: Manifest, step: str, command: list[str], workload: Work
     }
 
 
-def release_command(  # noqa: PLR0911 (one per kind of Job)
-    action: Action, spec: ReleaseSpec
-) -> tuple[str, list[str]] | None:
-    """Name and command line of the step that an action needs a Job for; None if it needs none."""
-    match action:
-        case StartReplay(days=days):
-            command = ["release", "replay", f"--candidate={spec.ref}", f"--window={days}d"]
-            return "replay", ["leadscore", *command, f"--release={spec.release}"]
-        case ReportShadow(number=number):
-            return "shadow" if number == 1 else f"shadow-{number}", _shadow(action, spec)
-        case Nominate(reason=reason):
-            return "nominate", ["leadscore", "models", "nominate", spec.ref, f"--reason={reason}"]
-        case Promote(version=to, expected=expected, reason=reason):
-            return "promote", _promote(f"{spec.model}/{to}", expected, reason)
-        case ReturnAlias(to=to, expected=expected, reason=reason):
-            return "return", _promote(f"{spec.model}/{to}", expected, reason)
-        case ReportKpi(previous=previous, since=since, number=number):
-            command = ["release", "kpi", f"--candidate={spec.ref}", f"--against={spec.model}/{previous}"]
-            command += [f"--since={format_time(since)}", f"--number={number}", f"--release={spec.release}"]
-            command.append(f"--exposure={spec.soak_exposure_seconds:.0f}s")
-            return f"kpi-{number}", ["leadscore", *command]
-        case _:
-            return None
+def nominate(action: Nominate, spec: ReleaseSpec) -> JobCommand:
+    """Make the candidate the challenger."""
+    return JobCommand("nominate", ["leadscore", "models", "nominate", spec.ref, f"--reason={action.reason}"])
 
 
-def _shadow(action: ReportShadow, spec: ReleaseSpec) -> list[str]:
-    command = [
-        "leadscore",
-        "release",
-        "shadow",
-        f"--candidate={spec.ref}",
-        f"--since={format_time(action.since)}",
-    ]
-    command.append(f"--minimum-leads={spec.shadow_minimum_leads}")
+def replay(action: StartReplay, spec: ReleaseSpec) -> JobCommand:
+    """Score the logged requests of the last days with the candidate."""
+    return JobCommand("replay", _report("replay", spec, f"--window={action.days}d"))
+
+
+def shadow_report(action: ReportShadow, spec: ReleaseSpec) -> JobCommand:
+    """Compare the shadow's answers with the champion's."""
+    options = [f"--since={format_time(action.since)}", f"--minimum-leads={spec.shadow_minimum_leads}"]
     if action.number > 1:
-        command.append(f"--number={action.number}")
+        options.append(f"--number={action.number}")
     if action.percent is not None:
-        command.append(f"--percent={action.percent:g}")
-    return [*command, f"--release={spec.release}"]
+        options.append(f"--percent={action.percent:g}")
+    return JobCommand(
+        "shadow" if action.number == 1 else f"shadow-{action.number}", _report("shadow", spec, *options)
+    )
 
 
-def _promote(ref: str, expected: int | None, reason: str) -> list[str]:
-    command = ["leadscore", "models", "promote", ref, f"--expect-champion={expected or 0}"]
-    return [*command, f"--reason={reason}"]
+def kpi_report(action: ReportKpi, spec: ReleaseSpec) -> JobCommand:
+    """Hold the candidate's business metric samples against those of the version before."""
+    options = [f"--against={spec.model}/{action.previous}", f"--since={format_time(action.since)}"]
+    options += [f"--number={action.number}", f"--exposure={spec.soak_exposure_seconds:.0f}s"]
+    return JobCommand(f"kpi-{action.number}", _report("kpi", spec, *options))
+
+
+def promote(action: Promote, spec: ReleaseSpec) -> JobCommand:
+    """Make the candidate the champion."""
+    return JobCommand("promote", _promotion(spec, action.version, action.expected, action.reason))
+
+
+def return_alias(action: ReturnAlias, spec: ReleaseSpec) -> JobCommand:
+    """Make the version before the champion again."""
+    return JobCommand("return", _promotion(spec, action.to, action.expected, action.reason))
+
+
+def _report(kind: str, spec: ReleaseSpec, *options: str) -> list[str]:
+    return ["leadscore", "release", kind, f"--candidate={spec.ref}", *options, f"--release={spec.release}"]
+
+
+def _promotion(spec: ReleaseSpec, version: int, expected: int | None, reason: str) -> list[str]:
+    command = ["leadscore", "models", "promote", f"{spec.model}/{version}"]
+    return [*command, f"--expect-champion={expected or 0}", f"--reason={reason}"]

@@ -7,12 +7,12 @@ them. It has the name that the chart's own shadow would have, so that there is o
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from typing import Final
 
 from leadscore.errors import RefusedError
 from leadscore.events.records import SHADOW_ROLE
 from leadscore.release.mirror import MirrorObservation, ShadowObservation
-from leadscore_operator.decide.jobs import parse_time
 from leadscore_operator.kube.resources import OWNER_LABEL, RELEASES, Manifest
 from leadscore_operator.specs.rollouts import HASH_LABEL, VERSION_LABEL, pinned_template, version_of
 from leadscore_operator.specs.workload import object_metadata
@@ -52,7 +52,7 @@ def observe_shadow(deployment: Manifest) -> ShadowObservation:
     ready = available.get("status") == "True"
     return ShadowObservation(
         version=version_of(deployment["spec"]["template"]),
-        ready_since=parse_time(available["lastTransitionTime"]) if ready else None,
+        ready_since=datetime.fromisoformat(available["lastTransitionTime"]) if ready else None,
         release=meta.get("labels", {}).get(OWNER_LABEL, ""),
         trouble=_trouble(conditions),
     )

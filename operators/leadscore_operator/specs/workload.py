@@ -136,7 +136,8 @@ def pod_template(
         "image": workload.image,
         "imagePullPolicy": workload.image_pull_policy,
         "command": command,
-        "env": env,
+        # The last of one name counts, as Kubernetes has it; an apply takes each name once.
+        "env": list({entry["name"]: entry for entry in env}.values()),
         "resources": resources or workload.resources,
         "terminationMessagePath": MESSAGE_PATH,
         "terminationMessagePolicy": "FallbackToLogsOnError",

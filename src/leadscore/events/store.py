@@ -169,13 +169,17 @@ class EventStore:
         return False
 
     def evidence(
-        self, *, kind: str | None = None, subject: str | None = None, limit: int = 1_000
+        self,
+        *,
+        kind: str | Sequence[str] | None = None,
+        subject: str | None = None,
+        limit: int | None = 1_000,
     ) -> tuple[Evidence, ...]:
-        """Decision records, newest first."""
+        """Return decision records of one kind, of several, or of all, newest first; `limit` None: every one."""
         table = schema.evidence
         query = sa.select(table).order_by(table.c.at.desc(), table.c.evidence_id.desc()).limit(limit)
         if kind is not None:
-            query = query.where(table.c.kind == kind)
+            query = query.where(table.c.kind == kind if isinstance(kind, str) else table.c.kind.in_(kind))
         if subject is not None:
             query = query.where(table.c.subject == subject)
         with self.reading() as connection:

@@ -8,6 +8,7 @@ write the event store can put any text into it; what counts is the proof that on
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -169,13 +170,18 @@ def record_approval(
 
 def answers_of(store: EventStore, ref: str | None = None) -> tuple[tuple[Evidence, Approval], ...]:
     """All answers (about one version, or all), newest first, whether they count or not."""
-    found = store.evidence(kind=APPROVAL, subject=ref)
+    return answers_in(store.evidence(kind=APPROVAL, subject=ref))
+
+
+def answers_in(records: Iterable[Evidence]) -> tuple[tuple[Evidence, Approval], ...]:
+    """Return the answers among records, in their order."""
+    found = (record for record in records if record.kind == APPROVAL)
     return tuple((record, msgspec.json.decode(record.document, type=Approval)) for record in found)
 
 
-def answers_to(store: EventStore, binding: Binding) -> tuple[tuple[Evidence, Approval], ...]:
-    """The answers to one question in the order in which they were recorded, whether they count or not."""
-    return _to(binding, answers_of(store, binding.ref))
+def answers_to(records: Iterable[Evidence], binding: Binding) -> tuple[tuple[Evidence, Approval], ...]:
+    """Return the answers to one question in the order in which they were recorded, whether they count or not."""
+    return _to(binding, answers_in(records))
 
 
 def _to(
@@ -214,7 +220,12 @@ def request(store: EventStore, binding: Binding, *, at: int) -> bool:
 
 def requests_of(store: EventStore, ref: str | None = None) -> tuple[tuple[Evidence, Binding], ...]:
     """All questions (about one version, or all), newest first."""
-    found = store.evidence(kind=REQUEST, subject=ref)
+    return requests_in(store.evidence(kind=REQUEST, subject=ref))
+
+
+def requests_in(records: Iterable[Evidence]) -> tuple[tuple[Evidence, Binding], ...]:
+    """Return the questions among records, in their order."""
+    found = (record for record in records if record.kind == REQUEST)
     return tuple((record, msgspec.json.decode(record.document, type=Binding)) for record in found)
 
 

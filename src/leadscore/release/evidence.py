@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,16 @@ from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
 from leadscore.registry.versions import ModelVersion
-from leadscore.release.approval import Approval, Binding, answers_to, open_requests, requests_of
+from leadscore.release.approval import (
+    APPROVAL,
+    REQUEST,
+    Approval,
+    Binding,
+    answers_to,
+    open_requests,
+    request,
+    requests_in,
+)
 from leadscore.release.expected import ExpectedPsi
 from leadscore.release.states import (
     ApprovalObservation,
@@ -22,6 +32,7 @@ from leadscore.release.states import (
     ReleaseSpec,
     ReleaseStatus,
     ReportObservation,
+    RequestApproval,
 )
 
 if TYPE_CHECKING:  # the operator has no SciPy
@@ -83,7 +94,7 @@ class _End(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     version: int
     finish: Finish
-    status: ReleaseStatus
+    status: dict[str, object]
 
 
 def record_once(store: EventStore, record: Evidence) -> bool:
@@ -106,10 +117,33 @@ def report_id(kind: str, release: str, number: int) -> str:
     return f"{kind}-{release}-{number}"
 
 
+def record_request(
+    store: EventStore, spec: ReleaseSpec, _status: ReleaseStatus, asked: RequestApproval, at: int
+) -> bool:
+    """Put a release's question to a person on record, once.
+
+    Raises:
+        ConflictError: The release asked about something else before.
+    """
+    binding = Binding(
+        model=spec.model,
+        version=spec.version,
+        digest=asked.digest,
+        evidence=asked.evidence,
+        release=spec.release,
+    )
+    return request(store, binding, at=at)
+
+
 def record_end(store: EventStore, spec: ReleaseSpec, status: ReleaseStatus, finish: Finish, at: int) -> bool:
     """Record how a release ended; one record per release, so the first one counts."""
     document = _End(
-        release=spec.release, model=spec.model, version=spec.version, finish=finish, status=status
+        release=spec.release,
+        model=spec.model,
+        version=spec.version,
+        finish=finish,
+        # As it has always been recorded: by the fields' own names.
+        status=msgspec.structs.asdict(status),
     )
     return record_once(
         store,
@@ -157,9 +191,108 @@ def record_experiment(store: EventStore, found: Experiment, at: int) -> str:
 # --- Observations -----------------------------------------------------------------------------------------
 
 
-def observe_gate(store: EventStore, ref: str, digest: str) -> GateObservation | None:
-    """The newest gate verdict on exactly these bytes."""
-    for record in store.evidence(kind=GATE, subject=ref):
+class ReleaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the event store says about a release.
+
+    Attributes:
+        gate: Newest verdict on the candidate's bytes.
+        evaluation: Newest report of its replay or shadow.
+        requested: Whether its question to a person is on record.
+        approval: Answer to it that counts; None while there is none, or no question.
+        unproven: What is wrong with the last answer that does not count; "" if there is none such.
+        kpi: Newest report of its watch.
+        ended: How it ended.
+    """
+
+    gate: GateObservation | None
+    evaluation: ReportObservation
+    requested: bool
+    approval: ApprovalObservation | None
+    unproven: str
+    kpi: ReportObservation
+    ended: EndObservation | None
+
+
+def read_evidence(
+    store: EventStore, spec: ReleaseSpec, digest: str | None, approvers: Approvers, now: float
+) -> ReleaseEvidence:
+    """Read everything about a release at once, so that its parts are of the same moment.
+
+    Args:
+        store: Event store.
+        spec: The release.
+        digest: Artefact digest of the candidate as it is now; None: there is no candidate.
+        approvers: Who may answer.
+        now: Seconds since the epoch.
+
+    Raises:
+        UnavailableError: The store cannot be read, or who may approve cannot: nothing is known.
+    """
+    evaluation = SHADOW if spec.evaluation == "shadow" else REPLAY
+    kinds = (GATE, evaluation, REQUEST, APPROVAL, KPI, RELEASE)
+    records = store.evidence(kind=kinds, subject=spec.ref, limit=None)
+    approval, unproven = observe_approval(records, spec, approvers, now)
+    return ReleaseEvidence(
+        gate=None if digest is None else observe_gate(records, digest),
+        evaluation=observe_report(records, evaluation, spec.release),
+        requested=_question(records, spec) is not None,
+        approval=approval,
+        unproven=unproven,
+        kpi=observe_report(records, KPI, spec.release),
+        ended=_ended(records, spec),
+    )
+
+
+def observe_approval(
+    records: Sequence[Evidence], spec: ReleaseSpec, approvers: Approvers, now: float
+) -> tuple[ApprovalObservation | None, str]:
+    """Return the answer to a release's question that counts, and what is wrong with those that do not.
+
+    Args:
+        records: Of the candidate, newest first.
+        spec: The release.
+        approvers: Who may answer.
+        now: Seconds since the epoch.
+
+    Returns:
+        None while there is no such answer (or no question); a sentence about the last one that does not count, or "".
+
+    Raises:
+        UnavailableError: Who may approve cannot be read: nothing is known.
+    """
+    asked = _question(records, spec)
+    if asked is None:
+        return None, ""
+    refused = ""
+    for record, said in answers_to(records, asked):
+        lacking = said.why_not(approvers, now)
+        if not lacking:
+            return _approval(record, said), ""
+        refused = (
+            f"The answer {record.evidence_id} ({said.verdict} by {said.by!r}) does not count: {lacking}."
+        )
+    return None, refused
+
+
+def _question(records: Iterable[Evidence], spec: ReleaseSpec) -> Binding | None:
+    return next((asked for _, asked in requests_in(records) if asked.release == spec.release), None)
+
+
+def _ended(records: Iterable[Evidence], spec: ReleaseSpec) -> EndObservation | None:
+    ends = (msgspec.json.decode(record.document, type=_End) for record in records if record.kind == RELEASE)
+    found = (
+        EndObservation(phase=e.finish.phase, reason=e.finish.reason)
+        for e in ends
+        if e.release == spec.release
+    )
+    return next(found, None)
+
+
+def observe_gate(records: Iterable[Evidence], digest: str) -> GateObservation | None:
+    """Return the newest gate verdict on exactly these bytes; `records` are a version's, newest first."""
+    for record in records:
+        if record.kind != GATE:
+            continue
         gate = msgspec.json.decode(record.document, type=_Gate)
         if gate.challenger == digest:
             return GateObservation(
@@ -172,10 +305,12 @@ def observe_gate(store: EventStore, ref: str, digest: str) -> GateObservation | 
     return None
 
 
-def observe_report(store: EventStore, kind: str, ref: str, release: str) -> ReportObservation:
-    """A release's newest report of a kind that is on record; `absent` says nothing about a Job that may be running."""
+def observe_report(records: Iterable[Evidence], kind: str, release: str) -> ReportObservation:
+    """Return a release's newest report of a kind; `absent` says nothing about a Job that may be running."""
     newest = ReportObservation()
-    for record in store.evidence(kind=kind, subject=ref):
+    for record in records:
+        if record.kind != kind:
+            continue
         head = msgspec.json.decode(record.document, type=ReportHeader)
         if head.release == release and head.number > newest.number:
             newest = ReportObservation(
@@ -194,51 +329,6 @@ def observe_report(store: EventStore, kind: str, ref: str, release: str) -> Repo
     return newest
 
 
-def observe_approval(
-    store: EventStore, spec: ReleaseSpec, approvers: Approvers, now: float
-) -> tuple[ApprovalObservation | None, str]:
-    """The answer to this release's question that counts, and what is wrong with those on record that do not.
-
-    Args:
-        store: Where answers are.
-        spec: The release.
-        approvers: Who may answer.
-        now: Seconds since the epoch.
-
-    Returns:
-        None while there is no such answer (or no question); a sentence about the last one that does not count, or "".
-
-    Raises:
-        UnavailableError: Who may approve cannot be read: nothing is known.
-    """
-    asked = next((b for _, b in requests_of(store, spec.ref) if b.release == spec.release), None)
-    if asked is None:
-        return None, ""
-    refused = ""
-    for record, said in answers_to(store, asked):
-        lacking = said.why_not(approvers, now)
-        if not lacking:
-            return _approval(record, said), ""
-        refused = (
-            f"The answer {record.evidence_id} ({said.verdict} by {said.by!r}) does not count: {lacking}."
-        )
-    return None, refused
-
-
-def requested(store: EventStore, spec: ReleaseSpec) -> bool:
-    """Whether this release's question is on record."""
-    return any(asked.release == spec.release for _, asked in requests_of(store, spec.ref))
-
-
-def observe_end(store: EventStore, spec: ReleaseSpec) -> EndObservation | None:
-    """How this release ended, if that is on record."""
-    for record in store.evidence(kind=RELEASE, subject=spec.ref):
-        end = msgspec.json.decode(record.document, type=_End)
-        if end.release == spec.release:
-            return EndObservation(phase=end.finish.phase, reason=end.finish.reason)
-    return None
-
-
 def binding_for(store: EventStore, version: ModelVersion, approvers: Approvers, now: float) -> Binding:
     """What a person's answer about a version would be about: its open question, else its newest evidence.
 
@@ -250,7 +340,7 @@ def binding_for(store: EventStore, version: ModelVersion, approvers: Approvers, 
     for _, asked in open_requests(store, approvers, now, version.ref, ended=ended):
         if asked.digest == version.digest:
             return asked
-    gate = observe_gate(store, version.ref, version.digest)
+    gate = observe_gate(store.evidence(kind=GATE, subject=version.ref), version.digest)
     if gate is None or not gate.passed:
         found = "has no gate verdict" if gate is None else f"did not pass the gate: {gate.summary}"
         raise RefusedError(

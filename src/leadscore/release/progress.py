@@ -11,7 +11,7 @@ from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
 from leadscore.registry.versions import ModelVersion
 from leadscore.release.approval import APPROVAL, Approval, Binding, answers_of, open_requests
-from leadscore.release.evidence import REPLAY, ended_releases, newest_comparison, observe_gate
+from leadscore.release.evidence import GATE, REPLAY, ended_releases, newest_comparison, observe_gate
 
 CheckState = Literal["yes", "no", "open", "absent"]
 
@@ -46,7 +46,7 @@ def release_progress(
     store: EventStore, version: ModelVersion, approvers: Approvers, now: float
 ) -> ReleaseProgress:
     """Read what is on record about exactly this version's bytes, `now` in seconds since the epoch."""
-    gate = observe_gate(store, version.ref, version.digest)
+    gate = observe_gate(store.evidence(kind=GATE, subject=version.ref), version.digest)
     compared = _compared(store, version)
     ended = ended_releases(store, version.ref)
     asked = [

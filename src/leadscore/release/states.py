@@ -65,8 +65,8 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return f"{self.model}/{self.version}"
 
 
-class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided so far: only what cannot be seen any more once it is past.
+class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was decided so far: only what cannot be seen any more once it is past. Names as in the custom resource.
 
     Attributes:
         phase: Where the release is.

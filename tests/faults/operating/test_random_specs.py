@@ -24,12 +24,13 @@ from tests.unit.operator.objects import WORKLOAD
 from leadscore.errors import BadInputError
 from leadscore.release.machine import decide_step
 from leadscore.release.states import Observations
+from leadscore_operator.decide.actions import ReleaseObjects
 from leadscore_operator.decide.detector import DetectorObservation, plan_detector
 from leadscore_operator.decide.policy import PolicyObservation, plan_policy
 from leadscore_operator.decide.release import machine_spec, machine_status, plan_step
 from leadscore_operator.decide.run import RunObservation, plan_run
 from leadscore_operator.kube.resources import RELEASES
-from leadscore_operator.plan import Create, Plan
+from leadscore_operator.plan import Apply, Create, Plan
 from leadscore_operator.resources import ModelReleaseSpec, decode
 from leadscore_operator.specs.releases import model_release
 
@@ -239,7 +240,7 @@ def plans(kind: str, item: Object, now: datetime) -> list[Plan]:
             wish = decode(item["spec"], ModelReleaseSpec, "spec")
             spec, status = machine_spec(item, wish), machine_status(item)
             step = decide_step(spec, status, Observations(candidate=None, champion=None, gate=None), now)
-            return [plan_step(step, spec, item, WORKLOAD, now, others=())]
+            return [plan_step(step, spec, ReleaseObjects(item), WORKLOAD, now)]
 
 
 def _runs_of(policy: Object, now: datetime) -> list[Plan]:
@@ -257,9 +258,7 @@ def _runs_of(policy: Object, now: datetime) -> list[Plan]:
         made.append(plan_run(RunObservation(lost, policy, None, None), WORKLOAD, now))
     wanted = policy["spec"].get("release")
     if wanted is not None:
-        body = model_release(
-            policy["spec"]["model"], {"ref": "leads/7", "version": 7, "digest": "d" * 64}, wanted, run
-        )
+        body = model_release(policy["spec"]["model"], 7, wanted, run)
         made.append(Plan(changes=(Create(RELEASES, body, ""),)))
     return made
 
@@ -268,7 +267,7 @@ def refusals(world: World, plan: Plan) -> list[str]:
     """What the server says against the children of a plan."""
     said: list[str] = []
     for change in plan.changes:
-        if isinstance(change, Create):
+        if isinstance(change, (Create, Apply)):
             resource = change.resource
             path = resource.path(world.namespace).lstrip("/")
             body = {"apiVersion": resource.api, "kind": resource.kind, **change.body}

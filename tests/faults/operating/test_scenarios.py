@@ -66,7 +66,7 @@ def test_a_leader_that_is_told_to_stop_gives_its_lease_up_and_does_nothing_else(
         leases = world.path("leases", "coordination.k8s.io")
         holder = partial(_holder, world, f"{leases}/leadscore-operator")
         # A leader that works knows that it leads.
-        wait_until(lambda: bool(world.done("create", "cronjobs")), seconds=30, what="a leader's work")
+        wait_until(lambda: bool(world.done("patch", "cronjobs")), seconds=30, what="a leader's work")
         first = holder()
         told = len(proxy.log)
         operators.terminate(first)

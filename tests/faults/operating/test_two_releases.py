@@ -41,7 +41,7 @@ def test_a_second_releases_operator_refuses_and_takes_over_when_the_first_releas
     plane: ControlPlane, tmp_path: Path
 ) -> None:
     with telling(plane, TwoReleases(operators=DEPLOYMENTS), tmp_path) as (world, proxy, operators):
-        wait_until(lambda: bool(world.done("create", "cronjobs")), seconds=60, what="a leader's work")
+        wait_until(lambda: bool(world.done("patch", "cronjobs")), seconds=60, what="a leader's work")
         lease = world.api.get(f"{world.path('leases', 'coordination.k8s.io')}/leadscore-operator")
         first = lease["metadata"]["annotations"]["leadscore.dev/deployment"]
         (second,) = set(DEPLOYMENTS) - {first}

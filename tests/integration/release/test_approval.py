@@ -32,7 +32,7 @@ from leadscore.release.approval import (
     request,
 )
 from leadscore.release.binding import is_bound
-from leadscore.release.evidence import observe_approval, observe_end, record_end, requested
+from leadscore.release.evidence import observe_approval, read_evidence, record_end
 from leadscore.release.states import Final, Finish, ReleaseSpec, ReleaseStatus
 
 BINDING = Binding(model="leads", version=7, digest="d" * 64, evidence=("gate-1", "replay-1"), release="uid-1")
@@ -155,7 +155,7 @@ def test_of_two_ends_at_the_same_moment_one_is_the_end(
 
     results = at_once(url, partial(end, "Aborted"), partial(end, "Promoted"))
     assert sorted(results) == [False, True]
-    ended = observe_end(store, SPEC)
+    ended = read_evidence(store, SPEC, None, people.approvers, SECONDS).ended
     assert ended is not None
     assert ended.reason == f"so it was {ended.phase}"
     assert len(store.evidence(kind="release")) == 1
@@ -227,17 +227,17 @@ def test_a_release_asks_once_and_only_about_one_thing(store: EventStore, approve
     assert not request(store, BINDING, at=2)
     with pytest.raises(ConflictError):
         request(store, msgspec.structs.replace(BINDING, digest="e" * 64), at=3)
-    assert requested(store, SPEC)
+    assert read_evidence(store, SPEC, None, people.approvers, SECONDS).requested
 
 
 def test_the_machine_sees_the_answer_to_its_own_question(
     store: EventStore, approve, people: KeyHolders
 ) -> None:
     request(store, BINDING, at=1)
-    assert observe_approval(store, SPEC, people.approvers, SECONDS) == (None, "")
+    assert observe_approval(store.evidence(subject=SPEC.ref), SPEC, people.approvers, SECONDS) == (None, "")
     assert opened(store, people) == [BINDING]
     approve(store)
-    seen, refused = observe_approval(store, SPEC, people.approvers, SECONDS)
+    seen, refused = observe_approval(store.evidence(subject=SPEC.ref), SPEC, people.approvers, SECONDS)
     assert seen is not None
     assert refused == ""
     status = ReleaseStatus(digest="d" * 64, gate="gate-1", evaluation="replay-1")
@@ -249,7 +249,7 @@ def test_the_machine_sees_the_answer_to_its_own_question(
 def test_the_first_record_of_an_end_counts(store: EventStore, approve, people: KeyHolders) -> None:
     assert record_end(store, SPEC, ReleaseStatus(), Finish("Aborted", "error rate"), at=1)
     assert not record_end(store, SPEC, ReleaseStatus(), Finish("Rejected", "late"), at=2)
-    ended = observe_end(store, SPEC)
+    ended = read_evidence(store, SPEC, None, people.approvers, SECONDS).ended
     assert ended is not None
     assert (ended.phase, ended.reason) == ("Aborted", "error rate")
 
@@ -266,7 +266,7 @@ def put(store: EventStore, said: Approval, number: int = 1) -> None:
 
 def why_not(store: EventStore, people: KeyHolders, now: float = SECONDS) -> str:
     request(store, BINDING, at=1)
-    seen, refused = observe_approval(store, SPEC, people.approvers, now)
+    seen, refused = observe_approval(store.evidence(subject=SPEC.ref), SPEC, people.approvers, now)
     assert seen is None
     return refused
 
@@ -294,7 +294,7 @@ def test_a_proven_answer_is_taken_beside_one_that_does_not_count(
     assert not approve(store, by="Grace", at=9)
     with pytest.raises(RefusedError, match="was approved by Grace"):
         approve(store, by="Ada")
-    seen, refused = observe_approval(store, SPEC, people.approvers, SECONDS)
+    seen, refused = observe_approval(store.evidence(subject=SPEC.ref), SPEC, people.approvers, SECONDS)
     assert seen is not None
     assert (seen.by, refused) == ("Grace", "")
 
@@ -353,7 +353,7 @@ def test_a_revoked_key_has_approved_nothing_and_somebody_else_may_answer(
     revoke_key(people.path, "Ada")
     assert "there is no key 'Ada' (any more)" in why_not(store, people)
     assert people.answer(store, BINDING, "denied", by="Grace", reason="who was that?", at=NOW)[1]
-    seen, _ = observe_approval(store, SPEC, people.approvers, SECONDS)
+    seen, _ = observe_approval(store.evidence(subject=SPEC.ref), SPEC, people.approvers, SECONDS)
     assert seen is not None
     assert (seen.verdict, seen.by) == ("denied", "Grace")
 
@@ -374,7 +374,10 @@ def test_an_answer_of_the_future_does_not_count(
 ) -> None:
     put(store, genuine(people, f"sqlite:///{tmp_path}/elsewhere.db"))
     assert "it was made in the future" in why_not(store, people, now=SECONDS - 301)
-    assert observe_approval(store, SPEC, people.approvers, SECONDS - 299)[0] is not None
+    assert (
+        observe_approval(store.evidence(subject=SPEC.ref), SPEC, people.approvers, SECONDS - 299)[0]
+        is not None
+    )
 
 
 def test_a_key_without_the_scope_and_a_stranger_s_key_approve_nothing(
@@ -434,7 +437,7 @@ def test_a_token_given_out_for_the_answer_approves_and_holds_after_it_has_expire
     request(store, BINDING, at=1)
     approvers, said = by_token(store, idp, people)
     assert (said.by, said.caller.kind) == ("ada@example.com", "oidc")
-    seen, _ = observe_approval(store, SPEC, approvers, time.time() + 86_400)
+    seen, _ = observe_approval(store.evidence(subject=SPEC.ref), SPEC, approvers, time.time() + 86_400)
     assert seen is not None
     assert seen.by == "ada@example.com"
 
@@ -482,7 +485,7 @@ def test_while_the_issuer_is_away_nothing_is_known_of_its_answers_and_all_of_oth
     idp.answers = False
     fresh = Approvers(people.path, TokenVerifier(idp.settings()))
     with pytest.raises(ApproversUnavailableError):
-        observe_approval(store, SPEC, fresh, time.time())
+        observe_approval(store.evidence(subject=SPEC.ref), SPEC, fresh, time.time())
     other = msgspec.structs.replace(BINDING, evidence=("gate-1",))
     assert approve(store, other)
 
@@ -495,4 +498,4 @@ def test_with_a_key_file_that_cannot_be_read_nothing_is_known(
     request(store, BINDING, at=1)
     people.path.write_text(content)
     with pytest.raises(ApproversUnavailableError):
-        observe_approval(store, SPEC, people.approvers, SECONDS)
+        observe_approval(store.evidence(subject=SPEC.ref), SPEC, people.approvers, SECONDS)

@@ -56,7 +56,7 @@ def test_a_release_s_replay_is_recorded_once(store: EventStore, registry: ModelR
     first = replayed(store, registry, "leads/2", release="uid-9")
     again = replayed(store, registry, "leads/2", release="uid-9")
     assert record_comparison(store, first, 10) == record_comparison(store, again, 11) == "replay-uid-9-1"
-    seen = observe_report(store, REPLAY, "leads/2", "uid-9")
+    seen = observe_report(store.evidence(kind=REPLAY, subject="leads/2"), REPLAY, "uid-9")
     assert (seen.state, seen.number, seen.passed, seen.digest) == ("done", 1, True, first.digest)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from tests.support.approvers import KeyHolders
 from tests.support.artefacts import sample_contract, sample_matrix
 from tests.support.stores import fresh_url
 from typer.testing import CliRunner
@@ -172,13 +173,13 @@ def test_a_shadow_that_refuses_what_callers_send_is_refused(
 
 
 def test_a_release_s_shadow_is_recorded_once_and_is_what_an_approval_is_bound_to(
-    shadowed: EventStore, models: ModelRegistry
+    shadowed: EventStore, models: ModelRegistry, tmp_path: Path
 ) -> None:
     found = compared(shadowed, models, release="uid-9")
     assert (
         record_comparison(shadowed, found, 10) == record_comparison(shadowed, found, 11) == "shadow-uid-9-1"
     )
-    seen = observe_report(shadowed, SHADOW, "leads/2", "uid-9")
+    seen = observe_report(shadowed.evidence(kind=SHADOW, subject="leads/2"), SHADOW, "uid-9")
     assert (seen.state, seen.passed, seen.digest, seen.expected) == (
         "done",
         True,
@@ -189,7 +190,7 @@ def test_a_release_s_shadow_is_recorded_once_and_is_what_an_approval_is_bound_to
     assert newest is not None
     assert newest[0].evidence_id == "shadow-uid-9-1"
     with pytest.raises(RefusedError, match="has no gate verdict"):
-        binding_for(shadowed, models.get("leads", 2))
+        binding_for(shadowed, models.get("leads", 2), KeyHolders(tmp_path).approvers, 0)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)  # a page of what was read
@@ -230,7 +231,7 @@ def test_too_few_leads_refuse_a_person_and_are_a_release_s_answer(
     for _ in range(2):  # a Job may run its pod twice
         done = CliRunner().invoke(main.app, [*typed, "--minimum-leads", "5000", "--release", "uid-3"])
         assert done.exit_code == 0, done.output
-    seen = observe_report(shadowed, SHADOW, "leads/2", "uid-3")
+    seen = observe_report(shadowed.evidence(kind=SHADOW, subject="leads/2"), SHADOW, "uid-3")
     assert (seen.state, seen.passed, seen.evidence) == ("done", False, "shadow-uid-3-1")
     assert "5,000 are needed" in seen.summary
     assert seen.too_few
@@ -238,4 +239,4 @@ def test_too_few_leads_refuse_a_person_and_are_a_release_s_answer(
     # The shadow runs on, and the next report is one more.
     again = [*typed, "--minimum-leads", "5000", "--release", "uid-3", "--number", "2"]
     assert CliRunner().invoke(main.app, again).exit_code == 0
-    assert observe_report(shadowed, SHADOW, "leads/2", "uid-3").number == 2
+    assert observe_report(shadowed.evidence(kind=SHADOW, subject="leads/2"), SHADOW, "uid-3").number == 2

@@ -88,7 +88,7 @@ def test_a_fall_is_an_exit_code_to_a_person_and_one_record_per_number_to_a_relea
     as_a_job = [*command, "--release", "uid-3", "--number", "4"]
     assert [CliRunner().invoke(main.app, as_a_job).exit_code for _ in range(2)] == [0, 0]
     assert len(busy.evidence(kind=KPI)) == 2
-    seen = observe_report(busy, KPI, "leads/2", "uid-3")
+    seen = observe_report(busy.evidence(kind=KPI, subject="leads/2"), KPI, "uid-3")
     assert (seen.state, seen.number, seen.passed) == ("done", 4, False)
     assert (seen.leads, seen.judged) == (json.loads(busy.evidence(kind=KPI)[0].document)["leads"], True)
     assert seen.leads > 300
@@ -102,7 +102,7 @@ def test_a_watch_of_leads_that_are_all_too_young_judges_nothing(busy: EventStore
     done = CliRunner().invoke(main.app, command)
     assert done.exit_code == 0
     assert "Too little seen to find any fall: 0 leads" in " ".join(done.output.split())
-    seen = observe_report(busy, KPI, "leads/2", "uid-4")
+    seen = observe_report(busy.evidence(kind=KPI, subject="leads/2"), KPI, "uid-4")
     assert (seen.state, seen.passed, seen.judged, seen.leads) == ("done", True, False, 0)
 
 
@@ -115,8 +115,8 @@ def test_the_newest_report_of_a_watch_is_the_one_with_the_highest_number(busy: E
     found = report_soak(busy, about, SoakPlan())
     for at, number in enumerate((2, 10, 9)):
         record_kpi(busy, msgspec.structs.replace(found, number=number), at)
-    assert observe_report(busy, KPI, "leads/2", "uid-5").number == 10
-    assert observe_report(busy, KPI, "leads/2", "uid-6") == ReportObservation()
+    assert observe_report(busy.evidence(kind=KPI, subject="leads/2"), KPI, "uid-5").number == 10
+    assert observe_report(busy.evidence(kind=KPI, subject="leads/2"), KPI, "uid-6") == ReportObservation()
 
 
 def test_a_lead_that_both_scored_counts_for_the_first_and_once(url: str) -> None:

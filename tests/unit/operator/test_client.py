@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-import kopf
 import pytest
 from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
 from tests.support.kubeapi import KubeApi
 
 from leadscore_operator.engine.lease import Lease
@@ -18,7 +18,6 @@ from leadscore_operator.errors import (
     NotLeaderError,
 )
 from leadscore_operator.kube.client import Kube
-from leadscore_operator.kube.credentials import Access
 from leadscore_operator.kube.resources import JOBS, LEASES
 
 
@@ -26,7 +25,7 @@ def speaking(api: KubeApi, talk: Callable[[Kube], Awaitable[None]]) -> None:
     async def run() -> None:
         async with (
             api.serving() as address,
-            Kube(Access(kopf.ConnectionInfo(server=address), None), "ns") as kube,
+            Kube(Configuration(host=address), "ns") as kube,
         ):
             await talk(kube)
 

@@ -13,7 +13,8 @@ from leadscore.errors import BadInputError
 from leadscore_operator.decide.detector import DetectorObservation, observations, plan_detector, unread
 from leadscore_operator.decide.jobs import TerminationMessage
 from leadscore_operator.errors import KubeError
-from leadscore_operator.plan import Create, Delete, Patch, Plan
+from leadscore_operator.kube.resources import CRONJOBS
+from leadscore_operator.plan import Apply, Delete, Plan
 from leadscore_operator.resources import DetectorSpec, Schedule, decode
 from leadscore_operator.specs.checks import check_command, cron_job
 
@@ -37,9 +38,12 @@ def status(done: Plan) -> Manifest:
 
 def test_a_new_detector_gets_a_cron_job_per_schedule_and_a_next_run() -> None:
     done = plan(detector(), crons=[])
-    (create,) = done.changes
-    assert isinstance(create, Create)
-    command = create.body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    (apply,) = done.changes
+    assert isinstance(apply, Apply)
+    assert "uid" not in apply.body["metadata"], (
+        "a CronJob of that name that is there already is not taken over"
+    )
+    command = apply.body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"]
     assert command[:5] == ["leadscore", "drift", "check", "--model=leads@champion", "--window=1d"]
     assert status(done)["severity"] == "unknown"
     assert status(done)["nextRun"] == "2026-03-11T00:00:00Z"
@@ -101,9 +105,11 @@ def test_alibi_detects_methods_run_in_the_image_that_has_them() -> None:
     assert images == ["registry/jobs:1", "registry/drift-alibi:1"]
 
 
-def test_a_settled_detector_asks_for_nothing_and_gives_the_same_status_again() -> None:
-    done = plan(detector())
-    assert done.changes == ()
+def test_a_settled_detector_only_applies_what_is_there_and_gives_the_same_status_again() -> None:
+    item = detector()
+    (schedule,) = decode(item["spec"], DetectorSpec, "spec").schedules
+    done = plan(item)
+    assert done.changes == (Apply(CRONJOBS, made(item, schedule)),)
     again = plan(detector(status(done)))
     assert (again.status, again.events) == (done.status, ())
 
@@ -113,10 +119,10 @@ def test_what_somebody_changed_in_a_cron_job_is_set_back_and_what_is_not_wanted_
     (schedule,) = decode(item["spec"], DetectorSpec, "spec").schedules
     bent = made(item, schedule)
     bent["spec"]["schedule"] = "0 1 * * *"
-    (patch,) = plan(item, crons=[bent]).changes
-    assert isinstance(patch, Patch)
-    assert patch.patch["spec"]["schedule"] == "@daily"
-    assert patch.patch["metadata"]["resourceVersion"] == "9"
+    (apply,) = plan(item, crons=[bent]).changes
+    assert isinstance(apply, Apply)
+    assert apply.body["spec"]["schedule"] == "@daily"
+    assert (apply.body["metadata"]["uid"], apply.body["metadata"]["resourceVersion"]) == ("u", "9")
     left = made(item, replace_name(schedule, "hourly"))
     deletes = [c for c in plan(item, crons=[made(item, schedule), left]).changes if isinstance(c, Delete)]
     assert [d.name for d in deletes] == [left["metadata"]["name"]]
@@ -236,7 +242,7 @@ def test_no_drift_by_one_schedule_does_not_hide_that_another_could_not_judge() -
 
 def test_a_suspended_detector_has_suspended_cron_jobs_and_no_next_run() -> None:
     done = plan(detector(suspend=True), crons=[])
-    assert isinstance(done.changes[0], Create)
+    assert isinstance(done.changes[0], Apply)
     assert done.changes[0].body["spec"]["suspend"] is True
     assert "nextRun" not in status(done)
 

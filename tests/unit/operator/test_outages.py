@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-import kopf
 import pytest
 from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
 from tests.support.kubeapi import KubeApi
 from tests.unit.operator.objects import WORKLOAD, thing
 
@@ -20,7 +20,6 @@ from leadscore_operator.engine.apply import Applier
 from leadscore_operator.engine.clock import Clock
 from leadscore_operator.errors import KubeError, RegistryUnavailableError
 from leadscore_operator.kube.client import Kube
-from leadscore_operator.kube.credentials import Access
 from leadscore_operator.kube.resources import POLICIES
 from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.outages import Outages
@@ -29,7 +28,7 @@ PATH = POLICIES.path("ns", "crm")
 GONE = StoreUnavailableError("The event store db cannot be used: refused.", hint="Is it up?")
 DECIDED = {
     "decision": {"action": "Wait"},
-    "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "x"}],
+    "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-03-10T12:00:00Z"}],
 }
 
 
@@ -47,7 +46,7 @@ class Story:
     async def _tell(self, looks: tuple[tuple[float, Exception | None], ...]) -> None:
         async with (
             self.api.serving() as address,
-            Kube(Access(kopf.ConnectionInfo(server=address), None), "ns") as kube,
+            Kube(Configuration(host=address), "ns") as kube,
         ):
             clock = Clock()
             outages = Outages(

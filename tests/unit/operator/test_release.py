@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -14,6 +14,7 @@ from leadscore.errors import RefusedError, UnavailableError
 from leadscore.release.expected import ExpectedPsi
 from leadscore.release.machine import decide_step
 from leadscore.release.states import (
+    Action,
     ApprovalObservation,
     Finish,
     GateObservation,
@@ -26,6 +27,7 @@ from leadscore.release.states import (
     VersionObservation,
     Wait,
 )
+from leadscore_operator.decide.actions import EFFECTS, Effect, ReleaseObjects
 from leadscore_operator.decide.release import (
     blocking_release,
     machine_spec,
@@ -37,7 +39,7 @@ from leadscore_operator.decide.release import (
 from leadscore_operator.plan import Create
 from leadscore_operator.registry_view import RegistryView
 from leadscore_operator.resources import ModelReleaseSpec, decode
-from leadscore_operator.specs.releases import release_command
+from leadscore_operator.specs.releases import kpi_report
 from leadscore_operator.specs.rollouts import observe_rollout, version_patch
 
 WISH = {"model": "leads", "version": 7, "rollout": "leads", "evaluation": "replay", "replayWindow": "14d"}
@@ -238,7 +240,7 @@ def test_a_release_goes_from_gate_to_canary_by_the_machine_and_each_step_is_one_
     made: list[str] = []
     for _ in range(12):
         step = decide_step(spec, machine_status(item), seen, NOW)
-        plan = plan_step(step, spec, item, WORKLOAD, NOW, others=())
+        plan = plan_step(step, spec, ReleaseObjects(item, rollout()), WORKLOAD, NOW)
         made += [
             c.body["metadata"]["labels"]["leadscore.dev/step"] for c in plan.changes if isinstance(c, Create)
         ]
@@ -279,13 +281,15 @@ def test_a_release_that_ends_has_been_so_since_it_ended() -> None:
     item = release({"phase": "Watching", "since": stamp(began)})
     spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
     ended = ReleaseStatus(phase="Promoted", reason="leads/7 is champion.", since=began)
-    first = plan_step(Step(Finish("Promoted", ended.reason), ended), spec, item, WORKLOAD, NOW, others=())
+    first = plan_step(
+        Step(Finish("Promoted", ended.reason), ended), spec, ReleaseObjects(item), WORKLOAD, NOW
+    )
     assert first.status is not None
     assert first.status["since"] == stamp(NOW)
     later = NOW + timedelta(hours=1)
     known = machine_status(release(first.status))
     again = plan_step(
-        Step(Wait("It has ended."), known), spec, release(first.status), WORKLOAD, later, others=()
+        Step(Wait("It has ended."), known), spec, ReleaseObjects(release(first.status)), WORKLOAD, later
     )
     assert again.status is not None
     assert again.status["since"] == stamp(NOW)
@@ -298,15 +302,14 @@ def test_a_release_that_asks_a_person_warns_and_says_since_when() -> None:
     asks = plan_step(
         Step(Wait(status.reason, needs_human_since=NOW), status),
         spec,
-        item,
+        ReleaseObjects(item),
         WORKLOAD,
         NOW + timedelta(hours=1),
-        others=(),
     )
     assert [h.type for h in asks.events] == ["Warning"]
     assert asks.status is not None
     assert asks.status["askedSince"] == stamp(NOW)
-    waits = plan_step(Step(Wait(status.reason), status), spec, item, WORKLOAD, NOW, others=())
+    waits = plan_step(Step(Wait(status.reason), status), spec, ReleaseObjects(item), WORKLOAD, NOW)
     assert [h.type for h in waits.events] == ["Normal"]
     assert waits.status is not None
     assert "askedSince" not in waits.status
@@ -349,6 +352,12 @@ def test_the_registry_is_read_and_its_silence_is_not_an_answer() -> None:
     asyncio.run(story())
 
 
+def test_every_action_of_the_machine_has_its_line_in_the_table() -> None:
+    assert set(EFFECTS) == set(get_args(Action))
+    doing = {kind.__name__ for kind, effect in EFFECTS.items() if effect != Effect()}
+    assert doing == {kind.__name__ for kind in EFFECTS} - {"Note", "Wait"}
+
+
 def test_times_of_the_wish_are_the_machines() -> None:
     item = release(watchFor="2h", approvalFor="1d", replayWindow="2w")
     spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
@@ -360,10 +369,9 @@ def test_times_of_the_wish_are_the_machines() -> None:
 def test_a_watch_gives_each_lead_the_time_that_was_asked_for(declared: Manifest, seconds: str) -> None:
     item = release(**declared)
     spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
-    made = release_command(ReportKpi(7, 6, NOW, 3), spec)
-    assert made is not None
-    assert made[0] == "kpi-3"
-    assert f"--exposure={seconds}s" in made[1]
+    made = kpi_report(ReportKpi(7, 6, NOW, 3), spec)
+    assert made.step == "kpi-3"
+    assert f"--exposure={seconds}s" in made.command
 
 
 @pytest.mark.parametrize(
@@ -379,13 +387,13 @@ def test_an_approval_without_proof_is_a_condition_and_a_warning() -> None:
     spec = machine_spec(item, decode(item["spec"], ModelReleaseSpec, "spec"))
     why = "The answer approval-1 (approved by 'Ada') does not count: it carries no proof of who made it."
     status = msgspec.structs.replace(machine_status(item), reason=f"{why} Waits for a person.")
-    plan = plan_step(Step(Wait("", None, NOW, why), status), spec, item, WORKLOAD, NOW, others=())
+    plan = plan_step(Step(Wait("", None, NOW, why), status), spec, ReleaseObjects(item), WORKLOAD, NOW)
     assert plan.status is not None
     ready, proven = plan.status["conditions"]
     assert (ready["type"], ready["status"]) == ("Ready", "True")
     assert (proven["type"], proven["status"], proven["message"]) == ("ApprovalProven", "False", why)
     (told,) = plan.events
     assert (told.type, told.message) == ("Warning", f"{why} Waits for a person.")
-    after = plan_step(Step(Wait("", None, NOW), status), spec, item, WORKLOAD, NOW, others=())
+    after = plan_step(Step(Wait("", None, NOW), status), spec, ReleaseObjects(item), WORKLOAD, NOW)
     assert after.status is not None
     assert [c["type"] for c in after.status["conditions"]] == ["Ready"]

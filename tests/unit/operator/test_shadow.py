@@ -10,9 +10,10 @@ import pytest
 from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, stamp, thing
 
 from leadscore.release.states import ReportShadow, Step, StopShadow
+from leadscore_operator.decide.actions import ReleaseObjects
 from leadscore_operator.decide.release import machine_spec, machine_status, object_status, plan_step
 from leadscore_operator.resources import ModelReleaseSpec, decode
-from leadscore_operator.specs.releases import release_command
+from leadscore_operator.specs.releases import shadow_report
 from leadscore_operator.specs.shadows import observe_shadow, shadow_name
 
 WISH = {"model": "leads", "version": 7, "rollout": "leads-lead-scoring", "evaluation": "shadow"}
@@ -84,9 +85,7 @@ def test_how_the_shadow_runs_is_the_machine_s(shadow: Manifest | None, hours: fl
 @pytest.mark.parametrize(("percent", "said"), [(40.0, ["--percent=40"]), (None, [])])
 def test_the_report_is_asked_for_since_the_shadow_was_ready(percent: float | None, said: list[str]) -> None:
     spec = machine_spec(release(), declared(shadow={"minimumLeads": 200}))
-    found = release_command(ReportShadow(7, NOW, percent, 1), spec)
-    assert found is not None
-    step, command = found
+    step, command = shadow_report(ReportShadow(7, NOW, percent, 1), spec)
     assert step == "shadow"
     assert command == [
         *("leadscore", "release", "shadow", "--candidate=leads/7", f"--since={stamp(NOW)}"),
@@ -104,5 +103,5 @@ def test_since_when_the_shadow_was_ready_is_remembered() -> None:
 def test_a_shadow_that_is_taken_down_after_the_end_is_looked_at_again() -> None:
     item = release({"phase": "Rejected", "reason": "so"})
     spec, status = machine_spec(item, declared()), machine_status(item)
-    plan = plan_step(Step(StopShadow("x"), status), spec, item, WORKLOAD, NOW, others=())
+    plan = plan_step(Step(StopShadow("x"), status), spec, ReleaseObjects(item), WORKLOAD, NOW)
     assert plan.again is not None

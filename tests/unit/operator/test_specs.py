@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import yaml
-from tests.unit.operator.objects import WORKLOAD, Manifest, detector, run
+from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, detector, run
 
 from leadscore.errors import BadInputError
 from leadscore.policy.spec import DriftTrigger, PerformanceTrigger, RampStep, ScheduleTrigger, Triggers
 from leadscore.policy.state import RetrainWindow
-from leadscore_operator.decide.jobs import parse_time
 from leadscore_operator.resources import (
     CheckJob,
     DetectorSpec,
@@ -26,10 +27,23 @@ from leadscore_operator.resources import (
     decode,
 )
 from leadscore_operator.specs.checks import cron_job
-from leadscore_operator.specs.differ import differs
 from leadscore_operator.specs.names import cron_job_name, job_name, release_name, run_name
 from leadscore_operator.specs.trainings import train_job
 from leadscore_operator.specs.workload import Workload
+from leadscore_operator.statuses import (
+    Candidate,
+    Condition,
+    DetectorStatus,
+    GateResult,
+    ModelReleaseStatus,
+    PolicyDecision,
+    PolicyRun,
+    PolicyStatus,
+    RunStatus,
+    ScheduleStatus,
+    VerdictStatus,
+    to_wire,
+)
 
 CRDS = Path(__file__).parents[3] / "charts" / "lead-scoring" / "files" / "crds"
 
@@ -37,7 +51,7 @@ CRDS = Path(__file__).parents[3] / "charts" / "lead-scoring" / "files" / "crds"
 def pods() -> list[Manifest]:
     declared = decode(detector()["spec"], DetectorSpec, "spec")
     check = cron_job(detector(), declared, declared.schedules[0], WORKLOAD)
-    window = RetrainWindow(parse_time("2026-01-01T00:00:00Z"), parse_time("2026-02-01T00:00:00Z"))
+    window = RetrainWindow(NOW - timedelta(days=30), NOW)
     training = train_job(run(), PolicySpec(model="leads"), window, 1, WORKLOAD)
     return [check["spec"]["jobTemplate"]["spec"]["template"]["spec"], training["spec"]["template"]["spec"]]
 
@@ -65,27 +79,6 @@ def test_names_fit_their_kinds_and_differ_by_owner() -> None:
     assert release_name("My.Leads_EU", 12) == "my-leads-eu-12"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "found", "answer"),
-    [
-        ({"a": 1}, {"a": 1, "b": 2}, False),
-        ({"a": 1}, {"a": 2}, True),
-        ({"a": [1, 2]}, {"a": [1]}, True),
-        ({"cpu": "1000m"}, {"cpu": "1"}, False),
-        ({"memory": "1Gi"}, {"memory": "1024Mi"}, False),
-        ({"memory": "1Gi"}, {"memory": "1G"}, True),
-        ({"suspend": False}, {}, False),
-        ({"suspend": True}, {}, True),
-        ({"resources": {}}, {}, False),
-        ({"a": "b"}, {"a": "c"}, True),
-    ],
-)
-def test_what_we_set_must_be_as_we_set_it_and_the_rest_is_others(
-    wanted: Any, found: Any, answer: bool
-) -> None:
-    assert differs(wanted, found) is answer
-
-
 def test_a_workload_file_with_a_typo_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "workload.yaml"
     file.write_text("imgae: x\n")
@@ -93,9 +86,9 @@ def test_a_workload_file_with_a_typo_is_refused(tmp_path: Path) -> None:
         Workload.read(file)
 
 
-def schema(kind: str, *path: str) -> Manifest:
+def schema(kind: str, *path: str, part: str = "spec") -> Manifest:
     crd = yaml.safe_load((CRDS / f"{kind}.yaml").read_text())
-    node = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    node = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part]
     for step in path:
         node = node["items"] if step == "[]" else node["properties"][step]
     return node
@@ -146,3 +139,52 @@ def test_every_rule_of_a_schema_refuses_with_a_sentence(file: Path) -> None:
     for rule in found:
         assert " " in rule["message"]
         assert rule["message"].endswith((".", "d."))
+
+
+STATUSES: list[tuple[str, tuple[str, ...], type[msgspec.Struct]]] = [
+    ("driftdetectors", (), DetectorStatus),
+    ("driftdetectors", ("schedules", "[]"), ScheduleStatus),
+    ("driftdetectors", ("verdicts", "[]"), VerdictStatus),
+    ("retrainpolicies", (), PolicyStatus),
+    ("retrainpolicies", ("decision",), PolicyDecision),
+    ("retrainpolicies", ("lastRun",), PolicyRun),
+    ("retrainpolicies", ("runs", "[]"), PolicyRun),
+    ("retrainruns", (), RunStatus),
+    ("retrainruns", ("candidate",), Candidate),
+    ("retrainruns", ("gate",), GateResult),
+    ("modelreleases", (), ModelReleaseStatus),
+    *((kind, ("conditions", "[]"), Condition) for kind in ("driftdetectors", "retrainpolicies", "retrainruns", "modelreleases")),
+]  # fmt: skip
+PLAIN = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "string"}
+
+
+@pytest.mark.parametrize(("kind", "path", "struct"), STATUSES)
+def test_schema_and_code_know_the_same_fields_of_a_status_of_the_same_types(
+    kind: str, path: tuple[str, ...], struct: type[msgspec.Struct]
+) -> None:
+    node = schema(kind, *path, part="status")
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    assert set(node["properties"]) == set(fields)
+    for name, about in node["properties"].items():
+        assert about.get("description"), f"kubectl explain says nothing about {name}"
+        kinds = {k for k in PLAIN if k in re.findall(r"\w+", str(fields[name].type))} or {"str"}
+        if about["type"] not in {"object", "array"}:
+            assert about["type"] in {PLAIN[k] for k in kinds}, name
+            assert (about.get("format") == "date-time") == ("datetime" in kinds), name
+
+
+def test_a_status_goes_to_the_server_and_back_without_what_is_none_and_with_whole_seconds() -> None:
+    moment = datetime(2026, 3, 10, 13, 0, 0, 999_999, tzinfo=timezone(timedelta(hours=1)))
+    run = PolicyRun(name="leads-1", key="k", created=moment)
+    wire = to_wire(PolicyStatus(runs=(run,), next_schedule=moment))
+    assert wire == {
+        "conditions": [],
+        "runs": [{"name": "leads-1", "key": "k", "created": "2026-03-10T12:00:00Z"}],
+        "nextSchedule": "2026-03-10T12:00:00Z",
+    }
+    assert to_wire(decode(wire, PolicyStatus, "status")) == wire
+
+
+def test_a_status_that_is_none_of_ours_is_an_error_that_names_the_field() -> None:
+    with pytest.raises(BadInputError, match=r"status cannot be read: .*verdicts\[0\]"):
+        decode({"verdicts": [{"job": "c-1"}]}, DetectorStatus, "status")

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import kopf
 import msgspec
 import pytest
+from kubernetes.aio.client.configuration import Configuration
 from tests.support.kubeapi import KubeApi
 from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, detector, thing
 
@@ -20,9 +20,8 @@ from leadscore_operator.engine.queue import WorkQueue
 from leadscore_operator.engine.resync import Resync
 from leadscore_operator.errors import KubeError
 from leadscore_operator.kube.client import Kube
-from leadscore_operator.kube.credentials import Access
 from leadscore_operator.kube.resources import CRONJOBS, DEPLOYMENTS, DETECTORS
-from leadscore_operator.plan import Create, Delete, Patch
+from leadscore_operator.plan import Apply, Delete, Patch
 from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.detector import reconcile_detector
 
@@ -42,7 +41,7 @@ def talk(api: KubeApi, act: Callable[[ReconcileContext], Awaitable[T]]) -> T:
     async def run() -> T:
         async with (
             api.serving() as address,
-            Kube(Access(kopf.ConnectionInfo(server=address), None), "ns") as kube,
+            Kube(Configuration(host=address), "ns") as kube,
         ):
             clock = Clock()
             workload = msgspec.structs.replace(WORKLOAD, installation=HOME)
@@ -89,13 +88,22 @@ def test_nothing_is_scheduled_once_the_deployment_is_gone_or_going() -> None:
 def test_a_cron_job_of_an_operator_before_is_given_to_the_installation() -> None:
     item = watched()
     (create,) = plan_detector(DetectorObservation(item, [], [], {}), WORKLOAD, NOW).changes
-    assert isinstance(create, Create)
-    old = create.body | {"metadata": create.body["metadata"] | {"uid": "u", "resourceVersion": "9"}}
+    assert isinstance(create, Apply)
+    fields = [
+        {"manager": "Python", "operation": "Update", "apiVersion": "batch/v1", "fieldsV1": {"f:spec": {}}}
+    ]
+    meta = {"uid": "u", "resourceVersion": "9", "managedFields": fields}
+    old = create.body | {"metadata": create.body["metadata"] | meta}
     assert old["metadata"]["ownerReferences"][0]["kind"] == "DriftDetector"
     seen = DetectorObservation(item, [old], [], {}, installation=home())
-    (patch,) = plan_detector(seen, WORKLOAD, NOW).changes
-    assert isinstance(patch, Patch)
-    assert [o["kind"] for o in patch.patch["metadata"]["ownerReferences"]] == ["Deployment"]
+    claim, apply = plan_detector(seen, WORKLOAD, NOW).changes
+    assert isinstance(claim, Patch)
+    assert claim.patch["metadata"]["resourceVersion"] == "9"
+    (ours,) = claim.patch["metadata"]["managedFields"]
+    assert (ours["manager"], ours["operation"]) == ("leadscore-operator", "Apply")
+    assert isinstance(apply, Apply)
+    assert [o["kind"] for o in apply.body["metadata"]["ownerReferences"]] == ["Deployment"]
+    assert apply.body["metadata"]["uid"] == "u"
 
 
 def test_a_detector_that_is_gone_takes_its_cron_jobs_with_it() -> None:
