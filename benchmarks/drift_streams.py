@@ -97,7 +97,7 @@ def make_reference(stream: Stream, rng: np.random.Generator) -> Reference:
 def cuts(stream: Stream, reference: Reference, history: History, counts: np.ndarray) -> Cut:
     """The library's cuts for a window of these counts (features, bins)."""
     found = _calibrated(stream, reference, history, counts)
-    return _cut(stream, found, found.cuts.level)
+    return _cut(stream, found, found.critical_values.level)
 
 
 def _calibrated(stream: Stream, reference: Reference, history: History, counts: np.ndarray) -> Calibrated:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from leadscore.drift.methods import MAX_DROP
 from leadscore.errors import BadInputError
 from leadscore.policy.spec import RetrainRules
 
@@ -42,7 +43,7 @@ class PerformanceSpec(_Part, frozen=True):
 
     window: str = "30d"
     maturity: str = "30d"
-    max_drop: float = 0.05
+    max_drop: float = MAX_DROP
 
 
 class CheckJob(_Part, frozen=True):
@@ -82,6 +83,8 @@ class RunTemplate(_Part, frozen=True):
     data: str = ""
     trials: int = 50
     min_records: int = 10_000
+    min_completeness: float = 0.8
+    delay_aware: bool = False
     seed: int = 0
     attempts: int = 3
     retry_delay: str = "30s"

@@ -51,6 +51,9 @@ def train_command(run: Manifest, policy: PolicySpec, window: RetrainWindow, atte
         f"--until={format_time(window.end)}",
     ]
     command += [f"--trials={how.trials}", f"--min-records={how.min_records}", f"--seed={how.seed}"]
+    command.append(f"--min-completeness={how.min_completeness:g}")
+    if how.delay_aware:
+        command.append("--delay-aware")
     if how.data:
         command.append(f"--data={how.data}")
     return [*command, f"--termination-message={MESSAGE_PATH}", *how.args]

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from leadscore.backtest.model import BacktestModel
 from leadscore.backtest.stream import BacktestStream, Month, moment
+from leadscore.drift.options import PerformanceThresholds
 from leadscore.drift.performance.measure import LabelCounts, measure_window
-from leadscore.drift.performance.verdict import PerformanceLimits, judge_performance, performance_drift
+from leadscore.drift.performance.verdict import judge_performance, performance_drift
 from leadscore.drift.statistics.distances import half_row_psi
 from leadscore.drift.verdict import DriftVerdict
 from leadscore.policy.decide import decide_retraining
@@ -165,7 +166,7 @@ class ByPolicy:
     """
 
     rules: RetrainRules
-    limits: PerformanceLimits = field(default_factory=PerformanceLimits)
+    limits: PerformanceThresholds = field(default_factory=PerformanceThresholds)
     lookback_days: int = 31
     name: str = "policy"
     _seen: list[Observation] = field(default_factory=list[Observation])
@@ -197,7 +198,7 @@ class ByPolicy:
         return StrategyAnswer(verdict.drifted, isinstance(decision, Retrain), reason)
 
 
-def performance_verdict(view: View, limits: PerformanceLimits, lookback_days: int) -> DriftVerdict:
+def performance_verdict(view: View, limits: PerformanceThresholds, lookback_days: int) -> DriftVerdict:
     """The model in force on its mature leads: scored since it was trained, within the days looked back."""
     stream = view.stream
     newest = view.now - stream.maturity

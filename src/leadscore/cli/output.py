@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -45,15 +45,51 @@ def emit(document: object, view: RenderableType, *, as_json: bool) -> None:
 def table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
 ) -> Table:
-    """A Rich table; `right` names the columns that hold numbers. Cells are text, never markup (`[x]` stays `[x]`)."""
+    """Return a Rich table whose cells are text, never markup (`[x]` stays `[x]`).
+
+    Where it is wider than the console, lines are broken between words, and within words only if that is not enough.
+
+    Args:
+        title: Above it.
+        columns: Their names.
+        rows: Cells in the order of the columns; None is a dash.
+        right: Names of the columns that hold numbers.
+    """
     view = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        view.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        view.add_row(
-            *(cell if isinstance(cell, Text) else escape("–" if cell is None else str(cell)) for cell in row)
-        )
+    cells = [
+        [cell if isinstance(cell, Text) else Text("–" if cell is None else str(cell)) for cell in row]
+        for row in rows
+    ]
+    widths = _fitted(
+        [[name, *(row[place].plain for row in cells)] for place, name in enumerate(columns)], console.width
+    )
+    for name, width in zip(columns, widths, strict=True):
+        justify = "right" if name in right else "left"
+        view.add_column(name, justify=justify, overflow="fold", width=width)
+    for row in cells:
+        view.add_row(*row)
     return view
+
+
+def _fitted(columns: Sequence[Sequence[str]], width: int) -> list[int | None]:
+    """Return the widths that keep words whole; None for each where nothing has to be, or can be, done.
+
+    Args:
+        columns: Header and cells of each.
+        width: Of the console.
+    """
+    wanted = [max(cell_len(text) for text in column) for column in columns]
+    least = [
+        max((cell_len(word) for text in column for word in text.split()), default=1) for column in columns
+    ]
+    # A space on either side of each column, and lines between and around them.
+    room = width - 3 * len(columns) - 1
+    if sum(wanted) <= room or sum(least) > room:
+        return [None] * len(columns)
+    while sum(wanted) > room:
+        widest = max(range(len(columns)), key=lambda place: wanted[place] - least[place])
+        wanted[widest] -= 1
+    return list(wanted)
 
 
 def decimal(value: float | None) -> str:

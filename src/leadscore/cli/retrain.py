@@ -43,6 +43,21 @@ def retrain(
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials in all.")] = 50,
     min_records: Annotated[int, typer.Option(min=50, help="Labelled leads needed.")] = 10_000,
+    min_completeness: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of outcomes, wins and losses alike, that must be known at a lead's age.",
+        ),
+    ] = 0.8,
+    delay_aware: Annotated[
+        bool,
+        typer.Option(
+            "--delay-aware/--mature-only",
+            help="Train on younger leads besides, known in part, weighted by the delays of their outcome.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     termination_message: Annotated[
         Path | None, typer.Option(help="File for the report (or the error): /dev/termination-log in a pod.")
@@ -66,7 +81,15 @@ def retrain(
     try:
         if request.start >= request.end:
             raise BadInputError("--since is not before --until.", hint="Name a window with something in it.")
-        report = _run(request, contract, trials=trials, min_records=min_records, seed=seed)
+        report = _run(
+            request,
+            contract,
+            trials=trials,
+            min_records=min_records,
+            min_completeness=min_completeness,
+            delay_aware=delay_aware,
+            seed=seed,
+        )
     except LeadScoreError as error:
         _say(termination_message, str(error).encode())
         raise
@@ -82,7 +105,14 @@ def retrain(
 
 
 def _run(
-    request: RetrainRequest, contract: Path | None, *, trials: int, min_records: int, seed: int
+    request: RetrainRequest,
+    contract: Path | None,
+    *,
+    trials: int,
+    min_records: int,
+    min_completeness: float,
+    delay_aware: bool,
+    seed: int,
 ) -> RetrainReport:
     from leadscore.contract import load_contract
     from leadscore.events.store import EventStore
@@ -100,6 +130,8 @@ def _run(
         name=name,
         months=max(1, math.ceil((request.end - request.start) / timedelta(days=28))),
         min_records=min_records,
+        min_completeness=min_completeness,
+        delay_aware=delay_aware,
         as_of=request.end if leads.time is not None else None,
         no_time=leads.time is None,
         trials=trials,

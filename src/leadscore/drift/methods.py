@@ -1,4 +1,4 @@
-"""Names of what a detector can look at."""
+"""Names of what a detector can look at, and the loss that counts unless somebody says otherwise."""
 
 from __future__ import annotations
 
@@ -10,3 +10,6 @@ SEQUENTIAL: Final = "sequential"
 METHODS: Final = ("univariate", "performance", "cbpe", "mmd", "classifier", SEQUENTIAL)
 ALIBI: Final = "alibi:"
 ALIBI_METHODS: Final = tuple(f"{ALIBI}{name}" for name in ("KSDrift", "CVMDrift", "ChiSquareDrift"))
+
+# Relative loss of AUC against the hold-out from which a model is worse than it may be.
+MAX_DROP: Final = 0.05

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from leadscore.drift.methods import ALIBI_METHODS, METHODS, SEQUENTIAL
+from leadscore.drift.methods import ALIBI_METHODS, MAX_DROP, METHODS, SEQUENTIAL
 from leadscore.drift.runlength import FalseAlarms, Hysteresis
 from leadscore.drift.verdict import SEVERITIES, Severity
 
@@ -46,34 +46,46 @@ class EffectThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return SEVERITIES[sum(effect >= line for line in lines)]
 
 
-class PerformanceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the method `performance` judges (see `performance_verdict.PerformanceLimits`).
+class PerformanceThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is still acceptable of a model's performance.
 
     Attributes:
-        window_hours: Length of the window of mature leads.
-        maturity_hours: Age at which a lead's outcome should be known: the window ends so long before the checked one does.
         max_drop: Relative loss of AUC against the hold-out that is significant; twice as much is critical.
         miscalibration: Relative distance of observed from predicted conversions that is reported.
         completeness: Labelled share of the mature leads below which the window is not judged.
         positives: Conversions, and as many other leads, that it takes to judge.
-        confidence: Of a loss being real, in mode `thresholds`; with a budget, the budget's.
+        confidence: Of a loss being real (one-sided), and of a miscalibration (two-sided), in mode `thresholds`; with a budget,
+            the budget's.
     """
 
-    window_hours: float = 720.0
-    maturity_hours: float = 720.0
-    max_drop: float = 0.05
+    max_drop: float = MAX_DROP
     miscalibration: float = 0.25
     completeness: float = 0.8
     positives: int = 20
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        if not (self.window_hours > 0.0 and self.maturity_hours >= 0.0):
-            raise ValueError("window_hours must be positive, maturity_hours not negative")
         if not (0.0 < self.max_drop < 1.0 and 0.0 < self.completeness <= 1.0):
             raise ValueError("max_drop and completeness must be shares between 0 and 1")
         if self.miscalibration <= 0.0 or self.positives < 2 or not 0.5 < self.confidence < 1.0:
             raise ValueError("miscalibration must be positive, positives 2 or more, confidence in (0.5, 1)")
+
+
+class PerformanceOptions(PerformanceThresholds, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the method `performance` judges.
+
+    Attributes:
+        window_hours: Length of the window of mature leads.
+        maturity_hours: Age at which a lead's outcome should be known: the window ends so long before the checked one does.
+    """
+
+    window_hours: float = 720.0
+    maturity_hours: float = 720.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.window_hours > 0.0 and self.maturity_hours >= 0.0):
+            raise ValueError("window_hours must be positive, maturity_hours not negative")
 
 
 class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from leadscore.drift.methods import MAX_DROP
 from leadscore.drift.verdict import Severity
 
 
@@ -38,7 +39,7 @@ class PerformanceTrigger(_Spec, frozen=True):
     """
 
     detectors: tuple[str, ...] = ()
-    max_drop: float = 0.05
+    max_drop: float = MAX_DROP
     hold: str = "7d"
 
 

@@ -24,11 +24,10 @@ from sqlalchemy import (
     and_,
     create_engine,
     delete,
-    insert,
     inspect,
     select,
-    update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
@@ -187,6 +186,9 @@ def _versions(connection: Connection, wanted: ColumnElement[bool]) -> list[Light
 
 
 def _put(connection: Connection, table: Table, key: dict[str, object], values: dict[str, object]) -> None:
-    """Write a row whether or not it is there."""
-    if not connection.execute(update(table).where(_here(table, **key)).values(values)).rowcount:
-        connection.execute(insert(table).values(workspace=_WORKSPACE, **key, **values))
+    """Write a row whether or not it is there, or somebody else writes it at this moment."""
+    row = {"workspace": _WORKSPACE, **key}
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(
+        insert(table).values(**row, **values).on_conflict_do_update(index_elements=list(row), set_=values)
+    )

@@ -37,7 +37,14 @@ from leadscore.training.progress import Progress, Silent
 from leadscore.training.rates import window_rate
 from leadscore.training.selection import TrainingSelection, select_leads
 from leadscore.training.snapshot import code_revision, library_versions, table_digest
-from leadscore.training.split import MIN_CLASS, Split, count_classes, expanding_folds, split_windows
+from leadscore.training.split import (
+    MIN_CLASS,
+    Split,
+    count_classes,
+    expanding_folds,
+    split_windows,
+    whole_weeks,
+)
 from leadscore.training.threshold import DecisionThreshold, choose_threshold, grades_by_capacity
 from leadscore.training.tune import FoldBins, TuneOptions, Tuning, tune
 from leadscore.training.window import iso
@@ -130,6 +137,9 @@ def train(
         months=evidence.window.months,
     )
     run.progress.stage("Writing the artefact")
+    # What windows of leads are compared with: as many of each weekday, where the table has times.
+    kept = np.arange(len(unseen)) if options.no_time else whole_weeks(leads.ticks[unseen])
+    reference = unseen[kept]
     manifest = bundle.write(
         out,
         bundle.Parts(
@@ -140,16 +150,18 @@ def train(
             evidence=evidence,
             profile=build_profile(
                 contract,
-                leads.matrix[unseen],
-                judged.probabilities,
+                leads.matrix[reference],
+                judged.probabilities[kept],
                 # The matrix has lost which absent values were texts that the contract does not list; the table has not.
-                unseen=encode_batch(contract, take(leads.table, unseen), threads=run.threads).unseen.tolist(),
+                unseen=encode_batch(
+                    contract, take(leads.table, reference), threads=run.threads
+                ).unseen.tolist(),
             ),
-            matrix=leads.matrix[unseen],
-            converted=leads.converted[unseen],
-            days=days_to_outcome(leads, unseen),
-            age=None if chosen.newest is None else (chosen.newest - leads.ticks[unseen]) / DAY,
-            margins=margins,
+            matrix=leads.matrix[reference],
+            converted=leads.converted[reference],
+            days=days_to_outcome(leads, reference),
+            age=None if chosen.newest is None else (chosen.newest - leads.ticks[reference]) / DAY,
+            margins=margins[kept],
             plots=plots,
             data=DataSnapshot(
                 rows=len(leads.converted),

@@ -20,6 +20,9 @@ Ids = npt.NDArray[np.int64]
 
 # Fewer leads of a class than this say nothing about a ranking.
 MIN_CLASS = 5
+_WEEK = 7 * 86_400_000_000
+# Leads of whole weeks begin some time after midnight and end some time before.
+_NIGHT = 16 * 3_600_000_000
 # The share of the leads before a cut that must stay if training waits for the age of its outcomes.
 _AFFORDABLE = 0.5
 
@@ -160,6 +163,19 @@ def expanding_folds(
         else:
             skipped.append(SkippedFold(number, reason))
     return tuple(usable), tuple(skipped)
+
+
+def whole_weeks(ticks: Ticks) -> RowNumbers:
+    """Return the positions of the newest leads that span whole weeks; all of them if they span less than one.
+
+    A reference of a month has five of some weekdays and four of others, and compared with it whole weeks look like a drift of
+    whatever follows the week.
+
+    Args:
+        ticks: Time of each lead in microseconds, never decreasing (n,).
+    """
+    weeks = (int(ticks[-1]) - int(ticks[0]) + _NIGHT) // _WEEK
+    return np.flatnonzero(ticks > int(ticks[-1]) - weeks * _WEEK) if weeks else np.arange(len(ticks))
 
 
 def count_classes(converted: npt.NDArray[np.bool_]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadscore.errors import RefusedError
-from leadscore.training.split import expanding_folds, split_windows
+from leadscore.training.split import expanding_folds, split_windows, whole_weeks
 
 sorted_ticks = st.lists(st.integers(0, 60), min_size=30, max_size=200).map(
     lambda t: np.sort(np.array(t, np.int64))
@@ -106,3 +106,28 @@ def test_two_times_cannot_make_three_windows() -> None:
 def test_nothing_left_to_train_on_is_refused() -> None:
     with pytest.raises(RefusedError, match="can be trained on"):
         split_windows(spread(100), calibration=0.2, holdout=0.2, gap=10**9)
+
+
+HOUR = 3_600_000_000
+
+
+def hourly(days: float) -> np.ndarray:
+    return np.arange(int(days * 24), dtype=np.int64) * HOUR + 1_780_000_000_000_000
+
+
+@pytest.mark.parametrize("days", [7.2, 30, 31, 33.5, 61])
+def test_a_reference_has_as_many_leads_of_each_weekday(days: float) -> None:
+    ticks = hourly(days)
+    kept = whole_weeks(ticks)
+    weekdays = np.bincount(ticks[kept] // (24 * HOUR) % 7, minlength=7)
+    assert len(set(weekdays.tolist())) == 1
+    # The newest ones, and less than a week is lost.
+    assert kept[-1] == len(ticks) - 1
+    assert len(kept) > len(ticks) - 7 * 24
+
+
+def test_leads_of_exactly_some_weeks_are_all_kept_and_so_are_those_of_some_days() -> None:
+    assert len(whole_weeks(hourly(28))) == 28 * 24
+    # Nobody works at night: the first lead comes at eight, the last one at six.
+    assert len(whole_weeks(hourly(28)[8:-6])) == 28 * 24 - 14
+    assert len(whole_weeks(hourly(5))) == 5 * 24

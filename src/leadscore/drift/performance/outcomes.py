@@ -8,10 +8,9 @@ from datetime import datetime
 
 import msgspec
 
-from leadscore.drift.options import DriftOptions
+from leadscore.drift.options import DriftOptions, PerformanceThresholds
 from leadscore.drift.performance.measure import LabelCounts, PerformanceMetrics, measure_window
 from leadscore.drift.performance.verdict import (
-    PerformanceLimits,
     PerformanceVerdict,
     judge_performance,
 )
@@ -100,8 +99,8 @@ def judge_outcomes(
     wanted = options.performance
     # Two looks, at the ranking and at the calibration, share the chance.
     confidence = wanted.confidence if level is None else 1.0 - level / 2
-    limits = PerformanceLimits(
-        drop=wanted.max_drop,
+    limits = PerformanceThresholds(
+        max_drop=wanted.max_drop,
         miscalibration=wanted.miscalibration,
         completeness=wanted.completeness,
         positives=wanted.positives,

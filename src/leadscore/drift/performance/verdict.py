@@ -8,6 +8,7 @@ from statistics import NormalDist
 import msgspec
 import numpy as np
 
+from leadscore.drift.options import PerformanceThresholds
 from leadscore.drift.performance.cbpe import ExpectedPerformance
 from leadscore.drift.performance.measure import LabelCounts, LabelState, PerformanceMetrics, conversions_ratio
 from leadscore.drift.verdict import (
@@ -19,24 +20,6 @@ from leadscore.drift.verdict import (
     worst_severity,
 )
 from leadscore.intervals import Estimate
-
-
-class PerformanceLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is still acceptable.
-
-    Attributes:
-        drop: Relative loss of AUC against the baseline that triggers (0.05: five per cent of the baseline).
-        miscalibration: Relative distance of observed from expected conversions that is reported as drift.
-        completeness: Labelled share of the mature leads below which a window is not judged.
-        positives: Conversions, and as many other leads, that a window needs to be judged.
-        confidence: One-sided, of a drop being real; two-sided, of a miscalibration being real.
-    """
-
-    drop: float = 0.05
-    miscalibration: float = 0.25
-    completeness: float = 0.8
-    positives: int = 20
-    confidence: float = 0.95
 
 
 class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +55,7 @@ def judge_performance(
     figures: PerformanceMetrics | None,
     labels: LabelState,
     baseline: Estimate,
-    limits: PerformanceLimits | None = None,
+    limits: PerformanceThresholds | None = None,
     *,
     baseline_confidence: float = 0.95,
 ) -> PerformanceVerdict:
@@ -85,7 +68,7 @@ def judge_performance(
         limits: The defaults if None.
         baseline_confidence: Of the baseline's interval.
     """
-    limits = limits or PerformanceLimits()
+    limits = limits or PerformanceThresholds()
     auc = None if figures is None else figures.auc
     counts = LabelCounts.of(labels)
     missing = _unjudgeable(figures, counts, limits)
@@ -162,7 +145,9 @@ def performance_drift(
     )
 
 
-def _unjudgeable(figures: PerformanceMetrics | None, labels: LabelCounts, limits: PerformanceLimits) -> str:
+def _unjudgeable(
+    figures: PerformanceMetrics | None, labels: LabelCounts, limits: PerformanceThresholds
+) -> str:
     share = labels.share
     if share is None:
         return f"none of the {labels.predictions:,} leads is old enough for its outcome to be known"
@@ -179,15 +164,15 @@ def _unjudgeable(figures: PerformanceMetrics | None, labels: LabelCounts, limits
     return ""
 
 
-def _ranking(drop: Estimate, limits: PerformanceLimits) -> Severity:
-    if drop.value > limits.drop:
+def _ranking(drop: Estimate, limits: PerformanceThresholds) -> Severity:
+    if drop.value > limits.max_drop:
         if drop.low <= 0.0:
             return "moderate"
-        return "critical" if drop.value > 2 * limits.drop else "significant"
-    return "moderate" if drop.low > 0.0 and drop.value > limits.drop / 2 else "none"
+        return "critical" if drop.value > 2 * limits.max_drop else "significant"
+    return "moderate" if drop.low > 0.0 and drop.value > limits.max_drop / 2 else "none"
 
 
-def _calibration(figures: PerformanceMetrics, limits: PerformanceLimits) -> Severity:
+def _calibration(figures: PerformanceMetrics, limits: PerformanceThresholds) -> Severity:
     # The same ratio as in the figures, at the confidence that decides.
     expected = figures.positives / figures.observed_expected.value
     ratio = conversions_ratio(figures.positives, figures.rows, expected, limits.confidence)
@@ -206,20 +191,20 @@ def _reasons(
     drop: Estimate,
     ranking: Severity,
     calibration: Severity,
-    limits: PerformanceLimits,
+    limits: PerformanceThresholds,
 ) -> tuple[str, ...]:
     auc, ratio, labels = figures.auc, figures.observed_expected, figures.labels
     now = auc.value if auc else float("nan")
     what, size = loss_or_gain(drop)
     change = f"AUC {now:.3f} against {baseline.value:.3f}: a {what} of {size.value:.1%}"
     between = f"({size.low:+.1%} to {size.high:+.1%})"
-    within = f", within the limit of a loss of {limits.drop:.0%}" if what == "loss" else ""
+    within = f", within the limit of a loss of {limits.max_drop:.0%}" if what == "loss" else ""
     chance = "beyond chance, but within" if drop.low > 0.0 else "may be chance, but is beyond"
     sentences = {
         "none": f"{change} {between}{within}.",
-        "moderate": f"{change} {between}: {chance} the limit of {limits.drop:.0%}.",
-        "significant": f"{change} {between}, above the limit of {limits.drop:.0%}.",
-        "critical": f"{change} {between}, more than twice the limit of {limits.drop:.0%}.",
+        "moderate": f"{change} {between}: {chance} the limit of {limits.max_drop:.0%}.",
+        "significant": f"{change} {between}, above the limit of {limits.max_drop:.0%}.",
+        "critical": f"{change} {between}, more than twice the limit of {limits.max_drop:.0%}.",
     }
     came = f"{ratio.value:.2f} conversions came for each one predicted ({ratio.low:.2f} to {ratio.high:.2f})"
     complete = f"{labels.mature_labelled:,} of {labels.mature:,} mature leads have an outcome"
