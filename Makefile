@@ -77,7 +77,7 @@ docs: setup  ## Regenerate what is made from code and figures (docs/cli.md, the 
 
 .PHONY: docs-site
 docs-site: setup  ## The documentation as a site (build/docs-site), readable without a network; a dead link fails it
-	NO_MKDOCS_2_WARNING=1 $(RUN) python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) python -m mkdocs build
 	@echo "build/docs-site/index.html (search needs a server: python3 -m http.server --directory build/docs-site)"
 
 .PHONY: format
