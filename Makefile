@@ -64,6 +64,7 @@ lint: setup  ## Format check, lint, types, import contract, fresh docs and lock
 	$(RUN) python tools/docs/cli_reference.py --check
 	$(RUN) python -m tools.chart --check
 	$(RUN) python -m benchmarks.pages --check
+	$(RUN) python -m tools.docs.decisions --check
 	$(RUN) python -m tools.names
 	$(RUN) python -m tools.workflows
 	$(UV) lock --check
