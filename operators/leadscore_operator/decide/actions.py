@@ -55,7 +55,7 @@ class ReleaseObjects:
     shadow: Manifest | None = None
 
 
-Record = Callable[[EventStore, ReleaseSpec, ReleaseStatus, Any, int], object]
+WriteRecord = Callable[[EventStore, ReleaseSpec, ReleaseStatus, Any, int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Effect:
 
     job: Callable[[Any, ReleaseSpec], JobCommand] | None = None
     changes: Callable[[Any, ReleaseSpec, ReleaseObjects], tuple[Change, ...]] | None = None
-    record: Record | None = None
+    record: WriteRecord | None = None
 
 
 def changes_of(
@@ -124,8 +124,8 @@ def _there(item: Manifest | None) -> Manifest:
 EFFECTS: Final[Mapping[type[Action], Effect]] = {
     Note: Effect(),
     Wait: Effect(),
-    Nominate: Effect(job=releases.nominate),
-    StartReplay: Effect(job=releases.replay),
+    Nominate: Effect(job=releases.nomination_command),
+    StartReplay: Effect(job=releases.replay_command),
     StartShadow: Effect(changes=_start_shadow),
     ReportShadow: Effect(job=releases.shadow_report),
     StopShadow: Effect(changes=_stop_shadow),

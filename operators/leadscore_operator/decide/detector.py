@@ -19,7 +19,7 @@ from leadscore_operator.kube.resources import CRONJOBS, Manifest
 from leadscore_operator.plan import Apply, Change, Delete, Event, Patch, Plan
 from leadscore_operator.resources import DetectorSpec, decode
 from leadscore_operator.specs.checks import GENERATION, SCHEDULE_LABEL, cron_job
-from leadscore_operator.specs.ownership import claim
+from leadscore_operator.specs.ownership import claim_fields
 from leadscore_operator.specs.workload import Workload
 from leadscore_operator.statuses import (
     UNKNOWN,
@@ -53,7 +53,7 @@ class DetectorObservation:
     installation: Manifest | None = None
 
 
-def status_of(detector: Manifest) -> DetectorStatus:
+def detector_status(detector: Manifest) -> DetectorStatus:
     """Return a detector's status.
 
     Raises:
@@ -64,7 +64,7 @@ def status_of(detector: Manifest) -> DetectorStatus:
 
 def unread(detector: Manifest, jobs: Sequence[Manifest]) -> list[str]:
     """Return names of finished Jobs whose verdict is not in the status yet, oldest first."""
-    read = status_of(detector).read_jobs
+    read = detector_status(detector).read_jobs
     ended = [(end.at, job["metadata"]["name"]) for job in jobs if (end := job_end(job)) is not None]
     return [name for _, name in sorted(ended) if name not in read]
 
@@ -79,7 +79,7 @@ def plan_detector(seen: DetectorObservation, workload: Workload, now: datetime) 
     detector = seen.detector
     spec = decode(detector["spec"], DetectorSpec, "spec")
     changes = _cron_jobs(seen, spec, workload)
-    old = status_of(detector)
+    old = detector_status(detector)
     names = [s.name for s in spec.schedules]
     reading = _Reading(seen, old, now, names)
     upcoming = {
@@ -213,7 +213,7 @@ def observations(detector: Manifest) -> list[Observation]:
             worst=v.worst or "",
             why=v.why or "",
         )
-        for v in status_of(detector).verdicts
+        for v in detector_status(detector).verdicts
     ]
 
 
@@ -237,7 +237,7 @@ def _applied(wanted: Manifest, known: Manifest | None) -> list[Change]:
         return [Apply(CRONJOBS, wanted)]
     meta = known["metadata"]
     exactly = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
-    taken_over = claim(meta)
+    taken_over = claim_fields(meta)
     if taken_over is None:
         return [Apply(CRONJOBS, wanted | {"metadata": wanted["metadata"] | exactly})]
     patch = {"metadata": {**exactly, "managedFields": taken_over}}

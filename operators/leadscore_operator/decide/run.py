@@ -51,7 +51,7 @@ class RunObservation:
     blocked_by: str = ""
 
 
-def status_of(run: Manifest) -> RunStatus:
+def run_status(run: Manifest) -> RunStatus:
     """Return a run's status.
 
     Raises:
@@ -62,7 +62,7 @@ def status_of(run: Manifest) -> RunStatus:
 
 def current_job(run: Manifest) -> str:
     """Return the name of the present attempt's Job."""
-    return job_name(run["metadata"]["name"], run["metadata"]["uid"], _attempt(status_of(run)))
+    return job_name(run["metadata"]["name"], run["metadata"]["uid"], _attempt(run_status(run)))
 
 
 def _attempt(status: RunStatus) -> int:
@@ -76,7 +76,7 @@ def plan_run(seen: RunObservation, workload: Workload, now: datetime) -> Plan:
     Raises:
         BadInputError: A spec or the status cannot be read.
     """
-    old = status_of(seen.run)
+    old = run_status(seen.run)
     if old.phase in RUN_FINAL:
         return _release(seen, old)
     if seen.policy is None:

@@ -10,7 +10,7 @@ from leadscore_operator.kube.resources import MANAGER, Manifest
 _FORMER: Final = "Python"
 
 
-def claim(meta: Manifest) -> list[Manifest] | None:
+def claim_fields(meta: Manifest) -> list[Manifest] | None:
     """Return `managedFields` that give to us what an operator before server-side apply has written; None if it is ours.
 
     Without that the former manager would own its fields for ever beside us: what we leave out later would stay, and a

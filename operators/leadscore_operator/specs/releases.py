@@ -65,12 +65,12 @@ def release_job(release: Manifest, wanted: JobCommand, workload: Workload) -> Ma
     }
 
 
-def nominate(action: Nominate, spec: ReleaseSpec) -> JobCommand:
+def nomination_command(action: Nominate, spec: ReleaseSpec) -> JobCommand:
     """Make the candidate the challenger."""
     return JobCommand("nominate", ["leadscore", "models", "nominate", spec.ref, f"--reason={action.reason}"])
 
 
-def replay(action: StartReplay, spec: ReleaseSpec) -> JobCommand:
+def replay_command(action: StartReplay, spec: ReleaseSpec) -> JobCommand:
     """Score the logged requests of the last days with the candidate."""
     return JobCommand("replay", _report("replay", spec, f"--window={action.days}d"))
 
