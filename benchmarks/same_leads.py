@@ -1,6 +1,9 @@
-"""The same leads in every format give the same scores, bit for bit: random tables, written in many ways and read back.
+"""The same leads in every format give the same scores, bit for bit.
 
-`python -m benchmarks.same_leads --tables 10000 --seed 1` says how many of the tables differed, and the seeds of the first.
+Random tables, written in many ways and read back.
+
+`python -m benchmarks.same_leads --tables 10000 --seed 1` says how many of the tables differed, and the seeds
+of the first.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""The bank stream under a RetrainPolicy: what it keeps of retraining every month, and for how many retrainings.
+"""The bank stream under a RetrainPolicy.
 
-Nothing of the policy was chosen by its result here: the budget is the goal's own third of a retraining every month, and
-a trigger that waits for the budget waits as long as it has to. Beside it: other budgets, the calendar, and *every* way
-to spread as many retrainings over the stream, so that luck with the dates is seen as luck.
+What it keeps of retraining every month, and for how many retrainings.
+
+Nothing of the policy was chosen by its result here: the budget is the goal's own third of a
+retraining every month, and a trigger that waits for the budget waits as long as it has to.
+Beside it: other budgets, the calendar, and *every* way to spread as many retrainings over the
+stream, so that luck with the dates is seen as luck.
 """
 
 from __future__ import annotations
@@ -55,8 +58,8 @@ def placements(worth: npt.NDArray[np.float64], retrainings: int) -> npt.NDArray[
     """Mean monthly AUC of every way to place that many retrainings.
 
     Args:
-        worth: AUC in each month (columns, NaN where it has none) of the first model (first row) and of the one trained at
-            the end of each month (next rows; the last month trains none).
+        worth: AUC in each month (columns, NaN where it has none) of the first model (first row) and of the
+            one trained at the end of each month (next rows; the last month trains none).
         retrainings: To place.
     """
     months = worth.shape[1]

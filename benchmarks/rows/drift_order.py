@@ -1,4 +1,7 @@
-"""Whether the order of time costs the histogram chart its run length: unchanged streams as they come, and with their leads shuffled."""
+"""Whether the order of time costs the histogram chart its run length.
+
+Unchanged streams as they come, and with their leads shuffled.
+"""
 
 from __future__ import annotations
 

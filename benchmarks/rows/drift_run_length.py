@@ -1,4 +1,7 @@
-"""QT-EWMA charts: the run length kept on unchanged streams of one feature and of twelve that hang together; time to design."""
+"""QT-EWMA charts: the run length kept on unchanged streams of one feature and of twelve that hang together.
+
+Time to design.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def _run_length(bench: Bench, wanted: frozenset[str]) -> list[Row]:
 
 
 def _one_feature(bench: Bench, name: str, windows: int, fresh: int) -> Row:
-    """Fresh continuous references cut at their own quantiles, each with a stream of its own, until each alarms."""
+    """Fresh continuous references cut at their own quantiles, each with its own stream, until each alarms."""
     if bench.effort is not FULL:
         fresh //= 20
     bench.say(f"{name}: simulating levels")
@@ -65,7 +68,10 @@ def _one_feature(bench: Bench, name: str, windows: int, fresh: int) -> Row:
 
 
 def _correlated(bench: Bench) -> Row:
-    """Fresh references and streams of raw numbers, every lead drawn: nothing here is shared with the simulation."""
+    """Fresh references and streams of raw numbers, every lead drawn.
+
+    Nothing here is shared with the simulation.
+    """
     windows, fresh = 50, _FRESH if bench.effort is FULL else _FRESH // 20
     bench.say(f"{_CORRELATED}: simulating levels")
     rng = np.random.default_rng(98)

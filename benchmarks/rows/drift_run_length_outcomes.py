@@ -1,4 +1,7 @@
-"""The chart of outcomes of `drift watch`: the run length kept on unchanged streams, each with a reference of its own."""
+"""The chart of outcomes of `drift watch`.
+
+The run length kept on unchanged streams, each with a reference of its own.
+"""
 
 from __future__ import annotations
 

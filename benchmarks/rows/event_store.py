@@ -1,6 +1,9 @@
-"""The event store on PostgreSQL: what one shipper puts into it, and how long a day's window takes out of a full one.
+"""The event store on PostgreSQL.
 
-Needs a server: LEADSCORE_BENCH_POSTGRESQL is the URL of a database whose user may make others. Ours is made and dropped.
+What one shipper puts into it, and how long a day's window takes out of a full one.
+
+Needs a server: LEADSCORE_BENCH_POSTGRESQL is the URL of a database whose user may make others. Ours is made
+and dropped.
 """
 
 from __future__ import annotations

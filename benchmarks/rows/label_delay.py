@@ -1,4 +1,7 @@
-"""Where losses become known later than wins: what training sees of the truth, and what learning the delays is worth."""
+"""Where losses become known later than wins.
+
+What training sees of the truth, and what learning the delays is worth.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ _XGBOOST = {
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One funnel: ours less XGBoost on the same hold-out, and the rate that training saw beside the true one."""
+    """One funnel: ours less XGBoost on the same hold-out, and training's rate beside the true one."""
 
     name: str
     difference: Estimate
@@ -245,7 +248,10 @@ def _both(
 
 
 def _seller_lines(bench: Bench, path: Path) -> list[tuple[str, ...]]:
-    """A real funnel's shape: retrained at the end of three months, judged on the deals that were begun in the next."""
+    """A real funnel's shape.
+
+    Retrained at the end of three months, judged on the deals that were begun in the next.
+    """
     from datetime import UTC  # noqa: PLC0415
 
     from leadscore.data.matrix import encode_table, matrix_times  # noqa: PLC0415

@@ -185,7 +185,10 @@ def _tables(folder: Path) -> Iterator[LeadTable]:
 
 
 def _read(path: Path, target: str, won: tuple[str, ...], left_out: tuple[str, ...]) -> pa.Table:
-    """A file's labelled leads, by Arrow's own reader: what is measured is the judging of columns, not of files."""
+    """A file's labelled leads, by Arrow's own reader.
+
+    What is measured is the judging of columns, not of files.
+    """
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.csv as pacsv  # noqa: PLC0415
 

@@ -56,7 +56,10 @@ def _start(bench: Bench, needed: set[str], stack: ExitStack) -> dict[str, Target
 
 
 def _rates(bench: Bench, targets: dict[str, Target]) -> dict[str, list[float]]:
-    """Requests per second, one value per round; the contenders take turns so that a slow spell hits all of them."""
+    """Requests per second, one value per round.
+
+    The contenders take turns so that a slow spell hits all of them.
+    """
     rates: dict[str, list[float]] = {name: [] for name in targets}
     for target in targets.values():
         drive(target, connections=CONNECTIONS, seconds=1)

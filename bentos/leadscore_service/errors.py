@@ -85,7 +85,10 @@ class TooManyConnectionsError(UnavailableError):
 
 
 class IdempotencyKeyReusedError(BadInputError):
-    """The `Idempotency-Key` was used before with another body (draft-ietf-httpapi-idempotency-key-header-07, 2.7)."""
+    """The `Idempotency-Key` was used before with another body.
+
+    See draft-ietf-httpapi-idempotency-key-header-07, 2.7.
+    """
 
     code = "idempotency_key_reused"
     status = 422

@@ -1,7 +1,8 @@
 """Which model version this pod serves: its label, its settings and its artefact must say the same.
 
-An upgrade can change one of them and leave the others (Helm merges a list as a whole and a map by its keys). Version 1 that
-answers as "2" would be believed by everything behind it: replies, metrics, the event store, and every verdict made from them.
+An upgrade can change one of them and leave the others (Helm merges a list as a whole and a map by its
+keys). Version 1 that answers as "2" would be believed by everything behind it: replies, metrics, the
+event store, and every verdict made from them.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ def _pinned(settings: Settings) -> str:
 
 
 def _artefact_version(settings: Settings, directory: Path) -> str:
-    """What whoever brought the artefact says: the init container's note, or the folder of a registered model's cache."""
+    """What whoever brought the artefact says.
+
+    The init container's note, or the folder of a registered model's cache.
+    """
     if settings.artefact_version_file is not None:
         try:
             return settings.artefact_version_file.read_text().strip()

@@ -1,4 +1,7 @@
-"""Faults of the database find what they are there to find: a right controller passes, and each known mistake is caught."""
+"""Faults of the database find what they are there to find.
+
+A right controller passes, and each known mistake is caught.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls to the event store and the registry meet the faults that can happen to them, the telling ones first."""
+"""Calls to the event store and the registry meet the possible faults, the telling ones first."""
 
 from __future__ import annotations
 

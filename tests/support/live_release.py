@@ -1,4 +1,7 @@
-"""A release on a real API server without controllers: Helm and server-side apply change it, tests play operator and Argo Rollouts."""
+"""A release on a real API server without controllers.
+
+Helm and server-side apply change it, tests play operator and Argo Rollouts.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +105,7 @@ class LiveRelease:
         return done.stderr
 
     def rendered(self, *settings: str, sees_cluster: bool) -> list[Manifest]:
-        """What templates make of these settings over the ones before, with the cluster in view (Helm) or without (GitOps)."""
+        """What templates make of these settings over the earlier ones, with (Helm) or without the cluster."""
         self._told(*settings)
         if sees_cluster:
             options = (*self._options(), "--dry-run=server", "--output=json")
@@ -249,7 +252,10 @@ class LiveRelease:
 
 
 def versions_in(template: Manifest) -> set[str]:
-    """Every version that a pod template names: label, environment, registry reference, sub-path, the model image's tag."""
+    """Every version that a pod template names.
+
+    Label, environment, registry reference, sub-path, the model image's tag.
+    """
     found: set[str] = {template["metadata"]["labels"].get(VERSION_LABEL, "none")}
     for container in containers(template["spec"]):
         told = environment(template, container)

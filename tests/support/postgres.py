@@ -1,4 +1,6 @@
-"""A private PostgreSQL server for tests: own data folder, own port, run as an unprivileged user, gone afterwards.
+"""A private PostgreSQL server for tests.
+
+Own data folder, own port, run as an unprivileged user, gone afterwards.
 
 Import the `postgres` fixture into a conftest. It finds Debian's binaries or `initdb` on the PATH.
 """

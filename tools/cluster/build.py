@@ -43,8 +43,8 @@ def is_built(program: Program) -> bool:
 def build(program: Program, on_step: Callable[[str], None]) -> Path:
     """Build what is missing and return the folder with the binaries.
 
-    A folder appears under its final name only when it is complete. A build that was interrupted goes on: binaries that were
-    done are kept beside it, and Go keeps every package that it has compiled.
+    A folder appears under its final name only when it is complete. A build that was interrupted goes on:
+    binaries that were done are kept beside it, and Go keeps every package that it has compiled.
 
     Raises:
         ClusterError: Go is missing or too old, or the compiler failed (its last lines are in the message).

@@ -1,7 +1,10 @@
-"""The node image where none can be pulled: the distribution's containerd and systemd, kind's own files, our binaries.
+"""The node image where none can be pulled.
 
-Follows kind's `images/base` and `images/node` (sigs.k8s.io/kind, module zip), with the distribution's packages in place of
-binaries that those download, and one CNI configuration file in place of kindnetd, which is not published as a module.
+The distribution's containerd and systemd, kind's own files, our binaries.
+
+Follows kind's `images/base` and `images/node` (sigs.k8s.io/kind, module zip), with the distribution's
+packages in place of binaries that those download, and one CNI configuration file in place of
+kindnetd, which is not published as a module.
 """
 
 from __future__ import annotations
@@ -37,8 +40,9 @@ CNI = """\
    "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 """
-# Claims are served by Kubernetes' own host-path provisioner (`kind.configuration` gives it this folder). It makes folders that
-# only root may write to; pods without rights need more, and a local cluster has no tenants to keep apart.
+# Claims are served by Kubernetes' own host-path provisioner (`kind.configuration` gives it this
+# folder). It makes folders that only root may write to; pods without rights need more, and a
+# local cluster has no tenants to keep apart.
 VOLUMES = "/var/lib/volumes"
 VOLUME_UNITS = {
     "volumes.service": f"""\
@@ -223,7 +227,7 @@ def _pause_tag() -> str:
 
 
 def _preload(root: Path, scratch: Path, on_step: Callable[[str], None]) -> None:
-    """Put the images of the control plane and the add-ons into the node's content store, so that nothing is pulled at boot."""
+    """Put the images of control plane and add-ons into the node's content store: boot then pulls nothing."""
     on_step("node image: images of the control plane and the add-ons")
     kubernetes, names = built_folder(KUBERNETES), control_plane_images()
     images = [

@@ -2,10 +2,10 @@
 
 Two ways, and the first that is set up is taken:
 
-- OpenID Connect (`KUBE_SERVER`, `KUBE_CA`, `KUBE_AUDIENCE`): the API server trusts the identity of the CI job itself
-  (Kubernetes' structured authentication, manifests/ci/authentication.yaml), so nothing long-lived is stored. Its
-  tokens live for minutes and a canary for longer, so kubectl asks for a new one by itself: this module is its
-  credential plugin (client.authentication.k8s.io/v1).
+- OpenID Connect (`KUBE_SERVER`, `KUBE_CA`, `KUBE_AUDIENCE`): the API server trusts the identity of the CI job
+  itself (Kubernetes' structured authentication, manifests/ci/authentication.yaml), so nothing long-lived is
+  stored. Its tokens live for minutes and a canary for longer, so kubectl asks for a new one by itself: this
+  module is its credential plugin (client.authentication.k8s.io/v1).
 - `KUBECONFIG_CONTENT`: a kubeconfig kept as a secret of the environment.
 """
 

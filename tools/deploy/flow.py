@@ -84,8 +84,8 @@ def deploy(
 def steps_to(version: int, live: str, rendered: str) -> list[int]:
     """Return the versions to ask Helm for, one after the other, so that the last one is served.
 
-    Helm sends only what has changed since its own last revision. If that one had this version, too, and the operator or an
-    undo has changed it since, Helm is told first what is there.
+    Helm sends only what has changed since its own last revision. If that one had this version, too, and the
+    operator or an undo has changed it since, Helm is told first what is there.
 
     Args:
         version: The one that is wanted.

@@ -1,4 +1,7 @@
-"""What images start from: public images where a registry answers, else small ones made from the distribution's packages."""
+"""What images start from.
+
+Public images where a registry answers, else small ones made from the distribution's packages.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rules for workflows that actionlint does not know, as pure functions over one file's text.
 
-Sources: GitHub's "Security hardening for GitHub Actions" (pinned actions, least permissions, no expressions in
-scripts) and our own promise that a step runs what a person can run: `make`.
+Sources: GitHub's "Security hardening for GitHub Actions" (pinned actions, least permissions, no expressions
+in scripts) and our own promise that a step runs what a person can run: `make`.
 """
 
 from __future__ import annotations

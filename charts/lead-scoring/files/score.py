@@ -1,4 +1,4 @@
-"""`helm test`: the service is ready, refuses a caller without a key, and scores the lead of its own documentation.
+"""`helm test`: the service is ready, refuses a caller without a key, and scores its documented lead.
 
     python score.py URL keys|off
 

@@ -1,4 +1,7 @@
-"""The credential of the person who types a command: from the environment or a file, never from the command line."""
+"""The credential of the person who types a command.
+
+From the environment or a file, never from the command line.
+"""
 
 from __future__ import annotations
 

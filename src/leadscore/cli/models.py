@@ -187,7 +187,10 @@ def promote(
     ] = None,
     as_json: TableOrJson = False,
 ) -> None:
-    """Make a version the champion; the old champion becomes `previous`. Running services keep their version."""
+    """Make a version the champion; the old champion becomes `previous`.
+
+    Running services keep their version.
+    """
     from msgspec import UNSET
 
     from leadscore.training.doubts import answer_for

@@ -1,4 +1,7 @@
-"""The contract as JSON Schema: of one lead (for the OpenAPI 3.1 document), and of the contract file itself."""
+"""The contract as JSON Schema.
+
+Of one lead (for the OpenAPI 3.1 document), and of the contract file itself.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,8 @@ Schema = dict[str, object]
 def lead_schema(contract: FeatureContract) -> Schema:
     """JSON Schema (2020-12) of a request lead: valid if and only if `LeadDecoder` accepts the lead.
 
-    Ranges and categories are told in `x-expected-range` and `x-categories`, not as constraints: values outside
-    them are scored and flagged.
+    Ranges and categories are told in `x-expected-range` and `x-categories`, not as constraints:
+    values outside them are scored and flagged.
     """
     properties: dict[str, Schema] = {
         contract.id: {

@@ -68,7 +68,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A text column: the rows' texts, its distinct ones without those that mean "no value", and its numbers."""
+    """A text column: its rows' texts, the distinct ones that do not mean "no value", and its numbers."""
 
     rows: Sequence[object]
     seen: CountedTexts
@@ -87,8 +87,8 @@ def seen_texts(column: ArrowColumn) -> CountedTexts:
 def propose(name: str, column: ArrowColumn) -> Proposal:
     """Propose a feature for one column, from its Arrow type and its content.
 
-    Text is read as what it says (`leadscore.contract.text`): a table of texts gets the same contract as one whose
-    file knows types.
+    Text is read as what it says (`leadscore.contract.text`): a table of texts gets the
+    same contract as one whose file knows types.
     """
     kind = kind_of(column)
     text = None
@@ -179,7 +179,10 @@ def _identifier(summary: ColumnSummary, column: ArrowColumn, text: _Text | None)
 
 
 def _names_leads(name: str, column: ArrowColumn, text: _Text | None) -> bool:
-    """Whether a column of nearly unique values is an identifier: text, a telling name, or a running number."""
+    """Whether a column of nearly unique values is an identifier.
+
+    Text, a telling name, or a running number.
+    """
     numbers = None if text is None else text.numbers
     if text is not None and numbers is None:
         return True

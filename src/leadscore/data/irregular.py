@@ -1,4 +1,7 @@
-"""CSV files that are not quite regular: what is sure is read, row by row; what is not is refused with its row."""
+"""CSV files that are not quite regular: what is sure is read, row by row.
+
+What is not is refused with its row.
+"""
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false
@@ -23,7 +26,10 @@ _TAIL_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row: its number (the first row of the file that is not blank is 1), lines, and whether a blank line came before."""
+    """One row: its number, its lines, and whether a blank line came before.
+
+    The first row of the file that is not blank is 1.
+    """
 
     number: int
     first_line: int
@@ -41,11 +47,12 @@ def read_irregular(
 ) -> pa.Table:
     """Read the rows of a file that Arrow refused.
 
-    A row may end in one delimiter too many. Rows of other widths are passed over if they stand below the table, at most
-    ten, after a blank line, and fill no more than two cells: a report's footer.
+    A row may end in one delimiter too many. Rows of other widths are passed over if they stand below the
+    table, at most ten, after a blank line, and fill no more than two cells: a report's footer.
 
     Raises:
-        TableError: Any other row of another width, a quote that is never closed or swallows rows, or text that is not UTF-8.
+        TableError: Any other row of another width, a quote that is never closed or
+            swallows rows, or text that is not UTF-8.
     """
     width = len(layout.names)
     rows: list[_Row] = []

@@ -98,7 +98,10 @@ def _whole_decimals(column: pa.Array, place: Place) -> pa.Array:
 
 
 def _may_be_bad(texts: pa.Array) -> bool:
-    """Whether any id is long or any byte of them a control character: looked at as bytes, which takes no time."""
+    """Whether any id is long or any byte of them a control character.
+
+    Looked at as bytes, which takes no time.
+    """
     if len(texts) == 0:
         return False
     offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]

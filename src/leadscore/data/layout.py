@@ -87,8 +87,8 @@ def read_content(path: Path) -> pa.Buffer:
 def find_layout(path: Path, content: pa.Buffer, wanted: Sequence[str] | None = None) -> TableLayout:
     """Find the delimiter and the header.
 
-    The delimiter is the one by which most rows have the same number of cells. Lines above the header are titles if
-    they have one cell, or few, where the table has many.
+    The delimiter is the one by which most rows have the same number of cells. Lines above the header are
+    titles if they have one cell, or few, where the table has many.
 
     Args:
         path: For messages.
@@ -185,7 +185,10 @@ def _header_index(path: Path, sample: _Sample, wanted: Sequence[str] | None) -> 
 
 
 def _is_title(record: _Record, width: int) -> bool:
-    """Whether a row above the table is none of it: it fills one cell of three or more, or less than half of them."""
+    """Whether a row above the table is none of it.
+
+    It fills one cell of three or more, or less than half of them.
+    """
     return (
         width >= 3
         and (record.filled == 1 or 2 * record.filled < width)

@@ -31,7 +31,8 @@ _SUBTOTAL: Final = re.compile(
     r"(total parcial|totale parziale|subtotaal|suma parcial)\b",
     re.IGNORECASE,
 )
-# May be a company's name as well ("Total"): told by the cells that are empty beside it ("Berlin Total" is Excel's).
+# May be a company's name as well ("Total"): told by the cells that are empty beside it ("Berlin Total" is
+# Excel's).
 _MAY_BE_TOTAL: Final = re.compile(
     r"(totals?|summe|sum|gesamt|ergebnis|somme)\b.*|.+ (total|ergebnis|summe|gesamt)", re.IGNORECASE
 )
@@ -115,7 +116,10 @@ def _cells(line: str, layout: TableLayout) -> tuple[list[str], list[str]]:
 
 
 def _suspects(data: pa.Buffer) -> Iterator[tuple[int, str]]:
-    """Lines in which one of the words may stand, with the byte at which they begin; each once, piece by piece."""
+    """Lines in which one of the words may stand, with the byte at which they begin.
+
+    Each once, piece by piece.
+    """
     done = -1
     for piece_start in range(0, data.size, _PIECE):
         # Lines that begin in this piece may end in the next.

@@ -58,7 +58,8 @@ class OutcomeRows:
         outcomes: Its good rows.
         problems: What is wrong with the bad ones, one per bad cell.
         open: Rows whose outcome is not known yet.
-        unlisted: A sentence each about values that count as not converted though the contract does not say so.
+        unlisted: A sentence each about values that count as not converted though the contract does not say
+            so.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -91,8 +92,8 @@ def outcomes_from_table(
         now: What happened more than a day after this (µs) is a mistake; None takes every time.
 
     Raises:
-        TableError: A column is missing, the values are in two currencies (or some in percent), or their dots may
-            group thousands and nobody said so.
+        TableError: A column is missing, the values are in two currencies (or some in percent), or their dots
+            may group thousands and nobody said so.
     """
     missing = [name for name in columns.named() if name not in table.column_names]
     if missing:

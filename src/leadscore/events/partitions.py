@@ -1,8 +1,9 @@
 """Monthly partitions of predictions on PostgreSQL: made ahead and on demand, dropped whole.
 
-Each partition has a primary key of its own, so an id is unique within its month, whichever release inserts; across the
-turn of a month the store looks (`ingest`). What lies in no month that there is goes into the default partition, and moves
-to its month once that is made. A table of a store that was made before partitions is the partition of all that is older.
+Each partition has a primary key of its own, so an id is unique within its month, whichever release inserts;
+across the turn of a month the store looks (`ingest`). What lies in no month that there is goes into the
+default partition, and moves to its month once that is made. A table of a store that was made before
+partitions is the partition of all that is older.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Partition:
 
     Attributes:
         name: Of its table.
-        start: First moment (microseconds since the epoch); None: the beginning of time, or the default partition.
+        start: First moment (microseconds since the epoch); None: the beginning of time, or the default
+            partition.
         end: First moment after it; None: the default partition.
         rows: About how many, as the database's own statistics say; None before it has any.
         bytes: On disk, indexes included.
@@ -67,7 +69,10 @@ def month_name(prefix: str, start: int) -> str:
 
 
 def months_to_make(moments: Iterable[int], now: int) -> set[int]:
-    """The months of these moments, of the present and the next: those for which a partition is worth while. Pure."""
+    """The months of these moments, of the present and the next: those for which a partition is worth while.
+
+    Pure.
+    """
     ahead = [month_of(now)]
     for _ in range(_AHEAD_MONTHS):
         ahead.append(month_after(ahead[-1]))
@@ -98,7 +103,8 @@ def list_partitions(connection: sa.Connection) -> tuple[Partition, ...]:
 def make_partitions(connection: sa.Connection, months: Iterable[int]) -> None:
     """Make the months that there is no partition for, and move what lies in the default partition to them.
 
-    Inside the caller's transaction, which waits for a lock for at most two seconds: what cannot be had now can be had later.
+    Inside the caller's transaction, which waits for a lock for at most two seconds: what cannot be had now
+    can be had later.
     """
     connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
@@ -134,7 +140,10 @@ def drop_partitions(connection: sa.Connection, before: int) -> tuple[Partition, 
 
 
 def before_month(connection: sa.Connection) -> tuple[str, int]:
-    """The constraint by which a migration says what the unpartitioned table holds: its name, and the first moment after."""
+    """The constraint by which a migration says what the unpartitioned table holds.
+
+    Its name, and the first moment after.
+    """
     query = (
         "SELECT conname FROM pg_constraint WHERE conrelid = 'predictions'::regclass"
         " AND conname LIKE 'predictions\\_before\\_%%'"

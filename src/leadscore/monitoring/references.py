@@ -1,4 +1,7 @@
-"""What a model's artefact tells of the leads that it was trained on: what windows and streams are compared with."""
+"""What a model's artefact tells of the leads that it was trained on.
+
+What windows and streams are compared with.
+"""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     """How scores are spread; both models on the same leads.
 
     Attributes:
-        psi: Population stability index over the champion's deciles; half a lead is added to each bin of both, so an
-            empty bin is finite and the addition vanishes with rows.
+        psi: Population stability index over the champion's deciles; half a lead is added to each bin of both,
+            so an empty bin is finite and the addition vanishes with rows.
         ks: Largest difference of the distribution functions.
         champion_mean: Mean probability.
         candidate_mean: Mean probability.
@@ -65,7 +65,10 @@ class Ranks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GradeChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """Grades under each model's own thresholds; `matrix[i][j]`: champion's grade i, candidate's j (A to D)."""
+    """Grades under each model's own thresholds.
+
+    `matrix[i][j]`: champion's grade i, candidate's j (A to D).
+    """
 
     matrix: tuple[tuple[int, ...], ...]
     changed: float

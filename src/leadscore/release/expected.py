@@ -1,4 +1,6 @@
-"""How far the candidate's scores may lie from the champion's in the canary, as its replay has found. Only data.
+"""How far the candidate's scores may lie from the champion's in the canary, as its replay has found.
+
+Only data.
 
 The operator starts with this, so it takes no NumPy: the figures are computed in `canary_psi`.
 """
@@ -23,8 +25,8 @@ class ExpectedPsi(msgspec.Struct, frozen=True, kw_only=True):
         grades: The same of the grades.
         scores_error: Standard error in `scores`.
         grades_error: Standard error in `grades`.
-        scores_spread: Variance of the figure that n leads of the canary and m of stable give, over 1/n + 1/m: the larger
-            a PSI, the less sure is a sample of it.
+        scores_spread: Variance of the figure that n leads of the canary and m of stable give, over 1/n + 1/m:
+            the larger a PSI, the less sure is a sample of it.
         grades_spread: The same of the grades.
     """
 

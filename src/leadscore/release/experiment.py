@@ -1,4 +1,7 @@
-"""A/B as a long canary: is B better, worse, or not known yet? Safe to ask at any time, as often as one likes. Pure."""
+"""A/B as a long canary: is B better, worse, or not known yet? Safe to ask at any time, as often as one likes.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,8 @@ class ExperimentPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         share: Planned share of B.
-        alpha: Probability that a true "no difference" is ever called one, both metrics and all evaluations together.
+        alpha: Probability that a true "no difference" is ever called one, both metrics and all evaluations
+            together.
         margin: Relative loss in the other metric that a promotion tolerates.
         horizon: Leads of both arms together at which the revenue sequence is to be tightest.
         burn_in: Paying leads in each arm before which revenue says nothing.
@@ -125,9 +129,9 @@ def conversion_sequence(
 ) -> tuple[Sequence, npt.NDArray[np.intp]]:
     """Confidence sequence of B's conversion minus A's, exact at any number of leads.
 
-    Leads are taken in blocks of one of the smaller arm and as many of the other as the plan gives; the mean of B minus
-    the mean of A in a block is bounded by 1, which is all that a betting sequence needs. What does not fill a block
-    waits.
+    Leads are taken in blocks of one of the smaller arm and as many of the other as the plan gives;
+    the mean of B minus the mean of A in a block is bounded by 1, which is all that a betting
+    sequence needs. What does not fill a block waits.
 
     Returns:
         The sequence over blocks, and after how many leads each block was full.

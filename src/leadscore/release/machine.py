@@ -1,14 +1,14 @@
 """The release machine: from a wish, the status and what is seen now to the one next step. Pure.
 
-Level-triggered: nothing is decided from an event, everything from the present state, so a decision may be asked for
-any number of times, by a process that has just started, after a step that was or was not completed. A crash between
-an action and its status is harmless because each action either leaves a trace that the next look finds (a Job of that
-key, a record of that id, an annotation set in the same patch) or does no harm when it is done twice. Facts that cannot
-be seen any more once they are past (which version served before, that a canary was aborted) are put into the status
-*before* anything is done about them.
+Level-triggered: nothing is decided from an event, everything from the present state, so a decision may be
+asked for any number of times, by a process that has just started, after a step that was or was not completed.
+A crash between an action and its status is harmless because each action either leaves a trace that the next
+look finds (a Job of that key, a record of that id, an annotation set in the same patch) or does no harm when
+it is done twice. Facts that cannot be seen any more once they are past (which version served before, that a
+canary was aborted) are put into the status *before* anything is done about them.
 
-How a reconciler uses it: look; `decide_step`; do the action; write the status if it differs; again, until the action is a Wait or
-the same as the one just done. A read that fails ends the round.
+How a reconciler uses it: look; `decide_step`; do the action; write the status if it differs; again, until the
+action is a Wait or the same as the one just done. A read that fails ends the round.
 """
 
 from __future__ import annotations
@@ -220,9 +220,12 @@ def _shadowing(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now
 def _report_when_due(
     spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, since: datetime, now: datetime
 ) -> Step:
-    """Report on the shadow at the end of its time, and, while it has seen too few leads, after twice the time, and so on.
+    """Report on the shadow at the end of its time.
 
-    At its limit a person is asked: who allows more time or asks for fewer leads (both in the spec) gets another report.
+    While it has seen too few leads: after twice the time, and so on.
+
+    At its limit a person is asked: who allows more time or asks for fewer leads (both in the spec) gets
+    another report.
     """
     last, first = seen.evaluation, timedelta(seconds=spec.shadow_seconds)
     limit = since + first + timedelta(seconds=spec.shadow_extend_seconds)

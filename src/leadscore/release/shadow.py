@@ -1,4 +1,4 @@
-"""Shadow: what a candidate has said about copies of requests, beside what callers were answered to the originals."""
+"""Shadow: what a candidate said about copies of requests, beside the answers to the originals."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ def _requests(store: EventStore, candidate: ModelVersion, window: PredictionSele
 def _scored(
     said: _Said, answers: list[ChampionAnswer], own: np.ndarray, models: Pair
 ) -> tuple[Scored, float]:
-    """The pairs as a report takes them, and the share of the shadow's answers that the candidate gives again."""
+    """The pairs as a report takes them, and the share of the shadow's answers that the candidate repeats."""
     matrix = decode_features([a.features for a in answers], models.champion.contract)
     champion = np.array([a.probability for a in answers])
     candidate = said.probability[own]

@@ -97,7 +97,8 @@ def _begin(
             status, " ".join(words.split()), needs_human_since=status.since or now, unproven=seen.unproven
         )
     if answer.evidence != status.approval:
-        # The one that it went on by counts no more (its key was revoked, or it is of a release that proved nothing).
+        # The one that it went on by counts no more (its key was revoked, or it is of a release that proved
+        # nothing).
         by = f"Approved by {answer.by}: {answer.reason}"
         return Step(
             Note(),
@@ -117,10 +118,13 @@ def _kpi(
     previous: int,
     now: datetime,
 ) -> Step | None:
-    """The watch's next step; None when its last report is there and supports the candidate, or a person has promoted it.
+    """The watch's next step.
 
-    The last report must reach to the end of the watch and have seen enough to find a fall: without it the candidate is
-    not promoted, however long ago the watch ended. Reports go on until then, because a late fall must still be found.
+    None when its last report is there and supports the candidate, or a person has promoted it.
+
+    The last report must reach to the end of the watch and have seen enough to find a fall:
+    without it the candidate is not promoted, however long ago the watch ended. Reports go on
+    until then, because a late fall must still be found.
     """
     end = since + timedelta(seconds=spec.soak_seconds)
     report = seen.kpi
@@ -158,9 +162,9 @@ def _kpi(
 def reports_due(spec: ReleaseSpec, since: datetime, now: datetime) -> tuple[int, datetime]:
     """How many KPI reports of a watch that began at `since` are due now, and when the next one is.
 
-    One per interval, and one more at the end. From twice the watch on a person is asked, and the time between reports
-    doubles: a late fall is still found, and a release that nobody answers makes a handful of Jobs a year, not thousands.
-    The number only rises.
+    One per interval, and one more at the end. From twice the watch on a person is asked, and the time between
+    reports doubles: a late fall is still found, and a release that nobody answers makes a handful of Jobs a
+    year, not thousands. The number only rises.
     """
     every, watch = timedelta(seconds=spec.soak_every_seconds), timedelta(seconds=spec.soak_seconds)
     passed, patience = max(now - since, timedelta()), 2 * watch
@@ -186,7 +190,10 @@ def _lacking(spec: ReleaseSpec, report: ReportObservation) -> str:
 
 
 def _undecided(spec: ReleaseSpec, lacking: str, now: datetime, end: datetime) -> str:
-    """What is said of a watch that is over and has seen too little: it goes on for as long again, then a person is asked."""
+    """What is said of a watch that is over and has seen too little.
+
+    It goes on for as long again, then a person is asked.
+    """
     patience = end + timedelta(seconds=spec.soak_seconds)
     if now < patience:
         return f"Too little seen: {lacking}. Watched on; from {patience:%Y-%m-%d %H:%M} UTC on a person must decide."

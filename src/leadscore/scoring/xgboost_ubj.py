@@ -1,8 +1,8 @@
 """Read an XGBoost model (`model.ubj`) without XGBoost.
 
-Format: https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html and its JSON schema. A categorical
-decision sends a category of the stored set right, any other code left, and NaN to the node's default; a numeric one
-sends `value < split condition` left. Margins start at logit(base_score).
+Format: https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html and its JSON schema. A
+categorical decision sends a category of the stored set right, any other code left, and NaN to the node's
+default; a numeric one sends `value < split condition` left. Margins start at logit(base_score).
 """
 
 from __future__ import annotations

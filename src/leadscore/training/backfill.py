@@ -39,9 +39,10 @@ def backfill(
 ) -> Appended:
     """Log the table's leads as scored by a model at their creation, with the outcomes that are known.
 
-    A system that had leads before it had LeadScore can so be retrained, replayed and watched from the first day.
-    Ids are made from model, lead and time: the same table again adds nothing. An outcome counts as told when the
-    contract's `target.known_at` says, without such a column when the lead was created. Warnings are not kept.
+    A system that had leads before it had LeadScore can so be retrained, replayed and watched from
+    the first day. Ids are made from model, lead and time: the same table again adds nothing. An
+    outcome counts as told when the contract's `target.known_at` says, without such a column when
+    the lead was created. Warnings are not kept.
 
     Args:
         store: Where to.

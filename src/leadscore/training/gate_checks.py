@@ -34,7 +34,10 @@ _MIN_SLICE_CLASS = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GateSide:
-    """One model on the window: probabilities (n,), which leads it calls likely (n,), microseconds per lead, encoded leads."""
+    """One model on the window.
+
+    Probabilities (n,), which leads it calls likely (n,), microseconds per lead, encoded leads.
+    """
 
     probabilities: Floats
     likely: Flags

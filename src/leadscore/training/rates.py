@@ -1,4 +1,7 @@
-"""Does training see the conversion rate that is true? The rate of the known outcomes beside the one without selection."""
+"""Does training see the true conversion rate?
+
+The rate of the known outcomes beside the one without selection.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ class WindowRate(msgspec.Struct, frozen=True, kw_only=True):
         window: `training`, `calibration` or `hold-out`.
         leads: Leads with a known outcome.
         known: Rate among them as they are.
-        rate: The same with each lead's weight, that is with the leads still open counted to the classes of their age.
+        rate: The same with each lead's weight, that is with the leads still open
+            counted to the classes of their age.
         low: Of the 95 % interval (Wilson) of `rate`.
         high: Its other end.
     """

@@ -1,4 +1,7 @@
-"""Asks at once, when a request has failed, what the ingress and the pods know of it: a minute later the pod may be gone."""
+"""Asks at once, when a request has failed, what the ingress and the pods know of it.
+
+A minute later the pod may be gone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _SINCE = "--since=90s"
 
 
 class Inquiry:
-    """Takes failed requests from the load's thread, and asks about them in one of its own until it is closed."""
+    """Takes failed requests from the load's thread, and asks about them in its own until it is closed."""
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube

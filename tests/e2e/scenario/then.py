@@ -145,7 +145,10 @@ class Then:
         return self
 
     def p95_is_noted(self, what: str, at_most: float, *, since_load: bool = False) -> Then:
-        """Write down the P95 of single leads since the last thing was done; CPU contention forbids a verdict here."""
+        """Write down the P95 of single leads since the last thing was done.
+
+        CPU contention forbids a verdict here.
+        """
         scene = self._scene
         start = 0.0 if since_load else scene.began
         scene.figure(
@@ -176,7 +179,10 @@ class Then:
         return self
 
     def settled(self, version: int, seconds: float = 120) -> Then:
-        """Argo holds this version for stable: until then a changed template sends the traffic to the one before."""
+        """Argo holds this version for stable.
+
+        Until then a changed template sends the traffic to the one before.
+        """
         self._until_rollout(lambda r: _is_stable(r, version), seconds, f"version {version} to be stable")
         return self
 
@@ -339,7 +345,7 @@ class Then:
         return self
 
     def stored_is_acknowledged(self, seconds: float = 120, *, before: Collection[str] = ()) -> Then:
-        """Every prediction that a caller was told of, also `before` the load, is in the event store once the load has ended."""
+        """Every acknowledged prediction, also `before` the load, is in the store once the load has ended."""
         scene = self._scene
         assert scene.load is not None
         acknowledged = scene.load.stop().acknowledged | set(before)

@@ -1,4 +1,7 @@
-"""What a sweep found, one line per replay as it ends: a sweep that is cut still says which points were replayed."""
+"""What a sweep found, one line per replay as it ends.
+
+A sweep that is cut still says which points were replayed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Processes that can be killed at any moment: fresh interpreters, or forks of one that has imported everything."""
+"""Processes that can be killed at any moment.
+
+Fresh interpreters, or forks of one that has imported everything.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the operator's scenarios share: the process, its rights and stores, and the parts of the Job controller and the kubelet."""
+"""What the operator's scenarios share.
+
+The process, its rights and stores, and the parts of the Job controller and the kubelet.
+"""
 
 from __future__ import annotations
 

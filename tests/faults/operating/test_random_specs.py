@@ -1,7 +1,10 @@
-"""Random specs, asked of a real API server: refused there, or the operator can work with them (or says in Ready why not).
+"""Random specs, asked of a real API server.
 
-What the server takes is read back with its defaults, planned, and each child that the plan makes is asked of the server
-as well (a dry run). A plan that raises BadInputError ends as Ready=False; anything else that it raises is a defect.
+Refused there, or the operator can work with them (or says in Ready why not).
+
+What the server takes is read back with its defaults, planned, and each child that the plan
+makes is asked of the server as well (a dry run). A plan that raises BadInputError ends as
+Ready=False; anything else that it raises is a defect.
 """
 
 # ruff: noqa: E731

@@ -117,7 +117,10 @@ def test_the_examples_are_accepted(world: World, file: Path) -> None:
 
 
 def test_the_tutorials_patches_of_the_examples_are_accepted(world: World) -> None:
-    """Samples and tutorial are written apart: a field that a sample gains may need another that a patch takes away."""
+    """Samples and tutorial are written apart.
+
+    A field that a sample gains may need another that a patch takes away.
+    """
     text = (EXAMPLES[0].parents[2] / "docs" / "tutorials" / "drift-to-canary.md").read_text()
     patches = re.findall(r"patch (driftdetector|retrainpolicy) leads --type=merge -p '(.+)'", text)
     assert {kind for kind, _ in patches} == {"driftdetector", "retrainpolicy"}

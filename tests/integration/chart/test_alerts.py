@@ -1,4 +1,4 @@
-"""The operator's alerts, as the chart writes them, evaluated by a real Prometheus on what the operator's collector says.
+"""The operator's alerts, as the chart writes them, evaluated by a real Prometheus on the operator's metrics.
 
 Every scene is an operator of its own in a namespace of its own, with the chart's rules for that namespace.
 """

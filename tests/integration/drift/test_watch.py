@@ -49,7 +49,8 @@ def logged(
         ModelRegistry(Home.from_environment({"LEADSCORE_HOME": str(home)})).fetch("crm/1")
     )
     table = generate(rows=ROWS, seed=23, start=START, months=2, scenarios=())
-    # In this order the chart that is tested says nothing of the leads before the turn (in 18 % of orders it would).
+    # In this order the chart that is tested says nothing of the leads before the turn (in 18 % of orders it
+    # would).
     matrix = np.random.default_rng(16 if outcomes else 1003).permutation(encode_table(model.contract, table))
     if turn is not None:
         names = [feature.name for feature in model.contract.inputs]

@@ -1,4 +1,7 @@
-"""What strangers do to connections: none of it costs memory or time without a bound, harms others, or goes unanswered."""
+"""What strangers do to connections.
+
+None of it costs memory or time without a bound, harms others, or goes unanswered.
+"""
 
 from __future__ import annotations
 

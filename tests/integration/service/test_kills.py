@@ -1,4 +1,7 @@
-"""Kill -9, SIGTERM, dead parents: nothing acknowledged is lost, nothing is stored twice, everything comes back."""
+"""Kill -9, SIGTERM, dead parents.
+
+Nothing acknowledged is lost, nothing is stored twice, everything comes back.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,8 @@ def test_a_worker_killed_under_load_loses_and_doubles_nothing(serve, lead_body) 
     stored = served.stored()
     assert len(stored) == len(set(stored))
     assert len(load.acknowledged) == len(set(load.acknowledged))
-    # What was written but never acknowledged (a reply cut off by the kill) may be there too: one per thread and kill.
+    # What was written but never acknowledged (a reply cut off by the kill) may be there too: one per thread
+    # and kill.
     assert len(stored) - len(load.acknowledged) <= 3 * 4
 
 

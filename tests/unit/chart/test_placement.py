@@ -1,4 +1,7 @@
-"""Where pods run and as whom: every workload takes the same words, `pods` holds for all, and platforms keep their own say."""
+"""Where pods run and as whom.
+
+Every workload takes the same words, `pods` holds for all, and platforms keep their own say.
+"""
 
 from __future__ import annotations
 

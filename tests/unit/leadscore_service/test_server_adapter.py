@@ -45,7 +45,7 @@ WHOLE = Reply(200, b'{"score": 1}', extra=((b"retry-after", b"2"),))
 
 @pytest.fixture(autouse=True)
 def no_application(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections hand requests to the application of their server, whatever a test before this one has started."""
+    """Connections hand requests to their server's application, whatever a test before has started."""
     monkeypatch.setattr(Connection, "application", None)
     monkeypatch.setattr(Connection, "refused", None)
 

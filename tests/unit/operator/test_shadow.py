@@ -1,4 +1,4 @@
-"""The shadow of a release as the operator sees it and asks about it (tests/unit/chart/test_shadow.py: what it makes)."""
+"""The shadow of a release as the operator sees it (tests/unit/chart/test_shadow.py: what it makes)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Everything that holds a release back, or ends it, whatever else is seen: each guard alone makes the difference."""
+"""Everything that holds a release back, or ends it, whatever else is seen.
+
+Each guard alone makes the difference.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The add-ons: what the chart needs besides Kubernetes, the same on a local cluster and on one that is given."""
+"""The add-ons: what the chart needs besides Kubernetes, the same on a local and on a given cluster."""
 
 from __future__ import annotations
 

@@ -53,6 +53,6 @@ def placeholders(seen: TextCounts) -> list[tuple[str, int]]:
 
 
 def _plain(text: str) -> str:
-    """Without the dashes, dots and brackets that forms put around their prompt ("-- Select --", "Select...")."""
+    """Without the dashes, dots and brackets that forms put around a prompt ("-- Select --", "Select...")."""
     bare = nearly(text)
     return bare if bare in _PLACEHOLDERS else re.sub(r"^[\W_]+|[\W_]+$", "", bare)

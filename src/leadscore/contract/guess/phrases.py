@@ -1,6 +1,7 @@
 """How people call a column: a description and a unit from its name, so that reasons read as sentences.
 
-`first_response_hours` becomes "First response" in hours, `num_visits` "Number of visits", `TimeOnSite` "Time on site".
+`first_response_hours` becomes "First response" in hours, `num_visits` "Number of visits", `TimeOnSite` "Time
+on site".
 """
 
 from __future__ import annotations
@@ -141,7 +142,10 @@ def _sentence(words: list[str]) -> str:
 
 
 def _singular(words: list[str]) -> list[str]:
-    """The last noun before a preposition for one: what is measured stands with a verb for one ("Bounce rate of 0.2")."""
+    """The last noun before a preposition for one.
+
+    What is measured stands with a verb for one ("Bounce rate of 0.2").
+    """
     end = next((i for i, word in enumerate(words) if i and word in _PREPOSITIONS), len(words))
     word = words[end - 1]
     kept = word in _KEPT or word.isupper() or word.endswith(("ss", "us", "is", "days"))

@@ -12,7 +12,7 @@ from leadscore.errors import TableError
 
 Value = str | int | bool
 ValueCounts = Sequence[tuple[object, int]]
-"""The target's values as the table holds them, with their rows, most frequent first, missing ones left out."""
+"""The target's values as the table holds them, with their rows, most frequent first, without missing ones."""
 
 _WON = frozenset(
     [
@@ -225,7 +225,10 @@ def meaning_of(value: object) -> Meaning:
 
 
 def spellings_of(seen: ValueCounts) -> list[ValueSpellings]:
-    """The values, those that differ in case, spaces and Unicode form only taken together; most frequent first."""
+    """The values, those that differ in case, spaces and Unicode form only taken together.
+
+    Most frequent first.
+    """
     found: dict[object, list[tuple[object, int]]] = {}
     for value, count in seen:
         plain = as_value(value)
@@ -239,8 +242,8 @@ def spellings_of(seen: ValueCounts) -> list[ValueSpellings]:
 def guess_target(name: str, seen: ValueCounts, wanted: Value | None) -> TargetGuess:
     """Decide what the target's values mean.
 
-    Values beside the positive one mean "not converted" if one of them says so or there is no other way to read
-    them; where one does (`Lost`), those that do not (`Engaging`) are open.
+    Values beside the positive one mean "not converted" if one of them says so or there is no other way to
+    read them; where one does (`Lost`), those that do not (`Engaging`) are open.
 
     Args:
         name: The column.

@@ -145,7 +145,9 @@ def names_time(name: str) -> bool:
 def dates_near(
     numbers: NDArray[np.float64], created: NDArray[np.datetime64]
 ) -> tuple[NDArray[np.datetime64], str] | None:
-    """The moments that numbers stand for, and by which count, if nearly all lie within years of the leads' own times.
+    """The moments that numbers stand for, and by which count, if nearly all lie near the leads' own times.
+
+    Near is within years.
 
     Amounts may be of the size of a spreadsheet's days, too, but they are not gathered around each lead's day.
 

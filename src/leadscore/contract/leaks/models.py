@@ -24,8 +24,9 @@ def model_suspicions(
     """What a model's figures on its hold-out give reason to suspect.
 
     An AUC of 0.95 or more is suspected where sampling error does not explain it (lower 99 % bound of at least
-    0.9). So is a hold-out AUC that exceeds the cross-validated one by 0.1 and by three standard errors. The other
-    direction, a hold-out on which the model does worse, is drift or overfitting and is judged elsewhere.
+    0.9). So is a hold-out AUC that exceeds the cross-validated one by 0.1 and by three
+    standard errors. The other direction, a hold-out on which the model does worse, is
+    drift or overfitting and is judged elsewhere.
 
     Args:
         auc: AUC on the hold-out.

@@ -66,7 +66,10 @@ def combined_verdict(report: DriftReport, univariate: DriftVerdict, following: H
 
 
 def _state(report: DriftReport, univariate: DriftVerdict) -> VerdictState:
-    """Of the methods that were asked and may alarm; joint tests go without the window where it has no leads for them."""
+    """Of the methods that were asked and may alarm.
+
+    Joint tests go without the window where it has no leads for them.
+    """
     methods = report.options.methods
     states: list[VerdictState] = [univariate.state] if "univariate" in methods else []
     if report.performance is not None:

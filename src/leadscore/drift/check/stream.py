@@ -153,7 +153,10 @@ def unjudged_stream(
 
 
 def silent_since(newest: datetime | None, start: datetime) -> str:
-    """Return the sentence about a feed that brings nothing; `newest` is its last lead's time, if it ever had one."""
+    """Return the sentence about a feed that brings nothing.
+
+    `newest` is its last lead's time, if it ever had one.
+    """
     since = "its beginning" if newest is None else f"{newest:%Y-%m-%d %H:%M} UTC"
     return (
         f"Not judged: the feed is silent since {since}. No lead from {start:%Y-%m-%d %H:%M} on was scored, or none was"
@@ -267,7 +270,10 @@ def _budget(found: WatchReport) -> str:
 
 
 def _began(look: ChartEvaluation | None, diagnosis: DriftReport | None) -> datetime | None:
-    """The chart of features cannot tell when a change began: with the leads that it still knows, at the latest."""
+    """The chart of features cannot tell when a change began.
+
+    With the leads that it still knows, at the latest.
+    """
     if look is None:
         return None
     return look.at if diagnosis is None else diagnosis.verdict.window_start

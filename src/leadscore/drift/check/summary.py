@@ -134,7 +134,10 @@ def _note(feature: FeatureReport) -> str:
 
 
 def _confidence(report: DriftReport, *, calm: bool) -> float:
-    """Of a change: that an unchanged stream would not show it. Of no drift: that a moderate change would have been seen."""
+    """Of a change: that an unchanged stream would not show it.
+
+    Of no drift: that a moderate change would have been seen.
+    """
     if report.p_value is None:
         ps = [f.statistics.chi_square_p for f in report.features]
         smallest = min(ps, default=1.0)

@@ -1,7 +1,7 @@
 """What kind of change it is: a pipeline that broke (tell the data owner) or a market that moved (retrain).
 
-Retraining on broken data makes the breakage part of the model, so each changed feature is held against the ways in which
-data pipelines are known to break. A feature that none of them explains has moved.
+Retraining on broken data makes the breakage part of the model, so each changed feature is held against the
+ways in which data pipelines are known to break. A feature that none of them explains has moved.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def _nulls(suspect: Suspect) -> TriageFinding | None:
         return None
     figures = report.statistics
     before, after = figures.reference_missing_rate, figures.missing_rate
-    # Where the reference cannot tell missing from unlisted, both are in the rates: unlisted ones are no nulls.
+    # Where the reference cannot tell missing from unlisted, both are in the rates: unlisted ones are no
+    # nulls.
     unlisted = figures.unseen_rate if figures.absent_merged else 0.0
     if after < before or (unlisted and after - before <= unlisted):
         # Values that begin to come are no broken pipeline.
@@ -292,7 +293,8 @@ def _breaches(report: FeatureReport, test: str) -> bool:
 def _more_unseen(report: FeatureReport) -> bool:
     """Whether unlisted categories have become more.
 
-    Where the reference cannot tell them from missing values, that both together have, while missing ones alone have not.
+    Where the reference cannot tell them from missing values, that both together have, while missing ones
+    alone have not.
     """
     figures = report.statistics
     merged = (

@@ -50,7 +50,8 @@ def check(
         ignored: Features whose change is measured and counts for nothing.
 
     Returns:
-        The report, and the memory for the next window. A window with too few leads leaves the memory as it is.
+        The report, and the memory for the next window. A window with too few leads leaves the memory as it
+        is.
 
     Raises:
         ConflictError: The window lies before the last judged one, or the memory belongs to another model.
@@ -102,7 +103,7 @@ def check(
 
 
 def warm_up(reference: Reference, window: LeadWindow, options: DriftOptions, history: History) -> History:
-    """Learn from a window that is known to be without drift (such as the weeks after training) without judging it.
+    """Learn, without judging, from a window known to be without drift (such as the weeks after training).
 
     Raises:
         ConflictError: As `check`.

@@ -1,4 +1,4 @@
-"""Outcomes, the estimate without outcomes, and the joint tests, as rows and sentences for every form of the report."""
+"""Outcomes, the estimate without outcomes, and the joint tests, as rows and sentences for every report."""
 
 from __future__ import annotations
 

@@ -48,7 +48,10 @@ def feature_plot(feature: FeatureReport) -> str:
 
 
 def auc_plot(lines: Sequence[tuple[str, Estimate]]) -> str:
-    """AUCs with their intervals on one scale, the hold-out's first and its value as a line through all; empty without one."""
+    """AUCs with their intervals on one scale, the hold-out's first and its value as a line through all.
+
+    Empty without one.
+    """
     if not lines:
         return ""
     low, high = min(e.low for _, e in lines), max(e.high for _, e in lines)

@@ -88,8 +88,8 @@ def design_watch(baseline: ChartBaseline, plan: WatchPlan) -> WatchDesign:
     """Simulate the levels: seconds to a minute, once per model and plan.
 
     Raises:
-        BadInputError: Nothing is left to be charted; or outcomes are to be, and there are none in the reference, or too few that are
-            old enough.
+        BadInputError: Nothing is left to be charted; or outcomes are to be, and there are none in the
+            reference, or too few that are old enough.
     """
     sample, probabilities = baseline.sample, baseline.probabilities
     histograms, columns = charted(baseline, plan)
