@@ -121,10 +121,14 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         unit="%",
         goal=at_least(98),
         beside=(
-            f"never retrained: {by_name['never'].kept:.1%}; of all {len(placed):,} ways to place {policy.retrainings}"
-            f" retrainings {luck:.1%} keep as much or more, the median {np.median(placed) / every.mean_auc:.1%}"
+            f"never retrained: {by_name['never'].kept:.1%}; of all {len(placed):,} ways to place "
+            f"{policy.retrainings} retrainings {luck:.1%} keep as much or more, the median "
+            f"{np.median(placed) / every.mean_auc:.1%}"
         ),
-        how=f"AUC {policy.mean_auc:.3f} against {every.mean_auc:.3f}; budget one per {_BUDGET}, as the goal has it",
+        how=(
+            f"AUC {policy.mean_auc:.3f} against {every.mean_auc:.3f}; budget one per "
+            f"{_BUDGET}, as the goal has it"
+        ),
     )
     used = Row(
         name="backtest-retrainings",
@@ -132,7 +136,10 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         value=100 * policy.retrainings / every.retrainings,
         unit="%",
         goal=at_most(100 / 3),
-        beside=f"PSI > 0.25 uses {by_name['PSI > 0.25'].retrainings}, any KS p < 0.05 {by_name['any KS p < 0.05'].retrainings}",
+        beside=(
+            f"PSI > 0.25 uses {by_name['PSI > 0.25'].retrainings}, any KS p < 0.05 "
+            f"{by_name['any KS p < 0.05'].retrainings}"
+        ),
         how=f"{policy.retrainings} of {every.retrainings}",
     )
     return [row for row in (kept, used) if row.name in wanted]
@@ -163,8 +170,9 @@ def _section(result: Backtest) -> Section:
         columns=("strategy", "mean monthly AUC", "kept", "retrainings", "alarms", "delay, months"),
         lines=tuple(line(s) for s in result.strategies if not s.name.startswith(_TRIAL)),
         note=(
-            f"{result.judged} months have five of each outcome and an AUC. The policy retrains on performance and"
-            f" calibration drift, at most once in {_BUDGET}; the other budgets show what that choice does."
+            f"{result.judged} months have five of each outcome and an AUC. The policy retrains on "
+            f"performance and calibration drift, at most once in {_BUDGET}; the other budgets "
+            "show what that choice does."
         ),
     )
 

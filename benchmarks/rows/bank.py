@@ -185,7 +185,10 @@ def _section(months: list[Month]) -> Section:
             "AUC, plain XGBoost retrained monthly",
         ),
         lines=lines,
-        note=f"Scored over HTTP by a running service. Months with fewer than {_MIN_CLASS} of either outcome have no AUC.",
+        note=(
+            f"Scored over HTTP by a running service. Months with fewer than {_MIN_CLASS} of "
+            "either outcome have no AUC."
+        ),
     )
 
 
@@ -194,7 +197,10 @@ def _row(months: list[Month], leads: int) -> Row:
     retrained = float(np.nanmean([month.retrained for month in months]))
     return Row(
         name="bank-auc",
-        what=f"bank calls: mean monthly AUC over the {len(months)} months after the first six, without retraining",
+        what=(
+            f"bank calls: mean monthly AUC over the {len(months)} months after the "
+            "first six, without retraining"
+        ),
         value=served,
         unit="",
         goal=None,

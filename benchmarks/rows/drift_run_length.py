@@ -62,8 +62,14 @@ def _one_feature(bench: Bench, name: str, windows: int, fresh: int) -> Row:
         streams.take(np.flatnonzero(silent))
         if window % 500 == 0:
             bench.say(f"{name}: window {window:,}, {len(streams.truth):,} streams are silent")
-    what = f"QT-EWMA on unchanged streams: distance of achieved / requested run length from 1, {windows:,} windows"
-    how = f"{fresh:,} fresh references of {_REFERENCE:,} rows, windows of {_ROWS}; levels simulated in {designed:.0f} s"
+    what = (
+        "QT-EWMA on unchanged streams: distance of achieved / requested run length "
+        f"from 1, {windows:,} windows"
+    )
+    how = (
+        f"{fresh:,} fresh references of {_REFERENCE:,} rows, windows of {_ROWS}; levels "
+        f"simulated in {designed:.0f} s"
+    )
     return _row(name, what, watched / alarms / windows, alarms, how)
 
 
@@ -93,11 +99,13 @@ def _correlated(bench: Bench) -> Row:
     without = _watched(independent, ranks, fresh)
     return _row(
         _CORRELATED,
-        f"the same for {_FEATURES} features of which any two correlate with {_CORRELATION}, {windows} windows",
+        f"the same for {_FEATURES} features of which any two correlate with "
+        f"{_CORRELATION}, {windows} windows",
         watched / alarms / windows,
         alarms,
-        f"{fresh:,} fresh references of {_SMALL_REFERENCE:,} rows, windows of {_SMALL_ROWS}; levels simulated in"
-        f" {designed:.0f} s; levels for independent features achieve {without[0] / without[1] / windows:.3f}",
+        f"{fresh:,} fresh references of {_SMALL_REFERENCE:,} rows, windows of {_SMALL_ROWS}; levels "
+        f"simulated in {designed:.0f} s; levels for independent features achieve "
+        f"{without[0] / without[1] / windows:.3f}",
     )
 
 

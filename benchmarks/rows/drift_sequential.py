@@ -98,8 +98,8 @@ def _delay(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         for name, (_, magnitude) in points.items():
             bench.sections.append(_section(delays, run_length, magnitude))
             how = (
-                f"{changed_count} streams per scenario and {calm_count} calm ones, of seeds that nothing was chosen on;"
-                f" alibi-detect's statistic agrees with its own code to {agreed:.0e}"
+                f"{changed_count} streams per scenario and {calm_count} calm ones, of seeds that nothing "
+                f"was chosen on; alibi-detect's statistic agrees with its own code to {agreed:.0e}"
             )
             rows.append(_row(name, delays, (run_length, magnitude), by_design, how))
     return rows
@@ -186,8 +186,8 @@ def _row(
         unit="",
         goal=at_least(5),
         beside=(
-            f"first in {', '.join(won) or 'none'}; by more than {_CERTAIN:.0f} standard errors in {len(certain)};"
-            f" with the charts' own levels the run length is {by_design:,.0f} leads"
+            f"first in {', '.join(won) or 'none'}; by more than {_CERTAIN:.0f} standard errors in "
+            f"{len(certain)}; with the charts' own levels the run length is {by_design:,.0f} leads"
         ),
         how=how,
     )
@@ -230,10 +230,11 @@ def _section(delays: Mapping[str, Mapping[Key, Delays]], run_length: int, magnit
         columns=("scenario", *names),
         lines=tuple((s, *(cell(delays[n][s, magnitude]) for n in names)) for s in (*_SCENARIOS, _CONTROL)),
         note=(
-            f"Mean ± standard error. Eight features and the score, {streams.LEADS_A_DAY} leads a day, windows of"
-            f" {streams.WINDOW} for KS and PSI, alibi-detect and the charts look after every lead; only the charts read"
-            f" outcomes, when they come. A stream without an alarm counts with its {_AFTER:,} leads; one with an alarm"
-            " before the change does not count. Control: the same clock on streams that do not change."
+            f"Mean ± standard error. Eight features and the score, {streams.LEADS_A_DAY} leads a day, "
+            f"windows of {streams.WINDOW} for KS and PSI, alibi-detect and the charts look after every "
+            "lead; only the charts read outcomes, when they come. A stream without an alarm counts with "
+            f"its {_AFTER:,} leads; one with an alarm before the change does not count. Control: the same "
+            "clock on streams that do not change."
         ),
     )
 

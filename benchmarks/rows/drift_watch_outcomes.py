@@ -96,14 +96,21 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     return [
         Row(
             name=_NAME,
-            what=f"`drift watch --outcomes`, models that `train` made: achieved / requested run length, {asked:g} days asked",
+            what=(
+                "`drift watch --outcomes`, models that `train` made: achieved / requested run "
+                f"length, {asked:g} days asked"
+            ),
             value=ratio,
             unit="",
             goal=None,
-            beside=f"standard error over models {error:.3f}; the chart that asks all outcomes at {_OLD_AGE} days {old:.3f} ± {old_error:.3f}",
+            beside=(
+                f"standard error over models {error:.3f}; the chart that asks all outcomes at {_OLD_AGE} "
+                f"days {old:.3f} ± {old_error:.3f}"
+            ),
             how=(
-                f"{models} models and references, {calm} calm tables of {_BURN_IN + _AFTER} days each and {changed} changed ones"
-                f" per scenario, {_LEADS_A_DAY:.0f} leads a day; outcomes waited for {min(waits):g} to {max(waits):g} days"
+                f"{models} models and references, {calm} calm tables of {_BURN_IN + _AFTER} days each and "
+                f"{changed} changed ones per scenario, {_LEADS_A_DAY:.0f} leads a day; outcomes waited for "
+                f"{min(waits):g} to {max(waits):g} days"
             ),
         )
     ]

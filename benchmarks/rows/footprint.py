@@ -42,7 +42,10 @@ def _environment(bench: Bench) -> Row:
         unit="MB",
         goal=at_most(330),
         beside=f"{size / 2**20:.0f} MiB; MLServer with its XGBoost runtime {other / 1e6:,.0f} MB",
-        how="a fresh virtual environment with `leadscore[serve]` only, disk blocks of all its files (MB = 10⁶ bytes)",
+        how=(
+            "a fresh virtual environment with `leadscore[serve]` only, disk blocks of all "
+            "its files (MB = 10⁶ bytes)"
+        ),
     )
 
 

@@ -73,7 +73,8 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
                 "true rate",
             ),
             tuple(_line(h) for h in found),
-            "XGBoost: depth 4, 120 trees, all leads before the calibration window that are old enough, same hold-out window.",
+            "XGBoost: depth 4, 120 trees, all leads before the calibration window that are old "
+            "enough, same hold-out window.",
         )
     )
     outside = sum(not h.inside for h in found)
@@ -84,7 +85,10 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             worst.difference.high,
             "",
             at_least(0.0),
-            beside=f"mean difference {np.mean([h.difference.value for h in found]):+.4f} over {len(found)} funnels",
+            beside=(
+                f"mean difference {np.mean([h.difference.value for h in found]):+.4f} "
+                f"over {len(found)} funnels"
+            ),
         ),
         Row(
             "label-delay-rate",
@@ -182,8 +186,8 @@ def _after_change(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             "The first retraining, delay-aware against mature-only",
             ("world", "AUC mature-only", "AUC delay-aware", "gain (95 % interval)", "better in"),
             tuple(lines),
-            f"Retrained {_WAIT_DAYS} days after the change on six months of leads, outcomes after a median of two weeks;"
-            f" judged on the leads of the {_AHEAD_DAYS} days after.",
+            f"Retrained {_WAIT_DAYS} days after the change on six months of leads, outcomes after a median "
+            f"of two weeks; judged on the leads of the {_AHEAD_DAYS} days after.",
         )
     )
     gain = np.array([g[2] for g in gains["changed"]])
@@ -191,7 +195,8 @@ def _after_change(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     return [
         Row(
             "label-delay-change",
-            "AUC that the first retraining after a change gains by learning the delays: lower end of the interval",
+            "AUC that the first retraining after a change gains by learning the delays: "
+            "lower end of the interval",
             low,
             "",
             at_least(0.0),

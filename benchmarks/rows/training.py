@@ -39,7 +39,10 @@ def _memory(bench: Bench) -> Row:
         unit="GiB",
         goal=at_most(4),
         beside=f"{run.seconds / 60:.1f} min with {_MEMORY_TRIALS} trials",
-        how="high-water mark (VmHWM) of a process that reads the Parquet table and trains to a complete artefact",
+        how=(
+            "high-water mark (VmHWM) of a process that reads the Parquet table and "
+            "trains to a complete artefact"
+        ),
     )
 
 

@@ -245,7 +245,10 @@ class _Export:
             ("leadscore_api_keys", "API keys known.", now.keys),
             (
                 "leadscore_api_key_reload_errors",
-                "Failed reloads of the key file since the last good one, in the worker that answered; the old keys stay.",
+                (
+                    "Failed reloads of the key file since the last good one, in the worker that "
+                    "answered; the old keys stay."
+                ),
                 now.key_reload_errors,
             ),
             ("leadscore_spool_bytes", "Bytes on the spools of all workers.", now.spool_bytes),

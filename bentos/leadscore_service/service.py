@@ -69,7 +69,8 @@ class LeadScoring:
 
 def _answered_in_front(name: str, *arguments: object) -> NotImplementedError:
     return NotImplementedError(
-        f"{name} with {len(arguments)} argument(s) is answered by leadscore_service.app.Application, over HTTP."
+        f"{name} with {len(arguments)} argument(s) is answered by "
+        "leadscore_service.app.Application, over HTTP."
     )
 
 

@@ -41,7 +41,10 @@ def served_version(settings: Settings, directory: Path) -> str:
         names = ", ".join(f"{where} says {version}" for where, version in known.items())
         raise SettingsError(
             f"It is not sure which version this pod serves: {names}.",
-            hint="Nothing is served under a wrong version. Bring the version again, by the operator or by `helm upgrade`.",
+            hint=(
+                "Nothing is served under a wrong version. Bring the version again, by the "
+                "operator or by `helm upgrade`."
+            ),
         )
     return next(iter(known.values()), "")
 
@@ -64,8 +67,12 @@ def _artefact_version(settings: Settings, directory: Path) -> str:
             return settings.artefact_version_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
-                f"{settings.artefact_version_file} cannot be read: which version the artefact is, is not known.",
-                hint="The init container that copies the artefact writes it; unset LEADSCORE_ARTEFACT_VERSION_FILE without one.",
+                f"{settings.artefact_version_file} cannot be read: which version the "
+                "artefact is, is not known.",
+                hint=(
+                    "The init container that copies the artefact writes it; unset "
+                    "LEADSCORE_ARTEFACT_VERSION_FILE without one."
+                ),
             ) from error
     cached = directory.parent.parent == settings.home.models
     return directory.name if cached and directory.name.isdigit() else ""

@@ -141,7 +141,10 @@ def plan(machine: Machine) -> Plan:
     if build_node_image and not machine.is_root:
         raise ClusterError(
             "No image registry answers, and without root the node image cannot be made here.",
-            hint="Check Docker's connection to docker.io, or run as root, or set KUBECONFIG to a cluster you have.",
+            hint=(
+                "Check Docker's connection to docker.io, or run as root, or set "
+                "KUBECONFIG to a cluster you have."
+            ),
         )
     if install and not machine.has_apt:
         raise ClusterError(
@@ -159,7 +162,8 @@ def plan(machine: Machine) -> Plan:
         )
     if build_node_image:
         notes.append(
-            "No image registry answers: the node image is built here from Go modules and distribution packages."
+            "No image registry answers: the node image is built here from Go modules "
+            "and distribution packages."
         )
     return Plan(
         install=install,

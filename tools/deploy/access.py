@@ -44,7 +44,10 @@ def kubeconfig(environ: Mapping[str, str], python: str = sys.executable) -> str:
             return content
         raise BadInputError(
             "This job has no way into the cluster.",
-            hint="Set the environment's variables KUBE_SERVER and KUBE_CA, or its secret KUBECONFIG (docs/ci-cd.md).",
+            hint=(
+                "Set the environment's variables KUBE_SERVER and KUBE_CA, or its secret "
+                "KUBECONFIG (docs/ci-cd.md)."
+            ),
         )
     if not authority:
         raise BadInputError(

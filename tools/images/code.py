@@ -98,8 +98,12 @@ def _require_old_glibc(kernel: Path) -> None:
     needed = needed_glibc(kernel.read_bytes())
     if needed > GLIBC:
         raise ImageError(
-            f"The kernel that was compiled here wants glibc {needed[0]}.{needed[1]}; the images have {GLIBC[0]}.{GLIBC[1]}.",
-            hint="Build on Debian bookworm, or without a C compiler on PATH: Zig's then compiles for an old one.",
+            f"The kernel that was compiled here wants glibc {needed[0]}.{needed[1]}; the images "
+            f"have {GLIBC[0]}.{GLIBC[1]}.",
+            hint=(
+                "Build on Debian bookworm, or without a C compiler on PATH: Zig's "
+                "then compiles for an old one."
+            ),
         )
 
 

@@ -52,7 +52,8 @@ VERDICT_AT: Final = Series(
 )
 SILENT_FROM: Final = Series(
     "leadscore_drift_silent_from_timestamp_seconds",
-    f"When the {SILENT_CHECKS}rd scheduled check after the newest verdict that could judge is due: without another it is silent.",
+    f"When the {SILENT_CHECKS}rd scheduled check after the newest verdict that could judge is due: "
+    "without another it is silent.",
     ("detector", "schedule"),
 )
 RUN_COUNT: Final = Series(

@@ -141,9 +141,12 @@ class Lease:
         if owner in {"", self._deployment} or await self._kube.get(DEPLOYMENTS, owner) is None:
             return
         raise RefusedError(
-            f"The operator of Deployment {owner} serves this namespace, and a namespace has one: two would decide about the "
-            "same objects, each with its own event store.",
-            hint="Set operator.enabled=false in one of the two releases, or install one of them into another namespace.",
+            f"The operator of Deployment {owner} serves this namespace, and a namespace has one: two would "
+            "decide about the same objects, each with its own event store.",
+            hint=(
+                "Set operator.enabled=false in one of the two releases, or install one of "
+                "them into another namespace."
+            ),
         )
 
     def _owned(self, metadata: Manifest) -> Manifest:

@@ -30,8 +30,8 @@ APPROVERS_AWAY: Final = "ApproversUnavailable"
 DEFECT: Final = "OperatorFailed"
 # The exception's own words may hold what the object says.
 _BROKEN: Final = (
-    "The operator failed on this object ({error}); its log has the exception. It tries again by itself: nothing is decided here "
-    "until it can."
+    "The operator failed on this object ({error}); its log has the exception. It tries again by itself: "
+    "nothing is decided here until it can."
 )
 _WAITS: Final = "Nothing is decided here until it answers; the operator tries again by itself."
 # What is over so soon is worth a line in the log and no more.

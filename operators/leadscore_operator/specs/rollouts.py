@@ -45,8 +45,8 @@ def observe_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutO
     if desired is None:
         raise RefusedError(
             f"The Rollout {rollout['metadata']['name']} has no label {VERSION_LABEL} in its pod template.",
-            hint="spec.rollout must name the Rollout of the scoring service. With model.version=0 the first version is set by"
-            " hand (docs/gitops.md).",
+            hint="spec.rollout must name the Rollout of the scoring service. With model.version=0 the first "
+            "version is set by hand (docs/gitops.md).",
         )
     stable_hash = status.get("stableRS", "")
     stable = next(
@@ -120,7 +120,8 @@ def pinned_template(rollout: Manifest, model: str, version: int) -> Manifest:
     brought = [c for c in spec.get("initContainers", []) if c["name"] == "model" and _retag(c, old, version)]
     if not brought:
         raise RefusedError(
-            f"The Rollout {name} does not name version {old} in its model's image tag, registry reference or sub-path.",
+            f"The Rollout {name} does not name version {old} in its model's image tag, "
+            "registry reference or sub-path.",
             hint="An image pinned by digest cannot be released by version: leave model.image.digest empty.",
         )
     return template
@@ -132,13 +133,17 @@ def _check_reads_label(container: Manifest, rollout: str, model: str) -> None:
         field = entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
         if entry["name"] == _VERSION and field != f"metadata.labels['{VERSION_LABEL}']":
             raise RefusedError(
-                f"The Rollout {rollout} does not read {_VERSION} from its label {VERSION_LABEL}: its pods would serve one"
-                " version and answer as another.",
-                hint="A chart before this operator's has written it: upgrade the release with this one's first.",
+                f"The Rollout {rollout} does not read {_VERSION} from its label {VERSION_LABEL}: its pods "
+                "would serve one version and answer as another.",
+                hint=(
+                    "A chart before this operator's has written it: upgrade the "
+                    "release with this one's first."
+                ),
             )
         if entry["name"] == _MODEL and entry.get("value") != f"{model}/$({_VERSION})":
             raise RefusedError(
-                f"The Rollout {rollout} serves {entry.get('value')}, and the release is of the model {model}.",
+                f"The Rollout {rollout} serves {entry.get('value')}, and the "
+                f"release is of the model {model}.",
                 hint="spec.model and the chart's model.name must be the same.",
             )
 

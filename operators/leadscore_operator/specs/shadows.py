@@ -77,8 +77,8 @@ def shadow_deployment(
     labels: dict[str, str] = template["metadata"]["labels"]
     if selector.items() <= labels.items():
         raise RefusedError(
-            f"The Service {service['metadata']['name']} selects the pods that answer callers: a copy would be answered"
-            " by the same pods.",
+            f"The Service {service['metadata']['name']} selects the pods that answer callers: a copy would "
+            "be answered by the same pods.",
             hint="It must be the chart's shadow Service (shadow.enabled=true).",
         )
     before = {key: labels[key] for key in selector if key in labels}
@@ -121,7 +121,8 @@ def _in_the_role_of_a_shadow(spec: Manifest, rollout: str) -> None:
                 container["env"][number] = changed
     if not told:
         raise RefusedError(
-            f"The Rollout {rollout} sets no {_ROLE}: what its shadow says would be stored as a caller's answer.",
+            f"The Rollout {rollout} sets no {_ROLE}: what its shadow says would be "
+            "stored as a caller's answer.",
             hint="spec.rollout must name the Rollout of the scoring service.",
         )
 

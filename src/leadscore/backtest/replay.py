@@ -112,14 +112,16 @@ def replay_stream(
     judged = [m for m in later if stream.judged(m)]
     if not warm_up or not later:
         raise RefusedError(
-            f"The stream has {len(stream.months)} months with leads, and {warm_up} are to warm up: none is left to replay."
+            f"The stream has {len(stream.months)} months with leads, and {warm_up} are to warm "
+            "up: none is left to replay."
             if warm_up
             else "A backtest needs months that train its first model.",
             hint="Bring a longer stream, or choose another --warm-up.",
         )
     if not judged:
         raise RefusedError(
-            f"None of the {len(later)} months after the warm-up has {MIN_CLASS} leads of each outcome: no AUC to compare.",
+            f"None of the {len(later)} months after the warm-up has {MIN_CLASS} leads of each "
+            "outcome: no AUC to compare.",
             hint="Bring a table with more outcomes, or look at `target` in the contract.",
         )
     try:
@@ -127,7 +129,10 @@ def replay_stream(
     except RefusedError as error:
         raise RefusedError(
             f"The first model cannot be trained. {error.message}",
-            hint="Choose a longer --warm-up or the policy's dataWindow; outcomes count from when they became known.",
+            hint=(
+                "Choose a longer --warm-up or the policy's dataWindow; outcomes count "
+                "from when they became known."
+            ),
         ) from error
     every = _run(stream, trainer, EveryMonth(), first, later, data_window=data_window, say=say)
     ideal = {m.month: m.auc for m in every if m.auc is not None}

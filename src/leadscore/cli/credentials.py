@@ -44,7 +44,10 @@ def read_credential(path: Path | None) -> bytes:
     if not credential:
         raise UnauthorizedError(
             "Who you are is not known.",
-            hint=f"Set {_KEY} or give --key-file; a key is made by: leadscore keys create NAME --scope approve.",
+            hint=(
+                f"Set {_KEY} or give --key-file; a key is made by: leadscore keys "
+                "create NAME --scope approve."
+            ),
         )
     return credential
 

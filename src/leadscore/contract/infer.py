@@ -22,7 +22,10 @@ from leadscore.contract.roles import TargetReading, read_role_times, read_target
 from leadscore.contract.text import is_missing, whole_id
 from leadscore.errors import TableError
 
-_LATE: Final = "left out: it is not known when the lead comes in; if it says when the outcome became known, name it with --known-at"
+_LATE: Final = (
+    "left out: it is not known when the lead comes in; if it says when the outcome became "
+    "known, name it with --known-at"
+)
 
 
 class Inference(msgspec.Struct, frozen=True):
@@ -207,8 +210,8 @@ def _leak(suspicion: Suspicion) -> Finding:
 
 def _suspicious(suspicion: Suspicion) -> Finding:
     action = (
-        "kept, and a model with it is not crowned by itself: remove it, or, if it is known when the lead comes in, "
-        "write `known_before: true` into the feature"
+        "kept, and a model with it is not crowned by itself: remove it, or, if it is known when the lead "
+        "comes in, write `known_before: true` into the feature"
     )
     return Finding(suspicion.column, "suspicious", suspicion.sentence, action)
 

@@ -19,7 +19,10 @@ from leadscore.contract.plain import ID_MAX, ID_MIN
 from leadscore.contract.words import allowed
 
 OPENAPI_ID_PATTERN = r"^[^\u0000-\u001f\u007f]{1,256}$"
-OPENAPI_TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?$"
+OPENAPI_TIME_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
+    r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?$"
+)
 
 # "    name: text", and the lines that continue it.
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)

@@ -57,18 +57,18 @@ class Unlisted:
         match self.says:
             case "won":
                 return (
-                    f"{counted}, though {'its' if one else 'their'} words mean converted: write {it} as the positive value"
-                    " in the table, or correct `target.positive`"
+                    f"{counted}, though {'its' if one else 'their'} words mean converted: write {it} as "
+                    "the positive value in the table, or correct `target.positive`"
                 )
             case "open":
                 return (
-                    f"{counted}, though {'its' if one else 'their'} words mean that the outcome is still open: list {it}"
-                    " under `target.open_values`"
+                    f"{counted}, though {'its' if one else 'their'} words mean that the outcome is still "
+                    f"open: list {it} under `target.open_values`"
                 )
             case "unknown":
                 return (
-                    f"{counted}, which no word says: list {it} under `target.open_values` if the outcome is not known yet,"
-                    " or correct `target.positive`"
+                    f"{counted}, which no word says: list {it} under `target.open_values` if the outcome "
+                    "is not known yet, or correct `target.positive`"
                 )
 
 

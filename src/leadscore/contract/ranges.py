@@ -53,5 +53,8 @@ def sentinel(finite: NDArray[np.float64]) -> str:
         share = float((finite == extreme).mean())
         gap = float(min(abs(extreme - inner.max()), abs(extreme - inner.min())))
         if share >= 0.01 and gap > float(inner.max() - inner.min()):
-            return f"{extreme:g} stands far from the other values in {share:.0%} of the rows: it may mean 'unknown'"
+            return (
+                f"{extreme:g} stands far from the other values in {share:.0%} of the "
+                "rows: it may mean 'unknown'"
+            )
     return ""

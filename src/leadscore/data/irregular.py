@@ -153,16 +153,17 @@ def _holds_rows(text: str, position: int, layout: TableLayout) -> bool:
 
 def _swallowed(path: Path, row: int, lines: int, layout: TableLayout, position: int) -> TableError:
     return TableError(
-        f"{path}: a quoted cell from row {row} (the first row of data is row 1) of column {layout.names[position]!r} spans "
-        f"{lines} lines that look like rows.",
+        f"{path}: a quoted cell from row {row} (the first row of data is row 1) of column "
+        f"{layout.names[position]!r} spans {lines} lines that look like rows.",
         hint="There is a stray quote in that row: remove it, or write it twice if it belongs to the text.",
     )
 
 
 def _unclosed(path: Path, row: _Row, layout: TableLayout) -> TableError:
     return TableError(
-        f"{path}: a quote that is opened in row {row.number} (the header is row {layout.header_row}; line {row.first_line} of "
-        f"the file) spans all {row.last_line - row.first_line + 1} lines to the end of the file.",
+        f"{path}: a quote that is opened in row {row.number} (the header is row {layout.header_row}; line "
+        f"{row.first_line} of the file) spans all {row.last_line - row.first_line + 1} "
+        "lines to the end of the file.",
         hint="Close the quote, or remove it if it is a stray one.",
     )
 
@@ -182,7 +183,8 @@ def _check_odd(path: Path, odd: list[_Row], rows: list[_Row], layout: TableLayou
     if small and (len(odd) > 1 or first.filled == len(first.cells) == 1):
         which = f"rows {first.number} to {last.number}" if len(odd) > 1 else f"row {first.number}"
         raise TableError(
-            f"{path}: {which} (the header is row {layout.header_row}) look like a report's footer, not like leads.",
+            f"{path}: {which} (the header is row {layout.header_row}) look like a "
+            "report's footer, not like leads.",
             hint="Remove the rows below the table; or copy the file again if it was cut short.",
         )
     more = f" ({len(odd)} rows like this)" if len(odd) > 1 else ""
@@ -201,7 +203,8 @@ def _table(path: Path, rows: list[_Row], layout: TableLayout, columns: Sequence[
             found[name] = cells
         elif cells.null_count < len(cells):
             raise TableError(
-                f"{path}: column {position + 1} has values but no name in row {layout.header_row} (the header).",
+                f"{path}: column {position + 1} has values but no name in row "
+                f"{layout.header_row} (the header).",
                 hint="Name or remove it.",
             )
     table = pa.table(found)

@@ -182,7 +182,10 @@ def _tick(moment: datetime | None) -> np.datetime64:
 
 
 def _no_time(form: ColumnFormat) -> str:
-    return f"text that is not {'an ISO 8601 time' if form.time_format is None else f'a time as {form.time_format!r}'}"
+    return (
+        "text that is not "
+        f"{'an ISO 8601 time' if form.time_format is None else f'a time as {form.time_format!r}'}"
+    )
 
 
 def _time_hint(name: str) -> str:

@@ -177,8 +177,8 @@ def _header_index(path: Path, sample: _Sample, wanted: Sequence[str] | None) -> 
     names = [name.strip() for name in records[index].cells]
     if index and (not all(names) or len(set(names)) < len(names) or any(map(_NUMBER.match, names))):
         raise TableError(
-            f"{path}: it is not clear which row is the header: row 1 has {records[0].filled} cells, most rows "
-            f"have {sample.width}.",
+            f"{path}: it is not clear which row is the header: row 1 has {records[0].filled} cells, most "
+            f"rows have {sample.width}.",
             hint="Remove the lines above the row with the column names.",
         )
     return index
@@ -202,7 +202,8 @@ def _check_names(path: Path, names: Sequence[str], row: int) -> None:
             name.encode()
         except UnicodeEncodeError as error:
             raise TableError(
-                f"{path}: row {row} (the header) is not UTF-8 in the column name at character {error.start + 1}.",
+                f"{path}: row {row} (the header) is not UTF-8 in the column name at "
+                f"character {error.start + 1}.",
                 hint="Save it as CSV with UTF-8 encoding.",
             ) from error
     if all(_NUMBER.match(name) or not name for name in names):

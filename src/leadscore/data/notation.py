@@ -77,8 +77,9 @@ class Notation:
             check_units(column, frozenset[str]().union(*(part.units for part in parts)))
             if column not in decided and _one_groups_thousands(parts):
                 raise TableError(
-                    f"Column {column!r}: in one part of the table (a file of the folder, or some rows of the file) three digits "
-                    "stand behind each decimal mark, as if it grouped thousands; elsewhere they do not.",
+                    f"Column {column!r}: in one part of the table (a file of the folder, or some rows of "
+                    "the file) three digits stand behind each decimal mark, as if it grouped "
+                    "thousands; elsewhere they do not.",
                     hint="Write the numbers alike everywhere; or say that they are decimals all the same, by "
                     f'`formats: {{{column}: {{decimal: "."}}}}` in the contract.',
                 )

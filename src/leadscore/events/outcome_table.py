@@ -141,13 +141,14 @@ def _check_marks(column: str, cells: Sequence[object], formats: OutcomeFormats) 
     form = formats.of_column(column)
     if units := mixed_units(text for text in texts if read_number(text, form) is not None):
         raise TableError(
-            f"Column {column!r} holds numbers with different signs behind or before them: {', '.join(units)}.",
+            f"Column {column!r} holds numbers with different signs behind or before "
+            f"them: {', '.join(units)}.",
             hint="Bring them to one currency or unit first: their sums would mean nothing.",
         )
     if column not in formats.columns and may_be_thousands(texts):
         raise TableError(
-            f"Column {column!r}: the dots of its numbers may be decimal points or group thousands: each has three digits "
-            "behind it.",
+            f"Column {column!r}: the dots of its numbers may be decimal points or group thousands: each "
+            "has three digits behind it.",
             hint="Say which: --decimal . or --thousands . (or a contract with `formats`, by --contract).",
         )
 

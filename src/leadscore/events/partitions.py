@@ -122,8 +122,8 @@ def _make(connection: sa.Connection, start: int) -> None:
         f"ALTER TABLE {name} ADD PRIMARY KEY (prediction_id)",
         f"LOCK TABLE {DEFAULT} IN ACCESS EXCLUSIVE MODE",
         (
-            f"WITH moved AS (DELETE FROM {DEFAULT} WHERE scored_at >= {start} AND scored_at < {end} RETURNING {columns})"  # noqa: S608
-            f" INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
+            f"WITH moved AS (DELETE FROM {DEFAULT} WHERE scored_at >= {start} AND scored_at < {end}"  # noqa: S608
+            f" RETURNING {columns}) INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
         ),
         f"ALTER TABLE predictions ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})",
     ):

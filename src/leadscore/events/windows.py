@@ -219,7 +219,10 @@ def decode_features(rows: Sequence[bytes], contract: FeatureContract) -> np.ndar
     if wrong is not None:
         raise DamagedRowError(
             f"A stored feature row has {len(wrong)} bytes; the contract's {width} inputs need {4 * width}.",
-            hint="Whoever wrote it used another encoding: find it by its contract_version in the predictions table.",
+            hint=(
+                "Whoever wrote it used another encoding: find it by its contract_version "
+                "in the predictions table."
+            ),
         )
     return np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), width).T.copy().T
 

@@ -58,7 +58,10 @@ class TrustedProxies:
             except ValueError as error:
                 raise BadInputError(
                     f"{word!r} is no network of trusted proxies: {error}.",
-                    hint="LEADSCORE_TRUSTED_PROXIES takes CIDRs such as 10.0.0.0/8 or 2001:db8::/32, separated by commas.",
+                    hint=(
+                        "LEADSCORE_TRUSTED_PROXIES takes CIDRs such as 10.0.0.0/8 or "
+                        "2001:db8::/32, separated by commas."
+                    ),
                 ) from error
         return cls(networks)
 

@@ -79,7 +79,8 @@ def load_outcomes(folder: Path, contract: FeatureContract) -> OutcomeSample | No
     days, age = (column.astype(np.float64) for column in timed)
     if len(days) != len(converted):
         raise ArtefactError(
-            f"{artefact.REFERENCE_OUTCOMES} has {len(days)} rows, {artefact.REFERENCE_SAMPLE} {len(converted)}."
+            f"{artefact.REFERENCE_OUTCOMES} has {len(days)} rows, "
+            f"{artefact.REFERENCE_SAMPLE} {len(converted)}."
         )
     return OutcomeSample(converted, days, age)
 

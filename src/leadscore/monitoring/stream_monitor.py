@@ -264,9 +264,10 @@ class StreamMonitor:
     def _too_young(self) -> str:
         days = self._request.learn / _DAY
         return (
-            f"Not judged: the stream is shorter than {days:g} days, and cannot tell yet how many leads come in a day, or which"
-            " features follow the week. Wait, or say so: --run-length 5000 (in leads) --without"
-            " created_hour,created_weekday (or --without none), with --outcomes --leads-per-day 400 too, or --learn 1w."
+            f"Not judged: the stream is shorter than {days:g} days, and cannot tell yet how many leads "
+            "come in a day, or which features follow the week. Wait, or say so: --run-length 5000 (in "
+            "leads) --without created_hour,created_weekday (or --without none), with --outcomes "
+            "--leads-per-day 400 too, or --learn 1w."
         )
 
     def _plan(self, first: int) -> tuple[WatchPlan, float | None] | None:

@@ -37,7 +37,10 @@ def performance_due(trigger: PerformanceTrigger, state: PolicyState, now: dateti
         if seen.drop is None or _outcomes_answered(seen, state):
             continue
         if seen.drop > trigger.max_drop:
-            reason = f"AUC fell by {seen.drop:.1%} (tolerated {trigger.max_drop:.1%}) according to {seen.detector}."
+            reason = (
+                f"AUC fell by {seen.drop:.1%} (tolerated {trigger.max_drop:.1%}) "
+                f"according to {seen.detector}."
+            )
             return Due(trigger="performance", reason=reason, key=_key("performance", seen))
     return None
 

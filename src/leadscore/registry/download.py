@@ -52,8 +52,8 @@ def check_source(source: str, location: str, tracking_uri: str) -> None:
     known = scheme in _OBJECT_STORES or scheme in ("file", "mlflow-artifacts")
     if not inside or not (known or (scheme in ("http", "https") and place.netloc == server.netloc)):
         raise ArtefactError(
-            f"The registry's model lies in a place of scheme {scheme[:20]!r} that is not where this registry keeps"
-            " its artefacts.",
+            f"The registry's model lies in a place of scheme {scheme[:20]!r} that is not where this "
+            "registry keeps its artefacts.",
             hint="Publish it with `leadscore train`. If somebody changed the registry, do not serve from it.",
         )
 

@@ -278,8 +278,8 @@ def _known(
         raise RefusedError(
             f"{said.binding.ref} was {earlier.verdict} by {earlier.by} ({earlier.reason}; evidence"
             f" {record.evidence_id}, {record.at // 1_000_000} s since the epoch); an answer is given once.",
-            hint="To stop a release that was approved, set `abort: true` on it; to ask anew, make new evidence"
-            " (`leadscore release replay` or `shadow`).",
+            hint="To stop a release that was approved, set `abort: true` on it; to ask anew, make new "
+            "evidence (`leadscore release replay` or `shadow`).",
         )
     return None, len(answers) + 1
 

@@ -184,11 +184,13 @@ def objections(
     if known.difference is not None and known.difference.high < 0:
         d = known.difference
         found.append(
-            f"on {known.rows:,} known outcomes its AUC is lower by {-d.value:.4f} ({-d.high:.4f} to {-d.low:.4f})"
+            f"on {known.rows:,} known outcomes its AUC is lower by {-d.value:.4f} "
+            f"({-d.high:.4f} to {-d.low:.4f})"
         )
     if latency.candidate > free_us and latency.candidate > ratio * latency.champion:
         found.append(
-            f"it takes {latency.candidate:.0f} µs per lead, {latency.candidate / latency.champion:.1f} times the champion's"
+            f"it takes {latency.candidate:.0f} µs per lead, "
+            f"{latency.candidate / latency.champion:.1f} times the champion's"
         )
     return found
 
@@ -201,7 +203,8 @@ def remarks(
     if spread.psi >= NOTABLE_PSI:
         found.append(
             f"Scores are spread differently (PSI {spread.psi:.2f}): thresholds on scores mean something else."
-            f" {allowance(expected)} A canary that is started by hand goes back unless analysis.maxPsi is larger."
+            f" {allowance(expected)} A canary that is started by hand goes back unless "
+            "analysis.maxPsi is larger."
         )
     if order.top_decile_overlap < NOTABLE_OVERLAP:
         found.append(
@@ -215,7 +218,8 @@ def remarks(
         found.append("No lead is old enough for its outcome to be due: early outcomes favour fast ones.")
     elif known.completeness < 0.8:
         found.append(
-            f"Only {known.completeness:.0%} of the outcomes that should be known are: early outcomes favour fast ones."
+            f"Only {known.completeness:.0%} of the outcomes that should be known are: early "
+            "outcomes favour fast ones."
         )
     return found
 

@@ -47,6 +47,6 @@ class ExpectedPsi(msgspec.Struct, frozen=True, kw_only=True):
 def allowance(expected: ExpectedPsi) -> str:
     """What approving means for the canary, in a sentence."""
     return (
-        f"Approving lets its canary differ by a PSI of {expected.scores:.2f} in scores and {expected.grades:.2f} in"
-        f" grades from version {expected.against}, and analysis.maxPsi more."
+        f"Approving lets its canary differ by a PSI of {expected.scores:.2f} in scores and "
+        f"{expected.grades:.2f} in grades from version {expected.against}, and analysis.maxPsi more."
     )

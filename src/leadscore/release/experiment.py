@@ -198,8 +198,8 @@ def decide_experiment(
     """Promote, roll back or continue, and why."""
     if split >= 1 / plan.split_alpha:
         return "continue", (
-            f"Traffic was not split as planned ({plan.share:.0%} to B; e-value {split:.3g}): repair the assignment first,"
-            " no comparison is valid."
+            f"Traffic was not split as planned ({plan.share:.0%} to B; e-value {split:.3g}): repair the "
+            "assignment first, no comparison is valid."
         )
     worse = [m for m in metrics if m.worse]
     if worse:
@@ -262,7 +262,10 @@ def _says(metric: ExperimentMetric) -> str:
         return f"{metric.name}: too little seen"
     scale = 100 / metric.base if metric.base > 0 else float("nan")
     now = metric.now
-    return f"{metric.name} {scale * now.value:+.1f} % of A's ({scale * now.low:+.1f} to {scale * now.high:+.1f} %)"
+    return (
+        f"{metric.name} {scale * now.value:+.1f} % of A's ({scale * now.low:+.1f} to "
+        f"{scale * now.high:+.1f} %)"
+    )
 
 
 def _mean(values: Floats) -> float:

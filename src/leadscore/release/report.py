@@ -204,7 +204,8 @@ def comparison_report(
     look_at = [*remarks(spread, order, grades, known, expected), *notes]
     if reproduced is not None and reproduced < 1.0:
         look_at.append(
-            f"{champion.ref} gives only {reproduced:.1%} of its own logged answers again: the log or the artefact changed."
+            f"{champion.ref} gives only {reproduced:.1%} of its own logged answers again: the "
+            "log or the artefact changed."
         )
     what = "logged requests" if shadow is None else "leads of mirrored requests"
     return Comparison(

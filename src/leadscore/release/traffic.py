@@ -76,7 +76,10 @@ def soaking(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: d
     if rollout.stable != spec.version or rollout.state != "Healthy":
         return _wait(status, f"The watch is over; the Rollout is {rollout.state} at {rollout.weight} %.")
     if _is_champion(spec, seen):
-        words = f"{spec.ref} is champion: approved by {status.approved_by}, watched until {end:%Y-%m-%d %H:%M} UTC."
+        words = (
+            f"{spec.ref} is champion: approved by {status.approved_by}, watched until "
+            f"{end:%Y-%m-%d %H:%M} UTC."
+        )
         return _finish(status, Finish("Promoted", words + _in_spite(spec, seen, previous)))
     reason = f"Released by {spec.release}: gate, approval of {status.approved_by}, canary and watch passed."
     return Step(Promote(spec.version, status.champion, reason), status)
@@ -141,7 +144,10 @@ def _kpi(
     patience = end + timedelta(seconds=spec.soak_seconds)
     needs_human_since = patience if now >= patience else None
     if report.state == "failed":
-        words = f"KPI report {report.number} could not be made ({report.summary or 'its Job gave up'}); the next is due"
+        words = (
+            f"KPI report {report.number} could not be made "
+            f"({report.summary or 'its Job gave up'}); the next is due"
+        )
     elif ours and lacking and now >= end:
         words = _undecided(spec, lacking, now, end)
         if needs_human_since is not None:
@@ -196,7 +202,10 @@ def _undecided(spec: ReleaseSpec, lacking: str, now: datetime, end: datetime) ->
     """
     patience = end + timedelta(seconds=spec.soak_seconds)
     if now < patience:
-        return f"Too little seen: {lacking}. Watched on; from {patience:%Y-%m-%d %H:%M} UTC on a person must decide."
+        return (
+            f"Too little seen: {lacking}. Watched on; from {patience:%Y-%m-%d %H:%M} "
+            "UTC on a person must decide."
+        )
     return (
         f"A person must decide: {lacking}. To keep it: leadscore models promote {spec.ref} --reason …;"
         " to take it back: abort: true in the release."
@@ -242,7 +251,10 @@ def _against(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations) -> st
     if seen.candidate.archived:
         return f"{spec.ref} was archived."
     if seen.candidate.digest != status.digest:
-        return f"{spec.ref} was {status.digest[:12]} and is now {seen.candidate.digest[:12]}: it was tampered with."
+        return (
+            f"{spec.ref} was {status.digest[:12]} and is now "
+            f"{seen.candidate.digest[:12]}: it was tampered with."
+        )
     champion = None if seen.champion is None else seen.champion.version
     if champion not in {status.champion, spec.version}:
         return f"Somebody made {_named(spec, champion)} champion meanwhile."

@@ -205,7 +205,8 @@ def _categories(index: int, fields: dict[str, str], chosen: Doubles) -> tuple[In
         or np.any((words < 0) | (words >= 2**32))
     ):
         raise ArtefactError(
-            f"Tree {index} of the model has malformed categories (codes 0 … {MAX_SPLIT_CATEGORIES - 1} are supported)."
+            f"Tree {index} of the model has malformed categories (codes 0 … "
+            f"{MAX_SPLIT_CATEGORIES - 1} are supported)."
         )
     data = words.astype("<u4").tobytes()
     masks = [int.from_bytes(data[4 * a : 4 * b], "little") for a, b in pairwise(bounds.tolist())]

@@ -168,7 +168,8 @@ class NativeKernel:
     def _matrix(self, matrix: Singles) -> Singles:
         if matrix.ndim != 2 or matrix.shape[1] != self._features or matrix.dtype != _FLOAT32:
             raise ValueError(
-                f"A float32 matrix with {self._features} columns is needed, not {matrix.dtype} {matrix.shape}."
+                f"A float32 matrix with {self._features} columns is needed, not "
+                f"{matrix.dtype} {matrix.shape}."
             )
         return np.ascontiguousarray(matrix)
 

@@ -124,7 +124,8 @@ def _categories(
     )
     if not sound or not np.array_equal(np.unique(nodes), np.flatnonzero(categorical)):
         raise ArtefactError(
-            f"The model has a tree with malformed categories (codes 0 … {MAX_SPLIT_CATEGORIES - 1} are supported)."
+            "The model has a tree with malformed categories (codes 0 … "
+            f"{MAX_SPLIT_CATEGORIES - 1} are supported)."
         )
     sets: list[CategorySet] = []
     for position, start, size in zip(nodes.tolist(), starts.tolist(), sizes.tolist(), strict=True):

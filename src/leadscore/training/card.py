@@ -127,27 +127,29 @@ def _about_rows(window: WindowRecord) -> Iterable[str]:
     out = window.left_out
     if out.future:
         yield (
-            f"{out.future:,} lead(s) are later than the moment of training (now, or --as-of) and were left out; if that"
-            " was not meant, look at their dates."
+            f"{out.future:,} lead(s) are later than the moment of training (now, or --as-of) and were left "
+            "out; if that was not meant, look at their dates."
         )
     if out.untimed:
         yield f"{out.untimed:,} open lead(s) without a time were left out."
     if out.repeated:
         yield (
-            f"{out.repeated:,} lead(s) have an id that an earlier one has, too; {window.shared_ids:,} were left out of an"
-            " earlier window so that no id is on two sides."
+            f"{out.repeated:,} lead(s) have an id that an earlier one has, too; {window.shared_ids:,} were "
+            "left out of an earlier window so that no id is on two sides."
         )
     if out.contradictory:
         yield f"{out.contradictory:,} id(s) have both outcomes."
     if window.late and window.train and window.late / window.train > 1 - _COMPLETE:
         yield (
-            f"Of {window.late / window.train:.0%} of the training leads the outcome came after the calibration window"
-            " began: outcomes take so long that a model in service knows less of its newest leads than this one did."
+            f"Of {window.late / window.train:.0%} of the training leads the outcome came after the "
+            "calibration window began: outcomes take so long that a model in service knows less of its "
+            "newest leads than this one did."
         )
     if window.recent:
         yield (
-            f"{window.recent:,} younger leads, known in part, were trained on besides. They are later than the hold-out"
-            " window, so its figures are no forecast: let shadow or canary judge on leads to come."
+            f"{window.recent:,} younger leads, known in part, were trained on besides. They are later than "
+            "the hold-out window, so its figures are no forecast: let shadow or "
+            "canary judge on leads to come."
         )
 
 
@@ -167,8 +169,9 @@ def _intended(contract: FeatureContract, evidence: TrainingEvidence) -> str:
     return (
         f"Ordering the work of a sales team on leads that follow contract `{contract_version(contract)}`."
         f" A lead counts as likely from {decision.threshold:.1%} ({rule});"
-        f" grade A begins at {evidence.grades.a:.1%}, B at {evidence.grades.b:.1%}, C at {evidence.grades.c:.1%}."
-        " Not made for decisions about a person's rights, credit or employment, nor for leads of another table."
+        f" grade A begins at {evidence.grades.a:.1%}, B at {evidence.grades.b:.1%}, C at "
+        f"{evidence.grades.c:.1%}. Not made for decisions about a person's rights, credit or employment, "
+        "nor for leads of another table."
     )
 
 
@@ -183,9 +186,9 @@ def _data(origin: Origin, window: WindowRecord) -> str:
         [(n, f"{c:,}", a or "unknown", b or "unknown") for n, c, a, b in rows],
     )
     notes = (
-        f"{window.embargoed:,} lead(s) were kept out of training because they were too young or too near when the next window began;"
-        f" {window.young:,} were too young; {window.unknown:,} have no known outcome yet."
-        f" SHA-256 of the data: `{origin.data.digest}`."
+        f"{window.embargoed:,} lead(s) were kept out of training because they were too young or too near "
+        f"when the next window began; {window.young:,} were too young; {window.unknown:,} have no known "
+        f"outcome yet. SHA-256 of the data: `{origin.data.digest}`."
     )
     parts = [table, notes]
     if window.rates:
@@ -219,8 +222,8 @@ def _rates(window: WindowRecord) -> str:
         "" if delay.mature is None else f" Cohorts are admitted from an age of {delay.mature:.0f} days on."
     )
     return (
-        f"{table}\n\nHalf of the conversions are known after {delay.median_win:.0f} days, half of the other outcomes"
-        f" after {delay.median_loss:.0f}.{mature}"
+        f"{table}\n\nHalf of the conversions are known after {delay.median_win:.0f} days, half of the "
+        f"other outcomes after {delay.median_loss:.0f}.{mature}"
     )
 
 
@@ -238,8 +241,8 @@ def _calibration(evidence: TrainingEvidence) -> str:
     fit = evidence.calibration
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in sorted(fit.log_loss.items()))
     intro = (
-        f"Calibration by {fit.calibration.method} on {fit.rows:,} leads (log-loss when cross-validated: {losses})."
-        f" {fit.note}"
+        f"Calibration by {fit.calibration.method} on {fit.rows:,} leads (log-loss when "
+        f"cross-validated: {losses}). {fit.note}"
     ).rstrip()
     return intro + "\n\n" + _table(("leads", "said", "came"), [_bin(b) for b in evidence.holdout.calibration])
 
@@ -247,8 +250,8 @@ def _calibration(evidence: TrainingEvidence) -> str:
 def _drivers(drivers: Sequence[Driver]) -> str:
     rows = [(f"`{d.feature}`", f"{d.mean_abs:.3f}", f"{d.share:.0%}") for d in drivers[:_TOP]]
     return (
-        "Mean absolute Shapley value (log-odds) on leads it has not seen, and its share of all features'. It says what"
-        " moves the score, not what causes conversion.\n\n"
+        "Mean absolute Shapley value (log-odds) on leads it has not seen, and its share of all features'. "
+        "It says what moves the score, not what causes conversion.\n\n"
         + _table(("feature", "mean |SHAP|", "share"), rows)
         + f"\n\n![What drives the score, and how]({CARD_DRIVERS})"
     )

@@ -30,7 +30,10 @@ def check_word(word: str) -> str:
     if not (colon and name.strip() and reason.strip()):
         raise BadInputError(
             "A suspicion is accepted by a named person with a reason.",
-            hint='Write --accept-suspicion "NAME: reason", such as "M. Mustermann: the field is asked in the form".',
+            hint=(
+                'Write --accept-suspicion "NAME: reason", such as "M. Mustermann: the '
+                'field is asked in the form".'
+            ),
         )
     return f"{name.strip()}: {reason.strip()}"
 

@@ -110,8 +110,8 @@ def evaluate(
     auc = auc_estimate(converted, probabilities, confidence)
     if auc is None:
         raise RefusedError(
-            f"{len(converted):,} leads, {int(converted.sum()):,} of them converted: a model can be judged only"
-            " where both outcomes occur.",
+            f"{len(converted):,} leads, {int(converted.sum()):,} of them converted: a model can be judged "
+            "only where both outcomes occur.",
             hint="Take a longer window.",
         )
     figures = _Figures(converted, probabilities, _revenue(converted, value), threshold, capacity)

@@ -116,8 +116,8 @@ def split_windows(
     calibrating = _without_ids(later[0], ids, later[1])
     if len(train) == 0:
         raise RefusedError(
-            f"None of the {first:,} leads before the calibration window can be trained on: all are within the gap"
-            " before it, or come again after it.",
+            f"None of the {first:,} leads before the calibration window can be trained on: all are within "
+            "the gap before it, or come again after it.",
             hint="Take more months, or a smaller --gap.",
         )
     return Split(

@@ -174,10 +174,11 @@ def refuse_immature(
     known = ~np.isnan(outcome)
     return RefusedError(
         f"In no part of the table do {share:.0%} of the leads have a known outcome{reason}"
-        f" ({known.sum():,} of {len(known):,} have one): what is known by now may be the quick outcomes only, and the"
-        f" conversion rate of training would not be the true one. By month: {listed_months(month_counts(time, outcome))}.",
-        hint="Bring older leads, or wait for outcomes. If outcomes are missing for another reason than youth (open leads"
-        " that will never be closed), lower --min-completeness.",
+        f" ({known.sum():,} of {len(known):,} have one): what is known by now may be the quick outcomes "
+        "only, and the conversion rate of training would not be the true one. By month: "
+        f"{listed_months(month_counts(time, outcome))}.",
+        hint="Bring older leads, or wait for outcomes. If outcomes are missing for another reason than "
+        "youth (open leads that will never be closed), lower --min-completeness.",
     )
 
 
@@ -214,10 +215,10 @@ def month_counts(time: Dates, outcome: npt.NDArray[np.floating]) -> tuple[MonthC
 def _too_few(window: TrainingWindow, months: int, min_records: int, labelled: int) -> RefusedError:
     return RefusedError(
         f"Training needs {min_records:,} labelled leads; the latest {months} month(s) up to"
-        f" {str(window.end)[:10]} have {len(window.rows):,} (labelled of all, by month: {listed_months(window.months)})."
-        f" {window.unknown:,} lead(s) of these months have no known outcome yet, {window.young:,} are too"
-        " young to be taken."
-        f" The whole table has {labelled:,} labelled leads.",
+        f" {str(window.end)[:10]} have {len(window.rows):,} (labelled of all, by month: "
+        f"{listed_months(window.months)}). {window.unknown:,} lead(s) of these months have no known "
+        f"outcome yet, {window.young:,} are too young to be taken. The whole table has "
+        f"{labelled:,} labelled leads.",
         hint="Take more months with --months, wait for outcomes, or lower --min-records knowing that the"
         " figures will be vague.",
     )

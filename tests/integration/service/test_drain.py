@@ -34,7 +34,10 @@ class Clients:
         self.outcomes: Counter[str] = Counter()
         self._address = ("127.0.0.1", port)
         self._drain_s = drain_s
-        head = f"POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        head = (
+            "POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}"
+        )
         self._request = head.encode() + b"\r\n\r\n" + body
         self._told = asyncio.Event()
         self._began = 0.0

@@ -175,7 +175,8 @@ def test_what_hangs_is_cut_off(serve) -> None:
 
     with socket.create_connection(("127.0.0.1", served.port)) as connection:
         connection.sendall(
-            b"POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+            b"POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
         )
         wait_until(lambda: alive(worker), what="the worker")
         started = time.monotonic()

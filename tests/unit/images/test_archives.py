@@ -59,7 +59,10 @@ def test_packages_of_python_and_of_the_distribution_are_found(built):
 
 
 def test_a_licence_may_be_a_classifier():
-    text = "Name: x\nVersion: 1\nClassifier: License :: OSI Approved\nClassifier: License :: OSI Approved :: MIT License\n"
+    text = (
+        "Name: x\nVersion: 1\nClassifier: License :: OSI Approved\n"
+        "Classifier: License :: OSI Approved :: MIT License\n"
+    )
     assert python_package(text).licence == "MIT License"
     assert python_package("Name: x\nVersion: 1\n").licence == ""
 

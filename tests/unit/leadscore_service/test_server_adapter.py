@@ -37,8 +37,8 @@ from leadscore_service.settings import Settings
 from leadscore_service.supervisor import Supervisor, listen
 
 MOVED = (
-    "uvicorn or BentoML has changed: bentos/leadscore_service/server_adapter.py relies on {} and must be looked through again, "
-    "or connections have no bounds and a stop loses requests."
+    "uvicorn or BentoML has changed: bentos/leadscore_service/server_adapter.py relies on {} and must be "
+    "looked through again, or connections have no bounds and a stop loses requests."
 )
 WHOLE = Reply(200, b'{"score": 1}', extra=((b"retry-after", b"2"),))
 

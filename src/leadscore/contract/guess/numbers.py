@@ -35,8 +35,10 @@ _CODE = re.compile(r"[+-]?0[0-9]+\Z|[0-9]{17,}\Z")
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?\Z")
 _AMOUNT = r"[$€£]?\s?[0-9][0-9.,' ]*\s?[%kKmM$€£]?"
 _BOUND = re.compile(
-    rf"([<>≤≥~]=?|over|under|more than|less than|up to|at least|at most|ab|bis|über|unter|mehr als|weniger als)\s?{_AMOUNT}"
-    rf"|{_AMOUNT}\s?(\+|plus|or more|or less|and more|und mehr|oder mehr)|{_AMOUNT}\s?(-|–|to|bis)\s?{_AMOUNT}",
+    r"([<>≤≥~]=?|over|under|more than|less than|up to|at least|at most|ab|bis|über|unter|"
+    rf"mehr als|weniger als)\s?{_AMOUNT}"
+    rf"|{_AMOUNT}\s?(\+|plus|or more|or less|and more|und mehr|oder mehr)|"
+    rf"{_AMOUNT}\s?(-|–|to|bis)\s?{_AMOUNT}",
     re.IGNORECASE,
 )
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")

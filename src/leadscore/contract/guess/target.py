@@ -263,9 +263,9 @@ def guess_target(name: str, seen: ValueCounts, wanted: Value | None) -> TargetGu
     if counts and wanted is None:
         raise TableError(
             f"The target column {name!r} has {len(groups)} different numbers: {_shown(groups)}.",
-            hint="It seems to count something. Make a column of 0 and 1 that says whether the lead converted (any count "
-            "above 0?) and take that as the target; --positive would take one of the numbers for converted and all others "
-            "for not.",
+            hint="It seems to count something. Make a column of 0 and 1 that says whether the lead "
+            "converted (any count above 0?) and take that as the target; --positive would take one of "
+            "the numbers for converted and all others for not.",
         )
     positive, sure = _positive(name, groups, wanted)
     others = [group for group in groups if group is not positive]
@@ -276,8 +276,8 @@ def guess_target(name: str, seen: ValueCounts, wanted: Value | None) -> TargetGu
         lost, opened = others, []
         if wanted is None and all(group.meaning == "open" for group in others):
             raise TableError(
-                f"The target column {name!r} holds {positive.shown} and, beside it, only values of deals that are still "
-                f"open ({_shown(others)}): no value means lost.",
+                f"The target column {name!r} holds {positive.shown} and, beside it, only values of deals "
+                f"that are still open ({_shown(others)}): no value means lost.",
                 hint="Add the leads that were lost; or, if these did not convert, say so with --positive.",
             )
     if isinstance(wanted, str):

@@ -45,7 +45,8 @@ _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 _CLOCK = re.compile(
     r"(?P<between>,? |T| - )(?P<hour>\d{1,2})(?P<mark>[:.])\d{2}(?P<second>(?P=mark)\d{2})?"
-    r"(?P<fraction>(?P<point>[.,])\d{1,9})?(?P<noon>(?P<space> ?)[AaPp][Mm])?(?P<gap> ?)(?P<zone>Z|[+-]\d{2}:?\d{2})?\Z"
+    r"(?P<fraction>(?P<point>[.,])\d{1,9})?(?P<noon>(?P<space> ?)[AaPp][Mm])?(?P<gap> ?)"
+    r"(?P<zone>Z|[+-]\d{2}:?\d{2})?\Z"
 )
 # What times as numbers may be: 1970-2100 with some room, days of a spreadsheet from 1954 to 2119.
 _COUNTED = {

@@ -172,8 +172,8 @@ def _by_presence(name: str, cells: KnownCells, alone: Estimate) -> Suspicion | N
         strength="leak" if alone.value >= LEAK_AUC else "suspicion",
         figure=value,
         sentence=(
-            f"Whether it is filled in tells the outcome: {_share(of_converted)} of the converted leads have a value, "
-            f"{_share(of_others)} of the others."
+            f"Whether it is filled in tells the outcome: {_share(of_converted)} of the converted leads "
+            f"have a value, {_share(of_others)} of the others."
         ),
     )
 

@@ -41,8 +41,8 @@ def model_suspicions(
     error = auc_error(auc, converted, others)
     if auc >= MODEL_AUC and auc - _ONE_SIDED * error >= MODEL_AUC_BOUND:
         sentence = (
-            f"The model ranks the leads of the hold-out with an AUC of {auc:.3f}: that is rarely honest, so one of "
-            "its columns, or several together, may be filled in after the sale."
+            f"The model ranks the leads of the hold-out with an AUC of {auc:.3f}: that is rarely honest, "
+            "so one of its columns, or several together, may be filled in after the sale."
         )
         found.append(
             Suspicion(column="", kind="model_auc", strength="suspicion", figure=auc, sentence=sentence)
@@ -51,8 +51,9 @@ def model_suspicions(
         gap = auc - validation_auc
         if gap >= VALIDATION_GAP and gap >= _DEVIATIONS * math.hypot(error, validation_error):
             sentence = (
-                f"The AUC is {auc:.3f} on the hold-out and {validation_auc:.3f} in cross-validation: a model does not "
-                "get better on leads that it has not seen, so the hold-out tells something that the training leads do not."
+                f"The AUC is {auc:.3f} on the hold-out and {validation_auc:.3f} in cross-validation: a "
+                "model does not get better on leads that it has not seen, so the hold-out tells something "
+                "that the training leads do not."
             )
             found.append(
                 Suspicion(

@@ -149,8 +149,8 @@ def _reasons(
     if report.expected is not None:
         auc = report.expected.auc
         performance.append(
-            f"Expected AUC of this window from the probabilities alone: {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), "
-            "if they are still calibrated."
+            f"Expected AUC of this window from the probabilities alone: {auc.value:.3f} ({auc.low:.3f} to "
+            f"{auc.high:.3f}), if they are still calibrated."
         )
     first = SEVERITIES.index(concept) > SEVERITIES.index(univariate.severity)
     ordered = [*performance, *features, *others] if first else [*features, *others, *performance]

@@ -159,8 +159,8 @@ def silent_since(newest: datetime | None, start: datetime) -> str:
     """
     since = "its beginning" if newest is None else f"{newest:%Y-%m-%d %H:%M} UTC"
     return (
-        f"Not judged: the feed is silent since {since}. No lead from {start:%Y-%m-%d %H:%M} on was scored, or none was"
-        " logged."
+        f"Not judged: the feed is silent since {since}. No lead from {start:%Y-%m-%d %H:%M} on was "
+        "scored, or none was logged."
     )
 
 
@@ -230,7 +230,10 @@ def _state(found: WatchReport, rows: int, start: datetime) -> tuple[VerdictState
             f"Not judged: {leads.waiting} leads have come, and the charts look at every {found.plan.every}.",
         )
     share = leads.now.statistic / leads.now.level
-    first = f"No alarm: after {leads.followed:,} leads the chart of features and score stands at {share:.0%} of its level"
+    first = (
+        f"No alarm: after {leads.followed:,} leads the chart of features and score stands "
+        f"at {share:.0%} of its level"
+    )
     sentences = [f"{first} ({_budget(found)})."]
     told = found.outcomes
     if told is not None and told.said.look is not None:
@@ -250,8 +253,9 @@ def _alarm_reasons(
         look = alarms.leads
         sign = look.signs[0]
         sentences.append(
-            f"{sign.feature} ({sign.how}) has left its reference with lead {look.lead:,} of {look.at:%Y-%m-%d %H:%M} UTC:"
-            f" {look.statistic:.1f} over a level of {look.level:.1f} ({_budget(found)})."
+            f"{sign.feature} ({sign.how}) has left its reference with lead {look.lead:,} of "
+            f"{look.at:%Y-%m-%d %H:%M} UTC: {look.statistic:.1f} over a level of "
+            f"{look.level:.1f} ({_budget(found)})."
         )
         if diagnosis is not None and diagnosis.verdict.severity != "none":
             sentences += diagnosis.verdict.reasons

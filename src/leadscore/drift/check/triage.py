@@ -141,8 +141,8 @@ def _unit(suspect: Suspect) -> TriageFinding | None:
         feature=feature.name,
         confidence=0.6 + 0.38 * (1.0 - remains / change),
         sentence=(
-            f"{feature.name} is {words} what it was: dividing by {factor:.6g} takes its PSI from {change:.2f} to "
-            f"{remains:.2f}, as if its unit had changed."
+            f"{feature.name} is {words} what it was: dividing by {factor:.6g} takes its PSI from "
+            f"{change:.2f} to {remains:.2f}, as if its unit had changed."
         ),
     )
 
@@ -166,7 +166,10 @@ def _constant(suspect: Suspect) -> TriageFinding | None:
         points_to="pipeline_bug",
         feature=report.name,
         confidence=0.95,
-        sentence=f"{report.name} is {value} for {share:.1%} of the leads that have it (training: {usual:.1%}{near}).",
+        sentence=(
+            f"{report.name} is {value} for {share:.1%} of the leads that have it "
+            f"(training: {usual:.1%}{near})."
+        ),
     )
 
 
@@ -180,7 +183,10 @@ def _range(suspect: Suspect) -> TriageFinding | None:
         points_to="pipeline_bug",
         feature=report.name,
         confidence=0.6 + 0.35 * min(1.0, rate / 0.1),
-        sentence=f"{report.name} is outside the contract's range for {rate:.1%} of leads; it never was in training.",
+        sentence=(
+            f"{report.name} is outside the contract's range for {rate:.1%} of leads; "
+            "it never was in training."
+        ),
     )
 
 
@@ -199,12 +205,18 @@ def _unseen(suspect: Suspect) -> TriageFinding | None:
         text = max((t for t in texts if alike[t]), key=texts.__getitem__)
         return TriageFinding(
             pattern="respelled", points_to="pipeline_bug", feature=report.name, confidence=0.95,
-            sentence=f"{report.name} has {rate:.1%} unlisted values that are spelled almost like listed ones: {text!r} for {alike[text]!r}.",
+            sentence=(
+                f"{report.name} has {rate:.1%} unlisted values that are spelled almost like listed ones: "
+                f"{text!r} for {alike[text]!r}."
+            ),
         )  # fmt: skip
     if not known and (gone := _vanished(suspect, rate)) is not None:
         return TriageFinding(
             pattern="respelled", points_to="pipeline_bug", feature=report.name, confidence=0.85,
-            sentence=f"{report.name}: {gone!r} is gone, and as many leads ({rate:.1%}) have a category that the contract does not list.",
+            sentence=(
+                f"{report.name}: {gone!r} is gone, and as many leads ({rate:.1%}) have a category that "
+                "the contract does not list."
+            ),
         )  # fmt: skip
     named = f", above all {max(texts, key=texts.__getitem__)!r}" if texts else ""
     return TriageFinding(
@@ -272,7 +284,10 @@ def _moved(suspect: Suspect) -> TriageFinding:
         points_to="market_moved",
         feature=report.name,
         confidence=0.8 if suspect.window.rows is not None else 0.6,
-        sentence=f"{report.name} has moved (PSI {figures.psi:.2f}{means}); no pattern of a broken pipeline explains it.",
+        sentence=(
+            f"{report.name} has moved (PSI {figures.psi:.2f}{means}); no pattern of a "
+            "broken pipeline explains it."
+        ),
     )
 
 

@@ -253,8 +253,8 @@ def _notes(reference: Reference, options: DriftOptions, baseline: ComparisonBase
         )
     elif baseline.stratum != ALL and baseline.seasonal.rows == 0 and options.seasonal_features is None:
         notes.append(
-            f"No window without drift of {baseline.stratum} is known yet: what follows the week looks like drift. Prime the detector "
-            "with some weeks without drift, or judge whole weeks."
+            f"No window without drift of {baseline.stratum} is known yet: what follows the week looks like "
+            "drift. Prime the detector with some weeks without drift, or judge whole weeks."
         )
     return tuple(notes)
 

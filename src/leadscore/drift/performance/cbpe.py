@@ -64,7 +64,8 @@ def expected_performance(
     p = np.asarray(probabilities, dtype=np.float64)
     if len(p) < _LEAST_ROWS or not bool(((p >= 0) & (p <= 1)).all()):
         raise BadInputError(
-            f"An estimate of AUC needs {_LEAST_ROWS} probabilities between 0 and 1; there are {len(p)} values."
+            f"An estimate of AUC needs {_LEAST_ROWS} probabilities between 0 and 1; "
+            f"there are {len(p)} values."
         )
     rng = np.random.default_rng(seed)
     truths = _truths(p, reliability, draws, rng)

@@ -128,7 +128,10 @@ def measure_window(
         raise BadInputError(
             f"{len(converted)} outcomes and {len(probabilities)} probabilities of"
             f" {labels.mature_labelled} mature labelled leads.",
-            hint="Give exactly the mature leads whose outcome is known; without any there is nothing to measure.",
+            hint=(
+                "Give exactly the mature leads whose outcome is known; without any "
+                "there is nothing to measure."
+            ),
         )
     p = np.asarray(probabilities, dtype=np.float64)
     brier, ece = _bootstrapped(converted, p, confidence, seed)

@@ -56,8 +56,9 @@ def outcomes_caption(report: DriftReport) -> str:
         )
     if report.expected is not None:
         parts.append(
-            f"Expected figures: of this window's {report.expected.rows:,} leads, from their probabilities alone, if those "
-            "are still calibrated. They see changed leads, never a changed relation of leads to outcomes, and raise no alarm."
+            f"Expected figures: of this window's {report.expected.rows:,} leads, from their probabilities "
+            "alone, if those are still calibrated. They see changed leads, never a changed relation of "
+            "leads to outcomes, and raise no alarm."
         )
     return " ".join(parts)
 

@@ -130,7 +130,10 @@ def design_outcomes(
         raise BadInputError(
             f"A false alarm of outcomes every {run_length / plan.leads_per_day:.2g} days, looked for every"
             f" {rows / per_day:.2g} days: outcomes are waited for {plan.wait:g} days.",
-            hint="Accept fewer false alarms, wait for outcomes less long (--maturity), or leave --outcomes out.",
+            hint=(
+                "Accept fewer false alarms, wait for outcomes less long "
+                "(--maturity), or leave --outcomes out."
+            ),
         )
     try:
         chart = design_outcome_chart(

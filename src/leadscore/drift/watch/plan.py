@@ -65,7 +65,8 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         step = every or max(1, int(run_length / _LOOKS))
         if not (math.isfinite(run_length) and run_length > step):
             raise BadInputError(
-                f"A false alarm every {run_length:g} leads, looked for every {step}: that is an alarm at every evaluation.",
+                f"A false alarm every {run_length:g} leads, looked for every {step}: that is an "
+                "alarm at every evaluation.",
                 hint="Accept fewer false alarms, or look more often.",
             )
         return cls(run_length=run_length, every=step, outcomes=outcomes, without=without)

@@ -131,7 +131,8 @@ def count_window(
     """
     if matrix.ndim != 2 or matrix.shape[1] != len(profile.features):
         raise BadInputError(
-            f"The window's matrix has shape {matrix.shape}; the profile has {len(profile.features)} features.",
+            f"The window's matrix has shape {matrix.shape}; the profile has "
+            f"{len(profile.features)} features.",
             hint="Window and profile belong to different contracts.",
         )
     tallies = [

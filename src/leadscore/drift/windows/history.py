@@ -105,8 +105,12 @@ def check_order(history: History, model: str, start: datetime) -> None:
         )
     if history.end is not None and start < history.end:
         raise ConflictError(
-            f"The window begins at {start.isoformat()}, before the last judged one ended ({history.end.isoformat()}).",
-            hint="Judge windows in order, each once; a window that is judged again needs the history from before it.",
+            f"The window begins at {start.isoformat()}, before the last judged one ended "
+            f"({history.end.isoformat()}).",
+            hint=(
+                "Judge windows in order, each once; a window that is judged again needs "
+                "the history from before it."
+            ),
         )
 
 

@@ -44,7 +44,10 @@ def upgrade() -> None:
             "CREATE TRIGGER divert_prediction BEFORE INSERT ON predictions FOR EACH ROW"
             f" WHEN (NEW.scored_at >= {end}) EXECUTE FUNCTION divert_prediction()"
         ),
-        f"ALTER TABLE predictions ADD CONSTRAINT {month_name('before', end)} CHECK (scored_at < {end}) NOT VALID",
+        (
+            f"ALTER TABLE predictions ADD CONSTRAINT {month_name('before', end)} CHECK "
+            f"(scored_at < {end}) NOT VALID"
+        ),
     ):
         connection.exec_driver_sql(statement)
     copy_rights(connection, "predictions", "predictions_default")
