@@ -37,9 +37,9 @@ from leadscore.scoring.grades import Grades
 Cell = str | float | bool | None
 
 _CATEGORIES = (
-    "web", "Web ", "fair", "1.0", "1.10", "2.0", "3", "4", "true", "false", "True", "yes", "09:00", "14:30:00",
-    "2026-01-05", "01067", "1067", "12345e10", "NA", "None", "-", "N/A", "a,b", "a;b", 'quo"te', "two\nlines", "tab\tbed",
-    "Událost", "é", "größe", " padded", "#5", "'x'", "null", "0", "1",
+    "web", "Web ", "fair", "1.0", "1.10", "2.0", "3", "4", "true", "false", "True", "yes", "09:00",
+    "14:30:00", "2026-01-05", "01067", "1067", "12345e10", "NA", "None", "-", "N/A", "a,b", "a;b", 'quo"te',
+    "two\nlines", "tab\tbed", "Událost", "é", "größe", " padded", "#5", "'x'", "null", "0", "1",
 )  # fmt: skip
 _UNSEEN = (
     "other",

@@ -61,7 +61,9 @@ def _worker(bench: Bench) -> Row:
         value=ours[0],
         unit="MiB",
         goal=at_most(200),
-        beside=f"all {len(ours)} processes of the service {sum(ours):.0f} MiB; MLServer {sum(theirs):.0f} MiB",
+        beside=(
+            f"all {len(ours)} processes of the service {sum(ours):.0f} MiB; MLServer {sum(theirs):.0f} MiB"
+        ),
         how="`Pss` in smaps_rollup of the largest process",
     )
 

@@ -24,7 +24,9 @@ def _tuning(bench: Bench) -> Row:
         value=run.tuning_seconds / 60,
         unit="min",
         goal=at_most(8),
-        beside=f"{run.pruned} of the trials were stopped early; the whole run took {run.seconds / 60:.1f} min",
+        beside=(
+            f"{run.pruned} of the trials were stopped early; the whole run took {run.seconds / 60:.1f} min"
+        ),
         how="XGBoost and LightGBM, all cores, the tuner's part of one `train`",
     )
 

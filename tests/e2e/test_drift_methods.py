@@ -31,7 +31,8 @@ def release() -> Iterator[Release]:
     """The whole chart, a champion with its log, and a policy that retrains for drift alone."""
     with installed(
         "drift", merged(scenario_values(steps_seconds=10), VALUES), project_values(*ROLES), objects=claims(),
-        before_ready=history, definitions=sorted((ROOT / "charts" / "lead-scoring" / "files" / "crds").glob("*.yaml")),
+        before_ready=history,
+        definitions=sorted((ROOT / "charts" / "lead-scoring" / "files" / "crds").glob("*.yaml")),
     ) as made:  # fmt: skip
         (policy,) = example(
             "retrainpolicy",

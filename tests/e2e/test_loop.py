@@ -266,7 +266,8 @@ account = "/var/run/secrets/kubernetes.io/serviceaccount/"
 token, namespace = (open(account + name).read() for name in ("token", "namespace"))
 trust = ssl.create_default_context(cafile=account + "ca.crt")
 def ask(method, path, body=None):
-    request = urllib.request.Request("https://kubernetes.default.svc" + path.replace("NS", namespace), method=method)
+    url = "https://kubernetes.default.svc" + path.replace("NS", namespace)
+    request = urllib.request.Request(url, method=method)
     request.add_header("Authorization", "Bearer " + token)
     request.add_header("Content-Type", "application/json")
     try:

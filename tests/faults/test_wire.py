@@ -67,7 +67,8 @@ def test_the_schema_is_defined_and_committed_and_the_rest_is_the_drivers() -> No
     ]
     found = [session.understand(query(text)).signature for text in statements]
     assert found == [
-        "define schema.store", "commit schema.store", "ping sessions.store", "set sessions.store", "set sessions.store",
+        "define schema.store", "commit schema.store", "ping sessions.store", "set sessions.store",
+        "set sessions.store",
     ]  # fmt: skip
 
 

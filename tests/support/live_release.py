@@ -78,7 +78,7 @@ class LiveRelease:
         """Give up the connection; the API server goes with its storage."""
         self._client.close()
 
-    # --- what changes it ------------------------------------------------------------------------------------------
+    # --- what changes it ------------------------------------------------------------------------------------
 
     def install(self, *settings: str) -> str:
         """`helm install`; what it prints."""
@@ -195,7 +195,7 @@ class LiveRelease:
         reply = self._client.post(path, json=body)
         assert reply.status_code == 201, reply.text
 
-    # --- what can be seen of it ----------------------------------------------------------------------------------
+    # --- what can be seen of it -----------------------------------------------------------------------------
 
     def workload(self, kind: str = "rollouts", api: str = "apis/argoproj.io/v1alpha1") -> Manifest:
         """The Rollout (or another workload) as the server has it."""

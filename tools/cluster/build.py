@@ -114,6 +114,8 @@ def _compile(program: Program, package: str, output: Path, on_part: Callable[[st
         told = "\n".join(last)
         raise ClusterError(
             f"Building {package} {program.version} failed:\n{told}",
-            hint="Check the connection to the Go module proxy and the free disk space (10 GB), then run again.",
+            hint=(
+                "Check the connection to the Go module proxy and the free disk space (10 GB), then run again."
+            ),
         )
     unfinished.rename(output)

@@ -31,13 +31,14 @@ from tools.cluster.shell import run, succeeds
 REPOSITORY = "localhost/k8s"
 SUITE = "bookworm"
 NODE_PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "containerd", "runc", "containernetworking-plugins", "iptables", "iproute2", "kmod",
-    "conntrack", "socat", "ethtool", "mount", "util-linux", "procps", "ca-certificates",
+    "systemd", "systemd-sysv", "dbus", "containerd", "runc", "containernetworking-plugins", "iptables",
+    "iproute2", "kmod", "conntrack", "socat", "ethtool", "mount", "util-linux", "procps", "ca-certificates",
 )  # fmt: skip
 CNI = """\
 {"cniVersion": "1.0.0", "name": "pods", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
-   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], \
+"routes": [{"dst": "0.0.0.0/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 """
 # Claims are served by Kubernetes' own host-path provisioner (`kind.configuration` gives it this
@@ -65,9 +66,9 @@ WantedBy=multi-user.target
 """,
 }
 UNWANTED_UNITS = (
-    "etc/systemd/system/*.wants/*", "lib/systemd/system/multi-user.target.wants/*", "lib/systemd/system/local-fs.target.wants/*",
-    "lib/systemd/system/sockets.target.wants/*udev*", "lib/systemd/system/sockets.target.wants/*initctl*",
-    "lib/systemd/system/basic.target.wants/*",
+    "etc/systemd/system/*.wants/*", "lib/systemd/system/multi-user.target.wants/*",
+    "lib/systemd/system/local-fs.target.wants/*", "lib/systemd/system/sockets.target.wants/*udev*",
+    "lib/systemd/system/sockets.target.wants/*initctl*", "lib/systemd/system/basic.target.wants/*",
 )  # fmt: skip
 NODE_PROGRAMS = (KUBERNETES, ETCD, COREDNS, KIND, PAUSE, *(image.program for image in ADDON_IMAGES))
 UNWANTED_FILES = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/lib/apt/lists", "var/cache/apt")

@@ -280,7 +280,10 @@ def reason_from(environ: Mapping[str, str], environment: str) -> str:
     """Why a version becomes champion, with the run that saw it."""
     text = f"healthy in {environment}"
     if {"GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"} <= environ.keys():
-        run = f"{environ['GITHUB_SERVER_URL']}/{environ['GITHUB_REPOSITORY']}/actions/runs/{environ['GITHUB_RUN_ID']}"
+        run = (
+            f"{environ['GITHUB_SERVER_URL']}/{environ['GITHUB_REPOSITORY']}"
+            f"/actions/runs/{environ['GITHUB_RUN_ID']}"
+        )
         text = f"{text}, {run}"
     return text
 

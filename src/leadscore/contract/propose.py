@@ -218,7 +218,8 @@ def _numeric(
     if integer and names_code(summary.column):
         findings.append(
             Finding(
-                summary.column, "code", "its name says that it is a code, but it holds numbers: zeros in front are lost",
+                summary.column, "code",
+                "its name says that it is a code, but it holds numbers: zeros in front are lost",
                 "kept as a number; write it as text to have it as a category",
             )
         )  # fmt: skip

@@ -21,8 +21,8 @@ _LONGEST_LINE: Final = 1 << 16
 _TOTAL: Final = re.compile(r"(grand |sub-?)?totals?:?|summe:?|gesamt:?|sum:?", re.IGNORECASE)
 _FOOTER: Final = re.compile(
     r"(grand )?totals?\b|sub-?totals?\b|(teil|zwischen)?(summe|ergebnis)\b|sum\b|gesamt|somme\b|"
-    r"count\b|anzahl\b|average\b|copyright|©|confidential|generated\b|exported\b|report\b|\d+ (rows|records|leads)\b|"
-    r"[-=*_ ]*end(e)? (of|des)\b|[-=*_]{3,}",
+    r"count\b|anzahl\b|average\b|copyright|©|confidential|generated\b|exported\b|report\b|"
+    r"\d+ (rows|records|leads)\b|[-=*_ ]*end(e)? (of|des)\b|[-=*_]{3,}",
     re.IGNORECASE,
 )
 # Said of sums and of nothing else; a row that begins so is none of a lead's.

@@ -94,7 +94,8 @@ def list_partitions(connection: sa.Connection) -> tuple[Partition, ...]:
         return ()
     rows = connection.exec_driver_sql(
         "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid), c.reltuples, pg_total_relation_size(c.oid)"
-        " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'predictions'::regclass"
+        " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'predictions'::regclass"
     )
     found = [_partition(*row) for row in rows]
     return tuple(sorted(found, key=lambda p: (p.end is None, p.end)))
@@ -161,7 +162,8 @@ def copy_rights(connection: sa.Connection, source: str, target: str) -> None:
     ).scalar_one()
     connection.exec_driver_sql(f"ALTER TABLE {target} OWNER TO {quote(owner)}")
     grants = connection.exec_driver_sql(
-        "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END, a.privilege_type, a.is_grantable"
+        "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END,"
+        " a.privilege_type, a.is_grantable"
         " FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = %s::regclass",
         (source,),
     ).all()

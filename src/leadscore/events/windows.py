@@ -280,7 +280,9 @@ def _refuse_other_contracts(
         listed = ", ".join(f"{count} under {version}" for version, count in others.items())
         raise ConflictError(
             f"The window has predictions under another contract than {contract_version(contract)}: {listed}.",
-            hint="Read one contract version at a time (Selection.contract_version), or choose another window.",
+            hint=(
+                "Read one contract version at a time (Selection.contract_version), or choose another window."
+            ),
         )
 
 

@@ -58,7 +58,8 @@ _ALIASES: Final = _table(
     "registered_model_aliases", _name(), Column("alias", String, primary_key=True), Column("version", Integer)
 )
 _VERSIONS: Final = _table(
-    "model_versions", _name(), Column("version", Integer, primary_key=True), Column("creation_time", BigInteger),
+    "model_versions", _name(), Column("version", Integer, primary_key=True),
+    Column("creation_time", BigInteger),
     Column("current_stage", String), Column("source", String),
 )  # fmt: skip
 _VERSION_TAGS: Final = _table(

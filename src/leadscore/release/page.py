@@ -17,7 +17,7 @@ table{border-collapse:collapse;margin:.5rem 0}th,td{padding:.25rem .8rem;border-
 td.n{text-align:right;font-variant-numeric:tabular-nums}
 .passed{color:#116329}.refused{color:#a40e26}
 svg{width:100%;height:auto}
-"""
+"""  # noqa: E501 - a style sheet
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 220, 10, 28
 NamedRows = Sequence[tuple[str, str]]
 

@@ -91,8 +91,8 @@ def backfill(
     hashed = contract_version(contract)
     predictions = [
         Prediction(
-            known[i], ids[i], name, str(version), hashed, _ROLE, scored_at[i], p, scores[i], GRADES[grades[i]],
-            matrix[i].tobytes(), BACKFILL, source=BACKFILL_SOURCE,
+            known[i], ids[i], name, str(version), hashed, _ROLE, scored_at[i], p, scores[i],
+            GRADES[grades[i]], matrix[i].tobytes(), BACKFILL, source=BACKFILL_SOURCE,
         )
         for i, p in enumerate(probabilities.tolist())
     ]  # fmt: skip

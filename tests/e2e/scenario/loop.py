@@ -233,7 +233,7 @@ class LoopThen(Then):
         """Something else happens."""
         return LoopWhen(self._scene)
 
-    # --- drift ------------------------------------------------------------------------------------------------
+    # --- drift ----------------------------------------------------------------------------------------------
 
     def the_verdict_is(self, triage: str, *severities: str) -> Self:
         """The check that was run last says so in the detector's status."""
@@ -322,7 +322,7 @@ class LoopThen(Then):
         assert len(self._scene.kube.list("retrainruns")) == since
         return self
 
-    # --- retraining -------------------------------------------------------------------------------------------
+    # --- retraining -----------------------------------------------------------------------------------------
 
     def drift_makes_a_run(self) -> Self:
         """The verdict makes a RetrainRun whose Job trains; its delay is written down."""
@@ -364,7 +364,7 @@ class LoopThen(Then):
         assert Toolbox(scene.release).champion(MODEL) != scene.notes["candidate"]
         return self
 
-    # --- release ----------------------------------------------------------------------------------------------
+    # --- release --------------------------------------------------------------------------------------------
 
     def it_is(self, phase: str, pattern: str = "", seconds: float = 150) -> Self:
         """The release comes to this phase (and not to another end), with these words as its reason."""

@@ -162,7 +162,8 @@ class Release:
         """The answer of the bundled PostgreSQL, unadorned."""
         return self.kube.run(
             "exec", f"{FULL}-postgresql-0", "--",
-            "psql", "--username=leadscore", "--dbname=leadscore", "--no-align", "--tuples-only", f"--command={sql}",
+            "psql", "--username=leadscore", "--dbname=leadscore", "--no-align", "--tuples-only",
+            f"--command={sql}",
         ).strip()  # fmt: skip
 
     def requests_of(self, component: str) -> float:

@@ -234,7 +234,7 @@ class Then:
         assert lasted < 3 * within, f"{what}: {lasted:.1f} s"
         return self
 
-    # --- pods -------------------------------------------------------------------------------------------------
+    # --- pods -----------------------------------------------------------------------------------------------
 
     def pods_replaced(self, pods: int = 2, seconds: float = 120) -> Then:
         """None of the pods from before is left, and there are as many as there were."""
@@ -260,8 +260,10 @@ class Then:
         scene = self._scene
         name = scene.notes["pod"]
         counter = f'leadscore_worker_starts_total{{pod="{name}"}}'
-        wait_until(lambda: (prometheus.scalar(counter) or 0) >= 2 or restarts(scene.kube.get("pod", name)) > 0,
-                   seconds=60, what="a worker started anew")  # fmt: skip
+        wait_until(
+            lambda: (prometheus.scalar(counter) or 0) >= 2 or restarts(scene.kube.get("pod", name)) > 0,
+            seconds=60, what="a worker started anew",
+        )  # fmt: skip
         wait_until(lambda: name in scene.release.ready_pods(), seconds=60, what=f"{name} ready")
         if container_restarts is not None:
             assert restarts(scene.kube.get("pod", name)) == container_restarts
@@ -292,7 +294,7 @@ class Then:
             scene.figure("memory of a scoring pod, one worker", each, "MiB", at_most)
         return self
 
-    # --- shadow -----------------------------------------------------------------------------------------------
+    # --- shadow ---------------------------------------------------------------------------------------------
 
     def shadow_got(self, share: float) -> Then:
         """The shadow has been sent this share of the requests (χ²), counted by itself."""
@@ -328,7 +330,7 @@ class Then:
         wait_until(lambda: release.pods("shadow") == [], seconds=90, what="the shadow's end")
         return self
 
-    # --- metrics and records ----------------------------------------------------------------------------------
+    # --- metrics and records --------------------------------------------------------------------------------
 
     def metrics_tell_apart(self, *versions: int) -> Then:
         """Prometheus has the requests of each version, as many as callers were answered."""

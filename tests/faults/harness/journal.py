@@ -46,7 +46,8 @@ def record(scenario: str, outcome: Outcome, planned: int = 0) -> Record:
     name = kind(outcome.faults) if outcome.faults else "undisturbed"
     ways = tuple(way for way in WAYS if way in outcome.ways)
     return Record(
-        scenario, describe(outcome.faults), name, outcome.reached, ways, outcome.problems, round(outcome.seconds, 2), planned
+        scenario, describe(outcome.faults), name, outcome.reached, ways, outcome.problems,
+        round(outcome.seconds, 2), planned
     )  # fmt: skip
 
 

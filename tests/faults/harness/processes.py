@@ -121,7 +121,8 @@ def started(command: Sequence[str], environment: Mapping[str, str], log: Path) -
     with log.open("ab") as output:
         return _Interpreter(
             subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=dict(environment)
+                command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                env=dict(environment)
             )
         )  # fmt: skip
 

@@ -259,8 +259,9 @@ def _do(world: World, job: Object, kpi_falls: bool) -> None:
 def _report(world: World, kind: str, release: str, number: int, *, falls: bool = False) -> None:
     assert world.clock is not None
     head = ReportHeader(
-        release=release, number=number, model=model_of(world), version=NEW, digest=DIGESTS[NEW], passed=not falls,
-        summary="Fewer leads converted." if falls else "Nothing speaks against it.", until=world.clock.now(), leads=1_000, judged=True,
+        release=release, number=number, model=model_of(world), version=NEW, digest=DIGESTS[NEW],
+        passed=not falls, summary="Fewer leads converted." if falls else "Nothing speaks against it.",
+        until=world.clock.now(), leads=1_000, judged=True,
     )  # fmt: skip
     _record(world, report_id(kind, release, number), kind, msgspec.to_builtins(head))
 

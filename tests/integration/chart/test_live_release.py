@@ -369,7 +369,7 @@ def test_the_notes_say_which_version_is_kept_and_how_the_other_is_brought(make: 
     assert "127.0.0.1:3000" not in said, "`make up` has that port"
 
 
-# --- what is not the version ------------------------------------------------------------------------------------------
+# --- what is not the version --------------------------------------------------------------------------------
 
 
 def test_an_autoscaler_takes_over_the_pods_that_there_are(make: Make) -> None:

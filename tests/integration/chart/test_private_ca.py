@@ -167,8 +167,10 @@ def registry(chart: Chart, authority: Authority, tmp_path_factory: pytest.TempPa
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"),
-                *(f"--backend-store-uri=sqlite:///{folder / 'server.db'}", f"--uvicorn-opts={uvicorn}", *arguments),
+                *(sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}",
+                    "--workers=1"),
+                *(f"--backend-store-uri=sqlite:///{folder / 'server.db'}", f"--uvicorn-opts={uvicorn}",
+                    *arguments),
             ],
             stdout=log, stderr=log, start_new_session=True, env=environment,
         )  # fmt: skip

@@ -76,9 +76,9 @@ def log(home: Path, url: str, *, relation: float, known: float = 1.0, rows: int 
     version = contract_version(model.contract)
     predictions = [
         Prediction(
-            prediction_id=f"p{n}", lead_id=f"l{n}", model_name="crm", model_version="1", contract_version=version,
-            role="champion", scored_at=begin + n * step, probability=float(p[n]), score=0.0, grade="A",
-            features=row.astype("<f4").tobytes(),
+            prediction_id=f"p{n}", lead_id=f"l{n}", model_name="crm", model_version="1",
+            contract_version=version, role="champion", scored_at=begin + n * step, probability=float(p[n]),
+            score=0.0, grade="A", features=row.astype("<f4").tobytes(),
         )
         for n, row in enumerate(matrix)
     ]  # fmt: skip

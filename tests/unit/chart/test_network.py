@@ -153,8 +153,8 @@ def test_the_shipped_production_values_work_under_a_policy_that_is_enforced(
     chart: Chart, tmp_path: Path
 ) -> None:
     done = chart.run(
-        "template", "leads", str(ROOT / "charts" / "lead-scoring"), "--namespace=scoring", f"--values={PRODUCTION}",
-        f"--set={OPERATOR}",
+        "template", "leads", str(ROOT / "charts" / "lead-scoring"), "--namespace=scoring",
+        f"--values={PRODUCTION}", f"--set={OPERATOR}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = tuple(m for m in yaml.safe_load_all(done.stdout) if m)

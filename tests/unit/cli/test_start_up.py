@@ -19,8 +19,8 @@ from leadscore.registry.store import ModelRegistry
 from leadscore.settings import Home
 
 HEAVY = frozenset(
-    ("mlflow", "pandas", "fastapi", "xgboost", "lightgbm", "sklearn", "optuna", "scipy", "matplotlib", "deltalake", "bentoml",
-     "numpy", "pyarrow", "sqlalchemy")
+    ("mlflow", "pandas", "fastapi", "xgboost", "lightgbm", "sklearn", "optuna", "scipy", "matplotlib",
+     "deltalake", "bentoml", "numpy", "pyarrow", "sqlalchemy")
 )  # fmt: skip
 DATABASE = frozenset(("sqlalchemy",))
 RECORDS = DATABASE | {"numpy", "pyarrow"}

@@ -37,7 +37,8 @@ class Addon:
 
 
 ADDONS = (
-    Addon("argo-rollouts", "argo-rollouts", "crd/rollouts.argoproj.io", ARGO_ROLLOUTS, "manifests/install.yaml"),
+    Addon("argo-rollouts", "argo-rollouts", "crd/rollouts.argoproj.io", ARGO_ROLLOUTS,
+        "manifests/install.yaml"),
     Addon(
         "traefik", "traefik", "crd/ingressroutes.traefik.io", TRAEFIK,
         "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",

@@ -189,7 +189,9 @@ def _reasons(
     if all(feature.kind == "score" for feature in changed):
         triage = "none"
     words = {
-        "pipeline_bug": f"This looks like a broken pipeline ({sure:.0%} sure): tell the data owner, do not retrain.",
+        "pipeline_bug": (
+            f"This looks like a broken pipeline ({sure:.0%} sure): tell the data owner, do not retrain."
+        ),
         "market_moved": f"The leads themselves have changed ({sure:.0%} sure): retraining can help.",
         "unclear": "Some changes look like a broken pipeline, others do not: look before retraining.",
         "none": "The scores have changed although no single feature has: look at the joint tests.",

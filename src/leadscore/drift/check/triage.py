@@ -23,8 +23,8 @@ from leadscore.drift.windows.inputs import LeadWindow, Reference, cells_of
 
 # Decimal slips, minutes and hours, bytes, and the common pairs of metric and imperial units.
 _FACTORS: Final = (
-    10.0, 100.0, 1_000.0, 10_000.0, 1_000_000.0, 7.0, 12.0, 24.0, 60.0, 1_024.0, 3_600.0, 1.609344, 2.2046226, 3.28084,
-    2.54,
+    10.0, 100.0, 1_000.0, 10_000.0, 1_000_000.0, 7.0, 12.0, 24.0, 60.0, 1_024.0, 3_600.0, 1.609344, 2.2046226,
+    3.28084, 2.54,
 )  # fmt: skip
 _MOST_ROWS: Final = 20_000
 # A change is explained if what is left of it is at most so large a part.
@@ -221,7 +221,9 @@ def _unseen(suspect: Suspect) -> TriageFinding | None:
     named = f", above all {max(texts, key=texts.__getitem__)!r}" if texts else ""
     return TriageFinding(
         pattern="new_category", points_to="market_moved", feature=report.name, confidence=0.7,
-        sentence=f"{report.name} has a category that the contract does not list in {rate:.1%} of leads{named}.",
+        sentence=(
+            f"{report.name} has a category that the contract does not list in {rate:.1%} of leads{named}."
+        ),
     )  # fmt: skip
 
 

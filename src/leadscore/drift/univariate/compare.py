@@ -135,7 +135,8 @@ def feature_tests(
     tests = list(
         _cell_tests(
             index, _cells(profile, base), _cells(profile, pool), _cells(profile, window), rng,
-            ordered=profile.kind == "numeric", quantile_cut=profile.kind == "numeric" and not seasonal, effort=effort,
+            ordered=profile.kind == "numeric", quantile_cut=profile.kind == "numeric" and not seasonal,
+            effort=effort,
         )
     )  # fmt: skip
     categorical = profile.kind == "categorical"
