@@ -1,7 +1,7 @@
 """What this service takes from inside BentoML and uvicorn: an upgrade that moves something shows here.
 
 BentoML starts the worker and makes an application; uvicorn runs it and parses HTTP. Neither has a public name
-for what is needed here: the number of the worker, the place of the middleware stack, connections with bounds
+for what is needed here: the worker's number, the place of the middleware stack, connections with bounds
 (uvicorn bounds neither headers nor their time, answers what it does not understand in plain text, loses the
 body of a request for an upgrade, and reads on behind a last reply), a reply in one write, and a stop that
 loses no request. The tests of this module say in a sentence what has moved.
@@ -323,8 +323,7 @@ class Connection(HttpToolsProtocol):
         else:
             if not cycle.response_started:
                 self.transport.write(self._refusal(error))
-            # Its application, which may not have begun, is told that nobody is there: no "100 Continue"
-            # either.
+            # Its application, which may not have begun, learns that nobody is there (nor "100 Continue").
             cycle.disconnected = True
             cycle.waiting_for_100_continue = False
             cycle.message_event.set()
@@ -380,10 +379,9 @@ class Connection(HttpToolsProtocol):
 def send_whole(send: Send, reply: Reply, request_id: str, *, close: bool = False) -> bool:
     """Send head and body in one write if this connection can; False: use the two messages of ASGI.
 
-    uvicorn makes two system calls of the two messages, and for a reply of a few hundred bytes the
-    second one costs more than the score (docs/decisions/0009). The connection ends afterwards if
-    `close` or the reply says so, if the caller asked for it, or if the request has not arrived as
-    a whole: what is left of it may never end.
+    uvicorn makes two system calls of the two messages, and for a reply of a few hundred bytes the second one
+    costs more than the score (docs/decisions/0009). The connection ends afterwards if `close` or the reply
+    says so, if the caller asked for it, or if a part of the request, which may never end, has not arrived.
     """
     cycle = cast("RequestResponseCycle | None", getattr(send, "__self__", None))
     if (

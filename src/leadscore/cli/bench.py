@@ -71,7 +71,10 @@ def bench(
     backend: Annotated[Literal["auto", "native", "numpy"], typer.Option(help="Evaluator.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Measure how fast one model scores and explains here, in one process, on leads like its training's."""
+    """Measure how fast one model scores and explains here, in one process.
+
+    The leads are like those it was trained on.
+    """
     from leadscore.scoring.model import ScoringModel
 
     folder = _folder(model)
