@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -56,7 +57,8 @@ def section(path: tuple[str, ...], command: TyperCommand) -> str:
     ]
     rows += [f"| {_names(option)} | {plain(option.help)} | {_default(option)} |" for option in options]
     table = ["| argument | meaning | default |", "|---|---|---|", *rows, ""] if rows else []
-    return "\n".join([f"## {' '.join(path)}", "", plain(command.help), "", f"`{usage}`", "", *table])
+    said = textwrap.fill(plain(command.help), 120, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([f"## {' '.join(path)}", "", said, "", f"`{usage}`", "", *table])
 
 
 def _names(option: TyperOption) -> str:

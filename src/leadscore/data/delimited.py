@@ -57,7 +57,7 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
     try:
         table = _parse(data, layout, columns, dictionary, quoted=quoted)
     except pa.ArrowInvalid:
-        return _without_guards(read_irregular(path, data, layout, columns))
+        return _with_named_columns(path, read_irregular(path, data, layout, columns))
     # More lines than rows: some cells span lines, or some lines are blank. Quotes come in pairs, but for
     # stray ones.
     lines = 1 + max(_count(data.slice(0, data.size - 1), end) for end in "\n\r") if quoted else 0
@@ -65,7 +65,7 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
         check_cells(path, data, _parse(data, layout, None, (), quoted=True), layout)
     table = _without_empty_rows(table, data, layout, quoted=quoted)
     check_report_rows(path, data, layout, table.num_rows)
-    return _without_guards(_without_nameless(path, table, layout, columns))
+    return _with_named_columns(path, _without_nameless(path, table, layout, columns))
 
 
 def require_columns(path: Path, present: Sequence[str], wanted: Sequence[str]) -> None:
@@ -158,6 +158,12 @@ def _without_guards(table: pa.Table) -> pa.Table:
             encoded = pc.dictionary_encode(plain) if pa.types.is_dictionary(column.type) else plain
             table = table.set_column(position, name, encoded)
     return table
+
+
+def _with_named_columns(path: Path, table: pa.Table) -> pa.Table:
+    if not table.num_columns:
+        raise TableError(f"{path} has no column with a name.", hint="A table starts with a header row.")
+    return _without_guards(table)
 
 
 def _without_nameless(

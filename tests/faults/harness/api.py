@@ -60,6 +60,6 @@ class Api:
 
     @staticmethod
     def _json(reply: httpx.Response) -> Object:
-        assert reply.is_success, f"{reply.request.method} {reply.request.url.path}: {reply.text[:500]}"
+        assert reply.is_success, f"{reply.request.method} {reply.request.url.path}: {reply.text[:5000]}"
         document: Object = reply.json()
         return document

@@ -28,6 +28,7 @@ _WORDS = {
     "40001": "could not serialize access due to concurrent update",
 }
 _KIND = re.compile(r"\bevidence\.kind = \$(\d+)")
+_ONE_DIMENSION = struct.pack("!i", 1)
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)")
 _SELECT = re.compile(r"SELECT .*?\bFROM (\w+)\b", re.DOTALL)
 
@@ -114,7 +115,17 @@ def _resource(statement: str, values: Sequence[bytes]) -> str:
 def _with_kind(table: str, number: int, values: Sequence[bytes]) -> str:
     if not 0 <= number < len(values):
         return table
-    return f"{table}/{values[number].decode().strip('{}')}"  # an insert binds arrays
+    return f"{table}/{_text(values[number])}"
+
+
+def _text(value: bytes) -> str:
+    """A bound text; of an array in binary form, as inserts bind them, its first element."""
+    if not value.startswith(_ONE_DIMENSION):
+        return value.decode().strip("{}")
+    # Dimensions, whether there are nulls, type; size and lower bound of the dimension; then length and bytes
+    # of each.
+    (length,) = struct.unpack_from("!i", value, 20)
+    return value[24 : 24 + length].decode()
 
 
 def parameters(bind: bytes) -> tuple[bytes, list[bytes]]:

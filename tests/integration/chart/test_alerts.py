@@ -30,8 +30,9 @@ def ago(**span: float) -> str:
 
 def detector(severity: str, triage: str, *, drifted: bool = True, hours_ago: float = 0.1) -> Object:
     verdict = {
-        "schedule": "hourly", "severity": severity, "triage": triage, "drifted": drifted,
-        "worst": "budget", "finished": ago(hours=hours_ago),
+        "job": "leads-hourly-1", "schedule": "hourly", "severity": severity, "triage": triage,
+        "drifted": drifted, "kind": "data", "worst": "budget", "finished": ago(hours=hours_ago),
+        "modelVersion": "1", "windowStart": ago(hours=hours_ago + 1), "windowEnd": ago(hours=hours_ago),
     }  # fmt: skip
     spec = {
         "model": "leads@champion",

@@ -131,6 +131,12 @@ def test_any_bytes_are_a_table_or_a_table_error(tmp_path_factory, content):
         assert error.message  # noqa: PT017 - either outcome is right
 
 
+@pytest.mark.parametrize("content", [b" ,", b'"\x1c', b"\x1c,\x1c", b'\n"\x1c', b"\x1c\n,"])
+def test_a_header_without_a_name_is_no_table(tmp_path, content):
+    with pytest.raises(TableError, match=r"no column with a name|is empty"):
+        read_table(write(tmp_path, content))
+
+
 def test_an_error_does_not_quote_the_row(tmp_path):
     with pytest.raises(TableError) as caught:
         read_table(write(tmp_path, b"a,b\nsecret\n"))
