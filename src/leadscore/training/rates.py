@@ -80,7 +80,7 @@ def rate_warnings(
     if delay.rate is not None and not training.low <= delay.rate <= training.high:
         found.append(
             f"Training's conversion rate is {training.rate:.1%} ({training.low:.1%} to {training.high:.1%}); over all"
-            f" cohorts of the table, young and open ones included, it is {delay.rate:.1%}: the market has moved."
+            f" cohorts of the table, young and open ones included, it is {delay.rate:.1%}: the population has shifted."
         )
     total = unknown + labelled
     if not delay.learnt and total and unknown / total > _OPEN:
