@@ -38,7 +38,8 @@ FalseAlarmBudget = Annotated[
     str | None, typer.Option("--false-alarms", help="Budget: EXPECTED/PERIOD (1/30d unless set).")
 ]
 HysteresisOption = Annotated[
-    str | None, typer.Option("--hysteresis", help="Breaching windows that make an alarm: N/M (1/1).")
+    str | None,
+    typer.Option("--hysteresis", help="Windows beyond the threshold that make an alarm: N/M (1/1)."),
 ]
 OptionsFile = Annotated[
     Path | None, typer.Option("--options", help="All options as JSON (see docs/drift.md).")

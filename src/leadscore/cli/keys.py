@@ -36,7 +36,7 @@ def create(
     api_keys: KeyFile = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create a key and print it once: only its digest is kept."""
+    """Create a key and print it once: only its digest (and, to approve, its public key) is kept."""
     from leadscore.identity.apikeys import KeyScope, create_key
 
     path = _path(api_keys)

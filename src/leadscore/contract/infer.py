@@ -210,8 +210,8 @@ def _leak(suspicion: Suspicion) -> Finding:
 
 def _suspicious(suspicion: Suspicion) -> Finding:
     action = (
-        "kept, and a model with it is not crowned by itself: remove it, or, if it is known when the lead "
-        "comes in, write `known_before: true` into the feature"
+        "kept, and a model with it becomes champion only with a named person's word: remove it, "
+        "or, if it is known when the lead comes in, write `known_before: true` into the feature"
     )
     return Finding(suspicion.column, "suspicious", suspicion.sentence, action)
 

@@ -85,7 +85,7 @@ def rate_warnings(
         found.append(
             f"Training's conversion rate is {training.rate:.1%} ({training.low:.1%} to "
             f"{training.high:.1%}); over all cohorts of the table, young and open ones included, it is "
-            f"{delay.rate:.1%}: the market has moved."
+            f"{delay.rate:.1%}: the population has shifted."
         )
     total = unknown + labelled
     if not delay.learnt and total and unknown / total > _OPEN:

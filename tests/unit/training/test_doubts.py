@@ -1,4 +1,4 @@
-"""A model that may know the outcome is never crowned by itself."""
+"""A model that may know the outcome is never made champion by itself."""
 
 from __future__ import annotations
 
