@@ -1,6 +1,6 @@
 """What the charts are compared with.
 
-Alibi-detect's online Cramer-von Mises detector, KS per window, fixed PSI.
+alibi-detect's online Cramer-von Mises detector, KS per window, fixed PSI.
 
 Each gives its statistic at every evaluation of a stream, so that cuts can be set for any run length.
 """

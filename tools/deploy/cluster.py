@@ -1,6 +1,6 @@
 """Talking to the environment.
 
-Kubectl and Helm, with what they could not tell kept apart from what is not there.
+kubectl and Helm, with what they could not tell kept apart from what is not there.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def compressed_size(archive: Path) -> int:
 def python_package(metadata: str) -> Package:
     """A package from the METADATA of its `.dist-info` (core metadata specification, packaging.python.org).
 
-    pure.
+    Pure.
     """
     fields = email.message_from_string(metadata)
     licence = fields.get("License-Expression") or next(

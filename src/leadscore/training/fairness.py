@@ -1,4 +1,4 @@
-"""Does the model treat groups alike.
+"""Does the model treat groups alike?
 
 Selection rates and error rates per slice of each sensitive attribute.
 """
