@@ -1,4 +1,4 @@
-"""What every report owes its reader: names stay text, tables stay tables, nothing is loaded, nothing is left out."""
+"""What every report keeps to: names stay text, tables stay tables, nothing is loaded, nothing is missing."""
 
 from __future__ import annotations
 
