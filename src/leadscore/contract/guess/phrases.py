@@ -90,7 +90,7 @@ def says_nothing(name: str) -> bool:
 
 
 def _abbreviated(word: str) -> bool:
-    """Whether the word cannot be read aloud (`pdays`, `euribor3m`) or is short for several things (`conf`)."""
+    """Whether a word cannot be read aloud (`pdays`, `euribor3m`) or is short for several things (`conf`)."""
     if word.isupper() or not word.isascii():
         return False
     word = word.lower()
