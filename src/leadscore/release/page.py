@@ -3,76 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from leadscore.intervals import Estimate
 from leadscore.release.compare import Distribution
 from leadscore.release.report import Comparison
+from leadscore.reports import Html, render_html, render_markdown
 from leadscore.scoring.grades import GRADES
 
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
-table{border-collapse:collapse;margin:.5rem 0}th,td{padding:.25rem .8rem;border-bottom:1px solid #d8dee4;text-align:left}
-td.n{text-align:right;font-variant-numeric:tabular-nums}
-.passed{color:#116329}.refused{color:#a40e26}
-svg{width:100%;height:auto}
-"""  # noqa: E501 - a style sheet
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 220, 10, 28
 NamedRows = Sequence[tuple[str, str]]
 
 
 def markdown(found: Comparison) -> str:
-    """The report as Markdown."""
-    parts = [
-        f"# {_title(found)}",
-        "",
-        f"**{'Nothing speaks against it' if found.passed else 'Refused'}.** {found.summary}",
-        "",
-        *(f"- {remark}" for remark in found.remarks),
-    ]
-    for title, rows in _sections(found):
-        parts += [
-            "",
-            f"## {title}",
-            "",
-            "| what | value |",
-            "|---|---|",
-            *(f"| {a} | {b} |" for a, b in rows),
-        ]
-    parts += [
-        "",
-        "## Grades",
-        "",
-        "| champion \\ candidate | " + " | ".join(GRADES) + " |",
-        "|---" * 5 + "|",
-    ]
-    parts += [
-        f"| {grade} | " + " | ".join(f"{n:,}" for n in row) + " |"
-        for grade, row in zip(GRADES, found.grades.matrix, strict=True)
-    ]
-    return "\n".join([*parts, ""])
+    """Return the report as Markdown."""
+    return render_markdown("comparison.md", **_contents(found))
 
 
 def html(found: Comparison) -> str:
-    """The report as one self-contained page."""
-    verdict = "passed" if found.passed else "refused"
-    words = "Nothing speaks against it" if found.passed else "Refused"
-    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in found.remarks)
-    sections = "".join(f"<h2>{escape(t)}</h2>{_table(rows)}" for t, rows in _sections(found))
-    heads = "".join(f"<th>{g}</th>" for g in GRADES)
-    matrix = "".join(
-        f"<tr><th>{grade}</th>" + "".join(f'<td class="n">{n:,}</td>' for n in row) + "</tr>"
-        for grade, row in zip(GRADES, found.grades.matrix, strict=True)
-    )
-    title = escape(_title(found))
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f'<h1>{title}</h1><p class="{verdict}"><b>{words}.</b> {escape(found.summary)}</p><ul>{remarks}</ul>'
-        f"<h2>Scores</h2>{_histogram(found.scores)}{sections}"
-        f"<h2>Grades</h2><p>Rows: the champion's grade; columns: the candidate's.</p>"
-        f"<table><tr><th></th>{heads}</tr>{matrix}</table></html>\n"
-    )
+    """Return the report as one self-contained page."""
+    return render_html("comparison.html", **_contents(found), histogram=_histogram(found.scores))
+
+
+def _contents(found: Comparison) -> dict[str, object]:
+    return {
+        "title": _title(found),
+        "verdict": "passed" if found.passed else "refused",
+        "words": "Nothing speaks against it" if found.passed else "Refused",
+        "summary": found.summary,
+        "remarks": found.remarks,
+        "sections": _sections(found),
+        "grades": list(GRADES),
+        "changes": [
+            (grade, *(f"{n:,}" for n in row)) for grade, row in zip(GRADES, found.grades.matrix, strict=True)
+        ],
+    }
 
 
 def _sections(found: Comparison) -> list[tuple[str, NamedRows]]:
@@ -132,7 +96,7 @@ def _of_the_kind(found: Comparison) -> NamedRows:
     ]
 
 
-def _histogram(scores: Distribution) -> str:
+def _histogram(scores: Distribution) -> Html:
     """Two histograms of probabilities as one SVG; heights are shares of all leads."""
     total = max(sum(scores.champion), 1)
     most = max(*scores.champion, *scores.candidate, 1) / total
@@ -159,17 +123,12 @@ def _histogram(scores: Distribution) -> str:
         f'<rect x="{_WIDTH - 120}" y="4" width="10" height="10" fill="#0969da"/>'
         f'<text x="{_WIDTH - 105}" y="13" font-size="12">candidate</text>'
     )
-    return (
+    return Html(
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Histogram of probabilities">'
         f'{"".join(bars)}<line x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="{floor}" '
         f'y2="{floor}" stroke="#57606a"/>'
         f"{labels}{legend}</svg>"
     )
-
-
-def _table(rows: NamedRows) -> str:
-    cells = "".join(f'<tr><td>{escape(a)}</td><td class="n">{escape(b)}</td></tr>' for a, b in rows)
-    return f"<table>{cells}</table>"
 
 
 def _estimate(found: Estimate | None) -> str:

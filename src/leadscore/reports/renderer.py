@@ -41,6 +41,8 @@ def _environment(*, html: bool) -> Environment:
     )
     made.filters["plain"] = _plain
     made.filters["cell"] = _cell
+    made.filters["paragraph"] = _paragraph
+    made.filters["show"] = format
     return made
 
 
@@ -53,4 +55,9 @@ def _plain(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Our own words in a table may have markup, and must not break it."""
-    return text.replace("|", "\\|")
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _paragraph(text: str) -> str:
+    """Lines of a template as one line of the document."""
+    return " ".join(text.split()) + "\n"

@@ -98,7 +98,9 @@ def sentences_of(feature: Feature) -> Listed | Measured:
 
 def label_of(feature: Feature) -> str:
     """How people call the feature: its description if that is a short phrase, else its name in words."""
-    phrase = re.split(r"[.;](?:\s|$)|\s*\(", feature.description.strip(), maxsplit=1)[0].strip(" .")
+    phrase = feature.description.strip()
+    if not (phrase.startswith("“") and phrase.endswith("”")):  # a column's own name may have any sign
+        phrase = re.split(r"[.;](?:\s|$)|\s*\(", phrase, maxsplit=1)[0].strip(" .")
     if not phrase or len(phrase) > _LONGEST_LABEL:
         phrase = re.sub(r"[_\-\s]+", " ", feature.name).strip() or feature.name
     return phrase[0].upper() + phrase[1:]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from leadscore.contract import Feature, FeatureContract, contract_version
+from leadscore.contract import FeatureContract, contract_version
 from leadscore.contract.leaks import unexplained
 from leadscore.intervals import Estimate
-from leadscore.reliability import CalibrationBin
+from leadscore.reports import render_markdown
 from leadscore.scoring.artefact import CARD_CURVES, CARD_DRIVERS, Algorithm, DataSnapshot
 from leadscore.training.doubts import say
-from leadscore.training.drivers import Driver
 from leadscore.training.evidence import TrainingEvidence, WindowRecord
-from leadscore.training.fairness import AttributeFairness
+from leadscore.training.fairness import SliceMetrics
 from leadscore.training.rates import rate_warnings
 
 # Completeness under this makes figures of the newest months doubtful.
@@ -50,22 +49,44 @@ class Origin:
 
 def model_card(origin: Origin, contract: FeatureContract, evidence: TrainingEvidence) -> str:
     """The card as Markdown, written from the evidence alone."""
-    sections = [
-        f"# {origin.name}",
-        _summary(origin, contract, evidence),
-        "## Intended use\n\n" + _intended(contract, evidence),
-        "## Data\n\n" + _data(origin, evidence.window),
-        "## Measured on leads it has not seen\n\n" + _metrics(evidence),
-        f"![ROC, precision and recall, calibration, months]({CARD_CURVES})",
-        "## Is 30 % really 30 %?\n\n" + _calibration(evidence),
-        "## What drives it\n\n" + _drivers(evidence.drivers),
-        "## Does it know too much?\n\n" + _suspicions(evidence),
-        "## Groups\n\n" + _fairness(evidence.fairness),
-        "## Limits\n\n" + _bullets(limits_of_use(evidence)),
-        "## How it was made\n\n" + _making(origin, evidence),
-        "## What it looks at\n\n" + _features(contract.inputs),
-    ]
-    return "\n\n".join(sections) + "\n"
+    tuning, window, fit = evidence.tuning, evidence.window, evidence.calibration
+    parameters = msgspec.to_builtins(tuning.parameters).items()
+    return render_markdown(
+        "card.md",
+        origin=origin,
+        contract=contract,
+        evidence=evidence,
+        interval=_interval,
+        contract_version=contract_version(contract),
+        library={"xgboost": "XGBoost", "lightgbm": "LightGBM"}[origin.algorithm],
+        windows=_windows(window),
+        rates=[
+            (r.window, f"{r.leads:,}", f"{r.known:.1%}", f"{r.rate:.1%}", f"{r.low:.1%} to {r.high:.1%}")
+            for r in window.rates
+        ],
+        months=[
+            (m.month, f"{m.leads:,}", f"{m.labelled:,}", "" if m.rate is None else f"{m.rate:.1%}")
+            for m in window.months
+        ],
+        figures=[
+            (name, f"{e.value:.4f}", f"{e.low:.4f} to {e.high:.4f}") for name, e in named_figures(evidence)
+        ],
+        curves_plot=CARD_CURVES,
+        losses=", ".join(f"{name} {loss:.4f}" for name, loss in sorted(fit.log_loss.items())),
+        bins=[
+            (f"{b.leads:,}", f"{b.predicted:.1%}", f"{b.observed:.1%}") for b in evidence.holdout.calibration
+        ],
+        drivers=[(f"`{d.feature}`", f"{d.mean_abs:.3f}", f"{d.share:.0%}") for d in evidence.drivers[:_TOP]],
+        drivers_plot=CARD_DRIVERS,
+        suspicions=[say(s) for s in evidence.suspicions],
+        answer=_answer(evidence),
+        groups=[(a, [_slice(s) for s in a.slices]) for a in evidence.fairness],
+        limits=limits_of_use(evidence),
+        fold_aucs=", ".join(f"{auc:.4f}" for auc in tuning.fold_aucs),
+        parameters=", ".join(f"{k} = {_plain(v)}" for k, v in parameters),
+        libraries=", ".join(f"{name} {version}" for name, version in sorted(origin.libraries.items())),
+        features=[(f"`{f.name}`", type(f).__name__.lower(), f.description) for f in contract.inputs],
+    )
 
 
 def named_figures(evidence: TrainingEvidence) -> tuple[tuple[str, Estimate], ...]:
@@ -148,207 +169,42 @@ def _about_rows(window: WindowRecord) -> Iterable[str]:
     if window.recent:
         yield (
             f"{window.recent:,} younger leads, known in part, were trained on besides. They are later than "
-            "the hold-out window, so its figures are no forecast: let shadow or "
-            "canary judge on leads to come."
+            "the hold-out window, so its figures are no forecast: let shadow or canary judge on leads to "
+            "come."
         )
 
 
-def _summary(origin: Origin, contract: FeatureContract, evidence: TrainingEvidence) -> str:
-    auc = evidence.metrics.auc
-    return (
-        f"Scores leads of *{contract.name}* with {evidence.tuning.trees} {_library(origin.algorithm)} trees."
-        f" On {evidence.holdout.rows:,} later leads: AUC {_estimate(auc)}."
-    )
-
-
-def _intended(contract: FeatureContract, evidence: TrainingEvidence) -> str:
-    decision = evidence.decision
-    rule = (
-        "the top by capacity" if decision.method == "capacity" else "where working a lead is worth its cost"
-    )
-    return (
-        f"Ordering the work of a sales team on leads that follow contract `{contract_version(contract)}`."
-        f" A lead counts as likely from {decision.threshold:.1%} ({rule});"
-        f" grade A begins at {evidence.grades.a:.1%}, B at {evidence.grades.b:.1%}, C at "
-        f"{evidence.grades.c:.1%}. Not made for decisions about a person's rights, credit or employment, "
-        "nor for leads of another table."
-    )
-
-
-def _data(origin: Origin, window: WindowRecord) -> str:
-    rows = [
+def _windows(window: WindowRecord) -> list[tuple[str, str, str, str]]:
+    rows = (
         ("Training", window.train, window.start, window.calibration_start),
         ("Calibration", window.calibration, window.calibration_start, window.holdout_start),
         ("Hold-out", window.holdout, window.holdout_start, window.end),
-    ]
-    table = _table(
-        ("window", "leads", "from", "to"),
-        [(n, f"{c:,}", a or "unknown", b or "unknown") for n, c, a, b in rows],
     )
-    notes = (
-        f"{window.embargoed:,} lead(s) were kept out of training because they were too young or too near "
-        f"when the next window began; {window.young:,} were too young; {window.unknown:,} have no known "
-        f"outcome yet. SHA-256 of the data: `{origin.data.digest}`."
-    )
-    parts = [table, notes]
-    if window.rates:
-        parts.append(_rates(window))
-    if window.months:
-        parts.append(
-            _table(
-                ("month", "leads", "outcome known", "converted, of the known"),
-                [
-                    (m.month, f"{m.leads:,}", f"{m.labelled:,}", "" if m.rate is None else f"{m.rate:.1%}")
-                    for m in window.months
-                ],
-            )
-        )
-    return "\n\n".join(parts)
+    return [(name, f"{leads:,}", begin or "unknown", end or "unknown") for name, leads, begin, end in rows]
 
 
-def _rates(window: WindowRecord) -> str:
-    """Conversion rates of the windows, and what is known of delays."""
-    rows = [
-        (r.window, f"{r.leads:,}", f"{r.known:.1%}", f"{r.rate:.1%}", f"{r.low:.1%} to {r.high:.1%}")
-        for r in window.rates
-    ]
-    table = _table(("window", "outcome known", "converted", "with leads still open", "interval"), rows)
-    delay = window.delay
-    if delay is None:
-        return table
-    if not delay.learnt or delay.median_win is None or delay.median_loss is None:
-        return f"{table}\n\nDelays of outcomes could not be learnt: {delay.note}."
-    mature = (
-        "" if delay.mature is None else f" Cohorts are admitted from an age of {delay.mature:.0f} days on."
-    )
-    return (
-        f"{table}\n\nHalf of the conversions are known after {delay.median_win:.0f} days, half of the "
-        f"other outcomes after {delay.median_loss:.0f}.{mature}"
-    )
-
-
-def _metrics(evidence: TrainingEvidence) -> str:
-    holdout = evidence.holdout
-    intro = (
-        f"{holdout.rows:,} leads, {holdout.positives:,} converted ({holdout.base_rate:.1%})."
-        f" Intervals at {holdout.confidence:.0%}; the top is {holdout.capacity:.0%} of the leads."
-    )
-    rows = [(name, f"{e.value:.4f}", f"{e.low:.4f} to {e.high:.4f}") for name, e in named_figures(evidence)]
-    return intro + "\n\n" + _table(("figure", "value", "interval"), rows)
-
-
-def _calibration(evidence: TrainingEvidence) -> str:
-    fit = evidence.calibration
-    losses = ", ".join(f"{name} {loss:.4f}" for name, loss in sorted(fit.log_loss.items()))
-    intro = (
-        f"Calibration by {fit.calibration.method} on {fit.rows:,} leads (log-loss when "
-        f"cross-validated: {losses}). {fit.note}"
-    ).rstrip()
-    return intro + "\n\n" + _table(("leads", "said", "came"), [_bin(b) for b in evidence.holdout.calibration])
-
-
-def _drivers(drivers: Sequence[Driver]) -> str:
-    rows = [(f"`{d.feature}`", f"{d.mean_abs:.3f}", f"{d.share:.0%}") for d in drivers[:_TOP]]
-    return (
-        "Mean absolute Shapley value (log-odds) on leads it has not seen, and its share of all features'. "
-        "It says what moves the score, not what causes conversion.\n\n"
-        + _table(("feature", "mean |SHAP|", "share"), rows)
-        + f"\n\n![What drives the score, and how]({CARD_DRIVERS})"
-    )
-
-
-def _suspicions(evidence: TrainingEvidence) -> str:
+def _answer(evidence: TrainingEvidence) -> str:
+    """What was said about the suspicions."""
     if not evidence.suspicions:
         return (
             "No column, and not the model as a whole, tells more than a lead that has just come in can tell."
         )
-    open_ones = unexplained(evidence.suspicions)
-    if not open_ones:
-        answer = "The contract says that all of it is known before the outcome."
-    elif evidence.accepted_suspicion is not None:
-        answer = f"Accepted by {evidence.accepted_suspicion}."
-    else:
-        answer = "Nobody has answered for it, so the gate does not let the model pass."
-    return _bullets(say(s) for s in evidence.suspicions) + f"\n\n{answer}"
+    if not unexplained(evidence.suspicions):
+        return "The contract says that all of it is known before the outcome."
+    if evidence.accepted_suspicion is not None:
+        return f"Accepted by {evidence.accepted_suspicion}."
+    return "Nobody has answered for it, so the gate does not let the model pass."
 
 
-def _bin(bin_: CalibrationBin) -> tuple[str, str, str]:
-    return f"{bin_.leads:,}", f"{bin_.predicted:.1%}", f"{bin_.observed:.1%}"
+def _slice(group: SliceMetrics) -> tuple[str, ...]:
+    rates = (group.selection_rate, group.true_positive_rate, group.false_positive_rate)
+    shown = ("too few", "", "") if group.too_few else (_interval(rate) for rate in rates)
+    return (group.name, f"{group.rows:,}", f"{group.positives:,}", *shown)
 
 
-def _fairness(attributes: Sequence[AttributeFairness]) -> str:
-    if not attributes:
-        return "The contract marks no feature as sensitive, so no group was compared."
-    return "\n\n".join(_attribute(a) for a in attributes)
-
-
-def _attribute(attribute: AttributeFairness) -> str:
-    rows = [
-        (s.name, f"{s.rows:,}", f"{s.positives:,}", "too few", "", "")
-        if s.too_few
-        else (
-            s.name,
-            f"{s.rows:,}",
-            f"{s.positives:,}",
-            *(_optional(e) for e in (s.selection_rate, s.true_positive_rate, s.false_positive_rate)),
-        )
-        for s in attribute.slices
-    ]
-    head = ("group", "leads", "converted", "called likely", "of the converted", "of the others")
-    summary = (
-        f"Demographic parity difference {_optional(attribute.demographic_parity_difference)},"
-        f" ratio {_optional(attribute.demographic_parity_ratio)};"
-        f" equalized odds difference {_optional(attribute.equalized_odds_difference)}."
-        f" {attribute.note.capitalize() + '.' if attribute.note else ''}"
-    ).rstrip()
-    return f"### {attribute.attribute}\n\n{_table(head, rows)}\n\n{summary}"
-
-
-def _making(origin: Origin, evidence: TrainingEvidence) -> str:
-    tuning = evidence.tuning
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(origin.libraries.items()))
-    aucs = ", ".join(f"{auc:.4f}" for auc in tuning.fold_aucs)
-    settings = ", ".join(f"{k} = {_plain(v)}" for k, v in msgspec.to_builtins(tuning.parameters).items())
-    trials = (
-        f"{tuning.complete} complete and {tuning.pruned} pruned trials; best mean AUC {tuning.auc:.4f}"
-        f" (folds, newest first: {aucs})"
-    )
-    lines = [
-        trials,
-        *(f"fold {s.fold} was skipped: {s.reason}" for s in tuning.skipped_folds),
-        f"parameters: {settings}, trees = {tuning.trees}",
-        f"seed {origin.seed}, code {origin.code_revision}",
-        f"versions: {versions}",
-    ]
-    return _bullets(lines)
-
-
-def _features(features: Sequence[Feature]) -> str:
-    rows = [(f"`{f.name}`", type(f).__name__.lower(), f.description) for f in features]
-    return _table(("feature", "kind", "meaning"), rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    escaped = ([cell.replace("|", "\\|") for cell in cells] for cells in lines)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in escaped)
-
-
-def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
-
-
-def _estimate(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
-
-
-def _optional(estimate: Estimate | None) -> str:
-    return "none" if estimate is None else _estimate(estimate)
+def _interval(rate: Estimate | None) -> str:
+    return "none" if rate is None else f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
 
 
 def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _library(algorithm: Algorithm) -> str:
-    return {"xgboost": "XGBoost", "lightgbm": "LightGBM"}[algorithm]

@@ -77,8 +77,7 @@ def test_a_log_too_short_is_refused_not_averaged(registry: ModelRegistry, url: s
 def test_the_page_loads_nothing_and_shows_every_section(store: EventStore, registry: ModelRegistry) -> None:
     found = replayed(store, registry, "leads/2")
     html = page.html(found)
-    assert "http" not in html
-    assert "src=" not in html
+    assert not [load for load in ("http://", "https://", "url(", " src=") if load in html]
     for title in ("What was compared", "What changes", "Outcomes known already", "Time per lead", "Grades"):
         assert title in html
         assert title in page.markdown(found)

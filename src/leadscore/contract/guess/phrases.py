@@ -1,7 +1,8 @@
 """How people call a column: a description and a unit from its name, so that reasons read as sentences.
 
 `first_response_hours` becomes "First response" in hours, `num_visits` "Number of visits", `TimeOnSite` "Time
-on site".
+on site". A name with an abbreviation that nobody can write out for certain (`emp.var.rate`) stays as it is,
+in quotes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,16 @@ _ABBREVIATIONS = {
     "dept": "department", "prob": "probability", "pct": "percentage", "freq": "frequency", "ctry": "country",
     "curr": "current",
 }  # fmt: skip
+# Abbreviations that read like words and mean several.
+_SHORTENED = frozenset(
+    ["bal", "conf", "cons", "emp", "idx", "inq", "poutcome", "resp", "seg", "util", "val", "var"]
+)
+# A word starts as a word of a European language does, has a vowel, and a number at its end alone.
+_READABLE = re.compile(
+    r"\d|[a-z]\d*\Z|(?:[^\Waeiouy\d]|b[jlr]|ch[lr]?|c[lrz]|d[rw]|f[jlr]|g[hlnr]|hj|k[lnr]|pf[lr]?|pn|ph[lr]?"
+    r"|p[lrs]|rh|sc[hr]?|sch[lmnrw]|shr?|s[klmnqvwz]|sp[hlr]?|str?|thr?|t[jrsw]|v[lr]|w[hr]|zw)?"
+    r"[aeiouy][a-z]*\d*\Z"
+)
 _ACRONYMS = frozenset(
     ["b2b", "b2c", "cpc", "crm", "cta", "ctr", "erp", "gdp", "hr", "ip", "iso", "kpi", "nps", "ppc", "roi",
      "seo", "sla", "sms", "url", "utm", "uk", "us", "usa", "eu", "vat", "vip", "arr", "mrr", "sql", "mql",
@@ -70,16 +81,27 @@ def with_phrase(feature: Feature) -> Feature:
     match feature:
         case Numeric():
             phrase, unit = _number_phrase(feature, words)
-            return msgspec.structs.replace(feature, description=f"{phrase}.", unit=feature.unit or unit)
+            feature = msgspec.structs.replace(feature, unit=feature.unit or unit)
         case Boolean():
-            return msgspec.structs.replace(feature, description=f"{_truth_phrase(words)}.")
+            phrase = _truth_phrase(words)
         case Categorical():
-            return msgspec.structs.replace(feature, description=f"{_sentence(words)}.")
+            phrase = _sentence(words)
+    if any(map(_abbreviated, phrase.split())):
+        phrase = f"“{feature.name}”"
+    return msgspec.structs.replace(feature, description=phrase)
 
 
 def says_nothing(name: str) -> bool:
     """Whether no reader could tell from the name what the column holds (`Var1`, `x3`)."""
     return _SAYS_NOTHING.match(name.strip()) is not None
+
+
+def _abbreviated(word: str) -> bool:
+    """Whether a word cannot be read aloud (`pdays`, `euribor3m`) or is short for several things (`conf`)."""
+    if word.isupper() or not word.isascii():
+        return False
+    word = word.lower()
+    return word in _SHORTENED or not (word in _UNITS or _READABLE.match(word))
 
 
 def _words(name: str) -> list[str]:
@@ -162,4 +184,5 @@ def _singular(words: list[str]) -> list[str]:
 
 def _plural(words: list[str]) -> list[str]:
     end = next((i for i, word in enumerate(words) if i and word in _PREPOSITIONS), len(words))
-    return [*words[: end - 1], many_of(words[end - 1]), *words[end:]]
+    many = words[end - 1] if words[end - 1] in _ADJECTIVES else many_of(words[end - 1])
+    return [*words[: end - 1], many, *words[end:]]

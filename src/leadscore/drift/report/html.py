@@ -34,6 +34,7 @@ from leadscore.drift.verdict import SEVERITIES
 from leadscore.reports import Html, render_html
 
 _MOST_PLOTS: Final = 12
+_FINDING_COLUMNS: Final = ("feature", "pattern", "points to", "confidence")
 _TEST_COLUMNS: Final = ("feature", "test · unit", "value", "cut", "p", "size", "breached")
 
 
@@ -55,7 +56,11 @@ def to_html(report: DriftReport) -> str:
         outcomes=_outcomes(report),
         joint={"columns": JOINT_COLUMNS, "rows": joint_rows(report)},
         features={"columns": COLUMNS, "rows": [row(f) for f in features]} if features else None,
-        findings=report.findings,
+        finding_columns=_FINDING_COLUMNS,
+        findings=[
+            (f.feature, f.pattern.replace("_", " "), f.points_to.replace("_", " "), f"{f.confidence:.0%}")
+            for f in report.findings
+        ],
         # The functions that draw have escaped what is the user's.
         plots=[Html(feature_plot(feature)) for feature in features[:_MOST_PLOTS]],
         test_columns=_TEST_COLUMNS,

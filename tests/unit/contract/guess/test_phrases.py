@@ -28,6 +28,7 @@ def said(feature: Feature, value: float) -> str:
         ("visits_last_30_days", True, 3.0, "3 visits in the last 30 days raise the score."),
         ("Page Views Per Visit", False, 2.5, "2.5 page views per visit raise the score."),
         ("no_of_employees", True, 3.0, "3 employees raise the score."),
+        ("nr_employed", True, 12.0, "12 employed raise the score."),
         ("BounceRates", False, 0.2, "Bounce rate of 0.2 raises the score."),
         ("discount_pct", False, 5.0, "Discount of 5% raises the score."),
         ("budget_eur", False, 5000.0, "Budget of 5,000 EUR raises the score."),
@@ -57,6 +58,47 @@ def test_a_category_reads_as_people_say_it():
     assert (
         said(Categorical(name="utm_source", categories=("web",)), 0.0) == "UTM source “web” raises the score."
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pdays",
+        "poutcome",
+        "emp.var.rate",
+        "emp_var_rate",
+        "cons_price_idx",
+        "cons_conf_idx",
+        "euribor3m",
+        "nr.employed",
+    ],
+)
+def test_a_name_with_an_abbreviation_stays_in_quotes(name: str):
+    assert with_phrase(Numeric(name=name)).description == f"“{name}”"
+    assert said(Numeric(name=name), 2.0) == f"“{name}” of 2 raises the score."
+    assert said(Categorical(name=name, categories=("x",)), 0.0) == f"“{name}” “x” raises the score."
+
+
+def test_a_name_in_quotes_keeps_its_signs():
+    assert said(Numeric(name="emp. rate (eur)"), 2.0) == "“emp. rate (eur)” of 2 EUR raises the score."
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("sales_agent", "Sales agent"),
+        ("q4_revenue", "Q4 revenue"),
+        ("Asymmetrique Activity Index", "Asymmetrique activity index"),
+        ("How did you hear about X Education", "How did you hear about x education"),
+        ("tv_spend_90d", "TV spend 90d"),
+        ("page_type_2", "Page type 2"),
+        ("straße", "Straße"),
+        ("pflichtfeld", "Pflichtfeld"),
+        ("schriftlich", "Schriftlich"),
+    ],
+)
+def test_a_name_of_words_becomes_a_phrase_without_a_full_stop(name: str, phrase: str):
+    assert with_phrase(Categorical(name=name, categories=("x",))).description == phrase
 
 
 def test_what_a_person_wrote_is_kept():
