@@ -1,9 +1,10 @@
 """Build hook: compile the scoring kernel into the wheel (or beside its source, for an editable installation).
 
-The compiler is $CC, cc, gcc or clang; a machine without any gets Zig's from PyPI for the time of the build. The object
-uses neither Python's headers nor its ABI: one wheel per platform serves every Python version. Without a kernel the
-package works too, only slower. The variable LEADSCORE_NATIVE says how much it matters: `auto` (the default: build it
-if possible, else warn), `require` (fail without it), `off` (a pure wheel). CFLAGS are appended.
+The compiler is $CC, cc, gcc or clang; a machine without any gets Zig's from PyPI for the time of the
+build. The object uses neither Python's headers nor its ABI: one wheel per platform serves every
+Python version. Without a kernel the package works too, only slower. The variable LEADSCORE_NATIVE
+says how much it matters: `auto` (the default: build it if possible, else warn), `require` (fail
+without it), `off` (a pure wheel). CFLAGS are appended.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ MODE_VARIABLE = "LEADSCORE_NATIVE"
 SOURCES = Path("src/leadscore/scoring/native")
 LIBRARY = SOURCES / "_kernel.so"
 ZIG = "ziglang==0.15.2"
-# Contraction off: the same sums on every CPU. No -march: the object must run on every CPU of the architecture.
+# Contraction off: the same sums on every CPU. No -march: the object must run on every CPU of the
+# architecture.
 FLAGS = (
     "-shared",
     "-fPIC",

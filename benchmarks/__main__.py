@@ -1,4 +1,7 @@
-"""`python -m benchmarks` (`make bench`): measure, print the table, write benchmarks/results.json and the pages."""
+"""`python -m benchmarks` (`make bench`).
+
+Measure, print the table, write benchmarks/results.json and the pages.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""alibi-detect's answers, kept: the same detector, options and streams are asked once, as it takes a quarter of an hour."""
+"""alibi-detect's answers, kept.
+
+The same detector, options and streams are asked once, as it takes a quarter of an hour.
+"""
 
 from __future__ import annotations
 

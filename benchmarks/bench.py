@@ -1,4 +1,7 @@
-"""What every measurement gets: a scratch folder, how much effort to spend, and a way to say what it is doing."""
+"""What every measurement gets.
+
+A scratch folder, how much effort to spend, and a way to say what it is doing.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """E-detector of calibration: do outcomes still come as often as the probabilities say, window after window?
 
-Each alternative (fewer or more conversions, flatter or steeper probabilities) bets against the predictions with a
-likelihood ratio, whose expectation is at most 1 while the predictions are right within a tolerance. Its
-Shiryaev-Roberts sum M_t = (M_{t-1} + 1) L_t is an e-detector: stopping when the weighted mean over alternatives
-reaches A has an expected run length of at least A, whatever the leads, the window sizes and their dependence on the
-past (Shin, Ramdas & Rinaldo 2023, "E-detectors: a nonparametric framework for sequential change detection").
-That bound is safe, not tight. Where the probabilities to come are alike those of a known sample, the level
-can be simulated as for every other chart and the run length is then the one asked for.
+Each alternative (fewer or more conversions, flatter or steeper probabilities) bets against the
+predictions with a likelihood ratio, whose expectation is at most 1 while the predictions are right
+within a tolerance. Its Shiryaev-Roberts sum M_t = (M_{t-1} + 1) L_t is an e-detector: stopping when the
+weighted mean over alternatives reaches A has an expected run length of at least A, whatever the leads,
+the window sizes and their dependence on the past (Shin, Ramdas & Rinaldo 2023, "E-detectors: a
+nonparametric framework for sequential change detection"). That bound is safe, not tight. Where the
+probabilities to come are alike those of a known sample, the level can be simulated as for every other
+chart and the run length is then the one asked for.
 """
 
 from __future__ import annotations
@@ -53,10 +54,11 @@ class CalibrationChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         run_length: Expected windows to a false alarm.
         centre: Log-odds about which slopes turn: the base rate's.
-        tolerance: Miscalibration of the log-odds that is not worth an alarm; for shifts only, where the bet is
-            made against the nearest tolerated probability.
+        tolerance: Miscalibration of the log-odds that is not worth an alarm; for shifts only, where the bet
+            is made against the nearest tolerated probability.
         alternatives: What is bet on, with equal weights.
-        boundary: Simulated levels of the log e-detector; None for the level that always holds, log(run_length).
+        boundary: Simulated levels of the log e-detector; None for the level that always holds,
+            log(run_length).
     """
 
     run_length: float

@@ -24,7 +24,10 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 @contextmanager
 def ours(bench: Bench) -> Generator[tuple[Target, Target, Running]]:
-    """The service with keys, validation, spool and counters; as targets without and with reasons in each reply."""
+    """The service with keys, validation, spool and counters.
+
+    As targets without and with reasons in each reply.
+    """
     folder = bench.folder / "ours"
     key = api_key(folder)
     bodies = write_lines(bench.folder / "leads.jsonl", bench.reference.leads)
@@ -56,7 +59,7 @@ def echo(bench: Bench, reply_bytes: int) -> Generator[Target]:
 
 @contextmanager
 def mlserver(bench: Bench) -> Generator[tuple[Target, Running]]:
-    """MLServer with its XGBoost runtime, inference in the HTTP process (faster on one core than a worker pool)."""
+    """MLServer with its XGBoost runtime, inference in the HTTP process (on one core faster than a pool)."""
     folder = bench.folder / "mlserver"
     model = folder / "reference"
     model.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,7 @@
-"""LeadScore's two charts on streams of the synthetic CRM: figures of whole streams at once, equal to the detectors' own."""
+"""LeadScore's two charts on streams of the synthetic CRM.
+
+Figures of whole streams at once, equal to the detectors' own.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,13 @@ from leadscore.drift.sequential.late_outcomes import (
 )
 from leadscore.drift.sequential.outcome_paths import OutcomeReference, design_outcome_chart
 
-# The histogram chart looks after every lead: grouping leads only delays what each of them says (Reynolds & Stoumbos 2004,
-# "Should observations be grouped for effective process monitoring?"). Outcomes take weeks, so half a day costs nothing.
+# The histogram chart looks after every lead: grouping leads only delays what each of them says
+# (Reynolds & Stoumbos 2004, "Should observations be grouped for effective process monitoring?").
+# Outcomes take weeks, so half a day costs nothing.
 LOOK, OUTCOME_LOOK = 1, 10
-# Cochran's rule: Pearson's statistic is chi-square only where cells expect a lead or more. The rarest cell that a shape look
-# takes in has 1 % (a quarter of a lead in 25), so the shortest memory is 100 leads; a second is four times as long. A memory
-# of `n` effective leads has weight 2 / (n / LOOK + 1).
+# Cochran's rule: Pearson's statistic is chi-square only where cells expect a lead or more. The rarest cell
+# that a shape look takes in has 1 % (a quarter of a lead in 25), so the shortest memory is 100 leads; a
+# second is four times as long. A memory of `n` effective leads has weight 2 / (n / LOOK + 1).
 MEMORIES = tuple(2 / (leads / LOOK + 1) for leads in (100, 400))
 ROWS_OF_RARE = 25
 # An outcome is waited for 75 days, in which 95 % come.
@@ -85,7 +89,10 @@ class Charts:
 def histogram_levels(
     histograms: Sequence[Histogram], sample: npt.NDArray[np.intp], run_length: float
 ) -> Boundary:
-    """Levels of a chart of these histograms alone, for a run length in leads; `sample` has their cells, (leads, histograms)."""
+    """Levels of a chart of these histograms alone, for a run length in leads.
+
+    `sample` has their cells, (leads, histograms).
+    """
     return design_chart(
         histograms,
         window_rows=LOOK,
@@ -161,7 +168,10 @@ def outcome_statistics(chart: OutcomeChart, leads: Leads) -> Floats:
 
 
 def looks_of(leads: Leads) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Look at which each lead arrived, and at which its outcome is known, from 1; leads of whole evaluations only."""
+    """Look at which each lead arrived, and at which its outcome is known, from 1.
+
+    Leads of whole evaluations only.
+    """
     rows = len(leads.time) // OUTCOME_LOOK * OUTCOME_LOOK
     arrived = np.arange(rows) // OUTCOME_LOOK + 1
     ends = leads.time[OUTCOME_LOOK - 1 : rows : OUTCOME_LOOK]

@@ -1,4 +1,6 @@
-"""What the charts are compared with: alibi-detect's online Cramer-von Mises detector, KS per window, fixed PSI.
+"""What the charts are compared with.
+
+alibi-detect's online Cramer-von Mises detector, KS per window, fixed PSI.
 
 Each gives its statistic at every evaluation of a stream, so that cuts can be set for any run length.
 """
@@ -45,7 +47,8 @@ def counts_of(codes: Codes, cells: int) -> npt.NDArray[np.intp]:
 def ks_per_window(world: World) -> Detector:
     """Largest two-sample KS statistic over the columns.
 
-    alibi-detect's KSDrift decides by the smallest p-value; windows and reference are always as large, so that is the same.
+    alibi-detect's KSDrift decides by the smallest p-value; windows and reference are always as large, so that
+    is the same.
     """
     reference = np.sort(filled(world.reference.watched), axis=0)
 
@@ -61,22 +64,25 @@ def ks_per_window(world: World) -> Detector:
 
 
 def ks_statistics(reference: Matrix, windows: Matrix) -> Floats:
-    """SciPy's `ks_2samp(...).statistic` of each window (windows, rows), for a reference that was sorted once."""
+    """SciPy's `ks_2samp(...).statistic` of each window (windows, rows), for a reference sorted once."""
     values = np.sort(windows, axis=1)
     n, m = len(reference), values.shape[1]
     after = _last_of_ties(values) / m
     before = _first_of_ties(values) / m
-    # Between two values of the window its distribution rests and the reference's rises: the gap is widest at the ends.
+    # Between two values of the window its distribution rests and the reference's rises: the gap is widest at
+    # the ends.
     high = np.abs(np.searchsorted(reference, values, side="right") / n - after)
     low = np.abs(np.searchsorted(reference, values, side="left") / n - before)
     return np.maximum(high, low).max(axis=1)
 
 
 def alibi_statistic(world: World) -> Detector:
-    """Largest statistic over the columns of alibi-detect's CVMDriftOnline after every lead; -inf until its window is full.
+    """Largest statistic over the columns of alibi-detect's CVMDriftOnline after every lead.
 
-    Its own code takes a millisecond per lead; this is the same figure from the reference's ranks (`cvm_statistics`).
-    The row of the bench compares the two.
+    -inf until its window is full.
+
+    Its own code takes a millisecond per lead; this is the same figure from the reference's ranks
+    (`cvm_statistics`). The row of the bench compares the two.
     """
     reference = np.sort(filled(world.reference.watched[:ALIBI_REFERENCE]), axis=0)
 
@@ -102,7 +108,8 @@ def cvm_statistics(reference: Matrix, stream: Matrix) -> Floats:
     at_most = np.searchsorted(reference, reference, side="right") / n
     # Sum of the reference's distribution over its leads from each place on.
     onwards = np.concatenate([np.cumsum(at_most[::-1])[::-1], [0.0]])
-    # Small whole numbers in the same order sort faster, and a value's places in the reference are looked up once.
+    # Small whole numbers in the same order sort faster, and a value's places in the reference are looked up
+    # once.
     values, ranks = np.unique(stream, return_inverse=True)
     windows = np.sort(np.lib.stride_tricks.sliding_window_view(ranks.astype(np.int16), m), axis=1)
     below = np.searchsorted(reference, values, side="left")

@@ -1,9 +1,10 @@
 """Unchanged streams in counts, fast: what a detector with a false-alarm budget does when nothing happens.
 
-Leads are correlated normals (so features alarm together), cut at the deciles of each simulated reference. Cuts come from
-the library as they do in a check; only the counting of windows is done for thousands at a time. Where a false alarm
-comes once in thousands of windows, its chance is measured by drawing windows that are known to hold one
-(`breach_chance`); plain simulation (`static_run_lengths`) is what that is tested against.
+Leads are correlated normals (so features alarm together), cut at the deciles of each simulated
+reference. Cuts come from the library as they do in a check; only the counting of windows is done for
+thousands at a time. Where a false alarm comes once in thousands of windows, its chance is measured
+by drawing windows that are known to hold one (`breach_chance`); plain simulation
+(`static_run_lengths`) is what that is tested against.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ HOUR = timedelta(hours=1)
 LOADING = 0.7
 # Windows that are simulated at once: what fits the second-level cache by feature.
 _CHUNK_ROWS = 400_000
-# Windows that are drawn to hold an alarm: variances relative to a plain draw's, and shifts in standard deviations.
+# Windows that are drawn to hold an alarm: variances relative to a plain draw's, and shifts in standard
+# deviations.
 _WIDER, _SHIFTS, _DRAWS = (2.5, 5.0), (-4.5, -3.0, 3.0, 4.5), 100
 
 
@@ -113,10 +115,13 @@ def _cut(stream: Stream, found: Calibrated, level: float) -> Cut:
 
 
 def breach_chances(stream: Stream, references: int, seed: int) -> np.ndarray:
-    """Chance that an unchanged window breaches, given each of many references that nothing is added to (references,).
+    """Chance that an unchanged window breaches, given each of many references (references,).
 
-    Its inverse is the mean run length given that reference, since windows are then independent. The tests' nulls
-    depend on the sizes of reference and window alone and are made once; the level is solved for every reference.
+    Nothing is added to a reference.
+
+    Its inverse is the mean run length given that reference, since windows are then
+    independent. The tests' nulls depend on the sizes of reference and window alone and are
+    made once; the level is solved for every reference.
     """
     found: Calibrated | None = None
     breach = breach_probability(stream.run_length, stream.hysteresis)
@@ -138,9 +143,10 @@ def breach_chances(stream: Stream, references: int, seed: int) -> np.ndarray:
 def breach_chance(stream: Stream, reference: Reference, cut: Cut, rng: np.random.Generator) -> float:
     """P(some feature of a window breaches), unbiased, from windows in which one does.
 
-    It is the sum over features of P(this feature breaches) times the mean of 1 / (features that breach) given that it
-    does. The feature's counts come from a mixture that reaches where cuts lie and are weighted by the ratio of their
-    multinomial probabilities, which are known here because the leads are; the window's leads are then drawn given them.
+    It is the sum over features of P(this feature breaches) times the mean of 1 / (features that breach)
+    given that it does. The feature's counts come from a mixture that reaches where cuts lie and are
+    weighted by the ratio of their multinomial probabilities, which are known here because the leads are;
+    the window's leads are then drawn given them.
     """
     base = _base(reference)
     total = 0.0
@@ -211,8 +217,9 @@ def static_run_lengths(
         references: How many.
         alarms: Per reference.
         seed: Of everything.
-        most_windows: Simulation of one reference ends after so many times the asked run length and alarms: the
-            run length of such a one counts as windows per alarm so far, which is too small rather than too large.
+        most_windows: Simulation of one reference ends after so many times the asked run length
+            and alarms: the run length of such a one counts as windows per alarm so far, which
+            is too small rather than too large.
     """
     results: list[float] = []
     for number in range(references):
@@ -237,10 +244,12 @@ def static_run_lengths(
 
 
 def learning_run_lengths(stream: Stream, runs: int, seed: int, *, growth: float = 1.1) -> np.ndarray:
-    """Windows to the first alarm of detectors that learn from windows without drift (runs,), each with a new reference.
+    """Windows to the first alarm of detectors that learn from windows without drift (runs,).
 
-    The null of a decile histogram depends on the sizes of both samples and hardly on the counts, so the cuts of the first
-    run serve all at the same size of the pool; they are renewed when it has grown by a tenth.
+    Each has a new reference.
+
+    The null of a decile histogram depends on the sizes of both samples and hardly on the counts, so the cuts
+    of the first run serve all at the same size of the pool; they are renewed when it has grown by a tenth.
     """
     known: dict[int, Cut] = {}
     results: list[int] = []

@@ -1,4 +1,7 @@
-"""Environments of the servers we compare with: each its own, pinned, made once and kept in the user's cache."""
+"""Environments of the servers we compare with.
+
+Each its own, pinned, made once and kept in the user's cache.
+"""
 
 from __future__ import annotations
 

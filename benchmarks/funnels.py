@@ -1,4 +1,7 @@
-"""Funnels whose outcomes come late: the synthetic CRM at several delays, and a seller's opportunities as its CRM exports them."""
+"""Funnels whose outcomes come late.
+
+The synthetic CRM at several delays, and a seller's opportunities as its CRM exports them.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ class Funnel:
 
 
 def synthetic_funnel(seed: int, loss_delay: float, *, rows: int = 20_000, months: float = 36) -> Funnel:
-    """The synthetic CRM whose losses become known after a median of `loss_delay` days, wins after two weeks."""
+    """The synthetic CRM whose losses become known after about `loss_delay` days, wins after two weeks.
+
+    Both delays are medians.
+    """
     from leadscore.data.matrix import labels  # noqa: PLC0415
     from leadscore.data.synthetic import generate, synthetic_contract  # noqa: PLC0415
 
@@ -52,7 +58,10 @@ def synthetic_funnel(seed: int, loss_delay: float, *, rows: int = 20_000, months
 
 
 def seller_funnel(path: Path) -> Funnel:
-    """The opportunities of a hardware seller ("CRM Sales Opportunities"), those that were begun; open ones have no outcome."""
+    """The opportunities of a hardware seller ("CRM Sales Opportunities"), those that were begun.
+
+    Open ones have no outcome.
+    """
     from leadscore.contract import Categorical, ColumnFormat, FeatureContract, Target  # noqa: PLC0415
     from leadscore.data.matrix import labels  # noqa: PLC0415
     from leadscore.data.tables import read_table  # noqa: PLC0415

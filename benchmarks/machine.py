@@ -33,7 +33,8 @@ class Machine:
         memory_gib: Physical memory.
         system: Kernel and architecture.
         python: Version.
-        load: Load average of the last minute when the run began: above 0.5 the machine was not idle; None: not noted.
+        load: Load average of the last minute when the run began: above 0.5 the machine was not idle; None:
+            not noted.
         versions: Package and version.
         date: Of the run, UTC.
     """

@@ -84,8 +84,8 @@ async def _send(free: asyncio.Queue[_Connection], request: bytes, due: float) ->
 def _request(target: Target, body: bytes) -> bytes:
     key = f"Authorization: Bearer {target.api_key}\r\n" if target.api_key else ""
     head = (
-        f"POST {target.path} HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\nContent-Type: application/json\r\n{key}"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"POST {target.path} HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\n"
+        f"Content-Type: application/json\r\n{key}Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

@@ -1,4 +1,7 @@
-"""`python -m benchmarks.outcome_design LEADS_A_DAY WAIT`: levels of outcomes for a stream, in a process of its own, as JSON."""
+"""`python -m benchmarks.outcome_design LEADS_A_DAY WAIT`.
+
+Levels of outcomes for a stream, in a process of its own, as JSON.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class Designed(msgspec.Struct, frozen=True):
 
 
 def measure(leads_a_day: float, wait: float) -> Designed:
-    """Design for one false alarm of both charts in 30 days, with the largest reference that artefacts have."""
+    """Design for one false alarm of both charts in 30 days, with the largest reference of an artefact."""
     rng = np.random.default_rng(1)
     logit = rng.normal(-2.0, 1.2, _REFERENCE)
     p = 1 / (1 + np.exp(-logit))

@@ -1,7 +1,10 @@
-"""Write the tables of benchmarks/results.json into the pages that show them: `python -m benchmarks.pages [--check]`.
+"""Write the tables of benchmarks/results.json into the pages that show them.
 
-A page holds markers, `<!-- results:PART:begin -->` for the rows of a part and `<!-- tables:PART:begin -->` for its
-tables; what lies between them is made here. `results:runs` says where and with what everything was measured.
+`python -m benchmarks.pages [--check]`.
+
+A page holds markers, `<!-- results:PART:begin -->` for the rows of a part and `<!--
+tables:PART:begin -->` for its tables; what lies between them is made here. `results:runs`
+says where and with what everything was measured.
 """
 
 from __future__ import annotations
@@ -21,7 +24,10 @@ _MARKER = re.compile(r"<!-- ((results|tables):([a-z-]+)):begin -->")
 
 
 def render(results: Results, kind: str, part: str) -> str:
-    """The rows or tables of one part, each run under a line that names it; part `runs`: what the runs were."""
+    """The rows or tables of one part, each run under a line that names it.
+
+    Part `runs`: what the runs were.
+    """
     if part == "runs":
         return "\n".join(description(run) for _, run in sorted(results.runs.items()))
     if kind == "results":

@@ -92,7 +92,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def process_tree(leader: int) -> list[int]:
-    """Living processes that `leader` began: its session's, and the descendants of those, who may have sessions of their own.
+    """Living processes that `leader` began.
+
+    Its session's, and the descendants of those, who may have sessions of their own.
 
     Linux only, else empty.
     """
@@ -114,7 +116,7 @@ def process_tree(leader: int) -> list[int]:
 
 
 def peak_bytes() -> int:
-    """High-water mark of this program's memory (`ru_maxrss` would include the parent's, inherited at fork)."""
+    """High-water mark of this program's memory (`ru_maxrss` includes the parent's, inherited at fork)."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
 
@@ -145,7 +147,10 @@ def on_core(core: int | None, command: Sequence[str]) -> list[str]:
 
 @contextmanager
 def this_thread_on(core: int | None) -> Generator[None]:
-    """Keep the calling thread on that core for a while: load that comes from here must not take the server's."""
+    """Keep the calling thread on that core for a while.
+
+    Load that comes from here must not take the server's.
+    """
     if core is None:
         yield
         return

@@ -1,7 +1,7 @@
 """The machine-readable figures: benchmarks/results.json, and the tables that pages make of it.
 
-A row keeps the run that it was measured in, so a page can hold figures of several days without hiding it. A later
-measurement of a row takes the place of the earlier one; what was not measured again stays.
+A row keeps the run that it was measured in, so a page can hold figures of several days without hiding it. A
+later measurement of a row takes the place of the earlier one; what was not measured again stays.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ class Results(msgspec.Struct, frozen=True):
     def recorded(
         self, run: Run, rows: Mapping[str, Sequence[Row]], sections: Mapping[str, Sequence[Section]]
     ) -> Results:
-        """With what a run has measured, by part; a row that could not be measured leaves the older figure in place."""
+        """With what a run has measured, by part.
+
+        A row that could not be measured leaves the older figure in place.
+        """
         figures = {figure.row.name: figure for figure in self.figures}
         tables = {table.section.title: table for table in self.tables}
         for part, measured in rows.items():

@@ -1,4 +1,7 @@
-"""What a measurement gives: a row (what, goal, value, what was measured beside it), a table, and the run that it is of."""
+"""What a measurement gives.
+
+A row (what, goal, value, what was measured beside it), a table, and the run that it is of.
+"""
 
 from __future__ import annotations
 

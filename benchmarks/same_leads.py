@@ -1,6 +1,9 @@
-"""The same leads in every format give the same scores, bit for bit: random tables, written in many ways and read back.
+"""The same leads in every format give the same scores, bit for bit.
 
-`python -m benchmarks.same_leads --tables 10000 --seed 1` says how many of the tables differed, and the seeds of the first.
+Random tables, written in many ways and read back.
+
+`python -m benchmarks.same_leads --tables 10000 --seed 1` says how many of the tables differed, and the seeds
+of the first.
 """
 
 from __future__ import annotations
@@ -34,9 +37,9 @@ from leadscore.scoring.grades import Grades
 Cell = str | float | bool | None
 
 _CATEGORIES = (
-    "web", "Web ", "fair", "1.0", "1.10", "2.0", "3", "4", "true", "false", "True", "yes", "09:00", "14:30:00",
-    "2026-01-05", "01067", "1067", "12345e10", "NA", "None", "-", "N/A", "a,b", "a;b", 'quo"te', "two\nlines", "tab\tbed",
-    "Událost", "é", "größe", " padded", "#5", "'x'", "null", "0", "1",
+    "web", "Web ", "fair", "1.0", "1.10", "2.0", "3", "4", "true", "false", "True", "yes", "09:00",
+    "14:30:00", "2026-01-05", "01067", "1067", "12345e10", "NA", "None", "-", "N/A", "a,b", "a;b", 'quo"te',
+    "two\nlines", "tab\tbed", "Událost", "é", "größe", " padded", "#5", "'x'", "null", "0", "1",
 )  # fmt: skip
 _UNSEEN = (
     "other",

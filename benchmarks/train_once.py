@@ -17,7 +17,7 @@ from leadscore.training.progress import TrialReport
 
 
 class TrainedOnce(msgspec.Struct, frozen=True):
-    """Seconds of tuning and of the whole run, peak resident memory (GiB), rows tuned on, trials finished and stopped early."""
+    """Seconds of tuning and of the run, peak memory (GiB), rows tuned on, trials finished and stopped."""
 
     tuning_seconds: float
     seconds: float

@@ -34,7 +34,7 @@ class Totals(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the load goes: a port on 127.0.0.1, a path, a file of bodies (one per line), and a key if one is needed."""
+    """Where the load goes: a port on 127.0.0.1, a path, a file of bodies (one per line), and any key."""
 
     name: str
     port: int

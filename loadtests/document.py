@@ -14,13 +14,19 @@ _PAUSE_S = 0.5
 
 
 def read_document(url: str) -> Lead:
-    """The document at a URL (`http:`, or `file:` for one that was saved); OSError or ValueError if it cannot be read."""
+    """The document at a URL (`http:`, or `file:` for one that was saved).
+
+    OSError or ValueError if it cannot be read.
+    """
     with urlopen(url, timeout=10) as reply:
         return cast("Lead", json.load(reply))
 
 
 def wait_for_document(url: str, seconds: float, sleep: Callable[[float], object]) -> bool:
-    """Whether the document could be read within so many seconds; a service behind Services answers when a pod is ready."""
+    """Whether the document could be read within so many seconds.
+
+    A service behind Services answers when a pod is ready.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:

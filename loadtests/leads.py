@@ -27,8 +27,9 @@ class LeadSourceError(ValueError):
 class Field:
     """One property of the lead's schema, reduced to what a generator needs.
 
-    `choices` come from `enum` or from our own `x-categories`; `low` and `high` from `minimum` and `maximum` or from
-    `x-expected-range`, since values outside a contract's range are scored too and so are no constraint.
+    `choices` come from `enum` or from our own `x-categories`; `low` and `high` from
+    `minimum` and `maximum` or from `x-expected-range`, since values outside a contract's
+    range are scored too and so are no constraint.
     """
 
     name: str
@@ -86,7 +87,10 @@ def lead_schema(document: Mapping[str, Json]) -> LeadSchema:
 
 
 def generated(schema: LeadSchema, seed: int) -> Iterator[Lead]:
-    """Endless leads with fresh ids, drawn evenly from ranges and categories; optional fields are sometimes null."""
+    """Endless leads with fresh ids, drawn evenly from ranges and categories.
+
+    Optional fields are sometimes null.
+    """
     source = random.Random(seed)
     for number in _count():
         lead: Lead = {}

@@ -4,8 +4,8 @@ From the project's root:
 
     locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:3000 --run-time 60s
 
-sends a constant 25 req/s and ends with the verdict; `--shape ramp` and `--shape spike` are the other shapes, and
-without `--headless` the web interface opens on port 8089. Exit code 1 means that an objective was missed.
+sends a constant 25 req/s and ends with the verdict; `--shape ramp` and `--shape spike` are the other shapes,
+and without `--headless` the web interface opens on port 8089. Exit code 1 means that an objective was missed.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def _open_session(environment: Environment) -> Session:
     shape = make_shape(options.shape, seconds=options.seconds, rate=options.rate, peak=options.peak)
     schema = lead_schema(read_document(_document_url(environment, options)))
     leads = generated(schema, options.seed) if options.leads is None else from_table(schema, options.leads)
-    # Users need a moment to be spawned; what is due before they exist would be late through no fault of the service.
+    # Users need a moment to be spawned; what is due before they exist would be late through no fault of the
+    # service.
     run = Run(shape, started=time.perf_counter() + 1.0, stops_when_saturated=options.shape == "ramp")
     return Session(options, run, Mix(options.seed), leads)
 
@@ -127,7 +128,10 @@ def _quit(**_: object) -> None:
 
 
 class OpenLoop(LoadTestShape):
-    """Keeps the connections open until every arrival of the schedule is answered; the schedule is the load."""
+    """Keeps the connections open until every arrival of the schedule is answered.
+
+    The schedule is the load.
+    """
 
     use_common_options = True
 

@@ -1,4 +1,7 @@
-"""What a CRM asks for, in which proportion: a seeded choice per arrival, so two runs send the same sequence."""
+"""What a CRM asks for, in which proportion.
+
+A seeded choice per arrival, so two runs send the same sequence.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from typing import Literal
 
 Kind = Literal["score", "explain", "outcome", "bulk"]
 
-# A CRM scores a lead when it is saved, asks why when a salesperson opens it, reports what became of it, and now and
-# then rescores a list. Bulk requests carry hundreds of leads: at 1 % of requests they are most of the rows.
+# A CRM scores a lead when it is saved, asks why when a salesperson opens it, reports what
+# became of it, and now and then rescores a list. Bulk requests carry hundreds of leads:
+# at 1 % of requests they are most of the rows.
 WEIGHTS: Mapping[Kind, float] = {"score": 0.86, "explain": 0.07, "outcome": 0.06, "bulk": 0.01}
 
 
@@ -25,7 +29,7 @@ class Scored:
 
 @dataclass(slots=True)
 class Mix:
-    """Chooses what the next arrival asks for, and remembers recent scores so that outcomes refer to real ones."""
+    """Chooses what the next arrival asks for, and remembers scores so that outcomes refer to real ones."""
 
     seed: int
     weights: Mapping[Kind, float] = field(default_factory=lambda: WEIGHTS)

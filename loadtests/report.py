@@ -21,7 +21,10 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         table.add_row(row.endpoint, str(row.requests), str(row.failed), *latencies)
     console.print(table)
     if verdict.late_p95_ms is not None:
-        wait = f"of which waiting for a free connection, or for this load generator: P95 {verdict.late_p95_ms:.2f} ms"
+        wait = (
+            "of which waiting for a free connection, or for this load generator: P95 "
+            f"{verdict.late_p95_ms:.2f} ms"
+        )
         console.print(wait, style="dim", highlight=False)
     for check in verdict.checks:
         mark = "[green]✓[/green]" if check.met else "[red]✗[/red]"

@@ -1,9 +1,9 @@
 """Load shapes as arrival schedules: *when* requests are due, decided before anything is sent.
 
-A shape is a cumulative arrival function A(t) (how many requests are due by second t) and its inverse: request number
-i is due at A⁻¹(i). The schedule never waits for a reply, so a slow service meets the same arrivals as a fast one
-(open loop). `constant_throughput` of Locust's users is closed-loop: a slow reply delays the next request, and the
-delay never shows in the latencies.
+A shape is a cumulative arrival function A(t) (how many requests are due by second t) and its inverse: request
+number i is due at A⁻¹(i). The schedule never waits for a reply, so a slow service meets the same arrivals as
+a fast one (open loop). `constant_throughput` of Locust's users is closed-loop: a slow reply delays the next
+request, and the delay never shows in the latencies.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The verdict on a load test, computed from the raw latency of every request.
 
-Locust's own percentiles come from a histogram whose buckets are rounded (to 1 ms below 100 ms, to 10 ms below one
-second), so they can neither confirm nor deny a goal that lies inside a bucket. Nothing here rounds.
+Locust's own percentiles come from a histogram whose buckets are rounded (to 1 ms below 100 ms, to 10 ms below
+one second), so they can neither confirm nor deny a goal that lies inside a bucket. Nothing here rounds.
 
-Latencies are counted from the moment a request was *due*, not from when a free connection got round to sending it
-(no coordinated omission; Gil Tene, "How NOT to Measure Latency", 2015). A request that failed or was never answered
-counts as slower than every answered one, so failing fast cannot improve a percentile.
+Latencies are counted from the moment a request was *due*, not from when a free connection got round to
+sending it (no coordinated omission; Gil Tene, "How NOT to Measure Latency", 2015). A request that failed or
+was never answered counts as slower than every answered one, so failing fast cannot improve a percentile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Sample:
         endpoint: Path as in the OpenAPI document.
         due: When it should have been sent, seconds since the start of the schedule.
         latency_ms: From `due` to the last byte of the reply.
-        late_ms: From `due` to when it was really sent: the share of `latency_ms` spent waiting for a connection.
+        late_ms: From `due` to when it was really sent: the share of `latency_ms` spent waiting for a
+            connection.
         answered: A 2xx reply that could be read.
     """
 
@@ -38,7 +39,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """What must hold: strictly below `p95_ms` and `errors` (a share of all requests), at least `rate` req/s."""
+    """What must hold: strictly below `p95_ms` and `errors` (share of all requests), at least `rate` req/s."""
 
     p95_ms: float = 200.0
     errors: float = 0.01
@@ -77,8 +78,9 @@ class Verdict:
     Attributes:
         checks: One per objective.
         endpoints: Figures per endpoint; the last one, `all`, covers every request.
-        late_p95_ms: P95 of the wait between due and sent, a part of the latency: large where the service holds every
-            connection, or where the load generator itself is short of CPU. None if nothing could be judged.
+        late_p95_ms: P95 of the wait between due and sent, a part of the latency: large where
+            the service holds every connection, or where the load generator itself is short of
+            CPU. None if nothing could be judged.
     """
 
     checks: tuple[Check, ...]
@@ -116,7 +118,10 @@ def percentile(latencies: Sequence[float], share: float) -> float:
 
 
 def judge(samples: Sequence[Sample], seconds: float, objectives: Objectives) -> Verdict:
-    """Judge a run of `seconds` against the objectives; a run that cannot be judged misses them, and says why."""
+    """Judge a run of `seconds` against the objectives.
+
+    A run that cannot be judged misses them, and says why.
+    """
     flaw = _flaw(samples, seconds)
     if flaw is not None:
         return Verdict(checks=_unjudged(objectives, flaw), endpoints=())
@@ -131,7 +136,10 @@ def judge(samples: Sequence[Sample], seconds: float, objectives: Objectives) -> 
 
 
 def judge_ramp(samples: Sequence[Sample], seconds: float, objectives: Objectives) -> Verdict:
-    """Judge a ramp to saturation: its last windows miss the latency goal by design, so capacity is what counts."""
+    """Judge a ramp to saturation.
+
+    Its last windows miss the latency goal by design, so capacity is what counts.
+    """
     flaw = _flaw(samples, seconds)
     if flaw is not None:
         return Verdict(checks=_unjudged(objectives, flaw), endpoints=())
@@ -142,7 +150,7 @@ def judge_ramp(samples: Sequence[Sample], seconds: float, objectives: Objectives
 
 
 def capacity(samples: Sequence[Sample], objectives: Objectives, *, window: float = 2.0) -> float:
-    """Highest rate offered in a window (seconds) up to which every window met the latency and error objectives."""
+    """Highest rate offered in a window (seconds) up to which all windows met latency and error objectives."""
     windows: dict[int, list[Sample]] = {}
     for sample in samples:
         windows.setdefault(int(sample.due // window), []).append(sample)

@@ -22,7 +22,10 @@ os.environ.pop("COLUMNS", None)
 
 @pytest.fixture(scope="session")
 def plane() -> Iterator[ControlPlane]:
-    """A real API server (etcd and kube-apiserver alone, on loopback); mark its tests `xdist_group("faults")`."""
+    """A real API server (etcd and kube-apiserver alone, on loopback).
+
+    Mark its tests `xdist_group("faults")`.
+    """
     from tests.faults.harness import controlplane  # heavy, and few tests want it
 
     if not controlplane.is_available() and os.environ.get("CI") != "true":

@@ -1,8 +1,8 @@
 """Check that a public name stands for one thing in all product modules: `python -m tools.names`.
 
-Looked at are classes, functions, type aliases and constants of modules under `src`, `bentos` and `operators`. A command
-of the command line is called like what it does, and nobody imports it: functions of `leadscore.cli` may share a name
-with the function that does the work.
+Looked at are classes, functions, type aliases and constants of modules under `src`, `bentos` and `operators`.
+A command of the command line is called like what it does, and nobody imports it: functions of `leadscore.cli`
+may share a name with the function that does the work.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What every OCI image layout needs (github.com/opencontainers/image-spec): digests, where blobs lie, descriptors."""
+"""What every OCI image layout needs (github.com/opencontainers/image-spec).
+
+Digests, where blobs lie, descriptors.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
-"""The bank stream under a RetrainPolicy: what it keeps of retraining every month, and for how many retrainings.
+"""The bank stream under a RetrainPolicy.
 
-Nothing of the policy was chosen by its result here: the budget is the goal's own third of a retraining every month, and
-a trigger that waits for the budget waits as long as it has to. Beside it: other budgets, the calendar, and *every* way
-to spread as many retrainings over the stream, so that luck with the dates is seen as luck.
+What it keeps of retraining every month, and for how many retrainings.
+
+Nothing of the policy was chosen by its result here: the budget is the goal's own third of a
+retraining every month, and a trigger that waits for the budget waits as long as it has to.
+Beside it: other budgets, the calendar, and *every* way to spread as many retrainings over the
+stream, so that luck with the dates is seen as luck.
 """
 
 from __future__ import annotations
@@ -55,8 +58,8 @@ def placements(worth: npt.NDArray[np.float64], retrainings: int) -> npt.NDArray[
     """Mean monthly AUC of every way to place that many retrainings.
 
     Args:
-        worth: AUC in each month (columns, NaN where it has none) of the first model (first row) and of the one trained at
-            the end of each month (next rows; the last month trains none).
+        worth: AUC in each month (columns, NaN where it has none) of the first model (first row) and of the
+            one trained at the end of each month (next rows; the last month trains none).
         retrainings: To place.
     """
     months = worth.shape[1]
@@ -118,10 +121,14 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         unit="%",
         goal=at_least(98),
         beside=(
-            f"never retrained: {by_name['never'].kept:.1%}; of all {len(placed):,} ways to place {policy.retrainings}"
-            f" retrainings {luck:.1%} keep as much or more, the median {np.median(placed) / every.mean_auc:.1%}"
+            f"never retrained: {by_name['never'].kept:.1%}; of all {len(placed):,} ways to place "
+            f"{policy.retrainings} retrainings {luck:.1%} keep as much or more, the median "
+            f"{np.median(placed) / every.mean_auc:.1%}"
         ),
-        how=f"AUC {policy.mean_auc:.3f} against {every.mean_auc:.3f}; budget one per {_BUDGET}, as the goal has it",
+        how=(
+            f"AUC {policy.mean_auc:.3f} against {every.mean_auc:.3f}; budget one per "
+            f"{_BUDGET}, as the goal has it"
+        ),
     )
     used = Row(
         name="backtest-retrainings",
@@ -129,7 +136,10 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         value=100 * policy.retrainings / every.retrainings,
         unit="%",
         goal=at_most(100 / 3),
-        beside=f"PSI > 0.25 uses {by_name['PSI > 0.25'].retrainings}, any KS p < 0.05 {by_name['any KS p < 0.05'].retrainings}",
+        beside=(
+            f"PSI > 0.25 uses {by_name['PSI > 0.25'].retrainings}, any KS p < 0.05 "
+            f"{by_name['any KS p < 0.05'].retrainings}"
+        ),
         how=f"{policy.retrainings} of {every.retrainings}",
     )
     return [row for row in (kept, used) if row.name in wanted]
@@ -160,8 +170,9 @@ def _section(result: Backtest) -> Section:
         columns=("strategy", "mean monthly AUC", "kept", "retrainings", "alarms", "delay, months"),
         lines=tuple(line(s) for s in result.strategies if not s.name.startswith(_TRIAL)),
         note=(
-            f"{result.judged} months have five of each outcome and an AUC. The policy retrains on performance and"
-            f" calibration drift, at most once in {_BUDGET}; the other budgets show what that choice does."
+            f"{result.judged} months have five of each outcome and an AUC. The policy retrains on "
+            f"performance and calibration drift, at most once in {_BUDGET}; the other budgets "
+            "show what that choice does."
         ),
     )
 

@@ -1,8 +1,8 @@
 """Real calls of a bank (2008-2010): trained on the first six months, served, scored over HTTP month by month.
 
-Moro, Cortez, Rita: "Bank Marketing", UCI Machine Learning Repository (doi 10.24432/C5K306), in the order in which the
-calls were made. The market collapsed while it was collected, so a model that is never retrained must get worse: the
-table shows by how much, and says what retraining is worth.
+Moro, Cortez, Rita: "Bank Marketing", UCI Machine Learning Repository (doi 10.24432/C5K306), in the order in
+which the calls were made. The market collapsed while it was collected, so a model that is never retrained
+must get worse: the table shows by how much, and says what retraining is worth.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """One month after training: the served model, and a plain XGBoost retrained every month, on the same leads."""
+    """One month after training.
+
+    The served model, and a plain XGBoost retrained every month, on the same leads.
+    """
 
     name: str
     leads: int
@@ -182,7 +185,10 @@ def _section(months: list[Month]) -> Section:
             "AUC, plain XGBoost retrained monthly",
         ),
         lines=lines,
-        note=f"Scored over HTTP by a running service. Months with fewer than {_MIN_CLASS} of either outcome have no AUC.",
+        note=(
+            f"Scored over HTTP by a running service. Months with fewer than {_MIN_CLASS} of "
+            "either outcome have no AUC."
+        ),
     )
 
 
@@ -191,7 +197,10 @@ def _row(months: list[Month], leads: int) -> Row:
     retrained = float(np.nanmean([month.retrained for month in months]))
     return Row(
         name="bank-auc",
-        what=f"bank calls: mean monthly AUC over the {len(months)} months after the first six, without retraining",
+        what=(
+            f"bank calls: mean monthly AUC over the {len(months)} months after the "
+            "first six, without retraining"
+        ),
         value=served,
         unit="",
         goal=None,

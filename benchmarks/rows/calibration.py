@@ -62,7 +62,8 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             "Expected calibration error on later leads, without and with calibration",
             ("table", "runs", "none (median)", "ours (median)", "worse beyond noise", "methods"),
             tuple(_line(name, runs) for name, runs in found.items()),
-            f"XGBoost, {_TREES} trees, 65 % of the leads to train, 15 % to calibrate, the newest 20 % to measure.",
+            f"XGBoost, {_TREES} trees, 65 % of the leads to train, 15 % to calibrate, "
+            "the newest 20 % to measure.",
         )
     )
     every = [run for runs in found.values() for run in runs]

@@ -32,8 +32,8 @@ def _run_length(bench: Bench, windows: int) -> Row:
         alone = Stream(6, 1_000, 200, float(windows), learn_windows=0)
         fixed = static_run_lengths(alone, 6 if quick else 60, 8, seed=2, most_windows=30.0) / windows
         beside += (
-            f"; windows waited for one by one {_mean(plain)}; reference of 5 windows' size {_mean(learned)} with calm"
-            f" windows learned, {_mean(fixed)} with the reference alone"
+            f"; windows waited for one by one {_mean(plain)}; reference of 5 windows' size "
+            f"{_mean(learned)} with calm windows learned, {_mean(fixed)} with the reference alone"
         )
     return Row(
         name=f"drift-run-length-{windows}",
@@ -42,8 +42,8 @@ def _run_length(bench: Bench, windows: int) -> Row:
         unit="",
         goal=at_most(0.05),
         beside=beside,
-        how=f"mean ± standard error over {references} references of 5,000 leads, 6 correlated features, windows of 100 "
-        "leads; the chance of a breach given each reference by importance sampling",
+        how=f"mean ± standard error over {references} references of 5,000 leads, 6 correlated features, "
+        "windows of 100 leads; the chance of a breach given each reference by importance sampling",
     )
 
 

@@ -41,14 +41,17 @@ def _measure(bench: Bench) -> Row:
     theirs = _evidently(bench.folder, before, now)
     return Row(
         name="drift-evidently",
-        what=f"drift check of {rows:,} rows x {_NUMBERS + _CATEGORIES} features: times faster than Evidently's preset",
+        what=(
+            f"drift check of {rows:,} rows x {_NUMBERS + _CATEGORIES} features: times "
+            "faster than Evidently's preset"
+        ),
         value=theirs / ours,
         unit="x",
         goal=at_least(20),
         beside=f"LeadScore {ours:.2f} s, Evidently {theirs:.1f} s",
         how=(
-            "every univariate test and its false-alarm budget from the encoded matrix, against DataDriftPreset from a"
-            " data frame (it tests one statistic per column)"
+            "every univariate test and its false-alarm budget from the encoded matrix, against "
+            "DataDriftPreset from a data frame (it tests one statistic per column)"
         ),
     )
 

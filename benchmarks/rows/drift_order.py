@@ -1,4 +1,7 @@
-"""Whether the order of time costs the histogram chart its run length: unchanged streams as they come, and with their leads shuffled."""
+"""Whether the order of time costs the histogram chart its run length.
+
+Unchanged streams as they come, and with their leads shuffled.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         rows.append(
             Row(
                 name=name,
-                what=f"histogram chart with its own levels, streams in order of time: leads to a false alarm, {asked:,} asked",
+                what=(
+                    "histogram chart with its own levels, streams in order of time: leads to a "
+                    f"false alarm, {asked:,} asked"
+                ),
                 value=value,
                 unit="leads",
                 goal=None,
@@ -59,8 +65,9 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
                     f"{label} {mean:,.0f} ± {error:,.0f}" for label, (mean, error) in said.items()
                 ),
                 how=(
-                    f"{count} unchanged streams of {_LEADS:,} leads, one reference and one model; left out are features that follow the"
-                    f" week, as `drift watch` leaves them out: {', '.join(followers) or 'none'}"
+                    f"{count} unchanged streams of {_LEADS:,} leads, one reference and one model; left out "
+                    "are features that follow the week, as `drift watch` leaves them out: "
+                    f"{', '.join(followers) or 'none'}"
                 ),
             )
         )

@@ -1,4 +1,7 @@
-"""QT-EWMA charts: the run length kept on unchanged streams of one feature and of twelve that hang together; time to design."""
+"""QT-EWMA charts: the run length kept on unchanged streams of one feature and of twelve that hang together.
+
+Time to design.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def _run_length(bench: Bench, wanted: frozenset[str]) -> list[Row]:
 
 
 def _one_feature(bench: Bench, name: str, windows: int, fresh: int) -> Row:
-    """Fresh continuous references cut at their own quantiles, each with a stream of its own, until each alarms."""
+    """Fresh continuous references cut at their own quantiles, each with its own stream, until each alarms."""
     if bench.effort is not FULL:
         fresh //= 20
     bench.say(f"{name}: simulating levels")
@@ -59,13 +62,22 @@ def _one_feature(bench: Bench, name: str, windows: int, fresh: int) -> Row:
         streams.take(np.flatnonzero(silent))
         if window % 500 == 0:
             bench.say(f"{name}: window {window:,}, {len(streams.truth):,} streams are silent")
-    what = f"QT-EWMA on unchanged streams: distance of achieved / requested run length from 1, {windows:,} windows"
-    how = f"{fresh:,} fresh references of {_REFERENCE:,} rows, windows of {_ROWS}; levels simulated in {designed:.0f} s"
+    what = (
+        "QT-EWMA on unchanged streams: distance of achieved / requested run length "
+        f"from 1, {windows:,} windows"
+    )
+    how = (
+        f"{fresh:,} fresh references of {_REFERENCE:,} rows, windows of {_ROWS}; levels "
+        f"simulated in {designed:.0f} s"
+    )
     return _row(name, what, watched / alarms / windows, alarms, how)
 
 
 def _correlated(bench: Bench) -> Row:
-    """Fresh references and streams of raw numbers, every lead drawn: nothing here is shared with the simulation."""
+    """Fresh references and streams of raw numbers, every lead drawn.
+
+    Nothing here is shared with the simulation.
+    """
     windows, fresh = 50, _FRESH if bench.effort is FULL else _FRESH // 20
     bench.say(f"{_CORRELATED}: simulating levels")
     rng = np.random.default_rng(98)
@@ -87,11 +99,13 @@ def _correlated(bench: Bench) -> Row:
     without = _watched(independent, ranks, fresh)
     return _row(
         _CORRELATED,
-        f"the same for {_FEATURES} features of which any two correlate with {_CORRELATION}, {windows} windows",
+        f"the same for {_FEATURES} features of which any two correlate with "
+        f"{_CORRELATION}, {windows} windows",
         watched / alarms / windows,
         alarms,
-        f"{fresh:,} fresh references of {_SMALL_REFERENCE:,} rows, windows of {_SMALL_ROWS}; levels simulated in"
-        f" {designed:.0f} s; levels for independent features achieve {without[0] / without[1] / windows:.3f}",
+        f"{fresh:,} fresh references of {_SMALL_REFERENCE:,} rows, windows of {_SMALL_ROWS}; levels "
+        f"simulated in {designed:.0f} s; levels for independent features achieve "
+        f"{without[0] / without[1] / windows:.3f}",
     )
 
 

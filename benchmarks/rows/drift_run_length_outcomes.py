@@ -1,4 +1,7 @@
-"""The chart of outcomes of `drift watch`: the run length kept on unchanged streams, each with a reference of its own."""
+"""The chart of outcomes of `drift watch`.
+
+The run length kept on unchanged streams, each with a reference of its own.
+"""
 
 from __future__ import annotations
 
@@ -56,15 +59,19 @@ def _row(bench: Bench, name: str, looks: int, fresh: int, leads_per_day: float) 
     ratio = watched / max(alarms, 1) / asked
     return Row(
         name=name,
-        what=f"chart of outcomes, unchanged: distance of achieved / requested run length from 1, {asked:,.0f} looks",
+        what=(
+            "chart of outcomes, unchanged: distance of achieved / requested run length "
+            f"from 1, {asked:,.0f} looks"
+        ),
         value=abs(ratio - 1.0),
         unit="",
         goal=at_most(0.05),
         beside=f"achieved / requested {ratio:.3f}, standard error {ratio / np.sqrt(max(alarms, 1)):.3f}",
         how=(
-            f"as `drift watch` designs and follows it: {fresh:,} fresh references of {_REFERENCE:,} leads with a stream each,"
-            f" {leads_per_day:,.0f} leads a day of which {design.share:.2%} are charted, looks of {design.every} leads, outcomes"
-            f" waited for {plan.wait:g} days, a model that is not calibrated; levels simulated in {designed:.0f} s"
+            f"as `drift watch` designs and follows it: {fresh:,} fresh references of {_REFERENCE:,} leads "
+            f"with a stream each, {leads_per_day:,.0f} leads a day of which {design.share:.2%} are "
+            f"charted, looks of {design.every} leads, outcomes waited for {plan.wait:g} days, a model that "
+            f"is not calibrated; levels simulated in {designed:.0f} s"
         ),
     )
 

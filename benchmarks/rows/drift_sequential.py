@@ -1,8 +1,9 @@
 """Sequential detectors: how soon they speak beside alibi-detect, KS and fixed PSI, at equal run length.
 
-A detector that alarms more often is always sooner, so every detector's cut is set to the same run length on streams without
-change. What is compared is a grid: the run length that alibi-detect achieved when asked for 1,000 leads (314), one at which
-people could live with the alarms (2,000 leads: a hundred days), and each scenario at half and at full magnitude.
+A detector that alarms more often is always sooner, so every detector's cut is set to the same run length
+on streams without change. What is compared is a grid: the run length that alibi-detect achieved when
+asked for 1,000 leads (314), one at which people could live with the alarms (2,000 leads: a hundred days),
+and each scenario at half and at full magnitude.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ _GRID: dict[str, tuple[int, float]] = {
 _MAGNITUDES = (0.5, 1.0)
 _AFTER, _CALM_ROWS = 2_000, 4_000
 _CALM, _CHANGED = 200, 60
-# The charts were developed on worlds 11, 12, 201, 202, 401, 402 and streams from 1000 to 97_100, 310_000 and 330_000 on: these are
-# others, and were looked at once.
+# The charts were developed on worlds 11, 12, 201, 202, 401, 402 and streams from 1000 to 97_100, 310_000 and
+# 330_000 on: these are others, and were looked at once.
 _WORLD, _FIRST_CALM, _FIRST_CHANGED = (1_601, 1_602), 410_000, 430_000
 # Enough for alarms to come at all: only its statistic is compared with ours.
 _ALIBI: Options = {"ert": 150, "window_sizes": [50], "n_bootstraps": 1_500, "batch_size": 6, "seed": 1}
@@ -97,8 +98,8 @@ def _delay(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         for name, (_, magnitude) in points.items():
             bench.sections.append(_section(delays, run_length, magnitude))
             how = (
-                f"{changed_count} streams per scenario and {calm_count} calm ones, of seeds that nothing was chosen on;"
-                f" alibi-detect's statistic agrees with its own code to {agreed:.0e}"
+                f"{changed_count} streams per scenario and {calm_count} calm ones, of seeds that nothing "
+                f"was chosen on; alibi-detect's statistic agrees with its own code to {agreed:.0e}"
             )
             rows.append(_row(name, delays, (run_length, magnitude), by_design, how))
     return rows
@@ -122,7 +123,10 @@ def _delays(
     run_length: int,
     changed: Mapping[Key, Changed],
 ) -> dict[Key, Delays]:
-    """Delays with the cut that gives the run length; those of the control are of unchanged streams from the burn-in on."""
+    """Delays with the cut that gives the run length.
+
+    Those of the control are of unchanged streams from the burn-in on.
+    """
     calm, others = figures
     look = streams.WINDOW if len(calm[0]) * streams.WINDOW <= _CALM_ROWS else 1
     cut = streams.cut_for(calm, run_length / look)
@@ -182,8 +186,8 @@ def _row(
         unit="",
         goal=at_least(5),
         beside=(
-            f"first in {', '.join(won) or 'none'}; by more than {_CERTAIN:.0f} standard errors in {len(certain)};"
-            f" with the charts' own levels the run length is {by_design:,.0f} leads"
+            f"first in {', '.join(won) or 'none'}; by more than {_CERTAIN:.0f} standard errors in "
+            f"{len(certain)}; with the charts' own levels the run length is {by_design:,.0f} leads"
         ),
         how=how,
     )
@@ -209,7 +213,7 @@ def mean_and_error(delays: Delays) -> tuple[float, float]:
 
 
 def surely_sooner(ours: Delays, theirs: Delays) -> bool:
-    """Whether the first is sooner by more than chance, on the streams in which both were silent until the change."""
+    """Whether the first is sooner by more than chance, on streams on which both were silent until then."""
     gained = [b - a for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
     mean, error = mean_and_error(list(gained))
     return mean > _CERTAIN * error
@@ -226,10 +230,11 @@ def _section(delays: Mapping[str, Mapping[Key, Delays]], run_length: int, magnit
         columns=("scenario", *names),
         lines=tuple((s, *(cell(delays[n][s, magnitude]) for n in names)) for s in (*_SCENARIOS, _CONTROL)),
         note=(
-            f"Mean ± standard error. Eight features and the score, {streams.LEADS_A_DAY} leads a day, windows of"
-            f" {streams.WINDOW} for KS and PSI, alibi-detect and the charts look after every lead; only the charts read"
-            f" outcomes, when they come. A stream without an alarm counts with its {_AFTER:,} leads; one with an alarm"
-            " before the change does not count. Control: the same clock on streams that do not change."
+            f"Mean ± standard error. Eight features and the score, {streams.LEADS_A_DAY} leads a day, "
+            f"windows of {streams.WINDOW} for KS and PSI, alibi-detect and the charts look after every "
+            "lead; only the charts read outcomes, when they come. A stream without an alarm counts with "
+            f"its {_AFTER:,} leads; one with an alarm before the change does not count. Control: the same "
+            "clock on streams that do not change."
         ),
     )
 

@@ -40,8 +40,9 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     )
     bench.sections.append(Section("Levels of outcomes", heads, tuple(lines)))
     how = (
-        f"{' to '.join(f'{n:,}' for n in (_LEADS_A_DAY[0], _LEADS_A_DAY[-1]))} leads a day, outcomes waited for"
-        f" {_WAITS[0]} and {_WAITS[-1]} days, a reference of 10,000 leads, one false alarm of both charts in 30 days"
+        f"{' to '.join(f'{n:,}' for n in (_LEADS_A_DAY[0], _LEADS_A_DAY[-1]))} leads a day, outcomes "
+        f"waited for {_WAITS[0]} and {_WAITS[-1]} days, a reference of 10,000 leads, one false alarm "
+        "of both charts in 30 days"
     )
     rows = (
         Row(_SECONDS, "levels of outcomes, the slowest: processor time",

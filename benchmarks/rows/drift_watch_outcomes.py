@@ -1,4 +1,7 @@
-"""`drift watch --outcomes` on models that the product trained: run length, and delay beside the chart that asks all at 30 days."""
+"""`drift watch --outcomes` on models that the product trained.
+
+Run length, and delay beside the chart that asks all at 30 days.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,10 @@ _NEW, _OLD = "evidence by arrival", "asked at 30 days"
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a chart that never starts anew shows of a model's stream: excess over its level, and days from its beginning."""
+    """What a chart that never starts anew shows of a model's stream.
+
+    Excess over its level, and days from its beginning.
+    """
 
     model: int
     excess: Floats
@@ -90,14 +96,21 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     return [
         Row(
             name=_NAME,
-            what=f"`drift watch --outcomes`, models that `train` made: achieved / requested run length, {asked:g} days asked",
+            what=(
+                "`drift watch --outcomes`, models that `train` made: achieved / requested run "
+                f"length, {asked:g} days asked"
+            ),
             value=ratio,
             unit="",
             goal=None,
-            beside=f"standard error over models {error:.3f}; the chart that asks all outcomes at {_OLD_AGE} days {old:.3f} ± {old_error:.3f}",
+            beside=(
+                f"standard error over models {error:.3f}; the chart that asks all outcomes at {_OLD_AGE} "
+                f"days {old:.3f} ± {old_error:.3f}"
+            ),
             how=(
-                f"{models} models and references, {calm} calm tables of {_BURN_IN + _AFTER} days each and {changed} changed ones"
-                f" per scenario, {_LEADS_A_DAY:.0f} leads a day; outcomes waited for {min(waits):g} to {max(waits):g} days"
+                f"{models} models and references, {calm} calm tables of {_BURN_IN + _AFTER} days each and "
+                f"{changed} changed ones per scenario, {_LEADS_A_DAY:.0f} leads a day; outcomes waited for "
+                f"{min(waits):g} to {max(waits):g} days"
             ),
         )
     ]
@@ -210,8 +223,8 @@ def _trained(folder: Path, seed: int) -> Path:
 def _kept(streams: Sequence[_Said]) -> tuple[float, float]:
     """Days watched per alarm, each stream up to its first, and the standard error.
 
-    Streams of one model share its reference, whose errors they all inherit: the error is that of models drawn anew (the
-    delete-one-model jackknife), not of as many independent streams.
+    Streams of one model share its reference, whose errors they all inherit: the error is that of models drawn
+    anew (the delete-one-model jackknife), not of as many independent streams.
     """
     watched: defaultdict[int, float] = defaultdict(float)
     hits: defaultdict[int, int] = defaultdict(int)
@@ -237,7 +250,10 @@ def _cut(streams: Sequence[_Said]) -> float:
 
 
 def _delay(streams: Sequence[_Said], cut: float) -> str:
-    """Mean days from the change to the alarm, with standard error; those with an alarm before count for nothing: how many are left."""
+    """Mean days from the change to the alarm, with standard error.
+
+    Those with an alarm before count for nothing: how many are left.
+    """
     delays: list[float] = []
     for said in streams:
         alarm = first_alarm(said.excess, cut)

@@ -1,6 +1,9 @@
-"""The event store on PostgreSQL: what one shipper puts into it, and how long a day's window takes out of a full one.
+"""The event store on PostgreSQL.
 
-Needs a server: LEADSCORE_BENCH_POSTGRESQL is the URL of a database whose user may make others. Ours is made and dropped.
+What one shipper puts into it, and how long a day's window takes out of a full one.
+
+Needs a server: LEADSCORE_BENCH_POSTGRESQL is the URL of a database whose user may make others. Ours is made
+and dropped.
 """
 
 from __future__ import annotations
@@ -33,9 +36,10 @@ _DAYS: Final = 365
 _DAY_US: Final = 86_400_000_000
 # Made on the server: what is measured is reading them.
 _FILL: Final = """
-INSERT INTO predictions SELECT lpad(to_hex(at), 26, '0'), 'L-' || (n %% 3000000), 'leads', '7', 'abcdef012345', 'champion',
-  at, 0.25, 25, 'B', decode(repeat(md5(n::text), 6) || '01020304', 'hex'), lpad(to_hex(n), 26, '0'), '[]', 84, 'api', 'key',
-  'crm', '10.0.0.7' FROM (SELECT n, %s::bigint + n * %s::bigint AS at FROM generate_series(%s::bigint, %s::bigint) n) r
+INSERT INTO predictions SELECT lpad(to_hex(at), 26, '0'), 'L-' || (n %% 3000000), 'leads', '7',
+  'abcdef012345', 'champion', at, 0.25, 25, 'B', decode(repeat(md5(n::text), 6) || '01020304', 'hex'),
+  lpad(to_hex(n), 26, '0'), '[]', 84, 'api', 'key', 'crm', '10.0.0.7'
+  FROM (SELECT n, %s::bigint + n * %s::bigint AS at FROM generate_series(%s::bigint, %s::bigint) n) r
 """
 _SIZE: Final = (
     "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = 'predictions'::regclass"

@@ -42,7 +42,10 @@ def _environment(bench: Bench) -> Row:
         unit="MB",
         goal=at_most(330),
         beside=f"{size / 2**20:.0f} MiB; MLServer with its XGBoost runtime {other / 1e6:,.0f} MB",
-        how="a fresh virtual environment with `leadscore[serve]` only, disk blocks of all its files (MB = 10⁶ bytes)",
+        how=(
+            "a fresh virtual environment with `leadscore[serve]` only, disk blocks of all "
+            "its files (MB = 10⁶ bytes)"
+        ),
     )
 
 
@@ -58,7 +61,9 @@ def _worker(bench: Bench) -> Row:
         value=ours[0],
         unit="MiB",
         goal=at_most(200),
-        beside=f"all {len(ours)} processes of the service {sum(ours):.0f} MiB; MLServer {sum(theirs):.0f} MiB",
+        beside=(
+            f"all {len(ours)} processes of the service {sum(ours):.0f} MiB; MLServer {sum(theirs):.0f} MiB"
+        ),
         how="`Pss` in smaps_rollup of the largest process",
     )
 

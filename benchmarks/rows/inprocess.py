@@ -12,7 +12,10 @@ from benchmarks.row import Row, at_most
 from benchmarks.timing import cycling, per_call
 from leadscore.scoring.model import ScoringModel
 
-_HOW = "300 trees x depth 6, 25 features, one thread, 1,000 different leads in turn, median of alternating batches"
+_HOW = (
+    "300 trees x depth 6, 25 features, one thread, 1,000 different leads in turn, "
+    "median of alternating batches"
+)
 
 
 def _model(bench: Bench, what: str) -> ScoringModel:
@@ -40,7 +43,10 @@ def _score_one(bench: Bench) -> Row:
         value=seconds["score"] * 1e6,
         unit="µs",
         goal=at_most(30),
-        beside=f"of which decoding {seconds['decode'] * 1e6:.1f} µs; `inplace_predict` alone {seconds['xgboost'] * 1e6:.0f} µs",
+        beside=(
+            f"of which decoding {seconds['decode'] * 1e6:.1f} µs; `inplace_predict` alone "
+            f"{seconds['xgboost'] * 1e6:.0f} µs"
+        ),
         how=f"{_HOW}; kernel: {model.kernel.backend}",
     )
 
@@ -68,7 +74,10 @@ def _shapley_one(bench: Bench) -> Row:
         value=seconds["ours"] * 1e3,
         unit="ms CPU",
         goal=at_most(0.5),
-        beside=f"`pred_contribs` {seconds['xgboost'] * 1e3:.2f} ms CPU; largest difference over 1,000 leads {difference:.1e}",
+        beside=(
+            f"`pred_contribs` {seconds['xgboost'] * 1e3:.2f} ms CPU; largest difference over "
+            f"1,000 leads {difference:.1e}"
+        ),
         how=_HOW,
     )
 

@@ -1,4 +1,7 @@
-"""Where losses become known later than wins: what training sees of the truth, and what learning the delays is worth."""
+"""Where losses become known later than wins.
+
+What training sees of the truth, and what learning the delays is worth.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ _XGBOOST = {
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One funnel: ours less XGBoost on the same hold-out, and the rate that training saw beside the true one."""
+    """One funnel: ours less XGBoost on the same hold-out, and training's rate beside the true one."""
 
     name: str
     difference: Estimate
@@ -70,7 +73,8 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
                 "true rate",
             ),
             tuple(_line(h) for h in found),
-            "XGBoost: depth 4, 120 trees, all leads before the calibration window that are old enough, same hold-out window.",
+            "XGBoost: depth 4, 120 trees, all leads before the calibration window that are old "
+            "enough, same hold-out window.",
         )
     )
     outside = sum(not h.inside for h in found)
@@ -81,7 +85,10 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             worst.difference.high,
             "",
             at_least(0.0),
-            beside=f"mean difference {np.mean([h.difference.value for h in found]):+.4f} over {len(found)} funnels",
+            beside=(
+                f"mean difference {np.mean([h.difference.value for h in found]):+.4f} "
+                f"over {len(found)} funnels"
+            ),
         ),
         Row(
             "label-delay-rate",
@@ -179,8 +186,8 @@ def _after_change(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             "The first retraining, delay-aware against mature-only",
             ("world", "AUC mature-only", "AUC delay-aware", "gain (95 % interval)", "better in"),
             tuple(lines),
-            f"Retrained {_WAIT_DAYS} days after the change on six months of leads, outcomes after a median of two weeks;"
-            f" judged on the leads of the {_AHEAD_DAYS} days after.",
+            f"Retrained {_WAIT_DAYS} days after the change on six months of leads, outcomes after a median "
+            f"of two weeks; judged on the leads of the {_AHEAD_DAYS} days after.",
         )
     )
     gain = np.array([g[2] for g in gains["changed"]])
@@ -188,7 +195,8 @@ def _after_change(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     return [
         Row(
             "label-delay-change",
-            "AUC that the first retraining after a change gains by learning the delays: lower end of the interval",
+            "AUC that the first retraining after a change gains by learning the delays: "
+            "lower end of the interval",
             low,
             "",
             at_least(0.0),
@@ -245,7 +253,10 @@ def _both(
 
 
 def _seller_lines(bench: Bench, path: Path) -> list[tuple[str, ...]]:
-    """A real funnel's shape: retrained at the end of three months, judged on the deals that were begun in the next."""
+    """A real funnel's shape.
+
+    Retrained at the end of three months, judged on the deals that were begun in the next.
+    """
     from datetime import UTC  # noqa: PLC0415
 
     from leadscore.data.matrix import encode_table, matrix_times  # noqa: PLC0415

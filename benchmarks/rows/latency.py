@@ -29,7 +29,10 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             unit="ms",
             goal=at_most(bound),
             beside=f"MLServer {percentile(theirs, share):.1f} ms; ours at worst {max(ours):.1f} ms",
-            how=f"open loop, {seconds:.0f} s, {len(ours)} requests, latency from the intended start, no rounding",
+            how=(
+                f"open loop, {seconds:.0f} s, {len(ours)} requests, latency from the "
+                "intended start, no rounding"
+            ),
         )
         for name, (share, bound) in _PERCENTILES.items()
         if name in wanted

@@ -177,7 +177,8 @@ def _tables(folder: Path) -> Iterator[LeadTable]:
     for name, target, won, left_out, known in (
         ("bank_marketing_2008_2010", "converted", ("1",), ("lead_id", "contact_month"), ()),
         ("online_shoppers_intention", "Revenue", ("1", "true", "TRUE", "True"), (), ("PageValues",)),
-        ("crm_sales_pipeline", "deal_stage", ("Won",), ("opportunity_id", "engage_date", "close_date", "close_value"), ()),
+        ("crm_sales_pipeline", "deal_stage", ("Won",),
+            ("opportunity_id", "engage_date", "close_date", "close_value"), ()),
     ):  # fmt: skip
         path = folder / f"{name}.csv"
         if path.exists():
@@ -185,7 +186,10 @@ def _tables(folder: Path) -> Iterator[LeadTable]:
 
 
 def _read(path: Path, target: str, won: tuple[str, ...], left_out: tuple[str, ...]) -> pa.Table:
-    """A file's labelled leads, by Arrow's own reader: what is measured is the judging of columns, not of files."""
+    """A file's labelled leads, by Arrow's own reader.
+
+    What is measured is the judging of columns, not of files.
+    """
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.csv as pacsv  # noqa: PLC0415
 
@@ -217,7 +221,10 @@ def random_table(rows: int) -> pa.Table:
     weak = [signal + rng.normal(0.0, spread, rows) for spread in (0.5, 1.0, 2.0)]
     noise = {f"noise {i}": rng.normal(size=rows) for i in range(8)}
     groups = {f"group {i}": [f"g{v}" for v in rng.integers(0, 5 * (i + 1), rows)] for i in range(8)}
-    gaps = {f"gaps {i}": [None if rng.random() < 0.1 * i else float(v) for v in rng.normal(size=rows)] for i in range(1, 8)}  # fmt: skip
+    gaps = {
+        f"gaps {i}": [None if rng.random() < 0.1 * i else float(v) for v in rng.normal(size=rows)]
+        for i in range(1, 8)
+    }
     counts = {f"count {i}": rng.poisson(np.exp(0.3 * weak[i % 3])) for i in range(6)}
     told = {f"signal {i}": values for i, values in enumerate(weak)}
     return pa.table(told | noise | groups | gaps | counts | {"y": y})

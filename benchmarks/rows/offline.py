@@ -42,8 +42,14 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
             value=median(ours),
             unit="rows/s",
             goal=at_least(250_000),
-            beside=f"XGBoost's own path {median(theirs):,.0f} rows/s (largest difference of a probability {difference:.0e})",
-            how=f"end to end, {_THREADS} threads, median of {len(ours)} alternating rounds; theirs: pyarrow, DMatrix, predict",
+            beside=(
+                f"XGBoost's own path {median(theirs):,.0f} rows/s (largest difference of a "
+                f"probability {difference:.0e})"
+            ),
+            how=(
+                f"end to end, {_THREADS} threads, median of {len(ours)} alternating rounds; theirs: "
+                "pyarrow, DMatrix, predict"
+            ),
         )
     ]
 

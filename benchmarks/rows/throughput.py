@@ -56,7 +56,10 @@ def _start(bench: Bench, needed: set[str], stack: ExitStack) -> dict[str, Target
 
 
 def _rates(bench: Bench, targets: dict[str, Target]) -> dict[str, list[float]]:
-    """Requests per second, one value per round; the contenders take turns so that a slow spell hits all of them."""
+    """Requests per second, one value per round.
+
+    The contenders take turns so that a slow spell hits all of them.
+    """
     rates: dict[str, list[float]] = {name: [] for name in targets}
     for target in targets.values():
         drive(target, connections=CONNECTIONS, seconds=1)
@@ -80,8 +83,8 @@ def _row(name: str, rates: dict[str, list[float]]) -> Row:
         goal=goal,
         beside=f"{median(rates[above]):,.0f} against {median(rates[below]):,.0f} req/s (medians); "
         f"ratio per round {min(ratios) * scale:.3g} to {max(ratios) * scale:.3g}",
-        how=f"wrk, {CONNECTIONS} connections, one worker pinned to one core and wrk to another, 1,000 leads in turn; "
-        f"median ratio of {len(ratios)} alternating rounds",
+        how=f"wrk, {CONNECTIONS} connections, one worker pinned to one core and wrk to another, 1,000 "
+        f"leads in turn; median ratio of {len(ratios)} alternating rounds",
     )
 
 

@@ -24,7 +24,9 @@ def _tuning(bench: Bench) -> Row:
         value=run.tuning_seconds / 60,
         unit="min",
         goal=at_most(8),
-        beside=f"{run.pruned} of the trials were stopped early; the whole run took {run.seconds / 60:.1f} min",
+        beside=(
+            f"{run.pruned} of the trials were stopped early; the whole run took {run.seconds / 60:.1f} min"
+        ),
         how="XGBoost and LightGBM, all cores, the tuner's part of one `train`",
     )
 
@@ -39,7 +41,10 @@ def _memory(bench: Bench) -> Row:
         unit="GiB",
         goal=at_most(4),
         beside=f"{run.seconds / 60:.1f} min with {_MEMORY_TRIALS} trials",
-        how="high-water mark (VmHWM) of a process that reads the Parquet table and trains to a complete artefact",
+        how=(
+            "high-water mark (VmHWM) of a process that reads the Parquet table and "
+            "trains to a complete artefact"
+        ),
     )
 
 

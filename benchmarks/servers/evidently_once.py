@@ -1,4 +1,6 @@
-"""Runs inside Evidently's own environment: seconds of its data drift preset on two Parquet tables, printed as JSON.
+"""Runs inside Evidently's own environment.
+
+Seconds of its data drift preset on two Parquet tables, printed as JSON.
 
 `python evidently_once.py REFERENCE CURRENT TURNS`; reading the tables is not counted.
 """

@@ -1,4 +1,7 @@
-"""A BentoML service as its documentation writes one: a pydantic model in, `inplace_predict`, a dictionary out."""
+"""A BentoML service as its documentation writes one.
+
+A pydantic model in, `inplace_predict`, a dictionary out.
+"""
 
 import json
 import os

@@ -1,9 +1,10 @@
 """The ASGI application: every path of the service, in front of BentoML's own.
 
-BentoML constructs it as a middleware (`add_asgi_middleware`). Once the server has started it takes the place of the
-whole middleware stack: what BentoML and Starlette put around each request (tracing, a timer that is never
-cancelled, a task, error pages) costs more than a score (docs/decisions), and nothing of it is used here. No request
-falls through to BentoML's endpoints, which include its schema, its docs and whatever a later release adds.
+BentoML constructs it as a middleware (`add_asgi_middleware`). Once the server has started it takes
+the place of the whole middleware stack: what BentoML and Starlette put around each request (tracing,
+a timer that is never cancelled, a task, error pages) costs more than a score (docs/decisions), and
+nothing of it is used here. No request falls through to BentoML's endpoints, which include its
+schema, its docs and whatever a later release adds.
 """
 
 from __future__ import annotations
@@ -212,7 +213,8 @@ class Application:
         if self.worker.lifecycle.phase != "draining":
             await self.worker.start()
         if self.worker.lifecycle.phase == "draining":
-            # Told to stop before it took a connection: its listener is closed, and the server must not open it.
+            # Told to stop before it took a connection: its listener is closed, and the server must not open
+            # it.
             await self.worker.stop()
             os._exit(0)
 

@@ -1,7 +1,7 @@
 """Arrow IPC streams: leads in, scores out.
 
-Streams of callers are read by hand (`flatbuffers`, `arrow_stream`, and here), into lists and NumPy arrays: the readers that
-exist trust what they read (docs/decisions/0018). Our own replies are written by nanoarrow.
+Streams of callers are read by hand (`flatbuffers`, `arrow_stream`, and here), into lists and NumPy arrays:
+the readers that exist trust what they read (docs/decisions/0018). Our own replies are written by nanoarrow.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def read_columns(body: bytes, limit: int, known: int) -> dict[str, WireColumn]:
         known: Columns of the contract; some more are taken, so that the refusal can name them.
 
     Raises:
-        MalformedBodyError: Not a stream, a compressed one (a few bytes could unfold to any size), two columns of
-            one name, too many columns, or a type that no feature has.
+        MalformedBodyError: Not a stream, a compressed one (a few bytes could unfold to any size), two columns
+            of one name, too many columns, or a type that no feature has.
         ArrowInvalidError: A stream that contradicts itself.
         BodyTooLargeError: More than `limit` rows.
     """
@@ -114,7 +114,10 @@ def _column(field: Field, array: Array, dictionaries: dict[int, list[object]]) -
 
 
 def _values(storage: Storage, array: Array) -> WireColumn:
-    """Numbers of up to 32 bits, floats and times as arrays, NaN or NaT for null; all else as a list, None for null."""
+    """Numbers of up to 32 bits, floats and times as arrays, NaN or NaT for null.
+
+    All else as a list, None for null.
+    """
     if storage.layout == "null":
         return [None] * array.length
     present = _present(array)

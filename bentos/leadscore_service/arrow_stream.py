@@ -1,7 +1,8 @@
-"""The messages of an Arrow IPC stream, checked against each other before anything of their bodies is looked at.
+"""The messages of an Arrow IPC stream, checked against each other before their bodies are read.
 
-Format: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc and
-https://github.com/apache/arrow/tree/main/format (Message.fbs, Schema.fbs), whose numbers of fields stand in the comments.
+Format: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
+and https://github.com/apache/arrow/tree/main/format (Message.fbs, Schema.fbs), whose numbers of fields stand
+in the comments.
 """
 
 from __future__ import annotations
@@ -62,10 +63,13 @@ class ArrowInvalidError(MalformedBodyError):
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How a column's values lie in a body: one validity bitmap (but for `null`), then values, or offsets and bytes.
+    """How a column's values lie in a body.
+
+    One validity bitmap (but for `null`), then values, or offsets and bytes.
 
     Attributes:
-        layout: `fixed`: `dtype` holds values; `text`: it holds offsets into UTF-8; `bool` is a bitmap, `null` nothing.
+        layout: `fixed`: `dtype` holds values; `text`: it holds offsets into UTF-8;
+            `bool` is a bitmap, `null` nothing.
         dtype: NumPy's name, little-endian; empty for `bool` and `null`.
         time: Unit of the integers if they are times since 1970, as NumPy calls it; else empty.
     """

@@ -1,4 +1,7 @@
-"""Who is calling: API keys by digest, kept fresh from their file while the service runs, and tokens of an OIDC issuer."""
+"""Who is calling: API keys by digest, and tokens of an OIDC issuer.
+
+The keys are kept fresh from their file while the service runs.
+"""
 
 from __future__ import annotations
 
@@ -60,8 +63,9 @@ class _Known:
 class KeyRing:
     """The keys as of the file's last good content.
 
-    A presented key is hashed once and looked up by its digest: how long the lookup takes tells something about
-    SHA-256 digests, from which no key can be worked out; the comparison that decides takes constant time.
+    A presented key is hashed once and looked up by its digest: how long the lookup takes
+    tells something about SHA-256 digests, from which no key can be worked out; the
+    comparison that decides takes constant time.
 
     Args:
         path: The key file.
@@ -82,8 +86,9 @@ class KeyRing:
     def reload(self) -> None:
         """Read the file if it changed; blocks, so call it off the event loop, by one thread at a time.
 
-        A broken one leaves the keys as they were; it is logged and counted once for each change of the file or of
-        what is wrong with it, and read again when it changes. One that cannot be read is tried again each time.
+        A broken one leaves the keys as they were; it is logged and counted once for each
+        change of the file or of what is wrong with it, and read again when it changes. One
+        that cannot be read is tried again each time.
         """
         stamp = None
         try:
@@ -136,7 +141,9 @@ class KeyRing:
 
 
 def _look(path: Path) -> _Stamp:
-    """What changes when the file does: its content, its rights, or what a link of a Kubernetes Secret points to.
+    """What changes when the file does.
+
+    Its content, its rights, or what a link of a Kubernetes Secret points to.
 
     Raises:
         UnavailableError: It cannot be looked at.

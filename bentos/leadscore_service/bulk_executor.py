@@ -26,14 +26,20 @@ class BusyError(UnavailableError):
 
 
 class BodyRoom:
-    """Bytes of the bodies that are on their way; whoever sends slowly holds memory, and no place among those who wait."""
+    """Bytes of the bodies that are on their way.
+
+    Whoever sends slowly holds memory, and no place among those who wait.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held = 0
 
     def take(self, size: int, more: int) -> int:
-        """Bytes held by a body of `size` after `more` came; BusyError if all bodies together grow too large."""
+        """Bytes held by a body of `size` after `more` came.
+
+        BusyError if all bodies together grow too large.
+        """
         if size <= _FREE:
             return 0
         grown = size if size - more <= _FREE else more

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-# After a reply that the rest of the request does not change: so long, and so much, is read and thrown away, because a
-# connection closed at once would take the reply with it (RFC 9112, 9.6).
+# After a reply that the rest of the request does not change: so long, and so much, is read and thrown away,
+# because a connection closed at once would take the reply with it (RFC 9112, 9.6).
 _LINGER_S: Final = 2.0
 _LINGER_BYTES: Final = 1 << 20
 # A reply of which nothing is taken for so long is given up.

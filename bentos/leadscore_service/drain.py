@@ -1,15 +1,18 @@
 """How a worker stops under load without losing a request: in three steps, before uvicorn's own shutdown.
 
-uvicorn's shutdown closes its listener and, at once, each connection without a request in progress. Three kinds of callers
-lose a request by that: one whose request lies in the socket's buffer unread, one whose new connection was accepted and
-whose request is on its way, and one whose connection waits in the listener's queue. So, after the drain:
+uvicorn's shutdown closes its listener and, at once, each connection without a request in progress.
+Three kinds of callers lose a request by that: one whose request lies in the socket's buffer unread,
+one whose new connection was accepted and whose request is on its way, and one whose connection waits
+in the listener's queue. So, after the drain:
 
 1. The listener closes, and what waits in its queue is taken first.
-2. Connections stay open until none of them has had anything to do for `_CALM_S`; every reply says `Connection: close`.
+2. Connections stay open until none of them has had anything to do for `_CALM_S`; every reply says
+   `Connection: close`.
 3. What is still open then has been silent for that long: uvicorn closes it and ends.
 
-What remains is what HTTP/1.1 cannot avoid: a request that is written in the very moment in which its idle connection is
-closed (RFC 9112, 9.5). In a cluster nobody has been sent here for the whole of preStop and drain by then.
+What remains is what HTTP/1.1 cannot avoid: a request that is written in the very moment
+in which its idle connection is closed (RFC 9112, 9.5). In a cluster nobody has been sent
+here for the whole of preStop and drain by then.
 """
 
 from __future__ import annotations
@@ -40,8 +43,9 @@ _CALM_SHARE: Final = 0.25
 def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
     """Put the drain before the server's own reaction to SIGTERM, and a bound behind it.
 
-    Readiness fails first and the listener stays open for `drain_s`, so that a proxy that has not noticed yet still gets
-    answers. The bound is ours because neither uvicorn's shutdown nor BentoML's process manager (86,400 s) has one.
+    Readiness fails first and the listener stays open for `drain_s`, so that a proxy that has not
+    noticed yet still gets answers. The bound is ours because neither uvicorn's shutdown nor
+    BentoML's process manager (86,400 s) has one.
     """
     loop = asyncio.get_running_loop()
     # Another server's handler is only called.
@@ -81,8 +85,8 @@ def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
 def _forget_listener() -> None:
     """Let go of the socket that was inherited for a service that will not begin.
 
-    While this process has it, connections wait in its queue although nobody will ever take them. Whoever started the
-    service ends it after its start, without serving.
+    While this process has it, connections wait in its queue although nobody will ever take them. Whoever
+    started the service ends it after its start, without serving.
     """
     descriptor = os.environ.get(LISTENER)
     if descriptor is not None:

@@ -76,8 +76,8 @@ class Engine:
         """Load, verify and warm up the model; claim a spool and a counter file.
 
         Raises:
-            LeadScoreError: The model is not there or not what it should be, its version is not sure, or the spool's disk
-                cannot be used.
+            LeadScoreError: The model is not there or not what it should be, its version is not sure, or
+                the spool's disk cannot be used.
         """
         directory = _model_directory(settings)
         version = served_version(settings, directory)

@@ -85,7 +85,10 @@ class TooManyConnectionsError(UnavailableError):
 
 
 class IdempotencyKeyReusedError(BadInputError):
-    """The `Idempotency-Key` was used before with another body (draft-ietf-httpapi-idempotency-key-header-07, 2.7)."""
+    """The `Idempotency-Key` was used before with another body.
+
+    See draft-ietf-httpapi-idempotency-key-header-07, 2.7.
+    """
 
     code = "idempotency_key_reused"
     status = 422
@@ -97,7 +100,10 @@ class MissingScopeError(ForbiddenError):
     def __init__(self, name: str, scope: str, *, what: str = "API key") -> None:
         super().__init__(
             f"The {what} {name!r} lacks the scope {scope!r}.",
-            hint=f"Use one with it: leadscore keys create NAME --scope {scope}, or the issuer's leadscore:{scope}.",
+            hint=(
+                f"Use one with it: leadscore keys create NAME --scope {scope}, or the "
+                f"issuer's leadscore:{scope}."
+            ),
         )
         self.scope = scope
         self.caller = name

@@ -83,7 +83,10 @@ def _wish(body: bytes, given: dict[str, str]) -> _Wish:
 
 
 def _wrapped(body: bytes) -> _Wish | None:
-    """The body as `{"lead": {…}, …}`; None if it is anything else (a bare lead, or bad: its decoder will say)."""
+    """The body as `{"lead": {…}, …}`.
+
+    None if it is anything else (a bare lead, or bad: its decoder will say).
+    """
     try:
         lead = _keys_of(body).get("lead")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

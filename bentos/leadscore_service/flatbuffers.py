@@ -1,7 +1,7 @@
 """FlatBuffers of strangers, read within their bounds (https://flatbuffers.dev/internals/).
 
-Every position is checked before it is read, in Python's integers, which cannot wrap. Nothing is verified beforehand: what is
-not asked for is not looked at.
+Every position is checked before it is read, in Python's integers, which cannot wrap. Nothing is verified
+beforehand: what is not asked for is not looked at.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _I64: Final = struct.Struct("<q")
 
 
 class FlatBufferError(Exception):
-    """The buffer points outside itself, lacks what it must have, or holds more than is taken. Never leaves the reader."""
+    """The buffer points outside itself, lacks what it must have, or holds more than is taken.
+
+    Never leaves the reader.
+    """
 
 
 class Table:

@@ -1,4 +1,7 @@
-"""Requests and replies as plain values, over raw ASGI messages (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+"""Requests and replies as plain values, over raw ASGI messages.
+
+See https://asgi.readthedocs.io/en/latest/specs/www.html.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,8 @@ _LENGTHS: Final[tuple[Header, ...]] = tuple((b"content-length", b"%d" % n) for n
 class Request:
     """One request: where it goes, when it came, the headers that we read, its body as it arrives.
 
-    `peer` is the address of the connection's other end. `request_id`, `address` (the client's), `caller`, `lead_id` and
-    `prediction_id` are filled in on the way, for records, logs and traces.
+    `peer` is the address of the connection's other end. `request_id`, `address` (the client's), `caller`,
+    `lead_id` and `prediction_id` are filled in on the way, for records, logs and traces.
     """
 
     __slots__ = (
@@ -97,7 +100,10 @@ class Reply:
 
 
 def reply_messages(reply: Reply, request_id: str, *, close: bool) -> tuple[Message, Message]:
-    """The two messages of a reply, with its length and request id; `close` ends a kept-alive connection afterwards."""
+    """The two messages of a reply, with its length and request id.
+
+    `close` ends a kept-alive connection afterwards.
+    """
     body = reply.body
     size = len(body)
     length = _LENGTHS[size] if size < 8192 else (b"content-length", b"%d" % size)

@@ -1,4 +1,6 @@
-"""What a request's head and its connection must keep to: bounds of size, time and number, and RFC 9112 where it is strict.
+"""What a request's head and its connection must keep to.
+
+Bounds of size, time and number, and RFC 9112 where it is strict.
 
 Plain functions of what the parser found; `server_adapter` asks them and closes connections.
 """
@@ -24,8 +26,8 @@ from leadscore_service.http import Header
 from leadscore_service.settings import Settings
 
 MAX_HEAD: Final = 64 * 1024
-# Longer than proxies keep an idle connection (Traefik 90 s, nginx and load balancers 60-75 s): whoever closes first
-# must not be us, or a request may be on its way (bentoml/BentoML#4682).
+# Longer than proxies keep an idle connection (Traefik 90 s, nginx and load balancers 60-75 s): whoever closes
+# first must not be us, or a request may be on its way (bentoml/BentoML#4682).
 KEEP_ALIVE_S: Final = 120
 # Files that are no connections: spool, counters, log, libraries.
 _OTHER_FILES: Final = 128

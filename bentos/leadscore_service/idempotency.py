@@ -3,10 +3,10 @@
 After draft-ietf-httpapi-idempotency-key-header-07. One SQLite database (WAL) beside the spool, shared by the
 workers of a machine and kept across restarts; only requests that carry the header pay for it.
 
-What is remembered is the reply *and* its event records. The order is: remember, put the records on the spool, reply.
-A repeated request puts the remembered records on the spool once more before it is answered, so a worker killed
-between any two of these steps neither loses a prediction (the repetition brings it) nor doubles it (the ids are
-derived from the key, and the event store keeps one record per id).
+What is remembered is the reply *and* its event records. The order is: remember, put the records on the spool,
+reply. A repeated request puts the remembered records on the spool once more before it is answered, so a
+worker killed between any two of these steps neither loses a prediction (the repetition brings it) nor doubles
+it (the ids are derived from the key, and the event store keeps one record per id).
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def request_digest(*parts: bytes) -> bytes:
 
 
 class ReplyStore:
-    """The remembered replies. Calls block for some tens of microseconds: make them on one thread of their own.
+    """The remembered replies.
+
+    Calls block for some tens of microseconds: make them on one thread of their own.
 
     Args:
         path: Database file; made if need be.
@@ -174,7 +176,10 @@ class ReplyStore:
         self._connection.close()
 
     def _prune(self, now: int) -> int:
-        """Forget what expired, and the older half of the rest if that is not enough; returns how many of those."""
+        """Forget what expired, and the older half of the rest if that is not enough.
+
+        Returns how many of those.
+        """
         self._connection.execute("DELETE FROM replies WHERE created <= ?", (now - self._ttl_s,))
         pages, free, page = (
             self._connection.execute(f"PRAGMA {name}").fetchone()[0]

@@ -20,7 +20,9 @@ NewId = Callable[[], str]
 async def answer_once(
     engine: Engine, request: Request, body: bytes, compute: Callable[[NewId], Awaitable[RecordedReply]]
 ) -> Reply:
-    """The answer of the request's key: remembered, or computed, remembered and logged; without a key, computed and logged.
+    """The answer of the request's key: remembered, or computed, remembered and logged.
+
+    Without a key, computed and logged.
 
     Args:
         engine: The engine.
@@ -39,7 +41,8 @@ async def answer_once(
         return Reply(200, answer.body, (b"content-type", answer.media_type.encode()))
     parts = [_of(request.caller), request.path.encode(), check_key(raw)]
     if engine.settings.role == SHADOW_ROLE:
-        # A copy has the original's key. Were its predictions' ids the original's, too, the store would keep but one of both.
+        # A copy has the original's key. Were its predictions' ids the original's, too,
+        # the store would keep but one of both.
         parts.append(SHADOW_ROLE.encode())
     key = request_digest(*parts)
     accepted = (request.headers[CONTENT_TYPE] or b"", request.headers[ACCEPT] or b"")
@@ -70,7 +73,10 @@ def _ids(key: bytes) -> NewId:
 
 
 def _of(caller: Caller | None) -> bytes:
-    """Tells callers apart; what holders of API keys sent to an earlier release is remembered by their names alone."""
+    """Tells callers apart.
+
+    What holders of API keys sent to an earlier release is remembered by their names alone.
+    """
     if caller is None:
         return b""
     return (f"{caller.kind}:{caller.name}" if caller.kind == OIDC else caller.name).encode()

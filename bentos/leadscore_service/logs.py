@@ -30,7 +30,8 @@ def configure_logging() -> None:
         logger.propagate = True
         logger.setLevel(logging.WARNING)
     access = logging.getLogger("uvicorn.access")
-    # uvicorn formats its line for each request as soon as the logger has any handler, its ancestors' included.
+    # uvicorn formats its line for each request as soon as the logger has any handler, its ancestors'
+    # included.
     access.handlers.clear()
     access.propagate = False
 
@@ -66,7 +67,10 @@ class RequestLog:
 
 
 class RefusalLog:
-    """A line for callers who were not let in, at most `_A_SECOND` a second; how many got none is said in the next."""
+    """A line for callers who were not let in, at most `_A_SECOND` a second.
+
+    How many got none is said in the next.
+    """
 
     _A_SECOND: Final = 10
 

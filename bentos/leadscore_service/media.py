@@ -25,7 +25,10 @@ _REFUSED: Final[tuple[tuple[bytes, str], ...]] = (
 
 
 def media_type(request: Request, allowed: tuple[bytes, ...]) -> bytes:
-    """The request's media type, one of `allowed`; UnsupportedMediaTypeError otherwise, and for coded bodies."""
+    """The request's media type, one of `allowed`.
+
+    UnsupportedMediaTypeError otherwise, and for coded bodies.
+    """
     raw = request.headers[CONTENT_TYPE]
     coding = request.headers[CONTENT_ENCODING]
     if coding is not None and coding.strip().lower() not in (b"", b"identity"):
@@ -68,7 +71,10 @@ def _check_charset(parameters: bytes) -> None:
 
 
 async def body_of(request: Request, cap: int, timeout_s: float, room: BodyRoom) -> bytes:
-    """The body, refused early by Content-Length and late by what really arrives; BusyError if there is no `room`."""
+    """The body, refused early by Content-Length and late by what really arrives.
+
+    BusyError if there is no `room`.
+    """
     declared = request.headers[CONTENT_LENGTH]
     if declared is not None and len(declared) <= 20 and declared.isdigit() and int(declared) > cap:
         raise _too_large(cap)

@@ -1,7 +1,7 @@
 """Counts of live leads in the reference profile's bins, so that drift (PSI) can be computed from `/metrics`.
 
-Rows are noted on the hot path (two copies into a buffer) and binned a few hundred at a time, which costs each lead
-a fraction of a microsecond. `flush` runs every second and before each scrape of this worker.
+Rows are noted on the hot path (two copies into a buffer) and binned a few hundred at a time, which costs each
+lead a fraction of a microsecond. `flush` runs every second and before each scrape of this worker.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _PROBABILITY_EDGES: Final = np.array(PROBABILITY_EDGES)
 
 
 class BinCounts:
-    """Feature, score and grade counters of one worker; `tally` may run on any thread, the rest on the event loop's."""
+    """Feature, score and grade counters of one worker.
+
+    `tally` may run on any thread, the rest on the event loop's.
+    """
 
     def __init__(
         self, profile: ReferenceProfile, grades: Grades, layout: CounterLayout, cells: Tally
@@ -83,8 +86,8 @@ def feature_bins(
 ) -> npt.NDArray[np.intp]:
     """Bin of each value, as the profile counts them; one beyond the last is "missing".
 
-    The encoder makes NaN of a category that was unseen as of one that was missing, so both are counted as missing
-    here; `leadscore_lead_warnings_total` tells of the unseen ones.
+    The encoder makes NaN of a category that was unseen as of one that was missing, so both are counted as
+    missing here; `leadscore_lead_warnings_total` tells of the unseen ones.
     """
     missing = np.isnan(values)
     if feature.kind == "numeric":

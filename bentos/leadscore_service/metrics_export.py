@@ -61,7 +61,8 @@ class Gauges:
     Attributes:
         ready: The worker that answers is ready.
         keys: API keys known.
-        key_reload_errors: Reloads of the key file that failed in the worker that answers, since the last good one.
+        key_reload_errors: Reloads of the key file that failed in the worker that
+            answers, since the last good one.
         spool_bytes: Bytes on the spools of all workers.
         spool_max_bytes: Bound of one worker's spool.
         idempotency_bytes: Size of the remembered replies.
@@ -244,7 +245,10 @@ class _Export:
             ("leadscore_api_keys", "API keys known.", now.keys),
             (
                 "leadscore_api_key_reload_errors",
-                "Failed reloads of the key file since the last good one, in the worker that answered; the old keys stay.",
+                (
+                    "Failed reloads of the key file since the last good one, in the worker that "
+                    "answered; the old keys stay."
+                ),
                 now.key_reload_errors,
             ),
             ("leadscore_spool_bytes", "Bytes on the spools of all workers.", now.spool_bytes),
@@ -303,12 +307,18 @@ def _cumulative(edges: Sequence[float], counts: Sequence[int]) -> list[tuple[str
 
 
 def bin_names(feature: FeatureProfile) -> tuple[str, ...]:
-    """Label of each bin of a feature: its number (numbers, categories), `false`/`true`, and last `missing`."""
+    """Label of each bin of a feature.
+
+    Its number (numbers, categories), `false`/`true`, and last `missing`.
+    """
     if feature.kind == "boolean":
         return ("false", "true", "missing")
     return (*(str(number) for number in range(len(feature.counts))), "missing")
 
 
 def exported_reference(feature: FeatureProfile) -> tuple[int, ...]:
-    """Training rows per bin in the order of `bin_names`, counted as live ones are: unseen categories as missing."""
+    """Training rows per bin in the order of `bin_names`, counted as live ones are.
+
+    Unseen categories as missing.
+    """
     return comparable_cells(feature.kind, feature.counts, feature.missing)

@@ -27,8 +27,8 @@ ENDPOINTS: Final = (
     "other",
 )
 STATUSES: Final = (200, 202, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 431, 499, 500, 501, 503, 505)
-# What alerts and analyses divide by. Exported from the start, at zero: `increase` sees nothing of a series that
-# begins at one, so the first error after a quiet time would not count.
+# What alerts and analyses divide by. Exported from the start, at zero: `increase` sees nothing of a series
+# that begins at one, so the first error after a quiet time would not count.
 WATCHED_ENDPOINTS: Final = frozenset(("/score-lead", "/score-leads", "/explain-prediction", "/outcomes"))
 WATCHED_STATUSES: Final = frozenset((200, 202, 401, 413, 422, 500, 503))
 # Seconds; with edges at 0.2 and 0.5, where the objectives are, and fine ones where the latencies are.
@@ -71,7 +71,8 @@ class CounterLayout:
         warnings: One per reason.
         scores: One per bin of the reference profile's score histogram.
         probabilities: `len(PROBABILITY_EDGES) + 1`.
-        features: For each feature its bins, then one for missing values; `feature_starts` says where each begins.
+        features: For each feature its bins, then one for missing values;
+            `feature_starts` says where each begins.
         size: Counters in all.
         digest: Tells apart files of different models or releases.
     """

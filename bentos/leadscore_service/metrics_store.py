@@ -1,8 +1,8 @@
 """Counters of all workers in shared memory: one mapped file per worker, summed when somebody asks.
 
-A worker claims the first file that no living worker holds (flock). A restarted worker thus goes on counting where
-the dead one stopped, a service with fewer workers than before loses no count, and there are never more files than
-there were workers at once. Files of other models are removed.
+A worker claims the first file that no living worker holds (flock). A restarted worker thus goes on counting
+where the dead one stopped, a service with fewer workers than before loses no count, and there are never more
+files than there were workers at once. Files of other models are removed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class CounterFile:
 
     def close(self) -> None:
         """Let another worker have the file. The memory stays mapped: late requests may still count."""
-        # The mapping holds a duplicate of the descriptor, and the lock with it: closing alone would not let go.
+        # The mapping holds a duplicate of the descriptor, and the lock with it: closing alone would not let
+        # go.
         fcntl.flock(self._fd, fcntl.LOCK_UN)
         os.close(self._fd)
 

@@ -86,7 +86,9 @@ def _outcome() -> OpenApiObject:
     moment = {"type": ["string", "null"], "pattern": _TIME}
     return {
         "type": "object",
-        "description": "What became of a lead. The same outcome sent twice is stored once; the latest correction counts.",
+        "description": (
+            "What became of a lead. The same outcome sent twice is stored once; the latest correction counts."
+        ),
         "properties": {
             "lead_id": {
                 "anyOf": [

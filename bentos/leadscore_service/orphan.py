@@ -1,8 +1,10 @@
-"""The end of a worker whose supervisor is gone: the socket would outlive it with us, and nobody could have the port.
+"""The end of a worker whose supervisor is gone.
 
-A thread of its own looks, from before the model is loaded, because everything else may be busy or stuck: imports, a registry
-that does not answer, the event loop. The supervisor's id comes from the supervisor: one that a worker looked up for itself
-would be that of init, were the supervisor dead by then.
+The socket would outlive it with us, and nobody could have the port.
+
+A thread of its own looks, from before the model is loaded, because everything else may be busy or stuck:
+imports, a registry that does not answer, the event loop. The supervisor's id comes from the supervisor: one
+that a worker looked up for itself would be that of init, were the supervisor dead by then.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ _log = logging.getLogger(__name__)
 
 
 def end_with_supervisor() -> None:
-    """Watch the process that `LEADSCORE_SUPERVISOR` names, if it does; without it, stop as on SIGTERM, in bounded time."""
+    """Watch the process that `LEADSCORE_SUPERVISOR` names, if it does.
+
+    Without it, stop as on SIGTERM, in bounded time.
+    """
     supervisor = os.environ.get(SUPERVISOR, "")
     if not supervisor.isdecimal():
         return

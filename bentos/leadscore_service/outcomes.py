@@ -50,8 +50,8 @@ async def take_outcomes(engine: Engine, request: Request) -> Reply:
 def read_outcomes(body: bytes, now_us: int) -> list[Outcome]:
     """The outcomes of a body.
 
-    The same outcome sent again has the same id and is stored once. The id is made from what was said; so an outcome
-    that changes back to an earlier state must differ in `occurred_at` or `recorded_at`.
+    The same outcome sent again has the same id and is stored once. The id is made from what was said; so an
+    outcome that changes back to an earlier state must differ in `occurred_at` or `recorded_at`.
 
     Args:
         body: One JSON object, or a list of at most 1,000.
@@ -178,7 +178,10 @@ class _Fields:
 
 
 def _microseconds(text: str) -> int:
-    """An ISO 8601 date (the end of that day) or time (UTC unless it says otherwise) in microseconds since the epoch."""
+    """Microseconds since the epoch of an ISO 8601 date or time.
+
+    A date stands for its end; a time is in UTC unless it says otherwise.
+    """
     if len(text) == 10:
         moment = datetime.combine(date.fromisoformat(text), day_time.max, tzinfo=UTC)
     else:

@@ -10,7 +10,10 @@ from leadscore.errors import BadInputError
 
 
 def parse_query(query: bytes, allowed: tuple[str, ...]) -> dict[str, str]:
-    """The parameters of a query; BadInputError if one is not in `allowed` (a misspelt one must not be ignored)."""
+    """The parameters of a query.
+
+    BadInputError if one is not in `allowed` (a misspelt one must not be ignored).
+    """
     try:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=20)
     except ValueError as error:
@@ -40,6 +43,9 @@ def whole_number(given: Mapping[str, str], name: str, default: int, low: int, hi
 
 @lru_cache(maxsize=256)
 def reasons_of(query: bytes, default: int, features: int) -> int:
-    """How many reasons the caller wants: `reasons=N`, at most one per feature (cached: callers repeat themselves)."""
+    """How many reasons the caller wants.
+
+    `reasons=N`, at most one per feature (cached: callers repeat themselves).
+    """
     given = parse_query(query, ("reasons",))
     return min(whole_number(given, "reasons", default, 0, 10_000), features)

@@ -1,7 +1,8 @@
 """`POST /score-lead`: the hot path.
 
-Everything between the request's body and the reply's is one synchronous function of a few tens of microseconds:
-it holds no lock, starts no task and allocates little. What only some requests need is a branch that others skip.
+Everything between the request's body and the reply's is one synchronous function of a few
+tens of microseconds: it holds no lock, starts no task and allocates little. What only
+some requests need is a branch that others skip.
 """
 
 from __future__ import annotations

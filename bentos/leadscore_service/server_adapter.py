@@ -1,10 +1,10 @@
-"""What this service takes from inside BentoML and uvicorn, all of it: an upgrade that moves something breaks this module.
+"""What this service takes from inside BentoML and uvicorn: an upgrade that moves something shows here.
 
-BentoML starts the worker and makes an application; uvicorn runs it and parses HTTP. Neither has a public name for what is
-needed here: the number of the worker, the place of the middleware stack, connections with bounds (uvicorn bounds neither
-headers nor their time, answers what it does not understand in plain text, loses the body of a request for an upgrade,
-and reads on behind a last reply), a reply in one write, and a stop that loses no request. The tests of this module say
-in a sentence what has moved.
+BentoML starts the worker and makes an application; uvicorn runs it and parses HTTP. Neither has a public name
+for what is needed here: the worker's number, the place of the middleware stack, connections with bounds
+(uvicorn bounds neither headers nor their time, answers what it does not understand in plain text, loses the
+body of a request for an upgrade, and reads on behind a last reply), a reply in one write, and a stop that
+loses no request. The tests of this module say in a sentence what has moved.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Connection(HttpToolsProtocol):
             answered.message_event.set()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Answer a request that is complete to a client that has closed its own side; else there is nobody to answer."""
+        """Answer a complete request to a client that closed its own side; else nobody is there to answer."""
         cycle = self._last
         if self._closing.begun or cycle is None or cycle.response_complete or cycle.more_body:
             return None
@@ -139,7 +139,7 @@ class Connection(HttpToolsProtocol):
         oldest.transport.abort()
 
     def idle(self) -> tuple[bool, float] | None:
-        """Sorts connections without a request in hand: first those that never had one, then by how long; else None."""
+        """Sorts connections without a request: those that never had one first, then by how long; or None."""
         cycle = self._last
         return (cycle is not None, self._since) if cycle is None or cycle.response_complete else None
 
@@ -279,7 +279,7 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
 
     def _look_whether_idle(self) -> None:
-        """Close a connection that nobody used for so long; one timer for its life costs less than one per request."""
+        """Close a connection unused for so long; one timer for its life costs less than one per request."""
         cycle = self._last
         if cycle is not None and not cycle.response_complete:
             self._since = self.loop.time()
@@ -323,7 +323,7 @@ class Connection(HttpToolsProtocol):
         else:
             if not cycle.response_started:
                 self.transport.write(self._refusal(error))
-            # Its application, which may not have begun, is told that nobody is there: no "100 Continue" either.
+            # Its application, which may not have begun, learns that nobody is there (nor "100 Continue").
             cycle.disconnected = True
             cycle.waiting_for_100_continue = False
             cycle.message_event.set()
@@ -377,11 +377,11 @@ class Connection(HttpToolsProtocol):
 
 
 def send_whole(send: Send, reply: Reply, request_id: str, *, close: bool = False) -> bool:
-    """Send head and body in one write if this connection can; False: nothing was sent, use the two messages of ASGI.
+    """Send head and body in one write if this connection can; False: use the two messages of ASGI.
 
-    uvicorn makes two system calls of the two messages, and for a reply of a few hundred bytes the second one costs more than
-    the score (docs/decisions/0009). The connection ends afterwards if `close` or the reply says so, if the caller asked
-    for it, or if the request has not arrived as a whole: what is left of it may never end.
+    uvicorn makes two system calls of the two messages, and for a reply of a few hundred bytes the second one
+    costs more than the score (docs/decisions/0009). The connection ends afterwards if `close` or the reply
+    says so, if the caller asked for it, or if a part of the request, which may never end, has not arrived.
     """
     cycle = cast("RequestResponseCycle | None", getattr(send, "__self__", None))
     if (
@@ -429,7 +429,7 @@ def _reply_bytes(reply: Reply, request_id: str, default_headers: list[Header], *
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What a server does: its open connections, the requests it has answered, and whether any is being answered or read."""
+    """What a server does: its connections, requests answered, and whether one is being answered or read."""
 
     connections: int
     answered: int
@@ -443,7 +443,7 @@ def server_of(handler: object) -> Server | None:
 
 
 def activity(server: Server) -> Activity:
-    """What the server does now; a request, or a part of one, that lies unread in a connection's buffer counts as read."""
+    """What the server does now; an unread request, or a part of one, in a buffer counts as being read."""
     state = server.server_state
     poll = select.poll()
     for transport in [connection.transport for connection in state.connections]:

@@ -1,7 +1,9 @@
-"""The BentoML service: `bentoml serve leadscore_service.service:LeadScoring`, or, supervised, `leadscore serve`.
+"""The BentoML service, started by `bentoml serve leadscore_service.service:LeadScoring`.
 
-The methods below describe the endpoints to BentoML (`bentoml build`, the bento's description). Requests are answered
-by `leadscore_service.app.Application`, which stands in front of them.
+Supervised, it is started by `leadscore serve`.
+
+The methods below describe the endpoints to BentoML (`bentoml build`, the bento's description). Requests are
+answered by `leadscore_service.app.Application`, which stands in front of them.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ def _in_front(app: AsgiApp) -> Application:
 
 @bentoml.service(
     name="lead_scoring",
-    # One process per core, set by whoever knows the pod's limit; threads are for bulk requests, not for requests
-    # at once: the event loop answers those.
+    # One process per core, set by whoever knows the pod's limit; threads are for bulk requests, not for
+    # requests at once: the event loop answers those.
     workers=int(os.environ.get("LEADSCORE_WORKERS") or 1),
     threads=1,
     traffic={"timeout": 60},
@@ -67,7 +69,8 @@ class LeadScoring:
 
 def _answered_in_front(name: str, *arguments: object) -> NotImplementedError:
     return NotImplementedError(
-        f"{name} with {len(arguments)} argument(s) is answered by leadscore_service.app.Application, over HTTP."
+        f"{name} with {len(arguments)} argument(s) is answered by "
+        "leadscore_service.app.Application, over HTTP."
     )
 
 

@@ -28,7 +28,8 @@ class Settings:
         home: Embedded stores; its `events_url` is where the shipper sends predictions.
         model_dir: Verified artefact directory; None when `model_ref` is to be fetched instead.
         model_ref: `NAME/7` or `NAME@alias`; a pinned version in the cache needs no registry.
-        model_version: What replies and metrics call the model's version; empty: taken from the registry or manifest.
+        model_version: What replies and metrics call the model's version; empty: taken from the registry or
+            manifest.
         version_label: The pod's label with its version; "": it has none; None: not told.
         artefact_version_file: Where whoever brought the artefact wrote which version it is.
         role: What this deployment is, recorded with every prediction.
@@ -46,7 +47,8 @@ class Settings:
         spool_max_bytes: Bound of one worker's spool.
         spool_segment_bytes: Size at which a segment is closed.
         spool_on_full: `refuse`: 503 rather than score unlogged; `drop`: score on and count what was dropped.
-        spool_fsync: What power loss may take: `never` (some 30 s), `interval` (1 s), `always` (nothing; slow).
+        spool_fsync: What power loss may take: `never` (some 30 s), `interval` (1 s), `always` (nothing;
+            slow).
         shipper: Worker 1 starts and supervises the process that ships the spool to the event store.
         idempotency_ttl_s: How long a reply is remembered for its `Idempotency-Key`.
         idempotency_max_bytes: Bound of the remembered replies; the oldest go first.
@@ -197,7 +199,9 @@ class _Reader:
 
 
 def cpu_limit(cgroup: Path = CGROUP) -> int:
-    """Whole CPUs that this process may use: the affinity mask, cut by the cgroup's quota (v2, then v1), at least 1.
+    """Whole CPUs that this process may use.
+
+    The affinity mask, cut by the cgroup's quota (v2, then v1), at least 1.
 
     Tree libraries that look at the host's CPUs instead ran a hundred times slower in a one-CPU container
     (dmlc/xgboost#7653).

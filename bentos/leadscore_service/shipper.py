@@ -21,8 +21,8 @@ _WELL_AFTER_S: Final = 60.0
 class ShipperProcess:
     """The shipper of this machine or pod, watched by one worker.
 
-    The shipper holds a lock on the spool, so a second one, started by mistake or by a restarted worker, ends by
-    itself; it stops when its worker is gone.
+    The shipper holds a lock on the spool, so a second one, started by mistake or by a restarted worker, ends
+    by itself; it stops when its worker is gone.
     """
 
     def __init__(self, spool: Path, events_url: str) -> None:
@@ -55,8 +55,8 @@ class ShipperProcess:
         if now < self._not_before:
             return False
         try:
-            # A group of its own, so that signals to ours pass it by; but our session, because its lower priority
-            # counts only among processes that the kernel schedules together (sched(7), autogroup).
+            # A group of its own, so that signals to ours pass it by; but our session, because its lower
+            # priority counts only among processes that the kernel schedules together (sched(7), autogroup).
             self._process = subprocess.Popen(self._command, env=self._environ, process_group=0)  # noqa: S603
         except OSError as error:
             _log.error("shipper not started", extra={"fields": {"error": str(error)}})
@@ -66,7 +66,10 @@ class ShipperProcess:
         return True
 
     def stop(self, seconds: float) -> None:
-        """Let it ship what is there, for at most `seconds`; the rest waits on the spool for the next start."""
+        """Let it ship what is there, for at most `seconds`.
+
+        The rest waits on the spool for the next start.
+        """
         if self._process is None or self._process.poll() is not None:
             return
         self._process.terminate()

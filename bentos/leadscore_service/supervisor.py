@@ -1,8 +1,10 @@
-"""Runs the service's workers behind one socket: `python -m leadscore_service.supervisor --port 3000 --workers 2`.
+"""Runs the service's workers behind one socket.
 
-In place of BentoML's process manager, which notices a dead worker only every ten seconds (and in a container never
-replaces it), waits up to a day for one that does not stop, closes idle connections after five seconds, and costs
-80 MB. The workers are BentoML's own.
+`python -m leadscore_service.supervisor --port 3000 --workers 2`.
+
+In place of BentoML's process manager, which notices a dead worker only every ten seconds (and in a container
+never replaces it), waits up to a day for one that does not stop, closes idle connections after five seconds,
+and costs 80 MB. The workers are BentoML's own.
 """
 
 from __future__ import annotations
@@ -85,7 +87,8 @@ class Supervisor:
             try:
                 slot.process = self._start(slot.number, first=slot.started == 0.0)
             except OSError as error:
-                # No memory or no process to be had for a moment: the other workers must not lose their supervisor.
+                # No memory or no process to be had for a moment: the other workers must not lose their
+                # supervisor.
                 slot.not_before = now + _LONGEST_PAUSE_S
                 _log.error(
                     "worker not started", extra={"fields": {"worker": slot.number, "error": str(error)}}
@@ -108,7 +111,8 @@ class Supervisor:
         )
         environ = {
             **os.environ,
-            # From when on it answers: nobody must hear "not ready" from one worker while another could have answered.
+            # From when on it answers: nobody must hear "not ready" from one worker
+            # while another could have answered.
             "LEADSCORE_SUPERVISED": "at-once" if first and len(self._slots) == 1 else "loaded",
             LISTENER: str(descriptor),
             SUPERVISOR: str(os.getpid()),
@@ -116,7 +120,8 @@ class Supervisor:
             # NumPy's own threads would each take a stack and never be used.
             "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
         }
-        # A session of its own: Ctrl-C on the terminal reaches the supervisor only, which stops workers in order.
+        # A session of its own: Ctrl-C on the terminal reaches the supervisor only, which stops workers in
+        # order.
         return subprocess.Popen(command, env=environ, pass_fds=(descriptor,), start_new_session=True)  # noqa: S603
 
     def _stop_workers(self) -> None:

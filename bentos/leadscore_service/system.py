@@ -37,7 +37,10 @@ def livez(worker: Worker) -> Reply:
 
 
 def readyz(worker: Worker) -> Reply:
-    """200 when the model is loaded, verified and warm; 503 with Retry-After before, after, and if it cannot be."""
+    """200 when the model is loaded, verified and warm.
+
+    503 with Retry-After before, after, and if it cannot be.
+    """
     lifecycle, engine = worker.lifecycle, worker.engine
     about = None if engine is None else engine.about
     body = Readiness(

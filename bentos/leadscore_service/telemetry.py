@@ -1,4 +1,6 @@
-"""OpenTelemetry traces: W3C context in, OTLP over HTTP out; nothing is imported unless an endpoint is configured.
+"""OpenTelemetry traces: W3C context in, OTLP over HTTP out.
+
+Nothing is imported unless an endpoint is configured.
 
 Spans carry method, path, status, model version and prediction id; never feature values.
 """

@@ -20,8 +20,8 @@ _REMEMBERED: Final = 4096
 class Tokens:
     """Answers whose token a request carries; the issuer's keys are fetched by `refresh`, beside the requests.
 
-    Verifying is bounded work on the event loop, about as long as a score: the token's size, the number and the size of the
-    issuer's keys have limits, and nothing is fetched for a request.
+    Verifying is bounded work on the event loop, about as long as a score: the token's size, the number and
+    the size of the issuer's keys have limits, and nothing is fetched for a request.
 
     Args:
         settings: Which tokens are taken.

@@ -1,7 +1,8 @@
 """Which model version this pod serves: its label, its settings and its artefact must say the same.
 
-An upgrade can change one of them and leave the others (Helm merges a list as a whole and a map by its keys). Version 1 that
-answers as "2" would be believed by everything behind it: replies, metrics, the event store, and every verdict made from them.
+An upgrade can change one of them and leave the others (Helm merges a list as a whole and a map by its
+keys). Version 1 that answers as "2" would be believed by everything behind it: replies, metrics, the
+event store, and every verdict made from them.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def served_version(settings: Settings, directory: Path) -> str:
         names = ", ".join(f"{where} says {version}" for where, version in known.items())
         raise SettingsError(
             f"It is not sure which version this pod serves: {names}.",
-            hint="Nothing is served under a wrong version. Bring the version again, by the operator or by `helm upgrade`.",
+            hint=(
+                "Nothing is served under a wrong version. Bring the version again, by the "
+                "operator or by `helm upgrade`."
+            ),
         )
     return next(iter(known.values()), "")
 
@@ -54,14 +58,21 @@ def _pinned(settings: Settings) -> str:
 
 
 def _artefact_version(settings: Settings, directory: Path) -> str:
-    """What whoever brought the artefact says: the init container's note, or the folder of a registered model's cache."""
+    """What whoever brought the artefact says.
+
+    The init container's note, or the folder of a registered model's cache.
+    """
     if settings.artefact_version_file is not None:
         try:
             return settings.artefact_version_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
-                f"{settings.artefact_version_file} cannot be read: which version the artefact is, is not known.",
-                hint="The init container that copies the artefact writes it; unset LEADSCORE_ARTEFACT_VERSION_FILE without one.",
+                f"{settings.artefact_version_file} cannot be read: which version the "
+                "artefact is, is not known.",
+                hint=(
+                    "The init container that copies the artefact writes it; unset "
+                    "LEADSCORE_ARTEFACT_VERSION_FILE without one."
+                ),
             ) from error
     cached = directory.parent.parent == settings.home.models
     return directory.name if cached and directory.name.isdigit() else ""

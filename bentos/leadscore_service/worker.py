@@ -63,9 +63,9 @@ class Worker:
     async def start(self) -> None:
         """Begin; the server takes connections from the socket when this returns.
 
-        A worker that is alone answers at once, with 503 and the reason, until the model is there. One that shares
-        the socket with others, or that replaces one that died, stays away from it until then: its siblings answer,
-        or the socket's backlog keeps the requests for the second that loading takes.
+        A worker that is alone answers at once, with 503 and the reason, until the model is there. One that
+        shares the socket with others, or that replaces one that died, stays away from it until then: its
+        siblings answer, or the socket's backlog keeps the requests for the second that loading takes.
         """
         configure_logging()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -118,7 +118,10 @@ class Worker:
         )
 
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
-        """What goes on beside the requests; each by itself, so that one that fails or waits stops no other."""
+        """What goes on beside the requests.
+
+        Each by itself, so that one that fails or waits stops no other.
+        """
         chores: list[tuple[str, Callable[[], Awaitable[object]]]] = [
             ("metrics", self._flush_bins),
             ("spool", self._look_at_spool),

@@ -1,11 +1,13 @@
-"""A CRM's side of LeadScore, in one file with nothing but Python's standard library: score, bulk, outcomes, retries.
+"""A CRM's side of LeadScore, in one file with nothing but Python's standard library.
+
+Score, bulk, outcomes, retries.
 
 Copy it, or read it as the list of what a client has to do:
 
-- one `Idempotency-Key` per thing that happened in the CRM, kept for every attempt: a repeated request is answered
-  with the same score and stored once;
-- repeat only what may go better the next time (no reply, 408, 429, 5xx), after `Retry-After` or a growing pause with
-  jitter, and only so often;
+- one `Idempotency-Key` per thing that happened in the CRM, kept for every attempt: a repeated request is
+  answered with the same score and stored once;
+- repeat only what may go better the next time (no reply, 408, 429, 5xx), after `Retry-After` or a
+  growing pause with jitter, and only so often;
 - never repeat what the service has refused (other 4xx): its `code` and `fields` say what to correct;
 - send the outcome back with the `prediction_id` that came with the score.
 
@@ -47,7 +49,10 @@ class RefusedError(Exception):
 
 
 class UnreachableError(Exception):
-    """No attempt was answered. The request may or may not have been carried out: repeat it with the same key."""
+    """No attempt was answered.
+
+    The request may or may not have been carried out: repeat it with the same key.
+    """
 
 
 class LeadScore:
@@ -76,7 +81,8 @@ class LeadScore:
     def score(self, lead: Json, *, key: str | None = None, reasons: int = 3) -> Json:
         """Score one lead.
 
-        Give `key` if the CRM can be stopped between attempts: a value kept with the event that caused the request.
+        Give `key` if the CRM can be stopped between attempts: a value kept with the event that caused the
+        request.
         """
         return self._post(f"/score-lead?reasons={reasons}", lead, key or str(uuid.uuid4()))
 
@@ -90,7 +96,10 @@ class LeadScore:
             yield from self._post("/score-leads", {"leads": batch}, f"{batch_key}-{number}")["results"]
 
     def outcomes(self, outcomes: Iterable[Json]) -> int:
-        """Say what became of leads; the same outcome sent twice is stored once. Returns how many were accepted."""
+        """Say what became of leads; the same outcome sent twice is stored once.
+
+        Returns how many were accepted.
+        """
         accepted = 0
         for batch in _batches(outcomes, OUTCOMES_PER_REQUEST):
             self._post("/outcomes", batch, key=None)

@@ -1,1 +1,1 @@
-"""The operator: makes the cluster do what DriftDetectors, RetrainPolicies, RetrainRuns and ModelReleases say."""
+"""The operator: reconciles DriftDetectors, RetrainPolicies, RetrainRuns and ModelReleases."""

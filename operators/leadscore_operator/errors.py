@@ -6,7 +6,10 @@ from leadscore.errors import ConflictError, LeadScoreError, UnavailableError
 
 
 class KubeError(UnavailableError):
-    """The API server did not do what it was asked, or its answer is not known. The step is tried again later."""
+    """The API server did not do what it was asked, or its answer is not known.
+
+    The step is tried again later.
+    """
 
     code = "kubernetes_unavailable"
 
@@ -20,7 +23,10 @@ class RegistryUnavailableError(UnavailableError):
 
 
 class KubeConflictError(ConflictError):
-    """The object was changed by somebody else meanwhile (409 on a guarded write): read again, decide again."""
+    """The object was changed by somebody else meanwhile (409 on a guarded write).
+
+    Read again, decide again.
+    """
 
     code = "kubernetes_conflict"
 

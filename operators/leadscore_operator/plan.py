@@ -11,7 +11,7 @@ from leadscore_operator.kube.resources import Manifest, Resource
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create a child, or find that it is there already and ours (`owner`: uid that it must carry as its label)."""
+    """Create a child, or find that it exists and is ours (`owner`: uid that it must carry as its label)."""
 
     resource: Resource
     body: Manifest
@@ -20,7 +20,10 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Apply an object server-side: make it, or set what `body` says (`Kube.apply`: what a uid in it means)."""
+    """Apply an object server-side.
+
+    Make it, or set what `body` says (`Kube.apply`: what a uid in it means).
+    """
 
     resource: Resource
     body: Manifest
@@ -69,7 +72,10 @@ class DecisionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything to do now: records, then changes, then events, then the status; then look again at `again`."""
+    """Everything to do now: records, then changes, then events, then the status.
+
+    Then look again at `again`.
+    """
 
     records: tuple[DecisionRecord, ...] = ()
     changes: tuple[Change, ...] = ()

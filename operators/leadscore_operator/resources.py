@@ -1,4 +1,7 @@
-"""What the custom resources say, typed. Defaults are the schema's: the API server has filled them in already."""
+"""What the custom resources say, typed.
+
+Defaults are the schema's: the API server has filled them in already.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +127,7 @@ class RunSpec(Part, frozen=True):
 
 
 class ShadowSpec(Part, frozen=True):
-    """How long a shadow runs, how many leads it must have in common with the champion, and how long it waits for them."""
+    """How long a shadow runs, how many leads it must share with the champion, and how long it waits."""
 
     for_: str = msgspec.field(default="24h", name="for")
     minimum_leads: int = 1_000

@@ -50,7 +50,8 @@ async def run_operator(options: OperatorOptions) -> None:
     """Run until SIGTERM or SIGINT; then finish what is being written and give the Lease up.
 
     Raises:
-        BadInputError: The workload file, the kubeconfig, the event store's URL or an OIDC setting cannot be used.
+        BadInputError: The workload file, the kubeconfig, the event store's URL or an OIDC setting cannot be
+            used.
         RefusedError: Another installation's operator serves this namespace.
     """
     workload = Workload.read(options.workload)
@@ -110,7 +111,8 @@ async def _watch(
 ) -> None:
     """Kopf's part, until `stop`; what `kopf.operator` does, with our signal handlers in the end.
 
-    kopf takes SIGTERM for itself and then gives every task in the loop five seconds: ours would go on leading meanwhile.
+    kopf takes SIGTERM for itself and then gives every task in the loop five seconds: ours would go on leading
+    meanwhile.
     """
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(

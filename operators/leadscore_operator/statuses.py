@@ -1,8 +1,10 @@
-"""What the statuses of the custom resources say, typed. A new field goes here and into the schema; a test compares them.
+"""What the statuses of the custom resources say, typed.
 
-On the wire a field has its name in camelCase, a time is RFC 3339 to the second, and what is None is left out, because a
-structural schema refuses null. Every default is what an object without the field means, so that statuses of an operator
-before are read.
+A new field goes here and into the schema; a test compares them.
+
+On the wire a field has its name in camelCase, a time is RFC 3339 to the second, and what is None is left
+out, because a structural schema refuses null. Every default is what an object without the field means, so
+that statuses of an operator before are read.
 """
 
 from __future__ import annotations
@@ -189,7 +191,10 @@ def condition_now(
     generation: int,
     kind: str = "Ready",
 ) -> tuple[Condition]:
-    """Return the one condition, `Ready` or another, as it is now; its time moves only when its status does."""
+    """Return the one condition, `Ready` or another, as it is now.
+
+    Its time moves only when its status does.
+    """
     status = "True" if ready else "False"
     before = next((c for c in old.conditions if (c.type, c.status) == (kind, status)), None)
     since = now if before is None else before.last_transition_time

@@ -1,8 +1,8 @@
 """kopf's part: it lists and watches, reconnects, and tells us which object has changed. It patches nothing.
 
-Only `on.event` handlers are used: kopf then keeps no annotations, progress or finalizers on objects, so that they can be
-deleted when the operator is gone, and its consistency window (kopf #1178) does not matter, because what is decided
-is decided from a fresh read.
+Only `on.event` handlers are used: kopf then keeps no annotations, progress or finalizers on objects, so that
+they can be deleted when the operator is gone, and its consistency window (kopf #1178) does not matter,
+because what is decided is decided from a fresh read.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ WATCHED: Final = (DETECTORS, POLICIES, RUNS, RELEASES, JOBS)
 
 
 def watch_settings() -> kopf.OperatorSettings:
-    """Kopf's settings: every wait has an end, nothing is written, no peering (the Lease decides who leads)."""
+    """Kopf's settings: every wait has an end, nothing is written, no peering (the Lease names the leader)."""
     settings = kopf.OperatorSettings()
-    # The server ends a watch after this, the client a little later if the server forgets to; a stream without even
-    # a bookmark for the inactivity timeout is taken for dead and opened again, from a new list if need be.
+    # The server ends a watch after this, the client a little later if the server forgets to;
+    # a stream without even a bookmark for the inactivity timeout is taken for dead and
+    # opened again, from a new list if need be.
     settings.watching.server_timeout = 240
     settings.watching.client_timeout = 270
     settings.watching.connect_timeout = 10

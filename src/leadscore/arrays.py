@@ -1,4 +1,7 @@
-"""Types of the arrays that many packages pass on: one name for one type of element. Only types; no package of ours."""
+"""Types of the arrays that many packages pass on: one name for one type of element.
+
+Only types; no package of ours.
+"""
 
 from __future__ import annotations
 

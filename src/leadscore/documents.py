@@ -1,9 +1,11 @@
-"""Reading YAML and JSON that somebody else wrote: bounded in size, depth, nodes and numbers, never a traceback.
+"""Reading YAML and JSON that somebody else wrote.
 
-YAML is built from the parser's events, counted as they come: a document of a few lines cannot become gigabytes (aliases
-and merge keys count as often as they are used), a deep one cannot exhaust the stack, and no constructor of tagged
-objects is ever reached. Messages say what is wrong and in which line; they never quote the document, which may hold a
-secret.
+Bounded in size, depth, nodes and numbers, never a traceback.
+
+YAML is built from the parser's events, counted as they come: a document of a few lines cannot become
+gigabytes (aliases and merge keys count as often as they are used), a deep one cannot exhaust the stack,
+and no constructor of tagged objects is ever reached. Messages say what is wrong and in which line; they
+never quote the document, which may hold a secret.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ MAX_NUMBER: Final = 64
 """Characters of a number, a time or another plain scalar that is not text."""
 
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec's `decode` raises for bytes that are not the document: malformed, not UTF-8, or nested too deeply."""
+"""What msgspec's `decode` raises for bytes that are not the document.
+
+Malformed, not UTF-8, or nested too deeply.
+"""
 
 # The compiled parser where PyYAML has it: ten times as fast, the same events.
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -47,7 +52,9 @@ _CONSTRUCTORS: Final[dict[str, Callable[[yaml.ScalarNode], object]]] = {
 
 
 def decode_json(data: bytes | str, type: type[_Document]) -> _Document:  # noqa: A002 - as msgspec calls it
-    """Msgspec's `decode`, for documents: a key that stands twice is refused, where msgspec takes the last one.
+    """Msgspec's `decode`, for documents.
+
+    A key that stands twice is refused, where msgspec takes the last one.
 
     Raises:
         msgspec.DecodeError: Malformed, not of that type, or a key that stands twice in one object.
@@ -80,8 +87,8 @@ def read_yaml(
         Dicts, lists, text, numbers, dates, booleans and None; None for an empty document.
 
     Raises:
-        LeadScoreError: Of the type `error`: not YAML, not UTF-8, too long, too deep, too many nodes, a key that
-            stands twice, a tag, a number or date that is none; the message names the line.
+        LeadScoreError: Of the type `error`: not YAML, not UTF-8, too long, too deep, too many nodes, a key
+            that stands twice, a tag, a number or date that is none; the message names the line.
     """
     try:
         return _build(data.encode() if isinstance(data, str) else data)
@@ -117,7 +124,10 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A complete value with what it weighs: nodes and levels, those of aliases counted wherever they stand."""
+    """A complete value with what it weighs.
+
+    Nodes and levels, those of aliases counted wherever they stand.
+    """
 
     value: object
     nodes: int = 1

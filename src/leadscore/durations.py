@@ -1,4 +1,4 @@
-"""Durations as people write them (`90s`, `30m`, `24h`, `7d`, `2w`), and times as the API server writes them."""
+"""Durations as people write them (`90s`, `30m`, `24h`, `7d`, `2w`), and times as the API server does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Final
 
 from leadscore.errors import BadInputError
 
-# The same as the pattern in the custom resources' schemas. Some 30 years at most: no sum with a time can overflow.
+# The same as the pattern in the custom resources' schemas. Some 30 years at most: no sum with a time can
+# overflow.
 PATTERN: Final = "([1-9][0-9]{0,8}s|[1-9][0-9]{0,6}m|[1-9][0-9]{0,4}h|[1-9][0-9]{0,3}d|[1-9][0-9]{0,2}w)"
 _ZERO: Final = "0[smhdw]"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -81,7 +81,8 @@ class FieldProblem:
 
     Attributes:
         field: Name as sent, with a path in bulk requests (`leads[3].budget`).
-        reason: Stable word: `missing`, `wrong_type`, `not_finite`, `unknown_field`, `duplicate`, `too_long`, ….
+        reason: Stable word: `missing`, `wrong_type`, `not_finite`, `unknown_field`, `duplicate`, `too_long`,
+            ….
         received: JSON type or shortened text of what came; never the value of a feature.
         allowed: What would have been accepted, in words.
     """
@@ -163,7 +164,10 @@ class ConflictError(LeadScoreError):
 
 
 class RefusedError(LeadScoreError):
-    """A rule of ours says no (too little data, gate not passed, wrong stage); the message lists what is missing."""
+    """A rule of ours says no (too little data, gate not passed, wrong stage).
+
+    The message lists what is missing.
+    """
 
     code = "refused"
     status = 409
@@ -188,13 +192,16 @@ class UnavailableError(LeadScoreError):
 
 
 class SpoolFullError(UnavailableError):
-    """The prediction spool is at its bound and the service is configured to refuse rather than score unlogged."""
+    """The prediction spool is at its bound, and the service is set to refuse rather than score unlogged."""
 
     code = "spool_full"
 
 
 class ArtefactError(LeadScoreError):
-    """A model artefact is corrupt, tampered with, or of a format this version cannot read; the message names the file."""
+    """A model artefact is corrupt, tampered with, or of a format this version cannot read.
+
+    The message names the file.
+    """
 
     code = "artefact_corrupt"
     exit_code = ExitCode.CORRUPT

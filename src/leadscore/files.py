@@ -1,8 +1,8 @@
 """Files that appear whole or not at all, folders for a while, and what killed processes left of either.
 
-Whatever is being written carries a lock (flock(2)) of the process that writes it, which the kernel frees when the
-process ends, however it ends. So the next writer knows which leftovers are nobody's, and removes only those.
-All functions raise plain OSErrors: the caller knows what the file is for.
+Whatever is being written carries a lock (flock(2)) of the process that writes it, which the kernel frees when
+the process ends, however it ends. So the next writer knows which leftovers are nobody's, and removes only
+those. All functions raise plain OSErrors: the caller knows what the file is for.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def replace_file(path: Path, content: bytes, *, keep_owner: bool = False, sync: 
         path: The file; made if it does not exist.
         content: Its new content.
         keep_owner: It stays its owner's and group's with its mode; a new one is for its owner only.
-        sync: Whether to wait for the disk. Without it a loss of power may leave an empty file (a crash of the process may
-            not): for what is written many times a second and made anew when it is damaged.
+        sync: Whether to wait for the disk. Without it a loss of power may leave an empty file (a crash of the
+            process may not): for what is written many times a second and made anew when it is damaged.
 
     Raises:
         OSError: It cannot be written, or (`keep_owner`) not given to its owner; the file is as it was.
@@ -54,10 +54,12 @@ def replace_file(path: Path, content: bytes, *, keep_owner: bool = False, sync: 
 
 @contextmanager
 def replacing(path: Path, *, sync: bool = True) -> Generator[Path]:
-    """A temporary file beside `path` that takes its place, once its bytes are on disk (`sync`), when the block ends well.
+    """A temporary file beside `path` that replaces it when the block ends well.
 
-    When the block fails, the temporary file is removed and `path` is untouched. What killed writers left in the
-    folder is removed first.
+    Its bytes are on disk by then (`sync`).
+
+    When the block fails, the temporary file is removed and `path` is untouched. What killed
+    writers left in the folder is removed first.
     """
     _sweep(path.parent, lambda name: name.startswith(".") and name.endswith(_TEMPORARY))
 

@@ -43,9 +43,10 @@ def percentile_estimate(value: float, draws: Floats, confidence: float) -> Estim
 def centred_estimate(value: float, draws: Floats, confidence: float) -> Estimate:
     """Bootstrap interval of a figure that cannot be negative and that resampling inflates, such as the ECE.
 
-    A mean of absolute deviations grows with every bit of noise, so a resample of a well-calibrated sample looks
-    worse than the sample itself and the percentile interval may leave the figure out. The draws are therefore
-    moved back by their bias before the percentiles are taken (Efron & Tibshirani 1993, section 10.6).
+    A mean of absolute deviations grows with every bit of noise, so a resample of a
+    well-calibrated sample looks worse than the sample itself and the percentile interval may
+    leave the figure out. The draws are therefore moved back by their bias before the percentiles
+    are taken (Efron & Tibshirani 1993, section 10.6).
     """
     kept = draws[np.isfinite(draws)]
     bias = float(kept.mean()) - value if len(kept) else 0.0

@@ -14,7 +14,10 @@ from tests.e2e.scenario.release import Release, Values, merged, scenario_values
 
 @pytest.fixture(scope="session")
 def scenario_images() -> tuple[Values, str]:
-    """Helm values that name every image a scenario needs, and the tag of the misbehaving service; all are on the node."""
+    """Helm values that name every image a scenario needs, and the tag of the misbehaving service.
+
+    All are on the node.
+    """
     values = images.project_values()
     service = f"{values['image']['repository']}:{values['image']['tag']}"
     models = {"model": {"image": {"repository": images.load_models()}}}

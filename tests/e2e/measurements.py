@@ -1,6 +1,9 @@
-"""Figures that scenarios measure, one JSON document per line, and what is made of them: `python -m tests.e2e.measurements [--record]`.
+"""Figures that scenarios measure, one JSON document per line, and what is made of them.
 
-Without --record the table is printed; with it the figures go into benchmarks/results.json and docs/benchmarks.md.
+`python -m tests.e2e.measurements [--record]`.
+
+Without --record the table is printed; with it the figures go into
+benchmarks/results.json and docs/benchmarks.md.
 """
 
 from __future__ import annotations

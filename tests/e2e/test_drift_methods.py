@@ -1,4 +1,7 @@
-"""Detectors besides the univariate checks in a cluster: charts that follow the stream, and alibi-detect in its own image."""
+"""Detectors besides the univariate checks in a cluster.
+
+Charts that follow the stream, and alibi-detect in its own image.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,11 @@ STREAM, ALIBI = "stream", "alibi"
 
 @pytest.fixture(scope="module")
 def release() -> Iterator[Release]:
-    """The chart with operator, MLflow and PostgreSQL, a champion and its log, and a policy that retrains for drift alone."""
+    """The whole chart, a champion with its log, and a policy that retrains for drift alone."""
     with installed(
         "drift", merged(scenario_values(steps_seconds=10), VALUES), project_values(*ROLES), objects=claims(),
-        before_ready=history, definitions=sorted((ROOT / "charts" / "lead-scoring" / "files" / "crds").glob("*.yaml")),
+        before_ready=history,
+        definitions=sorted((ROOT / "charts" / "lead-scoring" / "files" / "crds").glob("*.yaml")),
     ) as made:  # fmt: skip
         (policy,) = example(
             "retrainpolicy",

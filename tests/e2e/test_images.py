@@ -27,7 +27,9 @@ def writable(path):
 print(json.dumps({
     "uid": os.getuid(),
     "user": pwd.getpwuid(os.getuid()).pw_name,
-    "programs": [name for name in ("gcc", "cc", "apt", "dpkg", "pip", "pip3", "git", "perl") if shutil.which(name)],
+    "programs": [
+        name for name in ("gcc", "cc", "apt", "dpkg", "pip", "pip3", "git", "perl") if shutil.which(name)
+    ],
     "pip": importlib.util.find_spec("pip") is not None,
     "writable": [path for path in ("/", "/opt/leadscore", "/etc", "/tmp") if writable(path)],
 }))

@@ -1,4 +1,7 @@
-"""A release that lives: values change after a promotion, after an undo and in mid-canary; callers get one version, the right one."""
+"""A release that lives: values change after a promotion, after an undo and in mid-canary.
+
+Callers get one version, the right one.
+"""
 
 from __future__ import annotations
 

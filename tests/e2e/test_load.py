@@ -1,4 +1,7 @@
-"""The Locust suite against the ingress, as the chart runs it: a Job whose verdict is in its log and its exit code."""
+"""The Locust suite against the ingress, as the chart runs it.
+
+A Job whose verdict is in its log and its exit code.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""The whole loop, in one release under load: from a market that turns to the model that has learnt it, and every way back.
+"""The whole loop, in one release under load.
 
-The scenarios follow each other: each begins with the champion that the one before has left, and versions are numbered as
-they were trained. What people do is what docs/tutorials/drift-to-canary.md says, with the samples of manifests/examples.
+From a market that turns to the model that has learnt it, and every way back.
+
+The scenarios follow each other: each begins with the champion that the one before has left, and
+versions are numbered as they were trained. What people do is what docs/tutorials/drift-to-canary.md
+says, with the samples of manifests/examples.
 """
 
 from __future__ import annotations
@@ -55,8 +58,9 @@ ROLES = ("service", "jobs", "operator", "postgresql")
 
 
 def resources() -> list[Object]:
-    """The samples, with a check on request instead of by the clock, a training of seconds and a watch of seconds."""
-    # No lead has its 24 h of exposure in seconds: the end of the watch decides, and a fall of the share of grade A.
+    """The samples, with a check on request instead of by the clock, and training and watch of seconds."""
+    # No lead has its 24 h of exposure in seconds: the end of the watch decides, and a fall of the share of
+    # grade A.
     short = {"watchFor": "20s", "watchEvery": "10s", "watchMinimumLeads": 0}
     return [
         *example(
@@ -100,7 +104,10 @@ def given(request: pytest.FixtureRequest, release: Release) -> Iterator[Given]:
 
 
 def approved(given: LoopGiven) -> LoopThen:
-    """A person asks for a retraining, the gate passes its candidate, and a person, not a name, lets it go to traffic."""
+    """A person asks for a retraining, the gate passes its candidate, and a person lets it go to traffic.
+
+    That person is known by a credential and not by a name.
+    """
     return (
         given.market()
         .when.asked_to_retrain()
@@ -163,7 +170,10 @@ def test_a_person_denies(given: LoopGiven) -> None:
 
 
 def test_a_candidate_is_tried_on_copies_of_the_traffic(given: LoopGiven) -> None:
-    """Version 2 once more, which passed the gate against this champion; a person stops it when it has shown its canary."""
+    """Version 2 once more, which passed the gate against this champion.
+
+    A person stops it when it has shown its canary.
+    """
     (
         given.market()
         .when.released(
@@ -256,7 +266,8 @@ account = "/var/run/secrets/kubernetes.io/serviceaccount/"
 token, namespace = (open(account + name).read() for name in ("token", "namespace"))
 trust = ssl.create_default_context(cafile=account + "ca.crt")
 def ask(method, path, body=None):
-    request = urllib.request.Request("https://kubernetes.default.svc" + path.replace("NS", namespace), method=method)
+    url = "https://kubernetes.default.svc" + path.replace("NS", namespace)
+    request = urllib.request.Request(url, method=method)
     request.add_header("Authorization", "Bearer " + token)
     request.add_header("Content-Type", "application/json")
     try:

@@ -1,4 +1,7 @@
-"""What happens to a cluster in a year: restarts, drains, kills, growth, a database that is away. Callers see little of it."""
+"""What happens to a cluster in a year: restarts, drains, kills, growth, a database that is away.
+
+Callers see little of it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ def test_pods_come_and_go_under_load(given: Given) -> None:
 
 
 def test_a_drain_takes_one_pod_at_a_time_and_loses_no_request(given: Given) -> None:
-    """On one node the eviction API is asked as `kubectl drain` asks it; the node itself stays open to the new pods."""
+    """On one node the eviction API is asked as `kubectl drain` asks it.
+
+    The node itself stays open to the new pods.
+    """
     (
         given.stable(1)
         .load()

@@ -1,4 +1,7 @@
-"""Models from the registry: a version is fetched and verified, its alias follows the canary, and MLflow may be away."""
+"""Models from the registry.
+
+A version is fetched and verified, its alias follows the canary, and MLflow may be away.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the release before to this one and back, with 100,000 predictions stored and callers who notice nothing."""
+"""From the release before to this one and back, with 100,000 stored predictions, unnoticed by callers."""
 
 from __future__ import annotations
 

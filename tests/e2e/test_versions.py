@@ -40,11 +40,15 @@ def test_a_version_that_raises_errors_is_sent_back(given: Given) -> None:
 
 
 def test_a_version_that_turns_bad_while_the_gate_waits_for_requests_is_sent_back(given: Given) -> None:
-    """At night nobody is there to see the errors, and the gate waits; in the morning the guard is still awake."""
+    """At night nobody is there to see the errors, and the gate waits.
+
+    In the morning the guard is still awake.
+    """
     (
         given.stable(1)
         .load(2, bulk_share=0)
-        # Not version 2: its pods of the scenario before had the same template, and their errors are still in the guard's window.
+        # Not version 2: its pods of the scenario before had the same template, and their
+        # errors are still in the guard's window.
         .when.new_version(3, fault="errors")
         .canary_at(10)
         .gate_waits(looks=2)

@@ -1,4 +1,7 @@
-"""`make faults`: sweep every scenario, write each replay to build/faults.jsonl, print the table; 1 if a promise was broken."""
+"""`make faults`: sweep every scenario, write each replay to build/faults.jsonl, print the table.
+
+1 if a promise was broken.
+"""
 
 from __future__ import annotations
 

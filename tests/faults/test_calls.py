@@ -22,7 +22,8 @@ CRD = "/apis/leadscore.dev/v1alpha1/namespaces/n/retrainruns"
         ("GET", f"{CRD}/a", {}, Call("get", "leadscore.dev", "retrainruns", "n", "a")),
         ("PATCH", f"{CRD}/a/status", {}, Call("patch", "leadscore.dev", "retrainruns/status", "n", "a")),
         ("POST", "/api/v1/namespaces/n/events", {}, Call("create", "", "events", "n")),
-        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/n/leases/l", {}, Call("update", "coordination.k8s.io", "leases", "n", "l")),
+        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/n/leases/l", {},
+            Call("update", "coordination.k8s.io", "leases", "n", "l")),
         ("DELETE", "/apis/batch/v1/namespaces/n/jobs", {}, Call("deletecollection", "batch", "jobs", "n")),
         ("DELETE", "/apis/batch/v1/namespaces/n/jobs/j", {}, Call("delete", "batch", "jobs", "n", "j")),
         ("GET", "/api/v1/namespaces", {}, Call("list", "", "namespaces")),
@@ -60,7 +61,8 @@ SCENARIO = log(("GET", CRD), ("POST", CRD), ("GET", CRD), ("GET", "/version"), (
 def test_a_sweep_kills_before_and_after_every_call_and_before_every_watch() -> None:
     kills = {(str(t[0]), len(t)) for t in faults_of(SCENARIO, {}) if isinstance(t[0], Kill)}
     expected = {(f"kill {when} {p} retrainruns.leadscore.dev #{n}", 1)
-                for when in ("before", "after") for p, n in (("list", 1), ("create", 1), ("list", 2))}  # fmt: skip
+                for when in ("before", "after")
+                for p, n in (("list", 1), ("create", 1), ("list", 2))}  # fmt: skip
     assert expected <= kills
     assert not [k for k, _ in kills if "/version" in k], "discovery is no part of a scenario"
 

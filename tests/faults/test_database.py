@@ -1,4 +1,7 @@
-"""The proxy against a real PostgreSQL: each fault does what it says, once; a lost acknowledgement loses no commit."""
+"""The proxy against a real PostgreSQL: each fault does what it says, once.
+
+A lost acknowledgement loses no commit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What people and Jobs write into the event store: whatever happens to the first try, the second leaves exactly one record."""
+"""What people and Jobs write into the event store.
+
+Whatever happens to the first try, the second leaves exactly one record.
+"""
 
 from __future__ import annotations
 

@@ -47,7 +47,8 @@ def test_a_cut_sweep_says_how_many_points_there_are_and_how_many_were_replayed()
 def test_what_loses_and_doubles_most_easily_is_replayed_first() -> None:
     stale = Stale(Point("list jobs.batch", 2), times=3)
     order = [
-        (Kill(WRITE, "after"),), (LostReply(WRITE, "reset"), stale), (Kill(READ, "before"),), (Event("jobs.batch", 1, "drop"),),
+        (Kill(WRITE, "after"),), (LostReply(WRITE, "reset"), stale), (Kill(READ, "before"),),
+        (Event("jobs.batch", 1, "drop"),),
         (Answer(WRITE, 409),), (Answer(READ, 500),), (Kill(READ, "after"),), (ClockStep(READ, 3600),),
     ]  # fmt: skip
     assert sorted(order, key=rank) == order

@@ -1,4 +1,7 @@
-"""Operators are forked from a process that has imported them: as separate, and as easily killed, as fresh interpreters."""
+"""Operators are forked from a process that has imported them.
+
+As separate, and as easily killed, as fresh interpreters.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Faults of the database find what they are there to find: a right controller passes, and each known mistake is caught."""
+"""Faults of the database find what they are there to find.
+
+A right controller passes, and each known mistake is caught.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,8 @@ def test_who_claims_under_a_key_of_the_request_passes_every_fault_of_a_commit(pl
     assert swept.undisturbed.state == END
     assert [outcome.problems for outcome in swept.broken] == []
     assert {kind(outcome.faults) for outcome in swept.outcomes} >= {
-        "store: reply lost (reset)", "store: reply lost (hang)", "store: cut", "store: kill before", "store: kill after",
+        "store: reply lost (reset)", "store: reply lost (hang)", "store: cut", "store: kill before",
+        "store: kill after",
     }  # fmt: skip
     assert all(outcome.reached for outcome in swept.outcomes)
 

@@ -1,4 +1,4 @@
-"""Calls to the event store and the registry meet the faults that can happen to them, the telling ones first."""
+"""Calls to the event store and the registry meet the possible faults, the telling ones first."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def kinds(*calls: Call) -> set[str]:
 
 def test_a_commit_is_lost_before_and_after_and_refused() -> None:
     assert kinds(COMMIT) == {
-        "store: kill before", "store: kill after", "store: reply lost (reset)", "store: reply lost (hang)", "store: cut",
-        "store: away", "store: answer 57P01", "store: answer 25006", "store: answer 40001",
+        "store: kill before", "store: kill after", "store: reply lost (reset)", "store: reply lost (hang)",
+        "store: cut", "store: away", "store: answer 57P01", "store: answer 25006", "store: answer 40001",
     }  # fmt: skip
 
 

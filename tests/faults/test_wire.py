@@ -6,8 +6,14 @@ import struct
 
 from tests.faults.harness.wire import Session, is_fatal, packed, parameters, refusal
 
-READ = b"\0SELECT evidence.at \nFROM evidence \nWHERE evidence.kind = $1::VARCHAR AND evidence.subject = $2::VARCHAR\0"
-WRITE = b"\0INSERT INTO evidence (evidence_id, kind, subject) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])\0"
+READ = (
+    b"\0SELECT evidence.at \nFROM evidence \n"
+    b"WHERE evidence.kind = $1::VARCHAR AND evidence.subject = $2::VARCHAR\0"
+)
+WRITE = (
+    b"\0INSERT INTO evidence (evidence_id, kind, subject) "
+    b"SELECT * FROM unnest($1::text[], $2::text[], $3::text[])\0"
+)
 SYNC = (b"S", b"")
 
 
@@ -61,7 +67,8 @@ def test_the_schema_is_defined_and_committed_and_the_rest_is_the_drivers() -> No
     ]
     found = [session.understand(query(text)).signature for text in statements]
     assert found == [
-        "define schema.store", "commit schema.store", "ping sessions.store", "set sessions.store", "set sessions.store",
+        "define schema.store", "commit schema.store", "ping sessions.store", "set sessions.store",
+        "set sessions.store",
     ]  # fmt: skip
 
 

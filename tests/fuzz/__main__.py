@@ -1,4 +1,6 @@
-"""Attacks what reads strangers' input, with damaged input of its own making: `python -m tests.fuzz models --cases 5000`.
+"""Attacks what reads strangers' input, with damaged input of its own making.
+
+`python -m tests.fuzz models --cases 5000`.
 
 `make fuzz` runs an attack whole, the tests a sample of it.
 """
@@ -45,7 +47,10 @@ def main() -> int:
 
 
 def attack_arrow(cases: int, seed: int) -> int:
-    """Damage Arrow streams in this process, within bounds: a crash, growth or a hang ends it with an error."""
+    """Damage Arrow streams in this process, within bounds.
+
+    A crash, growth or a hang ends it with an error.
+    """
     arrow.run(200, seed)  # all that is imported late is in memory now
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     _bound(cases)

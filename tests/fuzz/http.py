@@ -1,4 +1,7 @@
-"""Malformed requests over loopback: whatever is sent, the service answers in its own shapes, lives, and holds no memory."""
+"""Malformed requests over loopback.
+
+Whatever is sent, the service answers in its own shapes, lives, and holds no memory.
+"""
 
 from __future__ import annotations
 

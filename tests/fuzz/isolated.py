@@ -1,7 +1,11 @@
-"""Cases in a process of their own with bounded memory: one that crashes, hangs or is killed is noted, and the next
+"""Cases in a process of their own with bounded memory.
+
+One that crashes, hangs or is killed is noted, and the next
+
 process goes on behind it.
 
-Each case is made from its number and the seed alone, so that one that failed is repeated by `--first N --cases 1`.
+Each case is made from its number and the seed alone, so that one that failed is repeated by `--first N
+--cases 1`.
 """
 
 from __future__ import annotations

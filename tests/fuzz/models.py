@@ -1,4 +1,7 @@
-"""Model artefacts by a hostile publisher: one file spoiled, every digest right; loaded and used as a worker does."""
+"""Model artefacts by a hostile publisher: one file spoiled, every digest right.
+
+Loaded and used as a worker does.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ _SECRET = "reference_sample_secret"
 
 
 class ModelFuzzer:
-    """Two sound artefacts, one for each library, in `folder`; each case spoils a file of one of them and fixes it."""
+    """Two sound artefacts, one for each library, in `folder`.
+
+    Each case spoils a file of one of them and fixes it.
+    """
 
     def __init__(self, folder: Path) -> None:
         xgboost = build_artefact(folder / "xgboost", rows=300, trees=2)

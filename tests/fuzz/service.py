@@ -19,7 +19,10 @@ from leadscore.scoring.model import ScoringModel
 
 
 def attack(cases: int, seed: int) -> tuple[Counter[str], str]:
-    """Send malformed requests: how they were answered, and a sentence. AssertionError if the worker took harm."""
+    """Send malformed requests: how they were answered, and a sentence.
+
+    AssertionError if the worker took harm.
+    """
     with tempfile.TemporaryDirectory() as folder:
         artefact = build_artefact(Path(folder) / "artefact")
         home = Path(folder) / "home"

@@ -122,7 +122,8 @@ def build_artefact(
 ) -> Path:
     """Train on made-up leads and write a complete, verified artefact folder at `directory`.
 
-    Different seeds give models (and digests) that differ. The default calibration is Platt's with fixed numbers.
+    Different seeds give models (and digests) that differ. The default calibration is Platt's with fixed
+    numbers.
     """
     contract = contract or sample_contract()
     calibration = calibration or Calibration.platt(0.9, -0.1)

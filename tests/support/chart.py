@@ -35,7 +35,7 @@ class Chart:
         )
 
     def render(self, *settings: str, values: str = "") -> tuple[Manifest, ...]:
-        """Objects of the chart with `--set` settings over a file of `ci/` (its name without `-values.yaml`)."""
+        """Objects of the chart with `--set` settings over a file of `ci/` (named without `-values.yaml`)."""
         return self._render(settings, values)
 
     def refusal(self, *settings: str, values: str = "") -> str:
@@ -89,7 +89,9 @@ def containers(spec: Manifest) -> list[Manifest]:
 
 
 def environment(template: Manifest, container: Manifest | None = None) -> dict[str, str]:
-    """What a container is told, as the kubelet works it out: labels by `fieldRef`, `$(NAME)` of variables before; secrets are "".
+    """What a container is told, as the kubelet works it out.
+
+    Labels by `fieldRef`, `$(NAME)` of variables before; secrets are "".
 
     Args:
         template: Pod template.

@@ -61,7 +61,10 @@ class KubeApi:
         return self._store(key, body, 200)
 
     def _apply(self, key: str, body: Object) -> web.Response:
-        """Server-side apply as far as tests without a real server need it: make, or set what the body says."""
+        """Server-side apply as far as tests without a real server need it.
+
+        Make, or set what the body says.
+        """
         found = self.objects.get(key)
         if found is None:
             return self._store(key, body, 201)

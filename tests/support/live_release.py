@@ -1,4 +1,7 @@
-"""A release on a real API server without controllers: Helm and server-side apply change it, tests play operator and Argo Rollouts."""
+"""A release on a real API server without controllers.
+
+Helm and server-side apply change it, tests play operator and Argo Rollouts.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ class LiveRelease:
         """Give up the connection; the API server goes with its storage."""
         self._client.close()
 
-    # --- what changes it ------------------------------------------------------------------------------------------
+    # --- what changes it ------------------------------------------------------------------------------------
 
     def install(self, *settings: str) -> str:
         """`helm install`; what it prints."""
@@ -102,7 +105,7 @@ class LiveRelease:
         return done.stderr
 
     def rendered(self, *settings: str, sees_cluster: bool) -> list[Manifest]:
-        """What templates make of these settings over the ones before, with the cluster in view (Helm) or without (GitOps)."""
+        """What templates make of these settings over the earlier ones, with (Helm) or without the cluster."""
         self._told(*settings)
         if sees_cluster:
             options = (*self._options(), "--dry-run=server", "--output=json")
@@ -192,7 +195,7 @@ class LiveRelease:
         reply = self._client.post(path, json=body)
         assert reply.status_code == 201, reply.text
 
-    # --- what can be seen of it ----------------------------------------------------------------------------------
+    # --- what can be seen of it -----------------------------------------------------------------------------
 
     def workload(self, kind: str = "rollouts", api: str = "apis/argoproj.io/v1alpha1") -> Manifest:
         """The Rollout (or another workload) as the server has it."""
@@ -249,7 +252,10 @@ class LiveRelease:
 
 
 def versions_in(template: Manifest) -> set[str]:
-    """Every version that a pod template names: label, environment, registry reference, sub-path, the model image's tag."""
+    """Every version that a pod template names.
+
+    Label, environment, registry reference, sub-path, the model image's tag.
+    """
     found: set[str] = {template["metadata"]["labels"].get(VERSION_LABEL, "none")}
     for container in containers(template["spec"]):
         told = environment(template, container)

@@ -1,7 +1,9 @@
-"""What NetworkPolicies allow, by the rules of networking.k8s.io/v1 (https://kubernetes.io/docs/concepts/services-networking/network-policies/).
+"""What NetworkPolicies allow, by the rules of networking.k8s.io/v1.
 
-Pure: rendered policies and the two ends in, yes or no out. Who no policy selects may do everything, policies add up, and a
-connection needs its source's egress and its destination's ingress.
+See https://kubernetes.io/docs/concepts/services-networking/network-policies/.
+
+Pure: rendered policies and the two ends in, yes or no out. Who no policy selects may do everything, policies
+add up, and a connection needs its source's egress and its destination's ingress.
 """
 
 from __future__ import annotations

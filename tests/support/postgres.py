@@ -1,4 +1,6 @@
-"""A private PostgreSQL server for tests: own data folder, own port, run as an unprivileged user, gone afterwards.
+"""A private PostgreSQL server for tests.
+
+Own data folder, own port, run as an unprivileged user, gone afterwards.
 
 Import the `postgres` fixture into a conftest. It finds Debian's binaries or `initdb` on the PATH.
 """
@@ -35,7 +37,10 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories={self.folder} -c fsync=off"
+        options = (
+            f"-c listen_addresses=127.0.0.1 -c port={self.port}"
+            f" -c unix_socket_directories={self.folder} -c fsync=off"
+        )
         self._run(
             "pg_ctl",
             "-D",

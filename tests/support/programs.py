@@ -1,4 +1,7 @@
-"""Programs that tests run as they are: on the PATH, in the local cluster's cache, or built from their pinned Go module."""
+"""Programs that tests run as they are.
+
+On the PATH, in the local cluster's cache, or built from their pinned Go module.
+"""
 
 from __future__ import annotations
 

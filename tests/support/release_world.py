@@ -1,7 +1,7 @@
 """A registry, an evidence store, Jobs and a Rollout in a few plain fields: what the release machine acts on.
 
-Every action is done the way a correct shell does it (create or adopt, record once), so doing one twice must leave the
-world as doing it once: tests compare.
+Every action is done the way a correct shell does it (create or adopt, record once), so doing one twice must
+leave the world as doing it once: tests compare.
 """
 
 from __future__ import annotations
@@ -137,7 +137,10 @@ class World:
                 self.ended = self.ended or EndObservation(phase=phase, reason=reason)
 
     def step(self, *, crash: str = "") -> Action:
-        """One round of a shell; `crash` is `before` the action, `after` it (the status is not written) or "" (no crash)."""
+        """One round of a shell.
+
+        `crash` is `before` the action, `after` it (the status is not written) or "" (no crash).
+        """
         decided = decide_step(self.spec, self.status, self.look(), self.now)
         if crash == "before":
             return decided.action

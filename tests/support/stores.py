@@ -1,4 +1,7 @@
-"""Event stores for tests, on each of the two databases. Import `backend`, `url` and `postgres` into a conftest."""
+"""Event stores for tests, on each of the two databases.
+
+Import `backend`, `url` and `postgres` into a conftest.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,10 @@ def wait_until(
     what: str = "the condition",
     every: float = 0.02,
 ) -> None:
-    """Return as soon as `condition()` holds, which is asked `every` so many seconds; AssertionError after `seconds`."""
+    """Return as soon as `condition()` holds, which is asked `every` so many seconds.
+
+    AssertionError after `seconds`.
+    """
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     while not condition():

@@ -1,4 +1,7 @@
-"""YAML that somebody else wrote: read, or refused in a sentence with its file and line; never slow, never quoted."""
+"""YAML that somebody else wrote: read, or refused in a sentence with its file and line.
+
+Never slow, never quoted.
+"""
 
 from __future__ import annotations
 

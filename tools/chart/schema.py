@@ -53,7 +53,8 @@ def _property(value: Value) -> dict[str, object]:
         return {"description": value.sentence, **_object(value.children, root=False)}
     keywords = {"type": _type_of(value.default), **value.keywords}
     if keywords["type"] == "number":
-        # `--set` hands a fraction over as text: bounds hold for numbers, the pattern holds the text to the same ones.
+        # `--set` hands a fraction over as text: bounds hold for numbers, the pattern holds the text to the
+        # same ones.
         keywords |= {"type": ["number", "string"], "pattern": _fraction(value)}
     return {"description": value.sentence, **keywords}
 

@@ -1,7 +1,7 @@
 """Read values.yaml with its comments: every value, its default, what it is, what it may hold.
 
-The comment right above a key documents it: `# -- ` begins the sentence (further lines go on), `# @schema ` adds
-JSON Schema keywords that the default does not show, as YAML.
+The comment right above a key documents it: `# -- ` begins the sentence (further lines go on), `# @schema `
+adds JSON Schema keywords that the default does not show, as YAML.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def _up(*, as_json: bool) -> int:
         print(f"export KUBECONFIG={chosen.cluster.kubeconfig}")
         if (folder := commands.link()) is not None:
             print(
-                f"export PATH={folder}:$PATH  # kubectl, helm, kubectl argo rollouts: of this cluster's versions"
+                f"export PATH={folder}:$PATH  # kubectl, helm, kubectl argo rollouts: "
+                "of this cluster's versions"
             )
         print(f"# ingress: http://127.0.0.1:{INGRESS_PORT}  Prometheus: http://127.0.0.1:{PROMETHEUS_PORT}")
     return 0

@@ -43,8 +43,8 @@ def is_built(program: Program) -> bool:
 def build(program: Program, on_step: Callable[[str], None]) -> Path:
     """Build what is missing and return the folder with the binaries.
 
-    A folder appears under its final name only when it is complete. A build that was interrupted goes on: binaries that were
-    done are kept beside it, and Go keeps every package that it has compiled.
+    A folder appears under its final name only when it is complete. A build that was interrupted goes on:
+    binaries that were done are kept beside it, and Go keeps every package that it has compiled.
 
     Raises:
         ClusterError: Go is missing or too old, or the compiler failed (its last lines are in the message).
@@ -114,6 +114,8 @@ def _compile(program: Program, package: str, output: Path, on_part: Callable[[st
         told = "\n".join(last)
         raise ClusterError(
             f"Building {package} {program.version} failed:\n{told}",
-            hint="Check the connection to the Go module proxy and the free disk space (10 GB), then run again.",
+            hint=(
+                "Check the connection to the Go module proxy and the free disk space (10 GB), then run again."
+            ),
         )
     unfinished.rename(output)

@@ -1,4 +1,4 @@
-"""What a person types against the cluster (kubectl, helm, the Rollouts plugin), under one folder for `PATH`."""
+"""What a person types against the cluster (kubectl, helm, Rollouts plugin), under one folder for `PATH`."""
 
 from __future__ import annotations
 

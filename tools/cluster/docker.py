@@ -1,4 +1,7 @@
-"""A Docker daemon of our own, where none is running: started, remembered, stopped; nothing else is touched."""
+"""A Docker daemon of our own, where none is running: started, remembered, stopped.
+
+Nothing else is touched.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +142,7 @@ def _pid() -> int | None:
 
 
 def _is_ours(pid: int) -> bool:
-    """Whether the process is still the daemon with our configuration, not a later one with the same number."""
+    """Whether the process is still the daemon with our configuration, not a later one of that number."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

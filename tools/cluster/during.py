@@ -1,4 +1,7 @@
-"""Run a command while the cluster is up: `make test` and CI, on machines that can have one and on those that cannot."""
+"""Run a command while the cluster is up.
+
+`make test` and CI, on machines that can have one and on those that cannot.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ def impossible() -> ClusterError | None:
 
 
 def run_during(steps: Steps, command: Sequence[str]) -> int:
-    """Bring the cluster up, run the command, take the cluster down unless it was up before; the command's exit code."""
+    """Bring the cluster up, run the command, take the cluster down unless it was up before.
+
+    The command's exit code.
+    """
     # Somebody who works with the cluster wants it back as it was.
     keep = target().given or (kind.exists() and target().cluster.succeeds("get", "--raw", "/readyz"))
     try:

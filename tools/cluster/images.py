@@ -1,4 +1,7 @@
-"""Images of the add-ons: the public ones, and the same programs in archives of our own. One place for both."""
+"""Images of the add-ons: the public ones, and the same programs in archives of our own.
+
+One place for both.
+"""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def exists() -> bool:
 
 
 def is_healthy(wanted: str) -> bool:
-    """Whether the cluster was made completely, from this configuration, and its API server says it is ready."""
+    """Whether the cluster was made completely, from this configuration, and its API server is ready."""
     marker = _marker()
     if not marker.exists() or marker.read_text() != _digest(wanted) or not kubeconfig_path().exists():
         return False

@@ -87,7 +87,8 @@ def inspect(node_image: str, *, docker_is_ours: bool) -> Machine:
         has_dockerd=shutil.which("dockerd") is not None,
         has_image_tools=all(shutil.which(tool) for tool in ("debootstrap", "containerd", "ctr")),
         has_apt=shutil.which("apt-get") is not None,
-        # Where there is no /proc, Docker runs its containers on a virtual machine of its own, which has every capability.
+        # Where there is no /proc, Docker runs its containers on a virtual machine of
+        # its own, which has every capability.
         has_sys_resource=not status.exists() or has_capability(status.read_text(), CAP_SYS_RESOURCE),
         cgroup_v1=_has_cgroup_v1(docker_answers=docker_answers),
         registry_answers=_registry_answers(node_image, docker_answers=docker_answers),
@@ -140,7 +141,10 @@ def plan(machine: Machine) -> Plan:
     if build_node_image and not machine.is_root:
         raise ClusterError(
             "No image registry answers, and without root the node image cannot be made here.",
-            hint="Check Docker's connection to docker.io, or run as root, or set KUBECONFIG to a cluster you have.",
+            hint=(
+                "Check Docker's connection to docker.io, or run as root, or set "
+                "KUBECONFIG to a cluster you have."
+            ),
         )
     if install and not machine.has_apt:
         raise ClusterError(
@@ -158,7 +162,8 @@ def plan(machine: Machine) -> Plan:
         )
     if build_node_image:
         notes.append(
-            "No image registry answers: the node image is built here from Go modules and distribution packages."
+            "No image registry answers: the node image is built here from Go modules "
+            "and distribution packages."
         )
     return Plan(
         install=install,

@@ -1,7 +1,10 @@
-"""The node image where none can be pulled: the distribution's containerd and systemd, kind's own files, our binaries.
+"""The node image where none can be pulled.
 
-Follows kind's `images/base` and `images/node` (sigs.k8s.io/kind, module zip), with the distribution's packages in place of
-binaries that those download, and one CNI configuration file in place of kindnetd, which is not published as a module.
+The distribution's containerd and systemd, kind's own files, our binaries.
+
+Follows kind's `images/base` and `images/node` (sigs.k8s.io/kind, module zip), with the distribution's
+packages in place of binaries that those download, and one CNI configuration file in place of
+kindnetd, which is not published as a module.
 """
 
 from __future__ import annotations
@@ -28,17 +31,19 @@ from tools.cluster.shell import run, succeeds
 REPOSITORY = "localhost/k8s"
 SUITE = "bookworm"
 NODE_PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "containerd", "runc", "containernetworking-plugins", "iptables", "iproute2", "kmod",
-    "conntrack", "socat", "ethtool", "mount", "util-linux", "procps", "ca-certificates",
+    "systemd", "systemd-sysv", "dbus", "containerd", "runc", "containernetworking-plugins", "iptables",
+    "iproute2", "kmod", "conntrack", "socat", "ethtool", "mount", "util-linux", "procps", "ca-certificates",
 )  # fmt: skip
 CNI = """\
 {"cniVersion": "1.0.0", "name": "pods", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
-   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], \
+"routes": [{"dst": "0.0.0.0/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 """
-# Claims are served by Kubernetes' own host-path provisioner (`kind.configuration` gives it this folder). It makes folders that
-# only root may write to; pods without rights need more, and a local cluster has no tenants to keep apart.
+# Claims are served by Kubernetes' own host-path provisioner (`kind.configuration` gives it this
+# folder). It makes folders that only root may write to; pods without rights need more, and a
+# local cluster has no tenants to keep apart.
 VOLUMES = "/var/lib/volumes"
 VOLUME_UNITS = {
     "volumes.service": f"""\
@@ -61,9 +66,9 @@ WantedBy=multi-user.target
 """,
 }
 UNWANTED_UNITS = (
-    "etc/systemd/system/*.wants/*", "lib/systemd/system/multi-user.target.wants/*", "lib/systemd/system/local-fs.target.wants/*",
-    "lib/systemd/system/sockets.target.wants/*udev*", "lib/systemd/system/sockets.target.wants/*initctl*",
-    "lib/systemd/system/basic.target.wants/*",
+    "etc/systemd/system/*.wants/*", "lib/systemd/system/multi-user.target.wants/*",
+    "lib/systemd/system/local-fs.target.wants/*", "lib/systemd/system/sockets.target.wants/*udev*",
+    "lib/systemd/system/sockets.target.wants/*initctl*", "lib/systemd/system/basic.target.wants/*",
 )  # fmt: skip
 NODE_PROGRAMS = (KUBERNETES, ETCD, COREDNS, KIND, PAUSE, *(image.program for image in ADDON_IMAGES))
 UNWANTED_FILES = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/lib/apt/lists", "var/cache/apt")
@@ -223,7 +228,7 @@ def _pause_tag() -> str:
 
 
 def _preload(root: Path, scratch: Path, on_step: Callable[[str], None]) -> None:
-    """Put the images of the control plane and the add-ons into the node's content store, so that nothing is pulled at boot."""
+    """Put the images of control plane and add-ons into the node's content store: boot then pulls nothing."""
     on_step("node image: images of the control plane and the add-ons")
     kubernetes, names = built_folder(KUBERNETES), control_plane_images()
     images = [

@@ -1,6 +1,7 @@
 """What the local cluster is made of: every program, its Go module and its version.
 
-Versions are pinned by the committed go.mod/go.sum beside this file (`modules/`), so a build is the same everywhere.
+Versions are pinned by the committed go.mod/go.sum beside this file (`modules/`), so a build is the same
+everywhere.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ KIND = Program("kind", ("sigs.k8s.io/kind",), "sigs.k8s.io/kind", ("kind",))
 
 
 def _helm_stamp() -> tuple[str, ...]:
-    # Unstamped, `helm template` takes the cluster for Kubernetes 1.20 and refuses a chart that needs a newer one. Helm's own
-    # releases are stamped by its Makefile in the same places.
+    # Unstamped, `helm template` takes the cluster for Kubernetes 1.20 and refuses a chart that needs a newer
+    # one. Helm's own releases are stamped by its Makefile in the same places.
     major, minor = KUBERNETES.version.removeprefix("v").split(".")[:2]
     places = ("helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/lint/rules")
     stamps = [

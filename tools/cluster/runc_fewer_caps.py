@@ -1,8 +1,8 @@
 """An OCI runtime that starts runc after taking CAP_SYS_RESOURCE out of the bundle.
 
-A machine that lacks this capability cannot grant it, and runc then fails with "unable to apply caps"; a process without it
-cannot lower its oom_score_adj either. Installed as an executable by `docker.py`, only where the capability is missing.
-Standard library only: it runs outside the project's environment.
+A machine that lacks this capability cannot grant it, and runc then fails with "unable to apply caps"; a
+process without it cannot lower its oom_score_adj either. Installed as an executable by `docker.py`, only
+where the capability is missing. Standard library only: it runs outside the project's environment.
 """
 
 import json

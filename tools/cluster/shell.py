@@ -34,7 +34,8 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"`{shown}` did not finish within {timeout:.0f} s.", hint=hint) from error
     if done.returncode != 0:
-        # Some programs (helm lint) say what is wrong on standard output and only that something is on the other.
+        # Some programs (helm lint) say what is wrong on standard output and only that something is on the
+        # other.
         last = "\n".join([*done.stdout.strip().splitlines(), *done.stderr.strip().splitlines()][-8:])
         raise ClusterError(f"`{shown}` failed with code {done.returncode}:\n{last}", hint=hint)
     return done.stdout

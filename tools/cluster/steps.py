@@ -24,7 +24,8 @@ class Steps:
     """The run so far.
 
     Attributes:
-        console: Where people watch. On a terminal one line is kept up to date; elsewhere (a CI job's log) lines are added.
+        console: Where people watch. On a terminal one line is kept up to date; elsewhere
+            (a CI job's log) lines are added.
         done: Finished steps.
         every: Seconds between such lines.
     """

@@ -1,7 +1,8 @@
 """`python -m tools.deploy apply | verdict`: what `make deploy` and `make deploy-verdict` run.
 
-Exit codes are those of the `leadscore` command (docs/cli.md): 0 healthy and promoted (or judged later, where the
-environment says `whenNotDone: follow`), 1 sent back, 5 needs a person or another deployment is on its way, 6 nothing known.
+Exit codes are those of the `leadscore` command (docs/cli.md): 0 healthy and promoted (or judged
+later, where the environment says `whenNotDone: follow`), 1 sent back, 5 needs a person or
+another deployment is on its way, 6 nothing known.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 Two ways, and the first that is set up is taken:
 
-- OpenID Connect (`KUBE_SERVER`, `KUBE_CA`, `KUBE_AUDIENCE`): the API server trusts the identity of the CI job itself
-  (Kubernetes' structured authentication, manifests/ci/authentication.yaml), so nothing long-lived is stored. Its
-  tokens live for minutes and a canary for longer, so kubectl asks for a new one by itself: this module is its
-  credential plugin (client.authentication.k8s.io/v1).
+- OpenID Connect (`KUBE_SERVER`, `KUBE_CA`, `KUBE_AUDIENCE`): the API server trusts the identity of the CI job
+  itself (Kubernetes' structured authentication, manifests/ci/authentication.yaml), so nothing long-lived is
+  stored. Its tokens live for minutes and a canary for longer, so kubectl asks for a new one by itself: this
+  module is its credential plugin (client.authentication.k8s.io/v1).
 - `KUBECONFIG_CONTENT`: a kubeconfig kept as a secret of the environment.
 """
 
@@ -44,7 +44,10 @@ def kubeconfig(environ: Mapping[str, str], python: str = sys.executable) -> str:
             return content
         raise BadInputError(
             "This job has no way into the cluster.",
-            hint="Set the environment's variables KUBE_SERVER and KUBE_CA, or its secret KUBECONFIG (docs/ci-cd.md).",
+            hint=(
+                "Set the environment's variables KUBE_SERVER and KUBE_CA, or its secret "
+                "KUBECONFIG (docs/ci-cd.md)."
+            ),
         )
     if not authority:
         raise BadInputError(

@@ -1,4 +1,7 @@
-"""Talking to the environment: kubectl and Helm, with what they could not tell kept apart from what is not there."""
+"""Talking to the environment.
+
+kubectl and Helm, with what they could not tell kept apart from what is not there.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +132,7 @@ class Namespace:
 
 
 def helm(arguments: Sequence[str]) -> str:
-    """Run Helm; DeploymentFailedError with its last lines if it fails (a refused value, a failed migration)."""
+    """Run Helm; DeploymentFailedError with its last lines if it fails (refused value, failed migration)."""
     done = _run([_program(HELM, "helm"), *arguments], timeout=900)
     if done.returncode != 0:
         lines = tuple(done.stderr.strip().splitlines()[-8:])

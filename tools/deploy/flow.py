@@ -84,8 +84,8 @@ def deploy(
 def steps_to(version: int, live: str, rendered: str) -> list[int]:
     """Return the versions to ask Helm for, one after the other, so that the last one is served.
 
-    Helm sends only what has changed since its own last revision. If that one had this version, too, and the operator or an
-    undo has changed it since, Helm is told first what is there.
+    Helm sends only what has changed since its own last revision. If that one had this version, too, and the
+    operator or an undo has changed it since, Helm is told first what is there.
 
     Args:
         version: The one that is wanted.
@@ -280,7 +280,10 @@ def reason_from(environ: Mapping[str, str], environment: str) -> str:
     """Why a version becomes champion, with the run that saw it."""
     text = f"healthy in {environment}"
     if {"GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"} <= environ.keys():
-        run = f"{environ['GITHUB_SERVER_URL']}/{environ['GITHUB_REPOSITORY']}/actions/runs/{environ['GITHUB_RUN_ID']}"
+        run = (
+            f"{environ['GITHUB_SERVER_URL']}/{environ['GITHUB_REPOSITORY']}"
+            f"/actions/runs/{environ['GITHUB_RUN_ID']}"
+        )
         text = f"{text}, {run}"
     return text
 

@@ -73,7 +73,10 @@ def docker_push(local: str, remote: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m tools.deploy.images REGISTRY OUTPUT < VALUES`: push, and write the values of the pushed images."""
+    """`python -m tools.deploy.images REGISTRY OUTPUT < VALUES`.
+
+    Push, and write the values of the pushed images.
+    """
     try:
         if len(arguments) != 2 or not arguments[0]:
             raise BadInputError("Where to push?", hint="make images-push REGISTRY=host/path")

@@ -20,7 +20,8 @@ class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 
     Attributes:
         tracking_uri: Its address, if it can be reached directly.
-        service: Otherwise the Service in the environment's namespace that is port-forwarded while it is asked.
+        service: Otherwise the Service in the environment's namespace that is
+            port-forwarded while it is asked.
         port: Port of that Service.
     """
 

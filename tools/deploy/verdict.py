@@ -1,7 +1,7 @@
 """What became of a deployment, as pure functions over what the API server says.
 
-Field meanings: Argo Rollouts' `rollout.status` (phase, message, pauseConditions, stableRS, currentPodHash) and the
-Deployment conditions of apps/v1.
+Field meanings: Argo Rollouts' `rollout.status` (phase, message, pauseConditions, stableRS,
+currentPodHash) and the Deployment conditions of apps/v1.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def judge(workload: dict[str, Any]) -> Verdict:
     label = known.spec.template.metadata.labels.get(VERSION_LABEL, "")
     version = int(label) if label.isdigit() else None
     status = known.status
-    # A status of an older spec says nothing about this one: right after an upgrade the old version is "Healthy".
+    # A status of an older spec says nothing about this one: right after an upgrade the old version is
+    # "Healthy".
     if str(status.observed_generation) != str(known.metadata.generation):
         return Verdict(State.PROGRESSING, version, "the controller has not seen it yet")
     if known.kind == "Deployment":

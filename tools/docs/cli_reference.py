@@ -81,7 +81,10 @@ def document() -> str:
         "",
         "<!-- Written by `make docs` from the commands themselves; edit their help texts instead. -->",
         "",
-        "Tables by default, `--json` for machines, progress on standard error. Completion: `leadscore --install-completion`.",
+        (
+            "Tables by default, `--json` for machines, progress on standard error. Completion: "
+            "`leadscore --install-completion`."
+        ),
         "`LEADSCORE_HOME` (default `./.leadscore`) holds the embedded stores; `LEADSCORE_TRACKING_URI` and",
         "`LEADSCORE_EVENTS_URL` replace them.",
         "",

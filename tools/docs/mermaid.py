@@ -1,4 +1,7 @@
-"""Mermaid, pinned by version and digest: fetched once from the npm registry by npm itself, kept in the user's cache."""
+"""Mermaid, pinned by version and digest.
+
+Fetched once from the npm registry by npm itself, kept in the user's cache.
+"""
 
 from __future__ import annotations
 

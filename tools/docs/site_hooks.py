@@ -1,7 +1,10 @@
-"""What MkDocs asks while it builds the site: pages from outside docs/, wildcards of the navigation, Mermaid from our own files.
+"""What MkDocs asks while it builds the site.
 
-Documents link each other as files of this project, so that they work wherever the project is read. On the site a link out
-of docs/ becomes one to the page that the file is there, or to a copy of the file below `source/`.
+Pages from outside docs/, wildcards of the navigation, Mermaid from our own files.
+
+Documents link each other as files of this project, so that they work wherever the
+project is read. On the site a link out of docs/ becomes one to the page that the file is
+there, or to a copy of the file below `source/`.
 """
 
 from __future__ import annotations
@@ -75,7 +78,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Point links at the pages and copies of the site; set off lists and tables, as Python-Markdown wants them."""
+    """Point links at the pages and copies of the site.
+
+    Set off lists and tables, as Python-Markdown wants them.
+    """
     here = page.file.src_uri
 
     def moved(found: re.Match[str]) -> str:

@@ -1,1 +1,1 @@
-"""Images by role: built from ordinary Dockerfiles, the same bytes every time, with a bill of materials each."""
+"""Images by role: built from ordinary Dockerfiles, reproducible, with a bill of materials each."""

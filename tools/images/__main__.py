@@ -216,7 +216,7 @@ def _plans(given: argparse.Namespace, *, registry: bool) -> list[build.Plan]:
 
 
 def _built(given: argparse.Namespace) -> list[tuple[roles.Role, Built]]:
-    """What is in the cache of the roles that are meant, with a note where their sources have changed since."""
+    """What is in the cache of the roles that are meant, and whether their sources have changed since."""
     found: list[tuple[roles.Role, Built]] = []
     for planned in _plans(given, registry=registry_answers()):
         built = build.find(planned)
@@ -232,7 +232,10 @@ def _built(given: argparse.Namespace) -> list[tuple[roles.Role, Built]]:
 
 
 def chosen(names: Sequence[str], *, registry: bool) -> list[roles.Role]:
-    """The roles that are meant; by default all, but PostgreSQL only where the official image is out of reach."""
+    """The roles that are meant.
+
+    By default all, but PostgreSQL only where the official image is out of reach.
+    """
     if names:
         return [roles.find(name) for name in names]
     return [role for role in roles.ROLES if role.base.value or not registry]

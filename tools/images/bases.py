@@ -1,4 +1,7 @@
-"""What images start from: public images where a registry answers, else small ones made from the distribution's packages."""
+"""What images start from.
+
+Public images where a registry answers, else small ones made from the distribution's packages.
+"""
 
 from __future__ import annotations
 
@@ -94,19 +97,22 @@ def _finish_postgresql(root: Path) -> None:
 LOCAL = {
     Base.PYTHON: LocalBase(
         (*FILES, "ca-certificates", "netbase", "tzdata", "python3", "libstdc++6"),
-        remove=("usr/lib/*/gconv", "usr/share/i18n", "usr/lib/python3.11/lib2to3", "usr/share/zoneinfo/right", "usr/share/zoneinfo/posix"),
+        remove=("usr/lib/*/gconv", "usr/share/i18n", "usr/lib/python3.11/lib2to3", "usr/share/zoneinfo/right",
+            "usr/share/zoneinfo/posix"),
         finish=_finish_python,
     ),
     # BusyBox is under the GPL: its notice and the licence's text (of base-files) stay.
     Base.BUSYBOX: LocalBase(
         ("busybox-static", "base-files"),
-        remove=("usr/share/initramfs-tools", "usr/share/base-files", "usr/share/dict", "var/backups", "var/mail"),
+        remove=("usr/share/initramfs-tools", "usr/share/base-files", "usr/share/dict", "var/backups",
+            "var/mail"),
         finish=_finish_busybox,
     ),
     Base.POSTGRESQL: LocalBase(
         (*FILES, "tzdata", "sed", "libnss-wrapper", "postgresql-15"),
         without=(*INSTALLERS, "libllvm14", "postgresql-common", "postgresql-client-common", "ssl-cert"),
-        remove=("usr/lib/*/gconv", "usr/share/i18n", "usr/lib/postgresql/15/lib/llvmjit*", "usr/share/doc/postgresql*"),
+        remove=("usr/lib/*/gconv", "usr/share/i18n", "usr/lib/postgresql/15/lib/llvmjit*",
+            "usr/share/doc/postgresql*"),
         finish=_finish_postgresql,
     ),
 }  # fmt: skip

@@ -117,7 +117,7 @@ def cached_references() -> set[str]:
 
 
 def build(planned: Plan, *, registry: bool, on_step: OnStep, fresh: bool = False) -> Built:
-    """The image of a plan; made first if it is not in the cache, or if `fresh` (neither archive nor layers are reused)."""
+    """The image of a plan; made if it is not in the cache, or if `fresh` (archive and layers made anew)."""
     role = planned.role
     with only_one(role.name):
         found = find(planned)
@@ -125,7 +125,8 @@ def build(planned: Plan, *, registry: bool, on_step: OnStep, fresh: bool = False
             os.utime(planned.archive)
             return found
         on_step("base")
-        # By digest in the image and its bill; the key names the tag, so that looking something up pulls nothing.
+        # By digest in the image and its bill; the key names the tag, so that looking something up pulls
+        # nothing.
         planned = replace(planned, base=bases.ensure(role.base, registry=registry))
         with tempfile.TemporaryDirectory(prefix=f"leadscore-{role.name}-") as scratch:
             parts = context_parts(planned, Path(scratch), on_step)

@@ -1,6 +1,9 @@
-"""Python bytecode that is the same every time: containers run on a read-only root and could not write their own.
+"""Python bytecode that is the same every time.
 
-`unchecked-hash` files (PEP 552) carry no time; their own hash is not compared at start, the layer's digest has been.
+Containers run on a read-only root and could not write their own.
+
+`unchecked-hash` files (PEP 552) carry no time; their own hash is not compared at start, the layer's digest
+has been.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from pathlib import Path
 from tools.images.errors import ImageError
 
 PYTHON = (3, 11)
-# Fixed: what is compiled in one process must not depend on the number of CPUs (marshal writes references by count).
+# Fixed: what is compiled in one process must not depend on the number of CPUs (marshal writes references by
+# count).
 SHARES = 4
 
 
@@ -57,6 +61,7 @@ def _compile(folder: Path, inside: str, names: Sequence[str]) -> None:
         text=True,
         check=False,
     )
-    # 1: some file did not compile, which is so for templates and for other Pythons' syntax that packages carry.
+    # 1: some file did not compile, which is so for templates and for other Pythons' syntax that packages
+    # carry.
     if done.returncode not in {0, 1}:
         raise ImageError(f"Compiling {folder} failed:\n{done.stderr.strip()[-800:]}")

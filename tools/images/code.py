@@ -1,4 +1,7 @@
-"""Our own code for an image, from a copy of the sources: a wheel with the native kernel, or BentoML's bento of it."""
+"""Our own code for an image, from a copy of the sources.
+
+A wheel with the native kernel, or BentoML's bento of it.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,8 @@ def prepare(role: Role, version: str, epoch: int, target: Path) -> None:
         else:
             listed = Path(scratch) / "requirements.txt"
             listed.write_text(f"{wheel}\n")
-            # The wheel's tag names this machine's C library; what its kernel really asks for has been looked at.
+            # The wheel's tag names this machine's C library; what its kernel really asks for has been looked
+            # at.
             install(listed, target, "--no-index", "--no-verify-hashes", glibc=NEWEST_GLIBC)
             tidy(target, role.commands)
         for name in role.files:
@@ -85,7 +89,7 @@ def _wheel(stage: Path, output: Path, epoch: int) -> Path:
 
 
 def needed_glibc(library: bytes) -> tuple[int, int]:
-    """The newest version of the C library that a shared object asks for, from the names of its symbol versions; pure."""
+    """The newest C library version that a shared object asks for, from its symbol versions' names; pure."""
     found = re.findall(rb"GLIBC_(\d+)\.(\d+)", library)
     return max(((int(major), int(minor)) for major, minor in found), default=(0, 0))
 
@@ -94,13 +98,20 @@ def _require_old_glibc(kernel: Path) -> None:
     needed = needed_glibc(kernel.read_bytes())
     if needed > GLIBC:
         raise ImageError(
-            f"The kernel that was compiled here wants glibc {needed[0]}.{needed[1]}; the images have {GLIBC[0]}.{GLIBC[1]}.",
-            hint="Build on Debian bookworm, or without a C compiler on PATH: Zig's then compiles for an old one.",
+            f"The kernel that was compiled here wants glibc {needed[0]}.{needed[1]}; the images "
+            f"have {GLIBC[0]}.{GLIBC[1]}.",
+            hint=(
+                "Build on Debian bookworm, or without a C compiler on PATH: Zig's "
+                "then compiles for an old one."
+            ),
         )
 
 
 def _bento(stage: Path, home: Path, version: str, epoch: int, target: Path) -> None:
-    """Run `bentoml build` and take what the service needs; the wheel's build has left the kernel in the sources."""
+    """Run `bentoml build` and take what the service needs.
+
+    The wheel's build has left the kernel in the sources.
+    """
     environment = {
         **os.environ,
         "BENTOML_HOME": str(home),
@@ -128,7 +139,9 @@ def at_time(bento_yaml: str, epoch: int) -> str:
 
 
 def source_epoch(names: Sequence[str]) -> int:
-    """Time for everything in an image: `SOURCE_DATE_EPOCH`, else the last commit of its sources, else 2026-01-01.
+    """Time for everything in an image.
+
+    `SOURCE_DATE_EPOCH`, else the last commit of its sources, else 2026-01-01.
 
     See reproducible-builds.org/specs/source-date-epoch.
     """

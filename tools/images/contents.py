@@ -1,4 +1,7 @@
-"""What is in an archive, read from the archive itself: files with their sizes, Python and distribution packages."""
+"""What is in an archive, read from the archive itself.
+
+Files with their sizes, Python and distribution packages.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,10 @@ def compressed_size(archive: Path) -> int:
 
 
 def python_package(metadata: str) -> Package:
-    """A package from the METADATA of its `.dist-info` (core metadata specification, packaging.python.org); pure."""
+    """A package from the METADATA of its `.dist-info` (core metadata specification, packaging.python.org).
+
+    Pure.
+    """
     fields = email.message_from_string(metadata)
     licence = fields.get("License-Expression") or next(
         (

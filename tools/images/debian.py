@@ -1,7 +1,9 @@
-"""Root file systems from the distribution's packages, where no registry has a base image: extracted, not installed.
+"""Root file systems from the distribution's packages, where no registry has a base image.
 
-No root, no chroot and no maintainer scripts: the few things that those would do are done in `bases.py`. The packages are
-what apt would install today, security updates included.
+Extracted, not installed.
+
+No root, no chroot and no maintainer scripts: the few things that those would do are done in `bases.py`. The
+packages are what apt would install today, security updates included.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""A built image as an archive whose bytes depend on its content only: fixed times, entries in order, no build host in it.
+"""A built image as an archive whose bytes depend on its content only.
 
-Builders write the time of the build into layers and configuration, so the same Dockerfile gives another digest every time.
-The archive is an OCI image layout 1.0.0 (github.com/opencontainers/image-spec) and at once what `docker load` reads: both
-indices name the same blobs.
+Fixed times, entries in order, no build host in it.
+
+Builders write the time of the build into layers and configuration, so the same Dockerfile gives another
+digest every time. The archive is an OCI image layout 1.0.0 (github.com/opencontainers/image-spec) and at once
+what `docker load` reads: both indices name the same blobs.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from tools.oci import blob_path, descriptor, digest_of, file_digest
 
 # Made by the builder for the time of a RUN, and not part of what was built.
 BUILDERS_OWN = frozenset({".dockerenv", "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/mtab"})
-# In layers, for every file: a cached layer carries the time of some earlier build, which a mere limit would let through; and
-# layers that do not depend on the sources' time are shared by roles and versions.
+# In layers, for every file: a cached layer carries the time of some earlier build, which a mere limit would
+# let through; and layers that do not depend on the sources' time are shared by roles and versions.
 LAYER_TIME = 1_767_225_600  # 2026-01-01
 SETTINGS = (
     "User",

@@ -15,7 +15,7 @@ This image also holds work of others under licences of their own. Python package
 of its licence text below {inside}. Libraries that a wheel brings along are named with it; their licences are
 part of the wheel's texts or of its `sboms` folder. The distribution's packages carry theirs in
 /usr/share/doc/*/copyright.
-"""
+"""  # noqa: E501 - the text of a file in the images
 _LESSER = """
 {names}: the GNU Lesser General Public License
 LeadScore uses {names}, as {version} from PyPI, unmodified but for debug symbols. The library and its use are covered by the
@@ -23,7 +23,7 @@ GNU Lesser General Public License, version 3; its text is at the places named be
 that it supplements is at /usr/share/common-licenses/GPL-3. The source is at {homepage}.
 The library is loaded from its own folder when a program starts: to use a modified version, put it into a folder that
 comes earlier on PYTHONPATH, or build the image with it (docs/images.md).
-"""
+"""  # noqa: E501 - the text of a file in the images
 
 
 def notices(packages: Path, inside: str) -> str:

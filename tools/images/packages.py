@@ -144,9 +144,10 @@ def tidy(folder: Path, commands: tuple[str, ...]) -> None:
 
 
 def strip(folder: Path) -> None:
-    """Drop the debug sections of extension modules, which some wheels (uvloop, aiohttp) consist of for the most part.
+    """Drop the debug sections of extension modules, of which some wheels (uvloop, aiohttp) mostly consist.
 
-    Libraries that auditwheel has patched (`*.libs`) stay as they are: not every version of binutils keeps those intact.
+    Libraries that auditwheel has patched (`*.libs`) stay as they are: not every version of binutils keeps
+    those intact.
     """
     if not _strip_version():
         return

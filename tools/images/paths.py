@@ -34,7 +34,10 @@ def only_one(what: str) -> Iterator[None]:
 
 
 def keep_newest(paths: list[Path], number: int) -> None:
-    """Delete all but the newest of these files and folders; called under the lock, or for what nobody else uses."""
+    """Delete all but the newest of these files and folders.
+
+    Called under the lock, or for what nobody else uses.
+    """
     for old in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[number:]:
         if old.is_dir():
             shutil.rmtree(old)

@@ -11,7 +11,10 @@ from tools.images.paths import RECIPES
 
 
 class Base(Enum):
-    """What an image starts from: a public image, or the same in small made from the distribution's packages."""
+    """What an image starts from.
+
+    A public image, or the same in small made from the distribution's packages.
+    """
 
     PYTHON = "docker.io/library/python:3.11-slim-bookworm"
     BUSYBOX = "docker.io/library/busybox:1.37-musl"
@@ -38,7 +41,8 @@ class Role:
         code: Our own code in it.
         extras: Extras of pyproject.toml whose packages, as uv.lock pins them, are in it.
         groups: Dependency groups likewise.
-        environment: Folder below envs/ whose locked packages cannot live with ours; they are in a folder of their own.
+        environment: Folder below envs/ whose locked packages cannot live with ours;
+            they are in a folder of their own.
         commands: Executables of those packages that stay in the image.
         files: Further files and folders of the project, at the same place below /opt/leadscore/app.
         chart_value: Where the chart names the image.

@@ -1,4 +1,4 @@
-"""Bills of materials (CycloneDX, cyclonedx.org), made from what is in the image and checked against the schema."""
+"""Bills of materials (CycloneDX, cyclonedx.org), made from the image and checked against the schema."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ def problems(files: Sequence[Path]) -> list[str]:
         RuntimeError: It did not run to its end, so nothing is known about the files.
     """
     binary = build(ACTIONLINT, lambda _: None) / "actionlint"
-    # shellcheck and pyflakes are used when a machine happens to have them: verdicts would differ between machines.
+    # shellcheck and pyflakes are used when a machine happens to have them: verdicts would differ between
+    # machines.
     done = subprocess.run(
         [binary, "-no-color", "-oneline", "-shellcheck=", "-pyflakes=", *files],
         capture_output=True, text=True, timeout=60, check=False,

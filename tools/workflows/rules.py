@@ -1,7 +1,7 @@
 """Rules for workflows that actionlint does not know, as pure functions over one file's text.
 
-Sources: GitHub's "Security hardening for GitHub Actions" (pinned actions, least permissions, no expressions in
-scripts) and our own promise that a step runs what a person can run: `make`.
+Sources: GitHub's "Security hardening for GitHub Actions" (pinned actions, least permissions, no expressions
+in scripts) and our own promise that a step runs what a person can run: `make`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ def _job_findings(job: dict[str, Any], targets: AbstractSet[str]) -> Iterator[st
             yield "checkout leaves its token in the working folder (persist-credentials: false)"
         script = step.get("run", "")
         if "${{" in script:
-            yield f"an expression inside a script can be made to run code: pass it by env ({script.strip()[:60]})"
+            yield (
+                "an expression inside a script can be made to run code: pass it by "
+                f"env ({script.strip()[:60]})"
+            )
         for target in named_targets(script):
             if target not in targets:
                 yield f"make {target}: the Makefile has no such target"

@@ -1,4 +1,4 @@
-"""`helm test`: the service is ready, refuses a caller without a key, and scores the lead of its own documentation.
+"""`helm test`: the service is ready, refuses a caller without a key, and scores its documented lead.
 
     python score.py URL keys|off
 
@@ -43,7 +43,10 @@ def test(url: str, auth: str, key: str) -> str:
     reply = expect(200, "/score-lead", lead, key)
     if not 0 <= reply["score"] <= 100 or reply["lead_id"] not in lead.values():
         raise SystemExit(f"/score-lead answered {reply}")
-    return f"ready; {reply['model_name']}/{reply['model_version']} scored {reply['lead_id']}: {reply['score']} ({reply['grade']})"
+    return (
+        f"ready; {reply['model_name']}/{reply['model_version']} scored {reply['lead_id']}: "
+        f"{reply['score']} ({reply['grade']})"
+    )
 
 
 if __name__ == "__main__":

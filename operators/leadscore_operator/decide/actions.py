@@ -1,4 +1,7 @@
-"""What each action of the release machine takes: which Job, which changes, which record. Pure; `EFFECTS` is the table."""
+"""What each action of the release machine takes: which Job, which changes, which record.
+
+Pure; `EFFECTS` is the table.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +68,9 @@ class Effect:
     Attributes:
         job: Name and command line of its Job. Each may run twice.
         changes: What else it changes in the cluster.
-        record: Puts it into the event store, before anything is changed and once, whoever does it again. Takes the store,
-            the release, the status that the step writes, the action, and microseconds since the epoch.
+        record: Puts it into the event store, before anything is changed and once, whoever does
+            it again. Takes the store, the release, the status that the step writes, the action,
+            and microseconds since the epoch.
     """
 
     job: Callable[[Any, ReleaseSpec], JobCommand] | None = None

@@ -1,8 +1,11 @@
-"""When a cron schedule runs next, for the person who looks at a DriftDetector (Kubernetes itself starts the Jobs).
+"""When a cron schedule runs next, for people who look at a DriftDetector.
 
-CronSim goes through the wall clock's times; which of them are real, and what Kubernetes spells otherwise than Debian's
-cron, is here. Kubernetes' scheduler (github.com/robfig/cron) runs nothing in the hour that the clocks leave out, and
-twice what lies in the hour that they repeat; Debian's cron makes up for the one and leaves out the other.
+Kubernetes itself starts the Jobs.
+
+CronSim goes through the wall clock's times; which of them are real, and what Kubernetes spells
+otherwise than Debian's cron, is here. Kubernetes' scheduler (github.com/robfig/cron) runs nothing in
+the hour that the clocks leave out, and twice what lies in the hour that they repeat; Debian's cron
+makes up for the one and leaves out the other.
 """
 
 from __future__ import annotations
@@ -81,6 +84,9 @@ def _expression(schedule: str) -> str:
 
 
 def _stepped(field: str, first: int, last: int) -> str:
-    """A field of days with the ends of its steps: with a step, `*` restricts a field, and `3/2` ends where days do."""
+    """A field of days with the ends of its steps.
+
+    With a step, `*` restricts a field, and `3/2` ends where days do.
+    """
     terms = [re.sub(r"^(\w+)/", rf"\1-{last}/", term) for term in field.split(",")]
     return ",".join(re.sub(r"^\*/(?!0*1$)", f"{first}-{last}/", term) for term in terms)

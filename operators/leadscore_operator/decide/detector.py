@@ -41,8 +41,8 @@ _RANK: Final = (SEVERITIES[0], UNKNOWN, *SEVERITIES[1:])
 class DetectorObservation:
     """What was read: the object, its CronJobs, its Jobs, and the last words of the Jobs that need them.
 
-    A Job that `unread` named and that has no entry in `words` has no pod (any more). `left` are CronJobs of a detector that
-    had this name before; `installation` is what CronJobs belong to.
+    A Job that `unread` named and that has no entry in `words` has no pod (any more). `left` are CronJobs of a
+    detector that had this name before; `installation` is what CronJobs belong to.
     """
 
     detector: Manifest
@@ -171,7 +171,10 @@ class _Reading:
 
 
 def _kept(verdicts: list[VerdictStatus], schedules: Sequence[str]) -> list[VerdictStatus]:
-    """The newest ones, and of every schedule at least the last: an hourly check must not crowd out the weekly one's."""
+    """The newest ones, and of every schedule at least the last.
+
+    An hourly check must not crowd out the weekly one's.
+    """
     kept = verdicts[:KEPT]
     found = {verdict.schedule for verdict in kept}
     for verdict in verdicts[KEPT:]:
@@ -325,8 +328,8 @@ def _schedule(
 ) -> ScheduleStatus:
     """Return a schedule's status with when it runs.
 
-    `since` is from when it was first served, resumed, or given another cron: checks are late by the present cron only
-    from then on, and one that was daily and is hourly now has missed none yet.
+    `since` is from when it was first served, resumed, or given another cron: checks are late by the present
+    cron only from then on, and one that was daily and is hourly now has missed none yet.
     """
     since = known.since if known.cron in {None, cron} and known.since is not None else now
     return replace(known, cron=cron, cron_job=cron_job, next_run=upcoming, since=None if suspended else since)

@@ -1,7 +1,7 @@
 """An object in the metric samples that alerts are made of. Pure.
 
-Labels are names of objects, schedules, features and phases: as many as people have made and the contract has features,
-never one per lead, per Job or per finished release.
+Labels are names of objects, schedules, features and phases: as many as people have made and the contract has
+features, never one per lead, per Job or per finished release.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from leadscore_operator.kube.resources import DETECTORS, RELEASES, RUNS, Manifes
 from leadscore_operator.resources import DetectorSpec, decode
 from leadscore_operator.statuses import UNKNOWN, DetectorStatus, ModelReleaseStatus, RunStatus, VerdictStatus
 
-# A detector is silent once so many of its scheduled checks in a row have given no verdict, or could not judge.
+# A detector is silent once so many of its scheduled checks in a row have given no verdict, or could not
+# judge.
 SILENT_CHECKS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A gauge: its name, what it means, its labels, and what several objects with the same labels make together."""
+    """A gauge: its name, meaning and labels, and what several objects with the same labels make together."""
 
     name: str
     help: str
@@ -51,7 +52,8 @@ VERDICT_AT: Final = Series(
 )
 SILENT_FROM: Final = Series(
     "leadscore_drift_silent_from_timestamp_seconds",
-    f"When the {SILENT_CHECKS}rd scheduled check after the newest verdict that could judge is due: without another it is silent.",
+    f"When the {SILENT_CHECKS}rd scheduled check after the newest verdict that could judge is due: "
+    "without another it is silent.",
     ("detector", "schedule"),
 )
 RUN_COUNT: Final = Series(
@@ -76,7 +78,8 @@ RELEASE_NEEDS_HUMAN: Final = Series(
     ("release", "model", "version", "phase"),
 )
 CATALOGUE: Final = (
-    SEVERITY, DRIFTED, VERDICT_AT, SILENT_FROM, RUN_COUNT, RUN_FINISHED, RELEASE_COUNT, RELEASE_SINCE, RELEASE_NEEDS_HUMAN,
+    SEVERITY, DRIFTED, VERDICT_AT, SILENT_FROM, RUN_COUNT, RUN_FINISHED, RELEASE_COUNT, RELEASE_SINCE,
+    RELEASE_NEEDS_HUMAN,
 )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""RetrainPolicy: gather what is known, decide, and say it. Pure; the decision itself is `leadscore.policy`."""
+"""RetrainPolicy: gather what is known, decide, and say it.
+
+Pure; the decision itself is `leadscore.policy`.
+"""
 
 from __future__ import annotations
 
@@ -161,7 +164,8 @@ def _of_model(detectors: Sequence[Manifest], model: str) -> list[Manifest]:
 def _observations(seen: PolicyObservation, model: str) -> tuple[Observation, ...]:
     """What the model's detectors have said, without what was said of its predecessors.
 
-    A check may end after the release that its model has left in; its verdict would start a retraining at once.
+    A check may end after the release that its model has left in; its verdict would start a retraining at
+    once.
     """
     said = [o for d in _of_model(seen.detectors, model) for o in observations(d)]
     promoted = [
@@ -201,7 +205,10 @@ def _release_status(release: Manifest) -> ModelReleaseStatus:
 
 
 def _decision_record(policy: Manifest, decision: RetrainDecision, state: PolicyState) -> DecisionRecord:
-    """The record of a decision. Its id is made from what was decided, so that the same decision is recorded once."""
+    """The record of a decision.
+
+    Its id is made from what was decided, so that the same decision is recorded once.
+    """
     uid, name = policy["metadata"]["uid"], policy["metadata"]["name"]
     if isinstance(decision, Retrain):
         identity = f"retrain-{uid}-{decision.key}"

@@ -1,4 +1,7 @@
-"""ModelRelease: the object in the release machine's words and back. Pure; the machine is `leadscore.release`."""
+"""ModelRelease: the object in the release machine's words and back.
+
+Pure; the machine is `leadscore.release`.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""What every reconcile needs: a queue, a clock, a lease, a record of events, and a sense of its own health."""
+"""What every reconcile needs.
+
+A queue, a clock, a lease, a record of events, and a sense of its own health.
+"""

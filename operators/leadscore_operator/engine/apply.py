@@ -34,8 +34,9 @@ class EvidenceStore(Protocol):
 class Applier:
     """Does what plans ask.
 
-    Findings come first, because nothing may be done that is not on record; then children, then events, and the status
-    last: while it has not changed, the next look repeats the steps, and each of them is the same step again.
+    Findings come first, because nothing may be done that is not on record; then children,
+    then events, and the status last: while it has not changed, the next look repeats the
+    steps, and each of them is the same step again.
 
     Args:
         kube: Guarded by the Lease.
@@ -91,7 +92,8 @@ class Applier:
         try:
             await asyncio.to_thread(self._store.record, evidence)
         except ConflictError:
-            # Decided and recorded before, by us or by a predecessor that did not get further: that record stands.
+            # Decided and recorded before, by us or by a predecessor that did not get further: that record
+            # stands.
             _log.debug("recorded before", extra={"fields": {"evidence": record.id}})
 
     async def change(self, change: Change) -> None:

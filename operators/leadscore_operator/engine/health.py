@@ -1,8 +1,8 @@
 """Does the operator still see what happens? A watch can freeze without a word (kopf #614, #698, #955, #957).
 
-An idle stream and a frozen one look alike from inside, so the watch is held against the lists of the periodic resync: an
-object whose listed version the watch has not delivered for a while means that the watch is frozen. That tells
-nothing wrong in a quiet cluster and needs no bookmarks.
+An idle stream and a frozen one look alike from inside, so the watch is held against the lists of the periodic
+resync: an object whose listed version the watch has not delivered for a while means that the watch is frozen.
+That tells nothing wrong in a quiet cluster and needs no bookmarks.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ class Health:
             self._seen[key] = version
 
     def listed(self, plural: str, objects: Iterable[tuple[str, str]]) -> None:
-        """A list has these names and versions; those that the watch has not delivered are late from now on."""
+        """A list has these names and versions.
+
+        Those that the watch has not delivered are late from now on.
+        """
         present = {(plural, name): version for name, version in objects}
         for key, version in present.items():
             if self._seen.get(key) != version:

@@ -1,13 +1,15 @@
-"""One leader: a coordination.k8s.io Lease, held by renewing it, lost by the monotonic clock and not by the calendar.
+"""One leader: a coordination.k8s.io Lease, held by renewing it, lost by the monotonic clock.
 
-As client-go's leader election does it: a lease counts as expired when *we* have seen no renewal for its duration, so
-that no two machines need agree on the time. The number of transitions is the fencing token: it only grows, and
-everything that a leader records carries it.
+The calendar's clock may be set, so it does not decide.
 
-A namespace has one Lease, and it belongs to one installation: to that of the Deployment which it names. Operators of the
-same Deployment follow each other in it. An operator of another one refuses to run beside it, also while nobody holds the
-Lease: both would decide about the same objects and record it in two event stores. Once that Deployment is gone
-(`helm uninstall`), the Lease may be taken.
+As client-go's leader election does it: a lease counts as expired when *we* have seen no renewal for its
+duration, so that no two machines need agree on the time. The number of transitions is the fencing token: it
+only grows, and everything that a leader records carries it.
+
+A namespace has one Lease, and it belongs to one installation: to that of the Deployment which it names.
+Operators of the same Deployment follow each other in it. An operator of another one refuses to run beside it,
+also while nobody holds the Lease: both would decide about the same objects and record it in two event stores.
+Once that Deployment is gone (`helm uninstall`), the Lease may be taken.
 """
 
 from __future__ import annotations
@@ -50,8 +52,8 @@ class Lease:
         identity: Ours; unique among processes.
         now: For the times that people read.
         duration: Seconds after which an unrenewed Lease may be taken.
-        deployment: Deployment that runs this operator; empty for one that nobody installed, which yields to every Lease
-            that names one.
+        deployment: Deployment that runs this operator; empty for one that nobody installed, which
+            yields to every Lease that names one.
     """
 
     def __init__(
@@ -139,9 +141,12 @@ class Lease:
         if owner in {"", self._deployment} or await self._kube.get(DEPLOYMENTS, owner) is None:
             return
         raise RefusedError(
-            f"The operator of Deployment {owner} serves this namespace, and a namespace has one: two would decide about the "
-            "same objects, each with its own event store.",
-            hint="Set operator.enabled=false in one of the two releases, or install one of them into another namespace.",
+            f"The operator of Deployment {owner} serves this namespace, and a namespace has one: two would "
+            "decide about the same objects, each with its own event store.",
+            hint=(
+                "Set operator.enabled=false in one of the two releases, or install one of "
+                "them into another namespace."
+            ),
         )
 
     def _owned(self, metadata: Manifest) -> Manifest:

@@ -1,8 +1,8 @@
 """What Prometheus is told: how the operator does, and what the objects say.
 
-Only the leader's truth counts. Figures of an object are taken from the status that the API server has just accepted
-from us (or that we found there unchanged), and they are shown only while we hold the Lease: an operator that stands by,
-or one that was the leader and has not noticed, shows none.
+Only the leader's truth counts. Figures of an object are taken from the status that the API server has just
+accepted from us (or that we found there unchanged), and they are shown only while we hold the Lease: an
+operator that stands by, or one that was the leader and has not noticed, shows none.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ class MetricSamples:
             self._page = None
 
     def page(self) -> bytes:
-        """All of them in Prometheus' text format; kept until one changes, because scrapes come more often than news."""
+        """All of them in Prometheus' text format.
+
+        Kept until one changes, because scrapes come more often than news.
+        """
         if self._page is None:
             self._page = _text(_Objects(self))
         return self._page

@@ -1,7 +1,7 @@
 """A work queue of keys: each key is worked on by one worker at a time, and never lost between two events.
 
-The rules are those of client-go's workqueue: adding a key that waits does nothing; adding one that is being worked on
-makes it wait once more; failures come back with a growing delay.
+The rules are those of client-go's workqueue: adding a key that waits does nothing; adding one that is being
+worked on makes it wait once more; failures come back with a growing delay.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ class WorkQueue(Generic[K]):
             self._wake.set()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Work on this key in so many seconds, or earlier if it is added meanwhile. The sooner of two times counts."""
+        """Work on this key in so many seconds, or earlier if it is added meanwhile.
+
+        The sooner of two times counts.
+        """
         loop = asyncio.get_running_loop()
         known = self._timers.get(key)
         if known is not None:

@@ -12,7 +12,7 @@ _OWNERS = {CHECK: DETECTORS.plural, TRAINING: RUNS.plural, "release": RELEASES.p
 
 
 class Relations:
-    """Remembers, of what the watch has shown, which policies care for which models, and which runs for which policy."""
+    """Remembers from the watch which policies care for which models, and which runs for which policy."""
 
     def __init__(self) -> None:
         self._models: dict[str, str] = {}

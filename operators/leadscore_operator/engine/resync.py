@@ -1,4 +1,7 @@
-"""The periodic look at everything: finds what no event told, and notices when the watch tells nothing any more."""
+"""The periodic look at everything.
+
+Finds what no event told, and notices when the watch tells nothing any more.
+"""
 
 from __future__ import annotations
 

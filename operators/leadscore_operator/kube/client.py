@@ -27,15 +27,16 @@ _OWNER: Final = {"fieldManager": MANAGER}
 class Kube:
     """Reads and writes in one namespace, through the Kubernetes client's transport.
 
-    Objects are plain JSON: custom resources have no models there, and those of the others are wider than what is read here.
+    Objects are plain JSON: custom resources have no models there, and those of the others are wider than what
+    is read here.
 
     Args:
         configuration: Where and as whom.
         namespace: The only one that is touched.
         allowed: Asked before each write; raises if this process may not write (any more).
 
-    Every method raises KubeError when the answer is not known (timeout, broken connection, 429, 5xx: the write may or
-    may not have happened), and KubeRefusedError when the server says no for good.
+    Every method raises KubeError when the answer is not known (timeout, broken connection, 429, 5xx: the
+    write may or may not have happened), and KubeRefusedError when the server says no for good.
     """
 
     def __init__(
@@ -90,11 +91,14 @@ class Kube:
         return await self._write("POST", resource.path(self.namespace), resource.full(body))
 
     async def apply(self, resource: Resource, body: Manifest) -> Manifest:
-        """Apply server-side: what `body` says is ours, what we said before and it leaves out goes, the rest is others'.
+        """Apply server-side: set what `body` says, and remove what our last apply said and it leaves out.
 
-        A body with a uid is about an object that was read and is ours: values that others have set are overwritten.
-        KubeConflictError if that object is gone, or has changed since the resourceVersion that the body names. A body
-        without one makes the object, and KubeRefusedError names whose field is in the way if there is one already.
+        Fields of other managers stay.
+
+        A body with a uid is about an object that was read and is ours: values that others have set are
+        overwritten. KubeConflictError if that object is gone, or has changed since the resourceVersion
+        that the body names. A body without one makes the object, and KubeRefusedError names whose field
+        is in the way if there is one already.
         """
         meta = body["metadata"]
         query = {**_OWNER, "force": "true" if "uid" in meta else "false"}

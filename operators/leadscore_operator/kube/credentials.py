@@ -34,7 +34,10 @@ async def load_configuration() -> Configuration:
     except (ConfigException, OSError, KeyError, TypeError, yaml.YAMLError) as error:
         raise BadInputError(
             f"The API server cannot be reached: {error}.",
-            hint="Run in a pod with a ServiceAccount, or set KUBECONFIG to a file whose current context is right.",
+            hint=(
+                "Run in a pod with a ServiceAccount, or set KUBECONFIG to a file whose "
+                "current context is right."
+            ),
         ) from error
     return found
 

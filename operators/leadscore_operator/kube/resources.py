@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-# An object as the API server speaks it. Kinds of ours are decoded into structs; the others are read field by field.
+# An object as the API server speaks it. Kinds of ours are decoded into structs; the others are read field by
+# field.
 Manifest = dict[str, Any]
 
 GROUP: Final = "leadscore.dev"

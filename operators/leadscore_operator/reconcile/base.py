@@ -1,4 +1,7 @@
-"""What the reconcilers share: how the last words of a Job are read, and how trouble gets into the Ready condition."""
+"""What the reconcilers share.
+
+How the last words of a Job are read, and how trouble gets into the Ready condition.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
-"""What people are told when an object cannot be worked on for a reason that is not its own: one sentence in its status.
+"""What people are told when an object cannot be worked on for a reason that is not its own.
 
-The event store or the registry is away; or the operator itself fails on the object, and Ready must not go on saying True.
+One sentence in its status.
+
+The event store or the registry is away; or the operator itself fails on the object, and Ready must not go on
+saying True.
 """
 
 from __future__ import annotations
@@ -27,13 +30,14 @@ APPROVERS_AWAY: Final = "ApproversUnavailable"
 DEFECT: Final = "OperatorFailed"
 # The exception's own words may hold what the object says.
 _BROKEN: Final = (
-    "The operator failed on this object ({error}); its log has the exception. It tries again by itself: nothing is decided here "
-    "until it can."
+    "The operator failed on this object ({error}); its log has the exception. It tries again by itself: "
+    "nothing is decided here until it can."
 )
 _WAITS: Final = "Nothing is decided here until it answers; the operator tries again by itself."
 # What is over so soon is worth a line in the log and no more.
 _HICCUP_SECONDS: Final = 3.0
-# Another sentence about the same outage: a status that is written is looked at again at once, so not with each try.
+# Another sentence about the same outage: a status that is written is looked at again at once, so not with
+# each try.
 _ANEW_SECONDS: Final = 30.0
 
 _log = logging.getLogger(__name__)
@@ -69,7 +73,9 @@ class Outages:
     async def told(
         self, resource: Resource, reconcile: Callable[[str], Awaitable[datetime | None]], name: str
     ) -> datetime | None:
-        """Reconcile; if that fails for what is away, or by a defect, say so in the object. What comes after takes it back.
+        """Reconcile; if that fails for what is away, or by a defect, say so in the object.
+
+        What comes after takes it back.
 
         Raises:
             LeadScoreError: As `reconcile`.

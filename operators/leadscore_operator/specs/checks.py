@@ -24,7 +24,8 @@ from leadscore_operator.specs.workload import (
 )
 
 CHECK = "drift-check"
-# Generation of the detector that a CronJob was made from: an older look at the detector must not undo a newer one.
+# Generation of the detector that a CronJob was made from: an older look at the detector must not undo a newer
+# one.
 GENERATION = "leadscore.dev/generation"
 SCHEDULE_LABEL = "leadscore.dev/schedule"
 
@@ -69,8 +70,9 @@ def cron_job(
 ) -> Manifest:
     """The CronJob of one schedule. Runs never overlap, and one that was missed by ten minutes is left out.
 
-    It belongs to the installation, if there is one, because a detector outlives it (its definition is kept) and pods without
-    their ServiceAccount would be asked for for ever. Of a detector that is gone the operator deletes it.
+    It belongs to the installation, if there is one, because a detector outlives it (its
+    definition is kept) and pods without their ServiceAccount would be asked for for ever. Of a
+    detector that is gone the operator deletes it.
     """
     meta = detector["metadata"]
     labels = {

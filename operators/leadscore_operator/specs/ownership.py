@@ -11,11 +11,13 @@ _FORMER: Final = "Python"
 
 
 def claim_fields(meta: Manifest) -> list[Manifest] | None:
-    """Return `managedFields` that give to us what an operator before server-side apply has written; None if it is ours.
+    """Return `managedFields` that give to us what an operator before server-side apply has written.
 
-    Without that the former manager would own its fields for ever beside us: what we leave out later would stay, and a
-    second controlling owner would be refused.
-    See https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
+    None if it is ours.
+
+    Without that the former manager would own its fields for ever beside us: what we leave out later would
+    stay, and a second controlling owner would be refused. See
+    https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
     """
     entries: list[Manifest] = meta.get("managedFields", [])
     if any(_is(entry, MANAGER, "Apply") for entry in entries):

@@ -35,7 +35,10 @@ def model_release(model: str, version: int, template: dict[str, Any], run: Manif
 
 
 class JobCommand(NamedTuple):
-    """The Job of a step: its name (`replay`, `shadow`, `nominate`, `promote`, `return`, `kpi-3`) and command line."""
+    """The Job of a step: its name and its command line.
+
+    Names are `replay`, `shadow`, `nominate`, `promote`, `return`, `kpi-3`.
+    """
 
     step: str
     command: list[str]

@@ -45,8 +45,8 @@ def observe_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutO
     if desired is None:
         raise RefusedError(
             f"The Rollout {rollout['metadata']['name']} has no label {VERSION_LABEL} in its pod template.",
-            hint="spec.rollout must name the Rollout of the scoring service. With model.version=0 the first version is set by"
-            " hand (docs/gitops.md).",
+            hint="spec.rollout must name the Rollout of the scoring service. With model.version=0 the first "
+            "version is set by hand (docs/gitops.md).",
         )
     stable_hash = status.get("stableRS", "")
     stable = next(
@@ -60,7 +60,8 @@ def observe_rollout(rollout: Manifest, replica_sets: list[Manifest]) -> RolloutO
     current = str(status.get("observedGeneration", "")) == str(rollout["metadata"]["generation"])
     phase = status.get("phase", "Progressing")
     weights = status.get("canary", {}).get("weights", {})
-    # Until Argo has looked at a patched template, its status is about the one before, which has arrived long ago.
+    # Until Argo has looked at a patched template, its status is about the one before, which has arrived long
+    # ago.
     arrived = (
         current and stable_hash != "" and stable_hash == status.get("currentPodHash") and stable == desired
     )
@@ -81,9 +82,9 @@ def version_patch(
 ) -> Manifest:
     """The merge patch that pins a version in the pod template and signs it with the release, both or neither.
 
-    It writes the label, which every other place reads: Helm leaves it alone, because it merges a map by its keys. A list is
-    written only where an image's tag is the version. What the version's scores may differ from stable's goes with it, or
-    what a release before was allowed goes away.
+    It writes the label, which every other place reads: Helm leaves it alone, because it merges a map by its
+    keys. A list is written only where an image's tag is the version. What the version's scores may differ
+    from stable's goes with it, or what a release before was allowed goes away.
 
     Raises:
         RefusedError: As `pinned_template`.
@@ -102,8 +103,9 @@ def version_patch(
 def pinned_template(rollout: Manifest, model: str, version: int) -> Manifest:
     """A copy of the Rollout's pod template that serves another version.
 
-    The version stands in a label. By the chart's `model.source`, a registry reference or a claim's sub-path reads it, or an
-    init container's image has it as its tag, beside a variable that says which version the image brings.
+    The version stands in a label. By the chart's `model.source`, a registry reference or a
+    claim's sub-path reads it, or an init container's image has it as its tag, beside a variable
+    that says which version the image brings.
 
     Raises:
         RefusedError: The pods would not follow the label, or they serve another model.
@@ -118,7 +120,8 @@ def pinned_template(rollout: Manifest, model: str, version: int) -> Manifest:
     brought = [c for c in spec.get("initContainers", []) if c["name"] == "model" and _retag(c, old, version)]
     if not brought:
         raise RefusedError(
-            f"The Rollout {name} does not name version {old} in its model's image tag, registry reference or sub-path.",
+            f"The Rollout {name} does not name version {old} in its model's image tag, "
+            "registry reference or sub-path.",
             hint="An image pinned by digest cannot be released by version: leave model.image.digest empty.",
         )
     return template
@@ -130,13 +133,17 @@ def _check_reads_label(container: Manifest, rollout: str, model: str) -> None:
         field = entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
         if entry["name"] == _VERSION and field != f"metadata.labels['{VERSION_LABEL}']":
             raise RefusedError(
-                f"The Rollout {rollout} does not read {_VERSION} from its label {VERSION_LABEL}: its pods would serve one"
-                " version and answer as another.",
-                hint="A chart before this operator's has written it: upgrade the release with this one's first.",
+                f"The Rollout {rollout} does not read {_VERSION} from its label {VERSION_LABEL}: its pods "
+                "would serve one version and answer as another.",
+                hint=(
+                    "A chart before this operator's has written it: upgrade the "
+                    "release with this one's first."
+                ),
             )
         if entry["name"] == _MODEL and entry.get("value") != f"{model}/$({_VERSION})":
             raise RefusedError(
-                f"The Rollout {rollout} serves {entry.get('value')}, and the release is of the model {model}.",
+                f"The Rollout {rollout} serves {entry.get('value')}, and the "
+                f"release is of the model {model}.",
                 hint="spec.model and the chart's model.name must be the same.",
             )
 
@@ -150,7 +157,10 @@ def _follows(container: Manifest) -> bool:
 
 
 def _retag(container: Manifest, old: int | None, version: int) -> bool:
-    """Change an image whose tag is the present version, and what the container says of it; False if it has no such tag."""
+    """Change an image whose tag is the present version, and what the container says of it.
+
+    False if it has no such tag.
+    """
     name, colon, tag = container["image"].rpartition(":")
     if not colon or tag != str(old) or "@" in name:
         return False
@@ -162,7 +172,10 @@ def _retag(container: Manifest, old: int | None, version: int) -> bool:
 
 
 def _allowance(version: int, expected: ExpectedPsi | None) -> dict[str, str | None]:
-    """Annotations that name both versions, so that the metric samples count for no other pair; None takes them away."""
+    """Annotations that name both versions, so that the metric samples count for no other pair.
+
+    None takes them away.
+    """
     if expected is None:
         return dict.fromkeys(_EXPECTED)
     return {

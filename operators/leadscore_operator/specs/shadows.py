@@ -1,7 +1,10 @@
-"""The shadow of a release: a Deployment like the Rollout's pods that serves the candidate to copies of the requests.
+"""The shadow of a release.
 
-The chart makes the Service and the mirror (`shadow.enabled`, `shadow.version: 0`); this Deployment brings the pods behind
-them. It has the name that the chart's own shadow would have, so that there is one shadow per Rollout, whoever wants it.
+A Deployment like the Rollout's pods that serves the candidate to copies of the requests.
+
+The chart makes the Service and the mirror (`shadow.enabled`, `shadow.version: 0`); this
+Deployment brings the pods behind them. It has the name that the chart's own shadow would have, so
+that there is one shadow per Rollout, whoever wants it.
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ def observe_mirror(service: Manifest | None, rollout: str) -> MirrorObservation:
 def observe_shadow(deployment: Manifest) -> ShadowObservation:
     """The shadow in the release machine's words.
 
-    Since when it is ready is the Deployment's own condition, so that whoever looks, and after whatever pause, sees the same.
+    Since when it is ready is the Deployment's own condition, so that whoever looks, and after whatever pause,
+    sees the same.
     """
     meta, status = deployment["metadata"], deployment.get("status", {})
     current = status.get("observedGeneration") == meta.get("generation")
@@ -64,7 +68,8 @@ def shadow_deployment(
     """The Deployment of a release's shadow, made from the Rollout's present pod template.
 
     Raises:
-        RefusedError: The template does not say which version or role a pod has, or the Service selects callers' pods, too.
+        RefusedError: The template does not say which version or role a pod has, or the
+            Service selects callers' pods, too.
     """
     meta = release["metadata"]
     template = pinned_template(rollout, model, version)
@@ -72,8 +77,8 @@ def shadow_deployment(
     labels: dict[str, str] = template["metadata"]["labels"]
     if selector.items() <= labels.items():
         raise RefusedError(
-            f"The Service {service['metadata']['name']} selects the pods that answer callers: a copy would be answered"
-            " by the same pods.",
+            f"The Service {service['metadata']['name']} selects the pods that answer callers: a copy would "
+            "be answered by the same pods.",
             hint="It must be the chart's shadow Service (shadow.enabled=true).",
         )
     before = {key: labels[key] for key in selector if key in labels}
@@ -116,7 +121,8 @@ def _in_the_role_of_a_shadow(spec: Manifest, rollout: str) -> None:
                 container["env"][number] = changed
     if not told:
         raise RefusedError(
-            f"The Rollout {rollout} sets no {_ROLE}: what its shadow says would be stored as a caller's answer.",
+            f"The Rollout {rollout} sets no {_ROLE}: what its shadow says would be "
+            "stored as a caller's answer.",
             hint="spec.rollout must name the Rollout of the scoring service.",
         )
 

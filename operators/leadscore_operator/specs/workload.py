@@ -1,4 +1,7 @@
-"""Pods that the operator starts: the installation's image and environment, no rights in the cluster, restricted."""
+"""Pods that the operator starts.
+
+The installation's image and environment, no rights in the cluster, restricted.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         tolerations: Tolerations.
         topology_spread_constraints: Topology spread constraints.
         home_size: Bound of the scratch volume.
-        installation: Deployment of the operator itself, which goes when the release is uninstalled; "" without one.
+        installation: Deployment of the operator itself, which goes when the release is uninstalled; ""
+            without one.
     """
 
     image: str

@@ -1,1 +1,4 @@
-"""What a RetrainPolicy would have done: a labelled stream replayed with its label delay, beside simple rules."""
+"""What a RetrainPolicy would have done.
+
+A labelled stream replayed with its label delay, beside simple rules.
+"""

@@ -1,4 +1,7 @@
-"""The model of a backtest: one forest with plain parameters, so that strategies differ by when they train alone."""
+"""The model of a backtest.
+
+One forest with plain parameters, so that strategies differ by when they train alone.
+"""
 
 from __future__ import annotations
 

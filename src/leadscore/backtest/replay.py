@@ -1,4 +1,7 @@
-"""The replay: month after month score, look, decide, retrain; then what each strategy kept and what it cost."""
+"""The replay: month after month score, look, decide, retrain.
+
+Then what each strategy kept and what it cost.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ class MonthResult(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         month: `2009-03`.
-        auc: Of the model in force on the month's leads, with the outcomes that came in the end; None where one
-            of them is too rare.
+        auc: Of the model in force on the month's leads, with the outcomes that came in the end;
+            None where one of them is too rare.
         alarm: Whether the detector spoke at its end.
         retrained: Whether a new model was trained at its end.
         reason: Of the decision, and why nothing was trained although it asked for that.
@@ -46,8 +49,8 @@ class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
         kept: `mean_auc` as a share of what retraining every month reaches.
         retrainings: Models trained after the warm-up's.
         alarms: Months at whose end the detector spoke.
-        delay: Mean length, in judged months, of the runs of months in which the model was worse than 95 % of the
-            one that is retrained every month: how long decay went uncorrected. 0 without such a month.
+        delay: Mean length, in judged months, of the runs of months in which the model was worse than 95 % of
+            the one that is retrained every month: how long decay went uncorrected. 0 without such a month.
         months: One by one.
     """
 
@@ -90,8 +93,8 @@ def replay_stream(
 ) -> Backtest:
     """Replay the stream under each strategy.
 
-    Every strategy starts with the same model and trains on the same kind of window, with the outcomes known at
-    that moment. A model is in force from the month after its training.
+    Every strategy starts with the same model and trains on the same kind of window, with the outcomes known
+    at that moment. A model is in force from the month after its training.
 
     Args:
         stream: From `prepare_stream`.
@@ -101,21 +104,24 @@ def replay_stream(
         say: Progress.
 
     Raises:
-        RefusedError: Too few months, or the warm-up cannot be trained on, or no month can be judged; the message says which.
+        RefusedError: Too few months, or the warm-up cannot be trained on, or no month can
+            be judged; the message says which.
     """
     trainer = Trainer(stream)
     later = stream.months[warm_up:]
     judged = [m for m in later if stream.judged(m)]
     if not warm_up or not later:
         raise RefusedError(
-            f"The stream has {len(stream.months)} months with leads, and {warm_up} are to warm up: none is left to replay."
+            f"The stream has {len(stream.months)} months with leads, and {warm_up} are to warm "
+            "up: none is left to replay."
             if warm_up
             else "A backtest needs months that train its first model.",
             hint="Bring a longer stream, or choose another --warm-up.",
         )
     if not judged:
         raise RefusedError(
-            f"None of the {len(later)} months after the warm-up has {MIN_CLASS} leads of each outcome: no AUC to compare.",
+            f"None of the {len(later)} months after the warm-up has {MIN_CLASS} leads of each "
+            "outcome: no AUC to compare.",
             hint="Bring a table with more outcomes, or look at `target` in the contract.",
         )
     try:
@@ -123,7 +129,10 @@ def replay_stream(
     except RefusedError as error:
         raise RefusedError(
             f"The first model cannot be trained. {error.message}",
-            hint="Choose a longer --warm-up or the policy's dataWindow; outcomes count from when they became known.",
+            hint=(
+                "Choose a longer --warm-up or the policy's dataWindow; outcomes count "
+                "from when they became known."
+            ),
         ) from error
     every = _run(stream, trainer, EveryMonth(), first, later, data_window=data_window, say=say)
     ideal = {m.month: m.auc for m in every if m.auc is not None}

@@ -225,7 +225,10 @@ def performance_verdict(view: View, limits: PerformanceThresholds, lookback_days
 
 
 def month_psi(view: View) -> list[tuple[float, str]]:
-    """PSI of each feature's month against the training's profile; absent values, unlisted ones among them, are one bin."""
+    """PSI of each feature's month against the training's profile.
+
+    Absent values, unlisted ones among them, are one bin.
+    """
     matrix = view.stream.matrix[view.month.rows]
     return [
         (psi_strategy(comparable_cells(f.kind, f.counts, f.missing), _counted(f, matrix[:, i])), f.name)

@@ -1,4 +1,7 @@
-"""`python -m leadscore.cli`, where the command is not installed: the scoring service's image has packages, not programs."""
+"""`python -m leadscore.cli`, where the command is not installed.
+
+The scoring service's image has packages, not programs.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,10 @@ def approve(
     nonce: Nonce = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Approve a candidate by your key or token: bound to its bytes and to the evidence there is; given once."""
+    """Approve a candidate by your key or token: bound to its bytes and to the evidence there is.
+
+    Given once.
+    """
     answer(model, "approved", reason, digest, key_file, nonce=nonce, as_json=as_json)
 
 

@@ -71,7 +71,10 @@ def bench(
     backend: Annotated[Literal["auto", "native", "numpy"], typer.Option(help="Evaluator.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Measure how fast one model scores and explains here, in one process, on leads like those it was trained on."""
+    """Measure how fast one model scores and explains here, in one process.
+
+    The leads are like those it was trained on.
+    """
     from leadscore.scoring.model import ScoringModel
 
     folder = _folder(model)
@@ -118,7 +121,10 @@ def measure_scoring(model: ScoringModel, *, rows: int, threads: int) -> BenchRes
 def bench_leads(
     contract: FeatureContract, profile: ReferenceProfile, count: int, *, seed: int
 ) -> npt.NDArray[np.float32]:
-    """Encoded leads, float32 (count, inputs), each column drawn from its own histogram; required ones never missing."""
+    """Encoded leads, float32 (count, inputs), each column drawn from its own histogram.
+
+    Required ones never missing.
+    """
     import numpy as np
 
     source = np.random.default_rng(seed)

@@ -1,4 +1,7 @@
-"""`leadscore release replay` and `leadscore release shadow`: a candidate beside the champion, before it has any traffic."""
+"""`leadscore release replay` and `leadscore release shadow`.
+
+A candidate beside the champion, before it has any traffic.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +44,12 @@ def replay(
     release: Release = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Let a candidate score the logged requests and compare it with the champion; exit code 5 if that speaks against it.
+    """Let a candidate score the logged requests and compare it with the champion.
 
-    With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be repeated.
+    Exit code 5 if that speaks against it.
+
+    With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be
+    repeated.
     """
     import time
     from datetime import UTC, datetime, timedelta
@@ -104,7 +110,8 @@ def shadow(
 ) -> None:
     """Compare what a shadow has said with what callers were answered; exit code 5 if that speaks against it.
 
-    With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be repeated.
+    With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be
+    repeated.
     """
     import time
     from datetime import UTC, datetime
@@ -134,7 +141,8 @@ def shadow(
         except shadows.TooFewLeadsError as error:
             if not release:
                 raise
-            # The release has its answer: too little was seen yet. Another attempt of this Job would see no more.
+            # The release has its answer: too little was seen yet. Another attempt of this Job would see no
+            # more.
             said = ReportHeader(
                 release=release,
                 model=version.name,
@@ -162,7 +170,10 @@ def _tell(
     *,
     as_json: bool,
 ) -> None:
-    """Record the report, write what was asked for, show it; RefusedError if a person is to hear that it was not passed."""
+    """Record the report, write what was asked for, show it.
+
+    RefusedError if a person is to hear that it was not passed.
+    """
     import msgspec
 
     from leadscore.errors import RefusedError

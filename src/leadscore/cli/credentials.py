@@ -1,4 +1,7 @@
-"""The credential of the person who types a command: from the environment or a file, never from the command line."""
+"""The credential of the person who types a command.
+
+From the environment or a file, never from the command line.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def read_credential(path: Path | None) -> bytes:
     if not credential:
         raise UnauthorizedError(
             "Who you are is not known.",
-            hint=f"Set {_KEY} or give --key-file; a key is made by: leadscore keys create NAME --scope approve.",
+            hint=(
+                f"Set {_KEY} or give --key-file; a key is made by: leadscore keys "
+                "create NAME --scope approve."
+            ),
         )
     return credential
 

@@ -60,8 +60,9 @@ def check(
 ) -> None:
     """Compare a window of leads with what the model was trained on, and say what to do.
 
-    Exit code 8 if the window could not be judged: too few leads or outcomes, or none. With --termination-message the verdict
-    says so and the exit code is 0: a Job that did its work must not be repeated.
+    Exit code 8 if the window could not be judged: too few leads or outcomes, or none. With
+    --termination-message the verdict says so and the exit code is 0: a Job that did its work must not be
+    repeated.
     """
     from leadscore.cli.drift_view import report_view, windows_view
     from leadscore.durations import parse_duration
@@ -98,7 +99,10 @@ def check(
 
 
 def exit_if_unjudged(report: DriftReport, termination_message: Path | None) -> None:
-    """End with code 8 if nothing could be judged; a Job has said it in its verdict, and must not be repeated."""
+    """End with code 8 if nothing could be judged.
+
+    A Job has said it in its verdict, and must not be repeated.
+    """
     if report.verdict.state in {"not_judged", "silent"} and termination_message is None:
         raise typer.Exit(ExitCode.NOT_JUDGED)
 

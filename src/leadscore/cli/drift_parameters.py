@@ -48,8 +48,8 @@ Methods = Annotated[
     str | None,
     typer.Option(
         "--methods",
-        help="What to look at, separated by commas: univariate (the default), performance, cbpe, mmd, classifier, "
-        "alibi:KSDrift, alibi:CVMDrift, alibi:ChiSquareDrift.",
+        help="What to look at, separated by commas: univariate (the default), performance, cbpe, mmd, "
+        "classifier, alibi:KSDrift, alibi:CVMDrift, alibi:ChiSquareDrift.",
     ),
 ]
 PerformanceWindow = Annotated[
@@ -107,15 +107,18 @@ LeadsPerDay = Annotated[
     typer.Option(
         "--leads-per-day",
         min=0.001,
-        help="Turns the budget's period into leads, and with --outcomes leads into time; default: those of the span"
-        " --learn.",
+        help="Turns the budget's period into leads, and with --outcomes leads into time; default: "
+        "those of the span --learn.",
     ),
 ]
 Without = Annotated[
     str | None,
     typer.Option(
         "--without",
-        help="Features that are not charted, separated by commas, or none; default: those that follow the week.",
+        help=(
+            "Features that are not charted, separated by commas, or none; default: "
+            "those that follow the week."
+        ),
     ),
 ]
 Learn = Annotated[
@@ -139,7 +142,10 @@ OutcomeWait = Annotated[
     str | None,
     typer.Option(
         "--maturity",
-        help="How long a lead's outcome is waited for; default: as long as 95 % of them took when the model was trained.",
+        help=(
+            "How long a lead's outcome is waited for; default: as long as 95 % of them took "
+            "when the model was trained."
+        ),
     ),
 ]
 WatchName = Annotated[

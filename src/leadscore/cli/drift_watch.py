@@ -44,8 +44,8 @@ def watch(
 ) -> None:
     """Follow a model's leads one after another, and say when the stream changed, in which feature.
 
-    Exit code 8 if the charts can say nothing yet, or the feed is silent. With --termination-message the verdict says so and the
-    exit code is 0: a Job that did its work must not be repeated.
+    Exit code 8 if the charts can say nothing yet, or the feed is silent. With --termination-message the
+    verdict says so and the exit code is 0: a Job that did its work must not be repeated.
     """
     from leadscore.cli.drift import exit_if_unjudged
     from leadscore.cli.drift_view import report_view

@@ -53,7 +53,10 @@ def evaluate(
 
 
 def _trained_until(folder: Path) -> str | None:
-    """Where the training window of an artefact ends; None if it does not say, or was trained on later leads, too."""
+    """Where the training window of an artefact ends.
+
+    None if it does not say, or was trained on later leads, too.
+    """
     from leadscore.scoring.artefact import METRICS
     from leadscore.training.evidence import TrainingEvidence
 

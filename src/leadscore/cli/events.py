@@ -72,7 +72,10 @@ def migrate(
     ] = "5m",
     as_json: JsonOption = False,
 ) -> None:
-    """Bring the event store's schema to this release; done already: nothing happens. The release before goes on working."""
+    """Bring the event store's schema to this release; done already: nothing happens.
+
+    The release before goes on working.
+    """
     from leadscore.durations import parse_duration
     from leadscore.events.store import EventStore
 

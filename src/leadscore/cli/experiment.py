@@ -103,7 +103,8 @@ def kpi(
 ) -> None:
     """Report whether conversion or revenue fell since a version took over; exit code 5 if so.
 
-    With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be repeated.
+    With --release the verdict is in the record and the exit code is 0: a Job that did its work must not be
+    repeated.
     """
     from datetime import UTC, datetime, timedelta
 

@@ -40,7 +40,10 @@ app = typer.Typer(
     help="Score leads, say why, and stay right about it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 done · 1 unexpected · 2 usage · 3 bad input · 4 not found · 5 refused · 6 unavailable · 7 corrupt artefact · 8 not judged",
+    epilog=(
+        "Exit codes: 0 done · 1 unexpected · 2 usage · 3 bad input · 4 not found · 5 refused · 6 unavailable "
+        "· 7 corrupt artefact · 8 not judged"
+    ),
 )
 
 _LEARN = "Data and training"

@@ -187,7 +187,10 @@ def promote(
     ] = None,
     as_json: TableOrJson = False,
 ) -> None:
-    """Make a version the champion; the old champion becomes `previous`. Running services keep their version."""
+    """Make a version the champion; the old champion becomes `previous`.
+
+    Running services keep their version.
+    """
     from msgspec import UNSET
 
     from leadscore.training.doubts import answer_for
@@ -265,9 +268,15 @@ def _say_who_serves(decision: VersionDecision) -> None:
     """An alias moves nobody's traffic: say what does."""
     ref = f"{decision.name}/{decision.version}"
     for line in (
-        f"Running services keep the version that they started with; {ref} is champion in the registry alone. To serve it:",
+        (
+            f"Running services keep the version that they started with; {ref} is champion in the "
+            "registry alone. To serve it:"
+        ),
         f"  on this machine, after stopping it: leadscore serve --model {ref}",
-        f"  in a cluster: helm upgrade RELEASE charts/lead-scoring --reuse-values --set model.version={decision.version}",
+        (
+            "  in a cluster: helm upgrade RELEASE charts/lead-scoring --reuse-values --set "
+            f"model.version={decision.version}"
+        ),
     ):
         notes.print(line, highlight=False, soft_wrap=True, markup=False)
 

@@ -1,4 +1,7 @@
-"""Moments and durations that people type: one reading for all commands, and an error that names the option."""
+"""Moments and durations that people type.
+
+One reading for all commands, and an error that names the option.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ _MONTH, _DAY = len("2026-03"), len("2026-03-01")
 
 
 def parse_moment(text: str, option: str, *, last: bool = False) -> datetime:
-    """A day (`2026-03-01`), a month (`2026-03`) or an ISO 8601 time; in UTC, which is also meant where no zone is given.
+    """A day (`2026-03-01`), a month (`2026-03`) or an ISO 8601 time.
+
+    In UTC, which is also meant where no zone is given.
 
     Args:
         text: As typed.

@@ -54,7 +54,10 @@ def import_outcomes(
         typer.Option(
             "--contract",
             "-c",
-            help="Contract that says how the table writes its columns (`formats`) and which value means converted.",
+            help=(
+                "Contract that says how the table writes its columns (`formats`) and "
+                "which value means converted."
+            ),
         ),
     ] = None,
     time_format: Annotated[
@@ -131,13 +134,14 @@ def _warn(match: OutcomeMatch) -> None:
     """Say which outcomes label nothing yet, and which never will."""
     if match.unknown_leads:
         notes.print(
-            f"[yellow]warning[/]: {match.unknown_leads} of {match.leads} ids were never scored; their outcomes are kept and "
-            "label a prediction as soon as the lead is scored under this very id (case and spaces count)."
+            f"[yellow]warning[/]: {match.unknown_leads} of {match.leads} ids were never scored; their "
+            "outcomes are kept and label a prediction as soon as the lead is scored under this very "
+            "id (case and spaces count)."
         )
     if match.before_scored:
         notes.print(
-            f"[yellow]warning[/]: {match.before_scored} outcomes happened before their lead was first scored; they label "
-            "nothing."
+            f"[yellow]warning[/]: {match.before_scored} outcomes happened before their lead was first "
+            "scored; they label nothing."
         )
 
 

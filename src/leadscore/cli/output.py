@@ -47,7 +47,8 @@ def table(
 ) -> Table:
     """Return a Rich table whose cells are text, never markup (`[x]` stays `[x]`).
 
-    Where it is wider than the console, lines are broken between words, and within words only if that is not enough.
+    Where it is wider than the console, lines are broken between words, and within words only if that is not
+    enough.
 
     Args:
         title: Above it.

@@ -1,4 +1,4 @@
-"""`leadscore release`: try a candidate on what was logged, see what stands about it, compare two versions in traffic."""
+"""`leadscore release`: try a candidate on logged requests, show its state, compare versions in traffic."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ def score(
             )
         for column in report.out_of_range:
             notes.print(
-                f"[yellow]warning[/]: {column.column} lies outside the contract's range in {column.rows:,} rows "
-                f"({column.share:.1%}); `leadscore contract check` says more."
+                f"[yellow]warning[/]: {column.column} lies outside the contract's range in {column.rows:,} "
+                f"rows ({column.share:.1%}); `leadscore contract check` says more."
             )
 
 

@@ -33,8 +33,8 @@ _STOPPED_WITHIN_S: Final = 60.0
 class StopRequest:
     """Whether somebody wants the service to end: what SIGINT and SIGTERM leave behind.
 
-    A flag, not a KeyboardInterrupt: an exception that Python raises in a finaliser or a callback is printed and lost,
-    and with it the one Ctrl-C.
+    A flag, not a KeyboardInterrupt: an exception that Python raises in a finaliser or a callback is
+    printed and lost, and with it the one Ctrl-C.
     """
 
     to_stop: bool = False
@@ -99,7 +99,7 @@ def serve(
 
 
 def run_service(service: Service, *, as_json: bool = False) -> None:
-    """Start the service, say when it is ready and how to call it, and stay until it ends or is interrupted."""
+    """Start the service, say when it is ready and how to call it, and stay until it ends."""
     host, port, workers = service.host, service.port, service.workers
     environ = {**os.environ, **_model_environment(service.model), "LEADSCORE_AUTH": service.auth}
     environ["LEADSCORE_API_KEYS"] = str(service.key_file.absolute())

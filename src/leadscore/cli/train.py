@@ -49,7 +49,10 @@ def train(
         str | None,
         typer.Option(
             "--as-of",
-            help="Train as if it were the end of that day (or month: 2008-10); default now. Later leads are left out and counted.",
+            help=(
+                "Train as if it were the end of that day (or month: 2008-10); default now. Later leads "
+                "are left out and counted."
+            ),
         ),
     ] = None,
     min_completeness: Annotated[
@@ -89,7 +92,10 @@ def train(
         bool | None,
         typer.Option(
             "--promote/--no-promote",
-            help="Make it champion if it passes the gate, or is the first (default: only a first one that passes).",
+            help=(
+                "Make it champion if it passes the gate, or is the first (default: only "
+                "a first one that passes)."
+            ),
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -195,7 +201,8 @@ def _view(evidence: TrainingEvidence, result: Nomination) -> RenderableType:
     from leadscore.training.card import limits_of_use, named_figures
 
     figures = table(
-        f"{result.version.ref} on {evidence.holdout.rows:,} held-out leads ({evidence.holdout.positives:,} converted)",
+        f"{result.version.ref} on {evidence.holdout.rows:,} held-out leads "
+        f"({evidence.holdout.positives:,} converted)",
         ("figure", "value", "95 % interval"),
         [(name, f"{e.value:.4f}", f"{e.low:.4f} to {e.high:.4f}") for name, e in named_figures(evidence)],
         right=("value", "95 % interval"),
@@ -237,8 +244,8 @@ def next_step(result: Nomination) -> str:
     name, ref = result.version.name, result.version.ref
     if result.verdict.suspected:
         return (
-            "A leak is suspected. Next: leave the column out of the contract, say `known_before: true` for it, or"
-            f' leadscore models promote {ref} --accept-suspicion "NAME: reason"'
+            "A leak is suspected. Next: leave the column out of the contract, say `known_before: true` for "
+            f'it, or leadscore models promote {ref} --accept-suspicion "NAME: reason"'
         )
     if result.promoted:
         return f"{ref} is champion. Next: leadscore serve --model {name}@champion --port 3000"

@@ -1,4 +1,4 @@
-"""`leadscore up`: everything on one machine, from a table to a running service, skipping what is already done."""
+"""`leadscore up`: everything on one machine, from a table to a running service, skipping what is done."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _synthetic(home: Home) -> tuple[Path, Path]:
 
 
 def _local_key(home: Home) -> str:
-    """A key for trying things on this machine, kept readable for its owner only, so that a second start knows it too."""
+    """A key for trying things on this machine, readable for its owner only, and known to a second start."""
     from leadscore.identity.apikeys import create_key, key_digest, read_keys, revoke_key
 
     kept = home.root / "local.key"

@@ -169,7 +169,9 @@ def nulls(column: ArrowColumn) -> NDArray[np.bool_]:
 
 
 def arrow_times(column: ArrowColumn, form: ColumnFormat | None = None) -> NDArray[np.datetime64] | None:
-    """Times in UTC as `datetime64[us]`, NaT where there is none or it cannot be read; None if the column holds none.
+    """Times in UTC as `datetime64[us]`, NaT where there is none or it cannot be read.
+
+    None if the column holds none.
 
     Args:
         column: Times, or texts and numbers that the format reads.

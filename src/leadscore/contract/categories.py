@@ -20,8 +20,8 @@ class Categories:
     """Which category a value is: the same rule for requests and tables.
 
     A text is the category that is written the same. One that differs in its Unicode form only (composed or
-    decomposed accents) is the same text by definition; `3.0` is the category `3`, `True` the category `true`, where
-    the contract does not list both. Case and spaces make a difference.
+    decomposed accents) is the same text by definition; `3.0` is the category `3`, `True` the category `true`,
+    where the contract does not list both. Case and spaces make a difference.
     """
 
     __slots__ = ("_longest", "_near", "_numbers", "codes", "missing")
@@ -51,9 +51,9 @@ class Categories:
     def find_typed(self, value: object) -> int | None:
         """The index of the category that a value with a type of its own stands for, as text would have it.
 
-        Booleans are `true` and `false`; whole numbers have no point; dates are `2026-01-05`, times of day `09:30:00`,
-        or `09:30` if the contract lists that, and moments `2026-01-05T09:30:00`. A number is the one category that is
-        the same number: 1.1 is `1.10` where `1.1` is not listed.
+        Booleans are `true` and `false`; whole numbers have no point; dates are `2026-01-05`, times of day
+        `09:30:00`, or `09:30` if the contract lists that, and moments `2026-01-05T09:30:00`. A number is the
+        one category that is the same number: 1.1 is `1.10` where `1.1` is not listed.
         """
         for text in _typed_texts(value):
             code = self.find(text)

@@ -246,9 +246,9 @@ def _check_marks(cells: Cells, texts: list[str]) -> Iterator[Issue]:
         yield Issue(cells.name, "error", "mixed_units", message)
     if not cells.decided and may_be_thousands(texts, cells.form):
         message = (
-            "the dots may be decimal points or group thousands: each has three digits behind it. They are read as decimal "
-            f'points; `formats: {{{cells.name}: {{decimal: ",", thousands: "."}}}}` in the contract reads them as '
-            f'thousands, `{{decimal: "."}}` says that they are none'
+            "the dots may be decimal points or group thousands: each has three digits behind it. They are "
+            f'read as decimal points; `formats: {{{cells.name}: {{decimal: ",", thousands: "."}}}}` in the '
+            'contract reads them as thousands, `{decimal: "."}` says that they are none'
         )
         yield Issue(cells.name, "warning", "ambiguous_number", message)
 

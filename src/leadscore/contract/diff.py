@@ -19,8 +19,9 @@ class ContractChange(msgspec.Struct, frozen=True):
     Attributes:
         place: Feature name, or the contract's key (`id`, `target.positive`, …).
         what: What was changed, in words.
-        breaks: Who must change: `callers` (requests that were accepted are now refused), `model` (a model trained
-            under the old contract cannot read or must not be trusted with the new one's leads); empty: compatible.
+        breaks: Who must change: `callers` (requests that were accepted are now refused), `model`
+            (a model trained under the old contract cannot read or must not be trusted with the
+            new one's leads); empty: compatible.
         why: The consequence.
     """
 

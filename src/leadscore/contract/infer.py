@@ -22,14 +22,18 @@ from leadscore.contract.roles import TargetReading, read_role_times, read_target
 from leadscore.contract.text import is_missing, whole_id
 from leadscore.errors import TableError
 
-_LATE: Final = "left out: it is not known when the lead comes in; if it says when the outcome became known, name it with --known-at"
+_LATE: Final = (
+    "left out: it is not known when the lead comes in; if it says when the outcome became "
+    "known, name it with --known-at"
+)
 
 
 class Inference(msgspec.Struct, frozen=True):
     """The proposal.
 
     Attributes:
-        contract: Valid as it is; no feature is required, since the table cannot tell what callers always know.
+        contract: Valid as it is; no feature is required, since the table cannot tell what callers always
+            know.
         findings: What was noticed, in table order.
         columns: What was seen of each column, in table order.
     """
@@ -53,9 +57,9 @@ def infer_contract(
     """Propose a contract for an Arrow table, of types or of nothing but texts.
 
     Left out of the features: the named columns, times, constants, identifiers, texts of too many values, and
-    columns that alone tell the outcome (`leadscore.contract.leaks`) or lie after the lead's time. Where the meaning
-    of texts is sure, the contract says how to read them (`formats`, `target.open_values`); where it is not, a finding
-    asks, with the line to write.
+    columns that alone tell the outcome (`leadscore.contract.leaks`) or lie after the lead's time. Where the
+    meaning of texts is sure, the contract says how to read them (`formats`, `target.open_values`); where it
+    is not, a finding asks, with the line to write.
 
     Args:
         table: A `pyarrow.Table`.
@@ -215,7 +219,10 @@ def _suspicious(suspicion: Suspicion) -> Finding:
 def _dates_in_numbers(
     name: str, proposal: Proposal, created: NDArray[np.datetime64] | None
 ) -> Finding | None:
-    """What to say of a column of numbers that are dates: a spreadsheet's days, or seconds since 1970, near the leads' own."""
+    """What to say of a column of numbers that are dates.
+
+    A spreadsheet's days, or seconds since 1970, near the leads' own.
+    """
     if created is None or proposal.codes is None or not isinstance(proposal.feature, Numeric):
         return None
     found = dates_near(proposal.codes, created)

@@ -26,8 +26,8 @@ class _Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         sensitive: Fairness is measured per slice of it.
         input: False: never enters the model, kept only to measure fairness.
         description: One sentence for people; used in explanations and the OpenAPI document.
-        known_before: A person says that the value is known when the lead comes in, so that a column which tells
-            the outcome suspiciously well is no leak.
+        known_before: A person says that the value is known when the lead comes in, so that a column which
+            tells the outcome suspiciously well is no leak.
     """
 
     name: str
@@ -64,7 +64,8 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Attributes:
         column: Column of the outcome.
-        positive: The value that means "converted"; every other value that is neither null nor open means "did not".
+        positive: The value that means "converted"; every other value that is neither null nor open means "did
+            not".
         known_at: Column with the time the outcome became known (label delay); None if the table has none.
         open_values: Values of leads whose outcome is not known yet (a deal still open), read like null.
     """
@@ -81,8 +82,9 @@ class ColumnFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     Attributes:
         decimal: What stands before the fraction of a number.
         thousands: What groups the digits of a number; empty: nothing does.
-        time_format: How a time is written, in the directives of `strptime`, as `%d/%m/%Y`; times written as numbers are
-            `epoch_s`, `epoch_ms`, `epoch_us` (since 1970) or `excel` (days of a spreadsheet); None: ISO 8601.
+        time_format: How a time is written, in the directives of `strptime`, as `%d/%m/%Y`; times
+            written as numbers are `epoch_s`, `epoch_ms`, `epoch_us` (since 1970) or `excel` (days
+            of a spreadsheet); None: ISO 8601.
         missing: Texts that mean "no value" here, beside those that mean it everywhere.
     """
 

@@ -121,7 +121,8 @@ _PEOPLE = frozenset(
 _SPANS_OF_THINGS = frozenset(
     ["day", "days", "hour", "hours", "week", "weeks", "minute", "minutes", "seconds", "month", "months"]
 )
-# Words beside which another word means something else: an account's health, a credit union, a screen's orientation.
+# Words beside which another word means something else: an account's health, a credit union, a screen's
+# orientation.
 _ELSEWHERE = {
     "health": {
         "score",
@@ -195,7 +196,10 @@ def _is_age_of_thing(words: list[str], place: int) -> bool:
 
 
 def names_code(name: str) -> bool:
-    """Whether a name is that of a code that looks like a number: a postcode, a tax number, a code of some list."""
+    """Whether a name is that of a code that looks like a number.
+
+    A postcode, a tax number, a code of some list.
+    """
     return bool(_CODES.intersection(words_of(name)))
 
 

@@ -1,4 +1,7 @@
-"""The contract as JSON Schema: of one lead (for the OpenAPI 3.1 document), and of the contract file itself."""
+"""The contract as JSON Schema.
+
+Of one lead (for the OpenAPI 3.1 document), and of the contract file itself.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ from leadscore.contract.plain import ID_MAX, ID_MIN
 from leadscore.contract.words import allowed
 
 OPENAPI_ID_PATTERN = r"^[^\u0000-\u001f\u007f]{1,256}$"
-OPENAPI_TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?$"
+OPENAPI_TIME_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
+    r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?$"
+)
 
 # "    name: text", and the lines that continue it.
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
@@ -27,8 +33,8 @@ Schema = dict[str, object]
 def lead_schema(contract: FeatureContract) -> Schema:
     """JSON Schema (2020-12) of a request lead: valid if and only if `LeadDecoder` accepts the lead.
 
-    Ranges and categories are told in `x-expected-range` and `x-categories`, not as constraints: values outside
-    them are scored and flagged.
+    Ranges and categories are told in `x-expected-range` and `x-categories`, not as constraints:
+    values outside them are scored and flagged.
     """
     properties: dict[str, Schema] = {
         contract.id: {

@@ -1,4 +1,7 @@
-"""Which values of a target column the contract does not name: they count as not converted, and a person is told so."""
+"""Which values of a target column the contract does not name.
+
+They count as not converted, and a person is told so.
+"""
 
 from __future__ import annotations
 
@@ -54,23 +57,26 @@ class Unlisted:
         match self.says:
             case "won":
                 return (
-                    f"{counted}, though {'its' if one else 'their'} words mean converted: write {it} as the positive value"
-                    " in the table, or correct `target.positive`"
+                    f"{counted}, though {'its' if one else 'their'} words mean converted: write {it} as "
+                    "the positive value in the table, or correct `target.positive`"
                 )
             case "open":
                 return (
-                    f"{counted}, though {'its' if one else 'their'} words mean that the outcome is still open: list {it}"
-                    " under `target.open_values`"
+                    f"{counted}, though {'its' if one else 'their'} words mean that the outcome is still "
+                    f"open: list {it} under `target.open_values`"
                 )
             case "unknown":
                 return (
-                    f"{counted}, which no word says: list {it} under `target.open_values` if the outcome is not known yet,"
-                    " or correct `target.positive`"
+                    f"{counted}, which no word says: list {it} under `target.open_values` if the outcome "
+                    "is not known yet, or correct `target.positive`"
                 )
 
 
 def is_outcome(value: object, wanted: Value) -> bool:
-    """As `leadscore.data.matrix.labels` decides it: text by its meaning, booleans by truth, numbers by number."""
+    """As `leadscore.data.matrix.labels` decides it.
+
+    Text by its meaning, booleans by truth, numbers by number.
+    """
     if isinstance(value, str):
         return is_value(value, wanted)
     if isinstance(value, bool):
@@ -80,10 +86,12 @@ def is_outcome(value: object, wanted: Value) -> bool:
 
 
 def unlisted_outcomes(target: Target, seen: ValueCounts) -> tuple[Unlisted, ...]:
-    """What counts as not converted and may not mean it: what seems to mean converted first, then open, then the rest.
+    """What counts as not converted and may not mean it.
 
-    A value whose words mean lost is none of these. Nor is the only value beside the positive and the open ones,
-    unless its words mean converted or open: it must be the other outcome.
+    What seems to mean converted first, then open, then the rest.
+
+    A value whose words mean lost is none of these. Nor is the only value beside the positive and the open
+    ones, unless its words mean converted or open: it must be the other outcome.
 
     Args:
         target: What the contract says.
@@ -107,7 +115,10 @@ def unlisted_in(contract: FeatureContract, column: ArrowColumn) -> tuple[Unliste
 
 
 def _meaning(positive: Value, group: ValueSpellings) -> Meaning:
-    """What a value says beside that positive one: where to be lost is what is predicted, won is the other outcome."""
+    """What a value says beside that positive one.
+
+    Where to be lost is what is predicted, won is the other outcome.
+    """
     value, meaning = group.value, group.meaning
     number = isinstance(value, int) and not isinstance(value, bool)
     if number and isinstance(positive, int) and positive not in {0, 1}:

@@ -238,7 +238,7 @@ def number_encoder(feature: Numeric) -> Callable[[object], Coded]:
 
 
 def is_iso_time(text: str) -> bool:
-    """Whether text looks like an ISO 8601 month, date or time (its calendar is not checked: it is not used)."""
+    """Whether text looks like an ISO 8601 month, date or time (the calendar is not checked)."""
     return _TIME_TEXT.match(text) is not None
 
 

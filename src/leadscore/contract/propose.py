@@ -68,7 +68,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A text column: the rows' texts, its distinct ones without those that mean "no value", and its numbers."""
+    """A text column: its rows' texts, the distinct ones that do not mean "no value", and its numbers."""
 
     rows: Sequence[object]
     seen: CountedTexts
@@ -87,8 +87,8 @@ def seen_texts(column: ArrowColumn) -> CountedTexts:
 def propose(name: str, column: ArrowColumn) -> Proposal:
     """Propose a feature for one column, from its Arrow type and its content.
 
-    Text is read as what it says (`leadscore.contract.text`): a table of texts gets the same contract as one whose
-    file knows types.
+    Text is read as what it says (`leadscore.contract.text`): a table of texts gets the
+    same contract as one whose file knows types.
     """
     kind = kind_of(column)
     text = None
@@ -179,7 +179,10 @@ def _identifier(summary: ColumnSummary, column: ArrowColumn, text: _Text | None)
 
 
 def _names_leads(name: str, column: ArrowColumn, text: _Text | None) -> bool:
-    """Whether a column of nearly unique values is an identifier: text, a telling name, or a running number."""
+    """Whether a column of nearly unique values is an identifier.
+
+    Text, a telling name, or a running number.
+    """
     numbers = None if text is None else text.numbers
     if text is not None and numbers is None:
         return True
@@ -215,7 +218,8 @@ def _numeric(
     if integer and names_code(summary.column):
         findings.append(
             Finding(
-                summary.column, "code", "its name says that it is a code, but it holds numbers: zeros in front are lost",
+                summary.column, "code",
+                "its name says that it is a code, but it holds numbers: zeros in front are lost",
                 "kept as a number; write it as text to have it as a category",
             )
         )  # fmt: skip
@@ -260,8 +264,14 @@ def number_findings(name: str, numbers: NumberGuess, words: Sequence[tuple[str, 
         other = numbers.other
         mark = numbers.form.thousands or numbers.form.decimal
         taken, left = ("thousands", "decimals") if form.thousands else ("decimals", "thousands")
-        reason = f"in {numbers.marked} rows three digits stand behind {mark!r}, always: it may group thousands, or begin decimals"
-        action = f"taken for {taken} ({line}); if they are {left}, write {format_line(name, other)} (and fix the feature's `range`)"
+        reason = (
+            f"in {numbers.marked} rows three digits stand behind {mark!r}, always: it may group "
+            "thousands, or begin decimals"
+        )
+        action = (
+            f"taken for {taken} ({line}); if they are {left}, write {format_line(name, other)} (and "
+            "fix the feature's `range`)"
+        )
         found.append(Finding(name, "number_format", reason, action))
     elif form.thousands or form.decimal != "." or numbers.units:
         marks = [f"{form.decimal!r} before decimals"] if form.decimal != "." else []
@@ -273,8 +283,8 @@ def number_findings(name: str, numbers: NumberGuess, words: Sequence[tuple[str, 
     if numbers.unread_rows:
         reason = f"{numbers.unread_rows} rows hold text that is no number"
         action = (
-            "correct them (`leadscore contract check` names the first); what means that there is no value goes into "
-            f"{format_line(name, ColumnFormat(missing=('…',)))}"
+            "correct them (`leadscore contract check` names the first); what means that there is no value "
+            f"goes into {format_line(name, ColumnFormat(missing=('…',)))}"
         )
         found.append(Finding(name, "number_format", reason, action))
     elif words:
@@ -292,7 +302,10 @@ def _categorical(summary: ColumnSummary, text: _Text) -> Proposal:
     summary = msgspec.structs.replace(summary, distinct=len(seen))
     findings = _category_findings(name, seen)
     if covered < MIN_COVERAGE:
-        reason = f"{len(seen)} different texts, of which the {MAX_CATEGORIES} most frequent cover only {covered:.0%}"
+        reason = (
+            f"{len(seen)} different texts, of which the {MAX_CATEGORIES} most "
+            f"frequent cover only {covered:.0%}"
+        )
         left_out = Finding(name, "many_categories", reason, "left out; group the values to use it")
         return Proposal(None, summary, (left_out, *findings))
     if len(seen) > len(kept):
@@ -326,8 +339,8 @@ def _category_findings(name: str, seen: CountedTexts) -> tuple[Finding, ...]:
         rows = sum(count for _, count in numbers)
         reason = f"{rows} rows hold numbers, the others bounds of some: {with_rows(others)}"
         action = (
-            "taken as categories, which have no order, and numbers that are not listed are unseen; write a number in the "
-            "rows with bounds, or ranges in all rows"
+            "taken as categories, which have no order, and numbers that are not listed are unseen; write a "
+            "number in the rows with bounds, or ranges in all rows"
         )
         found.append(Finding(name, "number_format", reason, action))
     if is_code([value for value, _ in seen]):

@@ -13,8 +13,8 @@ SENTINELS = frozenset({-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 
 def widen(low: float, high: float, *, integer: bool) -> tuple[float, float]:
     """The expected range for observed extremes: a tenth of the span more on each side, rounded outwards.
 
-    It does not cross zero where the data do not, and shares (0 to 1, not whole) stay within 0 to 1. Rounding is
-    to a hundredth to a tenth of the span, and to whole numbers for integers.
+    It does not cross zero where the data do not, and shares (0 to 1, not whole) stay within 0 to 1. Rounding
+    is to a hundredth to a tenth of the span, and to whole numbers for integers.
     """
     span = high - low
     if span <= 0.0 or not math.isfinite(span):
@@ -53,5 +53,8 @@ def sentinel(finite: NDArray[np.float64]) -> str:
         share = float((finite == extreme).mean())
         gap = float(min(abs(extreme - inner.max()), abs(extreme - inner.min())))
         if share >= 0.01 and gap > float(inner.max() - inner.min()):
-            return f"{extreme:g} stands far from the other values in {share:.0%} of the rows: it may mean 'unknown'"
+            return (
+                f"{extreme:g} stands far from the other values in {share:.0%} of the "
+                "rows: it may mean 'unknown'"
+            )
     return ""

@@ -100,9 +100,9 @@ class LeadDecoder:
         """Encode leads that came as columns (an Arrow body).
 
         Args:
-            columns: One sequence per field, all of one length. Numbers: a numeric array with NaN for null, or a
-                list with None. Booleans: a bool array, or a list with None. Text: a list with None, or an array
-                of objects or strings. The id: as text or integers.
+            columns: One sequence per field, all of one length. Numbers: a numeric array with NaN for null, or
+                a list with None. Booleans: a bool array, or a list with None. Text: a list with None, or an
+                array of objects or strings. The id: as text or integers.
 
         Raises:
             MalformedBodyError: Columns of different lengths.

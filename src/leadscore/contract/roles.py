@@ -77,17 +77,20 @@ def _target_findings(name: str, guess: TargetGuess) -> list[Finding]:
     if guess.open:
         words = ", ".join(repr(group.value) for group in guess.open)
         reason = (
-            f"{_groups(guess.open)} are neither {positive.value!r} ({positive.rows} rows) nor a word for a lost lead "
-            f"({_groups(negatives)}): the outcome is not known yet"
+            f"{_groups(guess.open)} are neither {positive.value!r} ({positive.rows} rows) nor a word for a "
+            f"lost lead ({_groups(negatives)}): the outcome is not known yet"
         )
         action = (
-            f"not trained on, by `open_values: [{words}]` under `target`; take a value out of the list if it means that "
-            "the lead did not convert"
+            f"not trained on, by `open_values: [{words}]` under `target`; take a value out of the list if "
+            "it means that the lead did not convert"
         )
         found.append(Finding(name, "open_values", reason, action))
     counted = [g for g in negatives if isinstance(g.value, int) and not isinstance(g.value, bool)]
     if len(counted) > 1 and isinstance(positive.value, int):
-        reason = f"its values are numbers, and all but {positive.value} count as not converted: {_groups(tuple(counted))}"
+        reason = (
+            f"its values are numbers, and all but {positive.value} count as not converted: "
+            f"{_groups(tuple(counted))}"
+        )
         action = "if it counts something, make a column of 0 and 1 that says whether the lead converted"
         found.append(Finding(name, "target", reason, action))
     elif len(negatives) > 1 and any(group.meaning != "lost" for group in negatives):
@@ -148,7 +151,10 @@ def _time_findings(name: str, seen: list[tuple[str, int]], guess: TimeGuess) -> 
     rows = sum(count for _, count in seen)
     if guess.form is None:
         lines = " or ".join(format_line(name, form) for form in guess.forms)
-        reason = f"its {rows} times, written like {shape_of(seen[0][0])!r}, can be read with the day or the month first: no number settles it"
+        reason = (
+            f"its {rows} times, written like {shape_of(seen[0][0])!r}, can be read with the day or the month "
+            "first: no number settles it"
+        )
         found.append(Finding(name, "time_format", reason, f"not readable yet: write {lines}"))
     elif guess.form != USUAL:
         reason = f"its times are written like {shape_of(seen[0][0])!r}, which is not ISO 8601"

@@ -1,8 +1,9 @@
 """What text means in a table: missing, a number, a time, true or false, a category.
 
-Each text is read by itself, by the contract and never by what else the file holds: the same cell means the same
-in a table of one lead and in one of a million. What a request holds as JSON has a type of its own and needs none of
-this, but for categories, which are text everywhere: `leadscore.contract.categories` is the rule for all.
+Each text is read by itself, by the contract and never by what else the file holds: the same cell means
+the same in a table of one lead and in one of a million. What a request holds as JSON has a type of its
+own and needs none of this, but for categories, which are text everywhere:
+`leadscore.contract.categories` is the rule for all.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ def missing_words(
         form: How the table writes the column; its `missing` adds words.
         kept: Texts that are values here whatever they look like: the categories that the contract lists,
             the values of its target.
-        text: Whether the column holds categories or ids, which may be called NA; numbers, times and truth may not.
+        text: Whether the column holds categories or ids, which may be called NA;
+            numbers, times and truth may not.
     """
     words = MISSING_WORDS if text else MISSING_WORDS | NO_NUMBER_WORDS
     return (words | frozenset(form.missing)) - frozenset(kept)
@@ -139,10 +141,11 @@ def is_missing(text: str, words: Collection[str] = MISSING_WORDS) -> bool:
 def read_number(text: str, form: ColumnFormat = USUAL) -> float | None:
     """A number as a table writes it, or None if it is none.
 
-    Spaces around it, a plus sign, the sign behind (`5-`), an amount in brackets (`(5)` is −5), a dash for no cents
-    (`5.-` is 5), and a sign or code of a currency are understood. A percent sign is a unit as `€` is one: `45 %` is 45, not 0.45. The decimal and
-    the thousands mark are those of the format and no others, and thousands must be grouped as such: `1,234` is no
-    number where the format does not say that commas group. Infinite and "nan" are no numbers.
+    Spaces around it, a plus sign, the sign behind (`5-`), an amount in brackets (`(5)` is −5), a dash for no
+    cents (`5.-` is 5), and a sign or code of a currency are understood. A percent sign is a unit as `€` is
+    one: `45 %` is 45, not 0.45. The decimal and the thousands mark are those of the format and no others,
+    and thousands must be grouped as such: `1,234` is no number where the format does not say that commas
+    group. Infinite and "nan" are no numbers.
     """
     found = _amount(text)
     if found is None:
@@ -195,8 +198,8 @@ def _digits(decimal: str, thousands: str) -> re.Pattern[str]:
 def may_be_thousands(texts: Iterable[str], form: ColumnFormat = USUAL) -> bool:
     """Whether the decimal mark of these numbers may be a thousands mark: three digits follow it, always.
 
-    `29.118` and `625` may be 29.118 and 625, or 29118 and 625; only a person can say. `0.125` settles it, and so
-    does any number with more or fewer digits behind the mark. Texts that are no numbers are left out.
+    `29.118` and `625` may be 29.118 and 625, or 29118 and 625; only a person can say. `0.125` settles it, and
+    so does any number with more or fewer digits behind the mark. Texts that are no numbers are left out.
     """
     seen = False
     for text in texts:
@@ -311,6 +314,9 @@ def is_value(text: str, wanted: str | int | bool) -> bool:
 
 
 def whole_id(text: str) -> str:
-    """An id as a request would hold it: `1001.0` is the number 1001, as tables write it when some row has none."""
+    """An id as a request would hold it.
+
+    `1001.0` is the number 1001, as tables write it when some row has none.
+    """
     found = POINT_ZERO.match(text)
     return text if found is None else found[1]

@@ -15,7 +15,7 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path, None, None]:
-    """A temporary path beside `path` that takes its place when the block ends well (`leadscore.files.replacing`).
+    """A temporary path beside `path` that replaces it when the block ends well (`leadscore.files.replacing`).
 
     Raises:
         TableError: The folder does not exist or may not be written.

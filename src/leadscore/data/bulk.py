@@ -114,8 +114,9 @@ def score_file(
 ) -> BulkReport:
     """Score every lead of a table into a Parquet file: id, probability, score (0-100), grade (A-D).
 
-    Rows keep their order. Batches are encoded and scored by `threads` threads while this one reads and writes;
-    only a few batches are in memory at any time. The destination appears when all is scored, or not at all.
+    Rows keep their order. Batches are encoded and scored by `threads` threads while this
+    one reads and writes; only a few batches are in memory at any time. The destination
+    appears when all is scored, or not at all.
 
     Args:
         model: The model; its `score_rows` is called by several threads.

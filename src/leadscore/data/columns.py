@@ -1,8 +1,8 @@
 """One column of a table as the numbers the model sees.
 
-The rules are those of a request (`leadscore.contract.request`): what an API call would refuse, a table is refused for too.
-Tables are more forgiving only about how a value is stored: text is read by `leadscore.contract.text` and the column's format, and a
-category may have a type of its own.
+The rules are those of a request (`leadscore.contract.request`): what an API call would refuse, a table is
+refused for too. Tables are more forgiving only about how a value is stored: text is read by
+`leadscore.contract.text` and the column's format, and a category may have a type of its own.
 """
 
 # Arrow makes its compute functions when it is imported.
@@ -98,7 +98,8 @@ def encode_column(
         notation: Is told how numbers are written, and checks them with those of other parts of the column.
 
     Raises:
-        TableError: A value that does not fit, or none in a required column; names row and column, never the value.
+        TableError: A value that does not fit, or none in a required column; names row and column, never the
+            value.
     """
     place = Place(feature.name, first_row)
     if isinstance(feature, Categorical):
@@ -170,7 +171,10 @@ def _distinct(array: pa.Array) -> tuple[list[str], npt.NDArray[np.int64]]:
 
 
 def plain_floats(array: pa.Array) -> RealNumbers:
-    """An integer, decimal or floating array as floats, null as NaN; integers go through float64 as JSON's do."""
+    """An integer, decimal or floating array as floats, null as NaN.
+
+    Integers go through float64 as JSON's do.
+    """
     if pa.types.is_decimal(array.type):
         # By way of its digits: Arrow's own conversion is off by the last bit for some.
         array = pc.cast(array, pa.string())

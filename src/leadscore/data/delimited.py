@@ -1,7 +1,8 @@
 """CSV in: every cell is text, nothing guessed away, and errors that name the row and the column.
 
-What the cells mean is said by the contract (`leadscore.contract.text`), never by what else the file holds. Arrow reads
-files that are as they should be; what it refuses is read again, slowly, by `leadscore.data.irregular`.
+What the cells mean is said by the contract (`leadscore.contract.text`), never by what else
+the file holds. Arrow reads files that are as they should be; what it refuses is read
+again, slowly, by `leadscore.data.irregular`.
 """
 
 # Arrow makes its compute functions when it is imported.
@@ -30,10 +31,10 @@ _PIECE = 1 << 22
 def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Sequence[str] = ()) -> pa.Table:
     """Read a CSV file with a header: delimiter `,` `;` tab or `|`, UTF-8 or UTF-16, compressed or not.
 
-    Every column is text as it stands in the file. An empty cell is null; one written `""` is the empty text. Blank
-    lines, rows of empty cells, lines of titles above the header, a line `sep=;` and columns that have neither a
-    name nor a value are passed over; so are lines below the table that a blank line keeps apart. Of `="00123"`, which
-    keeps Excel from making a number of it, the text in the quotes is read.
+    Every column is text as it stands in the file. An empty cell is null; one written `""` is the empty text.
+    Blank lines, rows of empty cells, lines of titles above the header, a line `sep=;` and columns that have
+    neither a name nor a value are passed over; so are lines below the table that a blank line keeps apart. Of
+    `="00123"`, which keeps Excel from making a number of it, the text in the quotes is read.
 
     Args:
         path: The file.
@@ -41,8 +42,8 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
         dictionary: Columns to hand out dictionary-encoded.
 
     Raises:
-        TableError: Empty file, no header, repeated or unnamed columns, ragged rows, a quote that swallows rows, rows that
-            look like a report's totals, not UTF-8; names the row, never quotes it.
+        TableError: Empty file, no header, repeated or unnamed columns, ragged rows, a quote that swallows
+            rows, rows that look like a report's totals, not UTF-8; names the row, never quotes it.
         OSError: The file cannot be opened (the caller names it).
     """
     content = read_content(path)
@@ -57,7 +58,8 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
         table = _parse(data, layout, columns, dictionary, quoted=quoted)
     except pa.ArrowInvalid:
         return _with_named_columns(path, read_irregular(path, data, layout, columns))
-    # More lines than rows: some cells span lines, or some lines are blank. Quotes come in pairs, but for stray ones.
+    # More lines than rows: some cells span lines, or some lines are blank. Quotes come in pairs, but for
+    # stray ones.
     lines = 1 + max(_count(data.slice(0, data.size - 1), end) for end in "\n\r") if quoted else 0
     if lines > table.num_rows or quotes % 2:
         check_cells(path, data, _parse(data, layout, None, (), quoted=True), layout)

@@ -33,8 +33,8 @@ def suffix_of(path: Path) -> str:
 def folder_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """The files of those formats in a folder and below it, by name.
 
-    Left out is what programs hide there: `.b.csv`, the `._b.csv` and `__MACOSX` of macOS, the `~$b.xlsx` of Excel; of
-    Parquet files also those that begin with `_`, which are not data by its writers' convention.
+    Left out is what programs hide there: `.b.csv`, the `._b.csv` and `__MACOSX` of macOS, the `~$b.xlsx` of
+    Excel; of Parquet files also those that begin with `_`, which are not data by its writers' convention.
     """
     hidden = (".", "~$", "__MACOSX", *(("_",) if suffixes is PARQUET else ()))
     return sorted(

@@ -1,4 +1,7 @@
-"""CSV files that are not quite regular: what is sure is read, row by row; what is not is refused with its row."""
+"""CSV files that are not quite regular: what is sure is read, row by row.
+
+What is not is refused with its row.
+"""
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false
@@ -23,7 +26,10 @@ _TAIL_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row: its number (the first row of the file that is not blank is 1), lines, and whether a blank line came before."""
+    """One row: its number, its lines, and whether a blank line came before.
+
+    The first row of the file that is not blank is 1.
+    """
 
     number: int
     first_line: int
@@ -41,11 +47,12 @@ def read_irregular(
 ) -> pa.Table:
     """Read the rows of a file that Arrow refused.
 
-    A row may end in one delimiter too many. Rows of other widths are passed over if they stand below the table, at most
-    ten, after a blank line, and fill no more than two cells: a report's footer.
+    A row may end in one delimiter too many. Rows of other widths are passed over if they stand below the
+    table, at most ten, after a blank line, and fill no more than two cells: a report's footer.
 
     Raises:
-        TableError: Any other row of another width, a quote that is never closed or swallows rows, or text that is not UTF-8.
+        TableError: Any other row of another width, a quote that is never closed or
+            swallows rows, or text that is not UTF-8.
     """
     width = len(layout.names)
     rows: list[_Row] = []
@@ -146,16 +153,17 @@ def _holds_rows(text: str, position: int, layout: TableLayout) -> bool:
 
 def _swallowed(path: Path, row: int, lines: int, layout: TableLayout, position: int) -> TableError:
     return TableError(
-        f"{path}: a quoted cell from row {row} (the first row of data is row 1) of column {layout.names[position]!r} spans "
-        f"{lines} lines that look like rows.",
+        f"{path}: a quoted cell from row {row} (the first row of data is row 1) of column "
+        f"{layout.names[position]!r} spans {lines} lines that look like rows.",
         hint="There is a stray quote in that row: remove it, or write it twice if it belongs to the text.",
     )
 
 
 def _unclosed(path: Path, row: _Row, layout: TableLayout) -> TableError:
     return TableError(
-        f"{path}: a quote that is opened in row {row.number} (the header is row {layout.header_row}; line {row.first_line} of "
-        f"the file) spans all {row.last_line - row.first_line + 1} lines to the end of the file.",
+        f"{path}: a quote that is opened in row {row.number} (the header is row {layout.header_row}; line "
+        f"{row.first_line} of the file) spans all {row.last_line - row.first_line + 1} "
+        "lines to the end of the file.",
         hint="Close the quote, or remove it if it is a stray one.",
     )
 
@@ -175,7 +183,8 @@ def _check_odd(path: Path, odd: list[_Row], rows: list[_Row], layout: TableLayou
     if small and (len(odd) > 1 or first.filled == len(first.cells) == 1):
         which = f"rows {first.number} to {last.number}" if len(odd) > 1 else f"row {first.number}"
         raise TableError(
-            f"{path}: {which} (the header is row {layout.header_row}) look like a report's footer, not like leads.",
+            f"{path}: {which} (the header is row {layout.header_row}) look like a "
+            "report's footer, not like leads.",
             hint="Remove the rows below the table; or copy the file again if it was cut short.",
         )
     more = f" ({len(odd)} rows like this)" if len(odd) > 1 else ""
@@ -194,7 +203,8 @@ def _table(path: Path, rows: list[_Row], layout: TableLayout, columns: Sequence[
             found[name] = cells
         elif cells.null_count < len(cells):
             raise TableError(
-                f"{path}: column {position + 1} has values but no name in row {layout.header_row} (the header).",
+                f"{path}: column {position + 1} has values but no name in row "
+                f"{layout.header_row} (the header).",
                 hint="Name or remove it.",
             )
     table = pa.table(found)

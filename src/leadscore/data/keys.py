@@ -98,7 +98,10 @@ def _whole_decimals(column: pa.Array, place: Place) -> pa.Array:
 
 
 def _may_be_bad(texts: pa.Array) -> bool:
-    """Whether any id is long or any byte of them a control character: looked at as bytes, which takes no time."""
+    """Whether any id is long or any byte of them a control character.
+
+    Looked at as bytes, which takes no time.
+    """
     if len(texts) == 0:
         return False
     offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
@@ -179,7 +182,10 @@ def _tick(moment: datetime | None) -> np.datetime64:
 
 
 def _no_time(form: ColumnFormat) -> str:
-    return f"text that is not {'an ISO 8601 time' if form.time_format is None else f'a time as {form.time_format!r}'}"
+    return (
+        "text that is not "
+        f"{'an ISO 8601 time' if form.time_format is None else f'a time as {form.time_format!r}'}"
+    )
 
 
 def _time_hint(name: str) -> str:

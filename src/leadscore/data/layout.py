@@ -87,8 +87,8 @@ def read_content(path: Path) -> pa.Buffer:
 def find_layout(path: Path, content: pa.Buffer, wanted: Sequence[str] | None = None) -> TableLayout:
     """Find the delimiter and the header.
 
-    The delimiter is the one by which most rows have the same number of cells. Lines above the header are titles if
-    they have one cell, or few, where the table has many.
+    The delimiter is the one by which most rows have the same number of cells. Lines above the header are
+    titles if they have one cell, or few, where the table has many.
 
     Args:
         path: For messages.
@@ -177,15 +177,18 @@ def _header_index(path: Path, sample: _Sample, wanted: Sequence[str] | None) -> 
     names = [name.strip() for name in records[index].cells]
     if index and (not all(names) or len(set(names)) < len(names) or any(map(_NUMBER.match, names))):
         raise TableError(
-            f"{path}: it is not clear which row is the header: row 1 has {records[0].filled} cells, most rows "
-            f"have {sample.width}.",
+            f"{path}: it is not clear which row is the header: row 1 has {records[0].filled} cells, most "
+            f"rows have {sample.width}.",
             hint="Remove the lines above the row with the column names.",
         )
     return index
 
 
 def _is_title(record: _Record, width: int) -> bool:
-    """Whether a row above the table is none of it: it fills one cell of three or more, or less than half of them."""
+    """Whether a row above the table is none of it.
+
+    It fills one cell of three or more, or less than half of them.
+    """
     return (
         width >= 3
         and (record.filled == 1 or 2 * record.filled < width)
@@ -199,7 +202,8 @@ def _check_names(path: Path, names: Sequence[str], row: int) -> None:
             name.encode()
         except UnicodeEncodeError as error:
             raise TableError(
-                f"{path}: row {row} (the header) is not UTF-8 in the column name at character {error.start + 1}.",
+                f"{path}: row {row} (the header) is not UTF-8 in the column name at "
+                f"character {error.start + 1}.",
                 hint="Save it as CSV with UTF-8 encoding.",
             ) from error
     if all(_NUMBER.match(name) or not name for name in names):

@@ -135,8 +135,8 @@ def labels(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.float32
 def matrix_times(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.datetime64]:
     """Creation time per lead in UTC; datetime64[us], shape (rows,).
 
-    Timestamps, dates, text by the column's format (ISO 8601 by itself) and months (`2008-05`, taken as their first
-    day) are understood; a time without a zone is taken as UTC.
+    Timestamps, dates, text by the column's format (ISO 8601 by itself) and months (`2008-05`, taken as their
+    first day) are understood; a time without a zone is taken as UTC.
 
     Raises:
         TableError: The contract names no time column, or a row has no or an unreadable time.
@@ -147,7 +147,9 @@ def matrix_times(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.d
 
 
 def known_times(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.datetime64]:
-    """When each outcome became known, in UTC, NaT where the table does not say; datetime64[us], shape (rows,).
+    """When each outcome became known, in UTC, NaT where the table does not say.
+
+    datetime64[us], shape (rows,).
 
     A bare date means the end of its day: what happens on a day is known when the day is over.
 

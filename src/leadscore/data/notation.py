@@ -1,7 +1,7 @@
 """Whether all parts of a table write the numbers of a column alike: one currency, and one meaning of the dot.
 
-A part is what is read at once: a file of a folder, or some thousand rows of a large file. Each is read by the contract;
-what only shows when they are put side by side is found here.
+A part is what is read at once: a file of a folder, or some thousand rows of a large file. Each is read by the
+contract; what only shows when they are put side by side is found here.
 """
 
 # Arrow makes its compute functions when it is imported.
@@ -70,15 +70,16 @@ class Notation:
             decided: Columns of which the contract says how they are written.
 
         Raises:
-            TableError: Two currencies, percent signs on some numbers only, or a part in which every decimal mark stands
-                before three digits, as thousands do, where it does not in the others.
+            TableError: Two currencies, percent signs on some numbers only, or a part in which every decimal
+                mark stands before three digits, as thousands do, where it does not in the others.
         """
         for column, parts in list(self._parts.items()):
             check_units(column, frozenset[str]().union(*(part.units for part in parts)))
             if column not in decided and _one_groups_thousands(parts):
                 raise TableError(
-                    f"Column {column!r}: in one part of the table (a file of the folder, or some rows of the file) three digits "
-                    "stand behind each decimal mark, as if it grouped thousands; elsewhere they do not.",
+                    f"Column {column!r}: in one part of the table (a file of the folder, or some rows of "
+                    "the file) three digits stand behind each decimal mark, as if it grouped "
+                    "thousands; elsewhere they do not.",
                     hint="Write the numbers alike everywhere; or say that they are decimals all the same, by "
                     f'`formats: {{{column}: {{decimal: "."}}}}` in the contract.',
                 )

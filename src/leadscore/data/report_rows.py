@@ -20,18 +20,20 @@ _PIECE: Final = 1 << 22
 _LONGEST_LINE: Final = 1 << 16
 _TOTAL: Final = re.compile(r"(grand |sub-?)?totals?:?|summe:?|gesamt:?|sum:?", re.IGNORECASE)
 _FOOTER: Final = re.compile(
-    r"(grand )?totals?\b|sub-?totals?\b|(teil|zwischen)?(summe|ergebnis)\b|sum\b|gesamt|somme\b|count\b|anzahl\b|"
-    r"average\b|copyright|©|confidential|generated\b|exported\b|report\b|\d+ (rows|records|leads)\b|"
-    r"[-=*_ ]*end(e)? (of|des)\b|[-=*_]{3,}",
+    r"(grand )?totals?\b|sub-?totals?\b|(teil|zwischen)?(summe|ergebnis)\b|sum\b|gesamt|somme\b|"
+    r"count\b|anzahl\b|average\b|copyright|©|confidential|generated\b|exported\b|report\b|"
+    r"\d+ (rows|records|leads)\b|[-=*_ ]*end(e)? (of|des)\b|[-=*_]{3,}",
     re.IGNORECASE,
 )
 # Said of sums and of nothing else; a row that begins so is none of a lead's.
 _SUBTOTAL: Final = re.compile(
-    r"sub-?\s?totals?\b|(zwischen|teil)(summe|ergebnis)\b|grand totals?\b|gesamt(summe|ergebnis)\b|sous[- ]total\b|"
+    r"sub-?\s?totals?\b|(zwischen|teil)(summe|ergebnis)\b|grand totals?\b|"
+    r"gesamt(summe|ergebnis)\b|sous[- ]total\b|"
     r"(total parcial|totale parziale|subtotaal|suma parcial)\b",
     re.IGNORECASE,
 )
-# May be a company's name as well ("Total"): told by the cells that are empty beside it ("Berlin Total" is Excel's).
+# May be a company's name as well ("Total"): told by the cells that are empty beside it ("Berlin Total" is
+# Excel's).
 _MAY_BE_TOTAL: Final = re.compile(
     r"(totals?|summe|sum|gesamt|ergebnis|somme)\b.*|.+ (total|ergebnis|summe|gesamt)", re.IGNORECASE
 )
@@ -92,8 +94,8 @@ def check_report_rows(path: Path, data: pa.Buffer, layout: TableLayout, rows: in
         few = filled and 2 * len(filled) <= len(cells) and _FOOTER.match(filled[0])
         if few or (len(filled) < len(cells) and filled and _TOTAL.fullmatch(filled[0])):
             raise TableError(
-                f"{path}: row {layout.header_row + rows - back} (the header is row {layout.header_row}) looks like a "
-                "report's footer, not like a lead.",
+                f"{path}: row {layout.header_row + rows - back} (the header is row {layout.header_row}) "
+                "looks like a report's footer, not like a lead.",
                 hint="Remove the rows below the table.",
             )
     for start, line in _suspects(data):
@@ -115,7 +117,10 @@ def _cells(line: str, layout: TableLayout) -> tuple[list[str], list[str]]:
 
 
 def _suspects(data: pa.Buffer) -> Iterator[tuple[int, str]]:
-    """Lines in which one of the words may stand, with the byte at which they begin; each once, piece by piece."""
+    """Lines in which one of the words may stand, with the byte at which they begin.
+
+    Each once, piece by piece.
+    """
     done = -1
     for piece_start in range(0, data.size, _PIECE):
         # Lines that begin in this piece may end in the next.

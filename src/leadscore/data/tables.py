@@ -54,8 +54,8 @@ def read_table(path: Path | str, columns: Sequence[str] | None = None) -> pa.Tab
     """Read a table whole; every column of a CSV is text, which the contract says how to read.
 
     Args:
-        path: CSV (`.csv`, `.tsv`, `.csv.gz`), Parquet file, folder of Parquet files (hive partitions become columns of
-            text) or of CSV files, Delta table folder, Arrow IPC or Feather file.
+        path: CSV (`.csv`, `.tsv`, `.csv.gz`), Parquet file, folder of Parquet files (hive partitions become
+            columns of text) or of CSV files, Delta table folder, Arrow IPC or Feather file.
         columns: Only these, in this order; None reads all.
 
     Raises:
@@ -87,14 +87,15 @@ def iter_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Read a table piece by piece, in file order.
 
-    Parquet, Delta and Arrow are streamed: memory does not grow with the file. A CSV is read whole first: only its end
-    tells whether a quote is closed and what stands below the table.
+    Parquet, Delta and Arrow are streamed: memory does not grow with the file. A CSV is read whole first: only
+    its end tells whether a quote is closed and what stands below the table.
 
     Args:
         path: As for `read_table`.
         columns: Only these, in this order; None reads all.
         batch_rows: Most rows in a batch.
-        dictionary: Text columns of a Parquet or CSV file to hand out dictionary-encoded (several times faster).
+        dictionary: Text columns of a Parquet or CSV file to hand out dictionary-encoded (several times
+            faster).
 
     Raises:
         TableError: As for `read_table`; at the first batch or, for a corrupt block, later.
@@ -227,7 +228,10 @@ def _delta(path: Path) -> ds.Dataset:
 
 
 def _check_delta(path: Path, table: DeltaTable) -> None:
-    """Refuse a table whose files do not say by themselves what its rows are: they would be read wrongly, not refused."""
+    """Refuse a table whose files do not say by themselves what its rows are.
+
+    They would be read wrongly, not refused.
+    """
     found = set(table.protocol().reader_features or ()) - {"columnMapping"}
     if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
         found.add("columnMapping")
@@ -283,7 +287,7 @@ def _as_text_where_mixed(schemas: list[pa.Schema]) -> list[pa.Schema]:
 
 
 def _refuse_respelled(files: dict[Path, list[str]]) -> None:
-    """Refuse files of one table of which one has a column that another writes in another case or with other spaces.
+    """Refuse files of one table whose names for a column differ in case or in spaces.
 
     A column that a file simply lacks is null in its rows; one that it has under a near name would be lost.
     """

@@ -54,8 +54,8 @@ class PerformanceThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_un
         miscalibration: Relative distance of observed from predicted conversions that is reported.
         completeness: Labelled share of the mature leads below which the window is not judged.
         positives: Conversions, and as many other leads, that it takes to judge.
-        confidence: Of a loss being real (one-sided), and of a miscalibration (two-sided), in mode `thresholds`; with a budget,
-            the budget's.
+        confidence: Of a loss being real (one-sided), and of a miscalibration (two-sided), in mode
+            `thresholds`; with a budget, the budget's.
     """
 
     max_drop: float = MAX_DROP
@@ -76,7 +76,8 @@ class PerformanceOptions(PerformanceThresholds, frozen=True, kw_only=True, forbi
 
     Attributes:
         window_hours: Length of the window of mature leads.
-        maturity_hours: Age at which a lead's outcome should be known: the window ends so long before the checked one does.
+        maturity_hours: Age at which a lead's outcome should be known: the window ends so
+            long before the checked one does.
     """
 
     window_hours: float = 720.0
@@ -98,12 +99,15 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         false_alarms: The budget (mode `budget`).
         thresholds: The fixed ones.
         hysteresis: How many of the last windows must breach for an alarm.
-        min_effect: Smallest PSI above noise that may breach in mode `budget`: with many rows everything is significant.
-        act_at: Severity from which a window breaches; None: `moderate` with a budget, `significant` (0.25) with lines.
+        min_effect: Smallest PSI above noise that may breach in mode `budget`: with many rows everything is
+            significant.
+        act_at: Severity from which a window breaches; None: `moderate` with a budget, `significant` (0.25)
+            with lines.
         min_rows: Windows with fewer leads are not judged.
-        season: `week`: features that follow the week are compared with the same hour of the week (windows of an
-            hour or less) or the same day (up to a day) instead of with the training leads of all hours.
-        seasonal_features: Which ones, `score` possibly among them; None: those that are seen to (see `seasonal`).
+        season: `week`: features that follow the week are compared with the same hour of the week (windows of
+            an hour or less) or the same day (up to a day) instead of with the training leads of all hours.
+        seasonal_features: Which ones, `score` possibly among them; None: those that are seen to (see
+            `seasonal`).
         utc_offset_hours: Of the clock whose hours count.
         learn_windows: Calm windows are added to the reference until it is so many times as large as a window;
             0 compares with the reference alone.
@@ -145,7 +149,10 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def looks(self) -> int:
-        """How many methods may raise an alarm, and so share the budget: an estimate without labels (CBPE) only informs."""
+        """How many methods may raise an alarm, and so share the budget.
+
+        An estimate without labels (CBPE) only informs.
+        """
         return max(1, sum(1 for method in self.methods if method != "cbpe"))
 
     @property

@@ -32,8 +32,9 @@ def build_profile(
         matrix: Encoded leads float32 (n, inputs).
         probabilities: Scores of the same leads (n,), of a model that has not trained on them: a model is
             surer of leads it knows, and live scores would seem to drift.
-        unseen: Per input, how many of the leads have a category that the contract does not list (`EncodedBatch.unseen`).
-            They are missing in the matrix; None (logged leads, whose texts nobody kept) counts them as missing.
+        unseen: Per input, how many of the leads have a category that the contract does not list
+            (`EncodedBatch.unseen`). They are missing in the matrix; None (logged leads, whose texts
+            nobody kept) counts them as missing.
     """
     unlisted = [0] * len(contract.inputs) if unseen is None else [int(count) for count in unseen]
     edges = _edges(probabilities)

@@ -1,8 +1,8 @@
 """Run lengths: from a budget of false alarms to the chance that one window may breach by accident.
 
-With N-of-M hysteresis an alarm needs n breaches among the last m windows. Windows compared with everything that came
-before them breach independently when nothing changes (see `budget`), so the mean number of windows to the first
-alarm is that of a small Markov chain, exactly.
+With N-of-M hysteresis an alarm needs n breaches among the last m windows. Windows compared with everything
+that came before them breach independently when nothing changes (see `budget`), so the mean number of windows
+to the first alarm is that of a small Markov chain, exactly.
 """
 
 from __future__ import annotations

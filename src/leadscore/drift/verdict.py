@@ -1,8 +1,8 @@
 """What a detector says, in the form that every reader takes: the operator, the event store, a person.
 
 All detectors (univariate checks, multivariate and sequential tests, performance) give a `DriftVerdict`. A Job
-reports it as the termination message of its pod, which Kubernetes cuts at 4,096 bytes, so a verdict knows how to
-shorten itself without losing what a decision needs.
+reports it as the termination message of its pod, which Kubernetes cuts at 4,096 bytes, so a verdict knows how
+to shorten itself without losing what a decision needs.
 """
 
 from __future__ import annotations
@@ -66,19 +66,21 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         window_end: First moment after it, UTC.
         rows: Leads in the window.
         severity: Of the worst finding.
-        drifted: Whether to act: severity and hysteresis together (a single window may be severe and not yet drifted).
+        drifted: Whether to act: severity and hysteresis together (a single window may be severe and not yet
+            drifted).
         worst: Most important first.
         since: Start of the first window of the run of breaches that led here; None if there is none.
         confidence: How sure, 0-1: of the change if `drifted` or severe, of no drift otherwise.
         triage: What kind of change it is.
         reasons: Sentences for people, most important first.
         kind: What changed: the inputs, the scores, or the relation of inputs to outcomes.
-        drop: Relative loss of AUC against the hold-out (0.07: seven per cent), where outcomes were judged and the loss is
-            more than chance; else None. A policy's performance trigger reads it.
-        outcomes_end: First moment after the leads whose outcomes were judged: they are older than the window's. None if no
-            outcomes were judged.
-        state: Whether the methods that were asked could judge: all of them, some, none (too few leads or outcomes), or
-            `silent`: no lead came at all, or no outcome of any lead that is old enough to have one.
+        drop: Relative loss of AUC against the hold-out (0.07: seven per cent), where outcomes were judged and
+            the loss is more than chance; else None. A policy's performance trigger reads it.
+        outcomes_end: First moment after the leads whose outcomes were judged: they are older than the
+            window's. None if no outcomes were judged.
+        state: Whether the methods that were asked could judge: all of them, some, none (too
+            few leads or outcomes), or `silent`: no lead came at all, or no outcome of any
+            lead that is old enough to have one.
     """
 
     detector: str

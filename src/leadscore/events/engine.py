@@ -22,8 +22,8 @@ _WRITES: Final = "leadscore_writes"
 _CONNECT_SECONDS: Final = 5
 _BUSY_SECONDS: Final = 15
 _AGAIN_SECONDS: Final = 0.01
-# A writer whose connection was lost without the server noticing holds what it has inserted: who sends the same record
-# again would wait for it, for as long as TCP takes to give up (two hours).
+# A writer whose connection was lost without the server noticing holds what it has inserted: who sends the
+# same record again would wait for it, for as long as TCP takes to give up (two hours).
 _IDLE_WRITER_SECONDS: Final = 15
 
 
@@ -64,8 +64,8 @@ def open_engines(url: sa.URL, answer_seconds: float | None = None) -> Engines:
 
     Args:
         url: Of the store.
-        answer_seconds: How long a PostgreSQL server may be silent while it is asked something, though its host is
-            there; None: as long as a statement takes.
+        answer_seconds: How long a PostgreSQL server may be silent while it is asked something, though its
+            host is there; None: as long as a statement takes.
     """
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})

@@ -34,7 +34,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes that are no frame. A `torn` tail is a write that a crash cut short, so it was never acknowledged."""
+    """Bytes that are no frame.
+
+    A `torn` tail is a write that a crash cut short, so it was never acknowledged.
+    """
 
     start: int
     end: int

@@ -57,8 +57,9 @@ def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> i
 def insert_predictions(connection: sa.Connection, rows: Sequence[Row]) -> int:
     """The same for predictions, whose ids a partitioned table keeps unique by month only.
 
-    An id comes again with another time when a request with an `Idempotency-Key` is repeated at another pod: within a day,
-    as far as anybody repeats requests. So ids close to the turn of a month are looked for on its other side.
+    An id comes again with another time when a request with an `Idempotency-Key` is repeated at
+    another pod: within a day, as far as anybody repeats requests. So ids close to the turn of
+    a month are looked for on its other side.
     """
     if connection.dialect.name == "postgresql" and (near := _near_a_turn(rows)):
         known = _known_across(connection, near)
@@ -101,7 +102,10 @@ def _known_across(connection: sa.Connection, near: dict[int, list[str]]) -> set[
 
 
 class PartitionKeeper:
-    """Makes the months that predictions come into, ahead and on demand; never the reason why one is not stored."""
+    """Makes the months that predictions come into, ahead and on demand.
+
+    Never the reason why one is not stored.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -109,7 +113,7 @@ class PartitionKeeper:
         self._not_before = 0.0
 
     def keep(self, moments: Iterable[int]) -> None:
-        """Make what these moments (microseconds since the epoch) and the coming months need and what is not there yet."""
+        """Make what these moments (microseconds since the epoch) and the coming months need and lack."""
         wanted = partitions.months_to_make(moments, now_us()) - self._made
         if not wanted or time.monotonic() < self._not_before:
             return
@@ -121,7 +125,8 @@ class PartitionKeeper:
                     return
                 partitions.make_partitions(connection, wanted)
         except exc.SQLAlchemyError as error:
-            # Somebody has a lock that we need, or this user may not make tables: the default partition takes the rows.
+            # Somebody has a lock that we need, or this user may not make tables: the
+            # default partition takes the rows.
             self._not_before = time.monotonic() + _AGAIN_SECONDS
             _log.warning(
                 "partitions not made",

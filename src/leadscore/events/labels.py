@@ -1,11 +1,11 @@
 """Which outcome belongs to which prediction: the one rule, as SQL.
 
 An outcome that names a prediction belongs to it. An outcome that names none belongs, in each stream of
-predictions (same model name and role), to the lead's newest prediction that is not later than `occurred_at`; so
-does one that names a prediction of another stream, which is how shadow and canary predictions get their labels.
-What happened before the lead was first scored labels nothing. Of several outcomes of one prediction the one with
-the latest `recorded_at` counts (ties: the greater `outcome_id`); all of them stay in the store. Nothing of this
-is stored: late, corrected and early outcomes fall into place at the next read.
+predictions (same model name and role), to the lead's newest prediction that is not later than `occurred_at`;
+so does one that names a prediction of another stream, which is how shadow and canary predictions get their
+labels. What happened before the lead was first scored labels nothing. Of several outcomes of one prediction
+the one with the latest `recorded_at` counts (ties: the greater `outcome_id`); all of them stay in the store.
+Nothing of this is stored: late, corrected and early outcomes fall into place at the next read.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def select_predictions(selection: PredictionSelection) -> sa.Select[tuple[object
 def select_labelled(
     selection: PredictionSelection, known_by: int | None = None
 ) -> sa.Select[tuple[object, ...]]:
-    """The predictions of a selection, each with its outcome (nulls if it has none) and whether it is superseded.
+    """The predictions of a selection, each with its outcome (or nulls) and whether it is superseded.
 
     Args:
         selection: Which predictions.

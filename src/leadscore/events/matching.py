@@ -1,4 +1,7 @@
-"""How many outcomes belong to a prediction, and how many predictions have an outcome: whether the ids meet at all."""
+"""How many outcomes belong to a prediction, and how many predictions have an outcome.
+
+Whether the ids meet at all.
+"""
 
 from __future__ import annotations
 

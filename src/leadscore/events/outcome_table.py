@@ -58,7 +58,8 @@ class OutcomeRows:
         outcomes: Its good rows.
         problems: What is wrong with the bad ones, one per bad cell.
         open: Rows whose outcome is not known yet.
-        unlisted: A sentence each about values that count as not converted though the contract does not say so.
+        unlisted: A sentence each about values that count as not converted though the contract does not say
+            so.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -91,8 +92,8 @@ def outcomes_from_table(
         now: What happened more than a day after this (µs) is a mistake; None takes every time.
 
     Raises:
-        TableError: A column is missing, the values are in two currencies (or some in percent), or their dots may
-            group thousands and nobody said so.
+        TableError: A column is missing, the values are in two currencies (or some in percent), or their dots
+            may group thousands and nobody said so.
     """
     missing = [name for name in columns.named() if name not in table.column_names]
     if missing:
@@ -140,13 +141,14 @@ def _check_marks(column: str, cells: Sequence[object], formats: OutcomeFormats) 
     form = formats.of_column(column)
     if units := mixed_units(text for text in texts if read_number(text, form) is not None):
         raise TableError(
-            f"Column {column!r} holds numbers with different signs behind or before them: {', '.join(units)}.",
+            f"Column {column!r} holds numbers with different signs behind or before "
+            f"them: {', '.join(units)}.",
             hint="Bring them to one currency or unit first: their sums would mean nothing.",
         )
     if column not in formats.columns and may_be_thousands(texts):
         raise TableError(
-            f"Column {column!r}: the dots of its numbers may be decimal points or group thousands: each has three digits "
-            "behind it.",
+            f"Column {column!r}: the dots of its numbers may be decimal points or group thousands: each "
+            "has three digits behind it.",
             hint="Say which: --decimal . or --thousands . (or a contract with `formats`, by --contract).",
         )
 

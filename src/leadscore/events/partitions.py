@@ -1,8 +1,9 @@
 """Monthly partitions of predictions on PostgreSQL: made ahead and on demand, dropped whole.
 
-Each partition has a primary key of its own, so an id is unique within its month, whichever release inserts; across the
-turn of a month the store looks (`ingest`). What lies in no month that there is goes into the default partition, and moves
-to its month once that is made. A table of a store that was made before partitions is the partition of all that is older.
+Each partition has a primary key of its own, so an id is unique within its month, whichever release inserts;
+across the turn of a month the store looks (`ingest`). What lies in no month that there is goes into the
+default partition, and moves to its month once that is made. A table of a store that was made before
+partitions is the partition of all that is older.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Partition:
 
     Attributes:
         name: Of its table.
-        start: First moment (microseconds since the epoch); None: the beginning of time, or the default partition.
+        start: First moment (microseconds since the epoch); None: the beginning of time, or the default
+            partition.
         end: First moment after it; None: the default partition.
         rows: About how many, as the database's own statistics say; None before it has any.
         bytes: On disk, indexes included.
@@ -67,7 +69,10 @@ def month_name(prefix: str, start: int) -> str:
 
 
 def months_to_make(moments: Iterable[int], now: int) -> set[int]:
-    """The months of these moments, of the present and the next: those for which a partition is worth while. Pure."""
+    """The months of these moments, of the present and the next: those for which a partition is worth while.
+
+    Pure.
+    """
     ahead = [month_of(now)]
     for _ in range(_AHEAD_MONTHS):
         ahead.append(month_after(ahead[-1]))
@@ -89,7 +94,8 @@ def list_partitions(connection: sa.Connection) -> tuple[Partition, ...]:
         return ()
     rows = connection.exec_driver_sql(
         "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid), c.reltuples, pg_total_relation_size(c.oid)"
-        " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'predictions'::regclass"
+        " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'predictions'::regclass"
     )
     found = [_partition(*row) for row in rows]
     return tuple(sorted(found, key=lambda p: (p.end is None, p.end)))
@@ -98,7 +104,8 @@ def list_partitions(connection: sa.Connection) -> tuple[Partition, ...]:
 def make_partitions(connection: sa.Connection, months: Iterable[int]) -> None:
     """Make the months that there is no partition for, and move what lies in the default partition to them.
 
-    Inside the caller's transaction, which waits for a lock for at most two seconds: what cannot be had now can be had later.
+    Inside the caller's transaction, which waits for a lock for at most two seconds: what cannot be had now
+    can be had later.
     """
     connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
@@ -116,8 +123,8 @@ def _make(connection: sa.Connection, start: int) -> None:
         f"ALTER TABLE {name} ADD PRIMARY KEY (prediction_id)",
         f"LOCK TABLE {DEFAULT} IN ACCESS EXCLUSIVE MODE",
         (
-            f"WITH moved AS (DELETE FROM {DEFAULT} WHERE scored_at >= {start} AND scored_at < {end} RETURNING {columns})"  # noqa: S608
-            f" INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
+            f"WITH moved AS (DELETE FROM {DEFAULT} WHERE scored_at >= {start} AND scored_at < {end}"  # noqa: S608
+            f" RETURNING {columns}) INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
         ),
         f"ALTER TABLE predictions ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})",
     ):
@@ -134,7 +141,10 @@ def drop_partitions(connection: sa.Connection, before: int) -> tuple[Partition, 
 
 
 def before_month(connection: sa.Connection) -> tuple[str, int]:
-    """The constraint by which a migration says what the unpartitioned table holds: its name, and the first moment after."""
+    """The constraint by which a migration says what the unpartitioned table holds.
+
+    Its name, and the first moment after.
+    """
     query = (
         "SELECT conname FROM pg_constraint WHERE conrelid = 'predictions'::regclass"
         " AND conname LIKE 'predictions\\_before\\_%%'"
@@ -152,7 +162,8 @@ def copy_rights(connection: sa.Connection, source: str, target: str) -> None:
     ).scalar_one()
     connection.exec_driver_sql(f"ALTER TABLE {target} OWNER TO {quote(owner)}")
     grants = connection.exec_driver_sql(
-        "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END, a.privilege_type, a.is_grantable"
+        "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END,"
+        " a.privilege_type, a.is_grantable"
         " FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = %s::regclass",
         (source,),
     ).all()

@@ -1,7 +1,7 @@
 """A PostgreSQL connection that does not wait for ever.
 
-libpq's own bounds (keepalives, `tcp_user_timeout`) find a host that is gone, not a server or a proxy that has taken the
-question and says nothing more; `statement_timeout` needs a server that still works.
+libpq's own bounds (keepalives, `tcp_user_timeout`) find a host that is gone, not a server or a proxy that has
+taken the question and says nothing more; `statement_timeout` needs a server that still works.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ class _Silence:
         self.too_long = False
 
     def bound(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-        """The same questions of psycopg's to its loop; the loop answers 0 now and then while nothing happens."""
+        """The same questions of psycopg's to its loop.
+
+        The loop answers 0 now and then while nothing happens.
+        """
         since = monotonic()
         try:
             wanted = next(gen)

@@ -34,14 +34,17 @@ class QuarantinedPiece(msgspec.Struct, frozen=True):
 
 
 class Quarantine:
-    """Append-only `quarantine.jsonl` of a spool; a piece that is met again after a crash is not written twice."""
+    """Append-only `quarantine.jsonl` of a spool.
+
+    A piece that is met again after a crash is not written twice.
+    """
 
     def __init__(self, root: Path) -> None:
         self._path = root / QUARANTINE_NAME
         self._known = {(piece.segment, piece.offset) for piece in read_quarantine(root)}
 
     def add(self, pieces: list[QuarantinedPiece]) -> int:
-        """Write the pieces that are not there yet to disk and say how many those were (OSError if it fails)."""
+        """Write the pieces that are not on disk yet, and say how many those were (OSError if it fails)."""
         fresh = [piece for piece in pieces if (piece.segment, piece.offset) not in self._known]
         if fresh:
             # A leading newline ends a line that a crash cut short.
@@ -56,7 +59,10 @@ class Quarantine:
 
 
 def read_quarantine(root: Path) -> list[QuarantinedPiece]:
-    """What was set aside so far; lines that a crash cut short are left out (their piece was set aside again)."""
+    """What was set aside so far.
+
+    Lines that a crash cut short are left out (their piece was set aside again).
+    """
     try:
         lines = (root / QUARANTINE_NAME).read_bytes().splitlines()
     except FileNotFoundError:

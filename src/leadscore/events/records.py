@@ -32,8 +32,9 @@ BACKFILL_SOURCE: Final = "backfill"
 class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One score that was given to a caller (or computed in the shadow).
 
-    New fields go to the end with a default: an older release's spool stays readable, and an older release reads this
-    one's (MessagePack arrays: what is missing gets its default, what comes after the last known field is passed over).
+    New fields go to the end with a default: an older release's spool stays readable, and an older
+    release reads this one's (MessagePack arrays: what is missing gets its default, what comes
+    after the last known field is passed over).
 
     Attributes:
         prediction_id: Primary key; the same id appended twice is stored once.
@@ -49,8 +50,8 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True, gc=False):
         features: The encoded row: little-endian float32, one per contract input, NaN for missing.
         request_id: Trace or request id; empty if there was none.
         warnings: `field:reason` for each flagged field.
-        latency_us: Microseconds from when the request's head was read to just before this record was written; None if no
-            request waited for it. Each lead of a bulk request has the request's.
+        latency_us: Microseconds from when the request's head was read to just before this record was written;
+            None if no request waited for it. Each lead of a bulk request has the request's.
         source: `api`, `batch` or `backfill`; empty in records of a release before.
         caller: Who asked; None if that is not known.
     """
@@ -141,7 +142,8 @@ def outcome_id_of(
 ) -> str:
     """The id of an outcome as it was told: the same content has the same id, whichever way it came.
 
-    Times are microseconds since the epoch, None where they were not told (what is filled in later does not count).
+    Times are microseconds since the epoch, None where they were not told (what is filled in later does not
+    count).
     """
     said = msgspec.json.encode((lead_id, prediction_id, converted, value, occurred_at, recorded_at))
     return hashlib.sha256(said).hexdigest()[:32]

@@ -34,10 +34,10 @@ class Retained:
 
 
 def retain(store: EventStore, before: int, *, dry_run: bool = False) -> Retained:
-    """Remove what was scored before the month of a moment, and the outcomes that happened and were recorded before it.
+    """Remove what was scored before a moment's month, and outcomes that happened and were recorded before it.
 
-    Months are dropped whole on PostgreSQL (the table of a store that was not partitioned counts as one, which ends when
-    it was); SQLite has no partitions: there, rows are deleted some thousand at a time.
+    Months are dropped whole on PostgreSQL (the table of a store that was not partitioned counts as one, which
+    ends when it was); SQLite has no partitions: there, rows are deleted some thousand at a time.
 
     Args:
         store: The store.
@@ -45,8 +45,8 @@ def retain(store: EventStore, before: int, *, dry_run: bool = False) -> Retained
         dry_run: Only look.
 
     Raises:
-        UnavailableError: The store cannot be used, or somebody has had a partition in use for three seconds; what was
-            removed until then is gone, and the rest goes the next time.
+        UnavailableError: The store cannot be used, or somebody has had a partition in use for three seconds;
+            what was removed until then is gone, and the rest goes the next time.
     """
     start = partitions.month_of(before)
     with store.reading() as connection:

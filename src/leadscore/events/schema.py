@@ -1,7 +1,8 @@
 """Tables of the event store as this release reads and writes them, and whether a store has them.
 
-Two numbers say what a store is. `schema_version` changes only when releases before could no longer work on it: they
-refuse it then. The revision counts every migration (`migrations`), each of which leaves the release before working.
+Two numbers say what a store is. `schema_version` changes only when releases before could no
+longer work on it: they refuse it then. The revision counts every migration (`migrations`),
+each of which leaves the release before working.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import sqlalchemy as sa
 from leadscore.events.errors import SchemaTooNewError, SchemaTooOldError
 
 SCHEMA_VERSION: Final = 1
-# The first revision that has every column below; later ones change how rows are kept, not what a statement says.
+# The first revision that has every column below; later ones change how rows are kept, not what a statement
+# says.
 NEEDED_REVISION: Final = 2
 REVISION_TABLE: Final = "events_revision"
 

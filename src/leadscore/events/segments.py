@@ -1,8 +1,9 @@
 """Where a spool's files lie and who may touch them.
 
-`ROOT/worker-NNN/` belongs to the process that holds the lock on its `lock` file; `ROOT/shipper.lock` to the one
-shipper. A segment's writer holds a lock on the segment from before the file has its name until it is done with
-it, so whoever gets that lock knows that nothing will be appended. The kernel frees all of them when a process dies.
+`ROOT/worker-NNN/` belongs to the process that holds the lock on its `lock` file;
+`ROOT/shipper.lock` to the one shipper. A segment's writer holds a lock on the segment from before
+the file has its name until it is done with it, so whoever gets that lock knows that nothing will be
+appended. The kernel frees all of them when a process dies.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def try_lock(descriptor: int) -> bool:
 
 
 def claim_directory(root: Path) -> Claim:
-    """Own the first worker directory that nobody alive owns; what a dead worker left in it stays for the shipper.
+    """Own the first worker directory that nobody alive owns.
+
+    What a dead worker left in it stays for the shipper.
 
     Raises:
         UnavailableError: The root cannot be written, or every directory is taken.

@@ -124,7 +124,10 @@ class Shipper:
         return Shipment(len(batch.records) - len(refused), new, set_aside, batch.full)
 
     def run(self, stop: threading.Event) -> None:
-        """Ship until `stop` is set and the spool is empty (or `drain_seconds` have passed, or the store is down)."""
+        """Ship until `stop` is set, and then until the spool is empty.
+
+        Or until `drain_seconds` have passed, or the store is down.
+        """
         options = self._options
         deadline = float("inf")
         while True:
@@ -176,7 +179,10 @@ class Shipper:
         )
 
     def _failed(self, error: LeadScoreError) -> float:
-        """Note the failure and say how long to wait: exponential, with jitter so that pods do not march in step."""
+        """Note the failure and say how long to wait.
+
+        Exponential, with jitter so that pods do not march in step.
+        """
         options = self._options
         failures = self._health.failures + 1
         longest = min(options.backoff_limit_seconds, options.backoff_seconds * 2.0 ** min(failures - 1, 16))

@@ -1,8 +1,8 @@
 """The write side of the event log: a record is on the local spool before its reply is sent.
 
 One `write(2)` per record puts it in the page cache, which outlives the process (kill -9) but not the machine:
-`fsync` says what power loss may take. `never`: what the kernel had not written back yet (some 30 s); `interval`:
-the last `fsync_seconds`; `always`: nothing, at the price of one disk flush per record.
+`fsync` says what power loss may take. `never`: what the kernel had not written back yet (some 30 s);
+`interval`: the last `fsync_seconds`; `always`: nothing, at the price of one disk flush per record.
 """
 
 from __future__ import annotations

@@ -76,17 +76,17 @@ class StoreSchema:
 class EventStore:
     """One schema over two databases. Connects on first use; safe between threads.
 
-    A store that is empty is created then, and an embedded one (SQLite) migrated; a PostgreSQL store is migrated by
-    `migrate`. Until it is, whoever needs what is missing waits (`SchemaTooOldError`).
+    A store that is empty is created then, and an embedded one (SQLite) migrated; a PostgreSQL store is
+    migrated by `migrate`. Until it is, whoever needs what is missing waits (`SchemaTooOldError`).
 
     Args:
         url: `sqlite:////path/events.db` or `postgresql://user:password@host/database`.
-        answer_seconds: How long a PostgreSQL server may be silent while it is asked; None: as long as it takes. The
-            default is for Jobs and people, whose queries may read millions of rows.
+        answer_seconds: How long a PostgreSQL server may be silent while it is asked; None: as long as it
+            takes. The default is for Jobs and people, whose queries may read millions of rows.
 
-    Every method raises `StoreUnavailableError` when the database cannot be reached or used, `SchemaTooNewError` when
-    a newer release has changed it, `SchemaTooOldError` when it is to be migrated first, and `StoreEncodingError` when it
-    cannot hold every text.
+    Every method raises `StoreUnavailableError` when the database cannot be reached or used,
+    `SchemaTooNewError` when a newer release has changed it, `SchemaTooOldError` when it is to be migrated
+    first, and `StoreEncodingError` when it cannot hold every text.
 
     Raises:
         BadInputError: The URL is neither.
@@ -111,10 +111,13 @@ class EventStore:
             self._prepare()
 
     def migrate(self, *, wait_seconds: float = 300.0) -> schema.SchemaState:
-        """Bring the schema to this release's newest revision, and make partitions ahead; returns what it was before.
+        """Bring the schema to this release's newest revision, and make partitions ahead.
+
+        Returns what it was before.
 
         Args:
-            wait_seconds: How long to go on trying for the short exclusive locks that some revisions need (PostgreSQL).
+            wait_seconds: How long to go on trying for the short exclusive locks that
+                some revisions need (PostgreSQL).
         """
         with self._translated():
             make_parent(self._url)
@@ -175,7 +178,10 @@ class EventStore:
         subject: str | None = None,
         limit: int | None = 1_000,
     ) -> tuple[Evidence, ...]:
-        """Return decision records of one kind, of several, or of all, newest first; `limit` None: every one."""
+        """Return decision records of one kind, of several, or of all, newest first.
+
+        `limit` None: every one.
+        """
         table = schema.evidence
         query = sa.select(table).order_by(table.c.at.desc(), table.c.evidence_id.desc()).limit(limit)
         if kind is not None:
@@ -202,7 +208,10 @@ class EventStore:
         return prediction_of(tuple(row))
 
     def outcomes_of(self, lead_id: str) -> tuple[Outcome, ...]:
-        """Every outcome that was recorded for a lead, newest record first; the first is the one that counts."""
+        """Every outcome that was recorded for a lead, newest record first.
+
+        The first is the one that counts.
+        """
         table = schema.outcomes
         query = sa.select(table).where(table.c.lead_id == lead_id)
         query = query.order_by(table.c.recorded_at.desc(), table.c.outcome_id.desc())
@@ -267,7 +276,8 @@ class EventStore:
         """A transaction that sees one state of the store from beginning to end.
 
         Args:
-            any_revision: Columns that came after the first schema are not read, so a store that is to be migrated will do.
+            any_revision: Columns that came after the first schema are not read, so a store
+                that is to be migrated will do.
         """
         with self._translated():
             self._prepare(any_revision=any_revision)
@@ -298,7 +308,8 @@ class EventStore:
                 found = schema.read_state(connection)
                 schema.check_version(found.version)
                 behind = found.revision < schema.NEEDED_REVISION
-                # A store's file is nobody else's; a server is migrated when people say so, unless there is nothing on it.
+                # A store's file is nobody else's; a server is migrated when people say so,
+                # unless there is nothing on it.
                 if behind and not self._embedded and not schema.is_unused(connection, found):
                     if any_revision:
                         return

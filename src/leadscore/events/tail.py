@@ -1,7 +1,7 @@
 """The read side of a spool: the next batch of records, and the memory of what was shipped.
 
-Positions are saved after the store has committed. A crash in between replays a batch, which the store's primary
-keys make harmless; the other order would lose one.
+Positions are saved after the store has committed. A crash in between replays a batch, which the store's
+primary keys make harmless; the other order would lose one.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class SpoolTail:
             path.unlink(missing_ok=True)
             self._positions.pop(self._key(path), None)
         if not batch.empty:
-            # A damaged file replays what is stored, which is harmless; waiting for the disk after each batch is not.
+            # A damaged file replays what is stored, which is harmless; waiting for the disk after each batch
+            # is not.
             replace_file(self._root / POSITIONS_NAME, msgspec.json.encode(self._positions), sync=False)
 
     def lag_bytes(self) -> int:
@@ -138,7 +139,10 @@ class SpoolTail:
 
 
 def _read(path: Path, start: int) -> tuple[bytes, bool]:
-    """The bytes from `start` on, and whether no more will come: asked first, so that none can come in between."""
+    """The bytes from `start` on, and whether no more will come.
+
+    Asked first, so that none can come in between.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         closed = try_lock(descriptor)

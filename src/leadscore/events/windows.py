@@ -1,8 +1,9 @@
 """Arrow windows of the event store: what was scored in a span of time, and what became of it.
 
-Rows are ordered by `scored_at`, then `prediction_id`. With a contract, the encoded features come as one float32
-column each, named `features.NAME` (they cannot collide with our own columns); categories stay indices into the
-contract's lists and missing stays NaN, as in every feature matrix. Without one, `features` is the raw bytes.
+Rows are ordered by `scored_at`, then `prediction_id`. With a contract, the encoded features come
+as one float32 column each, named `features.NAME` (they cannot collide with our own columns);
+categories stay indices into the contract's lists and missing stays NaN, as in every feature
+matrix. Without one, `features` is the raw bytes.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ _PREFIX: Final = "features."
 class LabelCompleteness:
     """How much of a window's truth is known.
 
-    Superseded predictions without a label (the lead was scored again before its outcome, which went to the newer
-    score) can never get one, so they count neither for nor against.
+    Superseded predictions without a label (the lead was scored again before its outcome, which went to the
+    newer score) can never get one, so they count neither for nor against.
 
     Attributes:
         predictions: In the window.
@@ -101,7 +102,8 @@ def labelled_window(
 ) -> LabelledWindow:
     """The predictions scored in [start, end) joined with their outcomes (rule: see `labels`).
 
-    Adds `outcome_id`, `converted`, `value`, `occurred_at`, `recorded_at` (null while unknown) and `superseded`.
+    Adds `outcome_id`, `converted`, `value`, `occurred_at`, `recorded_at` (null while unknown) and
+    `superseded`.
 
     Args:
         store: Where to read.
@@ -126,7 +128,7 @@ def labelled_window(
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How many predictions a selection has, and when the first and the last were scored (microseconds; None: none)."""
+    """How many predictions a selection has, and when first and last were scored (microseconds or None)."""
 
     rows: int
     first: int | None
@@ -153,7 +155,10 @@ def iter_predictions(
     contract: FeatureContract | None = None,
     batch_rows: int = WINDOW_BATCH_ROWS,
 ) -> Generator[pa.RecordBatch]:
-    """The same in batches of at most `batch_rows`, all from one snapshot; an empty window is one empty batch."""
+    """The same in batches of at most `batch_rows`, all from one snapshot.
+
+    An empty window is one empty batch.
+    """
     return _stream(store, select_predictions(selection), selection, contract, batch_rows)
 
 
@@ -166,7 +171,10 @@ def iter_labelled(
     columns: Sequence[str] | None = None,
     batch_rows: int = WINDOW_BATCH_ROWS,
 ) -> Generator[pa.RecordBatch]:
-    """`labelled_window` in batches, all from one snapshot; `known_by` in microseconds, `columns` if not all are wanted."""
+    """`labelled_window` in batches, all from one snapshot.
+
+    `known_by` in microseconds, `columns` if not all are wanted.
+    """
     query = select_labelled(selection, known_by)
     if columns is not None:
         query = query.with_only_columns(*(query.selected_columns[name] for name in columns))
@@ -190,7 +198,10 @@ def completeness_of(table: pa.Table, mature_until: int) -> LabelCompleteness:
 
 
 def feature_matrix(table: pa.Table | pa.RecordBatch, contract: FeatureContract) -> np.ndarray:
-    """The `features.*` columns of a window as the float32 matrix that models and drift checks take: (n, k)."""
+    """The `features.*` columns of a window as the float32 matrix that models and drift checks take.
+
+    (n, k).
+    """
     matrix = np.empty((table.num_rows, len(contract.inputs)), dtype=np.float32)
     for index, feature in enumerate(contract.inputs):
         matrix[:, index] = table.column(_PREFIX + feature.name).to_numpy(zero_copy_only=False)
@@ -208,7 +219,10 @@ def decode_features(rows: Sequence[bytes], contract: FeatureContract) -> np.ndar
     if wrong is not None:
         raise DamagedRowError(
             f"A stored feature row has {len(wrong)} bytes; the contract's {width} inputs need {4 * width}.",
-            hint="Whoever wrote it used another encoding: find it by its contract_version in the predictions table.",
+            hint=(
+                "Whoever wrote it used another encoding: find it by its contract_version "
+                "in the predictions table."
+            ),
         )
     return np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), width).T.copy().T
 
@@ -266,7 +280,9 @@ def _refuse_other_contracts(
         listed = ", ".join(f"{count} under {version}" for version, count in others.items())
         raise ConflictError(
             f"The window has predictions under another contract than {contract_version(contract)}: {listed}.",
-            hint="Read one contract version at a time (Selection.contract_version), or choose another window.",
+            hint=(
+                "Read one contract version at a time (Selection.contract_version), or choose another window."
+            ),
         )
 
 

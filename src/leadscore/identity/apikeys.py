@@ -61,8 +61,8 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         scopes: What it may do.
         created: When, UTC.
         expires: Refused from then on; None: never.
-        approval_key: Public key, hex, that verifies what its holder approves; there is one exactly with the scope
-            `approve`.
+        approval_key: Public key, hex, that verifies what its holder approves; there is one
+            exactly with the scope `approve`.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -135,7 +135,8 @@ def create_key(
 
     Raises:
         ConflictError: The name is taken.
-        BadInputError: A name or scope that is none, an expiry in the past, or a key to approve with that is nobody's.
+        BadInputError: A name or scope that is none, an expiry in the past, or a key to approve with that is
+            nobody's.
     """
     if not scopes:
         raise BadInputError("The key has no scope.", hint=f"Give at least one of: {', '.join(SCOPES)}.")

@@ -1,8 +1,11 @@
-"""Who may approve, and how a record shows who did: a proof that anybody with the public parts can check again.
+"""Who may approve, and how a record shows who did.
 
-A proof is made by the person's own credential over exactly what is said. An API key with the scope `approve` signs it
-(`signing`). A token cannot sign, so it must have been given out for exactly this statement: its claim `nonce` is the
-statement's hash, which the person gives to the issuer when they log in (OpenID Connect Core 1.0, 3.1.2.1).
+A proof that anybody with the public parts can check again.
+
+A proof is made by the person's own credential over exactly what is said. An API key with the scope
+`approve` signs it (`signing`). A token cannot sign, so it must have been given out for exactly
+this statement: its claim `nonce` is the statement's hash, which the person gives to the issuer
+when they log in (OpenID Connect Core 1.0, 3.1.2.1).
 """
 
 from __future__ import annotations
@@ -138,8 +141,8 @@ class Approvers:
     ) -> str:
         """Say why a statement on record does not count; "" if its proof holds.
 
-        A key must be good both when the statement was made and now: when it was made is what its maker says, and a
-        thief of a key that has expired or was revoked would say a time before that.
+        A key must be good both when the statement was made and now: when it was made is what its maker says,
+        and a thief of a key that has expired or was revoked would say a time before that.
 
         Args:
             proof: As it is on record.
@@ -149,7 +152,8 @@ class Approvers:
             now: Seconds since the epoch.
 
         Raises:
-            ApproversUnavailableError: The key file cannot be read, or the issuer cannot be reached: nothing is known.
+            ApproversUnavailableError: The key file cannot be read, or the issuer cannot
+                be reached: nothing is known.
         """
         if proof is None or caller is None:
             return "it carries no proof of who made it"
@@ -212,7 +216,10 @@ class Approvers:
 
 
 def nonce_of(statement: bytes) -> str:
-    """The claim `nonce` that a token for exactly this statement carries: base64url of SHA-256, without padding."""
+    """The claim `nonce` that a token for exactly this statement carries.
+
+    base64url of SHA-256, without padding.
+    """
     digest = hashlib.sha256(_DOMAIN + statement).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 

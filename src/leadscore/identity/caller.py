@@ -17,13 +17,15 @@ ANONYMOUS: Final = "anonymous"
 class Caller(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who asked for something.
 
-    New fields go to the end with a default, and `kind` is text rather than an enumeration: records of a newer release
-    stay readable.
+    New fields go to the end with a default, and `kind` is text rather than an enumeration:
+    records of a newer release stay readable.
 
     Attributes:
-        kind: How we know: `key` (an API key), `oidc` (an OpenID Connect token), `service-account` (a Kubernetes one) or
-            `system` (a part of this system that acts by itself), or `anonymous` (nobody was asked who they are).
-        name: The key's name, the token's subject, the account's `namespace:name`, the part's name; empty if anonymous.
+        kind: How we know: `key` (an API key), `oidc` (an OpenID Connect token), `service-account`
+            (a Kubernetes one) or `system` (a part of this system that acts by itself), or
+            `anonymous` (nobody was asked who they are).
+        name: The key's name, the token's subject, the account's `namespace:name`, the part's name; empty if
+            anonymous.
         address: The client's IP address; empty if it is not known.
     """
 

@@ -1,8 +1,8 @@
-"""OIDC tokens: verified against the issuer's published keys, for one audience, with a fixed list of algorithms.
+"""OIDC tokens, verified against the issuer's published keys, for one audience, with fixed algorithms.
 
-Follows OpenID Connect Core 1.0, RFC 7519 (JWT) and RFC 8725 (best current practices): the algorithm is one of ours and
-must fit the key's type, keys come from the configured issuer alone (never from the token's header), and nothing that
-could not be verified is let in.
+Follows OpenID Connect Core 1.0, RFC 7519 (JWT) and RFC 8725 (best current practices): the algorithm is one of
+ours and must fit the key's type, keys come from the configured issuer alone (never from the token's header),
+and nothing that could not be verified is let in.
 """
 
 from __future__ import annotations
@@ -255,7 +255,9 @@ class _KeySet(msgspec.Struct):
 
 
 def parse_jwks(document: bytes) -> dict[tuple[str, str], PublicKey]:
-    """Return the verification keys of a JWK set (RFC 7517) by key id and type; what is none of those is left out.
+    """Return the verification keys of a JWK set (RFC 7517) by key id and type.
+
+    What is none of those is left out.
 
     Raises:
         IssuerUnavailableError: The document is no JWK set, or holds more keys than any issuer has.

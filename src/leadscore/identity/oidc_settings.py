@@ -27,8 +27,8 @@ class OidcSettings:
         audience: What the claim `aud` must name.
         jwks_url: Where the issuer's keys are; "": as its discovery document says.
         algorithms: Signature algorithms that are taken.
-        scopes_claim: Claim that holds the scopes, with dots for claims in claims (`resource_access.leadscore.roles`):
-            words `leadscore:score`, as a list or separated by spaces.
+        scopes_claim: Claim that holds the scopes, with dots for claims in claims
+            (`resource_access.leadscore.roles`): words `leadscore:score`, as a list or separated by spaces.
         name_claim: Claim that names the caller.
         leeway_seconds: How far the clocks of issuer and service may differ.
     """

@@ -10,7 +10,7 @@ from leadscore.identity.caller import SERVICE_ACCOUNT, SYSTEM, Caller
 
 
 def process_caller(environ: Mapping[str, str] = os.environ) -> Caller:
-    """The Kubernetes service account that the pod runs as (the chart sets it by the downward API), else the login."""
+    """The Kubernetes service account of the pod (the chart sets it by the downward API), else the login."""
     account = environ.get("LEADSCORE_SERVICE_ACCOUNT", "")
     if account:
         return Caller(SERVICE_ACCOUNT, account)

@@ -1,7 +1,8 @@
 """Where a request comes from: the rightmost `X-Forwarded-For` entry that no trusted proxy wrote.
 
-Each proxy appends the address that it was called from, so entries are true from the right as far as the proxies that
-wrote them are ours; everything further left is what a client may have made up (RFC 7239, 8.1; MDN, X-Forwarded-For).
+Each proxy appends the address that it was called from, so entries are true from the right as
+far as the proxies that wrote them are ours; everything further left is what a client may have
+made up (RFC 7239, 8.1; MDN, X-Forwarded-For).
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class TrustedProxies:
     """Finds the client's address behind the proxies that are ours.
 
     Args:
-        networks: Addresses of the proxies whose entries are believed; none: every request comes from its peer.
+        networks: Addresses of the proxies whose entries are believed; none: every request comes from its
+            peer.
     """
 
     def __init__(self, networks: Iterable[_Network] = ()) -> None:
@@ -56,7 +58,10 @@ class TrustedProxies:
             except ValueError as error:
                 raise BadInputError(
                     f"{word!r} is no network of trusted proxies: {error}.",
-                    hint="LEADSCORE_TRUSTED_PROXIES takes CIDRs such as 10.0.0.0/8 or 2001:db8::/32, separated by commas.",
+                    hint=(
+                        "LEADSCORE_TRUSTED_PROXIES takes CIDRs such as 10.0.0.0/8 or "
+                        "2001:db8::/32, separated by commas."
+                    ),
                 ) from error
         return cls(networks)
 
@@ -68,8 +73,8 @@ class TrustedProxies:
             forwarded: All `X-Forwarded-For` headers, joined by commas in their order; None: there is none.
 
         Returns:
-            An address without port or zone. What a trusted proxy could not name (`unknown`, garbage) ends the search:
-            the address of that proxy is the last thing that is known.
+            An address without port or zone. What a trusted proxy could not name (`unknown`, garbage) ends the
+            search: the address of that proxy is the last thing that is known.
         """
         if forwarded is not None and len(forwarded) > _CACHED_BYTES:
             return self._walk(peer, forwarded)
@@ -95,7 +100,10 @@ class TrustedProxies:
 
 
 def _address(text: str) -> _Address | None:
-    """The address in one form: without port, without zone (it means something on one host only), IPv4 as IPv4."""
+    """The address in one form.
+
+    Without port, without zone (it means something on one host only), IPv4 as IPv4.
+    """
     port = _WITH_PORT.fullmatch(text)
     plain = text if port is None else port["six"] or port["four"] or ""
     if len(plain) > 100:

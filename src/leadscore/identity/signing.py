@@ -1,7 +1,9 @@
-"""Signatures of people who approve: Ed25519 (RFC 8032) by a key that follows from an API key's secret (HKDF, RFC 5869).
+"""Signatures of people who approve.
 
-Who holds the secret can sign; who holds the key file can only verify. An API key has 256 random bits, so nothing about
-it can be worked out from the public key.
+Ed25519 (RFC 8032) by a key that follows from an API key's secret (HKDF, RFC 5869).
+
+Who holds the secret can sign; who holds the key file can only verify. An API key has 256 random bits, so
+nothing about it can be worked out from the public key.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ def sign(secret: bytes, message: bytes) -> str:
 
 
 def is_signed(public_key: str, message: bytes, signature: str) -> bool:
-    """Tell whether the holder of the key's secret signed exactly this message; False for what is no signature."""
+    """Tell whether the holder of the key's secret signed exactly this message.
+
+    False for what is no signature.
+    """
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
         key.verify(bytes.fromhex(signature), message)

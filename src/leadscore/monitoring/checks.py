@@ -1,4 +1,7 @@
-"""A check from its request to its records: which model, which leads, from where the detector's memory comes."""
+"""A check from its request to its records.
+
+Which model, which leads, from where the detector's memory comes.
+"""
 
 from __future__ import annotations
 

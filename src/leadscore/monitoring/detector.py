@@ -44,7 +44,10 @@ class DetectorRun:
     def judge_stored(
         self, store: EventStore, until: datetime | None, count: int, warm_up: timedelta | None
     ) -> list[DriftRecord]:
-        """Go on from the newest record; a window that is recorded already is shown again, not judged again."""
+        """Go on from the newest record.
+
+        A window that is recorded already is shown again, not judged again.
+        """
         model = self._reference.model
         newest = latest_record(store, model, self._detector)
         end = self._end(until)
@@ -59,7 +62,10 @@ class DetectorRun:
     def judge(
         self, history: History | None, until: datetime | None, count: int, warm_up: timedelta | None
     ) -> list[DriftRecord]:
-        """Judge the windows that are due, at most `count`, after learning from the windows of `warm_up` if the detector is new."""
+        """Judge the windows that are due, at most `count`.
+
+        A new detector learns from the windows of `warm_up` before.
+        """
         end = self._end(until)
         first = end - count * self._span
         if history is None or history.end is None:

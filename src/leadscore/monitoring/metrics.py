@@ -1,4 +1,7 @@
-"""The figures of judged windows where others read them: rows of a Delta table, gauges in Prometheus' text format."""
+"""The figures of judged windows where others read them.
+
+Rows of a Delta table, gauges in Prometheus' text format.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,12 @@ from leadscore.monitoring.records import DriftRecord, subject_of
 
 
 def append_metrics(path: Path, record: DriftRecord) -> bool:
-    """Append the window's figures to the Delta table `drift_metrics`: a row per feature, and per figure of another method.
+    """Append the window's figures to the Delta table `drift_metrics`.
 
-    Each detector is one application in Delta's transaction log, with the window's end as its version: a window that is
-    written again is skipped. Returns whether rows were written.
+    A row per feature, and per figure of another method.
+
+    Each detector is one application in Delta's transaction log, with the window's end as its version: a
+    window that is written again is skipped. Returns whether rows were written.
 
     A window that nothing could be said of has no figures, and may still be judged when its leads have come.
 
@@ -58,7 +63,10 @@ def append_metrics(path: Path, record: DriftRecord) -> bool:
 
 
 def metrics_table(record: DriftRecord) -> pa.Table:
-    """The rows of `drift_metrics`: one per feature of the window, and one per figure of another method (`feature` is null)."""
+    """The rows of `drift_metrics`.
+
+    One per feature of the window, and one per figure of another method (`feature` is null).
+    """
     verdict = record.report.verdict
     common: dict[str, object] = {
         "detector": record.detector,
@@ -121,7 +129,7 @@ _SCHEMA: Final = pa.schema(
 
 
 def prometheus_text(record: DriftRecord) -> str:
-    """The window as gauges in Prometheus' text format, for node-exporter's textfile collector or a push gateway."""
+    """The window as gauges in Prometheus' text format, for a textfile collector or a push gateway."""
     report = record.report
     verdict = report.verdict
     common = {

@@ -29,7 +29,8 @@ class DriftRecord(msgspec.Struct, frozen=True, kw_only=True):
         detector: Name of the detector (of a schedule), as given by `--detector`.
         report: The result.
         history: The memory after it.
-        stream: How far a watch (`sequential`) followed its stream: a `stream_memory.StreamState`, read only by who goes on.
+        stream: How far a watch (`sequential`) followed its stream: a
+            `stream_memory.StreamState`, read only by who goes on.
     """
 
     detector: str

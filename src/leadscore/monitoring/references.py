@@ -1,4 +1,7 @@
-"""What a model's artefact tells of the leads that it was trained on: what windows and streams are compared with."""
+"""What a model's artefact tells of the leads that it was trained on.
+
+What windows and streams are compared with.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,8 @@ def load_outcomes(folder: Path, contract: FeatureContract) -> OutcomeSample | No
     days, age = (column.astype(np.float64) for column in timed)
     if len(days) != len(converted):
         raise ArtefactError(
-            f"{artefact.REFERENCE_OUTCOMES} has {len(days)} rows, {artefact.REFERENCE_SAMPLE} {len(converted)}."
+            f"{artefact.REFERENCE_OUTCOMES} has {len(days)} rows, "
+            f"{artefact.REFERENCE_SAMPLE} {len(converted)}."
         )
     return OutcomeSample(converted, days, age)
 

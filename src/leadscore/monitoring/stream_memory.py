@@ -141,10 +141,12 @@ class FileMemory(ChartFolder):
 
 
 class StoredMemory:
-    """Evidence in the event store: a record with verdict and state per run that found something new; the newest counts.
+    """Evidence in the event store: a record with verdict and state per run that found something new.
 
-    A record is never changed and whole in itself, so a run that is killed leaves the one before, and two runs at once leave two
-    that are both true: whichever is newer, the next run follows the stream from there.
+    The newest counts.
+
+    A record is never changed and whole in itself, so a run that is killed leaves the one before, and two runs
+    at once leave two that are both true: whichever is newer, the next run follows the stream from there.
 
     Args:
         store: The event store.

@@ -1,4 +1,7 @@
-"""A watch of a stream at work: its charts (simulated once, kept), how far it came, the leads since, and the verdict."""
+"""A watch of a stream at work.
+
+Its charts (simulated once, kept), how far it came, the leads since, and the verdict.
+"""
 
 from __future__ import annotations
 
@@ -55,11 +58,14 @@ class WatchRequest:
         run_length: Leads to a false alarm; None: `budget` says it in time.
         budget: False alarms in time.
         leads_per_day: Turns time into leads; None: as many as came in the span that is learnt from.
-        learn: Span at the stream's beginning that tells how many leads come in a day, and what follows the week.
-        without: Features that are not charted; None: those that follow the week in the span that is learnt from.
+        learn: Span at the stream's beginning that tells how many leads come in a day, and what follows the
+            week.
+        without: Features that are not charted; None: those that follow the week in the span that is learnt
+            from.
         every: Leads from one evaluation to the next; None: some 250 per run length.
         outcomes: Whether outcomes are charted too.
-        maturity: How long a lead's outcome is waited for; None: as long as they took in the artefact's reference.
+        maturity: How long a lead's outcome is waited for; None: as long as they took in the artefact's
+            reference.
     """
 
     detector: str
@@ -143,7 +149,8 @@ class StreamMonitor:
         """Follow what has come, keep how far, and say what the charts show.
 
         Raises:
-            BadInputError: The charts cannot be designed from the model's reference, or what is kept is damaged.
+            BadInputError: The charts cannot be designed from the model's reference, or what is kept is
+                damaged.
             UnavailableError: The store cannot be read or written.
         """
         request = self._request
@@ -195,7 +202,10 @@ class StreamMonitor:
         )
 
     def _keep(self, report: DriftReport, state: StreamState, kept: StreamState | None) -> None:
-        """Keep the verdict and the state; a run up to the same moment, or an earlier one, adds nothing to what is known."""
+        """Keep the verdict and the state.
+
+        A run up to the same moment, or an earlier one, adds nothing to what is known.
+        """
         if not report.judged or (kept is not None and kept.until >= self._end):
             return
         self._memory.save(report, state)
@@ -254,13 +264,17 @@ class StreamMonitor:
     def _too_young(self) -> str:
         days = self._request.learn / _DAY
         return (
-            f"Not judged: the stream is shorter than {days:g} days, and cannot tell yet how many leads come in a day, or which"
-            " features follow the week. Wait, or say so: --run-length 5000 (in leads) --without"
-            " created_hour,created_weekday (or --without none), with --outcomes --leads-per-day 400 too, or --learn 1w."
+            f"Not judged: the stream is shorter than {days:g} days, and cannot tell yet how many leads "
+            "come in a day, or which features follow the week. Wait, or say so: --run-length 5000 (in "
+            "leads) --without created_hour,created_weekday (or --without none), with --outcomes "
+            "--leads-per-day 400 too, or --learn 1w."
         )
 
     def _plan(self, first: int) -> tuple[WatchPlan, float | None] | None:
-        """What the charts are made for, and the leads per day that it was reckoned with; None if the stream is too young."""
+        """What the charts are made for, and the leads per day that it was reckoned with.
+
+        None if the stream is too young.
+        """
         request = self._request
         begin = first if request.since is None else self._begin
         end = begin + request.learn // _MICROSECOND
@@ -298,7 +312,10 @@ class StreamMonitor:
         return design
 
     def _resumable(self, kept: StreamState | None) -> Track:
-        """Where to go on: what is kept is a copy of what the stream says, and only good as long as it is that."""
+        """Where to go on.
+
+        What is kept is a copy of what the stream says, and only good as long as it is that.
+        """
         if kept is None or not kept.track.seen or kept.track.at >= self._end:
             return Track()
         track = kept.track

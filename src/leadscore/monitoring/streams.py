@@ -1,4 +1,7 @@
-"""Streams of leads that are followed one after another: the event store's predictions, or the leads of a table."""
+"""Streams of leads that are followed one after another.
+
+The event store's predictions, or the leads of a table.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ _NO_DATE: Final = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamedLeads:
-    """Leads in order of time: when they were scored (microseconds, (n,)), encoded (n, inputs), probabilities (n,)."""
+    """Leads in order of time.
+
+    When they were scored (microseconds, (n,)), encoded (n, inputs), probabilities (n,).
+    """
 
     at: Moments
     matrix: npt.NDArray[np.float32]
@@ -150,7 +156,7 @@ class TableStream:
             yield StreamedLeads(self._at[piece], matrix, self._model.score_rows(matrix))
 
     def outcomes(self, start: int, end: int, share: float, wait: float) -> Charted:
-        """The target column's outcome, which became known when the contract's `known_at` says, or else after `wait` days."""
+        """The target column's outcome, known since the contract's `known_at`, or else after `wait` days."""
         places, contract = self._places(start, end), self._model.contract
         rows = self._table.slice(places.start, places.stop - places.start)
         kept = np.flatnonzero(is_charted(lead_ids(contract, rows).to_pylist(), share))

@@ -55,7 +55,10 @@ class Windows(Protocol):
 
 
 def aligned(moment: datetime, span: timedelta) -> datetime:
-    """Return the latest end of a window at or before a moment: whole hours, days (midnight UTC), weeks (Monday)."""
+    """Return the latest end of a window at or before a moment.
+
+    Whole hours, days (midnight UTC), weeks (Monday).
+    """
     origin = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday
     return origin + (moment - origin) // span * span
 

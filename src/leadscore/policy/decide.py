@@ -23,8 +23,9 @@ from leadscore.policy.triggers import (
 def decide_retraining(rules: RetrainRules, state: PolicyState, now: datetime) -> RetrainDecision:
     """What to do now. Asking again with the same arguments gives the same answer.
 
-    A person's request comes first and waits only for a live run and for the budget; then performance, drift and the
-    schedule, which also wait for a release on its way, for a pipeline bug to be fixed, and for the cool-down.
+    A person's request comes first and waits only for a live run and for the budget; then
+    performance, drift and the schedule, which also wait for a release on its way, for a
+    pipeline bug to be fixed, and for the cool-down.
 
     Args:
         rules: The policy.

@@ -18,8 +18,8 @@ class DriftTrigger(_Spec, frozen=True):
     Attributes:
         detectors: DriftDetectors that count; empty: every one of the model.
         min_severity: Smallest severity that counts; the verdict must also say `drifted`.
-        consecutive: Successive verdicts of one detector and schedule that must all count (hysteresis on top of the
-            detector's own).
+        consecutive: Successive verdicts of one detector and schedule that must all count
+            (hysteresis on top of the detector's own).
         hold: How long a trigger that had to wait stays due.
     """
 

@@ -27,11 +27,12 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
         triage: What kind of change it is.
         kind: What changed.
         drop: Relative loss of AUC; None if the detector did not measure it, or it may be chance.
-        outcomes_end: First moment after the leads whose outcomes were judged; None: none were, or those of the window.
+        outcomes_end: First moment after the leads whose outcomes were judged; None:
+            none were, or those of the window.
         worst: Name of the worst feature; empty if there is none.
         why: The detector's first sentence.
-        judged: False where the detector could not tell (too few leads or outcomes, or none): such a verdict neither asks for
-            anything nor ends what an earlier one asks for.
+        judged: False where the detector could not tell (too few leads or outcomes, or none): such a verdict
+            neither asks for anything nor ends what an earlier one asks for.
     """
 
     detector: str

@@ -37,13 +37,16 @@ def performance_due(trigger: PerformanceTrigger, state: PolicyState, now: dateti
         if seen.drop is None or _outcomes_answered(seen, state):
             continue
         if seen.drop > trigger.max_drop:
-            reason = f"AUC fell by {seen.drop:.1%} (tolerated {trigger.max_drop:.1%}) according to {seen.detector}."
+            reason = (
+                f"AUC fell by {seen.drop:.1%} (tolerated {trigger.max_drop:.1%}) "
+                f"according to {seen.detector}."
+            )
             return Due(trigger="performance", reason=reason, key=_key("performance", seen))
     return None
 
 
 def drift_due(trigger: DriftTrigger, state: PolicyState, now: datetime) -> Due | None:
-    """Enough successive verdicts of one detector and schedule are severe, and no run has answered the last."""
+    """Enough successive verdicts of a detector and schedule are severe, and no run has answered the last."""
     for seen in _pending(state, trigger.detectors, trigger.hold, now):
         if not _counts(trigger, seen) or (seen.kind == "concept" and _outcomes_answered(seen, state)):
             continue
@@ -88,10 +91,10 @@ def next_slot(ramp: tuple[RampStep, ...], anchor: datetime, now: datetime) -> da
 
 
 def unanswered(state: PolicyState) -> tuple[Observation, ...]:
-    """Verdicts about windows after the last run's start, newest first, each about its detector's newest model.
+    """Verdicts about windows after the last run's start, newest first, each of its detector's newest model.
 
-    A run trains on everything up to its start, so it answers every window that ended before. A verdict about an
-    older version than the same detector's newest one is about a model that is gone.
+    A run trains on everything up to its start, so it answers every window that ended before. A verdict about
+    an older version than the same detector's newest one is about a model that is gone.
     """
     last = max((run.created for run in state.runs), default=None)
     ordered = _newest_first(state.observations)
@@ -108,8 +111,8 @@ def unanswered(state: PolicyState) -> tuple[Observation, ...]:
 def _outcomes_answered(seen: Observation, state: PolicyState) -> bool:
     """Whether the leads whose outcomes were judged are older than the last run.
 
-    They are old enough to have outcomes, so a verdict of today speaks of leads of weeks ago. A run had those of before its
-    start to learn from: a later verdict about the same leads asks for nothing new.
+    They are old enough to have outcomes, so a verdict of today speaks of leads of weeks ago. A run had those
+    of before its start to learn from: a later verdict about the same leads asks for nothing new.
     """
     last = max((run.created for run in state.runs), default=None)
     return seen.outcomes_end is not None and last is not None and seen.outcomes_end <= last

@@ -265,7 +265,9 @@ def _probe(tracking_uri: str) -> None:
         raise UnavailableError(
             f"The model registry at {scheme}://{parts.hostname}:{parts.port or _PORTS[scheme]}"
             f" does not answer: {error.strerror or error}.",
-            hint="Check LEADSCORE_TRACKING_URI and that MLflow runs; pinned versions in the cache still load.",
+            hint=(
+                "Check LEADSCORE_TRACKING_URI and that MLflow runs; pinned versions in the cache still load."
+            ),
         ) from error
 
 

@@ -51,7 +51,10 @@ class VersionComparison:
 
 
 def compare_artefacts(name: str, a: tuple[int, Path], b: tuple[int, Path]) -> VersionComparison:
-    """Compare two artefact folders, given with their version numbers; ArtefactError if one does not verify."""
+    """Compare two artefact folders, given with their version numbers.
+
+    ArtefactError if one does not verify.
+    """
     sides = [ComparedVersion(version, verify_artefact(folder)) for version, folder in (a, b)]
     left, right = (
         read_metrics(folder, side.manifest) for side, (_, folder) in zip(sides, (a, b), strict=True)

@@ -1,7 +1,9 @@
-"""Fetching an artefact from a store that is not trusted: the manifest first, then what it lists, each up to its size.
+"""Fetching an artefact from a store that is not trusted.
 
-MLflow's clients write a file as long as its server goes on sending. They are given a pipe instead: whoever reads it
-stops at the size that the manifest states, and at a deadline.
+The manifest first, then what it lists, each up to its size.
+
+MLflow's clients write a file as long as its server goes on sending. They are given a pipe instead: whoever
+reads it stops at the size that the manifest states, and at a deadline.
 """
 
 from __future__ import annotations
@@ -50,8 +52,8 @@ def check_source(source: str, location: str, tracking_uri: str) -> None:
     known = scheme in _OBJECT_STORES or scheme in ("file", "mlflow-artifacts")
     if not inside or not (known or (scheme in ("http", "https") and place.netloc == server.netloc)):
         raise ArtefactError(
-            f"The registry's model lies in a place of scheme {scheme[:20]!r} that is not where this registry keeps"
-            " its artefacts.",
+            f"The registry's model lies in a place of scheme {scheme[:20]!r} that is not where this "
+            "registry keeps its artefacts.",
             hint="Publish it with `leadscore train`. If somebody changed the registry, do not serve from it.",
         )
 
@@ -95,7 +97,8 @@ def _receive(get: Get, name: str, path: Path, limit: int) -> None:
         finally:
             os.close(writer)
 
-    # A daemon: one that never ends must not keep the process; it gets a broken pipe as soon as it sends again.
+    # A daemon: one that never ends must not keep the process; it gets a broken pipe as soon as it sends
+    # again.
     sender = threading.Thread(target=send, name=f"fetch {name}", daemon=True)
     sender.start()
     try:

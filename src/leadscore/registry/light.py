@@ -1,9 +1,12 @@
-"""What the registry asks of MLflow most, without importing MLflow: that takes seconds of CPU before each command.
+"""What the registry asks of MLflow most, without importing MLflow.
 
-MLflow's package imports pandas, FastAPI and OpenTelemetry whatever is wanted of it. Looking at models, moving aliases
-and writing tags are a few calls of its REST API (`rest`), or a few rows of its database (`tables`), whose schema is known
-for the version that we pin. Everything else, and every place that is not surely understood (another schema, another
-database, settings of MLflow's own for TLS, authentication or workspaces), is left to MLflow's client.
+That takes seconds of CPU before each command.
+
+MLflow's package imports pandas, FastAPI and OpenTelemetry whatever is wanted of it. Looking at models,
+moving aliases and writing tags are a few calls of its REST API (`rest`), or a few rows of its database
+(`tables`), whose schema is known for the version that we pin. Everything else, and every place that is
+not surely understood (another schema, another database, settings of MLflow's own for TLS,
+authentication or workspaces), is left to MLflow's client.
 """
 
 from __future__ import annotations

@@ -28,7 +28,9 @@ def find_version(ref: str, home: Home) -> tuple[str, str]:
 
 
 def fetch_model(ref: str, home: Home) -> tuple[str, str, Path]:
-    """Return name, version and verified folder of a model; a folder is taken as it is, a registered model fetched.
+    """Return name, version and verified folder of a model.
+
+    A folder is taken as it is, a registered model fetched.
 
     Raises:
         As `find_version`.

@@ -1,5 +1,8 @@
 # ruff: noqa: D102 - as in `mlflow_client`
-"""MLflow's model registry by its REST API (https://mlflow.org/docs/latest/rest-api.html), over HTTP or HTTPS."""
+"""MLflow's model registry by its REST API, over HTTP or HTTPS.
+
+See https://mlflow.org/docs/latest/rest-api.html.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,8 @@ class RestClient:
 
     Args:
         uri: `http://HOST:PORT` or `https://HOST`, with a path where the server is below one.
-        environ: MLflow's variables for token, name and password, timeout and repetitions are read, and that of requests for the
-            authorities to trust, so that both clients trust the same.
+        environ: MLflow's variables for token, name and password, timeout and repetitions are read, and that
+            of requests for the authorities to trust, so that both clients trust the same.
     """
 
     def __init__(self, uri: str, environ: Mapping[str, str]) -> None:

@@ -170,7 +170,10 @@ class ModelRegistry:
         return self._changes.archive(check_name(name), version, Author.of(by, reason))
 
     def repair(self, name: str) -> Repairs:
-        """Complete what a killed process left half done (every change does it first); returns what it wrote."""
+        """Complete what a killed process left half done (every change does it first).
+
+        Returns what it wrote.
+        """
         return self._changes.repair(check_name(name))
 
     # --- Fetching ---------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 # ruff: noqa: D102 - as in `mlflow_client`
 """MLflow's model registry in its own tables, for a database that is used without a server.
 
-The tables are MLflow's: made, migrated and otherwise written by it. What stands here is what its store does with a model's
-aliases and tags, at the schema of the version that we pin.
+The tables are MLflow's: made, migrated and otherwise written by it. What stands here is what its store does
+with a model's aliases and tags, at the schema of the version that we pin.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ _ALIASES: Final = _table(
     "registered_model_aliases", _name(), Column("alias", String, primary_key=True), Column("version", Integer)
 )
 _VERSIONS: Final = _table(
-    "model_versions", _name(), Column("version", Integer, primary_key=True), Column("creation_time", BigInteger),
+    "model_versions", _name(), Column("version", Integer, primary_key=True),
+    Column("creation_time", BigInteger),
     Column("current_stage", String), Column("source", String),
 )  # fmt: skip
 _VERSION_TAGS: Final = _table(
@@ -76,7 +77,10 @@ class TablesClient:
 
     @classmethod
     def open(cls, uri: str) -> Self | None:
-        """Connect; None if the database is new or has another schema: MLflow makes, migrates or refuses it."""
+        """Connect; None if the database is new or has another schema.
+
+        MLflow makes, migrates or refuses it.
+        """
         url = make_url(uri)
         if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
             return None

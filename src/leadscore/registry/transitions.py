@@ -65,9 +65,9 @@ def has_happened(decision: VersionDecision, snapshot: Snapshot) -> bool:
 def repairs(snapshot: Snapshot) -> Repairs:
     """What follows from the pending decision (if it happened) and from the rules; empty when all agree.
 
-    Rules: after a promotion the old champion becomes `previous`, after a rollback the champion from before the one
-    it returned to (what was left is no way back); the champion is no longer challenger; `previous` is neither
-    the champion nor archived; stages mirror aliases; nothing but archiving sets or keeps Archived.
+    Rules: after a promotion the old champion becomes `previous`, after a rollback the champion from before
+    the one it returned to (what was left is no way back); the champion is no longer challenger; `previous` is
+    neither the champion nor archived; stages mirror aliases; nothing but archiving sets or keeps Archived.
     """
     aliases: dict[str, int] = dict(snapshot.aliases)
     pending = snapshot.pending
@@ -116,7 +116,7 @@ def check_promotion(snapshot: Snapshot, version: int, expected: int | UnsetType 
 
 
 def check_nomination(snapshot: Snapshot, version: int) -> None:
-    """Refuse a challenger that is the champion or archived (RefusedError) or does not exist (NotFoundError)."""
+    """Refuse a challenger that is the champion or archived (RefusedError) or unknown (NotFoundError)."""
     _check_usable(snapshot, version)
     if snapshot.champion == version:
         raise RefusedError(f"{snapshot.name}/{version} is the champion.", hint="It has nobody to challenge.")
@@ -125,8 +125,8 @@ def check_nomination(snapshot: Snapshot, version: int) -> None:
 def rollback_target(snapshot: Snapshot) -> int:
     """The version that a rollback returns to; RefusedError if there is none.
 
-    The records say which champion came before; `previous` counts where they do not know the champion (its alias was
-    moved by hand). A rollback is never undone by the next one.
+    The records say which champion came before; `previous` counts where they do not know the champion (its
+    alias was moved by hand). A rollback is never undone by the next one.
     """
     champion = snapshot.champion
     line = champions(snapshot.history)
@@ -157,7 +157,10 @@ def champions(history: Iterable[VersionDecision]) -> list[int]:
 
 
 def _earlier(snapshot: Snapshot, pending: VersionDecision | None = None) -> int | None:
-    """The last champion before the present one that may still serve; `pending` is a decision that is not recorded yet."""
+    """The last champion before the present one that may still serve.
+
+    `pending` is a decision that is not recorded yet.
+    """
     history = [d for d in snapshot.history if pending is None or d.id != pending.id]
     line = champions(history if pending is None else (*history, pending))
     usable = (

@@ -1,8 +1,8 @@
-"""Approval: a person who has shown who they are says yes or no to exactly these bytes on exactly this evidence, once.
+"""Approval: an authenticated person says yes or no, once, to exactly these bytes on exactly this evidence.
 
-This is the one place that records an answer, and the one that says whether an answer on record counts. Whoever may
-write the event store can put any text into it; what counts is the proof that only the person could make
-(`leadscore.identity.approvers`), checked again by whoever acts on it.
+This is the one place that records an answer, and the one that says whether an answer on record counts.
+Whoever may write the event store can put any text into it; what counts is the proof that only the person
+could make (`leadscore.identity.approvers`), checked again by whoever acts on it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def evidence_id(self) -> str:
-        """Primary key of the one answer that there can be: the database, not a look before, keeps out a second."""
+        """Primary key of the one answer that there can be.
+
+        The database, not a look before, keeps out a second.
+        """
         about = msgspec.json.encode((self.model, self.version, self.digest, sorted(self.evidence)))
         return f"{APPROVAL}-{self.ref}-{hashlib.sha256(about).hexdigest()[:16]}"
 
@@ -61,7 +64,8 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         verdict: Yes or no.
-        by: Name of who says so. Without a proof, as in answers of releases before 0.2, a claim that counts nothing.
+        by: Name of who says so. Without a proof, as in answers of releases before 0.2, a claim that counts
+            nothing.
         login: Login name of the process that wrote it: a claim.
         reason: In their words.
         binding: What it is about.
@@ -130,8 +134,8 @@ def record_approval(
         UnauthorizedError: The credential is nobody's, or the token was given out for something else.
         ForbiddenError: Its holder may not approve.
         UnavailableError: Who may approve cannot be read, or the issuer cannot be reached.
-        RefusedError: It was answered before (otherwise, or by somebody else), or the version was answered with other
-            bytes.
+        RefusedError: It was answered before (otherwise, or by somebody else), or the
+            version was answered with other bytes.
     """
     now = at / 1e6
     binding, reason = _sorted(binding), _reason(reason)
@@ -157,12 +161,14 @@ def record_approval(
         known, number = _known(store, said, approvers, now)
         if known is not None:
             return known, False
-        # The primary key, not a look before, keeps out a second answer. One that does not count takes no one's place.
+        # The primary key, not a look before, keeps out a second answer. One that does not count takes no
+        # one's place.
         name = binding.evidence_id if number == 1 else f"{binding.evidence_id}-{number}"
         try:
             return said, store.record(Evidence(name, APPROVAL, binding.ref, at, document, person.caller))
         except ConflictError:
-            # Somebody answered between our look and our write; the look now finds it, and says whether it agrees.
+            # Somebody answered between our look and our write; the look now finds it, and says whether it
+            # agrees.
             again = _known(store, said, approvers, now)
             if again[0] is None and again[1] == number:
                 raise
@@ -180,7 +186,7 @@ def answers_in(records: Iterable[Evidence]) -> tuple[tuple[Evidence, Approval], 
 
 
 def answers_to(records: Iterable[Evidence], binding: Binding) -> tuple[tuple[Evidence, Approval], ...]:
-    """Return the answers to one question in the order in which they were recorded, whether they count or not."""
+    """Return the answers to one question in the order of recording, whether they count or not."""
     return _to(binding, answers_in(records))
 
 
@@ -251,7 +257,10 @@ def open_requests(
 def _known(
     store: EventStore, said: Approval, approvers: Approvers, now: float
 ) -> tuple[Approval | None, int]:
-    """The same answer if it is on record, and the number of the next one; RefusedError if one that counts contradicts."""
+    """The same answer if it is on record, and the number of the next one.
+
+    RefusedError if one that counts contradicts.
+    """
     found = answers_of(store, said.binding.ref)
     for _, earlier in found:
         if earlier.binding.digest != said.binding.digest and not earlier.why_not(approvers, now):
@@ -269,8 +278,8 @@ def _known(
         raise RefusedError(
             f"{said.binding.ref} was {earlier.verdict} by {earlier.by} ({earlier.reason}; evidence"
             f" {record.evidence_id}, {record.at // 1_000_000} s since the epoch); an answer is given once.",
-            hint="To stop a release that was approved, set `abort: true` on it; to ask anew, make new evidence"
-            " (`leadscore release replay` or `shadow`).",
+            hint="To stop a release that was approved, set `abort: true` on it; to ask anew, make new "
+            "evidence (`leadscore release replay` or `shadow`).",
         )
     return None, len(answers) + 1
 

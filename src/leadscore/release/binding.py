@@ -18,7 +18,10 @@ def is_bound(answer: ApprovalObservation, spec: ReleaseSpec, status: ReleaseStat
 
 
 def expected_of(status: ReleaseStatus, seen: Observations) -> ExpectedPsi | None:
-    """What the canary's scores may differ, by the very report that is being approved; None: nothing beyond the usual."""
+    """What the canary's scores may differ, by the very report that is being approved.
+
+    None: nothing beyond the usual.
+    """
     report = seen.evaluation
     ours = report.state == "done" and report.evidence == status.evaluation and report.digest == status.digest
     return report.expected if ours and status.evaluation else None

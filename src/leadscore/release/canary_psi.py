@@ -1,8 +1,9 @@
 """What the replay expects a canary's analysis to see. Pure.
 
-The canary's analysis compares two versions on different leads, in fixed bins of probability and by grade, by the PSI. The
-replay knows what that figure comes to on the same leads, so it is computed here over the same bins, on all requests and on
-the newest alone (the market may have turned a moment ago), and its sampling error is added.
+The canary's analysis compares two versions on different leads, in fixed bins of probability and by
+grade, by the PSI. The replay knows what that figure comes to on the same leads, so it is computed
+here over the same bins, on all requests and on the newest alone (the market may have turned a
+moment ago), and its sampling error is added.
 """
 
 from __future__ import annotations
@@ -61,7 +62,10 @@ def gate_psi(one: Counts, other: Counts) -> npt.NDArray[np.float64]:
 
 
 def _largest(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp], size: int) -> tuple[float, float, float]:
-    """The larger upper bound of all requests and of the newest, its standard error (paired bootstrap), its spread."""
+    """The larger upper bound of all requests and of the newest, its standard error (bootstrap), its spread.
+
+    The bootstrap is paired.
+    """
     return max(_upper(one[part], other[part], size) for part in (slice(None), slice(-NEWEST, None)))
 
 

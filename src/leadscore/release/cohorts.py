@@ -1,9 +1,12 @@
-"""Leads of an experiment: who scored them first, and what was known of them after the same time for everybody.
+"""Leads of an experiment.
 
-Outcomes come days to months late, and losses later than wins, so a comparison of what is known *now* favours the arm
-whose leads are older or faster. Each lead therefore counts once its exposure is over, with what was known by then:
-converted within `exposure` of its first score, or not. Such a lead never changes again, and both arms are compared on
-equal terms. A lead belongs to the version that scored it first, whatever scored it later (intention to treat).
+Who scored them first, and what was known of them after the same time for everybody.
+
+Outcomes come days to months late, and losses later than wins, so a comparison of what is known *now*
+favours the arm whose leads are older or faster. Each lead therefore counts once its exposure is over, with
+what was known by then: converted within `exposure` of its first score, or not. Such a lead never changes
+again, and both arms are compared on equal terms. A lead belongs to the version that scored it first,
+whatever scored it later (intention to treat).
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     """How scores are spread; both models on the same leads.
 
     Attributes:
-        psi: Population stability index over the champion's deciles; half a lead is added to each bin of both, so an
-            empty bin is finite and the addition vanishes with rows.
+        psi: Population stability index over the champion's deciles; half a lead is added to each bin of both,
+            so an empty bin is finite and the addition vanishes with rows.
         ks: Largest difference of the distribution functions.
         champion_mean: Mean probability.
         candidate_mean: Mean probability.
@@ -65,7 +65,10 @@ class Ranks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GradeChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """Grades under each model's own thresholds; `matrix[i][j]`: champion's grade i, candidate's j (A to D)."""
+    """Grades under each model's own thresholds.
+
+    `matrix[i][j]`: champion's grade i, candidate's j (A to D).
+    """
 
     matrix: tuple[tuple[int, ...], ...]
     changed: float
@@ -181,11 +184,13 @@ def objections(
     if known.difference is not None and known.difference.high < 0:
         d = known.difference
         found.append(
-            f"on {known.rows:,} known outcomes its AUC is lower by {-d.value:.4f} ({-d.high:.4f} to {-d.low:.4f})"
+            f"on {known.rows:,} known outcomes its AUC is lower by {-d.value:.4f} "
+            f"({-d.high:.4f} to {-d.low:.4f})"
         )
     if latency.candidate > free_us and latency.candidate > ratio * latency.champion:
         found.append(
-            f"it takes {latency.candidate:.0f} µs per lead, {latency.candidate / latency.champion:.1f} times the champion's"
+            f"it takes {latency.candidate:.0f} µs per lead, "
+            f"{latency.candidate / latency.champion:.1f} times the champion's"
         )
     return found
 
@@ -198,7 +203,8 @@ def remarks(
     if spread.psi >= NOTABLE_PSI:
         found.append(
             f"Scores are spread differently (PSI {spread.psi:.2f}): thresholds on scores mean something else."
-            f" {allowance(expected)} A canary that is started by hand goes back unless analysis.maxPsi is larger."
+            f" {allowance(expected)} A canary that is started by hand goes back unless "
+            "analysis.maxPsi is larger."
         )
     if order.top_decile_overlap < NOTABLE_OVERLAP:
         found.append(
@@ -212,7 +218,8 @@ def remarks(
         found.append("No lead is old enough for its outcome to be due: early outcomes favour fast ones.")
     elif known.completeness < 0.8:
         found.append(
-            f"Only {known.completeness:.0%} of the outcomes that should be known are: early outcomes favour fast ones."
+            f"Only {known.completeness:.0%} of the outcomes that should be known are: early "
+            "outcomes favour fast ones."
         )
     return found
 

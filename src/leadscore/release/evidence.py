@@ -63,7 +63,8 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
         too_few: Shadow: there were fewer leads than the release asks for, so it says nothing for or against.
         leads: KPI: mature leads of the candidate. Shadow with `too_few`: leads that both had scored.
         judged: KPI: whether so many could have shown a fall. A record that does not say so supports nothing.
-        expected: Replay and shadow: how far the scores lie from the champion's. One that does not say so allows nothing.
+        expected: Replay and shadow: how far the scores lie from the champion's. One
+            that does not say so allows nothing.
     """
 
     release: str
@@ -158,12 +159,18 @@ def record_end(store: EventStore, spec: ReleaseSpec, status: ReleaseStatus, fini
 
 
 def record_comparison(store: EventStore, found: Comparison, at: int) -> str:
-    """Record a replay's or a shadow's report; returns its evidence id. A release has one of each: the first counts."""
+    """Record a replay's or a shadow's report; returns its evidence id.
+
+    A release has one of each: the first counts.
+    """
     return _record_report(store, found.kind, found, at)
 
 
 def record_refusal(store: EventStore, kind: str, said: ReportHeader, at: int) -> str:
-    """Record that a release's report found too little to compare; returns its evidence id, whose first record counts."""
+    """Record that a release's report found too little to compare.
+
+    Returns its evidence id, whose first record counts.
+    """
     return _record_report(store, kind, said, at)
 
 
@@ -173,7 +180,10 @@ def record_kpi(store: EventStore, found: KpiReport, at: int) -> str:
 
 
 def _record_report(store: EventStore, kind: str, said: Comparison | ReportHeader | KpiReport, at: int) -> str:
-    """A release's report has an id of its own, and its first record counts; a person's is one more with each evaluation."""
+    """A release's report has an id of its own, and its first record counts.
+
+    A person's is one more with each evaluation.
+    """
     ref = f"{said.model}/{said.version}"
     evidence_id = report_id(kind, said.release, said.number) if said.release else f"{kind}-{ref}-{at}"
     record_once(store, Evidence(evidence_id, kind, ref, at, msgspec.json.encode(said).decode()))
@@ -255,7 +265,8 @@ def observe_approval(
         now: Seconds since the epoch.
 
     Returns:
-        None while there is no such answer (or no question); a sentence about the last one that does not count, or "".
+        None while there is no such answer (or no question); a sentence about the last one that does not
+        count, or "".
 
     Raises:
         UnavailableError: Who may approve cannot be read: nothing is known.

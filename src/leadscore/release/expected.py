@@ -1,4 +1,6 @@
-"""How far the candidate's scores may lie from the champion's in the canary, as its replay has found. Only data.
+"""How far the candidate's scores may lie from the champion's in the canary, as its replay has found.
+
+Only data.
 
 The operator starts with this, so it takes no NumPy: the figures are computed in `canary_psi`.
 """
@@ -23,8 +25,8 @@ class ExpectedPsi(msgspec.Struct, frozen=True, kw_only=True):
         grades: The same of the grades.
         scores_error: Standard error in `scores`.
         grades_error: Standard error in `grades`.
-        scores_spread: Variance of the figure that n leads of the canary and m of stable give, over 1/n + 1/m: the larger
-            a PSI, the less sure is a sample of it.
+        scores_spread: Variance of the figure that n leads of the canary and m of stable give, over 1/n + 1/m:
+            the larger a PSI, the less sure is a sample of it.
         grades_spread: The same of the grades.
     """
 
@@ -45,6 +47,6 @@ class ExpectedPsi(msgspec.Struct, frozen=True, kw_only=True):
 def allowance(expected: ExpectedPsi) -> str:
     """What approving means for the canary, in a sentence."""
     return (
-        f"Approving lets its canary differ by a PSI of {expected.scores:.2f} in scores and {expected.grades:.2f} in"
-        f" grades from version {expected.against}, and analysis.maxPsi more."
+        f"Approving lets its canary differ by a PSI of {expected.scores:.2f} in scores and "
+        f"{expected.grades:.2f} in grades from version {expected.against}, and analysis.maxPsi more."
     )

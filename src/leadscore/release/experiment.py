@@ -1,4 +1,7 @@
-"""A/B as a long canary: is B better, worse, or not known yet? Safe to ask at any time, as often as one likes. Pure."""
+"""A/B as a long canary: is B better, worse, or not known yet? Safe to ask at any time, as often as one likes.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,8 @@ class ExperimentPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         share: Planned share of B.
-        alpha: Probability that a true "no difference" is ever called one, both metrics and all evaluations together.
+        alpha: Probability that a true "no difference" is ever called one, both metrics and all evaluations
+            together.
         margin: Relative loss in the other metric that a promotion tolerates.
         horizon: Leads of both arms together at which the revenue sequence is to be tightest.
         burn_in: Paying leads in each arm before which revenue says nothing.
@@ -125,9 +129,9 @@ def conversion_sequence(
 ) -> tuple[Sequence, npt.NDArray[np.intp]]:
     """Confidence sequence of B's conversion minus A's, exact at any number of leads.
 
-    Leads are taken in blocks of one of the smaller arm and as many of the other as the plan gives; the mean of B minus
-    the mean of A in a block is bounded by 1, which is all that a betting sequence needs. What does not fill a block
-    waits.
+    Leads are taken in blocks of one of the smaller arm and as many of the other as the plan gives;
+    the mean of B minus the mean of A in a block is bounded by 1, which is all that a betting
+    sequence needs. What does not fill a block waits.
 
     Returns:
         The sequence over blocks, and after how many leads each block was full.
@@ -194,8 +198,8 @@ def decide_experiment(
     """Promote, roll back or continue, and why."""
     if split >= 1 / plan.split_alpha:
         return "continue", (
-            f"Traffic was not split as planned ({plan.share:.0%} to B; e-value {split:.3g}): repair the assignment first,"
-            " no comparison is valid."
+            f"Traffic was not split as planned ({plan.share:.0%} to B; e-value {split:.3g}): repair the "
+            "assignment first, no comparison is valid."
         )
     worse = [m for m in metrics if m.worse]
     if worse:
@@ -258,7 +262,10 @@ def _says(metric: ExperimentMetric) -> str:
         return f"{metric.name}: too little seen"
     scale = 100 / metric.base if metric.base > 0 else float("nan")
     now = metric.now
-    return f"{metric.name} {scale * now.value:+.1f} % of A's ({scale * now.low:+.1f} to {scale * now.high:+.1f} %)"
+    return (
+        f"{metric.name} {scale * now.value:+.1f} % of A's ({scale * now.low:+.1f} to "
+        f"{scale * now.high:+.1f} %)"
+    )
 
 
 def _mean(values: Floats) -> float:

@@ -1,14 +1,14 @@
 """The release machine: from a wish, the status and what is seen now to the one next step. Pure.
 
-Level-triggered: nothing is decided from an event, everything from the present state, so a decision may be asked for
-any number of times, by a process that has just started, after a step that was or was not completed. A crash between
-an action and its status is harmless because each action either leaves a trace that the next look finds (a Job of that
-key, a record of that id, an annotation set in the same patch) or does no harm when it is done twice. Facts that cannot
-be seen any more once they are past (which version served before, that a canary was aborted) are put into the status
-*before* anything is done about them.
+Level-triggered: nothing is decided from an event, everything from the present state, so a decision may be
+asked for any number of times, by a process that has just started, after a step that was or was not completed.
+A crash between an action and its status is harmless because each action either leaves a trace that the next
+look finds (a Job of that key, a record of that id, an annotation set in the same patch) or does no harm when
+it is done twice. Facts that cannot be seen any more once they are past (which version served before, that a
+canary was aborted) are put into the status *before* anything is done about them.
 
-How a reconciler uses it: look; `decide_step`; do the action; write the status if it differs; again, until the action is a Wait or
-the same as the one just done. A read that fails ends the round.
+How a reconciler uses it: look; `decide_step`; do the action; write the status if it differs; again, until the
+action is a Wait or the same as the one just done. A read that fails ends the round.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def _before_traffic(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations
     if status.digest and seen.candidate.digest != status.digest:
         return Finish(
             "Rejected",
-            f"{spec.ref} was {status.digest[:12]} and is now {seen.candidate.digest[:12]}: a published version never"
-            " changes, so somebody tampered with it.",
+            f"{spec.ref} was {status.digest[:12]} and is now {seen.candidate.digest[:12]}: a published "
+            "version never changes, so somebody tampered with it.",
         )
     if seen.champion is not None and seen.champion.version == spec.version:
         return Finish("Rejected", f"{spec.ref} is the champion already: there is nothing to release.")
@@ -106,8 +106,8 @@ def _before_traffic(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations
     if status.gate and champion != status.champion:
         return Finish(
             "Rejected",
-            f"The champion is {_ref(spec, champion)}; {spec.ref} was judged against {_ref(spec, status.champion)}."
-            " Run the gate against the present champion.",
+            f"The champion is {_ref(spec, champion)}; {spec.ref} was judged against "
+            f"{_ref(spec, status.champion)}. Run the gate against the present champion.",
         )
     return None
 
@@ -156,7 +156,10 @@ def _gated(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: da
             return _enter(status, "Replay", f"Replays the requests of the last {spec.replay_days} days.", now)
         case "shadow" if status.champion is None:
             # Otherwise a day would pass before the report finds nothing to compare with.
-            words = f"There is no champion whose answers those of {spec.ref} could be compared with: evaluation: none."
+            words = (
+                f"There is no champion whose answers those of {spec.ref} could be "
+                "compared with: evaluation: none."
+            )
             return _end(spec, status, seen, Finish("Rejected", words))
         case "shadow":
             return _enter(status, "Shadow", "Gets a copy of the traffic.", now)
@@ -211,7 +214,10 @@ def _shadowing(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now
             # What is seen later may be another readiness: pods come and go in a day.
             return Step(Note(), msgspec.structs.replace(status, shadow_since=shadow.ready_since))
         if shadow.trouble:
-            words = f"The shadow does not become ready: {shadow.trouble} Fix it, or stop the release (abort: true)."
+            words = (
+                f"The shadow does not become ready: {shadow.trouble} Fix it, or stop "
+                "the release (abort: true)."
+            )
             return _wait(status, words, needs_human_since=status.since or now)
         return _wait(status, "The shadow is not ready yet.")
     return _report_when_due(spec, status, seen, status.shadow_since, now)
@@ -220,9 +226,12 @@ def _shadowing(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now
 def _report_when_due(
     spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, since: datetime, now: datetime
 ) -> Step:
-    """Report on the shadow at the end of its time, and, while it has seen too few leads, after twice the time, and so on.
+    """Report on the shadow at the end of its time.
 
-    At its limit a person is asked: who allows more time or asks for fewer leads (both in the spec) gets another report.
+    While it has seen too few leads: after twice the time, and so on.
+
+    At its limit a person is asked: who allows more time or asks for fewer leads (both in the spec) gets
+    another report.
     """
     last, first = seen.evaluation, timedelta(seconds=spec.shadow_seconds)
     limit = since + first + timedelta(seconds=spec.shadow_extend_seconds)
@@ -234,8 +243,8 @@ def _report_when_due(
     if exhausted:
         words = (
             f"A person must decide: {last.leads:,} of at least {spec.shadow_minimum_leads:,} leads until"
-            f" {limit:%Y-%m-%d %H:%M} UTC. To go on: a longer spec.shadow.extendFor; to be content with fewer: a smaller"
-            " spec.shadow.minimumLeads; to stop: abort: true."
+            f" {limit:%Y-%m-%d %H:%M} UTC. To go on: a longer spec.shadow.extendFor; to be content with "
+            "fewer: a smaller spec.shadow.minimumLeads; to stop: abort: true."
         )
         return _wait(status, words, needs_human_since=limit)
     words = f"Gets a copy of the traffic until {until:%Y-%m-%d %H:%M} UTC."

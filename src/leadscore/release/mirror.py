@@ -1,4 +1,7 @@
-"""The shadow as it is seen: who gets a copy of the traffic, and whether requests are copied at all. Only data."""
+"""The shadow as it is seen: who gets a copy of the traffic, and whether requests are copied at all.
+
+Only data.
+"""
 
 from __future__ import annotations
 

@@ -112,7 +112,8 @@ def _histogram(scores: Distribution) -> Html:
                 f' fill="{colour}"/>'
             )
     labels = "".join(
-        f'<text x="{_LEFT + edge * (_WIDTH - 2 * _LEFT):.1f}" y="{floor + 16}" font-size="11" text-anchor="middle">'
+        f'<text x="{_LEFT + edge * (_WIDTH - 2 * _LEFT):.1f}" y="{floor + 16}" '
+        'font-size="11" text-anchor="middle">'
         f"{edge:.1f}</text>"
         for edge in scores.edges[::4]
     )
@@ -124,7 +125,8 @@ def _histogram(scores: Distribution) -> Html:
     )
     return Html(
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Histogram of probabilities">'
-        f'{"".join(bars)}<line x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="{floor}" y2="{floor}" stroke="#57606a"/>'
+        f'{"".join(bars)}<line x1="{_LEFT}" x2="{_WIDTH - _LEFT}" y1="{floor}" '
+        f'y2="{floor}" stroke="#57606a"/>'
         f"{labels}{legend}</svg>"
     )
 

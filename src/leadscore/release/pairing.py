@@ -1,9 +1,9 @@
 """Which answer to a caller belongs to which copy of a request that the shadow scored. Pure.
 
-A copy has the original's headers and body, and comes when the original is answered. A request id that the caller sent
-is the same in both; one that a pod made up is not. So a copy belongs to an answer about the same lead, with the same
-features where both models read the same contract, within `WITHIN` of it: of several, to one with the same request id,
-then to the nearest in time; and no answer belongs to two copies.
+A copy has the original's headers and body, and comes when the original is answered. A request id that the
+caller sent is the same in both; one that a pod made up is not. So a copy belongs to an answer about the same
+lead, with the same features where both models read the same contract, within `WITHIN` of it: of several, to
+one with the same request id, then to the nearest in time; and no answer belongs to two copies.
 """
 
 from __future__ import annotations

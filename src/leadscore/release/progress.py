@@ -105,7 +105,7 @@ def _compared(store: EventStore, version: ModelVersion) -> ReleaseCheck:
 def _approval(
     asked: list[tuple[Evidence, Binding]], answered: list[tuple[Evidence, Approval, str]]
 ) -> ReleaseCheck:
-    """The question that is open, else the newest answer that counts, else one that does not, which is none."""
+    """The open question, else the newest answer that counts, else one that does not, which is none."""
     unproven = next(((record, said, why) for record, said, why in answered if why), None)
     says = (
         ""

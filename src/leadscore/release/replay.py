@@ -1,4 +1,7 @@
-"""Replay: the candidate scores what was logged, answering nobody; a report says what would have been different."""
+"""Replay: the candidate scores what was logged, answering nobody.
+
+A report says what would have been different.
+"""
 
 from __future__ import annotations
 
@@ -200,7 +203,10 @@ def _score(batch: pa.RecordBatch, pair: Pair, own_version: str, mature_until: in
 
 
 def outcomes_of(batch: pa.RecordBatch, mature_until: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of a batch's leads: outcome known, converted (False where it is not), old enough that it should be; each (n,)."""
+    """Of a batch's leads: outcome known, converted (False where it is not), old enough that it should be.
+
+    Each (n,).
+    """
     labels = batch.column("converted")
     labelled = labels.is_valid().to_numpy(zero_copy_only=False)
     superseded = batch.column("superseded").to_numpy(zero_copy_only=False)

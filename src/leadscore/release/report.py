@@ -37,8 +37,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """The report; the first fields are a `ReportHeader`.
 
     Attributes:
-        kind: `replay`: both models scored what was logged. `shadow`: the candidate scored copies of requests, and both
-            answers are as they were logged.
+        kind: `replay`: both models scored what was logged. `shadow`: the candidate scored copies of requests,
+            and both answers are as they were logged.
         release: Release that asked for it; "" if a person did.
         number: Which of the release's reports it is: a shadow that saw too few leads is reported on again.
         model: Registered name.
@@ -51,13 +51,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         champion_digest: Its artefact digest.
         since: Begin of the window.
         rows: Logged requests that both scored.
-        left_out: Logged requests that were not: their features were encoded under another contract (replay), or another
-            version than the champion answered them (shadow).
+        left_out: Logged requests that were not: their features were encoded under another contract (replay),
+            or another version than the champion answered them (shadow).
         unpaired: Shadow: what it scored and no caller was answered.
-        copied: Shadow: share of the requests copied to it that it scored, from what the mirror was told to copy and how
-            many requests were answered; None: unknown.
-        reproduced: Share of the champion's own logged answers that it gives again; below 1 the log and the artefact
-            disagree. None: it answered none of these.
+        copied: Shadow: share of the requests copied to it that it scored, from what the mirror was told to
+            copy and how many requests were answered; None: unknown.
+        reproduced: Share of the champion's own logged answers that it gives again; below 1 the log and the
+            artefact disagree. None: it answered none of these.
         shadow_reproduced: The same of the shadow's answers and the candidate's artefact.
         scores: Spread of the scores.
         order: Order of the leads.
@@ -131,7 +131,8 @@ class Question:
 class Scored:
     """What both models said about each logged request (n,), oldest first, and what is known of its lead.
 
-    `own`: the logged answer is the champion's own; `same`: it gives it again. `sample`: some rows as the champion reads them.
+    `own`: the logged answer is the champion's own; `same`: it gives it again. `sample`: some rows as the
+    champion reads them.
     """
 
     champion: Floats
@@ -203,7 +204,8 @@ def comparison_report(
     look_at = [*remarks(spread, order, grades, known, expected), *notes]
     if reproduced is not None and reproduced < 1.0:
         look_at.append(
-            f"{champion.ref} gives only {reproduced:.1%} of its own logged answers again: the log or the artefact changed."
+            f"{champion.ref} gives only {reproduced:.1%} of its own logged answers again: the "
+            "log or the artefact changed."
         )
     what = "logged requests" if shadow is None else "leads of mirrored requests"
     return Comparison(

@@ -1,20 +1,23 @@
 """Tests that stay valid however often one looks: confidence sequences and e-processes. Pure.
 
-A confidence sequence holds the true value at *all* times at once with probability 1 - alpha, so one may look after
-every lead and stop at will; a fixed-horizon interval looked at repeatedly misses it 20 to 30 % of the time.
+A confidence sequence holds the true value at *all* times at once with probability 1 -
+alpha, so one may look after every lead and stop at will; a fixed-horizon interval looked
+at repeatedly misses it 20 to 30 % of the time.
 
 Which one where, and why:
 
-- Bounded figures (conversion): a *betting* confidence sequence (Waudby-Smith & Ramdas 2023, "Estimating means of
-  bounded random variables by betting", JRSS B 86) with a mixture of fixed bets (Cover's universal portfolio; Orabona &
-  Jun 2023). It is exact from the first lead on, needs no variance, and adapts to a small one, as rare conversions have.
-  Their plug-in bets, tried first, had less power here: 0.55 against 0.74 for a fall of 30 % from 8 % in 20,000 leads.
-- Revenue per lead, heavy-tailed and mostly zero: the *asymptotic* confidence sequence (Waudby-Smith, Arbour, Sinha,
-  Kennedy & Ramdas 2024, "Time-uniform central limit theory and asymptotic confidence sequences", Ann. Stat. 52,
-  theorem 2.2). It needs no bound, which a betting test of revenue would have to invent; it holds once enough was seen,
-  so nobody looks before `burn_in` paying leads in each arm (delayed start, their section 2.4).
-- Whether traffic was split as planned: a beta-binomial e-process (Lindon & Malek 2022, "Anytime-valid inference for
-  multinomial count data", NeurIPS).
+- Bounded figures (conversion): a *betting* confidence sequence (Waudby-Smith & Ramdas 2023, "Estimating
+  means of bounded random variables by betting", JRSS B 86) with a mixture of fixed bets (Cover's universal
+  portfolio; Orabona & Jun 2023). It is exact from the first lead on, needs no variance, and adapts to a
+  small one, as rare conversions have. Their plug-in bets, tried first, had less power here: 0.55 against
+  0.74 for a fall of 30 % from 8 % in 20,000 leads.
+- Revenue per lead, heavy-tailed and mostly zero: the *asymptotic* confidence sequence (Waudby-Smith,
+  Arbour, Sinha, Kennedy & Ramdas 2024, "Time-uniform central limit theory and asymptotic confidence
+  sequences", Ann. Stat. 52, theorem 2.2). It needs no bound, which a betting test of revenue would
+  have to invent; it holds once enough was seen, so nobody looks before `burn_in` paying leads in
+  each arm (delayed start, their section 2.4).
+- Whether traffic was split as planned: a beta-binomial e-process (Lindon & Malek 2022, "Anytime-valid
+  inference for multinomial count data", NeurIPS).
 """
 
 from __future__ import annotations
@@ -53,7 +56,8 @@ class Sequence:
 def log_capital(x: Floats, candidate: float) -> Floats:
     """Log of what betting against "the mean of x is at most `candidate`" has made of a capital of 1.
 
-    If the mean is at most that, it ever exceeds log(1 / alpha) with probability at most alpha (Ville's inequality).
+    If the mean is at most that, it ever exceeds log(1 / alpha) with probability at most alpha (Ville's
+    inequality).
 
     Args:
         x: Values in [0, 1], (..., n), in the order that they became known.
@@ -142,8 +146,9 @@ def asymptotic_sequence(
 def scores_of_difference(values: Floats, second: npt.NDArray[np.bool_], share: float) -> Floats:
     """One number per lead whose mean is the difference in means, second arm minus first: (..., n).
 
-    The doubly robust (AIPW) score with the arms' running means before each lead as predictions: unbiased for any
-    prediction when `share` is the probability of the second arm, and with the variance of the plain difference.
+    The doubly robust (AIPW) score with the arms' running means before each lead as
+    predictions: unbiased for any prediction when `share` is the probability of the second arm,
+    and with the variance of the plain difference.
 
     Args:
         values: Outcome per lead, in the order they became known.
@@ -159,8 +164,8 @@ def scores_of_difference(values: Floats, second: npt.NDArray[np.bool_], share: f
 def pooled_spread(values: Floats, share: float) -> Floats:
     """Standard deviation of `scores_of_difference` if both arms spread alike, running, (..., n).
 
-    A floor for the sequence: the small arm has not seen its rare large values yet, so it looks calmer than it is,
-    which alone doubled the false alarms of revenue in simulations (0.055 for 0.025).
+    A floor for the sequence: the small arm has not seen its rare large values yet, so it looks calmer than it
+    is, which alone doubled the false alarms of revenue in simulations (0.055 for 0.025).
     """
     i = np.arange(1, values.shape[-1] + 1)
     mean = np.cumsum(values, axis=-1) / i
@@ -169,7 +174,9 @@ def pooled_spread(values: Floats, share: float) -> Floats:
 
 
 def split_e_value(first: int, second: int, share: float, *, weight: float = 100.0) -> float:
-    """Evidence that traffic was not split as planned; reaches 1 / alpha with probability at most alpha if it was.
+    """Evidence that traffic was not split as planned.
+
+    Reaches 1 / alpha with probability at most alpha if it was.
 
     Args:
         first: Leads of the first arm.
@@ -190,7 +197,10 @@ def _mean_before(values: Floats, arm: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _lower(unique: Floats, counts: npt.NDArray[np.intp], alpha: float) -> float:
-    """Largest mean that is refuted from above: the capital falls as the candidate rises, so bisection finds it."""
+    """Largest mean that is refuted from above.
+
+    The capital falls as the candidate rises, so bisection finds it.
+    """
     threshold = math.log(1 / alpha)
     stakes = np.array(_STAKES)[:, None]
 

@@ -1,4 +1,4 @@
-"""Shadow: what a candidate has said about copies of requests, beside what callers were answered to the originals."""
+"""Shadow: what a candidate said about copies of requests, beside the answers to the originals."""
 
 from __future__ import annotations
 
@@ -143,10 +143,13 @@ def compare_shadow(
     if len(pairs) < asked.least:
         raise TooFewLeadsError(
             f"{candidate.ref} has scored {len(answers):,} leads of mirrored requests since"
-            f" {asked.since:%Y-%m-%d %H:%M} UTC; {len(pairs):,} of them were answered by {champion.ref}, {left_out:,} by"
-            f" another version, {unpaired:,} by none, and {asked.least:,} are needed. {answered_requests:,} requests were"
-            " answered in all.",
-            hint="Mirror a larger share (shadow.percent of the chart) or for longer (spec.shadow.for and extendFor).",
+            f" {asked.since:%Y-%m-%d %H:%M} UTC; {len(pairs):,} of them were answered by {champion.ref}, "
+            f"{left_out:,} by another version, {unpaired:,} by none, and {asked.least:,} are needed. "
+            f"{answered_requests:,} requests were answered in all.",
+            hint=(
+                "Mirror a larger share (shadow.percent of the chart) or for longer "
+                "(spec.shadow.for and extendFor)."
+            ),
             leads=len(pairs),
         )
     own = np.array(ours)
@@ -186,12 +189,13 @@ def judge_shadow(
         )
     if facts.copied is not None and facts.copied < _LEAST_SHARE:
         against.append(
-            f"it scored only {facts.copied:.0%} of the requests that were copied to it: it refuses or loses the others"
+            f"it scored only {facts.copied:.0%} of the requests that were copied to it: it "
+            "refuses or loses the others"
         )
     elif facts.copied is not None and facts.copied < _NOTABLE_SHARE:
         notes.append(
-            f"The shadow scored about {facts.copied:.0%} of the requests that were copied to it: see why in its log and"
-            " its metrics before you approve."
+            f"The shadow scored about {facts.copied:.0%} of the requests that were copied to it: see why "
+            "in its log and its metrics before you approve."
         )
     elif facts.copied is None:
         notes.append(
@@ -309,7 +313,7 @@ def _requests(store: EventStore, candidate: ModelVersion, window: PredictionSele
 def _scored(
     said: _Said, answers: list[ChampionAnswer], own: np.ndarray, models: Pair
 ) -> tuple[Scored, float]:
-    """The pairs as a report takes them, and the share of the shadow's answers that the candidate gives again."""
+    """The pairs as a report takes them, and the share of the shadow's answers that the candidate repeats."""
     matrix = decode_features([a.features for a in answers], models.champion.contract)
     champion = np.array([a.probability for a in answers])
     candidate = said.probability[own]

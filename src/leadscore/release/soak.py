@@ -1,11 +1,11 @@
 """The watch after 100 %: has the business got worse since the candidate took over? Pure.
 
-There is no second arm any more, so the candidate's leads are held against those of the version before, over the weeks
-before the release, each lead given the same exposure. That is not a randomised comparison: days differ. Therefore a fall
-must be larger than `margin` as well as supported, and the sequence for the candidate holds at every look at once, so
-hourly reports do not add up to a false alarm. Two days bring few outcomes; until they come, one figure without labels
-stands in: the share of leads that get grade A. If it falls beyond `proxy_margin` of what the version before gave, sales
-has nothing to work on, whatever the outcomes will be.
+There is no second arm any more, so the candidate's leads are held against those of the version before, over
+the weeks before the release, each lead given the same exposure. That is not a randomised comparison: days
+differ. Therefore a fall must be larger than `margin` as well as supported, and the sequence for the candidate
+holds at every look at once, so hourly reports do not add up to a false alarm. Two days bring few outcomes;
+until they come, one figure without labels stands in: the share of leads that get grade A. If it falls beyond
+`proxy_margin` of what the version before gave, sales has nothing to work on, whatever the outcomes will be.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class KpiReport(msgspec.Struct, frozen=True, kw_only=True):
         version: Candidate.
         digest: Its artefact digest.
         passed: No supported fall.
-        judged: Whether a fall could have been seen at all: with so many leads, a candidate with which nobody converts
-            would have been found. Without it, `passed` says nothing for the candidate.
+        judged: Whether a fall could have been seen at all: with so many leads, a candidate with which nobody
+            converts would have been found. Without it, `passed` says nothing for the candidate.
         summary: In a sentence.
         until: Up to when leads and outcomes were read.
         previous: The version before.

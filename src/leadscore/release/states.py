@@ -1,6 +1,9 @@
-"""What the release machine speaks of: what is asked for, what was decided so far, what is seen now, what to do next. Only data.
+"""What the release machine speaks of.
 
-A field that is None was looked for and is not there; a read that failed ends the step instead (unknown is not empty).
+What is asked for, what was decided so far, what is seen now, what to do next. Only data.
+
+A field that is None was looked for and is not there; a read that failed ends the step instead (unknown is not
+empty).
 """
 
 from __future__ import annotations
@@ -34,13 +37,15 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         evaluation: How the candidate is tried without answering anybody.
         replay_days: Days of logged requests that a replay scores.
         shadow_seconds: How long requests are mirrored.
-        shadow_minimum_leads: Leads that shadow and champion must both have scored for a report to support anything.
+        shadow_minimum_leads: Leads that shadow and champion must both have scored for a report to support
+            anything.
         shadow_extend_seconds: How much longer they are mirrored if there were too few; then a person decides.
         approval_seconds: How long a request for approval stands; then the release is rejected.
         soak_seconds: How long the business KPI is watched at 100 %.
         soak_every_seconds: How often a KPI report is made in that time.
         soak_exposure_seconds: How long each lead is given to convert before the watch counts it.
-        soak_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: no fall is enough.
+        soak_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: no fall
+            is enough.
         abort: A person wants it stopped.
     """
 
@@ -66,7 +71,9 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was decided so far: only what cannot be seen any more once it is past. Names as in the custom resource.
+    """What was decided so far: only what cannot be seen any more once it is past.
+
+    Names as in the custom resource.
 
     Attributes:
         phase: Where the release is.
@@ -239,7 +246,8 @@ class Note(msgspec.Struct, frozen=True, tag=True):
 class Wait(msgspec.Struct, frozen=True, tag=True):
     """Nothing to do before `until` (None: before something changes).
 
-    `needs_human_since`: since when a person's decision is needed; `unproven`: what is wrong with the answer that there is.
+    `needs_human_since`: since when a person's decision is needed; `unproven`: what is wrong with the answer
+    that there is.
     """
 
     reason: str
@@ -272,7 +280,8 @@ class StartShadow(msgspec.Struct, frozen=True, tag=True):
 class ReportShadow(msgspec.Struct, frozen=True, tag=True):
     """Create (or adopt) the Job that compares the shadow's answers since `since` with the champion's.
 
-    `percent` of the requests were copied (None: unknown); `number` tells the reports of a release apart, from 1.
+    `percent` of the requests were copied (None: unknown); `number` tells the reports of a release apart, from
+    1.
     """
 
     version: int
@@ -295,7 +304,7 @@ class RequestApproval(msgspec.Struct, frozen=True, tag=True):
 
 
 class PatchRollout(msgspec.Struct, frozen=True, tag=True):
-    """Set version, `release` and what the replay lets its canary's scores differ (None: nothing), in one patch."""
+    """Set, in one patch, version, `release` and what the replay lets its canary's scores differ (or None)."""
 
     version: int
     release: str
@@ -304,7 +313,10 @@ class PatchRollout(msgspec.Struct, frozen=True, tag=True):
 
 
 class ReportKpi(msgspec.Struct, frozen=True, tag=True):
-    """Create (or adopt) the Job of the watch's report `number`: the business KPI since `since` against `previous`."""
+    """Create (or adopt) the Job of the watch's report `number`.
+
+    The business KPI since `since` against `previous`.
+    """
 
     version: int
     previous: int
@@ -350,7 +362,7 @@ Action = (
 
 
 class Step(msgspec.Struct, frozen=True):
-    """Do `action`, then write `status` (if it differs), then look and decide again, until the action is a Wait."""
+    """Do `action`, write `status` (if it differs), look and decide again, until the action is a Wait."""
 
     action: Action
     status: ReleaseStatus

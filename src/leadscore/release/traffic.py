@@ -76,7 +76,10 @@ def soaking(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: d
     if rollout.stable != spec.version or rollout.state != "Healthy":
         return _wait(status, f"The watch is over; the Rollout is {rollout.state} at {rollout.weight} %.")
     if _is_champion(spec, seen):
-        words = f"{spec.ref} is champion: approved by {status.approved_by}, watched until {end:%Y-%m-%d %H:%M} UTC."
+        words = (
+            f"{spec.ref} is champion: approved by {status.approved_by}, watched until "
+            f"{end:%Y-%m-%d %H:%M} UTC."
+        )
         return _finish(status, Finish("Promoted", words + _in_spite(spec, seen, previous)))
     reason = f"Released by {spec.release}: gate, approval of {status.approved_by}, canary and watch passed."
     return Step(Promote(spec.version, status.champion, reason), status)
@@ -97,7 +100,8 @@ def _begin(
             status, " ".join(words.split()), needs_human_since=status.since or now, unproven=seen.unproven
         )
     if answer.evidence != status.approval:
-        # The one that it went on by counts no more (its key was revoked, or it is of a release that proved nothing).
+        # The one that it went on by counts no more (its key was revoked, or it is of a release that proved
+        # nothing).
         by = f"Approved by {answer.by}: {answer.reason}"
         return Step(
             Note(),
@@ -117,10 +121,13 @@ def _kpi(
     previous: int,
     now: datetime,
 ) -> Step | None:
-    """The watch's next step; None when its last report is there and supports the candidate, or a person has promoted it.
+    """The watch's next step.
 
-    The last report must reach to the end of the watch and have seen enough to find a fall: without it the candidate is
-    not promoted, however long ago the watch ended. Reports go on until then, because a late fall must still be found.
+    None when its last report is there and supports the candidate, or a person has promoted it.
+
+    The last report must reach to the end of the watch and have seen enough to find a fall:
+    without it the candidate is not promoted, however long ago the watch ended. Reports go on
+    until then, because a late fall must still be found.
     """
     end = since + timedelta(seconds=spec.soak_seconds)
     report = seen.kpi
@@ -137,7 +144,10 @@ def _kpi(
     patience = end + timedelta(seconds=spec.soak_seconds)
     needs_human_since = patience if now >= patience else None
     if report.state == "failed":
-        words = f"KPI report {report.number} could not be made ({report.summary or 'its Job gave up'}); the next is due"
+        words = (
+            f"KPI report {report.number} could not be made "
+            f"({report.summary or 'its Job gave up'}); the next is due"
+        )
     elif ours and lacking and now >= end:
         words = _undecided(spec, lacking, now, end)
         if needs_human_since is not None:
@@ -158,9 +168,9 @@ def _kpi(
 def reports_due(spec: ReleaseSpec, since: datetime, now: datetime) -> tuple[int, datetime]:
     """How many KPI reports of a watch that began at `since` are due now, and when the next one is.
 
-    One per interval, and one more at the end. From twice the watch on a person is asked, and the time between reports
-    doubles: a late fall is still found, and a release that nobody answers makes a handful of Jobs a year, not thousands.
-    The number only rises.
+    One per interval, and one more at the end. From twice the watch on a person is asked, and the time between
+    reports doubles: a late fall is still found, and a release that nobody answers makes a handful of Jobs a
+    year, not thousands. The number only rises.
     """
     every, watch = timedelta(seconds=spec.soak_every_seconds), timedelta(seconds=spec.soak_seconds)
     passed, patience = max(now - since, timedelta()), 2 * watch
@@ -186,10 +196,16 @@ def _lacking(spec: ReleaseSpec, report: ReportObservation) -> str:
 
 
 def _undecided(spec: ReleaseSpec, lacking: str, now: datetime, end: datetime) -> str:
-    """What is said of a watch that is over and has seen too little: it goes on for as long again, then a person is asked."""
+    """What is said of a watch that is over and has seen too little.
+
+    It goes on for as long again, then a person is asked.
+    """
     patience = end + timedelta(seconds=spec.soak_seconds)
     if now < patience:
-        return f"Too little seen: {lacking}. Watched on; from {patience:%Y-%m-%d %H:%M} UTC on a person must decide."
+        return (
+            f"Too little seen: {lacking}. Watched on; from {patience:%Y-%m-%d %H:%M} "
+            "UTC on a person must decide."
+        )
     return (
         f"A person must decide: {lacking}. To keep it: leadscore models promote {spec.ref} --reason …;"
         " to take it back: abort: true in the release."
@@ -235,7 +251,10 @@ def _against(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations) -> st
     if seen.candidate.archived:
         return f"{spec.ref} was archived."
     if seen.candidate.digest != status.digest:
-        return f"{spec.ref} was {status.digest[:12]} and is now {seen.candidate.digest[:12]}: it was tampered with."
+        return (
+            f"{spec.ref} was {status.digest[:12]} and is now "
+            f"{seen.candidate.digest[:12]}: it was tampered with."
+        )
     champion = None if seen.champion is None else seen.champion.version
     if champion not in {status.champion, spec.version}:
         return f"Somebody made {_named(spec, champion)} champion meanwhile."

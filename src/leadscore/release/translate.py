@@ -1,4 +1,7 @@
-"""Logged feature rows of one contract, read as rows of another: a replay must work across contract versions."""
+"""Logged feature rows of one contract, read as rows of another.
+
+A replay must work across contract versions.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ class Translation:
 
     Attributes:
         sources: For each input of the candidate, the logged column; -1 where there is none.
-        codes: For each categorical input, new index by old index (NaN: the candidate does not know it); None: as is.
+        codes: For each categorical input, new index by old index (NaN: the candidate does not know it); None:
+            as is.
         notes: What is lost, for people.
     """
 
@@ -25,7 +29,10 @@ class Translation:
     notes: tuple[str, ...]
 
     def apply(self, rows: Matrix) -> Matrix:
-        """Rows float32 (n, logged inputs) as float32 (n, candidate's inputs); what is not there is missing (NaN)."""
+        """Rows float32 (n, logged inputs) as float32 (n, candidate's inputs).
+
+        What is not there is missing (NaN).
+        """
         out = np.full((len(rows), len(self.sources)), np.nan, dtype=np.float32)
         for column, (source, codes) in enumerate(zip(self.sources, self.codes, strict=True)):
             if source < 0:

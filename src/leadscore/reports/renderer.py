@@ -1,4 +1,7 @@
-"""Jinja2 with our rules: HTML is escaped, Markdown's signs too where a text is the user's, a missing name is an error."""
+"""Jinja2 with our rules.
+
+HTML is escaped, Markdown's signs too where a text is the user's, a missing name is an error.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ def render_html(template: str, **values: object) -> str:
 
 
 def render_markdown(template: str, **values: object) -> str:
-    """Return a Markdown document; texts of users go through the filter `plain`, cells of tables through `cell`."""
+    """Return a Markdown document.
+
+    Texts of users go through the filter `plain`, cells of tables through `cell`.
+    """
     return _environment(html=False).get_template(template).render(values)
 
 

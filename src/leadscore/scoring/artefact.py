@@ -47,8 +47,8 @@ MAX_FILE_BYTES = 512 * _MIB
 MAX_BYTES_IN_ALL = 1024 * _MIB
 
 _REQUIRED = (CONTRACT, CALIBRATION, GRADES_FILE, REFERENCE, GOLDEN)
-# Suffixes of formats that have strict readers, and of the card's plots, which no scorer opens; whatever else a folder
-# holds is not ours.
+# Suffixes of formats that have strict readers, and of the card's plots, which no scorer
+# opens; whatever else a folder holds is not ours.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.(ubj|txt|yaml|json|arrow|md|png)")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Pickle protocols 2-5, and the archives that joblib, torch and numpy hide pickles in.
@@ -156,7 +156,10 @@ def write_manifest(
 
 
 def read_manifest(directory: Path) -> ArtefactManifest:
-    """Read and check `manifest.json` alone; ArtefactError if it is missing, malformed or of another format."""
+    """Read and check `manifest.json` alone.
+
+    ArtefactError if it is missing, malformed or of another format.
+    """
     data = _read(directory, MANIFEST, MAX_MANIFEST_BYTES)
     try:
         version = decode_json(data, type=_Versioned).format
@@ -295,7 +298,10 @@ def _listing(directory: Path) -> list[str]:
 
 
 def _open(directory: Path, name: str, limit: int) -> int:
-    """A descriptor of a regular file of at most `limit` bytes; never follows a link, never waits on a pipe."""
+    """A descriptor of a regular file of at most `limit` bytes.
+
+    Never follows a link, never waits on a pipe.
+    """
     try:
         descriptor = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

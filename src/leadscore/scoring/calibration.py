@@ -26,9 +26,9 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Never decreasing in floating point either: a lead with the higher margin never gets the lower probability.
 
     Attributes:
-        method: `identity` (the logistic function), `intercept` (shifted, for another base rate), `platt` (the logistic
-            function of a line: Platt 1999), `isotonic` (linear between knots, constant outside them: Zadrozny & Elkan
-            2002, interpolated) or `beta` (Kull et al. 2017, its curve as knots).
+        method: `identity` (the logistic function), `intercept` (shifted, for another base rate), `platt` (the
+            logistic function of a line: Platt 1999), `isotonic` (linear between knots, constant outside them:
+            Zadrozny & Elkan 2002, interpolated) or `beta` (Kull et al. 2017, its curve as knots).
         slope: Of the line (`platt`); greater than 0.
         intercept: Of the line (`platt`) or the shift (`intercept`).
         knot_margins: Strictly increasing margins (`isotonic` and `beta`, at least one).
@@ -63,7 +63,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Beta calibration: log-odds a·ln p - b·ln(1 - p) + c of p, the logistic function of the margin.
 
         Kept as knots between which it is linear (error below 0.001), since a sum of logarithms does not rise
-        in its last bit; constant beyond margins of ±16. ValueError unless a and b are at least 0, one of them greater.
+        in its last bit; constant beyond margins of ±16. ValueError unless a and b are at least 0, one of them
+        greater.
         """
         if not (math.isfinite(a + b + c) and min(a, b) >= 0 and max(a, b) > 0):
             raise ValueError("a and b must be at least 0, one of them greater than 0, and all finite")

@@ -1,8 +1,8 @@
 """A forest of decision trees, whichever library grew it, checked once so that evaluators need no checks.
 
-A reader (`xgboost_ubj`, `lightgbm_text`) hands over its trees as `RawTree` columns; `assemble` verifies that they
-are trees, renumbers them and returns a `Forest`. Whatever passes `assemble` can be evaluated without leaving an
-array's bounds: that is what the native kernel relies on.
+A reader (`xgboost_ubj`, `lightgbm_text`) hands over its trees as `RawTree` columns; `assemble` verifies that
+they are trees, renumbers them and returns a `Forest`. Whatever passes `assemble` can be evaluated without
+leaving an array's bounds: that is what the native kernel relies on.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ class RawTree:
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Trees as columns over all nodes: tree by tree, each breadth first, a left child right before its sibling.
+    """Trees as columns over all nodes.
+
+    Tree by tree, each breadth first, a left child right before its sibling.
 
     Attributes:
         features: Number of columns of the matrix that the model takes.

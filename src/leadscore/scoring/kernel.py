@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 class Kernel(Protocol):
     """Margins and exact explanations of one model. All methods may be called from several threads at once.
 
-    Rows are float32 in model column order (see `FeatureContract.inputs`); NaN is missing. A row of another length
-    or type raises ValueError.
+    Rows are float32 in model column order (see `FeatureContract.inputs`); NaN is missing. A row of
+    another length or type raises ValueError.
     """
 
     @property
@@ -48,7 +48,9 @@ class Kernel(Protocol):
         ...
 
     def shapley(self, row: Singles) -> Doubles:
-        """Exact path-dependent TreeSHAP of one row: float64 of shape (k + 1,), the last entry is the base value.
+        """Exact path-dependent TreeSHAP of one row.
+
+        float64 of shape (k + 1,), the last entry is the base value.
 
         The entries sum to the margin; they equal XGBoost's and LightGBM's `pred_contrib(s)`.
         """
@@ -64,8 +66,8 @@ def open_kernel(forest: Forest, *, backend: KernelChoice = "auto", threads: int 
 
     Args:
         forest: From `read_xgboost` or `read_lightgbm`.
-        backend: `auto` takes the native kernel if it is there and passes its self-test on this forest, otherwise
-            NumPy with one warning; the variable LEADSCORE_KERNEL overrides `auto` only.
+        backend: `auto` takes the native kernel if it is there and passes its self-test on this forest,
+            otherwise NumPy with one warning; the variable LEADSCORE_KERNEL overrides `auto` only.
         threads: Threads for `margins` and `shapley_many` (native only); results do not depend on it.
 
     Raises:

@@ -1,8 +1,9 @@
 """Read a LightGBM model (`Booster.model_to_string`) without LightGBM.
 
-The text is `key=value` lines: a header, a block per tree, then parameters. Decisions follow LightGBM's `Tree::Decision`:
-a numeric value goes left if `value <= threshold` as doubles, where magnitudes up to 1e-35 count as zero; a category
-goes left if it is in the node's bit set, and right if it is missing, negative or unknown.
+The text is `key=value` lines: a header, a block per tree, then parameters. Decisions follow
+LightGBM's `Tree::Decision`: a numeric value goes left if `value <= threshold` as doubles,
+where magnitudes up to 1e-35 count as zero; a category goes left if it is in the node's bit
+set, and right if it is missing, negative or unknown.
 """
 
 from __future__ import annotations
@@ -41,14 +42,15 @@ def read_lightgbm(text: str) -> Forest:
     """Read a booster's text.
 
     Args:
-        text: What `Booster.model_to_string()` or `save_model` wrote (format v3 or v4). With early stopping, write it
-            with `num_iteration=booster.best_iteration` (LightGBM's default).
+        text: What `Booster.model_to_string()` or `save_model` wrote (format v3 or v4). With early stopping,
+            write it with `num_iteration=booster.best_iteration` (LightGBM's default).
 
     Returns:
         The forest; leaf values are summed as doubles.
 
     Raises:
-        ArtefactError: The text is malformed, or the model is not a single-output `binary` one with plain leaves.
+        ArtefactError: The text is malformed, or the model is not a single-output `binary` one with plain
+            leaves.
     """
     body, complete, _ = text.partition("\nend of trees")
     if not complete:
@@ -203,7 +205,8 @@ def _categories(index: int, fields: dict[str, str], chosen: Doubles) -> tuple[In
         or np.any((words < 0) | (words >= 2**32))
     ):
         raise ArtefactError(
-            f"Tree {index} of the model has malformed categories (codes 0 … {MAX_SPLIT_CATEGORIES - 1} are supported)."
+            f"Tree {index} of the model has malformed categories (codes 0 … "
+            f"{MAX_SPLIT_CATEGORIES - 1} are supported)."
         )
     data = words.astype("<u4").tobytes()
     masks = [int.from_bytes(data[4 * a : 4 * b], "little") for a, b in pairwise(bounds.tolist())]

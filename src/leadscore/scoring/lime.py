@@ -2,9 +2,9 @@
 
 After Ribeiro, Singh & Guestrin, "Why Should I Trust You?" (KDD 2016), in the tabular form of their `lime`
 package: neighbours are drawn from the training distribution, feature by feature; each feature becomes "in the
-same quarter as this lead's value" (numbers) or "the same value" (categories, yes/no, missing); neighbours count
-by an exponential kernel of width 0.75·√k on that representation; a ridge regression on the best features is
-the explanation. Prefer the exact reasons; this is for comparison with tools that speak LIME.
+same quarter as this lead's value" (numbers) or "the same value" (categories, yes/no, missing); neighbours
+count by an exponential kernel of width 0.75·√k on that representation; a ridge regression on the best
+features is the explanation. Prefer the exact reasons; this is for comparison with tools that speak LIME.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def _fit(same: Floats, target: Floats, top: int) -> _Fit:
 
 
 def _forward(gram: Floats, moment: Floats, usable: npt.NDArray[np.intp], top: int) -> npt.NDArray[np.intp]:
-    """Greedy: each step adds the feature with which least squares explains most (Gram-Schmidt on the moments)."""
+    """Greedy: each step adds the feature with which least squares explains most (Gram-Schmidt on moments)."""
     gram, moment = gram.copy(), moment.copy()
     floor = 1e-9 * float(np.diag(gram).max())
     chosen: list[int] = []

@@ -132,7 +132,7 @@ class ScoringModel:
         return self.calibration.probabilities(self.kernel.margins(matrix))
 
     def explain_row(self, row: npt.NDArray[np.float32], top: int) -> tuple[Reason, ...]:
-        """The `top` features with the largest exact Shapley values (path-dependent TreeSHAP), largest first."""
+        """The `top` features by exact Shapley value (path-dependent TreeSHAP), largest first."""
         return self.explainer.reasons(row, self.kernel.shapley(row), top)
 
 

@@ -1,4 +1,7 @@
-"""The native evaluator: the C in `native/`, called through ctypes, so one object serves every Python version."""
+"""The native evaluator.
+
+The C in `native/`, called through ctypes, so one object serves every Python version.
+"""
 
 from __future__ import annotations
 
@@ -74,17 +77,21 @@ class _Forest(ctypes.Structure):
 
 
 class NativeKernel:
-    """Margins and Shapley values of one forest; see `leadscore.scoring.kernel.Kernel` for the methods' meaning.
+    """Margins and Shapley values of one forest.
+
+    See `leadscore.scoring.kernel.Kernel` for the methods' meaning.
 
     Args:
         forest: The forest.
         slots: Its `plan_slots`.
         paths: Its `plan_paths`.
         threads: Threads for matrices.
-        table_bytes: What the tables for Shapley values may take; a forest that needs more does without, slower.
+        table_bytes: What the tables for Shapley values may take; a forest that needs more does without,
+            slower.
 
     Raises:
-        NotFoundError: The library was not built for this machine, or belongs to another version of this module.
+        NotFoundError: The library was not built for this machine, or belongs to another version of this
+            module.
     """
 
     def __init__(
@@ -161,7 +168,8 @@ class NativeKernel:
     def _matrix(self, matrix: Singles) -> Singles:
         if matrix.ndim != 2 or matrix.shape[1] != self._features or matrix.dtype != _FLOAT32:
             raise ValueError(
-                f"A float32 matrix with {self._features} columns is needed, not {matrix.dtype} {matrix.shape}."
+                f"A float32 matrix with {self._features} columns is needed, not "
+                f"{matrix.dtype} {matrix.shape}."
             )
         return np.ascontiguousarray(matrix)
 
@@ -184,8 +192,8 @@ class NativeKernel:
 class _Library:
     """The library's functions, with their types.
 
-    Calls for one row keep Python's lock: they take microseconds, while getting the lock back from a busy thread can
-    take milliseconds. Calls for a matrix release it.
+    Calls for one row keep Python's lock: they take microseconds, while getting the lock back from a busy
+    thread can take milliseconds. Calls for a matrix release it.
     """
 
     def __init__(self, path: Path) -> None:

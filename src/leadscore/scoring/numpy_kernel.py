@@ -1,4 +1,7 @@
-"""The evaluator that always works: NumPy only, exact, fast enough to serve with and to test the native one against."""
+"""The evaluator that always works.
+
+NumPy only, exact, fast enough to serve with and to test the native one against.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ _FILL[[Missing.RIGHT, Missing.OR_ZERO_RIGHT]] = np.inf
 
 
 class NumpyKernel:
-    """Margins and Shapley values of one forest; see `leadscore.scoring.kernel.Kernel` for the methods' meaning."""
+    """Margins and Shapley values of one forest.
+
+    See `leadscore.scoring.kernel.Kernel` for the methods' meaning.
+    """
 
     def __init__(self, forest: Forest, slots: Slots, paths: Paths) -> None:
         self.backend: Literal["native", "numpy"] = "numpy"

@@ -1,16 +1,18 @@
 """What exact path-dependent TreeSHAP needs to know of a forest, worked out once.
 
-A tree's Shapley values, with absent features averaged by training cover (Lundberg, Erion & Lee 2018, "Consistent
-Individualized Feature Attribution for Tree Ensembles"), are sums over leaves with value v on paths with the distinct
-features F: feature f has o_f = 1 if the row passes every decision of the path on f, else 0, and z_f = the product of
-cover ratios of the same decisions. The Shapley weights of coalitions are integrals of t^s (1-t)^(n-1-s), therefore
+A tree's Shapley values, with absent features averaged by training cover (Lundberg, Erion & Lee 2018,
+"Consistent Individualized Feature Attribution for Tree Ensembles"), are sums over leaves with value v on
+paths with the distinct features F: feature f has o_f = 1 if the row passes every decision of the path on
+f, else 0, and z_f = the product of cover ratios of the same decisions. The Shapley weights of coalitions
+are integrals of t^s (1-t)^(n-1-s), therefore
 
-    phi_f = v (o_f - z_f) * integral over t in [0, 1] of the product over g in F, g != f, of (o_g t + z_g (1-t)).
+    phi_f = v (o_f - z_f) * integral over t in [0, 1] of the product over g in F, g != f, of (o_g t + z_g
+    (1-t)).
 
-The integrand is a polynomial of degree |F| - 1: Gauss-Legendre quadrature with at least |F| / 2 points is exact, all
-its terms are positive (nothing cancels), and the points fill the lanes of a vector register. Products are carried
-down each tree and leaf sums carried up, so a row costs a few operations per node and point. (The native evaluator looks
-most of these up, see tables.py.)
+The integrand is a polynomial of degree |F| - 1: Gauss-Legendre quadrature with at least |F| / 2 points is
+exact, all its terms are positive (nothing cancels), and the points fill the lanes of a vector register.
+Products are carried down each tree and leaf sums carried up, so a row costs a few operations per node and
+point. (The native evaluator looks most of these up, see tables.py.)
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ class Paths:
     """Shapley constants of a forest; node columns are in the order of the forest.
 
     Attributes:
-        share: z of the edge into each node: the product of cover ratios of all edges on the same feature from the
-            root to here; 1 for roots.
+        share: z of the edge into each node: the product of cover ratios of all edges on the same feature
+            from the root to here; 1 for roots.
         earlier: For an inner node: the deepest node at or above it whose incoming edge decides on the same
             feature; -1 if there is none, and for leaves.
         points: Quadrature points that each tree needs (one of `POINTS`).

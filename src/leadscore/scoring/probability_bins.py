@@ -1,7 +1,8 @@
 """Bins of probability that are the same for every model and version, so that two versions can be compared.
 
-A model's own bins are its reference's deciles. These are about evenly spaced in log-odds: few leads convert, so scores pile
-up near zero, where even steps of 0.05 would leave one crowded bin. Bin i holds edges[i-1] < p <= edges[i].
+A model's own bins are its reference's deciles. These are about evenly spaced in log-odds:
+few leads convert, so scores pile up near zero, where even steps of 0.05 would leave one
+crowded bin. Bin i holds edges[i-1] < p <= edges[i].
 """
 
 from __future__ import annotations

@@ -26,9 +26,11 @@ class FeatureProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         edges: Numeric: inner cut points, k-1 for k bins; a value v is in bin `bisect_right(edges, v)`.
         counts: Rows per bin (numeric), per category in contract order with one last for unseen ones
             (categorical), or false and true (boolean). Missing values are not in it.
-        missing: Rows without a value. Where `counts` has no unseen category, some of them may have been one: profiles of
-            encoded rows (all that were written until unseen ones were counted, and those of logged leads) cannot tell.
-        mean: Of the values, in the feature's unit (numeric only, as are the rest; None if no row has a value).
+        missing: Rows without a value. Where `counts` has no unseen category, some of them may have been
+            one: profiles of encoded rows (all that were written until unseen ones were counted, and
+            those of logged leads) cannot tell.
+        mean: Of the values, in the feature's unit (numeric only, as are the rest; None if no row has a
+            value).
         std: Standard deviation of the values.
         minimum: Smallest value.
         maximum: Largest value.
@@ -64,11 +66,13 @@ class FeatureProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 def comparable_cells(kind: str, counts: Sequence[int], missing: int) -> tuple[int, ...]:
-    """Rows per cell of a feature as any two samples can be compared: bins, categories or truth values, absent values last.
+    """Rows per cell of a feature as any two samples can be compared.
 
-    An encoded lead has NaN for a category that the contract does not list as for no value at all, so most references
-    (and the service's counters) have both in one number. They are one cell here, whoever can tell them apart; the cell
-    of unlisted categories stays, empty, so that places of cells do not change.
+    Bins, categories or truth values, absent values last.
+
+    An encoded lead has NaN for a category that the contract does not list as for no value at all, so most
+    references (and the service's counters) have both in one number. They are one cell here, whoever can tell
+    them apart; the cell of unlisted categories stays, empty, so that places of cells do not change.
 
     Args:
         kind: Of the feature.

@@ -2,13 +2,14 @@
 
 A row of k features becomes a row of 32-bit slots, and every node tests `(slot & mask) < test`, unsigned:
 
-- A numeric slot holds the value as an integer that sorts like the float (`sortable`), one slot per feature and
-  treatment of missing values, NaN replaced by the infinity that leads where NaN must go. The mask keeps all bits.
-- A category slot holds one bit per code where 30 codes suffice, and the mask is the set of codes that go right; else
-  it holds the answers of up to 32 of the forest's category sets ("does the code go right?"), looked up once per row,
-  and the mask picks one. The test is 1.
-- Slot 0 is always 0: a leaf tests it against 1 and so goes to itself, and every path through a tree can take the same
-  number of steps. Its mask holds the leaf's value.
+- A numeric slot holds the value as an integer that sorts like the float (`sortable`), one
+  slot per feature and treatment of missing values, NaN replaced by the infinity that leads
+  where NaN must go. The mask keeps all bits.
+- A category slot holds one bit per code where 30 codes suffice, and the mask is the set of codes that go
+  right; else it holds the answers of up to 32 of the forest's category sets ("does the code go right?"),
+  looked up once per row, and the mask picks one. The test is 1.
+- Slot 0 is always 0: a leaf tests it against 1 and so goes to itself, and every path through a tree can take
+  the same number of steps. Its mask holds the leaf's value.
 """
 
 from __future__ import annotations
@@ -171,7 +172,10 @@ def _plan_categories(sets: tuple[CategorySet, ...], wanted: list[int]) -> _Categ
 
 
 def _goes_right(chosen: CategorySet, codes: int) -> int:
-    """One bit per code that goes right; bit `codes` stands for any other code, the next one for a missing value."""
+    """One bit per code that goes right.
+
+    Bit `codes` stands for any other code, the next one for a missing value.
+    """
     left = chosen.left
     if chosen.other_left:
         left |= (1 << codes + 1) - (1 << chosen.known)

@@ -1,12 +1,13 @@
 """Precomputed pieces of Shapley values, by the outcomes of a few decisions; paths.py derives the method.
 
-A tree is cut into branches, groups and leaves. A group is a largest subtree of at most two levels of decisions (up to
-four leaves); branches are the nodes above. What a row's decisions in a branch or a group do to the products that come
-from above depends on few bits: the outcomes themselves, and for a feature that the path has already decided on, whether
-the row passed until here. For each combination there is one entry of four vectors over the quadrature points:
+A tree is cut into branches, groups and leaves. A group is a largest subtree of at most two levels of
+decisions (up to four leaves); branches are the nodes above. What a row's decisions in a branch or a group
+do to the products that come from above depends on few bits: the outcomes themselves, and for a feature
+that the path has already decided on, whether the row passed until here. For each combination there is one
+entry of four vectors over the quadrature points:
 
-- branch: what to multiply the products by on the way left and right, and by what weights the leaf sums that come back
-  from left and right add up to the effect of the branch's feature;
+- branch: what to multiply the products by on the way left and right, and by what weights the leaf sums that
+  come back from left and right add up to the effect of the branch's feature;
 - group: what to multiply the products by to get the group's leaf sum, and the effects of its three features.
 
 Going through a tree is then a few multiplications per piece, without a division or a branch to mispredict.
@@ -55,13 +56,16 @@ _Structs = npt.NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Pieces and their entries. A piece's position counts its tree's branches first, then groups, then leaves.
+    """Pieces and their entries.
+
+    A piece's position counts its tree's branches first, then groups, then leaves.
 
     Attributes:
         parts: Where each tree's branches, groups and leaves start in the next three; shape (trees + 1, 3).
-        branches: Breadth first; `left` and `right` are positions; the outcome adds 1 and a pass on the edge into the
-            position `earlier` adds `stride` to the number of the entry, counted from `entry`.
-        groups: Decisions of the top, the left and the right node: outcomes add 1, 2, 4. Absent ones always go left.
+        branches: Breadth first; `left` and `right` are positions; the outcome adds 1 and a pass on the edge
+            into the position `earlier` adds `stride` to the number of the entry, counted from `entry`.
+        groups: Decisions of the top, the left and the right node: outcomes add 1, 2, 4. Absent ones always go
+            left.
         leaves: Values of the leaves that no group holds.
         entries: All entries, from a cache line's start.
     """
@@ -96,7 +100,8 @@ def plan_tables(forest: Forest, slots: Slots, paths: Paths, limit: int = MAX_TAB
         return None
     branches["entry"], groups["entry"] = starts[is_branch], starts[is_group]
     entries, filler = _aligned(total), _Filler(forest, paths)
-    # An edge without cover, many times over, has no share that a double holds; the kernel's self-test finds it.
+    # An edge without cover, many times over, has no share that a double holds; the kernel's self-test finds
+    # it.
     with np.errstate(all="ignore"):
         filler.fill(entries, starts[is_branch], points[is_branch], decided["stride"] > 0, top)
         filler.fill(entries, starts[is_group], points[is_group], groups["decision"]["stride"] > 0, trios)
@@ -104,7 +109,10 @@ def plan_tables(forest: Forest, slots: Slots, paths: Paths, limit: int = MAX_TAB
 
 
 class _Pieces(NamedTuple):
-    """All trees' pieces: the node that each starts with, its kind and tree; parts and positions as in `Tables`."""
+    """All trees' pieces: the node that each starts with, its kind and tree.
+
+    Parts and positions as in `Tables`.
+    """
 
     nodes: _Nodes
     kind: _Nodes
@@ -174,7 +182,10 @@ class _Filler:
     paths: Paths
 
     def fill(self, entries: Doubles, starts: _Nodes, points: Ints, outside: _Bools, nodes: _Nodes) -> None:
-        """Entries of all branches (`nodes` (n, 1)) or groups (n, 3); `outside`: which decisions have a stride."""
+        """Entries of all branches (`nodes` (n, 1)) or groups (n, 3).
+
+        `outside`: which decisions have a stride.
+        """
         contents = self._branches if nodes.shape[1] == 1 else self._groups
         for size in np.unique(points).tolist():
             point = quadrature(size)[0]

@@ -1,8 +1,8 @@
 """Read an XGBoost model (`model.ubj`) without XGBoost.
 
-Format: https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html and its JSON schema. A categorical
-decision sends a category of the stored set right, any other code left, and NaN to the node's default; a numeric one
-sends `value < split condition` left. Margins start at logit(base_score).
+Format: https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html and its JSON schema. A
+categorical decision sends a category of the stored set right, any other code left, and NaN to the node's
+default; a numeric one sends `value < split condition` left. Margins start at logit(base_score).
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ def _categories(
     )
     if not sound or not np.array_equal(np.unique(nodes), np.flatnonzero(categorical)):
         raise ArtefactError(
-            f"The model has a tree with malformed categories (codes 0 … {MAX_SPLIT_CATEGORIES - 1} are supported)."
+            "The model has a tree with malformed categories (codes 0 … "
+            f"{MAX_SPLIT_CATEGORIES - 1} are supported)."
         )
     sets: list[CategorySet] = []
     for position, start, size in zip(nodes.tolist(), starts.tolist(), sizes.tolist(), strict=True):

@@ -39,9 +39,10 @@ def backfill(
 ) -> Appended:
     """Log the table's leads as scored by a model at their creation, with the outcomes that are known.
 
-    A system that had leads before it had LeadScore can so be retrained, replayed and watched from the first day.
-    Ids are made from model, lead and time: the same table again adds nothing. An outcome counts as told when the
-    contract's `target.known_at` says, without such a column when the lead was created. Warnings are not kept.
+    A system that had leads before it had LeadScore can so be retrained, replayed and watched from
+    the first day. Ids are made from model, lead and time: the same table again adds nothing. An
+    outcome counts as told when the contract's `target.known_at` says, without such a column when
+    the lead was created. Warnings are not kept.
 
     Args:
         store: Where to.
@@ -90,8 +91,8 @@ def backfill(
     hashed = contract_version(contract)
     predictions = [
         Prediction(
-            known[i], ids[i], name, str(version), hashed, _ROLE, scored_at[i], p, scores[i], GRADES[grades[i]],
-            matrix[i].tobytes(), BACKFILL, source=BACKFILL_SOURCE,
+            known[i], ids[i], name, str(version), hashed, _ROLE, scored_at[i], p, scores[i],
+            GRADES[grades[i]], matrix[i].tobytes(), BACKFILL, source=BACKFILL_SOURCE,
         )
         for i, p in enumerate(probabilities.tolist())
     ]  # fmt: skip

@@ -30,7 +30,8 @@ class CalibrationFit(msgspec.Struct, frozen=True, kw_only=True):
         calibration: The map, fitted on the whole window.
         rows: Leads in the calibration window.
         positives: Converted ones.
-        log_loss: Log-loss per method that could be fitted, in nats, on the blocks that follow those it was fitted on.
+        log_loss: Log-loss per method that could be fitted, in nats, on the blocks that follow those it was
+            fitted on.
         note: Why the choice was limited; empty if it was not.
     """
 
@@ -46,9 +47,10 @@ def fit_calibration(
 ) -> CalibrationFit:
     """Choose none, a shift, Platt, beta or isotonic by time-ordered validation.
 
-    Each method is fitted on the first blocks of the window and judged on the next one, as the calibration will be used on
-    leads that come later. A method replaces the margins only if its loss is lower by more than the difference is
-    uncertain: where the base rate wanders, the window's own rate is not the next one's.
+    Each method is fitted on the first blocks of the window and judged on the next one, as the
+    calibration will be used on leads that come later. A method replaces the margins only if
+    its loss is lower by more than the difference is uncertain: where the base rate wanders,
+    the window's own rate is not the next one's.
 
     Args:
         margins: Log-odds of the trees (n,), in order of time.
@@ -188,7 +190,7 @@ def _logistic(
 def _in_order_of_time(
     fitters: Mapping[str, Fitter], margins: Floats, converted: Flags, weights: Floats
 ) -> dict[str, tuple[float, bool]]:
-    """Per method its mean loss on later blocks and whether it is lower than that of the margins, beyond doubt.
+    """Per method its mean loss on later blocks and whether it is beyond doubt lower than that of the margins.
 
     A method that cannot be fitted on some block is left out.
     """
@@ -222,7 +224,10 @@ def _in_order_of_time(
 
 
 def is_better(gain: Floats, by_block: list[float]) -> bool:
-    """Whether a gain in loss per lead is beyond its sampling error (one-sided 95 %), in most blocks and in the newest."""
+    """Whether a gain in loss per lead is beyond its sampling error, in most blocks and in the newest.
+
+    The test is one-sided, at 95 %.
+    """
     error = float(gain.std() / np.sqrt(len(gain)))
     return float(gain.mean()) > _ONE_SIDED * error and float(np.median(by_block)) > 0 and by_block[-1] > 0
 

@@ -148,27 +148,29 @@ def _about_rows(window: WindowRecord) -> Iterable[str]:
     out = window.left_out
     if out.future:
         yield (
-            f"{out.future:,} lead(s) are later than the moment of training (now, or --as-of) and were left out; if that"
-            " was not meant, look at their dates."
+            f"{out.future:,} lead(s) are later than the moment of training (now, or --as-of) and were left "
+            "out; if that was not meant, look at their dates."
         )
     if out.untimed:
         yield f"{out.untimed:,} open lead(s) without a time were left out."
     if out.repeated:
         yield (
-            f"{out.repeated:,} lead(s) have an id that an earlier one has, too; {window.shared_ids:,} were left out of an"
-            " earlier window so that no id is on two sides."
+            f"{out.repeated:,} lead(s) have an id that an earlier one has, too; {window.shared_ids:,} were "
+            "left out of an earlier window so that no id is on two sides."
         )
     if out.contradictory:
         yield f"{out.contradictory:,} id(s) have both outcomes."
     if window.late and window.train and window.late / window.train > 1 - _COMPLETE:
         yield (
-            f"Of {window.late / window.train:.0%} of the training leads the outcome came after the calibration window"
-            " began: outcomes take so long that a model in service knows less of its newest leads than this one did."
+            f"Of {window.late / window.train:.0%} of the training leads the outcome came after the "
+            "calibration window began: outcomes take so long that a model in service knows less of its "
+            "newest leads than this one did."
         )
     if window.recent:
         yield (
-            f"{window.recent:,} younger leads, known in part, were trained on besides. They are later than the hold-out"
-            " window, so its figures are no forecast: let shadow or canary judge on leads to come."
+            f"{window.recent:,} younger leads, known in part, were trained on besides. They are later than "
+            "the hold-out window, so its figures are no forecast: let shadow or canary judge on leads to "
+            "come."
         )
 
 

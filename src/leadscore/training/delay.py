@@ -1,4 +1,7 @@
-"""How long outcomes take: the share of wins and of losses that is known at an age, learnt from open leads, too."""
+"""How long outcomes take.
+
+The share of wins and of losses that is known at an age, learnt from open leads, too.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from leadscore.intervals import Flags, Floats
 MIN_DATED = 20
 # A larger share of outcomes without a date, in either class, and the dated ones may not speak for the rest.
 _MAX_UNDATED = 0.05
-# Outcomes at this share of the greatest age, and later, say what is still to come; fewer than that many, and nothing is.
+# Outcomes at this share of the greatest age, and later, say what is still to come; fewer than that many, and
+# nothing is.
 _TAIL = 0.8
 _MIN_LATE = 5
 _NAMES = ("losses", "wins")
@@ -43,15 +47,18 @@ class DelayRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DelayModel:
-    """Cumulative incidence of losses and wins over age (Aalen & Johansen 1978), open leads being censored at their age.
+    """Cumulative incidence of losses and wins over age, open leads being censored at their age.
+
+    See Aalen & Johansen (1978).
 
     Delays are taken to depend on the outcome, not on the lead beyond it, and to be the same for all cohorts.
 
     Attributes:
         ages: Days at which some outcome became known, ascending (k,).
         incidence: Share of all leads that is known to be lost (0) or won (1) by that age, (2, k).
-        final: Shares of all leads that will be lost and won in the end (2,). Leads still open at the greatest age are
-            counted to the classes in which outcomes still arrive there, and to none if none arrive any more.
+        final: Shares of all leads that will be lost and won in the end (2,). Leads still open
+            at the greatest age are counted to the classes in which outcomes still arrive there,
+            and to none if none arrive any more.
     """
 
     ages: Floats
@@ -80,18 +87,27 @@ class DelayModel:
         return padded[converted.astype(np.intp), place]
 
     def age_of(self, share: float, value: int) -> float | None:
-        """Least age (days) at which `share` of a class is known, among what is known in the end; None if never reached."""
+        """Least age (days) at which `share` of a class is known, among what is known in the end.
+
+        None if never reached.
+        """
         return self._first(self.incidence[value] / self.final[value], share)
 
     def mature_age(self, share: float) -> float | None:
-        """Least age (days) at which `share` of all leads, of the wins and of the losses is known; None if never reached."""
+        """Least age (days) at which `share` of all leads, of the wins and of the losses is known.
+
+        None if never reached.
+        """
         ages = [
             self._first(self.incidence.sum(axis=0), share), self.age_of(share, 0), self.age_of(share, 1)
         ]  # fmt: skip
         return None if None in ages else max(a for a in ages if a is not None)
 
     def usable_age(self, share: float) -> float | None:
-        """Least age (days) at which `share` of the wins and of the losses that become known are known; None if never."""
+        """Least age (days) at which `share` of the wins and of the losses that become known are known.
+
+        None if never.
+        """
         ages = [self.age_of(share, 0), self.age_of(share, 1)]
         return None if None in ages else max(a for a in ages if a is not None)
 
@@ -101,7 +117,10 @@ class DelayModel:
         return None if place == len(shares) else float(self.ages[place])
 
     def weights(self, converted: Flags, age: Floats) -> Floats:
-        """Inverse probability of being known at that age, given the outcome: a known lead stands for those still open."""
+        """Inverse probability of being known at that age, given the outcome.
+
+        A known lead stands for those still open.
+        """
         return 1.0 / np.maximum(self.known_share(converted, age), 1e-6)
 
 
@@ -144,7 +163,10 @@ def learn_delays(outcome: Floats, delay: Floats, age: Floats) -> tuple[DelayMode
 
 
 def _final(ages: Floats, events: Floats, incidence: Floats, followed: float) -> Floats:
-    """Where the curves end: the open leads go to the classes of the outcomes in the last fifth of the ages followed."""
+    """Where the curves end.
+
+    The open leads go to the classes of the outcomes in the last fifth of the ages followed.
+    """
     late = events[:, ages >= _TAIL * followed].sum(axis=1)
     end = incidence[:, -1]
     if late.sum() < _MIN_LATE:

@@ -14,9 +14,10 @@ from leadscore.scoring.artefact import METRICS
 
 
 def explained_by(columns: Iterable[Suspicion], found: Iterable[Suspicion]) -> tuple[Suspicion, ...]:
-    """Suspicions of a model's figures, answered where a column explains them that was said to be known before.
+    """Suspicions of a model's figures, answered where a column that was known before explains them.
 
-    A column that alone is nearly certain makes a model that is; if nobody doubts it, the model's figures are no news.
+    A column that alone is nearly certain makes a model that is; if nobody doubts it, the model's figures are
+    no news.
     """
     seen = tuple(columns)
     answered = bool(seen) and not unexplained(seen)
@@ -29,7 +30,10 @@ def check_word(word: str) -> str:
     if not (colon and name.strip() and reason.strip()):
         raise BadInputError(
             "A suspicion is accepted by a named person with a reason.",
-            hint='Write --accept-suspicion "NAME: reason", such as "M. Mustermann: the field is asked in the form".',
+            hint=(
+                'Write --accept-suspicion "NAME: reason", such as "M. Mustermann: the '
+                'field is asked in the form".'
+            ),
         )
     return f"{name.strip()}: {reason.strip()}"
 

@@ -1,4 +1,4 @@
-"""What drives a model: exact Shapley values of leads it has not seen, averaged by feature and along each feature."""
+"""What drives a model: exact Shapley values of unseen leads, averaged by feature and along each feature."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _MIN_BIN = 10
 
 
 class Driver(msgspec.Struct, frozen=True):
-    """How much one feature moves the score: mean absolute Shapley value (log-odds), and its share of all features'."""
+    """How much one feature moves the score.
+
+    Mean absolute Shapley value (log-odds), and its share of all features'.
+    """
 
     feature: str
     mean_abs: float
@@ -55,7 +58,8 @@ def explain_model(
         model: The model file.
         algorithm: Its library.
         contract: Of the leads.
-        matrix: Leads that the model has not trained on, float32 (n, inputs); at most 1,000 are used, evenly spread.
+        matrix: Leads that the model has not trained on, float32 (n, inputs); at most 1,000 are used, evenly
+            spread.
     """
     forest = read_xgboost(model) if algorithm == "xgboost" else read_lightgbm(model.decode())
     rows = np.unique(np.linspace(0, len(matrix) - 1, min(_ROWS, len(matrix))).astype(np.intp))
@@ -99,7 +103,8 @@ def _shape(
     bins = [int(c) for c in np.unique(codes) if np.count_nonzero(codes == c) >= _MIN_BIN]
     means = {c: float(effects[codes == c].mean()) for c in bins}
     if names is not None:
-        # Categories have no order of their own: the strongest effects, from the one that lowers the score most.
+        # Categories have no order of their own: the strongest effects, from the one that lowers the score
+        # most.
         bins = sorted(sorted(bins, key=lambda c: -abs(means[c]))[:_BINS], key=lambda c: means[c])
     return Shape(feature.name, tuple(labels[c] for c in bins), tuple(means[c] for c in bins))
 

@@ -101,8 +101,8 @@ def evaluate(
         capacity: Share of leads in the top.
         confidence: Of the intervals.
         seed: Of the bootstrap.
-        weights: How many leads each stands for (n,), so that rates count those still open; None: each for itself.
-            The AUC needs none: it compares leads of different outcomes, whatever the share of each.
+        weights: How many leads each stands for (n,), so that rates count those still open; None: each for
+            itself. The AUC needs none: it compares leads of different outcomes, whatever the share of each.
 
     Raises:
         RefusedError: No converted lead, or no other.
@@ -110,8 +110,8 @@ def evaluate(
     auc = auc_estimate(converted, probabilities, confidence)
     if auc is None:
         raise RefusedError(
-            f"{len(converted):,} leads, {int(converted.sum()):,} of them converted: a model can be judged only"
-            " where both outcomes occur.",
+            f"{len(converted):,} leads, {int(converted.sum()):,} of them converted: a model can be judged "
+            "only where both outcomes occur.",
             hint="Take a longer window.",
         )
     figures = _Figures(converted, probabilities, _revenue(converted, value), threshold, capacity)

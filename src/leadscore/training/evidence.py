@@ -32,8 +32,8 @@ class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
         train: Leads trained on.
         calibration: Leads calibrated on.
         holdout: Leads held out.
-        embargoed: Leads left out of training because they were too young at `calibration_start` for their outcome to
-            be known, or are within the gap before it.
+        embargoed: Leads left out of training because they were too young at `calibration_start` for their
+            outcome to be known, or are within the gap before it.
         young: Labelled leads left out at the newest end because not enough labels there are known yet.
         unknown: Leads of the window's months without a known outcome.
         months: Leads, known labels and conversions per month.
@@ -41,9 +41,11 @@ class WindowRecord(msgspec.Struct, frozen=True, kw_only=True):
         delay: What is known of the delays of outcomes.
         left_out: Rows that could not be used, and ids that come several times.
         shared_ids: Leads left out of training or calibration because their id comes again in a later window.
-        late: Training leads whose outcome became known after `calibration_start`; None if the table does not say.
+        late: Training leads whose outcome became known after `calibration_start`; None if the table does not
+            say.
         recent: Younger leads, known in part, that the model was trained on besides (`--delay-aware`).
-        unlisted: A sentence each about outcomes that count as not converted though the contract does not say so.
+        unlisted: A sentence each about outcomes that count as not converted though the contract does not say
+            so.
     """
 
     start: str | None

@@ -1,4 +1,7 @@
-"""Does the model treat groups alike: selection rates and error rates per slice of each sensitive attribute."""
+"""Does the model treat groups alike?
+
+Selection rates and error rates per slice of each sensitive attribute.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,10 @@ class Slices:
 
 
 def slice_features(features: Sequence[Feature], matrix: npt.NDArray[np.float32]) -> tuple[Slices, ...]:
-    """Groups of each feature from its encoded column: categories, true/false, quartiles; missing is a group."""
+    """Groups of each feature from its encoded column: categories, true/false, quartiles.
+
+    Missing is a group.
+    """
     return tuple(_slices(f, matrix[:, i]) for i, f in enumerate(features))
 
 
@@ -165,7 +171,10 @@ def _cells(slices: Slices, converted: Flags, likely: Flags) -> Floats:
 
 
 def _draws(cells: Floats, rng: np.random.Generator) -> Floats:
-    """Counts of resampled groups, (replicates, groups, 4): rows enter the figures only through these counts."""
+    """Counts of resampled groups, (replicates, groups, 4).
+
+    Rows enter the figures only through these counts.
+    """
     sizes = cells.sum(axis=1)
     shares = np.where(sizes[:, None] > 0, cells / np.maximum(sizes, 1)[:, None], 1 / _CELLS)
     return rng.multinomial(sizes.astype(np.int64), shares, size=(REPLICATES, len(cells))).astype(np.float64)

@@ -46,11 +46,11 @@ def judge_challenger(
     """Judge a challenger on a held-out window that neither model has trained on.
 
     It passes on a supported gain in AUC or in the business KPI, when no slice, calibration, fairness or
-    latency figure is worse beyond its tolerance. Without a champion the absolute floors decide. In either case it
-    does not pass with a suspicion of a leak, its own or one found in this window, that nobody has answered. Each model
-    sees the table through its own contract; a column that only the champion's contract names and the table
-    no longer has is missing to it, as it would be in service. Labels, value and sensitive attributes are the
-    challenger's.
+    latency figure is worse beyond its tolerance. Without a champion the absolute floors decide. In either
+    case it does not pass with a suspicion of a leak, its own or one found in this window, that nobody has
+    answered. Each model sees the table through its own contract; a column that only the champion's contract
+    names and the table no longer has is missing to it, as it would be in service. Labels, value and
+    sensitive attributes are the challenger's.
 
     Args:
         champion: The model in charge; None if there is none.

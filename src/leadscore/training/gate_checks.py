@@ -34,7 +34,10 @@ _MIN_SLICE_CLASS = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GateSide:
-    """One model on the window: probabilities (n,), which leads it calls likely (n,), microseconds per lead, encoded leads."""
+    """One model on the window.
+
+    Probabilities (n,), which leads it calls likely (n,), microseconds per lead, encoded leads.
+    """
 
     probabilities: Floats
     likely: Flags
@@ -114,8 +117,8 @@ def leaks_check(suspicions: Sequence[Suspicion], accepted: str | None) -> Check:
     else:
         why = (
             " ".join(map(say, open_ones))
-            + " Leave such columns out, say `known_before: true` for them in the contract, or let a named person accept it"
-            ' (--accept-suspicion "NAME: reason")'
+            + " Leave such columns out, say `known_before: true` for them in the contract, or let a named "
+            'person accept it (--accept-suspicion "NAME: reason")'
         )
     return Check(
         name=LEAKS,
@@ -342,7 +345,10 @@ def _guard(
 
 def _gain_sentence(name: str, gain: Estimate, needed: float) -> str:
     support = "the interval excludes no gain" if gain.low > 0 else "the interval does not exclude no gain"
-    return f"{name} changed by {gain.value:+.2%} ({gain.low:+.2%} to {gain.high:+.2%}), {needed:.2%} needed; {support}"
+    return (
+        f"{name} changed by {gain.value:+.2%} ({gain.low:+.2%} to {gain.high:+.2%}), "
+        f"{needed:.2%} needed; {support}"
+    )
 
 
 def _undefined(name: str, threshold: float, why: str) -> Check:

@@ -37,7 +37,8 @@ class LabelledLeads:
         known: When each label became known, in microseconds; None if the table does not say.
         value: Revenue, NaN where none (n,); None without a value column.
         slices: The sensitive attributes, audit-only ones included.
-        weights: How many leads each stands for, itself and those of its outcome and age that are still open (n,).
+        weights: How many leads each stands for, itself and those of its outcome and age that are still open
+            (n,).
         ids: Number of each lead's id, equal for equal ids (n,); None if they were not read.
     """
 
@@ -100,7 +101,10 @@ def arrange(
     weights: Floats | None = None,
     ids: npt.NDArray[np.int64] | None = None,
 ) -> LabelledLeads:
-    """Encode rows that are labelled and in order of time already; the arrays belong to the rows of `table`."""
+    """Encode rows that are labelled and in order of time already.
+
+    The arrays belong to the rows of `table`.
+    """
     ticks = np.arange(table.num_rows, dtype=np.int64) if time is None else time.astype(np.int64)
     return LabelledLeads(
         table=table,
@@ -117,7 +121,10 @@ def arrange(
 
 
 def id_numbers(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.int64] | None:
-    """A number per lead, equal for equal ids (n,); leads without an id are leads of their own. None without the column."""
+    """A number per lead, equal for equal ids (n,); leads without an id are leads of their own.
+
+    None without the column.
+    """
     if contract.id not in table.column_names:
         return None
     column = pc.cast(table.column(contract.id), pa.string())
@@ -130,7 +137,9 @@ def id_numbers(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.int
 
 
 def newest_moment(time: Dates | None, known_at: Dates | None, known: Flags) -> int | None:
-    """The newest lead or known outcome of a table, in microseconds: until then every lead was followed. None without times.
+    """The newest lead or known outcome of a table, in microseconds: until then every lead was followed.
+
+    None without times.
 
     Args:
         time: Of the leads (n,).

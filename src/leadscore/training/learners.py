@@ -1,4 +1,7 @@
-"""XGBoost and LightGBM behind one face: prepared folds, early-stopped fits, model bytes without time or place."""
+"""XGBoost and LightGBM behind one face.
+
+Prepared folds, early-stopped fits, model bytes without time or place.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ Labels = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Encoded leads float32 (n, inputs), labels 0/1 float32 (n,), and how much each counts (n,; None: all alike)."""
+    """Encoded leads float32 (n, inputs), labels 0/1 float32 (n,), and weights (n,; None: all alike)."""
 
     matrix: Matrix
     labels: Labels
@@ -45,7 +48,10 @@ class PreparedFold(Protocol):
     """A fold already binned by the library, reused by every trial."""
 
     def stopped_early(self, parameters: ForestParameters, cancelled: Event) -> tuple[float, int]:
-        """Validation AUC at the best number of trees, and that number; meaningless once `cancelled` is set."""
+        """Validation AUC at the best number of trees, and that number.
+
+        Meaningless once `cancelled` is set.
+        """
         ...
 
 

@@ -1,4 +1,7 @@
-"""Logged predictions and their outcomes as a table to train on: what the service was asked, back in its own columns."""
+"""Logged predictions and their outcomes as a table to train on.
+
+What the service was asked, back in its own columns.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,11 @@ def logged_leads(
 ) -> pa.Table:
     """Leads scored in [start, end) with the outcomes known by now, in the contract's columns.
 
-    A lead's time is when it was scored. When its outcome became known is in the contract's `target.known_at`, or in
-    `RECORDED_AT` where the contract has no such column: the log knows it in any case. Of a lead that was scored several times the score that its outcome belongs
-    to is kept, without one the newest. Missing and unseen values are null (they were logged alike). Features that never enter the model are
-    not logged, so fairness over them cannot be measured from the log.
+    A lead's time is when it was scored. When its outcome became known is in the contract's `target.known_at`,
+    or in `RECORDED_AT` where the contract has no such column: the log knows it in any case. Of a lead that
+    was scored several times the score that its outcome belongs to is kept, without one the newest. Missing
+    and unseen values are null (they were logged alike). Features that never enter the model are not logged,
+    so fairness over them cannot be measured from the log.
 
     Raises:
         RefusedError: Nothing was logged in that time.
@@ -40,7 +44,8 @@ def logged_leads(
     window = labelled_window(store, start, end, contract=contract, model_name=model).table
     window = window.filter(pa.array(np.isin(window.column("role").to_numpy(), _ANSWERED)))
     leads, labelled = window.column("lead_id"), window.column("converted").is_valid().to_numpy()
-    # A lead that is scored again after its outcome (a nightly batch does it to all) keeps the score that was judged.
+    # A lead that is scored again after its outcome (a nightly batch does it to all) keeps the score that was
+    # judged.
     judged = leads.filter(pa.array(labelled)).unique()
     judged = pc.is_in(leads, value_set=judged).to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
     keep = labelled | ~(judged | window.column("superseded").to_numpy())

@@ -47,8 +47,8 @@ class PeriodPerformance(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         overall: All leads together.
         periods: In order of time; empty if not asked for.
-        mean_auc: Mean AUC over the periods that have one, were not trained on and are complete, each counting alike;
-            None if there is none.
+        mean_auc: Mean AUC over the periods that have one, were not trained on and are complete, each
+            counting alike; None if there is none.
     """
 
     overall: PeriodMetrics
@@ -75,8 +75,8 @@ def measure_performance(
         by_month: Whether months are wanted.
         capacity: Share of leads in the top.
         seed: Of the intervals.
-        trained_until: End of the leads that the model was trained on (ISO 8601); None: of all its data, the window that it
-            was judged on included.
+        trained_until: End of the leads that the model was trained on (ISO 8601); None: of all its data, the
+            window that it was judged on included.
 
     Raises:
         TableError: The table does not fit the model's contract.

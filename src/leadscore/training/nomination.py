@@ -1,4 +1,7 @@
-"""From a finished run to the registry: published, judged, recorded, and promoted where the evidence allows."""
+"""From a finished run to the registry.
+
+Published, judged, recorded, and promoted where the evidence allows.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,8 @@ def nominate(
         store: Where the verdict is recorded.
         trained: The finished run.
         promote: True: becomes champion if it passed, and as first model in any case. False: never.
-            None: only a first model that holds the absolute floors becomes champion. A model with a suspicion of a
+            None: only a first model that holds the absolute floors becomes champion. A model with a suspicion
+                of a
             leak that nobody has answered for does not in any case.
         thresholds: Of the gate.
 
@@ -81,7 +85,10 @@ def nominate(
 
 
 def may_promote(verdict: GateVerdict, *, promote: bool | None) -> bool:
-    """Whether a model with this verdict becomes champion at once (see `nominate`): never while a leak is suspected."""
+    """Whether a model with this verdict becomes champion at once (see `nominate`).
+
+    Never while a leak is suspected.
+    """
     if verdict.suspected:
         return False
     first = verdict.champion is None

@@ -27,13 +27,14 @@ class TrainOptions:
         name: Model name in the registry.
         months: Calendar months of labelled leads, counted back from the newest usable one.
         min_records: Fewer labelled leads than this are refused.
-        as_of: Train as if it were this moment (UTC unless it has a zone): later leads and labels known later are
-            hidden. None: now; leads later than now are left out and counted.
+        as_of: Train as if it were this moment (UTC unless it has a zone): later leads and labels known later
+            are hidden. None: now; leads later than now are left out and counted.
         no_time: Row order stands for time; allowed only for contracts without a time column.
-        min_completeness: Leads younger than the age at which this share of all outcomes, of the wins and of the losses
-            is known are left out, because the labels known by then are those of the quick outcomes.
-        delay_aware: Train the final model on younger leads besides, whose outcomes are known in part, weighted by the
-            delays of their outcome.
+        min_completeness: Leads younger than the age at which this share of all outcomes, of
+            the wins and of the losses is known are left out, because the labels known by
+            then are those of the quick outcomes.
+        delay_aware: Train the final model on younger leads besides, whose outcomes are known in part,
+            weighted by the delays of their outcome.
         known_at: Column that says when an outcome became known; None takes the contract's `target.known_at`.
         calibration: Share of the rows in the calibration window (after training, before the hold-out).
         holdout: Share of the rows in the hold-out window (the newest).
@@ -44,12 +45,13 @@ class TrainOptions:
         algorithms: Which tree libraries the tuner may use.
         capacity: Share of leads that sales can work on first: grade A, lift, capture, revenue captured.
         costs: Decide by cost instead of by capacity.
-        accept_suspicion: A person's word ("NAME: reason") that what looks like a leak is known before the outcome.
+        accept_suspicion: A person's word ("NAME: reason") that what looks like a leak is known before the
+            outcome.
         min_group: Smallest slice that fairness figures are given for.
         study_storage: SQLAlchemy URL of resumable studies; None keeps the study in memory.
         time_budget: Seconds after which no new trial starts (a run cut short is not reproducible).
-        threads: Folds that are fitted side by side; None: as many as this process may use CPUs. Changes the time,
-            never the model.
+        threads: Folds that are fitted side by side; None: as many as this process may use CPUs.
+            Changes the time, never the model.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The parameters of a forest in one vocabulary for both libraries, and the bounds the serving side relies on."""
+"""The parameters of a forest in one vocabulary for both libraries, and the bounds of the serving side."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MAX_TUNED_DEPTH = 7
 MAX_LEAVES = 64
 
 # One thread per fit. The libraries' threads wait for each other actively: beside any other load two of them
-# took 10 to 40 times as long as one (compare dmlc/xgboost#7734). Folds run side by side instead, and the model's
-# bytes do not depend on the machine's CPUs.
+# took 10 to 40 times as long as one (compare dmlc/xgboost#7734). Folds run side by side instead, and the
+# model's bytes do not depend on the machine's CPUs.
 THREADS_PER_FIT = 1
 
 MAX_BINS = 255

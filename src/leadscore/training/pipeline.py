@@ -78,8 +78,8 @@ def train(
 ) -> TrainedModel:
     """Select, split, tune, fit, calibrate and evaluate, and write the artefact at `out`.
 
-    Leads later than `now` (None asks the clock) are left out and counted. A suspicion of a leak does not end the
-    run: it is in the evidence, and the gate holds it against the model.
+    Leads later than `now` (None asks the clock) are left out and counted. A suspicion of a leak does not end
+    the run: it is in the evidence, and the gate holds it against the model.
 
     The same table, contract, options and library versions give the same model file, byte for
     byte; a run that was killed while tuning goes on from its last finished trial (with `study_storage`).
@@ -152,7 +152,8 @@ def train(
                 contract,
                 leads.matrix[reference],
                 judged.probabilities[kept],
-                # The matrix has lost which absent values were texts that the contract does not list; the table has not.
+                # The matrix has lost which absent values were texts that the contract does
+                # not list; the table has not.
                 unseen=encode_batch(
                     contract, take(leads.table, reference), threads=run.threads
                 ).unseen.tolist(),
@@ -252,7 +253,10 @@ def _tune(leads: LabelledLeads, split: Split, digest: str, run: _Run) -> Tuning:
 
 
 def study_name(digest: str, contract: FeatureContract, options: TrainOptions, embargo: int = 0) -> str:
-    """The same for runs whose trials mean the same; the number of trials may differ, so a study can be extended."""
+    """The same for runs whose trials mean the same.
+
+    The number of trials may differ, so a study can be extended.
+    """
     identity = (
         digest,
         contract_version(contract),
@@ -305,7 +309,10 @@ def _unless_equal(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float32] 
 
 
 def _measure(leads: LabelledLeads, split: Split, margins: Floats, options: TrainOptions) -> _Judged:
-    """Calibrate on the calibration window, measure on the hold-out window; `margins` are of both, in order."""
+    """Calibrate on the calibration window, measure on the hold-out window.
+
+    `margins` are of both, in order.
+    """
     size = len(split.calibration)
     calibrating = split.calibration
     fit = fit_calibration(margins[:size], leads.converted[calibrating], weights=leads.weights[calibrating])
@@ -376,7 +383,10 @@ def _suspicions(
 
 
 def _late(leads: LabelledLeads, split: Split) -> int | None:
-    """Training leads whose outcome came after the start of the calibration window; None if the table does not say."""
+    """Training leads whose outcome came after the start of the calibration window.
+
+    None if the table does not say.
+    """
     if leads.known is None:
         return None
     return int(np.count_nonzero(leads.known[split.train] > leads.ticks[split.calibration_start]))

@@ -61,7 +61,10 @@ def pr_points(converted: Flags, probabilities: Floats) -> tuple[Floats, Floats]:
 
 
 def _down_the_list(converted: Flags, probabilities: Floats) -> tuple[Floats, Floats]:
-    """Converted leads and leads down to each distinct probability, falling; leads of equal probability come together."""
+    """Converted leads and leads down to each distinct probability, falling.
+
+    Leads of equal probability come together.
+    """
     order = np.argsort(-probabilities, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(probabilities[order])), len(order) - 1)
     return np.cumsum(converted[order]).astype(np.float64)[ends], (ends + 1).astype(np.float64)

@@ -33,7 +33,10 @@ class Ranking:
         return cls(order, ends)
 
     def cumulative(self, weights: Weights, amounts: npt.NDArray[np.floating] | None = None) -> Floats:
-        """Sums of `weights` (r, n) times `amounts` (n,) down the list, at the end of each group: (r, groups)."""
+        """Sums of `weights` (r, n) times `amounts` (n,) down the list, at the end of each group.
+
+        (r, groups).
+        """
         ordered = weights[:, self.order]
         if amounts is not None:
             ordered *= amounts[self.order].astype(np.float32)

@@ -1,4 +1,7 @@
-"""Does training see the conversion rate that is true? The rate of the known outcomes beside the one without selection."""
+"""Does training see the true conversion rate?
+
+The rate of the known outcomes beside the one without selection.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ class WindowRate(msgspec.Struct, frozen=True, kw_only=True):
         window: `training`, `calibration` or `hold-out`.
         leads: Leads with a known outcome.
         known: Rate among them as they are.
-        rate: The same with each lead's weight, that is with the leads still open counted to the classes of their age.
+        rate: The same with each lead's weight, that is with the leads still open
+            counted to the classes of their age.
         low: Of the 95 % interval (Wilson) of `rate`.
         high: Its other end.
     """
@@ -71,24 +75,25 @@ def rate_warnings(
         labelled: Leads of them with one.
     """
     found = [
-        f"Of the known outcomes of {rate.window} {rate.known:.1%} converted; with the leads that are still open it is"
-        f" {rate.rate:.1%} ({rate.low:.1%} to {rate.high:.1%}), and the leads are weighted so."
+        f"Of the known outcomes of {rate.window} {rate.known:.1%} converted; with the leads that are still "
+        f"open it is {rate.rate:.1%} ({rate.low:.1%} to {rate.high:.1%}), and the leads are weighted so."
         for rate in rates
         if not rate.low <= rate.known <= rate.high
     ]
     training = rates[0]
     if delay.rate is not None and not training.low <= delay.rate <= training.high:
         found.append(
-            f"Training's conversion rate is {training.rate:.1%} ({training.low:.1%} to {training.high:.1%}); over all"
-            f" cohorts of the table, young and open ones included, it is {delay.rate:.1%}: the population has shifted."
+            f"Training's conversion rate is {training.rate:.1%} ({training.low:.1%} to "
+            f"{training.high:.1%}); over all cohorts of the table, young and open ones included, it is "
+            f"{delay.rate:.1%}: the population has shifted."
         )
     total = unknown + labelled
     if not delay.learnt and total and unknown / total > _OPEN:
         won = training.known * labelled
         found.append(
-            f"{unknown:,} of {total:,} leads of these months have no known outcome, and {delay.note}: the true"
-            f" conversion rate is somewhere between {won / total:.1%} and {(won + unknown) / total:.1%}"
-            f" ({training.known:.1%} of the training leads converted)."
+            f"{unknown:,} of {total:,} leads of these months have no known outcome, and {delay.note}: the "
+            f"true conversion rate is somewhere between {won / total:.1%} and "
+            f"{(won + unknown) / total:.1%} ({training.known:.1%} of the training leads converted)."
         )
     elif delay.note and delay.learnt:
         found.append(f"{delay.note[0].upper()}{delay.note[1:]}; what would have become of them is not known.")

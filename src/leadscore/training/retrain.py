@@ -56,7 +56,9 @@ def find_report(store: EventStore, run: str) -> RetrainReport | None:
 
 
 def claim(store: EventStore, request: RetrainRequest) -> None:
-    """Make this attempt ours before anything is done for it: Kubernetes may run a Job's pod twice (kubernetes#62772).
+    """Make this attempt ours before anything is done for it.
+
+    Kubernetes may run a Job's pod twice (kubernetes#62772).
 
     Raises:
         UnavailableError: Another process has claimed it.

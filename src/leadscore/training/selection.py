@@ -1,4 +1,7 @@
-"""Which rows of a table a run learns from and is judged on: by time, by age, and with the weight of those still open."""
+"""Which rows of a table a run learns from and is judged on.
+
+By time, by age, and with the weight of those still open.
+"""
 
 from __future__ import annotations
 
@@ -71,12 +74,13 @@ class TrainingSelection:
         leads: Old enough for their outcomes to be known, in order of time.
         window: Where they lie.
         newest: The newest moment that the table tells of, in microseconds; None without times.
-        mature: Age in microseconds at which outcomes count as known; 0 where the table does not say when they came.
+        mature: Age in microseconds at which outcomes count as known; 0 where the table does not say when they
+            came.
         delay: What is known of the delays.
         recent: Younger leads with a known outcome and weights, to train on besides; None unless asked for.
         left_out: What is not among them.
-        unlisted: A sentence each about outcomes that count as not converted though the contract does not say so, in
-            all of the table's leads up to now.
+        unlisted: A sentence each about outcomes that count as not converted though the contract does not say
+            so, in all of the table's leads up to now.
     """
 
     leads: LabelledLeads
@@ -158,7 +162,10 @@ def select_leads(
 
 
 def _without_open_untimed(table: pa.Table, contract: FeatureContract) -> tuple[pa.Table, int]:
-    """Leave out leads that have neither a time nor an outcome: a CRM lists what nobody has begun to work on."""
+    """Leave out leads that have neither a time nor an outcome.
+
+    A CRM lists what nobody has begun to work on.
+    """
     if contract.time is None or contract.time not in table.column_names:
         return table, 0
     column = table.column(contract.time).combine_chunks()
@@ -259,7 +266,7 @@ def _ipw(state: _State, model: DelayModel | None) -> Floats | None:
 
 
 def _recent(state: _State, model: DelayModel | None, window: TrainingWindow) -> RowNumbers | None:
-    """Known leads after the window that are old enough for their class to be known in part, in order of time."""
+    """Known leads after the window, old enough for their class to be known in part, in order of time."""
     if model is None or state.time is None or window.end is None:
         return None
     youngest = model.usable_age(_USABLE)

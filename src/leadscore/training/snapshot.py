@@ -37,7 +37,7 @@ def table_digest(table: pa.Table) -> str:
 
 
 def code_revision() -> str:
-    """Git commit of the checkout this code runs from (`+changed` if it was edited), else the package version."""
+    """Git commit of the checkout of this code (`+changed` if it was edited), else the package version."""
     folder = Path(__file__).resolve().parent
     # An installed package may lie inside somebody else's repository: only trust one that tracks this file.
     if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:

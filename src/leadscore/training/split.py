@@ -1,7 +1,10 @@
-"""Time-based windows and cross-validation folds: never the future in the past, never a tie or a lead on two sides.
+"""Time-based windows and cross-validation folds.
 
-Leads are admitted before a cut by their age at it, whole cohorts with every outcome that the table knows, and never
-because an outcome happened to be known at the cut: where losses take longer than wins, those would be wins only.
+Never the future in the past, never a tie or a lead on two sides.
+
+Leads are admitted before a cut by their age at it, whole cohorts with every outcome that
+the table knows, and never because an outcome happened to be known at the cut: where losses
+take longer than wins, those would be wins only.
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ class Split:
     """Positions (into leads in time order) of the three windows, and where the later two begin.
 
     Attributes:
-        train: Oldest; without leads that were too young, or are too near, at `calibration_start`, and without leads
-            whose id comes again later.
+        train: Oldest; without leads that were too young, or are too near, at `calibration_start`, and without
+            leads whose id comes again later.
         calibration: Between.
         holdout: Newest.
         calibration_start: First position of the calibration window.
@@ -85,9 +88,10 @@ def split_windows(
         holdout: Share of the rows wanted for the hold-out window. Both shares are met as nearly as leads
             with equal times, which stay together, allow.
         gap: Least distance between a training lead and the calibration window.
-        mature: Age at which outcomes count as known. A training lead must have it at the start of the calibration
-            window, as it would in service, if that leaves at least half of the leads to train on; where outcomes
-            take longer than that only `gap` holds, and training knows outcomes that came later.
+        mature: Age at which outcomes count as known. A training lead must have it at the start
+            of the calibration window, as it would in service, if that leaves at least half of
+            the leads to train on; where outcomes take longer than that only `gap` holds, and
+            training knows outcomes that came later.
         ids: Number of each lead's id, equal for equal ids (n,); None if there are none.
 
     Raises:
@@ -112,8 +116,8 @@ def split_windows(
     calibrating = _without_ids(later[0], ids, later[1])
     if len(train) == 0:
         raise RefusedError(
-            f"None of the {first:,} leads before the calibration window can be trained on: all are within the gap"
-            " before it, or come again after it.",
+            f"None of the {first:,} leads before the calibration window can be trained on: all are within "
+            "the gap before it, or come again after it.",
             hint="Take more months, or a smaller --gap.",
         )
     return Split(
@@ -137,7 +141,9 @@ def expanding_folds(
     embargo: int,
     ids: Ids | None = None,
 ) -> tuple[tuple[Fold, ...], tuple[SkippedFold, ...]]:
-    """Time-ordered folds over the leads before position `end`: each trains on everything before its validation.
+    """Time-ordered folds over the leads before position `end`.
+
+    Each trains on everything before its validation.
 
     Args:
         ticks: As in `split_windows`.
@@ -168,8 +174,8 @@ def expanding_folds(
 def whole_weeks(ticks: Ticks) -> RowNumbers:
     """Return the positions of the newest leads that span whole weeks; all of them if they span less than one.
 
-    A reference of a month has five of some weekdays and four of others, and compared with it whole weeks look like a drift of
-    whatever follows the week.
+    A reference of a month has five of some weekdays and four of others, and compared with it whole weeks look
+    like a drift of whatever follows the week.
 
     Args:
         ticks: Time of each lead in microseconds, never decreasing (n,).

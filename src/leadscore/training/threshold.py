@@ -43,7 +43,10 @@ def grades_by_capacity(probabilities: Floats, capacity: float = 0.10) -> Grades:
 
 
 def choose_threshold(probabilities: Floats, capacity: float, costs: Costs | None) -> DecisionThreshold:
-    """By cost where costs are given: a lead is worth working above FP / (FP + FN) (Elkan 2001); else by capacity."""
+    """By cost where costs are given: a lead is worth working above FP / (FP + FN) (Elkan 2001).
+
+    Else by capacity.
+    """
     if costs is not None:
         return DecisionThreshold("cost", costs.false_positive / (costs.false_positive + costs.false_negative))
     return DecisionThreshold("capacity", capacity_threshold(probabilities, capacity))

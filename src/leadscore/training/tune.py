@@ -110,8 +110,8 @@ def tune(
 
     Each trial runs the folds newest first, as many side by side as there are threads, and is pruned as soon
     as its mean AUC falls below the median of the complete trials on the same folds (judged in that order, so
-    that the number of threads changes nothing but the time). The sampler is seeded anew by the number of finished trials, so
-    that a study killed and resumed goes the way of one that never stopped.
+    that the number of threads changes nothing but the time). The sampler is seeded anew by the number of
+    finished trials, so that a study killed and resumed goes the way of one that never stopped.
 
     Raises:
         RefusedError: No usable fold.

@@ -19,7 +19,7 @@ _MIN_COHORT = 5
 
 
 class MonthCount(msgspec.Struct, frozen=True):
-    """One calendar month: leads, those whose outcome is known, and how many of these converted (None: not counted)."""
+    """One calendar month: leads, known outcomes, and how many of these converted (None: not counted)."""
 
     month: str
     leads: int
@@ -42,7 +42,8 @@ class TrainingWindow:
         end: Time of the last lead.
         months: Leads and labels per month of the window, young leads included.
         unknown: Leads of the window's time range whose outcome is not known.
-        young: Labelled leads left out because they are too young: leads of their age have not enough outcomes yet.
+        young: Labelled leads left out because they are too young: leads of their age have not enough outcomes
+            yet.
     """
 
     rows: RowNumbers
@@ -64,8 +65,8 @@ def select_window(
 ) -> TrainingWindow:
     """The latest `months` calendar months of leads that are old enough for their outcomes to be known.
 
-    Leads are admitted by age, a week at a time, never one by one because their outcome happens to be known: where
-    losses become known later than wins, the labels of young leads are those of the wins.
+    Leads are admitted by age, a week at a time, never one by one because their outcome happens to be known:
+    where losses become known later than wins, the labels of young leads are those of the wins.
 
     Args:
         time: Creation time of each lead, datetime64[us] (n,).
@@ -73,11 +74,12 @@ def select_window(
         months: Calendar months, counted back from the newest usable labelled lead (that moment excluded).
         min_records: Labelled leads needed.
         min_completeness: Share of known labels that makes a week usable.
-        mature: Leads after that moment are too young, whatever their week's share is; None sets no such bound.
+        mature: Leads after that moment are too young, whatever their week's share is; None sets no such
+            bound.
 
     Raises:
-        RefusedError: No week is complete enough, or too few labelled leads; the message says how many, in which
-            months, at which rate, and how many labels are still unknown.
+        RefusedError: No week is complete enough, or too few labelled leads; the message says how many, in
+            which months, at which rate, and how many labels are still unknown.
     """
     known = ~np.isnan(outcome)
     if not known.any():
@@ -138,10 +140,13 @@ def iso(moment: np.datetime64) -> str:
 
 
 def mature_until(time: Dates, known: npt.NDArray[np.bool_], share: float) -> np.datetime64 | None:
-    """End of the newest week in which at least `share` of the leads have a known label; None if there is no such week.
+    """End of the newest week in which at least `share` of the leads have a known label.
 
-    A week counts only if it is complete together with the week before it as well, and weeks of fewer than five leads
-    are taken together with the one before: one quick outcome in a short last week does not make a table mature.
+    None if there is no such week.
+
+    A week counts only if it is complete together with the week before it as well, and weeks
+    of fewer than five leads are taken together with the one before: one quick outcome in a
+    short last week does not make a table mature.
     """
     first = time.min()
     week = ((time - first) // _WEEK).astype(np.intp)
@@ -169,10 +174,11 @@ def refuse_immature(
     known = ~np.isnan(outcome)
     return RefusedError(
         f"In no part of the table do {share:.0%} of the leads have a known outcome{reason}"
-        f" ({known.sum():,} of {len(known):,} have one): what is known by now may be the quick outcomes only, and the"
-        f" conversion rate of training would not be the true one. By month: {listed_months(month_counts(time, outcome))}.",
-        hint="Bring older leads, or wait for outcomes. If outcomes are missing for another reason than youth (open leads"
-        " that will never be closed), lower --min-completeness.",
+        f" ({known.sum():,} of {len(known):,} have one): what is known by now may be the quick outcomes "
+        "only, and the conversion rate of training would not be the true one. By month: "
+        f"{listed_months(month_counts(time, outcome))}.",
+        hint="Bring older leads, or wait for outcomes. If outcomes are missing for another reason than "
+        "youth (open leads that will never be closed), lower --min-completeness.",
     )
 
 
@@ -209,10 +215,10 @@ def month_counts(time: Dates, outcome: npt.NDArray[np.floating]) -> tuple[MonthC
 def _too_few(window: TrainingWindow, months: int, min_records: int, labelled: int) -> RefusedError:
     return RefusedError(
         f"Training needs {min_records:,} labelled leads; the latest {months} month(s) up to"
-        f" {str(window.end)[:10]} have {len(window.rows):,} (labelled of all, by month: {listed_months(window.months)})."
-        f" {window.unknown:,} lead(s) of these months have no known outcome yet, {window.young:,} are too"
-        " young to be taken."
-        f" The whole table has {labelled:,} labelled leads.",
+        f" {str(window.end)[:10]} have {len(window.rows):,} (labelled of all, by month: "
+        f"{listed_months(window.months)}). {window.unknown:,} lead(s) of these months have no known "
+        f"outcome yet, {window.young:,} are too young to be taken. The whole table has "
+        f"{labelled:,} labelled leads.",
         hint="Take more months with --months, wait for outcomes, or lower --min-records knowing that the"
         " figures will be vague.",
     )

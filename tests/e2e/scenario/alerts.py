@@ -1,7 +1,7 @@
 """The chart's alerts in the cluster's Prometheus, for as long as a release is there.
 
-The local cluster has no Prometheus Operator that would read the chart's PrometheusRule: the same groups are put into the
-ConfigMap that its Prometheus takes rules from.
+The local cluster has no Prometheus Operator that would read the chart's PrometheusRule: the same groups are
+put into the ConfigMap that its Prometheus takes rules from.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def firing(namespace: str, among: Collection[str]) -> list[Object]:
 
 
 def _put(monitoring: Kube, namespace: str, text: str | None) -> None:
-    """Write or take away a file of rules; the kubelet brings it to the pod when the pod is looked at, so it is touched."""
+    """Write or take away a file of rules.
+
+    The kubelet brings it to the pod when the pod is looked at, so it is touched.
+    """
     made = monitoring.run("get", "configmaps", f"--field-selector=metadata.name={RULES}", "--output=name")
     if not made:
         monitoring.run("create", "configmap", RULES)

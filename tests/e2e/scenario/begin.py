@@ -1,4 +1,7 @@
-"""How scenarios begin and end: a release for some of them, a scene for each, and a diagnosis for those that fail."""
+"""How scenarios begin and end.
+
+A release for some of them, a scene for each, and a diagnosis for those that fail.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The samples that the tutorial applies; scenarios apply the same ones, with times short enough to be watched."""
+"""The samples that the tutorial applies.
+
+Scenarios apply the same ones, with times short enough to be watched.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ FOLDER = ROOT / "manifests" / "examples"
 
 
 def example(name: str, **spec: Any) -> list[Object]:
-    """The objects of manifests/examples/NAME.yaml, with other values in their spec; None takes a field away."""
+    """The objects of manifests/examples/NAME.yaml, with other values in their spec.
+
+    None takes a field away.
+    """
     documents = yaml.safe_load_all((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     return [_present(merged(each, {"spec": spec})) if spec else each for each in documents]
 

@@ -9,8 +9,9 @@ from tests.e2e.scenario.registry import ask_again, wait_for_mlflow
 from tests.e2e.scenario.release import Release
 from tests.e2e.scenario.toolbox import Toolbox
 
-# A year of leads; the champion knows the first half, and then people begin to buy for other reasons. Of a shorter half
-# the reference would be a month: five of some weekdays and four of others, which is a drift of `created_weekday`.
+# A year of leads; the champion knows the first half, and then people begin to buy for other
+# reasons. Of a shorter half the reference would be a month: five of some weekdays and four of
+# others, which is a drift of `created_weekday`.
 LEADS, MONTHS, CALM_MONTHS = 36_000, 12, 6
 
 

@@ -1,4 +1,7 @@
-"""Images that scenarios need: the project's own, versions of a model, and a service that misbehaves on request."""
+"""Images that scenarios need.
+
+The project's own, versions of a model, and a service that misbehaves on request.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ ROOT = Path(__file__).parents[3]
 FAULTS = Path(__file__).parent / "faults"
 FAULTY = f"{build.REGISTRY}/e2e-faulty"
 
-# Versions of the scenarios' model. GOOD ones rank and calibrate alike; what is served is told by the version alone.
+# Versions of the scenarios' model. GOOD ones rank and calibrate alike; what is served is told by the version
+# alone.
 MODEL = "e2e"
 GOOD = (1, 2, 3)
 SHIFTED = 7
@@ -37,7 +41,8 @@ TAMPERED = 8
 def project_values(*roles: str) -> dict[str, Any]:
     """Helm values that name images of the project (the service's, PostgreSQL's), built and loaded if need be.
 
-    `$LEADSCORE_E2E_IMAGES` may name a file that `python -m tools.images build --values FILE` wrote: then these.
+    `$LEADSCORE_E2E_IMAGES` may name a file that `python -m tools.images build --values FILE` wrote: then
+    these.
     """
     if given := os.environ.get("LEADSCORE_E2E_IMAGES"):
         values: dict[str, Any] = yaml.safe_load(Path(given).read_text(encoding="utf-8"))

@@ -1,4 +1,7 @@
-"""Asks at once, when a request has failed, what the ingress and the pods know of it: a minute later the pod may be gone."""
+"""Asks at once, when a request has failed, what the ingress and the pods know of it.
+
+A minute later the pod may be gone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _SINCE = "--since=90s"
 
 
 class Inquiry:
-    """Takes failed requests from the load's thread, and asks about them in one of its own until it is closed."""
+    """Takes failed requests from the load's thread, and asks about them in its own until it is closed."""
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
@@ -59,7 +62,8 @@ class Inquiry:
             parts.append("  Not known whether it was read: a log is missing.")
         elif not any(request_id in line for line in parts[1:]):
             parts.append(
-                "  Neither the ingress nor a pod has a line about it: its connection was closed before it was read."
+                "  Neither the ingress nor a pod has a line about it: its connection was "
+                "closed before it was read."
             )
         return "\n".join(parts)
 
@@ -88,12 +92,16 @@ def _state(pod: Object) -> str:
     """Name, phase, restarts, and how a container ended before: `OOMKilled` is what one looks for."""
     meta, status = pod["metadata"], pod.get("status", {})
     ended = [
-        f"{name['name']} ended before: {last.get('reason')} (exit code {last.get('exitCode')}, {last.get('finishedAt')})"
+        f"{name['name']} ended before: {last.get('reason')} (exit code {last.get('exitCode')}, "
+        f"{last.get('finishedAt')})"
         for name in status.get("containerStatuses", [])
         if (last := name.get("lastState", {}).get("terminated")) is not None
     ]
     going = f", told to stop at {meta['deletionTimestamp']}" if "deletionTimestamp" in meta else ""
-    said = f"{meta['name']}: {status.get('phase')}{going}, {restarts(pod) if 'containerStatuses' in status else 0} restarts"
+    said = (
+        f"{meta['name']}: {status.get('phase')}{going}, "
+        f"{restarts(pod) if 'containerStatuses' in status else 0} restarts"
+    )
     return "; ".join([said, *ended])
 
 

@@ -123,14 +123,14 @@ def restarts(pod: Object) -> int:
 
 
 def mebibytes(metrics: Object) -> float:
-    """Memory of a pod from the metrics API, which writes whole mebibytes, and only these, as such (`129Mi`, `132097Ki`)."""
+    """Memory of a pod from the metrics API, which writes whole mebibytes as such (`129Mi`, `132097Ki`)."""
     quantities = [container["usage"]["memory"] for container in metrics["containers"]]
     units = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
     return sum(int(q.rstrip("KMGi")) * units[q.lstrip("0123456789")] for q in quantities) / 2**20
 
 
 def seconds_to_ready(pod: Object) -> float:
-    """From the start of the pod (kubelet has taken it) to Ready, both as the API server tells them (whole seconds)."""
+    """From the start of the pod (kubelet has taken it) to Ready, as the API server says (whole seconds)."""
     started = _time(pod["status"]["startTime"])
     ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready" and c["status"] == "True")
     return _time(ready["lastTransitionTime"]) - started

@@ -1,13 +1,15 @@
-"""Load from outside, open loop: requests leave on a schedule, nothing is ever sent twice, everything is counted.
+"""Load from outside, open loop.
 
-A reply that is late delays no later request, and latency counts from the due time (no coordinated omission). A
-connection that breaks is one failed request: repeating it is what this client must not do, since it would hide the
-very thing that scenarios are about.
+Requests leave on a schedule, nothing is ever sent twice, everything is counted.
 
-An idle connection that the other side has closed, or may close at any moment, is not a failed request but a connection
-that nobody may use (RFC 9112, 9.3.1 and 9.5): it is put away before a request is written to it, as every HTTP client
-does. Traefik closes what was idle for 180 s, and a pool that takes the latest connection first lets the others idle
-until a burst needs them all at once.
+A reply that is late delays no later request, and latency counts from the due time (no coordinated omission).
+A connection that breaks is one failed request: repeating it is what this client must not do, since it would
+hide the very thing that scenarios are about.
+
+An idle connection that the other side has closed, or may close at any moment, is not a failed request but a
+connection that nobody may use (RFC 9112, 9.3.1 and 9.5): it is put away before a request is written to it, as
+every HTTP client does. Traefik closes what was idle for 180 s, and a pool that takes the latest connection
+first lets the others idle until a burst needs them all at once.
 """
 
 from __future__ import annotations
@@ -231,8 +233,8 @@ def bodies_of(
 ) -> Iterator[Body]:
     """Endless requests: one lead each, and by chance (a share of them) one with `bulk_rows` leads.
 
-    By chance, because a fixed rhythm would fall into step with the rhythm of a weighted round robin, and one version
-    would get all the bulk requests.
+    By chance, because a fixed rhythm would fall into step with the rhythm of a weighted round robin, and
+    one version would get all the bulk requests.
     """
     chance = random.Random(seed)
     while True:

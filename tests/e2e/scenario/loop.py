@@ -1,4 +1,7 @@
-"""Words for the whole loop: a market that turns, a check, a retraining, a person's answer, a release to its end."""
+"""Words for the whole loop.
+
+A market that turns, a check, a retraining, a person's answer, a release to its end.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,10 @@ class LoopGiven(Given):
     """Beginnings of a scenario about the loop."""
 
     def market(self, rate: float = 15) -> LoopGiven:
-        """Callers send the synthetic CRM's leads at a constant rate until the scenario ends; some requests bring 40."""
+        """Callers send the synthetic CRM's leads at a constant rate until the scenario ends.
+
+        Some requests bring 40.
+        """
         scene, market = self._scene, Market()
         scene.notes["market"] = market
         scene.load = Load(
@@ -69,7 +75,7 @@ class LoopWhen(When):
         return self
 
     def drift_is_checked(self) -> Self:
-        """The detector's CronJob is run by hand at the end of a minute that has enough of the present market."""
+        """The detector's CronJob is run by hand at the end of a minute with enough of the present market."""
         scene = self._scene
         enough = scene.notes.get("turned", datetime.min.replace(tzinfo=UTC)) + _ENOUGH
         end = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
@@ -109,7 +115,10 @@ class LoopWhen(When):
         return self
 
     def outcomes_are_checked(self) -> Self:
-        """A second detector looks at nothing but outcomes; its CronJob is run by hand. No policy acts on it."""
+        """A second detector looks at nothing but outcomes; its CronJob is run by hand.
+
+        No policy acts on it.
+        """
         scene = self._scene
         (detector,) = example(
             "driftdetector",
@@ -224,7 +233,7 @@ class LoopThen(Then):
         """Something else happens."""
         return LoopWhen(self._scene)
 
-    # --- drift ------------------------------------------------------------------------------------------------
+    # --- drift ----------------------------------------------------------------------------------------------
 
     def the_verdict_is(self, triage: str, *severities: str) -> Self:
         """The check that was run last says so in the detector's status."""
@@ -275,7 +284,10 @@ class LoopThen(Then):
         return self
 
     def an_alert_fires(self, name: str, **labels: str) -> Self:
-        """It does in the cluster's Prometheus, and no other alert about verdicts does; its command is one that works."""
+        """It does in the cluster's Prometheus, and no other alert about verdicts does.
+
+        Its command is one that works.
+        """
         kube = self._scene.kube
         ours = partial(alerts.firing, kube.namespace, _VERDICTS)
         # The verdict before may have had an alert of its own, until Prometheus has read of this one.
@@ -310,7 +322,7 @@ class LoopThen(Then):
         assert len(self._scene.kube.list("retrainruns")) == since
         return self
 
-    # --- retraining -------------------------------------------------------------------------------------------
+    # --- retraining -----------------------------------------------------------------------------------------
 
     def drift_makes_a_run(self) -> Self:
         """The verdict makes a RetrainRun whose Job trains; its delay is written down."""
@@ -352,7 +364,7 @@ class LoopThen(Then):
         assert Toolbox(scene.release).champion(MODEL) != scene.notes["candidate"]
         return self
 
-    # --- release ----------------------------------------------------------------------------------------------
+    # --- release --------------------------------------------------------------------------------------------
 
     def it_is(self, phase: str, pattern: str = "", seconds: float = 150) -> Self:
         """The release comes to this phase (and not to another end), with these words as its reason."""
@@ -379,7 +391,10 @@ class LoopThen(Then):
         return self
 
     def the_shadow_supports_it(self, leads: int, copied: float) -> Self:
-        """Its report is what the approval is asked on: so many leads, hardly a copy lost, both artefacts as logged."""
+        """Its report is what the approval is asked on.
+
+        So many leads, hardly a copy lost, both artefacts as logged.
+        """
         scene = self._scene
         release = release_of(scene)
         ref = f"{MODEL}/{release['spec']['version']}"

@@ -1,4 +1,7 @@
-"""The leads of a scenario's market, from the synthetic CRM: calm until somebody says otherwise, each with an id of its own."""
+"""The leads of a scenario's market, from the synthetic CRM.
+
+Calm until somebody says otherwise, each with an id of its own.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ _CONTRACT = synthetic_contract()
 class Market:
     """An endless stream of leads whose mood may change at any time (from another thread).
 
-    `poor` is the calm market without the leads that have a chance: the better half by true probability stays away.
+    `poor` is the calm market without the leads that have a chance: the better half by true probability stays
+    away.
     """
 
     def __init__(self, seed: int = 3) -> None:

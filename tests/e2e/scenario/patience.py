@@ -1,4 +1,7 @@
-"""Waiting for a cluster: most conditions start kubectl, and one asked without a pause takes a core from what is measured."""
+"""Waiting for a cluster.
+
+Most conditions start kubectl, and one asked without a pause takes a core from what is measured.
+"""
 
 from __future__ import annotations
 

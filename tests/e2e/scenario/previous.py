@@ -1,4 +1,7 @@
-"""The release before this one: its tree, its images and its models, made by its own tools and kept by commit."""
+"""The release before this one.
+
+Its tree, its images and its models, made by its own tools and kept by commit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A release whose models come from its own MLflow: the claims and values that the tutorial installs, and its first hours."""
+"""A release whose models come from its own MLflow.
+
+The claims and values that the tutorial installs, and its first hours.
+"""
 
 from __future__ import annotations
 
@@ -34,5 +37,8 @@ def wait_for_mlflow(release: Release) -> None:
 
 
 def ask_again(release: Release) -> None:
-    """Replace the scoring pods: those that have asked for a model already would wait before they ask again."""
+    """Replace the scoring pods.
+
+    Those that have asked for a model already would wait before they ask again.
+    """
     release.kube.run("delete", "pods", "--selector=app.kubernetes.io/component=scoring", timeout=120)

@@ -53,7 +53,8 @@ def scenario_values(steps_seconds: int) -> Values:
             # A shared test machine stutters: what is judged is the fault of 0.7 s.
             "p95FloorSeconds": 0.2,
         },
-        # Two cores hold everything here, two releases and their canaries: what is asked for is a floor, not what is used.
+        # Two cores hold everything here, two releases and their canaries: what is asked for is a floor, not
+        # what is used.
         "scoring": {"resources": {"requests": {"cpu": "25m", "memory": "128Mi"}}},
     }
 
@@ -111,7 +112,8 @@ class Release:
             seconds=seconds,
             what="a healthy rollout",
         )
-        # Until Argo has written weights Traefik takes stable and canary in turn, and it may know the pods of one only.
+        # Until Argo has written weights Traefik takes stable and canary in turn, and it may know the pods of
+        # one only.
         wait_until(
             lambda: all(self._is_answered() for _ in range(4)),
             seconds=seconds,
@@ -119,7 +121,10 @@ class Release:
         )
 
     def _is_answered(self) -> bool:
-        """Whether the ingress has a pod for a request; one without a key is refused there, and by nobody before."""
+        """Whether the ingress has a pod for a request.
+
+        One without a key is refused there, and by nobody before.
+        """
         address = f"http://127.0.0.1:{INGRESS_PORT}/score-lead"
         return httpx.post(address, headers={"Host": self.host}, json={}, timeout=15).status_code == 401
 
@@ -157,11 +162,15 @@ class Release:
         """The answer of the bundled PostgreSQL, unadorned."""
         return self.kube.run(
             "exec", f"{FULL}-postgresql-0", "--",
-            "psql", "--username=leadscore", "--dbname=leadscore", "--no-align", "--tuples-only", f"--command={sql}",
+            "psql", "--username=leadscore", "--dbname=leadscore", "--no-align", "--tuples-only",
+            f"--command={sql}",
         ).strip()  # fmt: skip
 
     def requests_of(self, component: str) -> float:
-        """Scoring requests that the pods of a component say they have answered; asked of the pods themselves."""
+        """Scoring requests that the pods of a component say they have answered.
+
+        Asked of the pods themselves.
+        """
         total = 0.0
         for pod in self.pods(component):
             for line in self.kube.pod_get(pod["metadata"]["name"], "/metrics").splitlines():

@@ -1,4 +1,7 @@
-"""What the words of a scenario share: the release, the load, what was watched, and when the last thing was done."""
+"""What the words of a scenario share.
+
+The release, the load, what was watched, and when the last thing was done.
+"""
 
 from __future__ import annotations
 

@@ -92,7 +92,9 @@ class Tally:
 
 
 def split_p_value(observed: Counter[str], expected: dict[int, float]) -> float:
-    """p of Pearson's χ² test that requests were split by these shares; 1 if all share is one version's and it got all.
+    """p of Pearson's χ² test that requests were split by these shares.
+
+    1 if all share is one version's and it got all.
 
     Args:
         observed: Requests per model version.

@@ -145,7 +145,10 @@ class Then:
         return self
 
     def p95_is_noted(self, what: str, at_most: float, *, since_load: bool = False) -> Then:
-        """Write down the P95 of single leads since the last thing was done; CPU contention forbids a verdict here."""
+        """Write down the P95 of single leads since the last thing was done.
+
+        CPU contention forbids a verdict here.
+        """
         scene = self._scene
         start = 0.0 if since_load else scene.began
         scene.figure(
@@ -176,7 +179,10 @@ class Then:
         return self
 
     def settled(self, version: int, seconds: float = 120) -> Then:
-        """Argo holds this version for stable: until then a changed template sends the traffic to the one before."""
+        """Argo holds this version for stable.
+
+        Until then a changed template sends the traffic to the one before.
+        """
         self._until_rollout(lambda r: _is_stable(r, version), seconds, f"version {version} to be stable")
         return self
 
@@ -228,7 +234,7 @@ class Then:
         assert lasted < 3 * within, f"{what}: {lasted:.1f} s"
         return self
 
-    # --- pods -------------------------------------------------------------------------------------------------
+    # --- pods -----------------------------------------------------------------------------------------------
 
     def pods_replaced(self, pods: int = 2, seconds: float = 120) -> Then:
         """None of the pods from before is left, and there are as many as there were."""
@@ -254,8 +260,10 @@ class Then:
         scene = self._scene
         name = scene.notes["pod"]
         counter = f'leadscore_worker_starts_total{{pod="{name}"}}'
-        wait_until(lambda: (prometheus.scalar(counter) or 0) >= 2 or restarts(scene.kube.get("pod", name)) > 0,
-                   seconds=60, what="a worker started anew")  # fmt: skip
+        wait_until(
+            lambda: (prometheus.scalar(counter) or 0) >= 2 or restarts(scene.kube.get("pod", name)) > 0,
+            seconds=60, what="a worker started anew",
+        )  # fmt: skip
         wait_until(lambda: name in scene.release.ready_pods(), seconds=60, what=f"{name} ready")
         if container_restarts is not None:
             assert restarts(scene.kube.get("pod", name)) == container_restarts
@@ -286,7 +294,7 @@ class Then:
             scene.figure("memory of a scoring pod, one worker", each, "MiB", at_most)
         return self
 
-    # --- shadow -----------------------------------------------------------------------------------------------
+    # --- shadow ---------------------------------------------------------------------------------------------
 
     def shadow_got(self, share: float) -> Then:
         """The shadow has been sent this share of the requests (χ²), counted by itself."""
@@ -322,7 +330,7 @@ class Then:
         wait_until(lambda: release.pods("shadow") == [], seconds=90, what="the shadow's end")
         return self
 
-    # --- metrics and records ----------------------------------------------------------------------------------
+    # --- metrics and records --------------------------------------------------------------------------------
 
     def metrics_tell_apart(self, *versions: int) -> Then:
         """Prometheus has the requests of each version, as many as callers were answered."""
@@ -339,7 +347,7 @@ class Then:
         return self
 
     def stored_is_acknowledged(self, seconds: float = 120, *, before: Collection[str] = ()) -> Then:
-        """Every prediction that a caller was told of, also `before` the load, is in the event store once the load has ended."""
+        """Every acknowledged prediction, also `before` the load, is in the store once the load has ended."""
         scene = self._scene
         assert scene.load is not None
         acknowledged = scene.load.stop().acknowledged | set(before)

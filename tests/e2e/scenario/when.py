@@ -37,7 +37,8 @@ def workers():
 worker = workers()[0]
 """
 _KILL = _FIND_WORKER + "os.kill(worker, signal.SIGKILL)"
-# The kernel kills what weighs most: the worker says that it does, and processes that are small each use the memory up.
+# The kernel kills what weighs most: the worker says that it does, and processes that are small each use the
+# memory up.
 _EXHAUST = (
     _FIND_WORKER
     + """
@@ -67,7 +68,10 @@ class When:
     # --- versions -----------------------------------------------------------------------------------------
 
     def new_version(self, version: int, *, fault: Fault | None = None, **more: Any) -> When:
-        """Ask for a model version, as `helm upgrade --set model.version=…` does; with a fault in the service."""
+        """Ask for a model version, as `helm upgrade --set model.version=…` does.
+
+        With a fault in the service.
+        """
         changes: Values = {"model": {"version": version}, **more}
         if fault is not None:
             changes["image"] = {"repository": FAULTY, "tag": self._scene.faulty_tag}

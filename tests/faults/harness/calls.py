@@ -1,4 +1,6 @@
-"""Calls to the Kubernetes API as data: what a request asks, and a name for it that is the same in every replay. Pure.
+"""Calls to the Kubernetes API as data.
+
+What a request asks, and a name for it that is the same in every replay. Pure.
 
 Path grammar: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris
 """

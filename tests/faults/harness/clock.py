@@ -31,7 +31,10 @@ class Clock:
         self.file.write_text("+0")
 
     def environment(self) -> dict[str, str]:
-        """What a process needs to live by this clock; nothing if it reads the file, or the library is missing."""
+        """What a process needs to live by this clock.
+
+        Nothing if it reads the file, or the library is missing.
+        """
         found = library()
         if found is None or self._own:
             return {}
@@ -46,7 +49,8 @@ class Clock:
         """Move it by so many seconds.
 
         Raises:
-            RuntimeError: There is no library, so the clock would not move: a sweep must not count that as passed.
+            RuntimeError: There is no library, so the clock would not move: a sweep must not count that as
+                passed.
         """
         if library() is None and not self._own:
             raise RuntimeError("libfaketime is not installed: tools/setup/system.sh faults")

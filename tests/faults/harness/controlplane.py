@@ -73,16 +73,20 @@ def running() -> Generator[ControlPlane]:
         _write_credentials(root)
         stack.enter_context(_process(root / "etcd.log", [
             etcd / "etcd", "--data-dir", root / "etcd", "--unsafe-no-fsync",
-            f"--listen-client-urls=http://127.0.0.1:{client}", f"--advertise-client-urls=http://127.0.0.1:{client}",
-            f"--listen-peer-urls=http://127.0.0.1:{peer}", f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+            f"--listen-client-urls=http://127.0.0.1:{client}",
+            f"--advertise-client-urls=http://127.0.0.1:{client}",
+            f"--listen-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
             f"--initial-cluster=default=http://127.0.0.1:{peer}",
         ]))  # fmt: skip
         server = stack.enter_context(_process(root / "apiserver.log", [
             api_server / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{client}",
             "--bind-address=127.0.0.1", f"--secure-port={secure}", f"--cert-dir={root / 'certificates'}",
             "--authorization-mode=RBAC", "--anonymous-auth=false", f"--token-auth-file={root / 'tokens.csv'}",
-            "--service-account-issuer=https://faults.invalid", f"--service-account-key-file={root / 'key.pem'}",
-            f"--service-account-signing-key-file={root / 'key.pem'}", "--service-cluster-ip-range=10.0.0.0/24",
+            "--service-account-issuer=https://faults.invalid",
+            f"--service-account-key-file={root / 'key.pem'}",
+            f"--service-account-signing-key-file={root / 'key.pem'}",
+            "--service-cluster-ip-range=10.0.0.0/24",
             # Nobody makes the default ServiceAccount here: there is no controller manager.
             "--disable-admission-plugins=ServiceAccount",
         ]))  # fmt: skip

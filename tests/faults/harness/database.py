@@ -1,7 +1,10 @@
-"""A proxy in front of PostgreSQL that counts every exchange and can misbehave: one listener per operator process.
+"""A proxy in front of PostgreSQL that counts every exchange and can misbehave.
 
-An answer that is lost is lost after the server has given it: of a COMMIT, that is the lost acknowledgement. When a reply
-`hangs`, the server is not told that the client has gone: its session stays, with the locks it has.
+One listener per operator process.
+
+An answer that is lost is lost after the server has given it: of a COMMIT, that is the
+lost acknowledgement. When a reply `hangs`, the server is not told that the client has
+gone: its session stays, with the locks it has.
 """
 
 from __future__ import annotations
@@ -197,7 +200,10 @@ class _Session:
             self._to_server.write(b"".join(wire.packed(message) for message in messages))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        """Messages of the server: answers while something is asked; what it says by itself goes straight on."""
+        """Messages of the server: answers while something is asked.
+
+        What it says by itself goes straight on.
+        """
         try:
             while True:
                 message = await _message(reader)

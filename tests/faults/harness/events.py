@@ -1,4 +1,7 @@
-"""What becomes of a watch's lines when its events are dropped, doubled, delayed …: pure, the proxy does the sending."""
+"""What becomes of a watch's lines when its events are dropped, doubled, delayed ….
+
+Pure, the proxy does the sending.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,10 @@ from tests.faults.harness.calls import Point
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """SIGKILL of the operator at a call: `before` the server sees it, or `after` it is done and before the reply."""
+    """SIGKILL of the operator at a call.
+
+    `before` the server sees it, or `after` it is done and before the reply.
+    """
 
     at: Point
     when: str
@@ -31,7 +34,9 @@ class LostReply:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The server is not asked; it answers with an error, for `times` calls of the signature from the point on.
+    """The server is not asked.
+
+    It answers with an error, for `times` calls of the signature from the point on.
 
     Attributes:
         at: The first call.
@@ -49,7 +54,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The connection is closed before the server sees the call; for so many seconds it takes no other call either."""
+    """The connection is closed before the server sees the call.
+
+    For so many seconds it takes no other call either.
+    """
 
     at: Point
     seconds: float = 0.0
@@ -60,7 +68,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A get or list answers what it answered first, for `times` calls from the point on (a lagging watch cache)."""
+    """A get or list answers what it answered first, for `times` calls from then on (a late watch cache)."""
 
     at: Point
     times: int = 1

@@ -1,4 +1,7 @@
-"""What a sweep found, one line per replay as it ends: a sweep that is cut still says which points were replayed."""
+"""What a sweep found, one line per replay as it ends.
+
+A sweep that is cut still says which points were replayed.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ def record(scenario: str, outcome: Outcome, planned: int = 0) -> Record:
     name = kind(outcome.faults) if outcome.faults else "undisturbed"
     ways = tuple(way for way in WAYS if way in outcome.ways)
     return Record(
-        scenario, describe(outcome.faults), name, outcome.reached, ways, outcome.problems, round(outcome.seconds, 2), planned
+        scenario, describe(outcome.faults), name, outcome.reached, ways, outcome.problems,
+        round(outcome.seconds, 2), planned
     )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Operator processes: started with a kubeconfig that leads to the proxy, killed on demand, started again when they end."""
+"""Operator processes, started with a kubeconfig that leads to the proxy, killed and restarted on demand.
+
+They are started again when they end.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,14 @@ class Program:
     """How an operator is started.
 
     Attributes:
-        command: The process. `{namespace}`, `{client}`, `{folder}` (of the replay), `{resync}` and `{lease}` (seconds)
-            and `{clock}` in a word are replaced; the last is a file with the seconds to add to the clock, for who
-            reads one. So are the names of the scenario's servers, `{store}` say: by the address of the proxy before it.
+        command: The process. `{namespace}`, `{client}`, `{folder}` (of the replay), `{resync}` and
+            `{lease}` (seconds) and `{clock}` in a word are replaced; the last is a file with the seconds to
+            add to the clock, for who reads one. So are the names of the scenario's servers, `{store}` say:
+            by the address of the proxy before it.
         environment: Added to this process's; the same words are replaced.
-        modules: If the command is `python -m PACKAGE words`, the package and what else it imports: it is then forked
-            from a process that has imported them, and a start costs milliseconds instead of two seconds of CPU.
+        modules: If the command is `python -m PACKAGE words`, the package and what else it
+            imports: it is then forked from a process that has imported them, and a start costs
+            milliseconds instead of two seconds of CPU.
     """
 
     command: tuple[str, ...]
@@ -56,7 +61,7 @@ class Operators:
     def __init__(
         self, program: Program, namespace: str, folder: Path, clock: Clock, patience: float = 1.0
     ) -> None:
-        """`patience`: times the operators' intervals, so that on a machine with little time they do not only tick."""
+        """`patience`: times the operators' intervals, so that on a slow machine they do not only tick."""
         self._intervals = {
             "resync": f"{RESYNC_SECONDS * patience:g}",
             "lease": f"{LEASE_SECONDS * patience:g}",

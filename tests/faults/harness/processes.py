@@ -1,4 +1,7 @@
-"""Processes that can be killed at any moment: fresh interpreters, or forks of one that has imported everything."""
+"""Processes that can be killed at any moment.
+
+Fresh interpreters, or forks of one that has imported everything.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +121,8 @@ def started(command: Sequence[str], environment: Mapping[str, str], log: Path) -
     with log.open("ab") as output:
         return _Interpreter(
             subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=dict(environment)
+                command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                env=dict(environment)
             )
         )  # fmt: skip
 

@@ -1,7 +1,9 @@
-"""A proxy in front of a server that speaks HTTP, which counts every call and can misbehave: one listener per operator process.
+"""A proxy in front of a server that speaks HTTP, which counts every call and can misbehave.
 
-Requests come in without TLS and go out with it if the server has it, the operator's own token passed on, so its rights are
-the real ones.
+One listener per operator process.
+
+Requests come in without TLS and go out with it if the server has it, the operator's own
+token passed on, so its rights are the real ones.
 """
 
 from __future__ import annotations
@@ -43,7 +45,10 @@ class Proxy:
         kill: Callable[[str], None] = lambda _: None,
         step_clock: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`kill` ends a client's process and returns when it is gone; `step_clock` moves the operator's clock."""
+        """`kill` ends a client's process and returns when it is gone.
+
+        `step_clock` moves the operator's clock.
+        """
         self._upstream = upstream
         self._kill = kill
         self._step_clock = step_clock
@@ -122,7 +127,8 @@ class Proxy:
                     return await self._watch(request, reply, entry)
                 content, media = await _content(reply)
         else:
-            # A client that is killed meanwhile does not take back what the server has done: it is done, and logged.
+            # A client that is killed meanwhile does not take back what the server has done: it is done, and
+            # logged.
             asking = asyncio.ensure_future(self._ask(request, body, entry))
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)

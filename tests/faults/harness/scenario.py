@@ -1,4 +1,4 @@
-"""A scenario: what a person does, what the world does meanwhile, and how it has to end whatever goes wrong."""
+"""A scenario: what a person and the world do, and how it has to end whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from tests.faults.harness.proxy import Proxy
 from tests.faults.harness.servers import DatabaseServer, Server
 
 _POLL_SECONDS = 0.03
-# The scenario is asked when an operator has written something; in between only this often: questions cost CPU too.
+# The scenario is asked when an operator has written something; in between only this often: questions cost CPU
+# too.
 _LOOK_SECONDS = 0.5
 _names = itertools.count(1)
-# How a promise is broken: the end did not come in time (a lost trigger shows like this, too); it did not stay or is
-# another one; something was made twice or is left over; a right was missing.
+# How a promise is broken: the end did not come in time (a lost trigger shows like this, too); it did not stay
+# or is another one; something was made twice or is left over; a right was missing.
 WAYS = ("late", "another end", "doubled", "forbidden")
 
 
@@ -152,7 +153,8 @@ def replay(
         scenario: What is run.
         faults: What goes wrong meanwhile.
         expected: The final state of the undisturbed scenario; None: there is nothing to compare with yet.
-        patience: Times the scenario's own limit and the operators' intervals, for a machine with little time to spare.
+        patience: Times the scenario's own limit and the operators' intervals, for a
+            machine with little time to spare.
     """
     started = time.monotonic()
     with (

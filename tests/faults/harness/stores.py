@@ -10,7 +10,8 @@ AWAY_SECONDS = 3.0
 _WRITES = frozenset({"insert", "commit", "define"})
 # A release asks the same questions in each of its phases: early calls, and later ones ever further apart.
 _OF_WRITES, _OF_READS = frozenset({1, 2, 3, 8}), frozenset({1, 8})
-# What is asked only to come to a question, or to leave it: broken once, it is broken like the question beside it.
+# What is asked only to come to a question, or to leave it: broken once, it is broken like the question beside
+# it.
 _ONCE = frozenset({"begin", "end", "ping", "set", "prepare", "rollback", "define"})
 
 

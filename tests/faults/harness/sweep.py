@@ -47,7 +47,7 @@ Trouble = tuple[Fault, ...]
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """A scenario's sweep: the undisturbed replay and those with faults (without their calls: there are many)."""
+    """A scenario's sweep: the undisturbed replay and those with faults (without their many calls)."""
 
     scenario: str
     undisturbed: Outcome
@@ -96,7 +96,8 @@ def faults_of(log: Iterable[Entry], events: Mapping[str, int], *, clock: bool = 
         found += [(fault,) for fault in single]
         if call.writes:
             found.append((Answer(point, 409),))
-            # Travel back in time (Sieve, OSDI'22): what comes after reads from a server that has not seen the write.
+            # Travel back in time (Sieve, OSDI'22): what comes after reads from a server that has not seen the
+            # write.
             past = tuple(Stale(Point(signature, 2), times=3) for signature in lists)
             found += [(Kill(point, "after"), *past), (LostReply(point, "reset"), *past)] if past else []
     for resource, count in sorted(events.items()):

@@ -1,8 +1,8 @@
 """PostgreSQL's protocol 3.0, as far as a proxy has to read it to know what is asked. Pure.
 
-https://www.postgresql.org/docs/15/protocol-message-formats.html: a message is a letter, its length with itself (4 bytes), and
-what it says; only the first of a connection has no letter. A client's messages up to a `Q`uery or a `S`ync are one exchange, which
-the server ends with `Z` (ready for the next one).
+https://www.postgresql.org/docs/15/protocol-message-formats.html: a message is a letter, its length with
+itself (4 bytes), and what it says; only the first of a connection has no letter. A client's messages up to a
+`Q`uery or a `S`ync are one exchange, which the server ends with `Z` (ready for the next one).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from tests.faults.harness.calls import Call
 Message = tuple[bytes, bytes]  # letter, what it says
 
 TLS_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
-# The server ends the session with these (class 57: operator intervention; 28: not let in; 53: no more connections).
+# The server ends the session with these (class 57: operator intervention; 28: not let in; 53: no more
+# connections).
 _FATAL = ("57", "28", "53")
 _WORDS = {
     "57P01": "terminating connection due to administrator command",
@@ -121,7 +122,8 @@ def _text(value: bytes) -> str:
     """A bound text; of an array in binary form, as inserts bind them, its first element."""
     if not value.startswith(_ONE_DIMENSION):
         return value.decode().strip("{}")
-    # Dimensions, whether there are nulls, type; size and lower bound of the dimension; then length and bytes of each.
+    # Dimensions, whether there are nulls, type; size and lower bound of the dimension; then length and bytes
+    # of each.
     (length,) = struct.unpack_from("!i", value, 20)
     return value[24 : 24 + length].decode()
 

@@ -1,4 +1,7 @@
-"""The event store of the scenarios: one PostgreSQL server for all replays, a database and a user of its own for each."""
+"""The event store of the scenarios.
+
+One PostgreSQL server for all replays, a database and a user of its own for each.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ def url(address: str, namespace: str) -> str:
 
 @contextmanager
 def fresh(namespace: str) -> Generator[Sequence[Server]]:
-    """A replay's own user and database; gone in the end, however many sessions somebody has left open there."""
+    """A replay's own user and database.
+
+    Gone in the end, however many sessions somebody has left open there.
+    """
     running = server()
     running.run(f'CREATE ROLE "{namespace}" LOGIN', f'CREATE DATABASE "{namespace}" OWNER "{namespace}"')
     try:

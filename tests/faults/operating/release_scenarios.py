@@ -1,4 +1,7 @@
-"""The scenarios of a release: published, judged, replayed, answered by a person; then canary, watch, champion, or nothing."""
+"""The scenarios of a release: published, judged, replayed, answered by a person.
+
+Then canary, watch, champion, or nothing.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +46,9 @@ class ReleaseScenario:
     """A candidate that passed the gate is released.
 
     Attributes:
-        course: What comes of it: a person says no, Argo aborts the canary, the business figure falls in the watch, or none
-            of it; it may be tried by a shadow instead of a replay, and a person may stop it there.
+        course: What comes of it: a person says no, Argo aborts the canary, the business
+            figure falls in the watch, or none of it; it may be tried by a shadow instead of a
+            replay, and a person may stop it there.
     """
 
     course: Course = "approved"
@@ -74,7 +78,7 @@ class ReleaseScenario:
             yield (*store, HttpServer(REGISTRY, releasing.registry().uri))
 
     def begin(self, world: World) -> None:
-        """Two published versions, the gate's verdict, a Rollout, and a person who wants the newer one released."""
+        """Two published versions, the gate's verdict, a Rollout, and a person who wants the newer one out."""
         stage.install(world)
         releasing.prepare(world)
         spec = {"model": releasing.model_of(world), "version": releasing.NEW, "rollout": "leads"}
@@ -119,7 +123,10 @@ class ReleaseScenario:
         }
 
     def problems(self, world: World) -> list[str]:
-        """The course's end; one answer, one patch per decision, one promotion, no Job twice or without its release."""
+        """The course's end.
+
+        One answer, one patch per decision, one promotion, no Job twice or without its release.
+        """
         found: list[str] = []
         end, model = _ENDS[self.course], releasing.model_of(world)
         phase, served = releasing.release(world).get("status", {}).get("phase"), releasing.desired(world)

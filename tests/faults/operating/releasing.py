@@ -1,4 +1,7 @@
-"""The world around a release: a real MLflow server and event store; the parts of Argo, the Jobs and the person are played."""
+"""The world around a release: a real MLflow server and event store.
+
+The parts of Argo, the Jobs and the person are played.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,10 @@ def events(world: World) -> Generator[EventStore]:
 
 
 def prepare(world: World) -> None:
-    """Published and judged: two versions, the gate's verdict, a Rollout that serves the old one, its ReplicaSet."""
+    """Published and judged.
+
+    Two versions, the gate's verdict, a Rollout that serves the old one, its ReplicaSet.
+    """
     model = model_of(world)
     registry().publish(model)
     verdict = {
@@ -211,14 +217,17 @@ def step_of(job: Object) -> str:
 
 
 def nudge(world: World) -> None:
-    """Touch the release: the operator looks at once and not at its next poll, which would only make replays longer."""
+    """Touch the release: the operator looks at once and not at its next poll (replays would take longer)."""
     count = world.memory["nudges"] = world.memory.get("nudges", 0) + 1
     path = f"{stage.custom(world, 'modelreleases')}/{RELEASE}"
     world.api.merge(path, {"metadata": {"annotations": {"scenario/nudge": str(count)}}})
 
 
 def run_jobs(world: World, *, kpi_falls: bool) -> None:
-    """What the Jobs of a release do, with the code that does it; one whose registry is busy is tried again."""
+    """What the Jobs of a release do, with the code that does it.
+
+    One whose registry is busy is tried again.
+    """
     for job in jobs(world):
         if stage.ended(job):
             continue
@@ -250,8 +259,9 @@ def _do(world: World, job: Object, kpi_falls: bool) -> None:
 def _report(world: World, kind: str, release: str, number: int, *, falls: bool = False) -> None:
     assert world.clock is not None
     head = ReportHeader(
-        release=release, number=number, model=model_of(world), version=NEW, digest=DIGESTS[NEW], passed=not falls,
-        summary="Fewer leads converted." if falls else "Nothing speaks against it.", until=world.clock.now(), leads=1_000, judged=True,
+        release=release, number=number, model=model_of(world), version=NEW, digest=DIGESTS[NEW],
+        passed=not falls, summary="Fewer leads converted." if falls else "Nothing speaks against it.",
+        until=world.clock.now(), leads=1_000, judged=True,
     )  # fmt: skip
     _record(world, report_id(kind, release, number), kind, msgspec.to_builtins(head))
 
@@ -289,7 +299,10 @@ def let_days_pass(world: World) -> None:
 
 
 def move_traffic(world: World, *, aborts: bool) -> None:
-    """Argo: a new template gets 10 %, and all of it the next time, or none; one that is stable's has it all at once."""
+    """Argo: a new template gets 10 %, and all of it the next time, or none.
+
+    One that is stable's has it all at once.
+    """
     rollout = world.api.get(f"{rollouts(world)}/leads")
     wanted, status = desired(world), rollout["status"]
     seen = status["observedGeneration"] == str(rollout["metadata"]["generation"])

@@ -1,7 +1,10 @@
-"""How the operator does with many DriftDetectors: `python -m tests.faults.operating.scale [--detectors 1000]`.
+"""How the operator does with many DriftDetectors.
 
-Against a real API server and etcd without controllers, so that what is measured is the operator. Prints memory, CPU when
-idle, the time to settle everything when it is new and after a restart, and the time from a check's end to the training Job.
+`python -m tests.faults.operating.scale [--detectors 1000]`.
+
+Against a real API server and etcd without controllers, so that what is measured is the operator.
+Prints memory, CPU when idle, the time to settle everything when it is new and after a restart, and
+the time from a check's end to the training Job.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the operator's scenarios share: the process, its rights and stores, and the parts of the Job controller and the kubelet."""
+"""What the operator's scenarios share.
+
+The process, its rights and stores, and the parts of the Job controller and the kubelet.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,14 @@ def operator(**environment: str) -> Program:
     """The operator as a process, quick to take over and to look again; `environment` is added to its own."""
     return Program(
         (
-            sys.executable, "-m", "leadscore_operator", "--namespace", "{namespace}", "--workload", str(WORKLOAD),
-            "--identity", "{client}", "--lease-duration", "{lease}", "--resync", "{resync}", "--port", "0",
-            "--clock-offset-file", "{clock}",
+            sys.executable, "-m", "leadscore_operator", "--namespace", "{namespace}", "--workload",
+            str(WORKLOAD), "--identity", "{client}", "--lease-duration", "{lease}", "--resync", "{resync}",
+            "--port", "0", "--clock-offset-file", "{clock}",
         ),
         {"LEADSCORE_EVENTS_URL": databases.url(f"{{{STORE}}}", "{namespace}"), **environment},
         modules=(
-            "leadscore_operator", "leadscore_operator.run", "typer", "sqlalchemy.dialects.postgresql.psycopg", "psycopg",
-            "pydantic.type_adapter",
+            "leadscore_operator", "leadscore_operator.run", "typer", "sqlalchemy.dialects.postgresql.psycopg",
+            "psycopg", "pydantic.type_adapter",
         ),
     )  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""Server-side apply of CronJobs, asked of a real API server: what is ours is set back, what is others' stays, nothing is taken."""
+"""Server-side apply of CronJobs, asked of a real API server.
+
+What is ours is set back, what is others' stays, nothing is taken.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ class Cluster:
         return [c for c in self.api.items(self.path) if c["metadata"]["name"].startswith(f"{self.name}-")]
 
     def serve(self, item: Manifest, seen: list[Manifest] | None = None) -> None:
-        """Do what is planned for the detector when these CronJobs were read (those that are there, unless told)."""
+        """Do what is planned for the detector after these CronJobs were read (by default all that exist)."""
         crons = self.stored() if seen is None else seen
         plan = plan_detector(DetectorObservation(item, crons, [], {}), WORKLOAD, NOW)
 

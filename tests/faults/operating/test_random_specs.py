@@ -1,7 +1,10 @@
-"""Random specs, asked of a real API server: refused there, or the operator can work with them (or says in Ready why not).
+"""Random specs, asked of a real API server.
 
-What the server takes is read back with its defaults, planned, and each child that the plan makes is asked of the server
-as well (a dry run). A plan that raises BadInputError ends as Ready=False; anything else that it raises is a defect.
+Refused there, or the operator can work with them (or says in Ready why not).
+
+What the server takes is read back with its defaults, planned, and each child that the plan
+makes is asked of the server as well (a dry run). A plan that raises BadInputError ends as
+Ready=False; anything else that it raises is a defect.
 """
 
 # ruff: noqa: E731
@@ -78,7 +81,8 @@ CRONS = (
     ),
 )
 ZONES = (
-    *("Etc/UTC", "Europe/Prague", "Asia/Kathmandu", "Europe", "Local", "utc", "../etc/passwd", "/etc/localtime", "Mars/Olympus"),
+    *("Etc/UTC", "Europe/Prague", "Asia/Kathmandu", "Europe", "Local", "utc", "../etc/passwd",
+        "/etc/localtime", "Mars/Olympus"),
     *("A" * 60, "posixrules", "zone.tab", "Ä", ".", "", " "),
 )  # fmt: skip
 NAMES = (
@@ -95,8 +99,10 @@ NAMES = (
 )
 TEXTS = ("", "plain", "x" * 300, "line\nline", "\u0000", "--danger=1", "🎲")
 TIMES = (
-    *("2026-01-01T00:00:00Z", "2026-03-01T12:00:00.123456789+05:30", "1970-01-01T00:00:00Z", "2199-12-31T23:59:59Z"),
-    *("0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z", "yesterday", "2026-01-01", "2016-12-31T23:59:60Z"),
+    *("2026-01-01T00:00:00Z", "2026-03-01T12:00:00.123456789+05:30", "1970-01-01T00:00:00Z",
+        "2199-12-31T23:59:59Z"),
+    *("0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z", "yesterday", "2026-01-01",
+        "2016-12-31T23:59:60Z"),
 )  # fmt: skip
 QUANTITIES = ("500m", "2Gi", 1, "1e3", "lots", "-1", "", 10**30, 1.5, None, "1" * 40)
 METHODS = ("univariate", "performance", "cbpe", "mmd", "classifier", "psi", "")
@@ -146,10 +152,14 @@ class Dice:
             "model": self.one(NAMES[1:], 3),
             "schedules": [schedule(number) for number in range(self._chance.randint(1, 2))],
             **self.some(
-                timeZone=lambda: self.one(ZONES, 3), methods=self.methods, suspend=lambda: self.one((True, False, "no"), 2),
-                performance=lambda: self.some(window=self.duration, maturity=self.duration, maxDrop=self.share),
-                mode=lambda: self.one(("budget", "thresholds", "free"), 2), hysteresis=lambda: self.one(("1/1", "2/3", "9/9", "0/0", "3/2", "9999999/9"), 3),
-                job=lambda: self.some(deadlineSeconds=self.number, retries=self.number, resources=self.resources),
+                timeZone=lambda: self.one(ZONES, 3), methods=self.methods,
+                suspend=lambda: self.one((True, False, "no"), 2),
+                performance=lambda: self.some(window=self.duration, maturity=self.duration,
+                    maxDrop=self.share),
+                mode=lambda: self.one(("budget", "thresholds", "free"), 2),
+                hysteresis=lambda: self.one(("1/1", "2/3", "9/9", "0/0", "3/2", "9999999/9"), 3),
+                job=lambda: self.some(deadlineSeconds=self.number, retries=self.number,
+                    resources=self.resources),
             ),
             **self.one(({}, {"falseAlarms": {"expected": self.number(), "per": self.duration()}}), 2),
         }  # fmt: skip
@@ -160,9 +170,10 @@ class Dice:
             **{"for": self.duration, "minimumLeads": self.number, "extendFor": self.duration}
         )
         return self.some(
-            replayWindow=self.duration, approvalFor=self.duration, watchFor=self.duration, watchEvery=self.duration,
-            watchExposure=self.duration, watchMinimumLeads=self.number,
-        ) | self.one(({}, {"evaluation": "none"}, {"evaluation": "shadow", "shadow": shadow()}, {"evaluation": "twin"}), 3)  # fmt: skip
+            replayWindow=self.duration, approvalFor=self.duration, watchFor=self.duration,
+            watchEvery=self.duration, watchExposure=self.duration, watchMinimumLeads=self.number,
+        ) | self.one(({}, {"evaluation": "none"}, {"evaluation": "shadow", "shadow": shadow()},
+            {"evaluation": "twin"}), 3)  # fmt: skip
 
     def policy(self) -> Object:
         ramp = lambda: [
@@ -170,17 +181,20 @@ class Dice:
             for _ in range(self._chance.randint(1, 3))
         ]
         triggers = lambda: self.some(
-            drift=lambda: self.some(minSeverity=lambda: self.one(("moderate", "critical", "none"), 2), consecutive=self.number, hold=self.duration),
+            drift=lambda: self.some(minSeverity=lambda: self.one(("moderate", "critical", "none"), 2),
+                consecutive=self.number, hold=self.duration),
             performance=lambda: self.some(maxDrop=self.share, hold=self.duration),
             schedule=lambda: self.some(ramp=ramp),
         )  # fmt: skip
         run = lambda: self.some(
-            data=lambda: self.one(TEXTS, 2), trials=self.number, minRecords=self.number, seed=self.number, attempts=self.number,
-            retryDelay=self.duration, deadlineSeconds=self.number, args=lambda: [self.one(TEXTS, 2)], resources=self.resources,
+            data=lambda: self.one(TEXTS, 2), trials=self.number, minRecords=self.number, seed=self.number,
+            attempts=self.number, retryDelay=self.duration, deadlineSeconds=self.number,
+            args=lambda: [self.one(TEXTS, 2)], resources=self.resources,
         )  # fmt: skip
         return {"model": self.one(NAMES, 1)} | self.some(
             triggers=triggers, coolDown=self.duration, dataWindow=self.duration, run=run,
-            budget=lambda: {"runs": self.number(), "per": self.duration()}, suspend=lambda: self.one((True, False, 1), 2),
+            budget=lambda: {"runs": self.number(), "per": self.duration()},
+            suspend=lambda: self.one((True, False, 1), 2),
             release=lambda: self.release() | {"rollout": self.one(("r", "", "x" * 64), 1)},
         )  # fmt: skip
 
@@ -247,8 +261,9 @@ def _runs_of(policy: Object, now: datetime) -> list[Plan]:
     """A retraining by this policy, its failed attempts, and the release that it makes."""
     run = {
         "metadata": {
-            "name": "leads-1", "uid": "11111111-1111-1111-1111-111111111111", "generation": 1, "resourceVersion": "1",
-            "creationTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"), "namespace": "random",
+            "name": "leads-1", "uid": "11111111-1111-1111-1111-111111111111", "generation": 1,
+            "resourceVersion": "1", "creationTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "namespace": "random",
         },
         "spec": {"policy": "leads", "trigger": "manual", "reason": "", "key": ""},
     }  # fmt: skip

@@ -1,4 +1,7 @@
-"""A sample of the operator's fault sweep; `make faults` runs all of it, and all of the release scenarios, which need MLflow."""
+"""A sample of the operator's fault sweep.
+
+`make faults` runs all of it, and all of the release scenarios, which need MLflow.
+"""
 
 from __future__ import annotations
 

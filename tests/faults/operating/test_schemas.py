@@ -33,28 +33,39 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("DriftDetector", DETECTOR | {"schedules": [SCHEDULE | {"cron": "daily"}]}, "cron takes five fields"),
     ("DriftDetector", DETECTOR | {"schedules": [SCHEDULE | {"window": "1mo"}]}, "window must be a duration"),
     ("DriftDetector", DETECTOR | {"schedules": [SCHEDULE | {"name": "Daily"}]}, "small letters"),
-    ("DriftDetector", DETECTOR | {"falseAlarms": {"expected": 0, "per": "30d"}}, "a detector that never errs never signals"),
-    ("DriftDetector", DETECTOR | {"falseAlarms": {"expected": 1, "per": "30d"}, "mode": "thresholds"}, "set one of the two"),
+    ("DriftDetector", DETECTOR | {"falseAlarms": {"expected": 0, "per": "30d"}},
+        "a detector that never errs never signals"),
+    ("DriftDetector", DETECTOR | {"falseAlarms": {"expected": 1, "per": "30d"}, "mode": "thresholds"},
+        "set one of the two"),
     ("DriftDetector", DETECTOR | {"methods": ["psi"]}, "Unsupported value"),
     ("DriftDetector", DETECTOR | {"methods": ["cbpe"]}, "name another method beside it"),
     ("DriftDetector", DETECTOR | {"performance": {}}, "name performance or sequential among the methods"),
     ("DriftDetector", DETECTOR | {"methods": ["sequential", "univariate"]}, "give it a schedule of its own"),
     ("DriftDetector", DETECTOR | {"methods": ["sequential"], "mode": "thresholds"}, "leave mode at budget"),
     ("DriftDetector", DETECTOR | {"methods": ["alibi:MMDDrift"]}, "Unsupported value"),
-    ("DriftDetector", DETECTOR | {"methods": ["performance"], "performance": {"maturity": "soon"}}, "such as 30d, or 0d"),
+    ("DriftDetector", DETECTOR | {"methods": ["performance"], "performance": {"maturity": "soon"}},
+        "such as 30d, or 0d"),
     ("DriftDetector", DETECTOR | {"hysteresis": "3/2"}, "N up to M"),
     ("RetrainPolicy", POLICY | {"coolDown": "1 day"}, "coolDown must be a duration"),
     ("RetrainPolicy", POLICY | {"triggers": {"performance": {"maxDrop": 5}}}, "0.05 tolerates a loss of 5 %"),
-    ("RetrainPolicy", POLICY | {"triggers": {"schedule": {"ramp": [{"every": "7d"}, {"every": "30d"}]}}}, "Only the last step"),
+    ("RetrainPolicy", POLICY | {"triggers": {"schedule": {"ramp": [{"every": "7d"}, {"every": "30d"}]}}},
+        "Only the last step"),
     ("RetrainPolicy", POLICY | {"budget": {"runs": 0, "per": "30d"}}, "greater than or equal to 1"),
     ("RetrainPolicy", POLICY | {"release": {}}, "release.rollout: Required value"),
-    ("RetrainPolicy", POLICY | {"release": {"rollout": "r", "watchFor": "soon"}}, "release.watchFor must be a duration"),
+    ("RetrainPolicy", POLICY | {"release": {"rollout": "r", "watchFor": "soon"}},
+        "release.watchFor must be a duration"),
     ("RetrainPolicy", POLICY | {"release": {"rollout": "r", "evaluation": "twin"}}, "Unsupported value"),
-    ("RetrainPolicy", POLICY | {"release": {"rollout": "r", "shadow": {"for": "1h"}}}, "set release.evaluation to shadow"),
-    ("RetrainPolicy", POLICY | {"dataWindow": "99999999w"}, "dataWindow must be a duration such as 180d, at most 999w"),
+    ("RetrainPolicy", POLICY | {"release": {"rollout": "r", "shadow": {"for": "1h"}}},
+        "set release.evaluation to shadow"),
+    ("RetrainPolicy", POLICY | {"dataWindow": "99999999w"},
+        "dataWindow must be a duration such as 180d, at most 999w"),
     ("RetrainPolicy", POLICY | {"run": {"resources": {"limits": "a lot"}}}, "must be of type object"),
-    ("RetrainRun", {"policy": "leads", "window": {"start": "0001-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}, "between the years 1970 and 2200"),
-    ("RetrainRun", {"policy": "leads", "window": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}}, "window.start must be before window.end"),
+    ("RetrainRun", {"policy": "leads",
+        "window": {"start": "0001-01-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}},
+        "between the years 1970 and 2200"),
+    ("RetrainRun", {"policy": "leads",
+        "window": {"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}},
+        "window.start must be before window.end"),
     ("ModelRelease", {"model": "leads@champion", "version": 1, "rollout": "r"}, "without version or alias"),
     ("ModelRelease", {"model": "leads", "version": 0, "rollout": "r"}, "greater than or equal to 1"),
     (
@@ -67,7 +78,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"model": "leads", "version": 1, "rollout": "r", "watchMinimumLeads": -1},
         "greater than or equal to 0",
     ),
-    ("ModelRelease", SHADOWED | {"evaluation": "replay"}, "set evaluation to shadow, or leave spec.shadow out"),
+    ("ModelRelease", SHADOWED | {"evaluation": "replay"},
+        "set evaluation to shadow, or leave spec.shadow out"),
     ("ModelRelease", SHADOWED | {"shadow": {"for": "a day"}}, "shadow.for must be a duration"),
     ("ModelRelease", SHADOWED | {"shadow": {"minimumLeads": 99}}, "greater than or equal to 100"),
 ]  # fmt: skip
@@ -117,7 +129,10 @@ def test_the_examples_are_accepted(world: World, file: Path) -> None:
 
 
 def test_the_tutorials_patches_of_the_examples_are_accepted(world: World) -> None:
-    """Samples and tutorial are written apart: a field that a sample gains may need another that a patch takes away."""
+    """Samples and tutorial are written apart.
+
+    A field that a sample gains may need another that a patch takes away.
+    """
     text = (EXAMPLES[0].parents[2] / "docs" / "tutorials" / "drift-to-canary.md").read_text()
     patches = re.findall(r"patch (driftdetector|retrainpolicy) leads --type=merge -p '(.+)'", text)
     assert {kind for kind, _ in patches} == {"driftdetector", "retrainpolicy"}

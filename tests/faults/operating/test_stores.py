@@ -1,4 +1,7 @@
-"""The event store and the registry fail: the scenarios end alike, and people are told what the operator waits for."""
+"""The event store and the registry fail.
+
+The scenarios end alike, and people are told what the operator waits for.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Two releases with operators in one namespace: one serves it, the other says so and ends, and takes over when the first is gone."""
+"""Two releases with operators in one namespace.
+
+One serves it, the other says so and ends, and takes over when the first is gone.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,8 @@ def test_a_second_releases_operator_refuses_and_takes_over_when_the_first_releas
         assert "operator.enabled=false" in said
         assert [e.call.signature for e in proxy.log if e.client == second and e.committed] == []
 
-        # Stopped, drained or dead for longer than the Lease lasts: the namespace is still the first release's.
+        # Stopped, drained or dead for longer than the Lease lasts: the namespace is still the first
+        # release's.
         operators.terminate(first)
         wait_until(lambda: operators.has_ended(first), seconds=60, what="the end of the first")
         operators.restart(second)

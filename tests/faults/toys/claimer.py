@@ -1,7 +1,9 @@
-"""A controller that keeps its decisions in a database: for every ConfigMap labelled `toy=request` one claim, then a mark.
+"""A controller that keeps its decisions in a database.
 
-Started as `python claimer.py MODE`. `right` claims under a key that stands for the request; every other mode has one mistake
-that shows only when the database, or the way to it, fails.
+For every ConfigMap labelled `toy=request` one claim, then a mark.
+
+Started as `python claimer.py MODE`. `right` claims under a key that stands for the request; every other mode
+has one mistake that shows only when the database, or the way to it, fails.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""A controller in 150 lines: for every ConfigMap labelled `toy=request` one Job, then the Job's name in its annotation.
+"""A controller in 150 lines.
 
-Started as `python controller.py MODE`. `right` is how it should be; every other mode has one mistake that operators in
-the field had (see docs and lessons: exists()-then-create(), names by chance, a failed read taken as empty, …).
+For every ConfigMap labelled `toy=request` one Job, then the Job's name in its annotation.
+
+Started as `python controller.py MODE`. `right` is how it should be; every other mode has
+one mistake that operators in the field had (see docs and lessons: exists()-then-create(),
+names by chance, a failed read taken as empty, …).
 """
 
 from __future__ import annotations

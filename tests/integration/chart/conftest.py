@@ -56,7 +56,10 @@ class Version:
 
 
 class Metrics(Prometheus):
-    """What versions export, over HTTP, and a Prometheus that scrapes it: first zeros, then what was counted."""
+    """What versions export, over HTTP, and a Prometheus that scrapes it.
+
+    First zeros, then what was counted.
+    """
 
     def __init__(self, folder: Path, hashes: tuple[str, ...]) -> None:
         self.versions = {name: Version(name) for name in hashes}

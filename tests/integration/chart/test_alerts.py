@@ -1,4 +1,4 @@
-"""The operator's alerts, as the chart writes them, evaluated by a real Prometheus on what the operator's collector says.
+"""The operator's alerts, as the chart writes them, evaluated by a real Prometheus on the operator's metrics.
 
 Every scene is an operator of its own in a namespace of its own, with the chart's rules for that namespace.
 """
@@ -30,9 +30,9 @@ def ago(**span: float) -> str:
 
 def detector(severity: str, triage: str, *, drifted: bool = True, hours_ago: float = 0.1) -> Object:
     verdict = {
-        "job": "leads-hourly-1", "schedule": "hourly", "severity": severity, "triage": triage, "drifted": drifted,
-        "kind": "data", "worst": "budget", "finished": ago(hours=hours_ago), "modelVersion": "1",
-        "windowStart": ago(hours=hours_ago + 1), "windowEnd": ago(hours=hours_ago),
+        "job": "leads-hourly-1", "schedule": "hourly", "severity": severity, "triage": triage,
+        "drifted": drifted, "kind": "data", "worst": "budget", "finished": ago(hours=hours_ago),
+        "modelVersion": "1", "windowStart": ago(hours=hours_ago + 1), "windowEnd": ago(hours=hours_ago),
     }  # fmt: skip
     spec = {
         "model": "leads@champion",

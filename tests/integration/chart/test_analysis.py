@@ -1,4 +1,4 @@
-"""The analyses' queries, as the chart writes them, answered by a real Prometheus on the exporter's own document."""
+"""The analyses' queries, as the chart writes them, answered by a real Prometheus on real metrics."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.chart import Chart
 
 HASHES = ("quarter", "half", "half-of-many", "same", "without-last", "few", "healthy", "one-error", "failing")
 STABLE = "quarter"
-# Two bins, so that the index can be computed on paper: shares 1/4 and 3/4 in stable, 1/2 and 1/2 in the canary give
-# (1/2 - 1/4) ln 2 + (1/2 - 3/4) ln (2/3).
+# Two bins, so that the index can be computed on paper: shares 1/4 and 3/4 in stable, 1/2 and 1/2 in the
+# canary give (1/2 - 1/4) ln 2 + (1/2 - 3/4) ln (2/3).
 Expected = Mapping[str, str]
 NOTHING: Expected = {}
 SHIFTED = 0.25 * math.log(2) - 0.25 * math.log(2 / 3)

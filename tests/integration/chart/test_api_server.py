@@ -1,4 +1,7 @@
-"""A real API server takes what the chart renders: every field known, every pod admitted under the restricted standard."""
+"""A real API server takes what the chart renders.
+
+Every field known, every pod admitted under the restricted standard.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from tools.chart.package import find_helm, values_files
 
 pytestmark = pytest.mark.xdist_group("faults")
 NAMESPACE = "chart-restricted"
-# Kinds of others (Argo Rollouts, Traefik, Prometheus Operator, Gateway API) are not known to a bare API server; the pods in
-# their templates are admitted below like all others.
+# Kinds of others (Argo Rollouts, Traefik, Prometheus Operator, Gateway API) are not known to a bare API
+# server; the pods in their templates are admitted below like all others.
 BUILT_IN = {
     "v1": {"ConfigMap", "Secret", "Service", "ServiceAccount", "PersistentVolumeClaim", "Pod"},
     "apps/v1": {"Deployment", "StatefulSet"},

@@ -1,4 +1,7 @@
-"""The Argo CD and Flux examples on a real API server: a day in which others write beside git is no difference, and takes nothing back."""
+"""The Argo CD and Flux examples on a real API server.
+
+A day in which others write beside git is no difference, and takes nothing back.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,10 @@ def path_of(namespace: str, manifest: Manifest) -> str:
 
 
 class Git:
-    """A controller that applies what is rendered, as Argo CD and Flux do: server-side, with force, but for what is ignored."""
+    """A controller that applies what is rendered, as Argo CD and Flux do.
+
+    Server-side, with force, but for what is ignored.
+    """
 
     def __init__(self, server: httpx.Client, namespace: str, ignored: Ignored) -> None:
         self._server, self._namespace, self._ignored = server, namespace, ignored
@@ -173,7 +179,7 @@ def merge(server: httpx.Client, path: str, patch: Manifest, manager: str) -> Non
 
 
 def others_write(server: httpx.Client, namespace: str) -> None:
-    """A day: the operator promotes, Argo Rollouts moves weights and selectors, an autoscaler changes the pods, revisions are counted."""
+    """A day: the operator promotes, Argo Rollouts moves weights and selectors, pods and revisions change."""
     rollout = f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/rollouts/{NAME}"
     label = {"metadata": {"labels": {"leadscore.dev/model-version": "2"}}}
     merge(server, rollout, {"spec": {"template": label}}, "leadscore-operator")
@@ -228,7 +234,10 @@ def test_a_day_of_others_writing_is_in_sync_and_a_sync_takes_nothing_back_from(
 def test_nothing_that_is_rendered_ends_by_itself_or_is_made_up(
     example: Callable[[], tuple[list[Path], Ignored]],
 ) -> None:
-    """A Job that deletes itself would be made again, and again; a password made while rendering is another each time."""
+    """A Job that deletes itself would be made again, and again.
+
+    A password made while rendering is another each time.
+    """
     made = rendered("leadscore", example()[0])
     assert not [m["metadata"]["name"] for m in made if m["kind"] == "Secret"]
     assert not [m["metadata"]["name"] for m in made if "ttlSecondsAfterFinished" in m.get("spec", {})]
@@ -239,7 +248,10 @@ def test_nothing_that_is_rendered_ends_by_itself_or_is_made_up(
 def test_the_rollout_says_nothing_that_argo_leaves_out_when_it_writes_the_object_back(
     example: Callable[[], tuple[list[Path], Ignored]],
 ) -> None:
-    """Its controller writes Rollouts by their Go types: what is empty there is not written, and would be a difference for ever."""
+    """Its controller writes Rollouts by their Go types.
+
+    What is empty there is not written, and would be a difference for ever.
+    """
     (rollout,) = [m for m in rendered("leadscore", example()[0]) if m["kind"] == "Rollout"]
     assert list(empty_values(rollout["spec"], "spec")) == []
 
@@ -264,7 +276,7 @@ def empty_values(value: Any, path: str) -> Iterator[str]:
 def test_a_release_that_helm_has_made_is_in_sync_with_what_helm_keeps_of_it(
     plane: ControlPlane, server: httpx.Client, tmp_path: Path
 ) -> None:
-    """Flux compares the cluster with the manifest of Helm's release, which was rendered with the cluster in view."""
+    """Flux compares the cluster with the manifest of Helm's release, rendered with the cluster in view."""
     files, ignored = flux()
     release = LiveRelease(plane, programs.helm(), tmp_path, "gitops-helm", ()).begin()
     options = [f"--values={file}" for file in files]

@@ -1,4 +1,7 @@
-"""Changed values on a living release, on a real API server: one version, the right one, whoever changed it and however."""
+"""Changed values on a living release, on a real API server.
+
+One version, the right one, whoever changed it and however.
+"""
 
 from __future__ import annotations
 
@@ -183,7 +186,10 @@ def test_a_version_that_the_values_ask_for_is_tried_again_with_another_image(mak
 
 
 def undone_and_not_stable_yet(release: LiveRelease) -> None:
-    """A person has gone back to version 1: Argo has skipped every step and still calls version 2's pods stable."""
+    """A person has gone back to version 1.
+
+    Argo has skipped every step and still calls version 2's pods stable.
+    """
     undone(release)
     steps = len(release.workload()["spec"]["strategy"]["canary"]["steps"])
     release.argo_says(stable="h2", current="h1", phase="Progressing", step=steps)
@@ -247,7 +253,10 @@ def test_a_promotion_between_rendering_and_applying_is_kept(make: Make) -> None:
 
 
 def two_way(old: Manifest, new: Manifest) -> Manifest:
-    """The merge patch that Helm makes of two renderings of a custom resource: maps by key, lists as a whole."""
+    """The merge patch that Helm makes of two renderings of a custom resource.
+
+    Maps by key, lists as a whole.
+    """
     patch: Manifest = dict.fromkeys(old.keys() - new.keys())
     for key, value in new.items():
         if key not in old:
@@ -298,7 +307,8 @@ def test_under_gitops_with_version_zero_a_promotion_and_an_undo_stay(make: Make,
         assert applied(release, setting, force=force).status_code == 200
         assert release.served() == {"2"}, setting
     release.undo_to(old)
-    # The undo wrote lists, which git owns: without force it is told so, with force it takes them back; the label stays.
+    # The undo wrote lists, which git owns: without force it is told so, with force it takes them back; the
+    # label stays.
     assert applied(release, CHANGES["a setting"], force=True).status_code == 200
     assert release.served() == {"1"}
 
@@ -359,7 +369,7 @@ def test_the_notes_say_which_version_is_kept_and_how_the_other_is_brought(make: 
     assert "127.0.0.1:3000" not in said, "`make up` has that port"
 
 
-# --- what is not the version ------------------------------------------------------------------------------------------
+# --- what is not the version --------------------------------------------------------------------------------
 
 
 def test_an_autoscaler_takes_over_the_pods_that_there_are(make: Make) -> None:

@@ -1,7 +1,9 @@
-"""PostgreSQL, MLflow and an object store behind a company's own authority: what the chart tells pods verifies each of them.
+"""PostgreSQL, MLflow and an object store behind a company's own authority.
 
-Real servers with TLS on loopback: PostgreSQL, `mlflow server` with the chart's arguments, and moto's S3. The commands get the
-environment of the rendered pods, with the bundle where this machine has it.
+What the chart tells pods verifies each of them.
+
+Real servers with TLS on loopback: PostgreSQL, `mlflow server` with the chart's arguments, and moto's S3. The
+commands get the environment of the rendered pods, with the bundle where this machine has it.
 """
 
 from __future__ import annotations
@@ -165,8 +167,10 @@ def registry(chart: Chart, authority: Authority, tmp_path_factory: pytest.TempPa
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"),
-                *(f"--backend-store-uri=sqlite:///{folder / 'server.db'}", f"--uvicorn-opts={uvicorn}", *arguments),
+                *(sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}",
+                    "--workers=1"),
+                *(f"--backend-store-uri=sqlite:///{folder / 'server.db'}", f"--uvicorn-opts={uvicorn}",
+                    *arguments),
             ],
             stdout=log, stderr=log, start_new_session=True, env=environment,
         )  # fmt: skip
@@ -194,7 +198,10 @@ def _answers(address: str, authority: Authority) -> bool:
 def test_a_model_goes_into_an_object_store_and_comes_back_whole(
     chart: Chart, authority: Authority, registry: str, object_store: dict[str, str], tmp_path: Path
 ) -> None:
-    """Neither MLflow nor the store is known to any public authority; both are asked as the Jobs and the init container ask."""
+    """Neither MLflow nor the store is known to any public authority.
+
+    Both are asked as the Jobs and the init container ask.
+    """
     artefact = build_artefact(tmp_path / "artefact", seed=1, trees=200)
     trust = told(chart, "jobs", authority, tmp_path)
     environment = trust | object_store | {"LEADSCORE_TRACKING_URI": registry}

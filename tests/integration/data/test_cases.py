@@ -1,4 +1,6 @@
-"""Small tables that were once read wrongly, kept beside the project: each is read as it should be, or refused by name.
+"""Small tables that were once read wrongly, kept beside the project.
+
+Each is read as it should be, or refused by name.
 
 Skipped where the folder is not there. What `contract infer` makes of them is tested in a file of its own.
 """

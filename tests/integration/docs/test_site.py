@@ -31,12 +31,16 @@ Element.prototype.attachShadow = function (options) { return attach.call(this, {
 """
 _SETTLED = """
 () => !document.querySelector("pre.mermaid") &&
-      [...document.querySelectorAll("div.mermaid")].every(one => one.shadowRoot && one.shadowRoot.querySelector("svg"))
+      [...document.querySelectorAll("div.mermaid")].every(
+        one => one.shadowRoot && one.shadowRoot.querySelector("svg"))
 """
 _DRAWN = """
 () => [...document.querySelectorAll("div.mermaid")].map(one => {
   const svg = one.shadowRoot.querySelector("svg"), box = svg.getBoundingClientRect();
-  return {width: box.width, height: box.height, text: svg.textContent, kind: svg.getAttribute("aria-roledescription")};
+  return {
+    width: box.width, height: box.height, text: svg.textContent,
+    kind: svg.getAttribute("aria-roledescription")
+  };
 })
 """
 
@@ -45,7 +49,8 @@ def build(
     folder: Path, *options: str, config: Path = ROOT / "mkdocs.yml"
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--config-file", str(config), "--site-dir", str(folder), *options],
+        [sys.executable, "-m", "mkdocs", "build", "--config-file", str(config), "--site-dir", str(folder),
+            *options],
         cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -70,7 +75,8 @@ def address(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
-# Of this module only: while a browser is open, its event loop runs in this thread, and no other test can run one.
+# Of this module only: while a browser is open, its event loop runs in this thread, and no other test can run
+# one.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -42,7 +42,8 @@ def predictions(day, matrix, version="1"):
         yield Prediction(
             prediction_id=f"{version}-{day}-{i}", lead_id=f"l{i}", model_name="leads", model_version=version,
             contract_version=contract_version(CONTRACT), role="champion", scored_at=start + i * step,
-            probability=float(p), score=0.0, grade="A", features=row.astype("<f4").tobytes(), warnings=flagged,
+            probability=float(p), score=0.0, grade="A", features=row.astype("<f4").tobytes(),
+            warnings=flagged,
         )  # fmt: skip
 
 

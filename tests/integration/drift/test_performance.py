@@ -1,4 +1,7 @@
-"""From logged scores and their outcomes to a retraining: the whole way, on both databases, with a model that was trained."""
+"""From logged scores and their outcomes to a retraining.
+
+The whole way, on both databases, with a model that was trained.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,8 @@ def log(home: Path, url: str, *, relation: float, known: float = 1.0, rows: int 
     Args:
         home: With the model.
         url: Of the event store.
-        relation: Share of the leads whose outcome follows their probability; the others' follow another lead's.
+        relation: Share of the leads whose outcome follows their probability; the others' follow another
+            lead's.
         known: Share of the leads that have an outcome.
         rows: Leads.
     """
@@ -72,9 +76,9 @@ def log(home: Path, url: str, *, relation: float, known: float = 1.0, rows: int 
     version = contract_version(model.contract)
     predictions = [
         Prediction(
-            prediction_id=f"p{n}", lead_id=f"l{n}", model_name="crm", model_version="1", contract_version=version,
-            role="champion", scored_at=begin + n * step, probability=float(p[n]), score=0.0, grade="A",
-            features=row.astype("<f4").tobytes(),
+            prediction_id=f"p{n}", lead_id=f"l{n}", model_name="crm", model_version="1",
+            contract_version=version, role="champion", scored_at=begin + n * step, probability=float(p[n]),
+            score=0.0, grade="A", features=row.astype("<f4").tobytes(),
         )
         for n, row in enumerate(matrix)
     ]  # fmt: skip
@@ -89,7 +93,10 @@ def log(home: Path, url: str, *, relation: float, known: float = 1.0, rows: int 
 
 
 def check(home: Path, url: str, folder: Path, *more: str) -> dict[str, Any]:
-    """`leadscore drift check` of July's last day, with the outcomes of June; the report, and the termination message."""
+    """`leadscore drift check` of July's last day, with the outcomes of June.
+
+    The report, and the termination message.
+    """
     (folder / "termination-log").touch()
     arguments = ["drift", "check", "--model", "crm@champion", "--until", END.isoformat(), "--json"]
     arguments += ["--events-url", url, "--termination-message", str(folder / "termination-log")]

@@ -1,4 +1,7 @@
-"""The streaming charts as a detector of the loop: Job after Job, killed, twice at once, up to the retraining that they ask for."""
+"""The streaming charts as a detector of the loop.
+
+Job after Job, killed, twice at once, up to the retraining that they ask for.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ RULES = RetrainRules(model="crm", triggers=Triggers(drift=DriftTrigger(min_sever
 
 
 def turned(home: Path) -> list[Prediction]:
-    """Leads of the model's own population, from lead `TURN` on with those of one source four times as likely."""
+    """Leads of the model's own population, with those of one source four times as likely from lead `TURN`."""
     predictions, _ = logged(home)
     model = ScoringModel.load(fetched(home))
     column = [feature.name for feature in model.contract.inputs].index(SOURCE)

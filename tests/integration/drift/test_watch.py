@@ -49,7 +49,8 @@ def logged(
         ModelRegistry(Home.from_environment({"LEADSCORE_HOME": str(home)})).fetch("crm/1")
     )
     table = generate(rows=ROWS, seed=23, start=START, months=2, scenarios=())
-    # In this order the chart that is tested says nothing of the leads before the turn (in 18 % of orders it would).
+    # In this order the chart that is tested says nothing of the leads before the turn (in 18 % of orders it
+    # would).
     matrix = np.random.default_rng(16 if outcomes else 1003).permutation(encode_table(model.contract, table))
     if turn is not None:
         names = [feature.name for feature in model.contract.inputs]
@@ -59,10 +60,11 @@ def logged(
     version = contract_version(model.contract)
     predictions = [
         Prediction(
-            prediction_id=f"p{n:05d}", lead_id=f"l{n}", model_name="crm", model_version="1", contract_version=version,
+            prediction_id=f"p{n:05d}", lead_id=f"l{n}", model_name="crm", model_version="1",
+            contract_version=version,
             # Bulk requests have one time for two leads.
-            role="champion", scored_at=begin + n // 2 * 2 * step, probability=float(p[n]), score=0.0, grade="A",
-            features=row.astype("<f4").tobytes(),
+            role="champion", scored_at=begin + n // 2 * 2 * step, probability=float(p[n]), score=0.0,
+            grade="A", features=row.astype("<f4").tobytes(),
         )
         for n, row in enumerate(matrix)
     ]  # fmt: skip
@@ -222,8 +224,8 @@ def test_a_table_with_dates_of_outcomes_is_followed_as_they_came(trained: Path, 
     leads = generate(rows=ROWS, seed=31, start=START, months=1, scenarios=())
     write_table(leads, tmp_path / "leads.parquet")
     done = invoke(
-        trained, "--model", "crm/1", "--data", str(tmp_path / "leads.parquet"), "--until", "2026-07-02", *BUDGET, *OUTCOMES,
-        "--json",
+        trained, "--model", "crm/1", "--data", str(tmp_path / "leads.parquet"), "--until", "2026-07-02",
+        *BUDGET, *OUTCOMES, "--json",
     )  # fmt: skip
     assert done.exit_code == 0, (done.output, done.exception)
     said = json.loads(done.stdout)["stream"]["outcomes"]["said"]

@@ -1,6 +1,7 @@
-"""Uses a store or a spool with whatever release is on the path, by what this one and the one before have in common.
+"""Uses a store or a spool with whichever release is on the path, by what both releases have in common.
 
-`store_process.py URL` takes a JSON line per command; `store_process.py SPOOL COUNT` writes pairs of records and says so.
+`store_process.py URL` takes a JSON line per command; `store_process.py SPOOL COUNT` writes pairs of records
+and says so.
 """
 
 from __future__ import annotations

@@ -52,9 +52,9 @@ def test_rows_of_the_default_partition_move_to_their_month_once_it_is_made(postg
     with psycopg.connect(postgres_url) as connection:
         # What the release before does when a month begins for which nobody has made a partition.
         connection.execute(
-            "INSERT INTO predictions (prediction_id, lead_id, model_name, model_version, contract_version, role,"
-            " scored_at, probability, score, grade, features, request_id, warnings)"
-            " VALUES ('a', 'L', 'crm', '7', 'c', 'champion', %s, 0.5, 50, 'B', '', '', '[]')",
+            "INSERT INTO predictions (prediction_id, lead_id, model_name, model_version, contract_version, "
+            "role, scored_at, probability, score, grade, features, request_id, warnings) VALUES ('a', 'L', "
+            "'crm', '7', 'c', 'champion', %s, 0.5, 50, 'B', '', '', '[]')",
             (NOW,),
         )
     assert rows_of(postgres_url) == {DEFAULT: 1}

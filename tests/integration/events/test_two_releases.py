@@ -1,4 +1,4 @@
-"""This release and the one before work on one store at once, while it is migrated, and whatever is killed meanwhile."""
+"""This release and the one before work on one store, while it is migrated, whatever is killed meanwhile."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A service with the shape of ours and nothing behind it.
 
-`STATUS` makes it fail, and so does another Host than `HOST_HEADER` if that is set; its document is 503 for the first `UNREADY` times it is asked for, or always (-1).
+`STATUS` makes it fail, and so does another Host than `HOST_HEADER` if that is set; its document is 503 for
+the first `UNREADY` times it is asked for, or always (-1).
 """
 
 import json

@@ -1,4 +1,7 @@
-"""The registry without MLflow on a PostgreSQL of MLflow's: both clients say and do the same, several at once too."""
+"""The registry without MLflow on a PostgreSQL of MLflow's.
+
+Both clients say and do the same, several at once too.
+"""
 
 from __future__ import annotations
 

@@ -40,8 +40,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def seeded(
     published: Home, backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Home:
-    """The models, the gate that version 2 passed, 600 logged requests of the last ten days (half with outcomes), and
-    a shadow's."""
+    """The models, the gate of version 2, 600 logged requests of ten days (half with outcomes), a shadow's."""
     home = replace(published, events_url=fresh_url(backend, request, tmp_path_factory.mktemp("store")))
     registry = ModelRegistry(home)
     champion = ScoringModel.load(registry.fetch("leads/1"))

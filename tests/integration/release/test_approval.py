@@ -121,7 +121,10 @@ def test_new_evidence_is_a_new_question(store: EventStore, approve, people: KeyH
 
 
 def at_once(url: str, *deeds: Callable[[EventStore], bool]) -> list[bool | str]:
-    """What each deed gave, or the sentence it was refused with; each has a connection of its own, as commands have."""
+    """What each deed gave, or the sentence it was refused with.
+
+    Each has a connection of its own, as commands have.
+    """
     gate = threading.Barrier(len(deeds))
 
     def go(deed: Callable[[EventStore], bool]) -> bool | str:

@@ -53,9 +53,12 @@ def prediction(
 
 
 def log_copies(store: EventStore, registry: ModelRegistry, *, shadow: int = 2) -> None:
-    """An hour of requests that version 1 answered; every fourth was copied to the shadow, as a mirror at 25 % does.
+    """An hour of requests that version 1 answered.
 
-    Every other request has the caller's own id; the others have what each pod has made up. A few leads come twice at once.
+    Every fourth was copied to the shadow, as a mirror at 25 % does.
+
+    Every other request has the caller's own id; the others have what each pod has made up. A few leads come
+    twice at once.
     """
     champion, candidate = (ScoringModel.load(registry.fetch(f"leads/{v}")) for v in (1, shadow))
     matrix = sample_matrix(sample_contract(), ROWS, seed=7)

@@ -29,7 +29,10 @@ BEGIN = NOW - timedelta(days=10)
 
 @pytest.fixture
 def busy(environment: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventStore]:
-    """Ten days: versions 1 (nine in ten) and 2, which converts a third as often; each outcome an hour later."""
+    """Ten days: versions 1 (nine in ten) and 2, which converts a third as often.
+
+    Each outcome an hour later.
+    """
     monkeypatch.setenv("LEADSCORE_EVENTS_URL", url)
     rng = np.random.default_rng(0)
     begin = int(BEGIN.timestamp() * 1e6)

@@ -1,4 +1,7 @@
-"""Who called stands in the event store: by key and by token, from behind a trusted proxy and from anywhere else."""
+"""Who called stands in the event store.
+
+By key and by token, from behind a trusted proxy and from anywhere else.
+"""
 
 from __future__ import annotations
 

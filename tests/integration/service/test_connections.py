@@ -1,4 +1,7 @@
-"""What strangers do to connections: none of it costs memory or time without a bound, harms others, or goes unanswered."""
+"""What strangers do to connections.
+
+None of it costs memory or time without a bound, harms others, or goes unanswered.
+"""
 
 from __future__ import annotations
 
@@ -172,7 +175,10 @@ def test_refusals_are_counted(target) -> None:
 
 def test_trailers_are_nobodys_headers(target, lead_body) -> None:
     served, key = target
-    head = b"POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
     body = b"%x\r\n%b\r\n0\r\n%b\r\n\r\n" % (len(lead_body), lead_body, key)
     with Wire(served.port) as wire:
         assert wire.send(head + body).reply().status == 401

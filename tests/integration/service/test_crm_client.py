@@ -1,4 +1,7 @@
-"""The client samples of docs/guides, as an integrator runs them: against the service, and when the network loses replies."""
+"""The client samples of docs/guides, as an integrator runs them.
+
+Against the service, and when the network loses replies.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """SIGTERM under load: who has written a request to a connection that was open gets a reply, to the very end.
 
-The clients never repeat a request, and look, as every HTTP client does, whether the server has closed a kept-alive
-connection before they write to it. A connection that is refused is no lost request: nothing was sent.
+The clients never repeat a request, and look, as every HTTP client does, whether the
+server has closed a kept-alive connection before they write to it. A connection that is
+refused is no lost request: nothing was sent.
 """
 
 from __future__ import annotations
@@ -17,19 +18,26 @@ from collections import Counter
 import pytest
 from tests.support.waiting import wait_until
 
-# Where the rounds of a measurement are set: LEADSCORE_DRAIN_ROUNDS=30 pytest tests/integration/service/test_drain.py
+# Where the rounds of a measurement are set: LEADSCORE_DRAIN_ROUNDS=30 pytest
+# tests/integration/service/test_drain.py
 ROUNDS = int(os.environ.get("LEADSCORE_DRAIN_ROUNDS", "1"))
 STEADY, LATE = 6, 40
 
 
 class Clients:
-    """Clients in one event loop: between their look at a connection and their write to it nothing else runs."""
+    """Clients in one event loop.
+
+    Between their look at a connection and their write to it nothing else runs.
+    """
 
     def __init__(self, port: int, body: bytes, drain_s: float) -> None:
         self.outcomes: Counter[str] = Counter()
         self._address = ("127.0.0.1", port)
         self._drain_s = drain_s
-        head = f"POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        head = (
+            "POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}"
+        )
         self._request = head.encode() + b"\r\n\r\n" + body
         self._told = asyncio.Event()
         self._began = 0.0
@@ -114,7 +122,8 @@ class Clients:
 
 @pytest.mark.parametrize(
     ("workers", "serving", "drain_s"),
-    # A worker that is still loading hears a signal late, when Python gets to it: the drain must be longer than that.
+    # A worker that is still loading hears a signal late, when Python gets to it: the drain must be longer
+    # than that.
     [(1, 1, 0.4), (2, 2, 0.4), (2, 1, 2.0)],
     ids=["one worker", "two workers", "a second worker that still loads"],
 )

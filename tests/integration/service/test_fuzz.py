@@ -1,4 +1,7 @@
-"""Schemathesis attacks every described endpoint of a running service: no 5xx, and every reply as described."""
+"""Schemathesis attacks every described endpoint of a running service.
+
+No 5xx, and every reply as described.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,8 @@ def schema(target):
     document = httpx.get(f"{served.url}/openapi.json").json()
     for operations in document["paths"].values():
         for operation in operations.values():
-            # Schemathesis has no Arrow to send; tests/unit/leadscore_service/test_bulk.py damages real streams.
+            # Schemathesis has no Arrow to send;
+            # tests/unit/leadscore_service/test_bulk.py damages real streams.
             operation.get("requestBody", {}).get("content", {}).pop(
                 "application/vnd.apache.arrow.stream", None
             )

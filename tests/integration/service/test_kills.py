@@ -1,4 +1,7 @@
-"""Kill -9, SIGTERM, dead parents: nothing acknowledged is lost, nothing is stored twice, everything comes back."""
+"""Kill -9, SIGTERM, dead parents.
+
+Nothing acknowledged is lost, nothing is stored twice, everything comes back.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,8 @@ def test_a_worker_killed_under_load_loses_and_doubles_nothing(serve, lead_body) 
     stored = served.stored()
     assert len(stored) == len(set(stored))
     assert len(load.acknowledged) == len(set(load.acknowledged))
-    # What was written but never acknowledged (a reply cut off by the kill) may be there too: one per thread and kill.
+    # What was written but never acknowledged (a reply cut off by the kill) may be there too: one per thread
+    # and kill.
     assert len(stored) - len(load.acknowledged) <= 3 * 4
 
 
@@ -171,7 +175,8 @@ def test_what_hangs_is_cut_off(serve) -> None:
 
     with socket.create_connection(("127.0.0.1", served.port)) as connection:
         connection.sendall(
-            b"POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+            b"POST /score-lead HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
         )
         wait_until(lambda: alive(worker), what="the worker")
         started = time.monotonic()

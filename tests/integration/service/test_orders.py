@@ -1,4 +1,7 @@
-"""Every order of starting and killing supervisor, worker and shipper: all of them end, and the port is free again."""
+"""Every order of starting and killing supervisor, worker and shipper.
+
+All of them end, and the port is free again.
+"""
 
 from __future__ import annotations
 

@@ -107,8 +107,9 @@ def test_a_home_that_cannot_be_written_is_a_clear_error(
 
 def test_a_market_that_turns_breaks_nothing(start: Start, tmp_path: Path) -> None:
     """Months as the only time, few conversions, then a collapse: what real call data did in 2008."""
-    months = {"2008-05": (1500, 0.03), "2008-06": (900, 0.04), "2008-07": (1300, 0.06), "2008-08": (900, 0.05),
-              "2008-10": (60, 0.60), "2008-11": (10, 0.10), "2008-12": (300, 0.45)}  # fmt: skip
+    months = {"2008-05": (1500, 0.03), "2008-06": (900, 0.04), "2008-07": (1300, 0.06),
+              "2008-08": (900, 0.05), "2008-10": (60, 0.60), "2008-11": (10, 0.10),
+              "2008-12": (300, 0.45)}  # fmt: skip
     rng = np.random.default_rng(0)
     month = np.repeat(list(months), [n for n, _ in months.values()])
     rate = np.repeat([r for _, r in months.values()], [n for n, _ in months.values()])

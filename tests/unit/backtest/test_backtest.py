@@ -141,7 +141,10 @@ def test_psi_of_equal_shares_is_nothing_and_of_an_empty_bin_finite() -> None:
     assert np.isfinite(psi_strategy((100, 0), (50, 50)))
 
 
-SPEC = "model: leads\ndataWindow: 720d\ntriggers:\n  performance: {maxDrop: 0.05}\n  drift: {minSeverity: significant}\n"
+SPEC = (
+    "model: leads\ndataWindow: 720d\ntriggers:\n  performance: {maxDrop: 0.05}\n"
+    "  drift: {minSeverity: significant}\n"
+)
 
 
 def test_policy_is_read_as_a_resource_or_as_its_spec(tmp_path: Path) -> None:

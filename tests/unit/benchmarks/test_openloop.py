@@ -67,7 +67,8 @@ def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(bodies):
     with server(stall_first=0.3) as (port, _):
         latencies = constant_rate(Target("t", port, "/score", bodies), rate=50, seconds=0.6)
 
-    # Fifteen requests were due during the stall, the later the less they waited; a closed loop would show one.
+    # Fifteen requests were due during the stall, the later the less they waited; a closed loop would show
+    # one.
     assert sum(latency > 40 for latency in latencies) >= 10
     assert latencies[0] >= 300
     assert latencies[5] >= 190

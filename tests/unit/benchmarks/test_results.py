@@ -58,7 +58,10 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
 
 def test_a_page_shows_each_run_under_its_name():
     results = Results().recorded(FIRST, {"serving": [FAST]}, {}).recorded(LATER, {"serving": [SLOW]}, {})
-    page = "<!-- results:serving:begin -->\n<!-- results:serving:end -->\n<!-- results:runs:begin -->\n<!-- results:runs:end -->"
+    page = (
+        "<!-- results:serving:begin -->\n<!-- results:serving:end -->\n<!-- results:runs:begin -->\n"
+        "<!-- results:runs:end -->"
+    )
 
     text = pages.text_of(page, results)
 

@@ -1,4 +1,7 @@
-"""The same leads in any format give the same scores, bit for bit; ten thousand tables are a program's work."""
+"""The same leads in any format give the same scores, bit for bit.
+
+Ten thousand tables are a program's work.
+"""
 
 from __future__ import annotations
 

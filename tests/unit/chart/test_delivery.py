@@ -1,4 +1,7 @@
-"""What a pipeline relies on: environments that render, images by digest, a package, a deployer's rights that suffice."""
+"""What a pipeline relies on.
+
+Environments that render, images by digest, a package, a deployer's rights that suffice.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +136,8 @@ def test_the_deployers_role_covers_what_the_chart_makes(chart: Chart, file: Path
         assert (group, plural(manifest["kind"])) in allowed, manifest["kind"]
 
 
-# Custom resource definitions are installed by who administers the cluster, not by who deploys into a namespace.
+# Custom resource definitions are installed by who administers the cluster, not by who deploys into a
+# namespace.
 CLUSTER_WIDE = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
 
 

@@ -1,4 +1,7 @@
-"""Queries of analyses, alerts and the dashboard: on metrics that the service exports, safe when there is no answer."""
+"""Queries of analyses, alerts and the dashboard.
+
+On metrics that the service exports, safe when there is no answer.
+"""
 
 from __future__ import annotations
 

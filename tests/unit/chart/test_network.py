@@ -1,6 +1,9 @@
-"""NetworkPolicies as an enforcing network would read them: every connection that the pods need comes about, and no other.
+"""NetworkPolicies as an enforcing network would read them.
 
-What they need is read from the pods themselves (addresses in their environment and arguments), not from the policies.
+Every connection that the pods need comes about, and no other.
+
+What they need is read from the pods themselves (addresses in their environment and arguments), not from the
+policies.
 """
 
 from __future__ import annotations
@@ -150,16 +153,16 @@ def test_the_shipped_production_values_work_under_a_policy_that_is_enforced(
     chart: Chart, tmp_path: Path
 ) -> None:
     done = chart.run(
-        "template", "leads", str(ROOT / "charts" / "lead-scoring"), "--namespace=scoring", f"--values={PRODUCTION}",
-        f"--set={OPERATOR}",
+        "template", "leads", str(ROOT / "charts" / "lead-scoring"), "--namespace=scoring",
+        f"--values={PRODUCTION}", f"--set={OPERATOR}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = tuple(m for m in yaml.safe_load_all(done.stdout) if m)
     assert {"operator", "jobs", "mlflow", "mlflow-migrate", "scoring"} <= set(pods(found, tmp_path))
     may = allowed(found, tmp_path)
     assert expected(found, tmp_path) - may == set()
-    # An object store without an address is HTTPS to anywhere, a database somewhere in 10.0.0.0/8 is all of it (here: the
-    # cluster's own addresses, too); nothing else goes out, and nobody else comes in.
+    # An object store without an address is HTTPS to anywhere, a database somewhere in 10.0.0.0/8 is all of it
+    # (here: the cluster's own addresses, too); nothing else goes out, and nobody else comes in.
     more = may - expected(found, tmp_path)
     assert {port for *_, port in more} <= {443, 5432, 6443}
     assert {b for _, b, port in more if port == 5432} & {"internet", "object store", "metadata"} == set()

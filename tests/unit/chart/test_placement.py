@@ -1,4 +1,7 @@
-"""Where pods run and as whom: every workload takes the same words, `pods` holds for all, and platforms keep their own say."""
+"""Where pods run and as whom.
+
+Every workload takes the same words, `pods` holds for all, and platforms keep their own say.
+"""
 
 from __future__ import annotations
 
@@ -197,7 +200,7 @@ def test_with_every_secret_given_the_chart_makes_none_and_renders_the_same_twice
     assert not [m for m in yaml.safe_load_all(first.stdout) if m and m["kind"] == "Secret"]
 
 
-# --- authorities ------------------------------------------------------------------------------------------------------
+# --- authorities --------------------------------------------------------------------------------------------
 
 BUNDLE = ("caBundle.configMap=authorities", "caBundle.key=bundle.pem")
 OUTSIDE = (
@@ -240,7 +243,7 @@ def test_a_bundle_may_be_a_secret_and_is_one_of_the_two(chart: Chart, tmp_path: 
     assert "pods trust one" in chart.refusal("caBundle.secret=a", "caBundle.configMap=b")
 
 
-# --- names ------------------------------------------------------------------------------------------------------------
+# --- names --------------------------------------------------------------------------------------------------
 
 
 def test_every_pod_may_ask_for_names_where_the_cluster_answers(chart: Chart) -> None:

@@ -64,7 +64,10 @@ def test_an_undo_skips_the_steps(one: One) -> None:
 
 
 def test_an_undone_template_is_the_one_it_was(one: One) -> None:
-    """`undo` copies the old ReplicaSet's template: labels that Argo puts there would make it another revision."""
+    """`undo` copies the old ReplicaSet's template.
+
+    Labels that Argo puts there would make it another revision.
+    """
     assert not {"canaryMetadata", "stableMetadata"} & set(canary(one))
 
 
@@ -130,7 +133,10 @@ def test_a_shadow_that_is_not_ready_takes_no_route_away(one: One) -> None:
 
 
 def test_the_route_is_the_same_with_and_without_a_shadow(one: One) -> None:
-    """Helm applies an IngressRoute before a TraefikService: a route that changes names one that is not there yet."""
+    """Helm applies an IngressRoute before a TraefikService.
+
+    A route that changes names one that is not there yet.
+    """
     without, shadowed = (
         one("IngressRoute", *settings)["spec"]["routes"] for settings in ((), ("shadow.enabled=true",))
     )

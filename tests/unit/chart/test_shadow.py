@@ -1,4 +1,4 @@
-"""A release's shadow, made from the chart's own Rollout and Service, is what the chart's own shadow would be."""
+"""A release's shadow, made from the chart's own Rollout and Service, equals the chart's own shadow."""
 
 from __future__ import annotations
 
@@ -129,7 +129,10 @@ def test_the_mirror_is_seen_as_the_chart_says_it(chart: Chart) -> None:
 
 
 def test_a_copy_takes_no_more_of_the_ingress_s_memory_than_its_body(chart: Chart) -> None:
-    """Traefik allocates a mirror's bound for each request it copies; -1 reads what there is, which is bounded before."""
+    """Traefik allocates a mirror's bound for each request it copies.
+
+    -1 reads what there is, which is bounded before.
+    """
     route = next(m for m in chart.render(*MIRROR) if m["kind"] == "IngressRoute")
     (rule,) = route["spec"]["routes"]
     limit = only(chart, "Middleware", "-body-limit", *MIRROR)

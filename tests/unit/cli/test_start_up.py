@@ -1,7 +1,7 @@
 """A command imports what it needs: looking at models must not wait for what trains them.
 
-Every command runs in a fork of one interpreter that has imported the command line alone, and says what it has imported
-besides. No clock is read: what costs seconds is named.
+Every command runs in a fork of one interpreter that has imported the command line alone, and says what it has
+imported besides. No clock is read: what costs seconds is named.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from leadscore.registry.store import ModelRegistry
 from leadscore.settings import Home
 
 HEAVY = frozenset(
-    ("mlflow", "pandas", "fastapi", "xgboost", "lightgbm", "sklearn", "optuna", "scipy", "matplotlib", "deltalake", "bentoml",
-     "numpy", "pyarrow", "sqlalchemy")
+    ("mlflow", "pandas", "fastapi", "xgboost", "lightgbm", "sklearn", "optuna", "scipy", "matplotlib",
+     "deltalake", "bentoml", "numpy", "pyarrow", "sqlalchemy")
 )  # fmt: skip
 DATABASE = frozenset(("sqlalchemy",))
 RECORDS = DATABASE | {"numpy", "pyarrow"}

@@ -51,7 +51,8 @@ def test_half_a_build_is_no_build(tmp_path, monkeypatch):
     assert is_built(ETCD)
 
 
-# A `go build` that says what it compiles, counts how often it was asked for, and waits where the test wants it to.
+# A `go build` that says what it compiles, counts how often it was asked for, and waits where the test wants
+# it to.
 GO = """#!/bin/sh
 while [ "$1" != -o ]; do shift; done
 echo "$3" >> "$COUNTED"

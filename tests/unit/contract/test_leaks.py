@@ -149,7 +149,7 @@ def test_times_after_the_lead_are_a_leak() -> None:
     assert (found.kind, found.figure) == ("later", 1.0)
 
 
-# --- a contract and its matrix --------------------------------------------------------------------------------
+# --- a contract and its matrix ------------------------------------------------------------------------------
 
 
 def test_a_matrix_is_judged_by_the_contracts_names_and_answers() -> None:
@@ -172,7 +172,7 @@ def test_a_matrix_is_judged_by_the_contracts_names_and_answers() -> None:
     assert [s.column for s in unexplained(found)] == ["stage"]
 
 
-# --- a model --------------------------------------------------------------------------------------------------
+# --- a model ------------------------------------------------------------------------------------------------
 
 
 def kinds(**figures: float | None) -> list[str]:

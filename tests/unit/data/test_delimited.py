@@ -162,11 +162,14 @@ WHOLE = {"names": ["id", "source", "visits", "amount"], "rows": 30}
         ROWS + b'\n\n"Grand Totals (30 Records)"\n"Do not distribute"\n',
         ROWS.replace(b"\n", b",\n"),
         ROWS.replace(b"10\n", b"10,\n"),
-        b"\n".join(b"%s,%s" % (str(i - 1).encode() if i else b"", line) for i, line in enumerate(ROWS.splitlines())),
+        b"\n".join(
+            b"%s,%s" % (str(i - 1).encode() if i else b"", line) for i, line in enumerate(ROWS.splitlines())
+        ),
     ],
     ids=[
-        "plain", "CRLF", "byte order mark", "UTF-16", "gzip", "sep line", "title", "padded titles", "empty rows below",
-        "footer after a blank line", "nameless empty column", "a delimiter too many", "pandas index",
+        "plain", "CRLF", "byte order mark", "UTF-16", "gzip", "sep line", "title", "padded titles",
+        "empty rows below", "footer after a blank line", "nameless empty column", "a delimiter too many",
+        "pandas index",
     ],
 )  # fmt: skip
 def test_what_stands_around_a_table_is_passed_over(tmp_path, content):

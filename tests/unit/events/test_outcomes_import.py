@@ -283,7 +283,8 @@ def test_the_import_prints_what_check_says_of_stages(tmp_path: Path) -> None:
     )
     table = tmp_path / "outcomes.csv"
     table.write_text(
-        "lead_id,converted,occurred_at\nL-1,Won,2026-05-01\nL-2,Closed Won [x],2026-05-01\nL-3,Lost,2026-05-01\n"
+        "lead_id,converted,occurred_at\nL-1,Won,2026-05-01\nL-2,Closed Won [x],2026-05-01\n"
+        "L-3,Lost,2026-05-01\n"
     )
     url = f"sqlite:///{tmp_path / 'events.db'}"
     arguments = ["import", str(table), "--events-url", url, "--json", "-c", str(contract)]

@@ -263,7 +263,7 @@ def test_no_interleaving_loses_or_doubles_a_record(
 
 
 def ship_or_crash(root: Path, store: EventStore, batch: int, step: str) -> None:
-    """One round of a new shipper, cut off before the store commits, or after it but before positions are kept."""
+    """One round of a new shipper, cut off before the store commits, or after it but before it is noted."""
     with pytest.MonkeyPatch.context() as patch, Shipper(root, store, ShipperOptions(batch)) as shipper:
 
         def crash(*_: object) -> None:

@@ -1,4 +1,7 @@
-"""A sample of the attacks that `make fuzz` runs whole: whatever is spoiled is refused in a sentence, or works."""
+"""A sample of the attacks that `make fuzz` runs whole.
+
+Whatever is spoiled is refused in a sentence, or works.
+"""
 
 from __future__ import annotations
 

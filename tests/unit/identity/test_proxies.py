@@ -27,7 +27,8 @@ PROXIES = TrustedProxies.parse("10.0.0.0/8, fd00::/8 192.0.2.1")
         ("10.0.0.1", b"127.0.0.1, 198.51.100.1", "198.51.100.1"),
         ("10.0.0.1", b"10.9.9.9, 198.51.100.1", "198.51.100.1"),
         ("10.0.0.1", b"evil, , 198.51.100.1 , 10.0.0.2", "198.51.100.1"),
-        # The header was taken away on its way (`Connection: X-Forwarded-For`): the proxy is all that is known.
+        # The header was taken away on its way (`Connection: X-Forwarded-For`): the proxy is all that is
+        # known.
         ("10.0.0.1", None, "10.0.0.1"),
         ("10.0.0.1", b"", "10.0.0.1"),
         # Everything is ours.

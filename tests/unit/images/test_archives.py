@@ -17,7 +17,9 @@ METADATA = (
     "Metadata-Version: 2.4\nName: Jinja2\nVersion: 3.1.6\nLicense-Expression: BSD-3-Clause\n\nDescription\n"
 )
 FILES = {
-    "var/lib/dpkg/status": "Package: libc6\nStatus: install ok installed\nVersion: 2.36-9\nArchitecture: amd64\n",
+    "var/lib/dpkg/status": (
+        "Package: libc6\nStatus: install ok installed\nVersion: 2.36-9\nArchitecture: amd64\n"
+    ),
     "usr/lib/x86_64-linux-gnu/libc.so.6": "x" * 3000,
     "opt/leadscore/packages/jinja2-3.1.6.dist-info/METADATA": METADATA,
     "opt/leadscore/packages/jinja2/__init__.py": "y" * 2000,
@@ -59,7 +61,10 @@ def test_packages_of_python_and_of_the_distribution_are_found(built):
 
 
 def test_a_licence_may_be_a_classifier():
-    text = "Name: x\nVersion: 1\nClassifier: License :: OSI Approved\nClassifier: License :: OSI Approved :: MIT License\n"
+    text = (
+        "Name: x\nVersion: 1\nClassifier: License :: OSI Approved\n"
+        "Classifier: License :: OSI Approved :: MIT License\n"
+    )
     assert python_package(text).licence == "MIT License"
     assert python_package("Name: x\nVersion: 1\n").licence == ""
 

@@ -104,7 +104,8 @@ def test_helm_values_name_images_where_the_chart_wants_them():
 def test_what_a_node_has_is_read_with_its_digests():
     listing = (
         "REF TYPE DIGEST SIZE PLATFORMS LABELS\n"
-        "localhost/leadscore/x:1 application/vnd.oci.image.manifest.v1+json sha256:12 1.9 MiB linux/amd64 io.cri=managed\n"
+        "localhost/leadscore/x:1 application/vnd.oci.image.manifest.v1+json sha256:12 1.9 MiB "
+        "linux/amd64 io.cri=managed\n"
     )
     assert load.parse_images(listing) == {"localhost/leadscore/x:1": "sha256:12"}
     assert load.parse_images("") == {}

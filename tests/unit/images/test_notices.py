@@ -1,4 +1,7 @@
-"""The notice of an image: every package with its licence and where the text is; the LGPL's conditions are met."""
+"""The notice of an image: every package with its licence and where the text is.
+
+The LGPL's conditions are met.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Arrow bodies: what writers write is read as pyarrow reads it; what contradicts itself is refused before it is looked at."""
+"""Arrow bodies: what writers write is read as pyarrow reads it.
+
+What contradicts itself is refused before it is looked at.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,10 @@ def test_a_stream_that_just_ends_is_read_and_bytes_behind_its_end_are_refused() 
 
 
 def changed(body: bytes, old: tuple[int, ...], new: tuple[int, ...]) -> bytes:
-    """The stream with other 64-bit numbers in the place of the last ones that are as given: columns follow buffers."""
+    """The stream with other 64-bit numbers in the place of the last ones that are as given.
+
+    Columns follow buffers.
+    """
     pack = struct.Struct(f"<{len(old)}q").pack
     before, found, after = body.rpartition(pack(*old))
     assert found
@@ -91,7 +97,8 @@ NULLS = written(pa.table({"a": pa.nulls(3)}))
 @pytest.mark.parametrize(
     "body",
     [
-        # Buffers (offset, length): sums that wrap in 64 bits, negative ones, ones beyond the body, the same one twice.
+        # Buffers (offset, length): sums that wrap in 64 bits, negative ones, ones
+        # beyond the body, the same one twice.
         *(
             changed(NUMBERS, (24, 0, 24, 24), (24, 0, *pair))
             for pair in [
@@ -106,7 +113,8 @@ NULLS = written(pa.table({"a": pa.nulls(3)}))
                 (0, 24 + 24),
             ]
         ),
-        # Nodes (length, nulls): another length than the batch's, nulls that are no count, nulls without a bitmap.
+        # Nodes (length, nulls): another length than the batch's, nulls that are no count, nulls without a
+        # bitmap.
         changed(NULLS, (3, 3), (2**40, 3)),
         changed(NULLS, (3, 3), (-1, 3)),
         changed(NULLS, (3, 3), (3, 2**62)),

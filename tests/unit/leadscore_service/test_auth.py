@@ -301,8 +301,9 @@ def test_a_known_token_is_verified_again_when_it_ends_or_the_issuer_s_keys_chang
 
 def test_a_service_without_an_issuer_never_loads_what_verifies_tokens(key_file) -> None:
     script = (
-        "import sys; from leadscore_service.settings import Settings; from leadscore_service.worker import Worker;"
-        "Worker(Settings.from_environment(), first=False); assert not {'jwt', 'cryptography'} & set(sys.modules)"
+        "import sys; from leadscore_service.settings import Settings; "
+        "from leadscore_service.worker import Worker;Worker(Settings.from_environment(), first=False); "
+        "assert not {'jwt', 'cryptography'} & set(sys.modules)"
     )
     environ = {**os.environ, "LEADSCORE_API_KEYS": str(key_file)}
     done = subprocess.run(

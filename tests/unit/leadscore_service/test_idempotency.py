@@ -42,7 +42,10 @@ def test_the_reply_survives_a_change_of_the_model(make_service, lead) -> None:
 
 
 def test_a_copy_of_a_request_is_not_taken_for_the_original(make_service, lead) -> None:
-    """The store keeps one record per id: with ids of their own, the caller's answer and the shadow's are both kept."""
+    """The store keeps one record per id.
+
+    With ids of their own, the caller's answer and the shadow's are both kept.
+    """
     answers = [
         make_service(LEADSCORE_ROLE=role).start().post("/score-lead", lead, KEY)
         for role in ("champion", "shadow", "shadow", "champion")

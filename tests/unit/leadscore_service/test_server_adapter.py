@@ -37,15 +37,15 @@ from leadscore_service.settings import Settings
 from leadscore_service.supervisor import Supervisor, listen
 
 MOVED = (
-    "uvicorn or BentoML has changed: bentos/leadscore_service/server_adapter.py relies on {} and must be looked through again, "
-    "or connections have no bounds and a stop loses requests."
+    "uvicorn or BentoML has changed: bentos/leadscore_service/server_adapter.py relies on {} and must be "
+    "looked through again, or connections have no bounds and a stop loses requests."
 )
 WHOLE = Reply(200, b'{"score": 1}', extra=((b"retry-after", b"2"),))
 
 
 @pytest.fixture(autouse=True)
 def no_application(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections hand requests to the application of their server, whatever a test before this one has started."""
+    """Connections hand requests to their server's application, whatever a test before has started."""
     monkeypatch.setattr(Connection, "application", None)
     monkeypatch.setattr(Connection, "refused", None)
 

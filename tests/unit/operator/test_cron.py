@@ -136,7 +136,9 @@ OCTOBER = datetime(2026, 10, 23), datetime(2026, 10, 27)  # noqa: DTZ001
     minutes=st.sets(st.integers(0, 59), min_size=1, max_size=4),
     hours=st.sets(st.integers(0, 5), min_size=1, max_size=3),
     after=st.datetimes(*MARCH) | st.datetimes(*OCTOBER),
-    zone=st.sampled_from(["Europe/Berlin", "Etc/UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
+    zone=st.sampled_from(
+        ["Europe/Berlin", "Etc/UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]
+    ),
 )  # fmt: skip
 def test_the_next_run_is_the_next_minute_that_a_clock_on_the_wall_would_show(
     minutes: set[int], hours: set[int], after: datetime, zone: str

@@ -56,9 +56,7 @@ def test_a_check_that_could_not_judge_has_no_severity_and_is_no_verdict_that_bre
     assert not [key for key in found if key[0] in {"leadscore_drift_severity", "leadscore_drift_drifted"}]
 
 
-def test_a_detector_is_silent_from_its_third_check_after_the_verdict_on_whatever_the_calendar_leaves_out() -> (
-    None
-):
+def test_a_detector_is_silent_from_its_third_check_after_the_verdict_whatever_a_calendar_leaves_out() -> None:
     silent = ("leadscore_drift_silent_from_timestamp_seconds", ("leads", "daily"))
     # A Tuesday's verdict; checks on Fridays and Saturdays only.
     item = judged(schedules=[{"name": "daily", "cron": "0 6 * * 5,6", "window": "1d"}])

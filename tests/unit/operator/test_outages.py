@@ -1,4 +1,7 @@
-"""An outage of the event store or the registry is told in the objects that wait for it, once, and taken back by their next look."""
+"""An outage of the event store or the registry is told once in the objects that wait for it.
+
+It is taken back by their next look.
+"""
 
 from __future__ import annotations
 

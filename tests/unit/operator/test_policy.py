@@ -54,7 +54,7 @@ def test_drift_makes_one_run_whose_name_is_the_same_every_time() -> None:
 
 
 def lost(drop: float, *, days_ago: float = 30) -> Manifest:
-    """A detector whose newest verdict says that the model lost so much of its AUC, on leads of so long ago."""
+    """A detector whose newest verdict says that the model lost so much AUC, on leads of so long ago."""
     said = DriftVerdict.from_json(verdict("none", "none").message)
     said = msgspec.structs.replace(
         said,

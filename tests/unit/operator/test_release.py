@@ -194,8 +194,8 @@ def test_a_rollout_of_somebody_else_is_refused() -> None:
 
 def test_the_status_comes_back_as_it_was_written() -> None:
     status = ReleaseStatus(
-        phase="Watching", reason="r", since=NOW, digest="d", champion=6, gate="g", evaluation="e", approval="a",
-        approved_by="Ada", previous=6, watch_since=NOW, retreat="RolledBack", kpi="k",
+        phase="Watching", reason="r", since=NOW, digest="d", champion=6, gate="g", evaluation="e",
+        approval="a", approved_by="Ada", previous=6, watch_since=NOW, retreat="RolledBack", kpi="k",
     )  # fmt: skip
     written = object_status(status, release(), NOW)
     assert written["approvedBy"] == "Ada"

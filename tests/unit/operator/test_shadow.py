@@ -1,4 +1,4 @@
-"""The shadow of a release as the operator sees it and asks about it (tests/unit/chart/test_shadow.py: what it makes)."""
+"""The shadow of a release as the operator sees it (tests/unit/chart/test_shadow.py: what it makes)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def test_a_deployment_of_others_is_no_release_s() -> None:
 @pytest.mark.parametrize(
     ("conditions", "words"),
     [
-        ([("Progressing", "False", "ReplicaSet x has timed out progressing.")], "ReplicaSet x has timed out progressing."),
+        ([("Progressing", "False", "ReplicaSet x has timed out progressing.")],
+            "ReplicaSet x has timed out progressing."),
         ([("ReplicaFailure", "True", "exceeded quota"), ("Progressing", "False", "late")], "exceeded quota."),
         ([("Progressing", "True", "")], ""),
     ],

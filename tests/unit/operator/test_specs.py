@@ -153,7 +153,8 @@ STATUSES: list[tuple[str, tuple[str, ...], type[msgspec.Struct]]] = [
     ("retrainruns", ("candidate",), Candidate),
     ("retrainruns", ("gate",), GateResult),
     ("modelreleases", (), ModelReleaseStatus),
-    *((kind, ("conditions", "[]"), Condition) for kind in ("driftdetectors", "retrainpolicies", "retrainruns", "modelreleases")),
+    *((kind, ("conditions", "[]"), Condition)
+      for kind in ("driftdetectors", "retrainpolicies", "retrainruns", "modelreleases")),
 ]  # fmt: skip
 PLAIN = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "string"}
 

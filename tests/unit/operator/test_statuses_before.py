@@ -1,4 +1,7 @@
-"""Statuses as an operator before has written them (`statuses_before.json`): read as they are, and not rewritten by an upgrade."""
+"""Statuses as an operator before has written them (`statuses_before.json`).
+
+Read as they are, and not rewritten by an upgrade.
+"""
 
 from __future__ import annotations
 

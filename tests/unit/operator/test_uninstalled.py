@@ -1,4 +1,4 @@
-"""After `helm uninstall` nothing is scheduled any more, and a detector that goes takes its schedules with it, whoever looked."""
+"""After `helm uninstall` nothing is scheduled, and a detector that goes takes its schedules with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry without MLflow says and does what MLflow's own client does, and leaves to it what it does not know."""
+"""The registry without MLflow does what MLflow's own client does, and leaves to it what it does not know."""
 
 from __future__ import annotations
 

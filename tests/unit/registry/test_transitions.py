@@ -139,7 +139,10 @@ def test_without_a_previous_champion_there_is_no_rollback(aliases: dict[str, int
 
 @given(st.lists(st.sampled_from([1, 2, 3, "back"]), max_size=12))
 def test_rollbacks_walk_back_through_the_champions_and_end(steps: list[int | str]) -> None:
-    """Whatever was promoted and rolled back before: each further rollback is older, and the last one is refused."""
+    """Whatever was promoted and rolled back before.
+
+    Each further rollback is older, and the last one is refused.
+    """
     state = snapshot({})
     for step in [*steps, *["back"] * len(steps)]:
         line = champions(state.history)

@@ -25,8 +25,8 @@ def test_a_reference_is_a_name_with_alias_or_version(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "/7", "leads/", "leads/0", "leads/07", "leads/-1", "leads@", "a/b/1", "leads/1@champion", "../x", "a b",
-     "leads@1", "x" * 129, "leads/1\n", "models:/leads/1"],
+    ["", "/7", "leads/", "leads/0", "leads/07", "leads/-1", "leads@", "a/b/1", "leads/1@champion", "../x",
+     "a b", "leads@1", "x" * 129, "leads/1\n", "models:/leads/1"],
 )  # fmt: skip
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(BadInputError, match="not a model reference"):

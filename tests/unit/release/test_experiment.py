@@ -52,7 +52,7 @@ def judged(found: Cohort, plan: ExperimentPlan = PLAN) -> Experiment:
 
 
 def ever_different(found: Cohort) -> tuple[bool, bool]:
-    """Whether conversion, revenue were called different at any lead, as `judge_experiment` would, looking after each one."""
+    """Whether conversion, revenue were called different at any lead, looked at after each one."""
     few, many = np.flatnonzero(found.second), np.flatnonzero(~found.second)
     blocks = min(len(few), len(many) // 9)
     gap = found.converted[few[:blocks]] - found.converted[many[: 9 * blocks]].reshape(blocks, 9).mean(axis=1)

@@ -1,4 +1,7 @@
-"""Everything that holds a release back, or ends it, whatever else is seen: each guard alone makes the difference."""
+"""Everything that holds a release back, or ends it, whatever else is seen.
+
+Each guard alone makes the difference.
+"""
 
 from __future__ import annotations
 
@@ -139,10 +142,12 @@ def test_a_version_that_is_not_there_yet_is_waited_for() -> None:
     ("seen", "words"),
     [
         ({"candidate": None}, "not in the registry any more"),
-        ({"candidate": msgspec.structs.replace(CANDIDATE, archived=True)}, "archived models do not come back"),
+        ({"candidate": msgspec.structs.replace(CANDIDATE, archived=True)},
+            "archived models do not come back"),
         ({"candidate": msgspec.structs.replace(CANDIDATE, digest=OTHER)}, "somebody tampered with it"),
         ({"champion": CANDIDATE}, "is the champion already"),
-        ({"champion": VersionObservation(version=5, digest=OTHER)}, "The champion is leads/5; leads/7 was judged against leads/6"),
+        ({"champion": VersionObservation(version=5, digest=OTHER)},
+            "The champion is leads/5; leads/7 was judged against leads/6"),
         ({"champion": None}, "The champion is none; leads/7 was judged against leads/6"),
     ],
     ids=["gone", "archived", "tampered", "champion", "another", "none"],

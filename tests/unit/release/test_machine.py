@@ -624,7 +624,8 @@ class AnyRelease(RuleBasedStateMachine):
     def kpi_report(self, passed: bool, leads: int, judged: bool) -> None:
         running = self.world.kpi.state == "running"
         self.world.report(passed=passed, leads=leads, judged=judged)
-        # From here on no promotion may happen; a fall that is reported after the alias moved rolls back instead.
+        # From here on no promotion may happen; a fall that is reported after the alias moved rolls back
+        # instead.
         self.fell = self.fell or (running and not passed)
 
     @rule()
@@ -662,7 +663,7 @@ class AnyRelease(RuleBasedStateMachine):
             assert self.world.champion == 7
 
     def teardown(self) -> None:
-        """Whatever happened: with Argo and Jobs working again the machine comes to rest, and never works in vain."""
+        """Whatever happened: once Argo and Jobs work, the machine comes to rest and never works in vain."""
         if not hasattr(self, "world"):
             return
         w = self.world

@@ -13,7 +13,7 @@ TYPED = {"sh", "python", "yaml"}
 
 
 def _sources() -> str:
-    """Everything that can say something to a person, with literals that go on in the next line put together."""
+    """Everything that can say something to a person, with literals of adjacent lines put together."""
     listed = subprocess.run(
         ["git", "ls-files", "src", "bentos", "operators", "charts", "tools"],
         cwd=ROOT, capture_output=True, text=True, check=True,

@@ -1,4 +1,7 @@
-"""The repository keeps its own rules: links lead somewhere, commands that are named exist, modules stay small."""
+"""The repository keeps its own rules.
+
+Links lead somewhere, commands that are named exist, modules stay small.
+"""
 
 from __future__ import annotations
 

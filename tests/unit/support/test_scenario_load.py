@@ -17,7 +17,9 @@ from tests.support.waiting import wait_until
 
 
 class Server:
-    """Answers each POST by what `answer` says of its number: a status, "hang up", or seconds to wait before a 200.
+    """Answers each POST by what `answer` says of its number.
+
+    A status, "hang up", or seconds to wait before a 200.
 
     Closes a connection that is idle for `idle` seconds.
     """
@@ -90,7 +92,10 @@ def test_a_broken_connection_is_one_failure_and_is_never_repeated():
 
 
 def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_written_to():
-    """As Traefik does after 180 s: a burst made many connections, a calm needed one, and the next burst takes them all."""
+    """As Traefik does after 180 s.
+
+    A burst made many connections, a calm needed one, and the next burst takes them all.
+    """
     with serving(lambda number: 0.3 if number <= 8 or number > 200 else 200, idle=0.2) as server:
         tally = run(server, 230)
     assert server.closed_idle >= 7

@@ -1,4 +1,7 @@
-"""The scenarios' own tools: values over values, figures and their table, weights, and what the faults do to a service."""
+"""The scenarios' own tools.
+
+Values over values, figures and their table, weights, and what the faults do to a service.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,10 @@ def funnel(
     n: int = 20_000,
     never: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Outcome, delay, age and truth of leads that arrive evenly over `span` days; log-normal delays by outcome."""
+    """Outcome, delay, age and truth of leads that arrive evenly over `span` days.
+
+    Log-normal delays by outcome.
+    """
     rng = np.random.default_rng(seed)
     age = rng.uniform(0, span, n)
     won = rng.random(n) < 0.135

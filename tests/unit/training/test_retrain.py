@@ -33,13 +33,15 @@ def store(leads: pa.Table, contract: FeatureContract, tmp_path_factory: pytest.T
     version, ids = contract_version(contract), leads.column(contract.id).to_pylist()
     predictions = [
         Prediction(
-            f"{role}-{i}", str(lead), "crm", "1", version, role, int(moments[i]), 0.5, 50.0, "B", matrix[i].tobytes()
+            f"{role}-{i}", str(lead), "crm", "1", version, role, int(moments[i]), 0.5, 50.0, "B",
+            matrix[i].tobytes()
         )
         for i, lead in enumerate(ids)
         for role in (("champion", "shadow") if i % 10 == 0 else ("champion",))
     ]  # fmt: skip
     outcomes = [
-        Outcome(f"o-{i}", str(lead), f"champion-{i}", bool(outcome[i]), None, int(moments[i]) + 1, int(moments[i]) + 2)
+        Outcome(f"o-{i}", str(lead), f"champion-{i}", bool(outcome[i]), None, int(moments[i]) + 1,
+            int(moments[i]) + 2)
         for i, lead in enumerate(ids)
         if not np.isnan(outcome[i])
     ]  # fmt: skip

@@ -1,4 +1,7 @@
-"""Which leads a run learns from: by age, never because an outcome happens to be known; not from the future."""
+"""Which leads a run learns from: by age, never because an outcome happens to be known.
+
+Not from the future.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The add-ons: what the chart needs besides Kubernetes, the same on a local cluster and on one that is given."""
+"""The add-ons: what the chart needs besides Kubernetes, the same on a local and on a given cluster."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Addon:
 
 
 ADDONS = (
-    Addon("argo-rollouts", "argo-rollouts", "crd/rollouts.argoproj.io", ARGO_ROLLOUTS, "manifests/install.yaml"),
+    Addon("argo-rollouts", "argo-rollouts", "crd/rollouts.argoproj.io", ARGO_ROLLOUTS,
+        "manifests/install.yaml"),
     Addon(
         "traefik", "traefik", "crd/ingressroutes.traefik.io", TRAEFIK,
         "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",

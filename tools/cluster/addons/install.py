@@ -21,7 +21,10 @@ MANAGER = "leadscore-cluster"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """How to talk to a cluster: the kubectl program and KUBECONFIG (a file, or a list of files as kubectl takes it)."""
+    """How to talk to a cluster.
+
+    The kubectl program and KUBECONFIG (a file, or a list of files as kubectl takes it).
+    """
 
     kubectl: Path | str
     kubeconfig: str
@@ -58,7 +61,10 @@ def is_foreign(cluster: Cluster, addon: Addon) -> bool:
 
 
 def apply(cluster: Cluster, addon: Addon, *, local: bool) -> None:
-    """Apply the add-on's manifests; the server keeps track of the fields, as its resource definitions need."""
+    """Apply the add-on's manifests.
+
+    The server keeps track of the fields, as its resource definitions need.
+    """
     documents = manifests(addon, local=local)
     spaces = [document for document in documents if document["kind"] == "Namespace"]
     rest = [document for document in documents if document["kind"] != "Namespace"]

@@ -13,12 +13,13 @@ TextCounts = Sequence[tuple[str, int]]
 
 _PLACEHOLDERS = frozenset(
     [
-        "select", "please select", "select one", "select an option", "choose", "please choose", "choose one", "pick one",
-        "unknown", "unspecified", "not specified", "not set", "(not set)", "not provided", "not available", "not given",
-        "not known", "undefined", "tbd", "to be determined", "test", "dummy", "default", "xxx", "xx", "x", "foo", "asdf",
-        "missing", "no answer", "no data", "no value", "na", "n.a.", "n. a.", "k.a.", "k. a.", "keine angabe",
-        "unbekannt", "bitte wählen", "bitte auswählen", "auswählen", "inconnu", "non renseigné", "desconocido",
-        "ohne angabe", "nicht angegeben", "nicht bekannt", "tba", "nil",
+        "select", "please select", "select one", "select an option", "choose", "please choose", "choose one",
+        "pick one", "unknown", "unspecified", "not specified", "not set", "(not set)", "not provided",
+        "not available", "not given", "not known", "undefined", "tbd", "to be determined", "test", "dummy",
+        "default", "xxx", "xx", "x", "foo", "asdf", "missing", "no answer", "no data", "no value", "na",
+        "n.a.", "n. a.", "k.a.", "k. a.", "keine angabe", "unbekannt", "bitte wählen", "bitte auswählen",
+        "auswählen", "inconnu", "non renseigné", "desconocido", "ohne angabe", "nicht angegeben",
+        "nicht bekannt", "tba", "nil",
     ]
 )  # fmt: skip
 
@@ -53,6 +54,6 @@ def placeholders(seen: TextCounts) -> list[tuple[str, int]]:
 
 
 def _plain(text: str) -> str:
-    """Without the dashes, dots and brackets that forms put around their prompt ("-- Select --", "Select...")."""
+    """Without the dashes, dots and brackets that forms put around a prompt ("-- Select --", "Select...")."""
     bare = nearly(text)
     return bare if bare in _PLACEHOLDERS else re.sub(r"^[\W_]+|[\W_]+$", "", bare)

@@ -19,8 +19,8 @@ _OTHERS = (
     ColumnFormat(thousands="'"),
     ColumnFormat(decimal=",", thousands="'"),
 )
-# With that many different numbers, each of three digits behind the mark, decimals without a shorter one among them
-# (one in ten ends in a zero that is not written) are ruled out.
+# With that many different numbers, each of three digits behind the mark, decimals without a shorter one among
+# them (one in ten ends in a zero that is not written) are ruled out.
 _SURE_NUMBERS = 50
 _LIKELY_NUMBERS = 20
 _LEAST_NUMBERS = 10  # different ones, for words among them to mean "no value"
@@ -30,12 +30,15 @@ _MOSTLY = 0.5  # of the rows: numbers with some bounds between them, not categor
 _NEARLY_ALL = 0.95  # of the rows: what is no number then is a mistake
 
 _CODE = re.compile(r"[+-]?0[0-9]+\Z|[0-9]{17,}\Z")
-# What every reader takes for a number: most columns hold nothing else, and a million of these are read at once.
+# What every reader takes for a number: most columns hold nothing else, and a million of these are read at
+# once.
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?\Z")
 _AMOUNT = r"[$€£]?\s?[0-9][0-9.,' ]*\s?[%kKmM$€£]?"
 _BOUND = re.compile(
-    rf"([<>≤≥~]=?|over|under|more than|less than|up to|at least|at most|ab|bis|über|unter|mehr als|weniger als)\s?{_AMOUNT}"
-    rf"|{_AMOUNT}\s?(\+|plus|or more|or less|and more|und mehr|oder mehr)|{_AMOUNT}\s?(-|–|to|bis)\s?{_AMOUNT}",
+    r"([<>≤≥~]=?|over|under|more than|less than|up to|at least|at most|ab|bis|über|unter|"
+    rf"mehr als|weniger als)\s?{_AMOUNT}"
+    rf"|{_AMOUNT}\s?(\+|plus|or more|or less|and more|und mehr|oder mehr)|"
+    rf"{_AMOUNT}\s?(-|–|to|bis)\s?{_AMOUNT}",
     re.IGNORECASE,
 )
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\Z")
@@ -52,7 +55,8 @@ class NumberGuess:
         marked: Rows whose number holds the mark in question.
         word_rows: Rows that hold one of the words.
         unread_rows: Rows that hold neither a number nor one of the words: somebody must correct them.
-        units: The currencies and per cent signs that were seen; `no unit` where only some numbers have a per cent sign.
+        units: The currencies and per cent signs that were seen; `no unit` where only
+            some numbers have a per cent sign.
         integer: Every number is whole and written so.
     """
 
@@ -72,15 +76,18 @@ class NumberGuess:
 
 
 def is_code(texts: Sequence[str]) -> bool:
-    """Whether some text would lose digits as a number: leading zeros (postcodes), or more than 64 bits hold."""
+    """Whether some text would lose digits as a number.
+
+    Leading zeros (postcodes), or more than 64 bits hold.
+    """
     return any(_CODE.match(text.strip()) for text in texts)
 
 
 def guess_numbers(seen: TextCounts) -> NumberGuess | None:
     """How a column's numbers are written, or None if it does not hold numbers (or codes that look like some).
 
-    A few words among many numbers (`unknown`) are taken to mean "no value"; words with digits (`10+`) are not, and
-    are mistakes where nearly all rows hold numbers.
+    A few words among many numbers (`unknown`) are taken to mean "no value"; words with digits (`10+`) are
+    not, and are mistakes where nearly all rows hold numbers.
     """
     texts = [text for text, _ in seen]
     if all(map(_PLAIN.match, texts)) and not may_be_thousands(texts):
@@ -151,7 +158,7 @@ def _are_mistakes(numbers: TextCounts, others: TextCounts) -> bool:
 
 
 def bounds_among_numbers(seen: TextCounts) -> tuple[TextCounts, TextCounts] | None:
-    """The numbers, and the bounds between them (`10+`, `> 30`, `<5`, `5-10`), where a column holds nothing else.
+    """The numbers and the bounds between them (`10+`, `> 30`, `<5`, `5-10`) of a column that holds no more.
 
     None if most rows are no numbers, or there are no bounds.
     """

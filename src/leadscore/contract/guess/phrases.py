@@ -1,7 +1,8 @@
 """How people call a column: a description and a unit from its name, so that reasons read as sentences.
 
-`first_response_hours` becomes "First response" in hours, `num_visits` "Number of visits", `TimeOnSite` "Time on site".
-A name with an abbreviation that nobody can write out for certain (`emp.var.rate`) stays as it is, in quotes.
+`first_response_hours` becomes "First response" in hours, `num_visits` "Number of visits", `TimeOnSite` "Time
+on site". A name with an abbreviation that nobody can write out for certain (`emp.var.rate`) stays as it is,
+in quotes.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from leadscore.contract.model import Boolean, Categorical, Feature, Numeric
 from leadscore.contract.plurals import many_of, one_of
 
 _UNITS = {
-    "days": "days", "hours": "hours", "hrs": "hours", "minutes": "minutes", "mins": "minutes", "seconds": "seconds",
-    "secs": "seconds", "ms": "ms", "weeks": "weeks", "months": "months", "years": "years", "yrs": "years", "eur": "EUR",
-    "euro": "EUR", "euros": "EUR", "usd": "USD", "dollar": "USD", "dollars": "USD", "gbp": "GBP", "chf": "CHF",
-    "percentage": "%", "percent": "%", "km": "km", "kg": "kg", "kwh": "kWh", "mb": "MB", "gb": "GB", "sqm": "m²",
+    "days": "days", "hours": "hours", "hrs": "hours", "minutes": "minutes", "mins": "minutes",
+    "seconds": "seconds", "secs": "seconds", "ms": "ms", "weeks": "weeks", "months": "months",
+    "years": "years", "yrs": "years", "eur": "EUR", "euro": "EUR", "euros": "EUR", "usd": "USD",
+    "dollar": "USD", "dollars": "USD", "gbp": "GBP", "chf": "CHF", "percentage": "%", "percent": "%",
+    "km": "km", "kg": "kg", "kwh": "kWh", "mb": "MB", "gb": "GB", "sqm": "m²",
 }  # fmt: skip
 _SPANS = frozenset(["days", "hours", "minutes", "seconds", "weeks", "months", "years"])
 _ABBREVIATIONS = {
-    "avg": "average", "amt": "amount", "qty": "quantity", "prev": "previous", "dur": "duration", "cust": "customer",
-    "acct": "account", "lang": "language", "tel": "telephone", "org": "organisation", "dept": "department",
-    "prob": "probability", "pct": "percentage", "freq": "frequency", "ctry": "country", "curr": "current",
+    "avg": "average", "amt": "amount", "qty": "quantity", "prev": "previous", "dur": "duration",
+    "cust": "customer", "acct": "account", "lang": "language", "tel": "telephone", "org": "organisation",
+    "dept": "department", "prob": "probability", "pct": "percentage", "freq": "frequency", "ctry": "country",
+    "curr": "current",
 }  # fmt: skip
 # Abbreviations that read like words and mean several.
 _SHORTENED = frozenset(
@@ -36,31 +39,35 @@ _READABLE = re.compile(
     r"[aeiouy][a-z]*\d*\Z"
 )
 _ACRONYMS = frozenset(
-    ["b2b", "b2c", "cpc", "crm", "cta", "ctr", "erp", "gdp", "hr", "ip", "iso", "kpi", "nps", "ppc", "roi", "seo", "sla",
-     "sms", "url", "utm", "uk", "us", "usa", "eu", "vat", "vip", "arr", "mrr", "sql", "mql", "api", "faq", "pdf", "tv"]
+    ["b2b", "b2c", "cpc", "crm", "cta", "ctr", "erp", "gdp", "hr", "ip", "iso", "kpi", "nps", "ppc", "roi",
+     "seo", "sla", "sms", "url", "utm", "uk", "us", "usa", "eu", "vat", "vip", "arr", "mrr", "sql", "mql",
+     "api", "faq", "pdf", "tv"]
 )  # fmt: skip
 _COUNTERS = frozenset(["num", "number", "nr", "no", "cnt", "count", "counts", "n", "nb", "anzahl", "total"])
 _COUNTED = frozenset(
     [
-        "attempts", "attendees", "bookings", "branches", "calls", "campaigns", "cases", "chats", "children", "clicks",
-        "companies", "complaints", "contacts", "contracts", "conversations", "customers", "deals", "demos", "devices",
-        "downloads", "emails", "employees", "enquiries", "events", "followups", "forms", "founders", "inquiries",
-        "interactions", "invoices", "items", "leads", "licenses", "licences", "likes", "logins", "mails", "meetings",
-        "messages", "opens", "orders", "pages", "people", "products", "purchases", "questions", "quotes", "referrals",
-        "replies", "requests", "responses", "returns", "reviews", "searches", "seats", "sessions", "sites", "stores",
-        "tasks", "tickets", "touches", "touchpoints", "trials", "users", "views", "visitors", "visits", "webinars",
+        "attempts", "attendees", "bookings", "branches", "calls", "campaigns", "cases", "chats", "children",
+        "clicks", "companies", "complaints", "contacts", "contracts", "conversations", "customers", "deals",
+        "demos", "devices", "downloads", "emails", "employees", "enquiries", "events", "followups", "forms",
+        "founders", "inquiries", "interactions", "invoices", "items", "leads", "licenses", "licences",
+        "likes", "logins", "mails", "meetings", "messages", "opens", "orders", "pages", "people", "products",
+        "purchases", "questions", "quotes", "referrals", "replies", "requests", "responses", "returns",
+        "reviews", "searches", "seats", "sessions", "sites", "stores", "tasks", "tickets", "touches",
+        "touchpoints", "trials", "users", "views", "visitors", "visits", "webinars",
     ]
 )  # fmt: skip
-_PREPOSITIONS = frozenset(["about", "after", "at", "before", "by", "during", "for", "from", "in", "of", "on", "per",
-    "since", "through", "to", "until", "with", "within"])  # fmt: skip
-_KEPT = frozenset(["sales", "savings", "earnings", "earning", "previous", "status", "bonus", "campus", "analysis",
-    "basis", "news", "series", "species", "plus", "gas", "address", "business", "access", "process", "class", "success",
-    "radius", "census", "chorus", "business", "discuss", "axis", "bus", "canvas", "lens", "yes", "has", "is", "was"])  # fmt: skip
-_ADJECTIVES = frozenset(["b2b", "b2c", "active", "new", "existing", "returning", "verified", "public", "private",
-    "available", "mobile", "known", "valid", "registered", "qualified", "local", "remote", "weekend", "foreign",
-    "married", "employed", "premium", "paid", "free", "online", "external", "internal", "recurring", "urgent"])  # fmt: skip
-_MASS = frozenset(["consent", "insurance", "access", "interest", "experience", "funding", "debt", "credit", "support",
-    "internet", "housing", "budget approval", "default"])  # fmt: skip
+_PREPOSITIONS = frozenset(["about", "after", "at", "before", "by", "during", "for", "from", "in", "of", "on",
+    "per", "since", "through", "to", "until", "with", "within"])  # fmt: skip
+_KEPT = frozenset(["sales", "savings", "earnings", "earning", "previous", "status", "bonus", "campus",
+    "analysis", "basis", "news", "series", "species", "plus", "gas", "address", "business", "access",
+    "process", "class", "success", "radius", "census", "chorus", "business", "discuss", "axis", "bus",
+    "canvas", "lens", "yes", "has", "is", "was"])  # fmt: skip
+_ADJECTIVES = frozenset(["b2b", "b2c", "active", "new", "existing", "returning", "verified", "public",
+    "private", "available", "mobile", "known", "valid", "registered", "qualified", "local", "remote",
+    "weekend", "foreign", "married", "employed", "premium", "paid", "free", "online", "external", "internal",
+    "recurring", "urgent"])  # fmt: skip
+_MASS = frozenset(["consent", "insurance", "access", "interest", "experience", "funding", "debt", "credit",
+    "support", "internet", "housing", "budget approval", "default"])  # fmt: skip
 _SAYS_NOTHING = re.compile(
     r"(?:var|variable|v|x|col|column|f|feat|feature|field|attr|attribute|c|z|q)[ _-]?\d+\Z|[a-z]\Z", re.I
 )
@@ -163,7 +170,10 @@ def _sentence(words: list[str]) -> str:
 
 
 def _singular(words: list[str]) -> list[str]:
-    """The last noun before a preposition for one: what is measured stands with a verb for one ("Bounce rate of 0.2")."""
+    """The last noun before a preposition for one.
+
+    What is measured stands with a verb for one ("Bounce rate of 0.2").
+    """
     end = next((i for i, word in enumerate(words) if i and word in _PREPOSITIONS), len(words))
     word = words[end - 1]
     kept = word in _KEPT or word.isupper() or word.endswith(("ss", "us", "is", "days"))

@@ -12,7 +12,7 @@ from leadscore.errors import TableError
 
 Value = str | int | bool
 ValueCounts = Sequence[tuple[object, int]]
-"""The target's values as the table holds them, with their rows, most frequent first, missing ones left out."""
+"""The target's values as the table holds them, with their rows, most frequent first, without missing ones."""
 
 _WON = frozenset(
     [
@@ -225,7 +225,10 @@ def meaning_of(value: object) -> Meaning:
 
 
 def spellings_of(seen: ValueCounts) -> list[ValueSpellings]:
-    """The values, those that differ in case, spaces and Unicode form only taken together; most frequent first."""
+    """The values, those that differ in case, spaces and Unicode form only taken together.
+
+    Most frequent first.
+    """
     found: dict[object, list[tuple[object, int]]] = {}
     for value, count in seen:
         plain = as_value(value)
@@ -239,8 +242,8 @@ def spellings_of(seen: ValueCounts) -> list[ValueSpellings]:
 def guess_target(name: str, seen: ValueCounts, wanted: Value | None) -> TargetGuess:
     """Decide what the target's values mean.
 
-    Values beside the positive one mean "not converted" if one of them says so or there is no other way to read
-    them; where one does (`Lost`), those that do not (`Engaging`) are open.
+    Values beside the positive one mean "not converted" if one of them says so or there is no other way to
+    read them; where one does (`Lost`), those that do not (`Engaging`) are open.
 
     Args:
         name: The column.
@@ -260,9 +263,9 @@ def guess_target(name: str, seen: ValueCounts, wanted: Value | None) -> TargetGu
     if counts and wanted is None:
         raise TableError(
             f"The target column {name!r} has {len(groups)} different numbers: {_shown(groups)}.",
-            hint="It seems to count something. Make a column of 0 and 1 that says whether the lead converted (any count "
-            "above 0?) and take that as the target; --positive would take one of the numbers for converted and all others "
-            "for not.",
+            hint="It seems to count something. Make a column of 0 and 1 that says whether the lead "
+            "converted (any count above 0?) and take that as the target; --positive would take one of "
+            "the numbers for converted and all others for not.",
         )
     positive, sure = _positive(name, groups, wanted)
     others = [group for group in groups if group is not positive]
@@ -273,8 +276,8 @@ def guess_target(name: str, seen: ValueCounts, wanted: Value | None) -> TargetGu
         lost, opened = others, []
         if wanted is None and all(group.meaning == "open" for group in others):
             raise TableError(
-                f"The target column {name!r} holds {positive.shown} and, beside it, only values of deals that are still "
-                f"open ({_shown(others)}): no value means lost.",
+                f"The target column {name!r} holds {positive.shown} and, beside it, only values of deals "
+                f"that are still open ({_shown(others)}): no value means lost.",
                 hint="Add the leads that were lost; or, if these did not convert, say so with --positive.",
             )
     if isinstance(wanted, str):

@@ -45,7 +45,8 @@ _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 _CLOCK = re.compile(
     r"(?P<between>,? |T| - )(?P<hour>\d{1,2})(?P<mark>[:.])\d{2}(?P<second>(?P=mark)\d{2})?"
-    r"(?P<fraction>(?P<point>[.,])\d{1,9})?(?P<noon>(?P<space> ?)[AaPp][Mm])?(?P<gap> ?)(?P<zone>Z|[+-]\d{2}:?\d{2})?\Z"
+    r"(?P<fraction>(?P<point>[.,])\d{1,9})?(?P<noon>(?P<space> ?)[AaPp][Mm])?(?P<gap> ?)"
+    r"(?P<zone>Z|[+-]\d{2}:?\d{2})?\Z"
 )
 # What times as numbers may be: 1970-2100 with some room, days of a spreadsheet from 1954 to 2119.
 _COUNTED = {
@@ -145,7 +146,9 @@ def names_time(name: str) -> bool:
 def dates_near(
     numbers: NDArray[np.float64], created: NDArray[np.datetime64]
 ) -> tuple[NDArray[np.datetime64], str] | None:
-    """The moments that numbers stand for, and by which count, if nearly all lie within years of the leads' own times.
+    """The moments that numbers stand for, and by which count, if nearly all lie near the leads' own times.
+
+    Near is within years.
 
     Amounts may be of the size of a spreadsheet's days, too, but they are not gathered around each lead's day.
 

@@ -1,4 +1,4 @@
-"""One column as cells (values, or bins of a number), and what one half of the leads teaches about the other."""
+"""One column as cells (values, or bins of a number), and what half of the leads teach about the rest."""
 
 from __future__ import annotations
 
@@ -50,15 +50,16 @@ class KnownCells:
 def known_cells(codes: NDArray[np.float64], labels: NDArray[np.float64]) -> KnownCells | None:
     """Put the rows with a known outcome into cells.
 
-    A number of many values gets `LEAK_BINS` quantile bins, with cells of their own for values that fill a bin alone
-    (a zero that means "nothing there").
+    A number of many values gets `LEAK_BINS` quantile bins, with cells of their own for values that fill a bin
+    alone (a zero that means "nothing there").
 
     Args:
         codes: Numbers or category codes, NaN for missing; shape (n,).
         labels: 1, 0 or NaN (unknown); shape (n,).
 
     Returns:
-        None with fewer than `MIN_PER_CLASS` rows of either class in either half. At most `MAX_ROWS` rows are used.
+        None with fewer than `MIN_PER_CLASS` rows of either class in either half. At most `MAX_ROWS` rows are
+        used.
     """
     rng = np.random.default_rng(0)
     known = np.flatnonzero(~np.isnan(labels))

@@ -70,9 +70,10 @@ def column_suspicion(
 ) -> Suspicion | None:
     """The strongest reason to suspect one column, or None.
 
-    Rates per value (or per bin of a number, missing being a value too) are learnt on one half of the leads and
-    judged on the other, both ways round, so that a column of many values gains nothing by chance; every threshold
-    is asked of the figure and, lower, of its 99 % bound, so that a small table does not accuse by chance either.
+    Rates per value (or per bin of a number, missing being a value too) are learnt on one half of
+    the leads and judged on the other, both ways round, so that a column of many values gains
+    nothing by chance; every threshold is asked of the figure and, lower, of its 99 % bound, so that
+    a small table does not accuse by chance either.
 
     Args:
         name: The column.
@@ -130,7 +131,10 @@ def _ranking(cells: KnownCells) -> Estimate | None:
 
 
 def _monotone(cells: KnownCells) -> Estimate | None:
-    """AUC of the number itself, high or low; a few leads of one outcome teach no rates, but they have an order."""
+    """AUC of the number itself, high or low.
+
+    A few leads of one outcome teach no rates, but they have an order.
+    """
     numbers = np.where(np.isnan(cells.codes), np.nanmedian(cells.codes), cells.codes)
     estimates = [auc_estimate(cells.converted, sign * numbers, _CONFIDENCE) for sign in (1.0, -1.0)]
     return max((e for e in estimates if e is not None), key=lambda e: e.value, default=None)
@@ -168,8 +172,8 @@ def _by_presence(name: str, cells: KnownCells, alone: Estimate) -> Suspicion | N
         strength="leak" if alone.value >= LEAK_AUC else "suspicion",
         figure=value,
         sentence=(
-            f"Whether it is filled in tells the outcome: {_share(of_converted)} of the converted leads have a value, "
-            f"{_share(of_others)} of the others."
+            f"Whether it is filled in tells the outcome: {_share(of_converted)} of the converted leads "
+            f"have a value, {_share(of_others)} of the others."
         ),
     )
 

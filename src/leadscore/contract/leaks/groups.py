@@ -22,7 +22,8 @@ class LeadGroup:
 
     Attributes:
         rows: Which rows of the cells they are.
-        how: `empty`, `filled`, `other` than the commonest value, that value itself (`same`), or `learnt` values.
+        how: `empty`, `filled`, `other` than the commonest value, that value itself (`same`), or `learnt`
+            values.
         values: The values, where they are few and known; NaN for bins of numbers.
     """
 
@@ -51,7 +52,9 @@ class LeadGroup:
 
 
 def groups_of(cells: KnownCells, wanted: NDArray[np.bool_]) -> Iterator[LeadGroup]:
-    """The groups worth asking about: filled in or not, the commonest value or not, and values learnt to be pure.
+    """The groups worth asking about.
+
+    Filled in or not, the commonest value or not, and values learnt to be pure.
 
     Args:
         cells: The column.

@@ -24,8 +24,9 @@ def model_suspicions(
     """What a model's figures on its hold-out give reason to suspect.
 
     An AUC of 0.95 or more is suspected where sampling error does not explain it (lower 99 % bound of at least
-    0.9). So is a hold-out AUC that exceeds the cross-validated one by 0.1 and by three standard errors. The other
-    direction, a hold-out on which the model does worse, is drift or overfitting and is judged elsewhere.
+    0.9). So is a hold-out AUC that exceeds the cross-validated one by 0.1 and by three
+    standard errors. The other direction, a hold-out on which the model does worse, is
+    drift or overfitting and is judged elsewhere.
 
     Args:
         auc: AUC on the hold-out.
@@ -40,8 +41,8 @@ def model_suspicions(
     error = auc_error(auc, converted, others)
     if auc >= MODEL_AUC and auc - _ONE_SIDED * error >= MODEL_AUC_BOUND:
         sentence = (
-            f"The model ranks the leads of the hold-out with an AUC of {auc:.3f}: that is rarely honest, so one of "
-            "its columns, or several together, may be filled in after the sale."
+            f"The model ranks the leads of the hold-out with an AUC of {auc:.3f}: that is rarely honest, "
+            "so one of its columns, or several together, may be filled in after the sale."
         )
         found.append(
             Suspicion(column="", kind="model_auc", strength="suspicion", figure=auc, sentence=sentence)
@@ -50,8 +51,9 @@ def model_suspicions(
         gap = auc - validation_auc
         if gap >= VALIDATION_GAP and gap >= _DEVIATIONS * math.hypot(error, validation_error):
             sentence = (
-                f"The AUC is {auc:.3f} on the hold-out and {validation_auc:.3f} in cross-validation: a model does not "
-                "get better on leads that it has not seen, so the hold-out tells something that the training leads do not."
+                f"The AUC is {auc:.3f} on the hold-out and {validation_auc:.3f} in cross-validation: a "
+                "model does not get better on leads that it has not seen, so the hold-out tells something "
+                "that the training leads do not."
             )
             found.append(
                 Suspicion(

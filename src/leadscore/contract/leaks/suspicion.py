@@ -20,10 +20,11 @@ class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
             `model_auc`: the model is too good; `validation_gap`: it is far better on the hold-out than in
             cross-validation.
         strength: `leak`: it should be left out; `suspicion`: a person should say whether it is known before.
-        figure: AUC (`tells_outcome`, `presence`, `model_auc`), share of converted leads among the rows in question
-            (`value`), share of rows (`later`) or difference of two AUCs (`validation_gap`).
+        figure: AUC (`tells_outcome`, `presence`, `model_auc`), share of converted leads among the rows in
+            question (`value`), share of rows (`later`) or difference of two AUCs (`validation_gap`).
         sentence: What was seen, for people; a whole sentence without the column's name.
-        known_before: A person has said in the contract that the value is known before: it is told, and passes.
+        known_before: A person has said in the contract that the value is known before: it is told, and
+            passes.
     """
 
     column: str

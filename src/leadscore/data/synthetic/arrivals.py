@@ -14,7 +14,8 @@ Times = npt.NDArray[np.datetime64]
 _MICROSECONDS_PER_HOUR = 3_600_000_000
 _MICROSECONDS_PER_DAY = 24.0 * _MICROSECONDS_PER_HOUR
 
-# Leads per hour of the day, relative: night, a peak before noon, another one after lunch, a long evening tail.
+# Leads per hour of the day, relative: night, a peak before noon, another one after lunch, a long evening
+# tail.
 _HOURS = (
     0.15, 0.10, 0.08, 0.07, 0.08, 0.15, 0.35, 0.80, 1.60, 2.30, 2.60, 2.40,
     1.80, 2.10, 2.40, 2.20, 1.90, 1.50, 1.10, 1.00, 0.95, 0.80, 0.50, 0.30,

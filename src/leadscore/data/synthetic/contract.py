@@ -93,9 +93,11 @@ def _person() -> tuple[Feature, ...]:
         Boolean(name="referred", description="Has a recommendation by a customer or partner."),
         Boolean(name="has_phone", description="Has a telephone number."),
         Boolean(name="business_email", description="Has an e-mail address under the company's own domain."),
-        Categorical(name="language", categories=words.LANGUAGES, description="Preferred language (ISO 639-1)."),
+        Categorical(name="language", categories=words.LANGUAGES,
+            description="Preferred language (ISO 639-1)."),
         Categorical(
-            name="founder_age", categories=words.FOUNDER_AGES, sensitive=True, description="Age band of the main founder."
+            name="founder_age", categories=words.FOUNDER_AGES, sensitive=True,
+            description="Age band of the main founder."
         ),
         Categorical(
             name="contact_gender", categories=words.GENDERS, sensitive=True, input=False,

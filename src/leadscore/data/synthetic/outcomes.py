@@ -43,9 +43,9 @@ def draw_outcomes(
 ) -> SyntheticOutcomes:
     """Let chance decide.
 
-    The delay is log-normal with a median of two weeks: one in twenty takes more than ten weeks. A loss takes a
-    little longer to be admitted than a win, so a table cut off today holds too many wins among its latest leads; with
-    `loss_delay`, the median of the losses in days, it takes as long as that.
+    The delay is log-normal with a median of two weeks: one in twenty takes more than ten weeks. A loss takes
+    a little longer to be admitted than a win, so a table cut off today holds too many wins among its latest
+    leads; with `loss_delay`, the median of the losses in days, it takes as long as that.
     """
     converted = streams.uniform("converted") < probability
     won, lost = _PACE

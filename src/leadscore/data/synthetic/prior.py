@@ -22,9 +22,10 @@ def shift_prior(
 ) -> tuple[SyntheticLeads, Floats]:
     """Draw leads whose conversion rate is shifted while p(features | outcome) stays.
 
-    By Bayes' rule the posterior odds of every lead are multiplied by the change of the prior odds, and the density of
-    features is reweighted by (π'/π) p(x) + (1 - π')/(1 - π) (1 - p(x)). The latter by rejection: a lead turned away is
-    replaced by a stand-in drawn anew for the same moment, so most leads stay who they are.
+    By Bayes' rule the posterior odds of every lead are multiplied by the change of the prior
+    odds, and the density of features is reweighted by (π'/π) p(x) + (1 - π')/(1 - π) (1 -
+    p(x)). The latter by rejection: a lead turned away is replaced by a stand-in drawn anew for
+    the same moment, so most leads stay who they are.
 
     Args:
         draw: Leads and their log-odds under streams.

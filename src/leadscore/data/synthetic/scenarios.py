@@ -26,11 +26,19 @@ ScenarioName = Literal[
 
 SCENARIOS: dict[ScenarioName, str] = {
     "calm": "Nothing changes.",
-    "covariate_shift": "Marketing moves to social media and marketplaces in the south and east: other, smaller leads.",
+    "covariate_shift": (
+        "Marketing moves to social media and marketplaces in the south and east: other, smaller leads."
+    ),
     "new_categories": "A source, an industry and a legal form appear that the contract does not list.",
-    "missingness": "A shorter web form: budget, urgency, reply times and e-mail opens are asked of fewer leads.",
-    "prior_shift": "A weaker market: fewer leads convert, while those who do (and who do not) look as before.",
-    "concept_drift": "Same leads, other reasons: hurry and comparing prices stop counting, reading and co-founders start.",
+    "missingness": (
+        "A shorter web form: budget, urgency, reply times and e-mail opens are asked of fewer leads."
+    ),
+    "prior_shift": (
+        "A weaker market: fewer leads convert, while those who do (and who do not) look as before."
+    ),
+    "concept_drift": (
+        "Same leads, other reasons: hurry and comparing prices stop counting, reading and co-founders start."
+    ),
     "seasonal_cycle": "A yearly wave: a rush in January, a lull in July, in urgency and in conversion.",
     "pipeline_bug": "An upstream release sends the budget in cents and loses the minutes on site.",
 }

@@ -122,8 +122,8 @@ def _before(leads: SyntheticLeads) -> Floats:
 def _after(leads: SyntheticLeads) -> Floats:
     """Effects that `concept_drift` brings.
 
-    A cheaper competitor takes those who are in a hurry and compare prices; who stays has a small budget, reads
-    what we write, and does not found alone.
+    A cheaper competitor takes those who are in a hurry and compare prices; who stays has a small budget,
+    reads what we write, and does not found alone.
     """
     pricing = _known(leads.pricing_visits, 0.0)
     budget = np.log(_known(leads.budget, 1200.0) + 100.0) - np.log(1500.0)

@@ -10,8 +10,8 @@ SOURCE_SHARES = (0.24, 0.20, 0.13, 0.09, 0.14, 0.09, 0.04, 0.07)
 SHIFTED_SOURCE_SHARES = (0.12, 0.10, 0.36, 0.03, 0.06, 0.05, 0.02, 0.26)
 
 INDUSTRIES = (
-    "consulting", "ecommerce", "software", "construction", "hospitality", "health", "real_estate", "logistics",
-    "manufacturing", "media", "finance", "education",
+    "consulting", "ecommerce", "software", "construction", "hospitality", "health", "real_estate",
+    "logistics", "manufacturing", "media", "finance", "education",
 )  # fmt: skip
 INDUSTRY_SHARES = (0.16, 0.15, 0.14, 0.09, 0.09, 0.07, 0.08, 0.05, 0.05, 0.06, 0.03, 0.03)
 

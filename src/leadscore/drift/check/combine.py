@@ -66,7 +66,10 @@ def combined_verdict(report: DriftReport, univariate: DriftVerdict, following: H
 
 
 def _state(report: DriftReport, univariate: DriftVerdict) -> VerdictState:
-    """Of the methods that were asked and may alarm; joint tests go without the window where it has no leads for them."""
+    """Of the methods that were asked and may alarm.
+
+    Joint tests go without the window where it has no leads for them.
+    """
     methods = report.options.methods
     states: list[VerdictState] = [univariate.state] if "univariate" in methods else []
     if report.performance is not None:
@@ -146,8 +149,8 @@ def _reasons(
     if report.expected is not None:
         auc = report.expected.auc
         performance.append(
-            f"Expected AUC of this window from the probabilities alone: {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), "
-            "if they are still calibrated."
+            f"Expected AUC of this window from the probabilities alone: {auc.value:.3f} ({auc.low:.3f} to "
+            f"{auc.high:.3f}), if they are still calibrated."
         )
     first = SEVERITIES.index(concept) > SEVERITIES.index(univariate.severity)
     ordered = [*performance, *features, *others] if first else [*features, *others, *performance]

@@ -1,4 +1,7 @@
-"""How much a change matters to the model's users: Shapley-weighted impact, and leads whose grade it has changed."""
+"""How much a change matters to the model's users.
+
+Shapley-weighted impact, and leads whose grade it has changed.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,9 @@ ROWS = 4_000
 def shapley_impact(reference: Reference, window: LeadWindow) -> tuple[float, ...] | None:
     """Per feature, how much of the model's attention has moved: 0 (none) to 1 (all).
 
-    Each cell's change of share counts with the mean absolute Shapley value of the leads in it, relative to the sum over
-    all features: a large change of what the model ignores is small. None if Shapley values are unknown.
+    Each cell's change of share counts with the mean absolute Shapley value of the leads in
+    it, relative to the sum over all features: a large change of what the model ignores is
+    small. None if Shapley values are unknown.
     """
     if reference.attention is None:
         return None
@@ -49,8 +53,8 @@ def leads_at_risk(
 ) -> tuple[float, tuple[float, ...]]:
     """Share of leads whose grade would be another one if features still were distributed as in training.
 
-    Each value is moved as little as the reference's distribution allows (rank by rank; categories and missing values only as
-    many as there are too many of), so that leads at rest keep their grade.
+    Each value is moved as little as the reference's distribution allows (rank by rank; categories and missing
+    values only as many as there are too many of), so that leads at rest keep their grade.
 
     Args:
         reference: With a sample.

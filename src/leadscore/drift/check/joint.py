@@ -1,4 +1,7 @@
-"""The methods `mmd`, `classifier` and `alibi:…` at work: one p-value each, held against their share of the budget."""
+"""The methods `mmd`, `classifier` and `alibi:…` at work.
+
+One p-value each, held against their share of the budget.
+"""
 
 from __future__ import annotations
 
@@ -46,11 +49,12 @@ def joint_report(
         window: With rows.
         options: Least effect, lines, seed.
         level: p-value from which it breaches.
-        ignored: Features that are known to follow the week: the sample has leads of all hours, so they would speak of
-            the hour.
+        ignored: Features that are known to follow the week: the sample has leads of all
+            hours, so they would speak of the hour.
 
     Raises:
-        BadInputError: No rows on one of the sides, or a level so small that no number of permutations reaches it.
+        BadInputError: No rows on one of the sides, or a level so small that no number of permutations reaches
+            it.
     """
     if reference.sample is None or window.rows is None:
         raise BadInputError(f"{method} needs the reference's sample and the window's rows.")
@@ -86,8 +90,8 @@ def permutations_for(level: float) -> int:
 def psi_of_auc(auc: float) -> float:
     """PSI of the normal shift by which a classifier of this AUC tells the two sides apart.
 
-    Two normal densities of distance d have AUC = Φ(d/√2) and PSI (Jeffreys' divergence) d². So severities of a joint
-    test read as those of a single feature.
+    Two normal densities of distance d have AUC = Φ(d/√2) and PSI (Jeffreys' divergence) d². So severities of
+    a joint test read as those of a single feature.
     """
     distance = math.sqrt(2.0) * NormalDist().inv_cdf(min(max(auc, 0.5), 1.0 - 1e-9))
     return distance * distance

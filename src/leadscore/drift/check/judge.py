@@ -1,10 +1,13 @@
-"""All methods together: a window, outcomes and a memory go in; one report, one verdict and the next memory come out. Pure.
+"""All methods together: a window, outcomes and a memory go in.
 
-The methods share one budget of false alarms, in equal parts: the chance that any of them signals on an unchanged stream
-is at most the sum of their chances. The univariate checks spend their part as `budget` says. The others compare with a
-fixed reference, or with windows that overlap, so one window's accident tends to be the next one's too; with N-of-M hysteresis that would
-come dearer than for independent windows. Their chance per window is therefore what a single window may cost, whatever the hysteresis: their
-false alarms come in clusters, and are at most as many as asked.
+One report, one verdict and the next memory come out. Pure.
+
+The methods share one budget of false alarms, in equal parts: the chance that any of them signals on an
+unchanged stream is at most the sum of their chances. The univariate checks spend their part as `budget`
+says. The others compare with a fixed reference, or with windows that overlap, so one window's accident tends
+to be the next one's too; with N-of-M hysteresis that would come dearer than for independent windows. Their
+chance per window is therefore what a single window may cost, whatever the hysteresis: their false alarms
+come in clusters, and are at most as many as asked.
 """
 
 from __future__ import annotations

@@ -153,11 +153,14 @@ def unjudged_stream(
 
 
 def silent_since(newest: datetime | None, start: datetime) -> str:
-    """Return the sentence about a feed that brings nothing; `newest` is its last lead's time, if it ever had one."""
+    """Return the sentence about a feed that brings nothing.
+
+    `newest` is its last lead's time, if it ever had one.
+    """
     since = "its beginning" if newest is None else f"{newest:%Y-%m-%d %H:%M} UTC"
     return (
-        f"Not judged: the feed is silent since {since}. No lead from {start:%Y-%m-%d %H:%M} on was scored, or none was"
-        " logged."
+        f"Not judged: the feed is silent since {since}. No lead from {start:%Y-%m-%d %H:%M} on was "
+        "scored, or none was logged."
     )
 
 
@@ -227,7 +230,10 @@ def _state(found: WatchReport, rows: int, start: datetime) -> tuple[VerdictState
             f"Not judged: {leads.waiting} leads have come, and the charts look at every {found.plan.every}.",
         )
     share = leads.now.statistic / leads.now.level
-    first = f"No alarm: after {leads.followed:,} leads the chart of features and score stands at {share:.0%} of its level"
+    first = (
+        f"No alarm: after {leads.followed:,} leads the chart of features and score stands "
+        f"at {share:.0%} of its level"
+    )
     sentences = [f"{first} ({_budget(found)})."]
     told = found.outcomes
     if told is not None and told.said.look is not None:
@@ -247,8 +253,9 @@ def _alarm_reasons(
         look = alarms.leads
         sign = look.signs[0]
         sentences.append(
-            f"{sign.feature} ({sign.how}) has left its reference with lead {look.lead:,} of {look.at:%Y-%m-%d %H:%M} UTC:"
-            f" {look.statistic:.1f} over a level of {look.level:.1f} ({_budget(found)})."
+            f"{sign.feature} ({sign.how}) has left its reference with lead {look.lead:,} of "
+            f"{look.at:%Y-%m-%d %H:%M} UTC: {look.statistic:.1f} over a level of "
+            f"{look.level:.1f} ({_budget(found)})."
         )
         if diagnosis is not None and diagnosis.verdict.severity != "none":
             sentences += diagnosis.verdict.reasons
@@ -267,7 +274,10 @@ def _budget(found: WatchReport) -> str:
 
 
 def _began(look: ChartEvaluation | None, diagnosis: DriftReport | None) -> datetime | None:
-    """The chart of features cannot tell when a change began: with the leads that it still knows, at the latest."""
+    """The chart of features cannot tell when a change began.
+
+    With the leads that it still knows, at the latest.
+    """
     if look is None:
         return None
     return look.at if diagnosis is None else diagnosis.verdict.window_start

@@ -134,7 +134,10 @@ def _note(feature: FeatureReport) -> str:
 
 
 def _confidence(report: DriftReport, *, calm: bool) -> float:
-    """Of a change: that an unchanged stream would not show it. Of no drift: that a moderate change would have been seen."""
+    """Of a change: that an unchanged stream would not show it.
+
+    Of no drift: that a moderate change would have been seen.
+    """
     if report.p_value is None:
         ps = [f.statistics.chi_square_p for f in report.features]
         smallest = min(ps, default=1.0)
@@ -186,7 +189,9 @@ def _reasons(
     if all(feature.kind == "score" for feature in changed):
         triage = "none"
     words = {
-        "pipeline_bug": f"This looks like a broken pipeline ({sure:.0%} sure): tell the data owner, do not retrain.",
+        "pipeline_bug": (
+            f"This looks like a broken pipeline ({sure:.0%} sure): tell the data owner, do not retrain."
+        ),
         "market_moved": f"The leads themselves have changed ({sure:.0%} sure): retraining can help.",
         "unclear": "Some changes look like a broken pipeline, others do not: look before retraining.",
         "none": "The scores have changed although no single feature has: look at the joint tests.",

@@ -1,7 +1,7 @@
 """What kind of change it is: a pipeline that broke (tell the data owner) or a market that moved (retrain).
 
-Retraining on broken data makes the breakage part of the model, so each changed feature is held against the ways in which
-data pipelines are known to break. A feature that none of them explains has moved.
+Retraining on broken data makes the breakage part of the model, so each changed feature is held against the
+ways in which data pipelines are known to break. A feature that none of them explains has moved.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from leadscore.drift.windows.inputs import LeadWindow, Reference, cells_of
 
 # Decimal slips, minutes and hours, bytes, and the common pairs of metric and imperial units.
 _FACTORS: Final = (
-    10.0, 100.0, 1_000.0, 10_000.0, 1_000_000.0, 7.0, 12.0, 24.0, 60.0, 1_024.0, 3_600.0, 1.609344, 2.2046226, 3.28084,
-    2.54,
+    10.0, 100.0, 1_000.0, 10_000.0, 1_000_000.0, 7.0, 12.0, 24.0, 60.0, 1_024.0, 3_600.0, 1.609344, 2.2046226,
+    3.28084, 2.54,
 )  # fmt: skip
 _MOST_ROWS: Final = 20_000
 # A change is explained if what is left of it is at most so large a part.
@@ -91,7 +91,8 @@ def _nulls(suspect: Suspect) -> TriageFinding | None:
         return None
     figures = report.statistics
     before, after = figures.reference_missing_rate, figures.missing_rate
-    # Where the reference cannot tell missing from unlisted, both are in the rates: unlisted ones are no nulls.
+    # Where the reference cannot tell missing from unlisted, both are in the rates: unlisted ones are no
+    # nulls.
     unlisted = figures.unseen_rate if figures.absent_merged else 0.0
     if after < before or (unlisted and after - before <= unlisted):
         # Values that begin to come are no broken pipeline.
@@ -140,8 +141,8 @@ def _unit(suspect: Suspect) -> TriageFinding | None:
         feature=feature.name,
         confidence=0.6 + 0.38 * (1.0 - remains / change),
         sentence=(
-            f"{feature.name} is {words} what it was: dividing by {factor:.6g} takes its PSI from {change:.2f} to "
-            f"{remains:.2f}, as if its unit had changed."
+            f"{feature.name} is {words} what it was: dividing by {factor:.6g} takes its PSI from "
+            f"{change:.2f} to {remains:.2f}, as if its unit had changed."
         ),
     )
 
@@ -165,7 +166,10 @@ def _constant(suspect: Suspect) -> TriageFinding | None:
         points_to="pipeline_bug",
         feature=report.name,
         confidence=0.95,
-        sentence=f"{report.name} is {value} for {share:.1%} of the leads that have it (training: {usual:.1%}{near}).",
+        sentence=(
+            f"{report.name} is {value} for {share:.1%} of the leads that have it "
+            f"(training: {usual:.1%}{near})."
+        ),
     )
 
 
@@ -179,7 +183,10 @@ def _range(suspect: Suspect) -> TriageFinding | None:
         points_to="pipeline_bug",
         feature=report.name,
         confidence=0.6 + 0.35 * min(1.0, rate / 0.1),
-        sentence=f"{report.name} is outside the contract's range for {rate:.1%} of leads; it never was in training.",
+        sentence=(
+            f"{report.name} is outside the contract's range for {rate:.1%} of leads; "
+            "it never was in training."
+        ),
     )
 
 
@@ -198,17 +205,25 @@ def _unseen(suspect: Suspect) -> TriageFinding | None:
         text = max((t for t in texts if alike[t]), key=texts.__getitem__)
         return TriageFinding(
             pattern="respelled", points_to="pipeline_bug", feature=report.name, confidence=0.95,
-            sentence=f"{report.name} has {rate:.1%} unlisted values that are spelled almost like listed ones: {text!r} for {alike[text]!r}.",
+            sentence=(
+                f"{report.name} has {rate:.1%} unlisted values that are spelled almost like listed ones: "
+                f"{text!r} for {alike[text]!r}."
+            ),
         )  # fmt: skip
     if not known and (gone := _vanished(suspect, rate)) is not None:
         return TriageFinding(
             pattern="respelled", points_to="pipeline_bug", feature=report.name, confidence=0.85,
-            sentence=f"{report.name}: {gone!r} is gone, and as many leads ({rate:.1%}) have a category that the contract does not list.",
+            sentence=(
+                f"{report.name}: {gone!r} is gone, and as many leads ({rate:.1%}) have a category that "
+                "the contract does not list."
+            ),
         )  # fmt: skip
     named = f", above all {max(texts, key=texts.__getitem__)!r}" if texts else ""
     return TriageFinding(
         pattern="new_category", points_to="market_moved", feature=report.name, confidence=0.7,
-        sentence=f"{report.name} has a category that the contract does not list in {rate:.1%} of leads{named}.",
+        sentence=(
+            f"{report.name} has a category that the contract does not list in {rate:.1%} of leads{named}."
+        ),
     )  # fmt: skip
 
 
@@ -271,7 +286,10 @@ def _moved(suspect: Suspect) -> TriageFinding:
         points_to="market_moved",
         feature=report.name,
         confidence=0.8 if suspect.window.rows is not None else 0.6,
-        sentence=f"{report.name} has moved (PSI {figures.psi:.2f}{means}); no pattern of a broken pipeline explains it.",
+        sentence=(
+            f"{report.name} has moved (PSI {figures.psi:.2f}{means}); no pattern of a "
+            "broken pipeline explains it."
+        ),
     )
 
 
@@ -292,7 +310,8 @@ def _breaches(report: FeatureReport, test: str) -> bool:
 def _more_unseen(report: FeatureReport) -> bool:
     """Whether unlisted categories have become more.
 
-    Where the reference cannot tell them from missing values, that both together have, while missing ones alone have not.
+    Where the reference cannot tell them from missing values, that both together have, while missing ones
+    alone have not.
     """
     figures = report.statistics
     merged = (

@@ -50,7 +50,8 @@ def check(
         ignored: Features whose change is measured and counts for nothing.
 
     Returns:
-        The report, and the memory for the next window. A window with too few leads leaves the memory as it is.
+        The report, and the memory for the next window. A window with too few leads leaves the memory as it
+        is.
 
     Raises:
         ConflictError: The window lies before the last judged one, or the memory belongs to another model.
@@ -102,7 +103,7 @@ def check(
 
 
 def warm_up(reference: Reference, window: LeadWindow, options: DriftOptions, history: History) -> History:
-    """Learn from a window that is known to be without drift (such as the weeks after training) without judging it.
+    """Learn, without judging, from a window known to be without drift (such as the weeks after training).
 
     Raises:
         ConflictError: As `check`.
@@ -252,8 +253,8 @@ def _notes(reference: Reference, options: DriftOptions, baseline: ComparisonBase
         )
     elif baseline.stratum != ALL and baseline.seasonal.rows == 0 and options.seasonal_features is None:
         notes.append(
-            f"No window without drift of {baseline.stratum} is known yet: what follows the week looks like drift. Prime the detector "
-            "with some weeks without drift, or judge whole weeks."
+            f"No window without drift of {baseline.stratum} is known yet: what follows the week looks like "
+            "drift. Prime the detector with some weeks without drift, or judge whole weeks."
         )
     return tuple(notes)
 

@@ -1,8 +1,8 @@
 """alibi-detect's detectors behind our interface, run as a program in an environment of their own.
 
-alibi-detect 0.11.4 is the last release under Apache-2.0 and needs numpy 1, so it is never imported here: the samples
-go to it as Arrow files, the answer comes back as JSON. Its MMDDrift is not offered: it needs a deep-learning framework,
-and `multivariate.mmd_test` is the same test.
+alibi-detect 0.11.4 is the last release under Apache-2.0 and needs numpy 1, so it is never imported here: the
+samples go to it as Arrow files, the answer comes back as JSON. Its MMDDrift is not offered: it needs a
+deep-learning framework, and `multivariate.mmd_test` is the same test.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class AlibiJob(msgspec.Struct, frozen=True):
 
 
 def alibi_python() -> Path:
-    """The interpreter of alibi-detect's environment: `LEADSCORE_ALIBI_PYTHON`, or what `make drift-alibi` made.
+    """The interpreter of alibi-detect's environment.
+
+    `LEADSCORE_ALIBI_PYTHON`, or what `make drift-alibi` made.
 
     Raises:
         UnavailableError: There is none.

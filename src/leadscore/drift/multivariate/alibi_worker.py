@@ -1,7 +1,7 @@
 """Runs inside alibi-detect's own environment, as a program: `python alibi_worker.py JOB_FOLDER`.
 
-Imports nothing of ours (Python 3.11, numpy 1.24 and alibi-detect 0.11.4 are all that is there). Reads `job.json` and the
-Arrow files that it names, writes `result.json`; `alibi.py` is the other side.
+Imports nothing of ours (Python 3.11, numpy 1.24 and alibi-detect 0.11.4 are all that is there). Reads
+`job.json` and the Arrow files that it names, writes `result.json`; `alibi.py` is the other side.
 """
 # pyright: basic, reportMissingImports=false
 

@@ -1,7 +1,7 @@
 """Joint tests: has the distribution of all features together changed, even where each one alone has not?
 
-Both tests compare the reference sample with a window and have exact p-values by permutation: under no change the
-rows are exchangeable, so the observed statistic is one among the permuted ones (Phipson & Smyth 2010).
+Both tests compare the reference sample with a window and have exact p-values by permutation: under no change
+the rows are exchangeable, so the observed statistic is one among the permuted ones (Phipson & Smyth 2010).
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class JointTest(msgspec.Struct, frozen=True):
 def embed(contract: FeatureContract, reference: Matrix, window: Matrix) -> tuple[Floats, Floats]:
     """Both samples as points whose distances mean something.
 
-    Numbers become normal scores of their rank in both samples together (no unit, no outlier dominates), missing
-    ones 0 with an indicator; a category becomes a corner of a simplex with edges of length 1. The map treats both
-    samples alike, so permutation stays exact.
+    Numbers become normal scores of their rank in both samples together (no unit, no outlier dominates),
+    missing ones 0 with an indicator; a category becomes a corner of a simplex with edges of length 1. The map
+    treats both samples alike, so permutation stays exact.
     """
     from scipy.special import ndtri  # noqa: PLC0415
     from scipy.stats import rankdata  # noqa: PLC0415
@@ -116,9 +116,10 @@ def classifier_test(
 ) -> JointTest:
     """Classifier two-sample test: can gradient boosting tell the window's rows from the reference's?
 
-    Two-fold cross-fitting: each half is judged by a forest that was trained on the other. Given the forest, the
-    labels of the half that it judges are exchangeable without change, so each half has an exact permutation p-value
-    of its AUC; the smaller one, doubled, is the test's (Lopez-Paz & Oquab 2017; Kim, Ramdas, Singh & Wasserman 2021).
+    Two-fold cross-fitting: each half is judged by a forest that was trained on the other. Given the
+    forest, the labels of the half that it judges are exchangeable without change, so each half has an
+    exact permutation p-value of its AUC; the smaller one, doubled, is the test's (Lopez-Paz & Oquab
+    2017; Kim, Ramdas, Singh & Wasserman 2021).
 
     Raises:
         BadInputError: Fewer than 20 rows on a side.

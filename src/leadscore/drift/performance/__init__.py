@@ -1,1 +1,4 @@
-"""Outcomes: does the model still rank leads and mean its probabilities, and what may be said before they are known?"""
+"""Outcomes: does the model still rank leads and mean its probabilities?
+
+Also, what may be said before outcomes are known.
+"""

@@ -1,10 +1,10 @@
 """How good is the model probably, before any outcome is known?
 
 CBPE (confidence-based performance estimation; NannyML): if the probabilities are calibrated, a lead with
-probability p is a positive with weight p and a negative with weight 1 - p, so the AUC of a window follows from its
-probabilities alone. It sees covariate shift; it cannot see concept drift, which breaks the very calibration that
-it rests on. The interval says how far the realised AUC may lie from the estimate by chance and by what is not
-known about the calibration, never by concept drift.
+probability p is a positive with weight p and a negative with weight 1 - p, so the AUC of a window follows
+from its probabilities alone. It sees covariate shift; it cannot see concept drift, which breaks the very
+calibration that it rests on. The interval says how far the realised AUC may lie from the estimate by chance
+and by what is not known about the calibration, never by concept drift.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def expected_performance(
     Args:
         probabilities: Of the window's leads (n,).
         reliability: The bins of the model's hold-out: in each, chance alone leaves open how often such leads
-            convert (Beta with Jeffreys' prior); the interval takes it in. Without them, calibration is taken as
-            certain.
+            convert (Beta with Jeffreys' prior); the interval takes it in. Without them, calibration is taken
+            as certain.
         confidence: Of the intervals.
         draws: Simulated outcomes of the window.
         seed: Of the simulation.
@@ -64,7 +64,8 @@ def expected_performance(
     p = np.asarray(probabilities, dtype=np.float64)
     if len(p) < _LEAST_ROWS or not bool(((p >= 0) & (p <= 1)).all()):
         raise BadInputError(
-            f"An estimate of AUC needs {_LEAST_ROWS} probabilities between 0 and 1; there are {len(p)} values."
+            f"An estimate of AUC needs {_LEAST_ROWS} probabilities between 0 and 1; "
+            f"there are {len(p)} values."
         )
     rng = np.random.default_rng(seed)
     truths = _truths(p, reliability, draws, rng)
@@ -84,7 +85,8 @@ def expected_performance(
 def expected_auc(probabilities: Floats) -> float:
     """AUC of leads that convert with exactly their probability; 0.5 where all are alike or certain.
 
-    The ratio of expected concordant pairs to expected pairs over all pairs of different leads; ties count half.
+    The ratio of expected concordant pairs to expected pairs over all pairs of different leads; ties count
+    half.
     """
     p = np.sort(probabilities)
     _, start, count = np.unique(p, return_index=True, return_counts=True)

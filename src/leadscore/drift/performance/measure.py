@@ -1,8 +1,9 @@
 """Concept drift: does the model still rank leads and mean its probabilities, now that outcomes are known?
 
-Only mature leads are judged, those old enough that their outcome should be known: among younger ones wins come in
-before losses are admitted, and any figure of them would flatter the model. How complete the labels are is part of
-every answer, and a window whose labels are not complete enough is said to be unjudged, never fine.
+Only mature leads are judged, those old enough that their outcome should be known: among
+younger ones wins come in before losses are admitted, and any figure of them would flatter the
+model. How complete the labels are is part of every answer, and a window whose labels are not
+complete enough is said to be unjudged, never fine.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ class PerformanceMetrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         auc: Area under the ROC curve (DeLong); None if one of the outcomes is missing.
         brier: Mean squared error of the probability (bootstrap).
         ece: Expected calibration error over ten bins of equal size (bias-centred bootstrap).
-        observed_expected: Conversions over the sum of probabilities (Wilson's interval of the rate); 1 is right.
+        observed_expected: Conversions over the sum of probabilities (Wilson's interval of the rate); 1 is
+            right.
         intercept: Calibration in the large: shift of the log-odds at slope 1 (Wald); 0 is right.
         slope: Of the outcome's log-odds over the predicted ones (Wald); 1 is right, 0 is no ranking at all.
             Intercept and slope are None where they cannot be estimated.
@@ -126,7 +128,10 @@ def measure_window(
         raise BadInputError(
             f"{len(converted)} outcomes and {len(probabilities)} probabilities of"
             f" {labels.mature_labelled} mature labelled leads.",
-            hint="Give exactly the mature leads whose outcome is known; without any there is nothing to measure.",
+            hint=(
+                "Give exactly the mature leads whose outcome is known; without any "
+                "there is nothing to measure."
+            ),
         )
     p = np.asarray(probabilities, dtype=np.float64)
     brier, ece = _bootstrapped(converted, p, confidence, seed)

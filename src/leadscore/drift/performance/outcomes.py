@@ -1,4 +1,7 @@
-"""The method `performance` at work: a window of mature leads with their outcomes, judged against the hold-out."""
+"""The method `performance` at work.
+
+A window of mature leads with their outcomes, judged against the hold-out.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,8 @@ class PerformanceReport(msgspec.Struct, frozen=True, kw_only=True):
         end: First moment after them.
         labels: How complete their outcomes are.
         baseline: AUC on the hold-out, with its interval.
-        level: Chance of an accidental breach that was allowed: half for the loss of AUC, half for the calibration.
+        level: Chance of an accidental breach that was allowed: half for the loss of AUC, half for the
+            calibration.
         verdict: Whether there was enough to judge, and the judgement.
         figures: AUC, calibration and errors with intervals; None if no mature lead has an outcome.
     """
@@ -94,7 +98,8 @@ def judge_outcomes(
         outcomes: The mature leads.
         baseline: Of the same model.
         options: Limits.
-        level: Chance of an accidental breach that may be spent; None: that of `options.performance.confidence`.
+        level: Chance of an accidental breach that may be spent; None: that of
+            `options.performance.confidence`.
     """
     wanted = options.performance
     # Two looks, at the ranking and at the calibration, share the chance.

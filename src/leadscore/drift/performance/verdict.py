@@ -112,8 +112,8 @@ def performance_drift(
 ) -> DriftVerdict:
     """The verdict in the words that every detector uses; `model` is name and version.
 
-    A window that was not judged has severity none, confidence 0 and a reason that says so; with `expected` the
-    reasons carry the label-free estimate in its place.
+    A window that was not judged has severity none, confidence 0 and a reason that says so; with `expected`
+    the reasons carry the label-free estimate in its place.
     """
     reasons = list(verdict.reasons)
     if expected is not None and not verdict.judged:
@@ -216,7 +216,10 @@ def _reasons(
 
 
 def loss_or_gain(drop: Estimate) -> tuple[str, Estimate]:
-    """What a relative loss of AUC is, `loss` or `gain`, and how large: the interval is of that, and may reach below 0."""
+    """What a relative loss of AUC is, `loss` or `gain`, and how large.
+
+    The interval is of that, and may reach below 0.
+    """
     if drop.value >= 0.0:
         return "loss", drop
     return "gain", Estimate(-drop.value, -drop.high, -drop.low)

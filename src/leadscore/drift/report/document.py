@@ -49,7 +49,8 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
         statistics: Against the training reference.
         tests: Calibrated ones.
         impact: Share of the model's attention that the change touches (see `impact`); None if not computed.
-        at_risk: Share of the window's leads whose grade this feature's change has changed; None if not computed.
+        at_risk: Share of the window's leads whose grade this feature's change has changed; None if not
+            computed.
         seasonal: Whether it was compared with the same hour or day of the week.
         labels: Names of the cells.
         reference: Rows of the training reference per cell, absent values (missing or unlisted) last.
@@ -160,12 +161,14 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
         p_value: Chance that an unchanged window shows as much evidence anywhere; None in mode `thresholds`.
         calibration: None in mode `thresholds`.
         findings: What the triage was made from.
-        at_risk: Share of the window's leads whose grade the breaching features' changes have changed together.
+        at_risk: Share of the window's leads whose grade the breaching features' changes have changed
+            together.
         notes: What limits this result.
         performance: What outcomes say; None if they were not asked.
         expected: What the window's probabilities promise (CBPE); None if that was not asked.
         methods: The other methods' findings.
-        stream: What the charts of the method `sequential` show; None if it was not asked, or has seen nothing yet.
+        stream: What the charts of the method `sequential` show; None if it was not asked, or has seen nothing
+            yet.
     """
 
     verdict: DriftVerdict

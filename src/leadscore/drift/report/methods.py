@@ -1,4 +1,4 @@
-"""Outcomes, the estimate without outcomes, and the joint tests, as rows and sentences for every form of the report."""
+"""Outcomes, the estimate without outcomes, and the joint tests, as rows and sentences for every report."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ def outcomes_caption(report: DriftReport) -> str:
         )
     if report.expected is not None:
         parts.append(
-            f"Expected figures: of this window's {report.expected.rows:,} leads, from their probabilities alone, if those "
-            "are still calibrated. They see changed leads, never a changed relation of leads to outcomes, and raise no alarm."
+            f"Expected figures: of this window's {report.expected.rows:,} leads, from their probabilities "
+            "alone, if those are still calibrated. They see changed leads, never a changed relation of "
+            "leads to outcomes, and raise no alarm."
         )
     return " ".join(parts)
 

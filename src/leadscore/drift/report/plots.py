@@ -39,16 +39,31 @@ def feature_plot(feature: FeatureReport) -> str:
         y = _TITLE + i * (_BAR + 5)
         half = _BAR / 2
         parts += [
-            f'<text x="{_LABEL - 8}" y="{y + 13}" class="label" text-anchor="end">{escape(_short(label))}</text>',
-            f'<rect x="{_LABEL}" y="{y}" width="{room * before[i] / scale:.1f}" height="{half:.1f}" class="before"/>',
-            f'<rect x="{_LABEL}" y="{y + half:.1f}" width="{room * after[i] / scale:.1f}" height="{half:.1f}" class="after"/>',
-            f'<text x="{_WIDTH}" y="{y + 13}" class="note" text-anchor="end">{before[i]:.1%} → {after[i]:.1%}</text>',
+            (
+                f'<text x="{_LABEL - 8}" y="{y + 13}" class="label" '
+                f'text-anchor="end">{escape(_short(label))}</text>'
+            ),
+            (
+                f'<rect x="{_LABEL}" y="{y}" width="{room * before[i] / scale:.1f}" '
+                f'height="{half:.1f}" class="before"/>'
+            ),
+            (
+                f'<rect x="{_LABEL}" y="{y + half:.1f}" width="{room * after[i] / scale:.1f}" '
+                f'height="{half:.1f}" class="after"/>'
+            ),
+            (
+                f'<text x="{_WIDTH}" y="{y + 13}" class="note" '
+                f'text-anchor="end">{before[i]:.1%} → {after[i]:.1%}</text>'
+            ),
         ]
     return "".join(parts) + "</svg>"
 
 
 def auc_plot(lines: Sequence[tuple[str, Estimate]]) -> str:
-    """AUCs with their intervals on one scale, the hold-out's first and its value as a line through all; empty without one."""
+    """AUCs with their intervals on one scale, the hold-out's first and its value as a line through all.
+
+    Empty without one.
+    """
     if not lines:
         return ""
     low, high = min(e.low for _, e in lines), max(e.high for _, e in lines)
@@ -65,7 +80,10 @@ def auc_plot(lines: Sequence[tuple[str, Estimate]]) -> str:
             'aria-label="AUC on the hold-out, by outcomes, and expected, with intervals">'
         ),
         '<text x="0" y="15" class="title">AUC</text>',
-        f'<line x1="{x(lines[0][1].value):.1f}" x2="{x(lines[0][1].value):.1f}" y1="{_TITLE}" y2="{height}" class="line"/>',
+        (
+            f'<line x1="{x(lines[0][1].value):.1f}" x2="{x(lines[0][1].value):.1f}" y1="{_TITLE}" '
+            f'y2="{height}" class="line"/>'
+        ),
     ]
     for i, (name, e) in enumerate(lines):
         y = _TITLE + i * (_BAR + 5) + _BAR / 2
@@ -74,7 +92,10 @@ def auc_plot(lines: Sequence[tuple[str, Estimate]]) -> str:
             f'<g class="{"then" if name == "hold-out" else "now"}">',
             f'<line x1="{x(e.low):.1f}" x2="{x(e.high):.1f}" y1="{y}" y2="{y}" class="bar"/>',
             f'<circle cx="{x(e.value):.1f}" cy="{y}" r="5" class="dot"/></g>',
-            f'<text x="{_WIDTH}" y="{y + 4}" class="note" text-anchor="end">{e.value:.3f} ({e.low:.3f}–{e.high:.3f})</text>',
+            (
+                f'<text x="{_WIDTH}" y="{y + 4}" class="note" text-anchor="end">{e.value:.3f} '
+                f"({e.low:.3f}–{e.high:.3f})</text>"
+            ),
         ]
     return "".join(parts) + "</svg>"
 

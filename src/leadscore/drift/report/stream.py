@@ -27,8 +27,8 @@ def stream_budget(found: WatchReport) -> str:
     rate = "" if found.leads_per_day is None else f" ({found.leads_per_day:,.0f} leads a day)"
     left = f"; without {', '.join(found.plan.without)}" if found.plan.without else ""
     return (
-        f"{found.model} since {found.since:%Y-%m-%d %H:%M}; one false alarm in {found.plan.run_length:,.0f} leads{rate},"
-        f" looked for every {found.plan.every:,}{left}"
+        f"{found.model} since {found.since:%Y-%m-%d %H:%M}; one false alarm in "
+        f"{found.plan.run_length:,.0f} leads{rate}, looked for every {found.plan.every:,}{left}"
     )
 
 
@@ -78,19 +78,20 @@ def outcome_lines(told: OutcomeReport) -> list[str]:
         "All leads are" if told.share >= 1.0 else f"{told.share:.2%} of the leads, chosen by their ids, are"
     )
     counts = (
-        f"{share} charted for their outcomes: {said.known:,} are known, {said.waiting:,} waited for (for {told.wait:g} days),"
-        f" {said.unknown:,} did not come in time and are left out."
+        f"{share} charted for their outcomes: {said.known:,} are known, {said.waiting:,} waited for (for "
+        f"{told.wait:g} days), {said.unknown:,} did not come in time and are left out."
     )
     lines = [counts]
     if not told.timed:
         lines.append(
-            f"The model's artefact does not tell when outcomes became known, so all are asked at the age of {told.wait:g}"
-            " days. Train it again with `target.known_at` in the contract, and they count as they come."
+            "The model's artefact does not tell when outcomes became known, so all are asked at the age "
+            f"of {told.wait:g} days. Train it again with `target.known_at` in the contract, "
+            "and they count as they come."
         )
     if said.unknown > said.known:
         lines.append(
-            "More outcomes are missing than known. Are losses reported too, not wins alone? Are there more leads a day than"
-            " --leads-per-day says?"
+            "More outcomes are missing than known. Are losses reported too, not wins alone? Are there more "
+            "leads a day than --leads-per-day says?"
         )
     if said.look is not None:
         bet = f"Outcomes now: {said.look.signs[0].how}"

@@ -63,17 +63,19 @@ def calibration(report: DriftReport) -> str:
         thresholds = report.options.thresholds
         return (
             "The size of a change is its PSI, noise included. "
-            f"Fixed thresholds: PSI {thresholds.moderate:g} moderate, {thresholds.significant:g} significant, {thresholds.critical:g} critical, "
-            f"KL {thresholds.kl:g}, and p < {thresholds.p:g}. They say nothing about how often windows without drift cross them."
+            f"Fixed thresholds: PSI {thresholds.moderate:g} moderate, {thresholds.significant:g} "
+            f"significant, {thresholds.critical:g} critical, KL {thresholds.kl:g}, and p < "
+            f"{thresholds.p:g}. They say nothing about how often windows without drift cross them."
         )
     rule = report.options.hysteresis
     needed = "" if rule.windows == 1 else f" ({rule.breaches} of {rule.windows} windows make an alarm)"
     shares = "" if report.options.looks == 1 else f" (1/{report.options.looks} of the budget is theirs)"
     return (
-        "The size of a change is the PSI of what its test looks at (all bins, or a rate), less what noise alone gives. "
-        f"One false alarm in {found.run_length:,.0f} windows{shares}{needed} leaves each window a chance of "
-        f"{found.breach_expected:.2g}; shared by {found.tests} tests against {found.pooled_rows:,} leads, "
-        f"each breaches at p ≤ {found.level:.2g} and a size of at least {report.options.min_effect:g}."
+        "The size of a change is the PSI of what its test looks at (all bins, or a rate), less what noise "
+        f"alone gives. One false alarm in {found.run_length:,.0f} windows{shares}{needed} leaves each "
+        f"window a chance of {found.breach_expected:.2g}; shared by {found.tests} tests against "
+        f"{found.pooled_rows:,} leads, each breaches at p ≤ {found.level:.2g} and a size of at least "
+        f"{report.options.min_effect:g}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Charts for streams: a detector that looks again and again, with the expected run length that was asked for."""
+"""Charts for streams: a detector that looks again and again, with a given expected run length."""
 
 from leadscore.drift.sequential.boundary import Boundary, NullPaths, simulate_boundary, upper_quantile
 from leadscore.drift.sequential.chart import (

@@ -1,11 +1,11 @@
 """Alarm levels that give a monitored stream the expected run length that was asked for.
 
-A chart looks at its stream window after window, so its false alarms are counted by the run length to the first one
-on an unchanged stream (ARL0). Any statistic whose behaviour without change can be simulated gets levels here: at
-each window the level is the one that one in ARL0 of the simulated streams that are still silent would cross, so
-the time to a false alarm is geometric with mean ARL0 (Margavio, Conerly, Woodall & Drake 1995; for QuantTree
-histograms Frittoli, Carrera & Boracchi 2021, "Change detection in multivariate datastreams controlling false
-alarms").
+A chart looks at its stream window after window, so its false alarms are counted by the run length to the
+first one on an unchanged stream (ARL0). Any statistic whose behaviour without change can be simulated
+gets levels here: at each window the level is the one that one in ARL0 of the simulated streams that are
+still silent would cross, so the time to a false alarm is geometric with mean ARL0 (Margavio, Conerly,
+Woodall & Drake 1995; for QuantTree histograms Frittoli, Carrera & Boracchi 2021, "Change detection in
+multivariate datastreams controlling false alarms").
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ def simulate_boundary(
 
 
 def upper_quantile(values: Floats, share: float) -> float:
-    """The value that a share of the distribution lies above, from a sample, with an exponential tail if needed.
+    """The value that a share of the distribution lies above, from a sample (with an exponential tail).
 
-    With at least 40 values beyond it this is the order statistic whose expected exceedance is the share exactly;
-    otherwise the 40 largest give the rate of the tail (Hill 1975, on the logarithmic scale).
+    With at least 40 values beyond it this is the order statistic whose expected exceedance is the share
+    exactly; otherwise the 40 largest give the rate of the tail (Hill 1975, on the logarithmic scale).
     """
     n = len(values)
     beyond = share * (n + 1)

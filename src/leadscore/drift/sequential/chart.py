@@ -63,8 +63,8 @@ class HistogramStep(msgspec.Struct, frozen=True):
         alarm: Whether it is.
         surprises: Largest surprise of each histogram over its looks and the memories, in their order.
         looks: Which look that was.
-        distances: Chi-square distance of each histogram's faded shares from the reference's, sum (z - p)^2 / p,
-            in the memory that is most surprised.
+        distances: Chi-square distance of each histogram's faded shares from the reference's, sum (z - p)^2 /
+            p, in the memory that is most surprised.
         memory: Weight of the newest window in that memory.
     """
 
@@ -95,9 +95,9 @@ def design_chart(
         histograms: From `histograms_of`.
         window_rows: Rows per window.
         run_length: Expected windows to a false alarm.
-        sample: Cells of leads of the reference, (rows, histograms) as `cell_codes` gives them: simulated leads are drawn
-            from it, so that features hang together as they do there. Without it features are taken as independent,
-            and the run length of correlated ones is longer than asked for.
+        sample: Cells of leads of the reference, (rows, histograms) as `cell_codes` gives them: simulated
+            leads are drawn from it, so that features hang together as they do there. Without it features are
+            taken as independent, and the run length of correlated ones is longer than asked for.
         memories: Weights of the newest window.
         streams: Simulated; more make the levels steadier.
         seed: Of the simulation.
@@ -135,8 +135,8 @@ class HistogramDetector:
 
         Args:
             state: From `start` or the last step.
-            counts: For each histogram the window's rows per cell (bins or categories, then missing), as `cells_of`
-                orders them.
+            counts: For each histogram the window's rows per cell (bins or categories, then
+                missing), as `cells_of` orders them.
 
         Raises:
             BadInputError: No rows, or counts that do not fit the histograms.

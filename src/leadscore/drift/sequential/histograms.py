@@ -1,12 +1,13 @@
 """QT-EWMA: histograms of a stream, averaged with fading memory, compared with those of the reference.
 
-Frittoli, Carrera & Boracchi (2021): bins hold equal shares of the reference (for one feature QuantTree's bins are
-its quantile bins), an exponentially weighted mean of each window's bin shares is compared with the reference's by
-Pearson's statistic, and the alarm levels depend on counts alone, so they hold whatever the feature's distribution.
-Four things are ours: rows come in windows; several memories are watched at once, a short one for leaps and a long
-one for creeping change; beside the shape of a histogram its mean rank, its missing values and its rare and unseen
-cells are looked at by themselves, since a change of one share drowns among many bins; and every look is read on
-its own -log p scale, so that all of them share one level and the chart speaks with its most surprising look.
+Frittoli, Carrera & Boracchi (2021): bins hold equal shares of the reference (for one feature QuantTree's
+bins are its quantile bins), an exponentially weighted mean of each window's bin shares is compared with
+the reference's by Pearson's statistic, and the alarm levels depend on counts alone, so they hold whatever
+the feature's distribution. Four things are ours: rows come in windows; several memories are watched at
+once, a short one for leaps and a long one for creeping change; beside the shape of a histogram its mean
+rank, its missing values and its rare and unseen cells are looked at by themselves, since a change of one
+share drowns among many bins; and every look is read on its own -log p scale, so that all of them share one
+level and the chart speaks with its most surprising look.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ class HistogramTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One test of a histogram.
 
     Attributes:
-        kind: `shape` (all frequent cells) and `missing` (against present): by Pearson's statistic; `shift`: by the
-            mean rank of the bins (Wilcoxon's scores, of which median's, lower against upper half, lose a third of
-            the information about a moved normal feature); `rare` and `unseen`: more rows than expected in cells that the reference has few
-            or none of, by the tail of the negative binomial.
+        kind: `shape` (all frequent cells) and `missing` (against present): by Pearson's statistic; `shift`:
+            by the mean rank of the bins (Wilcoxon's scores, of which median's, lower against upper half, lose
+            a third of the information about a moved normal feature); `rare` and `unseen`: more rows than
+            expected in cells that the reference has few or none of, by the tail of the negative binomial.
         groups: For each cell its group, -1 for cells that are not looked at.
     """
 
@@ -75,7 +76,10 @@ def histograms_of(profile: ReferenceProfile, window_rows: int) -> tuple[Histogra
 
 
 def histogram_cells(feature: FeatureProfile) -> tuple[int, ...]:
-    """A feature's reference counts in the order in which windows bring theirs (`cell_codes`): bins, then absent values."""
+    """A feature's reference counts in the order in which windows bring theirs (`cell_codes`).
+
+    Bins, then absent values.
+    """
     return comparable_cells(feature.kind, feature.counts, feature.missing)
 
 
@@ -181,8 +185,8 @@ class HistogramLayout:
 
         Args:
             means: Faded cell shares.
-            spread: Sum of squared weights over rows, (..., memories): a share p then varies by p(1-p) times that,
-                and the reference's own by p(1-p) over its rows.
+            spread: Sum of squared weights over rows, (..., memories): a share p then varies by p(1-p) times
+                that, and the reference's own by p(1-p) over its rows.
         """
         pearson, seen = self._read(means, spread)
         p_value = chdtrc(self._freedom, pearson)
@@ -205,7 +209,10 @@ class HistogramLayout:
         return _surprise(p_value)
 
     def _read(self, means: Floats, spread: Floats) -> tuple[Floats, Floats]:
-        """Pearson's statistics over their noise of all evaluations; rows in the cells of those that count rare ones."""
+        """Pearson's statistics over their noise of all evaluations.
+
+        Rows in the cells of those that count rare ones.
+        """
         grouped = self._grouped(means)
         squares = (grouped - self._expected) ** 2 / self._scale
         noise = (spread + 1.0 / self.reference_rows)[..., None]
@@ -218,7 +225,7 @@ class HistogramLayout:
         return betainc(np.maximum(seen, 1e-9), successes, rows / (rows + self.reference_rows))
 
     def distances(self, means: Floats) -> Floats:
-        """Chi-square distance sum (z - p)^2 / p of each histogram's cells, (histograms,), of means (cells,)."""
+        """Chi-square distance, sum (z - p)^2 / p, of means (cells,) of each histogram (histograms,)."""
         squares = (means - self.shares) ** 2 / self.shares
         return np.array([float(squares[piece].sum()) for piece in self.slices])
 
@@ -228,12 +235,14 @@ class HistogramLayout:
 
 
 class HistogramPaths:
-    """Streams without change whose chart is simulated: their truth is drawn from what the reference leaves open.
+    """Streams without change whose chart is simulated.
 
-    The reference is finite, so the truth behind it is not its shares but a draw from their posterior (Dirichlet;
-    for quantile bins of a continuous feature the spacings of order statistics are Dirichlet as well). Features are
-    drawn independently, which makes the level of correlated ones too high: fewer false alarms than asked for.
-    `sample` draws them as they hang together.
+    Their truth is drawn from what the reference leaves open.
+
+    The reference is finite, so the truth behind it is not its shares but a draw from their posterior
+    (Dirichlet; for quantile bins of a continuous feature the spacings of order statistics are Dirichlet as
+    well). Features are drawn independently, which makes the level of correlated ones too high: fewer false
+    alarms than asked for. `sample` draws them as they hang together.
 
     Args:
         layout: The chart.
@@ -285,11 +294,13 @@ def faded(
 
 
 def _posterior(counts: Floats) -> Floats:
-    """Dirichlet weights of a histogram's true shares: Jeffreys' half lead for cells that the reference has leads in.
+    """Dirichlet weights of a histogram's true shares.
 
-    Cells without any share what Good (1953) and Turing give to all that was never seen: as many leads as there
-    are cells with exactly one. Half a lead for each of them would be too much: a contract has several cells per feature
-    that never occur, and in the simulation their first leads would be most of the alarms.
+    Jeffreys' half lead for cells that the reference has leads in.
+
+    Cells without any share what Good (1953) and Turing give to all that was never seen: as many leads as
+    there are cells with exactly one. Half a lead for each of them would be too much: a contract has several
+    cells per feature that never occur, and in the simulation their first leads would be most of the alarms.
     """
     never = counts == 0
     unseen = float((counts == 1).sum()) / max(int(never.sum()), 1)
@@ -322,7 +333,10 @@ def _grouping(histogram: Histogram) -> Floats:
 
 
 def _ranks(histogram: Histogram, chosen: Floats) -> Floats:
-    """Midranks of the chosen cells, (cells, 1), of mean 0 and such that a lead's has variance 1; 0 for the others."""
+    """Midranks of the chosen cells, (cells, 1), of mean 0 and such that a lead's has variance 1.
+
+    0 for the others.
+    """
     counts = (np.array(histogram.counts) + HALF)[:, None]
     held = counts * chosen
     ranks = chosen * (np.cumsum(held, axis=0) - held / 2 - held.sum() / 2)

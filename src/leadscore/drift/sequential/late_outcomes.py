@@ -1,20 +1,23 @@
 """E-detector of leads and of their outcomes, which come late and out of order.
 
-A change that begins with some lead concerns the outcomes of the leads from it on, not the outcomes that become known
-from then on: for weeks most of those are of leads from before, and say that nothing has changed. So evidence is kept by
-when a lead *arrived*. For every block of leads nu that the change may have begun with, the product of the likelihood ratios
-of all leads since then is a martingale while nothing changes, whatever is known of whom and when; the sum over nu is the
-Shiryaev-Roberts e-detector (Shin, Ramdas & Rinaldo 2023), here with factors that arrive after their turn.
+A change that begins with some lead concerns the outcomes of the leads from it on, not the outcomes that
+become known from then on: for weeks most of those are of leads from before, and say that nothing has changed.
+So evidence is kept by when a lead *arrived*. For every block of leads nu that the change may have begun with,
+the product of the likelihood ratios of all leads since then is a martingale while nothing changes, whatever
+is known of whom and when; the sum over nu is the Shiryaev-Roberts e-detector (Shin, Ramdas & Rinaldo 2023),
+here with factors that arrive after their turn.
 
 Two kinds of evidence of a lead make one product:
 
-- On arrival, its score. Label shift (Saerens, Latinne & Decaestecker 2002; Lipton, Wang & Smola 2018) reweighs leads by
-  (pi' / pi) p(x) + (1 - pi') / (1 - pi) (1 - p(x)): all that the features say of the conversion rate is linear in the score,
-  so the bet is fair whatever the scores' distribution, as long as their mean is the reference's.
-- With its outcome, the likelihood ratio of the outcome given the score. Under label shift the log-odds move by a constant.
+- On arrival, its score. Label shift (Saerens, Latinne & Decaestecker 2002; Lipton, Wang & Smola
+  2018) reweighs leads by (pi' / pi) p(x) + (1 - pi') / (1 - pi) (1 - p(x)): all that the features
+  say of the conversion rate is linear in the score, so the bet is fair whatever the scores'
+  distribution, as long as their mean is the reference's.
+- With its outcome, the likelihood ratio of the outcome given the score. Under label shift the log-odds move
+  by a constant.
 
-Wins come in sooner than losses are admitted, so outcomes that are known early are better than the scores say. The predicted
-log-odds are therefore taken given the delay (`OutcomeNull`).
+Wins come in sooner than losses are admitted, so outcomes that are known early are better than the scores say.
+The predicted log-odds are therefore taken given the delay (`OutcomeNull`).
 """
 
 from __future__ import annotations
@@ -66,7 +69,9 @@ BETS: Final = (
 
 
 class OutcomeNull(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Outcomes of the reference given score and delay: log-odds = intercept + slope * logit + timing * log(days).
+    """Outcomes of the reference given score and delay.
+
+    Log-odds = intercept + slope * logit + timing * log(days).
 
     Attributes:
         intercept: Of the log-odds.
@@ -127,7 +132,8 @@ class OutcomeChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         run_length: Expected looks to a false alarm.
         horizon: Looks for which a lead's outcome is waited for; later ones are left out.
         bets: With equal weights.
-        boundary: Simulated levels of the log e-detector; None for the level that always holds, log(run_length).
+        boundary: Simulated levels of the log e-detector; None for the level that always holds,
+            log(run_length).
     """
 
     null: OutcomeNull
@@ -150,7 +156,8 @@ class OutcomeState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         look: Looks since the start or the last alarm.
-        blocks: Log evidence of the leads that arrived at each of the last `horizon` looks, (looks, bets), oldest first.
+        blocks: Log evidence of the leads that arrived at each of the last `horizon`
+            looks, (looks, bets), oldest first.
         before: Log of the sum over changes that began before those, up to the first of them, (bets,).
     """
 
@@ -260,7 +267,10 @@ def arrival_ratios(chart: OutcomeChart, probabilities: Floats) -> Floats:
 
 
 def outcome_ratios(chart: OutcomeChart, probabilities: Floats, days: Floats) -> tuple[Floats, Floats]:
-    """Log likelihood ratios of outcomes given the score, if not converted and if converted; each (n, bets)."""
+    """Log likelihood ratios of outcomes given the score, if not converted and if converted.
+
+    Each (n, bets).
+    """
     logit = chart.null.logits(probabilities, days)[:, None]
     score = log_odds(probabilities)[:, None]
     centre = log_odds(np.array([chart.null.base]))[0]
@@ -272,5 +282,8 @@ def outcome_ratios(chart: OutcomeChart, probabilities: Floats, days: Floats) -> 
 
 
 def distinct(statistic: Floats) -> Floats:
-    """Statistics to four digits: before any outcome all streams have the same one, and one equal to its level is no alarm."""
+    """Statistics to four digits.
+
+    Before any outcome all streams have the same one, and one equal to its level is no alarm.
+    """
     return np.round(statistic, 4)

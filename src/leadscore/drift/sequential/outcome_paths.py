@@ -1,4 +1,4 @@
-"""Levels of the chart of late outcomes, simulated from leads of the reference with their outcomes and delays."""
+"""Levels of the chart of late outcomes, simulated from reference leads with outcomes and delays."""
 
 from __future__ import annotations
 
@@ -79,11 +79,12 @@ def design_outcome_chart(
 class OutcomePaths:
     """Streams of leads like the reference's, with their outcomes and delays, for simulated levels.
 
-    A simulated lead is a whole row of the reference: score, outcome, days. Each stream has a truth of its own, a bootstrap
-    of the reference (Efron 1979), for what a finite one leaves open about scores and calibration. The leads of a look come
-    evenly between its two ends.
+    A simulated lead is a whole row of the reference: score, outcome, days. Each stream has a truth of its
+    own, a bootstrap of the reference (Efron 1979), for what a finite one leaves open about scores and
+    calibration. The leads of a look come evenly between its two ends.
 
-    Memory is some `size * (reference + 3 * horizon * look_rows)` bytes, times two where the reference has 65,536 rows.
+    Memory is some `size * (reference + 3 * horizon * look_rows)` bytes, times two where the reference has
+    65,536 rows.
 
     Args:
         chart: What is watched.
@@ -118,8 +119,8 @@ class OutcomePaths:
         small = np.min_scalar_type(rows - 1)
         self._truth = rng.integers(0, rows, (size, rows), dtype=small)
         self._horizon, self._rows, self._look = chart.horizon, look_rows, 0
-        # Rings over the last `horizon` looks: a look's place is its number modulo the horizon, and so is the place of the look
-        # at which an outcome comes; `horizon` itself is the place of those that never come.
+        # Rings over the last `horizon` looks: a look's place is its number modulo the horizon, and so is the
+        # place of the look at which an outcome comes; `horizon` itself is the place of those that never come.
         ring = (size, chart.horizon, look_rows)
         self._drawn = np.zeros(ring, dtype=small)
         self._due = np.full(ring, chart.horizon, dtype=np.min_scalar_type(chart.horizon))

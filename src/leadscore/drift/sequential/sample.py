@@ -1,15 +1,18 @@
-"""Streams without change whose leads are the reference sample's own, so that features hang together as they do there.
+"""Streams without change, of leads drawn from the reference sample.
 
-Features that are correlated alarm together: levels simulated for independent ones are too high for them, and the
-chart is slower than it has to be. Here a simulated lead is a whole row of the sample. Two kinds of chance are drawn:
+Features hang together in them as they do in the sample.
 
-- What the finite reference leaves open. Each stream has a truth of its own, drawn by the Bayesian bootstrap (Rubin 1981):
-  rows of the sample get Dirichlet weights, so the truths of features that hang together err together. Cells with
-  hardly any reference rows have truths of their own (`HistogramLayout.weights`).
-- The leads of each window. Drawing every lead of thousands of streams would take minutes, so a window is put together
-  from four blocks of leads, drawn with replacement from a pool of tens of thousands of such blocks. The stream's truth is
-  added as a shift of the window's shares; rare cells are drawn binomially with their true share, as a shift of a count
-  that is mostly zero would not do.
+Features that are correlated alarm together: levels simulated for independent ones are too
+high for them, and the chart is slower than it has to be. Here a simulated lead is a whole row
+of the sample. Two kinds of chance are drawn:
+
+- What the finite reference leaves open. Each stream has a truth of its own, drawn by the Bayesian bootstrap
+  (Rubin 1981): rows of the sample get Dirichlet weights, so the truths of features that hang together err
+  together. Cells with hardly any reference rows have truths of their own (`HistogramLayout.weights`).
+- The leads of each window. Drawing every lead of thousands of streams would take minutes, so a window is put
+  together from four blocks of leads, drawn with replacement from a pool of tens of thousands of such blocks.
+  The stream's truth is added as a shift of the window's shares; rare cells are drawn binomially with their
+  true share, as a shift of a count that is mostly zero would not do.
 """
 
 from __future__ import annotations
@@ -158,8 +161,8 @@ def _summed(parts: list[tuple[SampleCounts, int]], size: int, rng: np.random.Gen
 def drawn_truths(layout: HistogramLayout, cells: Codes, size: int, rng: np.random.Generator) -> Floats:
     """Shares of the cells that could be behind the reference, (size, cells).
 
-    Weights of the sample's rows are Dirichlet with as much in all as the reference has rows. Their errors are added to
-    the reference's shares, of which the sample may be a part only.
+    Weights of the sample's rows are Dirichlet with as much in all as the reference has rows. Their errors are
+    added to the reference's shares, of which the sample may be a part only.
     """
     held = np.zeros((len(cells), len(layout.shares)), dtype=np.float32)
     np.put_along_axis(held, cells, 1.0, axis=1)
@@ -189,7 +192,7 @@ def rare_cells(layout: HistogramLayout) -> StreamNumbers:
 
 
 def _common_cells(layout: HistogramLayout, rare: StreamNumbers) -> tuple[StreamNumbers, Floats]:
-    """Most frequent cell of each histogram that has rare ones, and which rare cell is whose, (rare, histograms)."""
+    """Most frequent cell of histograms with rare ones, and which rare cell is whose, (rare, histograms)."""
     pieces = [piece for piece in layout.slices if ((rare >= piece.start) & (rare < piece.stop)).any()]
     common = np.array([piece.start + int(layout.counts[piece].argmax()) for piece in pieces], dtype=np.intp)
     owners = [(rare >= piece.start) & (rare < piece.stop) for piece in pieces]

@@ -1,19 +1,21 @@
 """From a budget of false alarms to the cut of every test.
 
-The chain: budget and schedule → mean run length in windows → chance of an accidental breach per window (`runlength`)
-→ chance per test, by the exact null of each (`null`) and by how much they overlap (`overlap`).
+The chain: budget and schedule → mean run length in windows → chance of an accidental breach per window
+(`runlength`) → chance per test, by the exact null of each (`null`) and by how much they overlap (`overlap`).
 
-Why the run length is right although all windows are compared with one finite reference: a fixed reference would err to the
-same side every time, so its false alarms would cluster, and the mean run length would exceed the requested one by
-far where the reference is small. Each window is therefore compared with the reference *and all windows without drift before
-it*, pooled. Given the pooled rows of the first t windows, every division of them into "window t" and "the rest" is
-equally likely if nothing has changed; window t's p-values depend on that division only and later ones on the pooled
-rows only. So p-values of successive windows are independent, exactly, whatever the population and however small the reference
-(the argument of conformal test martingales: Vovk, Nouretdinov and Gammerman 2003).
+Why the run length is right although all windows are compared with one finite reference: a fixed reference
+would err to the same side every time, so its false alarms would cluster, and the mean run length would exceed
+the requested one by far where the reference is small. Each window is therefore compared with the reference
+*and all windows without drift before it*, pooled. Given the pooled rows of the first t windows, every
+division of them into "window t" and "the rest" is equally likely if nothing has changed; window t's p-values
+depend on that division only and later ones on the pooled rows only. So p-values of successive windows are
+independent, exactly, whatever the population and however small the reference (the argument of conformal test
+martingales: Vovk, Nouretdinov and Gammerman 2003).
 
 Discrete statistics keep their atoms: no coin is tossed to use up the rest of a level, because an alarm that a
 coin raised cannot be explained to anybody. The level is instead raised until the *sum* over all tests
-is spent; with few tests and tiny windows fewer false alarms than asked may be possible, and `CriticalValues.expected` says so.
+is spent; with few tests and tiny windows fewer false alarms than asked may be possible, and
+`CriticalValues.expected` says so.
 """
 
 from __future__ import annotations

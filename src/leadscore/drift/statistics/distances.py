@@ -1,13 +1,13 @@
 """Distances and tests between two samples given as counts over the same cells.
 
-`reference` and `window` are counts per cell, float or int arrays (cells,); for ordered statistics (Wasserstein,
-KS, rank sum) cells are in the order of their values. With one cell per distinct value the results are those of
-the raw samples.
+`reference` and `window` are counts per cell, float or int arrays (cells,); for ordered statistics
+(Wasserstein, KS, rank sum) cells are in the order of their values. With one cell per distinct
+value the results are those of the raw samples.
 
-Empty cells are handled by name, never by a small constant: a cell empty on both sides says nothing and is left
-out; Jensen-Shannon, chi-square and G are finite by definition; PSI and KL, which are infinite where one side is empty,
-take half a row for the empty side (Krichevsky-Trofimov's estimate for that cell), so the result depends on how many rows
-say that the cell is empty and not on a number somebody chose.
+Empty cells are handled by name, never by a small constant: a cell empty on both sides says nothing and is
+left out; Jensen-Shannon, chi-square and G are finite by definition; PSI and KL, which are infinite where one
+side is empty, take half a row for the empty side (Krichevsky-Trofimov's estimate for that cell), so the
+result depends on how many rows say that the cell is empty and not on a number somebody chose.
 """
 
 from __future__ import annotations
@@ -25,13 +25,19 @@ _HALF_ROW: Final = 0.5
 
 
 def psi(reference: Counts, window: Counts) -> float:
-    """Population stability index Σ (q - p) ln(q / p): the symmetric KL divergence of the shares, in nats; 0 or more."""
+    """Population stability index Σ (q - p) ln(q / p): the symmetric KL divergence of the shares, in nats.
+
+    0 or more.
+    """
     p, q = _shares(reference, window)
     return float(np.sum((q - p) * np.log(q / p))) if len(p) else 0.0
 
 
 def half_row_psi(reference: npt.NDArray[np.integer], window: npt.NDArray[np.integer]) -> Floats:
-    """Each bin's part of the PSI with half a row in every bin, which keeps empty ones finite: (…, bins), to be summed."""
+    """Each bin's part of the PSI with half a row in every bin, which keeps empty ones finite.
+
+    (…, bins), to be summed.
+    """
     p, q = ((c + _HALF_ROW) / (c + _HALF_ROW).sum(axis=-1, keepdims=True) for c in (reference, window))
     return (q - p) * np.log(q / p)
 
@@ -72,7 +78,7 @@ def kolmogorov_smirnov_p(statistic: float, n: int, m: int) -> float:
 
 
 def wasserstein(reference: Counts, window: Counts, positions: Floats) -> float:
-    """First Wasserstein (earth mover's) distance between the two samples, in the unit of `positions` (cells,)."""
+    """First Wasserstein (earth mover's) distance of the two samples, in the unit of `positions` (cells,)."""
     n, m = reference.sum(), window.sum()
     if n == 0 or m == 0:
         return 0.0
@@ -81,7 +87,7 @@ def wasserstein(reference: Counts, window: Counts, positions: Floats) -> float:
 
 
 def chi_square(reference: Counts, window: Counts) -> tuple[float, int]:
-    """Pearson's statistic of the 2 x cells table, and its degrees of freedom (0 if there is nothing to compare)."""
+    """Pearson's statistic of the 2 x cells table, and its degrees of freedom (0: nothing to compare)."""
     reference, window = _occupied(reference, window)
     n, m = int(reference.sum()), int(window.sum())
     if n == 0 or m == 0 or len(reference) < 2:

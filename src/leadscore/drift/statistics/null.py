@@ -1,15 +1,16 @@
 """What a two-sample statistic does when nothing has changed: its exact conditional null, sampled in the tail.
 
-Two nulls, both free of the population and of asymptotics. Cells that were fixed beforehand (categories): if window and
-reference are draws of one population then, given the pooled counts, the window's are multivariate hypergeometric.
-Cells cut at the reference's own quantiles (numbers): the reference's counts are no random numbers then, but the population's
-shares are, Dirichlet with the reference's counts as parameters (uniform spacings, David and Nagaraja 2003 § 2), so the
-window's counts, given the reference and the windows without drift before, are Dirichlet-multinomial. Taking the first
-for the second would alarm 3 % too often at 5,000 reference and 100 window rows. Critical values of a false-alarm budget lie at probabilities of 1e-3 to 1e-7,
-where plain sampling sees nothing: draws come from a mixture that reaches there (Dirichlet-multinomial draws are
-overdispersed in all directions, tilted ones in the direction of a shift) and carry the ratio of both probabilities as
-weight, with the balance heuristic of Veach and Guibas (1995). Both probabilities are closed forms, so the weights
-are exact.
+Two nulls, both free of the population and of asymptotics. Cells that were fixed beforehand (categories): if
+window and reference are draws of one population then, given the pooled counts, the window's are
+multivariate hypergeometric. Cells cut at the reference's own quantiles (numbers): the reference's counts
+are no random numbers then, but the population's shares are, Dirichlet with the reference's counts as
+parameters (uniform spacings, David and Nagaraja 2003 § 2), so the window's counts, given the reference and
+the windows without drift before, are Dirichlet-multinomial. Taking the first for the second would alarm 3 %
+too often at 5,000 reference and 100 window rows. Critical values of a false-alarm budget lie at
+probabilities of 1e-3 to 1e-7, where plain sampling sees nothing: draws come from a mixture that reaches
+there (Dirichlet-multinomial draws are overdispersed in all directions, tilted ones in the direction of a
+shift) and carry the ratio of both probabilities as weight, with the balance heuristic of Veach and Guibas
+(1995). Both probabilities are closed forms, so the weights are exact.
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ class Tail:
         return float(max(self.tail[min(index, len(self.tail) - 1)], 1e-300))
 
     def cut(self, level: float) -> tuple[float, float]:
-        """Smallest value whose tail is at most `level`, and that tail: (inf, 0) if no value is rare enough."""
+        """Smallest value whose tail is at most `level`, and that tail.
+
+        (inf, 0) if no value is rare enough.
+        """
         rare = int(np.searchsorted(-self.tail, -level))
         if rare == len(self.tail):
             return math.inf, 0.0
@@ -123,7 +127,8 @@ def sample_cells(
         window: Counts (cells,).
         rng: Source of the draws: the same seed gives the same critical values.
         ordered: Also reach into the tails of a shift along the cells' order.
-        quantile_cut: The cells were cut at quantiles of the reference (rows that it has gained since do not matter).
+        quantile_cut: The cells were cut at quantiles of the reference (rows that it has gained since do not
+            matter).
         effort: Times the usual number of draws, whose error of a tail probability is a tenth of it.
     """
     n, m = int(reference.sum()), int(window.sum())
@@ -201,7 +206,10 @@ class _Null:
 
 
 def _propose(null: _Null, rng: np.random.Generator, *, effort: int, ordered: bool) -> tuple[Counts, Floats]:
-    """Draws of the mixture and the log of their mixture probability, less the factor 1 / prod n!, which cancels."""
+    """Draws of the mixture and the log of their mixture probability.
+
+    The factor 1 / prod n! is left out, as it cancels.
+    """
     parts: list[tuple[Floats, float | None, int]] = [
         (null.shares, _concentration(null.size, relative * null.dispersion), _DRAWS * effort)
         for relative in _DISPERSIONS

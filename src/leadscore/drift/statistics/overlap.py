@@ -1,12 +1,13 @@
 """How much the tests of one window overlap: features that move together alarm together.
 
-The chance that any of many tests alarms is less than the sum of their chances. How much less depends on how the
-features hang together, which a sample of reference rows tells. Under no change the standardised test scores of a window
-are sums over its rows, so jointly about normal with the rows' own covariance. The union's probability is then the sum
-of the tests' probabilities times the mean, over a test picked in proportion to its probability and a draw *given that it
-alarms*, of 1 / (number of tests that alarm): the importance-sampling identity of Adler, Blanchet and Liu (2012),
-"Efficient Monte Carlo for high excursions of Gaussian random fields". It has small error at any level, so
-one alarm in 5,000 windows costs no more to calibrate than one in 50.
+The chance that any of many tests alarms is less than the sum of their chances. How much less depends
+on how the features hang together, which a sample of reference rows tells. Under no change the
+standardised test scores of a window are sums over its rows, so jointly about normal with the rows' own
+covariance. The union's probability is then the sum of the tests' probabilities times the mean, over a
+test picked in proportion to its probability and a draw *given that it alarms*, of 1 / (number of tests
+that alarm): the importance-sampling identity of Adler, Blanchet and Liu (2012), "Efficient Monte Carlo
+for high excursions of Gaussian random fields". It has small error at any level, so one alarm in 5,000
+windows costs no more to calibrate than one in 50.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from leadscore.drift.statistics.distances import Counts, Floats, rank_scores
 _BASE_DRAWS: Final = 1_500
 _DRAWS_PER_TEST: Final = 160
 _INDEPENDENT_ROWS: Final = 8_000
-# Added to the variances: scores that say the same (a shift is part of a distribution) make the covariance singular.
+# Added to the variances: scores that say the same (a shift is part of a distribution) make the covariance
+# singular.
 _JITTER: Final = 1e-9
 
 # Cell of each row of a sample per feature, -1 for missing: int (rows, features).
@@ -55,7 +57,8 @@ def score_blocks(cells: CellMatrix, tests: tuple[tuple[int, str], ...]) -> Score
 
     Args:
         cells: Sampled rows (rows, features).
-        tests: In the order of the probabilities given to `union_ratio`. Tests of other names count as independent.
+        tests: In the order of the probabilities given to `union_ratio`. Tests of other names count as
+            independent.
     """
     rng = np.random.default_rng(0)
     blocks: list[Floats] = []
@@ -93,13 +96,16 @@ def independent_cells(counts: tuple[Counts, ...], missing: tuple[int, ...]) -> C
 
 def base_draws(blocks: ScoreBlocks, seed: int) -> Floats:
     """Draws of all scores under no change (draws, d): what `union_ratio` conditions on its alarms."""
-    # Not by eigenvectors: of some 300 scores they cost a hundred times as much, and more where cores are shared.
+    # Not by eigenvectors: of some 300 scores they cost a hundred times as much, and more where cores are
+    # shared.
     root = np.linalg.cholesky(blocks.covariance + _JITTER * np.eye(len(blocks.covariance)))
     return np.random.default_rng(seed).standard_normal((_BASE_DRAWS, len(root))) @ root.T
 
 
 def union_ratio(blocks: ScoreBlocks, base: Floats, probabilities: Floats, seed: int) -> float:
-    """P(any test alarms) / sum of the tests' probabilities (tests,): 1 if they exclude each other, 1/n if they are one.
+    """P(any test alarms) / sum of the tests' probabilities (tests,).
+
+    1 if they exclude each other, 1/n if they are one.
 
     Args:
         blocks: Of the tests.

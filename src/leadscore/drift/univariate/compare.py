@@ -46,13 +46,19 @@ class Test:
         return self.tail.p_value(self.statistic)
 
     def cut(self, level: float) -> float | None:
-        """The value from which the test breaches at a level; None for rates, and if nothing is rare enough."""
+        """The value from which the test breaches at a level.
+
+        None for rates, and if nothing is rare enough.
+        """
         cut = self.tail.cut(level)[0]
         return None if self.scale is None or math.isinf(cut) else cut * self.scale
 
 
 def excess_psi(reference: Counts, window: Counts) -> float:
-    """PSI less its mean under no change, (cells - 1) (1/N + 1/M): about 0 for noise, PSI itself for large samples."""
+    """PSI less its mean under no change, (cells - 1) (1/N + 1/M).
+
+    About 0 for noise, PSI itself for large samples.
+    """
     n, m = int(reference.sum()), int(window.sum())
     if n == 0 or m == 0:
         return 0.0
@@ -94,8 +100,8 @@ def measure(profile: FeatureProfile, reference: FeatureCounts, window: FeatureCo
 def tells_absent_apart(profile: FeatureProfile, reference: FeatureCounts) -> bool:
     """Whether a reference knows its missing values from its unlisted categories.
 
-    A profile of encoded rows has both among the missing ones; one that counted unlisted categories, or that lacks no
-    value, leaves no doubt.
+    A profile of encoded rows has both among the missing ones; one that counted unlisted
+    categories, or that lacks no value, leaves no doubt.
     """
     return profile.kind != "categorical" or reference.counts[-1] > 0 or reference.missing == 0
 
@@ -118,7 +124,8 @@ def feature_tests(
         index: Of the feature.
         profile: Its training profile.
         base: The training reference in counts: what effects are measured against.
-        pool: What significance is measured against: the same with windows without drift added, or those of a season.
+        pool: What significance is measured against: the same with windows without drift added, or those of a
+            season.
         window: The window.
         rng: Of the null's draws.
         effort: Of the null's draws.
@@ -128,12 +135,13 @@ def feature_tests(
     tests = list(
         _cell_tests(
             index, _cells(profile, base), _cells(profile, pool), _cells(profile, window), rng,
-            ordered=profile.kind == "numeric", quantile_cut=profile.kind == "numeric" and not seasonal, effort=effort,
+            ordered=profile.kind == "numeric", quantile_cut=profile.kind == "numeric" and not seasonal,
+            effort=effort,
         )
     )  # fmt: skip
     categorical = profile.kind == "categorical"
-    # Without a reference that tells them apart absent values are compared as a whole, and every absent one of the
-    # reference counts as possibly unlisted.
+    # Without a reference that tells them apart absent values are compared as a whole, and every absent one of
+    # the reference counts as possibly unlisted.
     unsplit = not tells_absent_apart(profile, base)
     absent = [_absent(counts, whole=unsplit) for counts in (base, pool, window)]
     tests.append(_rate_test(index, "missing", absent, _rows(base, pool, window), both_sides=True))
@@ -159,7 +167,10 @@ def score_tests(
     effort: int,
     seasonal: bool,
 ) -> tuple[Test, ...]:
-    """The calibrated tests of the probability's distribution (counts per bin); none if a side has no probabilities."""
+    """The calibrated tests of the probability's distribution (counts per bin).
+
+    None if a side has no probabilities.
+    """
     if not window or not pool:
         return ()
     cells = (np.array(base), np.array(pool), np.array(window))
@@ -226,7 +237,8 @@ def _wasserstein(profile: FeatureProfile, reference: FeatureCounts, window: Feat
         return None
     positions = np.array(profile.bin_means)
     binned = st.wasserstein(np.array(reference.counts), np.array(window.counts), positions)
-    # Within the outermost bins values can move without limit; the means cannot be further apart than the samples are.
+    # Within the outermost bins values can move without limit; the means cannot be further apart than the
+    # samples are.
     return max(binned, abs(window.mean - profile.mean)) / profile.std
 
 

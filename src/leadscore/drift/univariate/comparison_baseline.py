@@ -114,7 +114,8 @@ def _tests(
         tests.extend(
             feature_tests(
                 i, feature, baseline.base[i], baseline.pool[i], window.counts.features[i],
-                _generator(options, feature.name), effort=effort, in_range=reference.in_range(i), seasonal=feature.name in baseline.follows,
+                _generator(options, feature.name), effort=effort, in_range=reference.in_range(i),
+                seasonal=feature.name in baseline.follows,
             )
         )  # fmt: skip
     tests.extend(

@@ -1,4 +1,7 @@
-"""What is measured of a feature in a window: plain figures, which a report holds and reads back without computing."""
+"""What is measured of a feature in a window.
+
+Plain figures, which a report holds and reads back without computing.
+"""
 
 from __future__ import annotations
 

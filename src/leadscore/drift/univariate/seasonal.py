@@ -1,11 +1,12 @@
 """Like with like: leads of a Monday morning are compared with earlier Monday mornings.
 
-A window of a day or less covers a part of the week only, and much about leads follows the week (who works at weekends, how
-fast somebody answers, the weekday itself). The detector's memory keeps windows without drift per hour or day of the week; which
-features follow the week is read from it. For those features both significance and size of a change are measured against
-earlier windows of the same hour or day. That is simple and exact: within one hour of the week windows are exchangeable,
-which is all the null needs, while reweighting the training leads would need their times and shares of each hour
-known without error. The price is a memory that must be filled first (`check.prime`): a week or more of windows without drift.
+A window of a day or less covers a part of the week only, and much about leads follows the week (who works at
+weekends, how fast somebody answers, the weekday itself). The detector's memory keeps windows without drift
+per hour or day of the week; which features follow the week is read from it. For those features both
+significance and size of a change are measured against earlier windows of the same hour or day. That is simple
+and exact: within one hour of the week windows are exchangeable, which is all the null needs, while
+reweighting the training leads would need their times and shares of each hour known without error. The price
+is a memory that must be filled first (`check.prime`): a week or more of windows without drift.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ _LEAST_EFFECT: Final = 0.005
 
 
 def stratum_of(start: datetime, end: datetime, options: DriftOptions) -> str:
-    """The part of the week a window belongs to: `hour-0` (Monday, midnight) to `hour-167`, `day-0` to `day-6`, or `all`."""
+    """The part of the week a window belongs to.
+
+    `hour-0` (Monday, midnight) to `hour-167`, `day-0` to `day-6`, or `all`.
+    """
     if options.season == "none" or end - start > _DAY:
         return ALL
     local = start + timedelta(hours=options.utc_offset_hours)
@@ -43,7 +47,10 @@ def stratum_of(start: datetime, end: datetime, options: DriftOptions) -> str:
 def seasonal_features(
     profile: ReferenceProfile, history: History, options: DriftOptions, stratum: str
 ) -> frozenset[str]:
-    """Names of the features (`score` among them) that follow the week, as far as the memory tells; none if windows do not."""
+    """Names of the features (`score` among them) that follow the week, as far as the memory tells.
+
+    None if windows do not.
+    """
     if stratum == ALL:
         return frozenset()
     if options.seasonal_features is not None:
@@ -60,7 +67,10 @@ def seasonal_features(
 
 
 def _follows(tables: list[Counts]) -> bool:
-    """Whether the parts of the week differ: chi-square of the whole table, and the mean size of the difference."""
+    """Whether the parts of the week differ.
+
+    Chi-square of the whole table, and the mean size of the difference.
+    """
     table = np.stack(tables)
     table = table[:, table.sum(axis=0) > 0]
     rows, columns = table.sum(axis=1), table.sum(axis=0)

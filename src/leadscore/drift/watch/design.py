@@ -88,8 +88,8 @@ def design_watch(baseline: ChartBaseline, plan: WatchPlan) -> WatchDesign:
     """Simulate the levels: seconds to a minute, once per model and plan.
 
     Raises:
-        BadInputError: Nothing is left to be charted; or outcomes are to be, and there are none in the reference, or too few that are
-            old enough.
+        BadInputError: Nothing is left to be charted; or outcomes are to be, and there are none in the
+            reference, or too few that are old enough.
     """
     sample, probabilities = baseline.sample, baseline.probabilities
     histograms, columns = charted(baseline, plan)
@@ -107,7 +107,8 @@ def design_watch(baseline: ChartBaseline, plan: WatchPlan) -> WatchDesign:
     if plan.outcomes is not None:
         if codes is None or probabilities is None or baseline.outcomes is None:
             raise BadInputError(
-                "The model's artefact has no reference sample with outcomes: there are no levels for those to come.",
+                "The model's artefact has no reference sample with outcomes: there are no "
+                "levels for those to come.",
                 hint="Train it with `leadscore train`, or leave --outcomes out.",
             )
         outcomes = design_outcomes(

@@ -1,4 +1,7 @@
-"""From a model's reference with outcomes to the chart of a stream's outcomes: how long they are waited for, which leads."""
+"""From a model's reference with outcomes to the chart of a stream's outcomes.
+
+How long they are waited for, which leads.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,14 @@ from leadscore.errors import BadInputError
 USUAL_WAIT: Final = 30.0
 # Share of the outcomes that are waited for.
 _COME: Final = 0.95
-# Looks in the time that an outcome is waited for; finer ones delay what it says by less than it takes to come anyway.
+# Looks in the time that an outcome is waited for; finer ones delay what it says by less than it takes to come
+# anyway.
 _LOOKS: Final = 40
-# Looks are counted in leads: if those come faster than was learnt, their outcomes take more looks. So many times are allowed for.
+# Looks are counted in leads: if those come faster than was learnt, their outcomes take more looks. So many
+# times are allowed for.
 _FASTER: Final = 1.5
-# Leads charted in the time that an outcome is waited for: as many as can be simulated in a minute and 300 MiB, and not more
-# than so many per row of the reference, up to which the run length was seen to be kept.
+# Leads charted in the time that an outcome is waited for: as many as can be simulated in a minute and 300
+# MiB, and not more than so many per row of the reference, up to which the run length was seen to be kept.
 _MOST_CHARTED: Final = 10_000
 _MOST_PER_ROW: Final = 8
 _LEAST_LOOKS: Final = 4
@@ -62,8 +67,8 @@ class OutcomeDesign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         share: Of the leads that are charted.
         every: Charted leads from one evaluation to the next.
         wait: Days that an outcome is waited for.
-        timed: An outcome counts when it becomes known. Otherwise all are asked at the age of `wait`: the reference does not
-            tell when outcomes come.
+        timed: An outcome counts when it becomes known. Otherwise all are asked at the age of `wait`: the
+            reference does not tell when outcomes come.
     """
 
     chart: OutcomeChart
@@ -125,7 +130,10 @@ def design_outcomes(
         raise BadInputError(
             f"A false alarm of outcomes every {run_length / plan.leads_per_day:.2g} days, looked for every"
             f" {rows / per_day:.2g} days: outcomes are waited for {plan.wait:g} days.",
-            hint="Accept fewer false alarms, wait for outcomes less long (--maturity), or leave --outcomes out.",
+            hint=(
+                "Accept fewer false alarms, wait for outcomes less long "
+                "(--maturity), or leave --outcomes out."
+            ),
         )
     try:
         chart = design_outcome_chart(
@@ -146,7 +154,10 @@ def design_outcomes(
 
 
 def is_charted(ids: Sequence[str], share: float) -> Flags:
-    """Which leads are charted if a share of them is: always the same ones, whenever and however often they are scored."""
+    """Which leads are charted if a share of them is.
+
+    Always the same ones, whenever and however often they are scored.
+    """
     if share >= 1.0:
         return np.ones(len(ids), dtype=bool)
     digests = b"".join(blake2b(i.encode(), digest_size=8, key=_SALT).digest() for i in ids)

@@ -21,7 +21,9 @@ _DAY: Final = 86_400_000_000.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Charted:
-    """The leads of a stream that are charted, in the order in which they were scored; moments are microseconds.
+    """The leads of a stream that are charted, in the order in which they were scored.
+
+    Moments are microseconds.
 
     Attributes:
         number: How many leads of the stream each is from its beginning, (n,).
@@ -48,8 +50,9 @@ def follow_outcomes(
 ) -> OutcomesSaid:
     """The chart of outcomes over all of them, from the first on.
 
-    An outcome belongs to the look by whose last lead it was known, and counts for the look of its own lead. Of leads that
-    fill no evaluation nothing is taken in, nor of outcomes that became known since the last one.
+    An outcome belongs to the look by whose last lead it was known, and counts for the
+    look of its own lead. Of leads that fill no evaluation nothing is taken in, nor of
+    outcomes that became known since the last one.
 
     Args:
         design: The chart.

@@ -10,7 +10,8 @@ import msgspec
 from leadscore.drift.runlength import FalseAlarms
 from leadscore.errors import BadInputError
 
-# Looks between two false alarms: grouping leads only delays what each of them says, here by 1/250 of the run length.
+# Looks between two false alarms: grouping leads only delays what each of them says, here by 1/250 of the run
+# length.
 _LOOKS: Final = 250
 
 
@@ -37,7 +38,8 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Attributes:
         run_length: Expected leads to a false alarm of all charts together, on an unchanged stream.
         every: Leads from one evaluation to the next.
-        outcomes: How outcomes are charted too, None if they are not; each chart then has half of the false alarms.
+        outcomes: How outcomes are charted too, None if they are not; each chart then has half of the false
+            alarms.
         without: Features (or `score`) that are not charted.
     """
 
@@ -63,7 +65,8 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         step = every or max(1, int(run_length / _LOOKS))
         if not (math.isfinite(run_length) and run_length > step):
             raise BadInputError(
-                f"A false alarm every {run_length:g} leads, looked for every {step}: that is an alarm at every evaluation.",
+                f"A false alarm every {run_length:g} leads, looked for every {step}: that is an "
+                "alarm at every evaluation.",
                 hint="Accept fewer false alarms, or look more often.",
             )
         return cls(run_length=run_length, every=step, outcomes=outcomes, without=without)
@@ -80,6 +83,9 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def budget_leads(budget: FalseAlarms, leads_per_hour: float) -> float:
-    """The run length in leads of a budget in time, to two digits: a few leads more or less design no other charts."""
+    """The run length in leads of a budget in time, to two digits.
+
+    A few leads more or less design no other charts.
+    """
     exact = budget.per_hours / budget.expected * leads_per_hour
     return float(f"{exact:.2g}") if exact > 0 else 0.0

@@ -33,8 +33,8 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
         share: Of the leads that are charted.
         every: Charted leads from one evaluation to the next.
         wait: Days that an outcome is waited for.
-        timed: An outcome counts when it becomes known. Otherwise all are asked at the age of `wait`, since the artefact does
-            not tell when those of its reference became known.
+        timed: An outcome counts when it becomes known. Otherwise all are asked at the age of `wait`, since
+            the artefact does not tell when those of its reference became known.
         said: What it says, and of which leads.
     """
 
@@ -54,7 +54,8 @@ class WatchReport(msgspec.Struct, frozen=True, kw_only=True):
         until: Leads from then on were not read.
         newest: When the last lead was scored.
         plan: What was asked.
-        leads_per_day: By which a budget in time was turned into leads, and the time of outcomes; None if neither was needed.
+        leads_per_day: By which a budget in time was turned into leads, and the time of
+            outcomes; None if neither was needed.
         alarmed: Whether any chart has spoken.
         leads: Features and score.
         outcomes: Outcomes against probabilities; None if they are not charted.

@@ -16,7 +16,8 @@ _HOUR_US: Final = 3_600_000_000
 _PARTS: Final = 4
 # 1970-01-01 was a Thursday.
 _FIRST_WEEKDAY: Final = 3
-# With 30 features, looked at twice each, one in twenty streams leaves out a feature that does not follow the week.
+# With 30 features, looked at twice each, one in twenty streams leaves out a feature that does not follow the
+# week.
 _P: Final = 0.001
 # Cochran's rule for tables: groups of leads that expect fewer are pooled.
 _EXPECTED: Final = 5
@@ -25,8 +26,8 @@ _EXPECTED: Final = 5
 def week_followers(names: Sequence[str], codes: Codes, at: npt.NDArray[np.int64]) -> tuple[str, ...]:
     """Which features depend on the part of the day or on the weekday (UTC), by chi-square.
 
-    A step in a feature's distribution is none of both if the leads are those of whole weeks: before and after the step every
-    hour counts alike, and with two weeks or more most weekdays do.
+    A step in a feature's distribution is none of both if the leads are those of whole weeks: before and after
+    the step every hour counts alike, and with two weeks or more most weekdays do.
 
     Args:
         names: Of the features, in the order of the columns.

@@ -12,8 +12,8 @@ class Sign(msgspec.Struct, frozen=True):
 
     Attributes:
         feature: Its name.
-        how: The look of it that is most surprising (`shape`, `shift`, `missing`, `rare`, `unseen`), or how outcomes
-            differ from what was predicted.
+        how: The look of it that is most surprising (`shape`, `shift`, `missing`, `rare`, `unseen`), or how
+            outcomes differ from what was predicted.
         surprise: -log p of that look, or the log of the e-detector.
         distance: Chi-square distance of its shares from the reference's, on PSI's scale; None for outcomes.
     """
@@ -33,10 +33,11 @@ class ChartEvaluation(msgspec.Struct, frozen=True):
         statistic: The chart's.
         level: An alarm is above it.
         signs: The most surprising features, first the one that decides.
-        since: When the lead was scored with which the change most likely began; None where the chart cannot tell (that of
-            features never can), or where it began before all that it has kept.
+        since: When the lead was scored with which the change most likely began; None where the chart cannot
+            tell (that of features never can), or where it began before all that it has kept.
         since_lead: How many leads that is from the stream's beginning.
-        newest: How many of the newest leads it is about, those that the chart's loudest memory still knows; None for outcomes.
+        newest: How many of the newest leads it is about, those that the chart's loudest
+            memory still knows; None for outcomes.
     """
 
     at: datetime

@@ -28,7 +28,8 @@ class FeatureCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One feature in a window.
 
     Attributes:
-        counts: Rows per bin, category (one last for unseen ones) or truth value, as in `FeatureProfile.counts`.
+        counts: Rows per bin, category (one last for unseen ones) or truth value, as in
+            `FeatureProfile.counts`.
         missing: Rows without a value (unseen categories not among them, as far as the window tells).
         below: Rows below the contract's range.
         above: Rows above it.
@@ -53,7 +54,7 @@ class FeatureCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return sum(self.counts)
 
     def cells(self, kind: str) -> tuple[int, ...]:
-        """Rows per cell, absent values last, as they may be compared with another sample's (see `comparable_cells`)."""
+        """Rows per cell, absent values last, comparable with another sample's (see `comparable_cells`)."""
         return comparable_cells(kind, self.counts, self.missing)
 
     @property
@@ -130,7 +131,8 @@ def count_window(
     """
     if matrix.ndim != 2 or matrix.shape[1] != len(profile.features):
         raise BadInputError(
-            f"The window's matrix has shape {matrix.shape}; the profile has {len(profile.features)} features.",
+            f"The window's matrix has shape {matrix.shape}; the profile has "
+            f"{len(profile.features)} features.",
             hint="Window and profile belong to different contracts.",
         )
     tallies = [
@@ -165,7 +167,7 @@ def reference_counts(profile: ReferenceProfile) -> WindowCounts:
 
 
 def fine_grid(profile: ReferenceProfile, sample: Matrix, cuts: int = 40) -> tuple[tuple[float, ...], ...]:
-    """Inner cut points of each numeric feature at about `cuts` quantiles of a sample of reference rows (n, inputs)."""
+    """Inner cut points of each numeric feature at about `cuts` quantiles of reference rows (n, inputs)."""
     grid: list[tuple[float, ...]] = []
     for i, feature in enumerate(profile.features):
         column = sample[:, i]
@@ -309,7 +311,10 @@ def _add(left: FeatureCounts, right: FeatureCounts) -> FeatureCounts:
 def _add_where_known(
     left: tuple[int, ...], left_rows: int, right: tuple[int, ...], right_rows: int
 ) -> tuple[int, ...]:
-    """Sum of counts that a side may lack; a sum over a part of the rows would be no sum, so then there is none."""
+    """Sum of counts that a side may lack.
+
+    A sum over a part of the rows would be no sum, so then there is none.
+    """
     if not left_rows:
         return right if right_rows else left or right
     if not right_rows:

@@ -1,7 +1,7 @@
 """What a detector remembers between windows: counts without drift, recent breaches, since when.
 
-It is a value: a check takes one and gives the next, so that a detector that was killed resumes from the last one
-that was stored, and judging a window twice gives the same verdict.
+It is a value: a check takes one and gives the next, so that a detector that was killed resumes from the last
+one that was stored, and judging a window twice gives the same verdict.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         model: `NAME/VERSION` whose reference it belongs to; a new model begins a new memory.
-        pools: Calm windows in counts, per stratum: `all`, and where seasons matter `hour-0` (Monday, midnight) to `hour-167`
-            or `day-0` to `day-6`.
+        pools: Calm windows in counts, per stratum: `all`, and where seasons matter `hour-0` (Monday,
+            midnight) to `hour-167` or `day-0` to `day-6`.
         recent: The latest windows of the univariate checks, oldest first; as many as the hysteresis looks at.
         since: Start of their current run of breaches.
         drifted: Whether their last verdict was an alarm.
@@ -105,8 +105,12 @@ def check_order(history: History, model: str, start: datetime) -> None:
         )
     if history.end is not None and start < history.end:
         raise ConflictError(
-            f"The window begins at {start.isoformat()}, before the last judged one ended ({history.end.isoformat()}).",
-            hint="Judge windows in order, each once; a window that is judged again needs the history from before it.",
+            f"The window begins at {start.isoformat()}, before the last judged one ended "
+            f"({history.end.isoformat()}).",
+            hint=(
+                "Judge windows in order, each once; a window that is judged again needs "
+                "the history from before it."
+            ),
         )
 
 

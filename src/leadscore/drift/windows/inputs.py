@@ -40,7 +40,8 @@ class Reference:
         grid: Finer cut points per feature.
         ranges: The contract's ranges.
         cells: Cell of each sampled row per feature and, last, of its score.
-        attention: Mean absolute Shapley value of each feature in each of its cells, missing last; None if unknown.
+        attention: Mean absolute Shapley value of each feature in each of its cells, missing last; None if
+            unknown.
     """
 
     model_name: str
@@ -73,8 +74,8 @@ class Reference:
             model_version: Its version.
             contract: Its feature contract.
             profile: Its reference profile.
-            sample: Rows of `reference_sample.arrow` (n, inputs): they tell how features hang together, and allow a finer
-                grid for KS and triage by rows.
+            sample: Rows of `reference_sample.arrow` (n, inputs): they tell how features hang together, and
+                allow a finer grid for KS and triage by rows.
             sample_probabilities: The model's probabilities of the same rows (n,).
             explained: Some reference rows and their Shapley values, both (m, inputs).
         """
@@ -127,7 +128,8 @@ class LeadWindow:
         counts: In the reference's bins.
         rows: The encoded leads, or some of them, for triage and impact; None if only counts are known.
         probabilities: Of all leads (n,); None if only counts are known.
-        unseen_values: Per feature the texts that the contract does not list, with their number of rows, if known.
+        unseen_values: Per feature the texts that the contract does not list, with their number of rows, if
+            known.
     """
 
     start: datetime
@@ -170,7 +172,10 @@ def ranges_of(contract: FeatureContract) -> Ranges:
 
 
 def cell_labels(reference: Reference, index: int) -> tuple[str, ...]:
-    """What to call each cell of a feature (the number of features stands for the score), absent values last."""
+    """What to call each cell of a feature, absent values last.
+
+    The number of features stands for the score.
+    """
     profile = reference.profile
     if index == len(profile.features):
         return (*_intervals(profile.score_edges), "missing")

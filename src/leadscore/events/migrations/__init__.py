@@ -1,8 +1,8 @@
 """Migrations of the event store: forward only, one writer at a time, each revision whole or not at all.
 
-A revision only adds (expand); what it makes superfluous is removed by a revision of a later release (contract), when no
-release that needs it can be running. So the release before works on the migrated schema: pods of both write to it while
-an upgrade is under way, and a rollback needs no other schema.
+A revision only adds (expand); what it makes superfluous is removed by a revision of a later release
+(contract), when no release that needs it can be running. So the release before works on the migrated schema:
+pods of both write to it while an upgrade is under way, and a rollback needs no other schema.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def upgrade(engine: sa.Engine, *, wait_seconds: float = 300.0) -> None:
 
     Args:
         engine: Whose transactions write.
-        wait_seconds: How long to go on trying for the short exclusive locks that some revisions need (PostgreSQL).
+        wait_seconds: How long to go on trying for the short exclusive locks that some revisions need
+            (PostgreSQL).
 
     Raises:
         SchemaTooNewError: A newer release has changed it in a way that this one does not know.

@@ -1,4 +1,7 @@
-"""What Alembic runs to carry out the revisions: on the connection that it was given, each in its own transaction."""
+"""What Alembic runs to carry out the revisions.
+
+On the connection that it was given, each in its own transaction.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Faults as a bad release would have them: `errors`, `slow`, `stuck` (the model is never loaded).
 
-They are put around the endpoints' answers and the model's loading, inside the process: the service's own error
-handling, metrics and probes see them as they would see a defect of its own.
+They are put around the endpoints' answers and the model's loading, inside the process: the service's own
+error handling, metrics and probes see them as they would see a defect of its own.
 """
 
 from __future__ import annotations

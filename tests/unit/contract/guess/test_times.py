@@ -22,9 +22,10 @@ def formats(*texts: str, counted: bool = True) -> list[str | None] | None:
 @pytest.mark.parametrize(
     "written",
     [
-        "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d/%m/%y", "%m/%d/%y", "%d %b %Y", "%d-%b-%Y",
-        "%b %d, %Y", "%Y%m%d", "%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y %H:%M:%S",
-        "%d.%m.%Y, %H:%M", "%Y-%m-%d %I:%M %p", "%m/%d/%Y %H:%M:%S.%f", "%a, %d %b %Y %H:%M:%S",
+        "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d/%m/%y", "%m/%d/%y", "%d %b %Y",
+        "%d-%b-%Y", "%b %d, %Y", "%Y%m%d", "%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p",
+        "%d.%m.%Y %H:%M:%S", "%d.%m.%Y, %H:%M", "%Y-%m-%d %I:%M %p", "%m/%d/%Y %H:%M:%S.%f",
+        "%a, %d %b %Y %H:%M:%S",
     ],
 )  # fmt: skip
 def test_a_format_is_found_from_the_times_written_in_it(written: str):
@@ -86,7 +87,10 @@ def test_names_tell_moments():
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1)), min_size=1, max_size=10), st.sampled_from(["%d/%m/%Y", "%m/%d/%Y"]))  # noqa: DTZ001  # fmt: skip
+@given(
+    st.lists(st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1)), min_size=1, max_size=10),  # noqa: DTZ001
+    st.sampled_from(["%d/%m/%Y", "%m/%d/%Y"]),
+)
 def test_the_right_order_of_day_and_month_is_always_among_the_answers(days: list[datetime], written: str):
     texts = [day.strftime(written) for day in days]
     found = guess_times([(text, 1) for text in texts], counted=True)

@@ -105,8 +105,12 @@ def test_a_loss_that_may_be_chance_is_reported_and_is_no_finding():
 
 
 def test_on_an_unchanged_stream_outcomes_breach_no_more_often_than_they_may(monkeypatch: pytest.MonkeyPatch):
-    """Hold-out and window are both drawn anew: 300 times at a chance of 0.02, of which 14 or fewer is nearly certain."""
-    # The bootstrap is for the intervals of Brier score and calibration error, which decide nothing and take the time.
+    """Hold-out and window are both drawn anew.
+
+    300 times at a chance of 0.02, of which 14 or fewer is nearly certain.
+    """
+    # The bootstrap is for the intervals of Brier score and calibration error, which decide nothing and take
+    # the time.
     monkeypatch.setattr("leadscore.drift.performance.measure.replicates_for", lambda _: 2)
     rng = np.random.default_rng(11)
     population = probabilities(leads(50_000, 3))

@@ -24,7 +24,7 @@ def chart() -> HistogramChart:
 
 
 def mean_run_length(chart: HistogramChart, streams: int, windows: int) -> float:
-    """Windows per false alarm of fresh continuous references cut at their quantiles, each with its own stream."""
+    """Windows per false alarm of fresh continuous references cut at their quantiles, each with a stream."""
     rng = np.random.default_rng(77)
     layout = HistogramLayout(chart.histograms, chart.memories)
     reference = np.sort(rng.random((streams, REFERENCE)), axis=1)

@@ -1,4 +1,7 @@
-"""The chart of leads and late outcomes: fair while nothing changes, and quick where a lead's evidence comes late."""
+"""The chart of leads and late outcomes.
+
+Fair while nothing changes, and quick where a lead's evidence comes late.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,8 @@ def test_a_reference_without_conversions_is_refused() -> None:
 
 
 def test_outcomes_of_leads_from_before_the_change_do_not_drown_those_after_it() -> None:
-    # Leads 1 to 20 convert as predicted, later ones hardly at all; each outcome comes ten looks after its lead.
+    # Leads 1 to 20 convert as predicted, later ones hardly at all; each outcome comes ten looks after its
+    # lead.
     rng = np.random.default_rng(2)
     rows, change, wait = 20, 20, 10
     state, scores, step = start_outcomes(CHART), [], None

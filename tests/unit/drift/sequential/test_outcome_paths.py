@@ -1,4 +1,7 @@
-"""Simulated leads with late outcomes: their levels keep the run length of streams that they were not simulated with."""
+"""Simulated leads with late outcomes.
+
+Their levels keep the run length of streams that they were not simulated with.
+"""
 
 from __future__ import annotations
 

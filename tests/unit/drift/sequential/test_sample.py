@@ -31,7 +31,8 @@ def test_pooled_windows_have_the_sample_s_shares_and_covariance(rows: int) -> No
 
 
 def test_what_the_reference_leaves_open_is_drawn_as_wide_as_its_rows_allow() -> None:
-    # The sample is a part of the reference: the truth errs by the reference's rows, about the reference's shares.
+    # The sample is a part of the reference: the truth errs by the reference's rows, about the reference's
+    # shares.
     histogram = make_histogram("source", (12_000, 8_000, 0), 100, ordered=False)
     layout = HistogramLayout([histogram], MEMORIES)
     sample = np.array([0] * 550 + [1] * 450)[:, None]

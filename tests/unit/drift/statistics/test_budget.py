@@ -1,4 +1,7 @@
-"""False alarms as many as asked: exact run lengths, overlap of tests, and a small simulation of unchanged streams."""
+"""False alarms as many as asked.
+
+Exact run lengths, overlap of tests, and a small simulation of unchanged streams.
+"""
 
 from datetime import timedelta
 
@@ -111,5 +114,6 @@ def test_drawn_breaches_are_as_frequent_as_waited_for_ones():
     stream = Stream(4, 5_000, 100, 20.0)
     drawn = 1.0 / breach_chances(stream, references=10, seed=5) / 20.0
     waited = static_run_lengths(stream, references=10, alarms=60, seed=5) / 20.0
-    # 600 geometric run lengths have a mean with an error of 4 %, the draws one of 2 %; the references are the same.
+    # 600 geometric run lengths have a mean with an error of 4 %, the draws one of 2 %; the references are the
+    # same.
     assert drawn.mean() == pytest.approx(waited.mean(), rel=0.15)

@@ -1,4 +1,7 @@
-"""Missing values and unlisted categories: a reference that cannot tell them apart is not compared with a window that can."""
+"""Missing values and unlisted categories.
+
+A reference that cannot tell them apart is not compared with a window that can.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,10 @@ def source_of(base: Reference, window: LeadWindow, options: DriftOptions = LINES
 
 
 def recounted_psi(before: np.ndarray, after: np.ndarray) -> float:
-    """PSI of two columns of category codes by the textbook, NaN one more category; half a row where only one side is empty."""
+    """PSI of two columns of category codes by the textbook, NaN one more category.
+
+    Half a row where only one side is empty.
+    """
     total = 0.0
     for code in (0.0, 1.0, 2.0, None):
         n, m = (

@@ -1,4 +1,4 @@
-"""A stream's outcomes: each counts for its lead's block, in whichever order they came, however often they are read."""
+"""A stream's outcomes: each counts for its lead's block, in any order, however often they are read."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def test_an_outcome_counts_for_the_look_of_its_lead_when_it_is_known():
 
 
 def test_outcomes_are_the_same_in_whichever_order_the_store_gives_leads_of_a_moment():
-    # A bulk request: all leads of two looks were scored in one microsecond. An outcome is known by the first of these looks, but
-    # never before its own lead's.
+    # A bulk request: all leads of two looks were scored in one microsecond. An outcome is known by the first
+    # of these looks, but never before its own lead's.
     leads = stream(60, 2)
     at = leads.at.copy()
     at[10:30] = at[10]
@@ -146,7 +146,8 @@ def test_leads_are_known_waited_for_unknown_or_replaced():
     replaced = np.arange(645) % 100 == 0
     said = follow_outcomes(QUIET, dataclasses.replace(leads, known=known, replaced=replaced))
     assert (said.followed, said.pending) == (640, 5)
-    # Two of ten leads of the last 20 days (320 leads) may still get an outcome in time; those of the late ones that have none yet.
+    # Two of ten leads of the last 20 days (320 leads) may still get an outcome in time;
+    # those of the late ones that have none yet.
     last = int(leads.at[639])
     young = last - leads.at[:640] <= WAIT * DAY
     assert said.replaced == 7

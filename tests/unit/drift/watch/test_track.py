@@ -26,7 +26,10 @@ def design() -> WatchDesign:
 
 
 def stream(rows: int, seed: int, *, turns: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Cells of leads that visit thrice as often from lead `turns` on, and their times: pairs have the same."""
+    """Cells of leads that visit thrice as often from lead `turns` on, and their times.
+
+    Pairs have the same.
+    """
     matrix = leads(rows, seed)
     if turns is not None:
         matrix[turns:, 1] *= 3
@@ -60,7 +63,8 @@ def test_a_stream_followed_in_pieces_is_the_stream_followed_at_once(cuts):
     whole = follow_leads(design(), Track(), codes, at)
     track = Track()
     for cut in (*cuts, len(codes)):
-        # As a source reads it again: from the moment of the last lead on, without those of that moment that were followed.
+        # As a source reads it again: from the moment of the last lead on, without those of that moment that
+        # were followed.
         begin = 0 if not track.seen else int(np.searchsorted(at, track.at)) + track.at_rows
         assert begin == track.seen
         track = follow_leads(design(), track, codes[begin:cut], at[begin:cut])

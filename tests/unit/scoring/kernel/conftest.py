@@ -90,8 +90,8 @@ def _train_xgboost(leads: Leads, *, rounds: int = 8, **parameters: Any) -> Train
 
 def _train_lightgbm(leads: Leads, *, rounds: int = 8, **parameters: Any) -> Trained:
     settings = {
-        "objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 3, "min_data_per_group": 5,
-        "cat_smooth": 1, **parameters,
+        "objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 3,
+        "min_data_per_group": 5, "cat_smooth": 1, **parameters,
     }  # fmt: skip
     data = lgb.Dataset(leads.rows, leads.converted, categorical_feature=leads.categorical)
     booster = lgb.train(settings, data, rounds)

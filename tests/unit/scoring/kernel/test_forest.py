@@ -21,9 +21,9 @@ def ints(*values: int) -> np.ndarray:
 
 
 STUMP = RawTree(
-    left=ints(1, -1, -1), right=ints(2, -1, -1), feature=ints(0, 0, 0), threshold=np.array([0.5, 0, 0], np.float32),
-    missing=ints(0, 0, 0), category_set=ints(-1, -1, -1), sets=(), value=np.array([0, -1.0, 1.0]),
-    cover=np.array([4.0, 3.0, 1.0]),
+    left=ints(1, -1, -1), right=ints(2, -1, -1), feature=ints(0, 0, 0),
+    threshold=np.array([0.5, 0, 0], np.float32), missing=ints(0, 0, 0), category_set=ints(-1, -1, -1),
+    sets=(), value=np.array([0, -1.0, 1.0]), cover=np.array([4.0, 3.0, 1.0]),
 )  # fmt: skip
 
 

@@ -131,7 +131,10 @@ def _with_base_score(source: bytes, text: str) -> bytes:
 
 
 def test_ubjson_values_come_back():
-    document = b"{i\x01a[$d#i\x02\x3f\x80\x00\x00\xc0\x00\x00\x00i\x01b[#i\x03Ti\xffZi\x01c[Si\x02hiD\x3f\xf0\0\0\0\0\0\0]}"
+    document = (
+        b"{i\x01a[$d#i\x02\x3f\x80\x00\x00\xc0\x00\x00\x00"
+        b"i\x01b[#i\x03Ti\xffZi\x01c[Si\x02hiD\x3f\xf0\0\0\0\0\0\0]}"
+    )
     value = read_ubjson(document)
     assert value["a"].tolist() == [1.0, -2.0]
     assert value["b"] == [True, -1, None]

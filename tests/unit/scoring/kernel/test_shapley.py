@@ -38,7 +38,8 @@ def random_tree(rng: np.random.Generator, depth: int) -> RawTree:
     missing = rng.choice([Missing.LEFT, Missing.RIGHT], size).astype(np.int32)
     return RawTree(
         np.array(left, np.int32), np.array(right, np.int32), np.array(feature, np.int32),
-        np.array(threshold, np.float32), missing, np.full(size, -1, np.int32), (), np.array(value), np.array(cover),
+        np.array(threshold, np.float32), missing, np.full(size, -1, np.int32), (), np.array(value),
+        np.array(cover),
     )  # fmt: skip
 
 
@@ -64,7 +65,10 @@ def by_definition(tree: RawTree, row: np.ndarray) -> list[float]:
         values.append(
             sum(
                 factorial(size) * factorial(FEATURES - size - 1) / factorial(FEATURES)
-                * (expected_value(tree, row, frozenset({*chosen, feature})) - expected_value(tree, row, frozenset(chosen)))
+                * (
+                    expected_value(tree, row, frozenset({*chosen, feature}))
+                    - expected_value(tree, row, frozenset(chosen))
+                )
                 for size in range(FEATURES)
                 for chosen in combinations(others, size)
             )

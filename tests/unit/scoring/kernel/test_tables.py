@@ -30,8 +30,9 @@ def grow(rng: np.random.Generator, *, depth: int, features: int, stop: float) ->
     size = len(left)
     return RawTree(
         np.array(left, np.int32), np.array(right, np.int32), rng.integers(0, features, size).astype(np.int32),
-        rng.normal(size=size).astype(np.float32), rng.choice([Missing.LEFT, Missing.RIGHT], size).astype(np.int32),
-        np.full(size, -1, np.int32), (), rng.normal(size=size), np.array(cover),
+        rng.normal(size=size).astype(np.float32),
+        rng.choice([Missing.LEFT, Missing.RIGHT], size).astype(np.int32), np.full(size, -1, np.int32), (),
+        rng.normal(size=size), np.array(cover),
     )  # fmt: skip
 
 
@@ -69,8 +70,9 @@ def test_trees_of_different_quadratures_share_a_forest(features):
     left = np.where(np.arange(size) % 2 == 0, np.arange(size) + 1, -1).astype(np.int32)
     left[-1] = -1
     chain = RawTree(
-        left, np.where(left < 0, -1, left + 1).astype(np.int32), (np.arange(size) // 2 % features).astype(np.int32),
-        rng.normal(size=size).astype(np.float32), np.zeros(size, np.int32), np.full(size, -1, np.int32), (),
+        left, np.where(left < 0, -1, left + 1).astype(np.int32),
+        (np.arange(size) // 2 % features).astype(np.int32), rng.normal(size=size).astype(np.float32),
+        np.zeros(size, np.int32), np.full(size, -1, np.int32), (),
         rng.normal(size=size), np.where(np.arange(size) % 2 == 0, 1.0, 0.4) * 0.6 ** (np.arange(size) // 2),
     )  # fmt: skip
     bushes = [grow(rng, depth=5, features=features, stop=0.1) for _ in range(2)]

@@ -1,1 +1,4 @@
-"""One module per revision; they never change once released, and name tables and columns as they were at the time."""
+"""One module per revision.
+
+They never change once released, and name tables and columns as they were at the time.
+"""

@@ -13,7 +13,10 @@ _CALLER = ("caller_kind", "caller_name", "caller_address")
 
 
 def upgrade() -> None:
-    """Add the columns; rows of before, and those that the release before goes on writing, have nulls in them."""
+    """Add the columns; earlier rows have nulls in them.
+
+    So have rows that the release before goes on writing.
+    """
     if op.get_bind().dialect.name == "postgresql":
         op.execute("SET LOCAL lock_timeout = '3s'")
     op.add_column("predictions", sa.Column("latency_us", sa.BigInteger))

@@ -1,8 +1,8 @@
 """Predictions in monthly partitions, 1 of 3: what is scored from next month on goes elsewhere (PostgreSQL).
 
-Today's table shall become the partition of everything before a month, without a scan under a lock. So first a constraint
-says that nothing later is in it. Later rows are diverted into what shall become the default partition: none is refused,
-but until the third step nobody reads them.
+Today's table shall become the partition of everything before a month, without a scan under a lock. So first a
+constraint says that nothing later is in it. Later rows are diverted into what shall become the default
+partition: none is refused, but until the third step nobody reads them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from leadscore.events.partitions import copy_rights, month_after, month_name, mo
 revision = "0003"
 down_revision = "0002"
 
-# Less than this before the end of a month, the next one is taken: rows of the present stay where they are read.
+# Less than this before the end of a month, the next one is taken: rows of the present stay where they are
+# read.
 _MARGIN_US = 3 * 86_400_000_000
 
 
@@ -43,7 +44,10 @@ def upgrade() -> None:
             "CREATE TRIGGER divert_prediction BEFORE INSERT ON predictions FOR EACH ROW"
             f" WHEN (NEW.scored_at >= {end}) EXECUTE FUNCTION divert_prediction()"
         ),
-        f"ALTER TABLE predictions ADD CONSTRAINT {month_name('before', end)} CHECK (scored_at < {end}) NOT VALID",
+        (
+            f"ALTER TABLE predictions ADD CONSTRAINT {month_name('before', end)} CHECK "
+            f"(scored_at < {end}) NOT VALID"
+        ),
     ):
         connection.exec_driver_sql(statement)
     copy_rights(connection, "predictions", "predictions_default")

@@ -1,4 +1,7 @@
-"""Predictions in monthly partitions, 2 of 3: the constraint is checked while others read and write (PostgreSQL)."""
+"""Predictions in monthly partitions, 2 of 3.
+
+The constraint is checked while others read and write (PostgreSQL).
+"""
 
 from __future__ import annotations
 
