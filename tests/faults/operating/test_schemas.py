@@ -134,7 +134,7 @@ def test_the_tutorials_patches_of_the_examples_are_accepted(world: World) -> Non
     A field that a sample gains may need another that a patch takes away.
     """
     text = (EXAMPLES[0].parents[2] / "docs" / "tutorials" / "drift-to-canary.md").read_text()
-    patches = re.findall(r"patch (driftdetector|retrainpolicy) leads --type=merge -p '(.+)'", text)
+    patches = re.findall(r"patch (driftdetector|retrainpolicy) leads --type=merge -p '([^']+)'", text)
     assert {kind for kind, _ in patches} == {"driftdetector", "retrainpolicy"}
     for kind, patch in patches:
         body = yaml.safe_load(next(f for f in EXAMPLES if f.stem == kind).read_text())

@@ -16,7 +16,7 @@ from leadscore_service import app, routes, worker
 from leadscore_service.engine import Engine
 from leadscore_service.http import Reply, Request
 
-Answer = Callable[[Engine, Request], Awaitable[Reply]]
+Answer = Callable[[worker.Worker, Request], Awaitable[Reply]]
 
 # A defect rarely hits everybody.
 _EVERY = 3
@@ -31,8 +31,11 @@ def inject(fault: str) -> None:
     around = {"errors": _failing, "slow": _slow}.get(fault)
     if around is None:
         raise ValueError(f"There is no fault {fault!r}.")
-    table = {path: replace(route, answer=around(route.answer)) for path, route in routes.SCORING.items()}
-    app.SCORING = MappingProxyType(table)  # type: ignore[misc]
+    table = {
+        path: replace(route, answer=around(route.answer)) if route.methods == routes.POST else route
+        for path, route in routes.ROUTES.items()
+    }
+    app.ROUTES = MappingProxyType(table)  # type: ignore[misc]
 
 
 class _Stuck:
@@ -45,19 +48,19 @@ class _Stuck:
 def _failing(answer: Answer) -> Answer:
     asked = 0
 
-    async def fail(engine: Engine, request: Request) -> Reply:
+    async def fail(serving: worker.Worker, request: Request) -> Reply:
         nonlocal asked
         asked += 1
         if asked % _EVERY == 0:
             raise RuntimeError("a fault of the scenario's making")
-        return await answer(engine, request)
+        return await answer(serving, request)
 
     return fail
 
 
 def _slow(answer: Answer) -> Answer:
-    async def wait(engine: Engine, request: Request) -> Reply:
+    async def wait(serving: worker.Worker, request: Request) -> Reply:
         await asyncio.sleep(_SLOW_S)
-        return await answer(engine, request)
+        return await answer(serving, request)
 
     return wait
