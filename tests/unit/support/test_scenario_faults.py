@@ -21,7 +21,8 @@ FOLDER = Path(__file__).parents[2] / "e2e" / "scenario" / "faults"
     ],
 )
 def test_a_fault_is_put_where_the_service_looks(fault: str, shown: str, says: str) -> None:
-    program = f"from faults import inject; inject({fault!r}); from leadscore_service import app, worker; print({shown})"
+    imports = "from faults import inject; from leadscore_service import app, worker"
+    program = f"{imports}; inject({fault!r}); print({shown})"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=FOLDER, capture_output=True, text=True, check=False
     )
