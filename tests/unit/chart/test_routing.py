@@ -166,7 +166,7 @@ def test_gateway_routes_scoring_paths_and_starts_at_stable(one: One) -> None:
 
 def test_deployment_mode_needs_neither_argo_nor_traefik(chart: Chart, one: One) -> None:
     groups = {m["apiVersion"].split("/")[0] for m in chart.render(values="deployment-mode")}
-    assert groups <= {"v1", "apps", "policy", "networking.k8s.io"}
+    assert groups <= {"v1", "apps", "batch", "policy", "networking.k8s.io"}
     strategy = one("Deployment", values="deployment-mode")["spec"]["strategy"]
     assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
