@@ -122,6 +122,8 @@ def install(listed: Path, folder: Path, *more: str, glibc: tuple[int, int] = GLI
             *("--python-version", PYTHON_VERSION, "--python-platform", of_platform),
             *("--target", folder, "--requirement", listed, *more),
         ],
+        # Outside the project: its own constraints are for its lock, and alibi-detect's has older versions.
+        cwd=listed.parent,
         timeout=900,
         hint="Check the connection to the package index.",
     )
