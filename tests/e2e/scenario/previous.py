@@ -27,7 +27,7 @@ COMMIT = "041ba94"
 MODEL = "upgrade"
 # Its folder of scenarios had another name.
 _MODELS = f"""
-from tests.e2e.scenario import images
+from tests.e2e.story import images
 images.MODEL = {MODEL!r}
 images.GOOD = (1,)
 print(images.load_models())

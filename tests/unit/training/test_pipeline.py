@@ -72,14 +72,17 @@ def test_the_artefact_tells_how_long_the_reference_waited_for_its_outcomes(
     leads: pa.Table, trained: TrainedModel
 ) -> None:
     told = outcomes_of(trained)
-    # Fewer rows than the sample may have: all of them, in order of time, the hold-out last.
+    # Fewer rows than the sample may have: all of the newest whole weeks, in order of time, the hold-out last.
     held = told.slice(told.num_rows - trained.holdout.num_rows)
     created, known = (trained.holdout.column(n).to_numpy() for n in ("created_at", "outcome_known_at"))
     day = np.timedelta64(1, "D")
     assert held.column("days").to_numpy() == pytest.approx((known - created) / day)
     newest = max(np.nanmax(leads.column(n).to_numpy()) for n in ("created_at", "outcome_known_at"))
     assert held.column("age").to_numpy() == pytest.approx((newest - created) / day)
-    assert told.num_rows == trained.evidence.window.calibration + trained.evidence.window.holdout
+    window, ages = trained.evidence.window, told.column("age").to_numpy()
+    unseen = np.datetime64(window.end.rstrip("Z")) - np.datetime64(window.calibration_start.rstrip("Z"))
+    assert ages[0] - ages[-1] == pytest.approx(7 * (unseen / day // 7), abs=1)
+    assert trained.holdout.num_rows < told.num_rows < window.calibration + window.holdout
 
 
 def test_the_reference_counts_unlisted_categories_apart_from_missing_values(
