@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import hmac
 import logging
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from leadscore.errors import LeadScoreError, UnauthorizedError, UnavailableError
-from leadscore.identity.apikeys import ApiKey, KeyFileError, KeyScope, key_digest, read_keys
+from leadscore.errors import LeadScoreError, UnauthorizedError
+from leadscore.identity.apikeys import (
+    ApiKey,
+    KeyFileError,
+    KeyFileStamp,
+    KeyScope,
+    key_digest,
+    key_file_stamp,
+    read_keys,
+)
 from leadscore.identity.caller import KEY, Caller
 from leadscore.identity.oidc_settings import is_token
 from leadscore_service.errors import MissingScopeError
@@ -27,9 +34,6 @@ _log = logging.getLogger(__name__)
 _HINT: Final = (
     "Send `Authorization: Bearer KEY` or `X-API-Key: KEY`; make one with: leadscore keys create NAME."
 )
-
-
-_Stamp: TypeAlias = tuple[int, ...]
 
 
 class MissingKeyError(UnauthorizedError):
@@ -76,8 +80,8 @@ class KeyRing:
         self._path = path
         self._tokens = tokens
         self._known: dict[bytes, _Known] = {}
-        self._done: _Stamp | None = None
-        self._failed: tuple[_Stamp | None, str] | None = None
+        self._done: KeyFileStamp | None = None
+        self._failed: tuple[KeyFileStamp | None, str] | None = None
         self.reload_errors = 0
 
     def __len__(self) -> int:
@@ -92,7 +96,7 @@ class KeyRing:
         """
         stamp = None
         try:
-            stamp = _look(self._path)
+            stamp = key_file_stamp(self._path)
             if stamp == self._done:
                 return
             keys = read_keys(self._path)
@@ -107,7 +111,7 @@ class KeyRing:
             self._done, self._failed, self.reload_errors = stamp, None, 0
             _log.info("api keys loaded", extra={"fields": {"keys": len(keys)}})
 
-    def _refuse(self, stamp: _Stamp | None, error: LeadScoreError) -> None:
+    def _refuse(self, stamp: KeyFileStamp | None, error: LeadScoreError) -> None:
         if (stamp, error.message) != self._failed:
             self._failed = (stamp, error.message)
             self.reload_errors += 1
@@ -138,28 +142,6 @@ class KeyRing:
         if scope not in known.scopes:
             raise MissingScopeError(known.name, scope)
         return Caller(KEY, known.name, request.address)
-
-
-def _look(path: Path) -> _Stamp:
-    """What changes when the file does.
-
-    Its content, its rights, or what a link of a Kubernetes Secret points to.
-
-    Raises:
-        UnavailableError: It cannot be looked at.
-        KeyFileError: It is a folder or a pipe.
-    """
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise UnavailableError(
-            f"{path} cannot be read: {error.strerror}.", hint="Check its owner."
-        ) from error
-    if not stat.S_ISREG(found.st_mode):
-        raise KeyFileError(f"{path} is not a file.", hint="Name a file of API keys.")
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _presented(headers: list[bytes | None]) -> bytes:

@@ -10,11 +10,12 @@ import fcntl
 import hashlib
 import hmac
 import secrets
+import stat
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal, cast, get_args
+from typing import Annotated, Final, Literal, TypeAlias, cast, get_args
 
 import msgspec
 import yaml
@@ -23,6 +24,7 @@ from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.errors import BadInputError, ConflictError, NotFoundError, UnavailableError
 from leadscore.files import read_file, replace_file
 
+KeyFileStamp: TypeAlias = tuple[int, ...]
 KeyScope = Literal["score", "explain", "outcomes", "metrics", "approve"]
 SCOPES: Final = cast("tuple[KeyScope, ...]", get_args(KeyScope))
 APPROVE: Final = "approve"
@@ -79,6 +81,10 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if (self.approval_key is not None) != (APPROVE in self.scopes):
             raise ValueError("the scope approve and approvalKey belong together: create the key anew")
 
+    def has_expired(self, now: float) -> bool:
+        """Whether it is refused, `now` in seconds since the epoch."""
+        return self.expires is not None and now >= self.expires.timestamp()
+
 
 class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     api_version: Literal["leadscore.dev/v1"] = msgspec.field(name="apiVersion", default="leadscore.dev/v1")
@@ -117,9 +123,31 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise UnavailableError(
-            f"{path} cannot be read: {error.strerror}.", hint="Check its owner."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def key_file_stamp(path: Path) -> KeyFileStamp:
+    """What changes when the file does; empty if it does not exist.
+
+    Its content, its rights, or what a link of a Kubernetes Secret points to.
+
+    Raises:
+        UnavailableError: It cannot be looked at.
+        KeyFileError: It is a folder or a pipe.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise KeyFileError(f"{path} is not a file.", hint="Name a file of API keys.")
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def _unreadable(path: Path, error: OSError) -> UnavailableError:
+    return UnavailableError(f"{path} cannot be read: {error.strerror}.", hint="Check its owner.")
 
 
 def find_key(keys: Iterable[ApiKey], secret: bytes) -> ApiKey | None:

@@ -21,7 +21,15 @@ from typing import Final, Literal
 import msgspec
 
 from leadscore.errors import ForbiddenError, UnauthorizedError, UnavailableError
-from leadscore.identity.apikeys import APPROVE, ApiKey, KeyFileError, find_key, read_keys
+from leadscore.identity.apikeys import (
+    APPROVE,
+    ApiKey,
+    KeyFileError,
+    KeyFileStamp,
+    find_key,
+    key_file_stamp,
+    read_keys,
+)
 from leadscore.identity.caller import KEY, OIDC, Caller
 from leadscore.identity.oidc import IssuerUnavailableError, TokenError, TokenVerifier
 from leadscore.identity.oidc_settings import OidcSettings, is_token
@@ -92,7 +100,7 @@ class Approvers:
         self._path = keys
         self._tokens = tokens
         # The operator asks every few seconds, and a file of thousands of keys takes a second to read.
-        self._read: tuple[tuple[int, ...], tuple[ApiKey, ...]] | None = None
+        self._read: tuple[KeyFileStamp, tuple[ApiKey, ...]] | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Approvers:
@@ -130,7 +138,7 @@ class Approvers:
         key = find_key(self._keys(), credential)
         if key is None:
             raise UnauthorizedError(f"The API key is not in {self._path.name}.", hint=_HINT)
-        if key.expires is not None and now >= key.expires.timestamp():
+        if key.has_expired(now):
             raise UnauthorizedError(f"The API key {key.name!r} has expired.", hint=_HINT)
         if APPROVE not in key.scopes:
             raise ForbiddenError(f"The API key {key.name!r} lacks the scope 'approve'.", hint=_HINT)
@@ -171,7 +179,7 @@ class Approvers:
             return f"there is no key {caller.name!r} (any more)"
         if key.approval_key is None:
             return f"the key {caller.name!r} lacks the scope approve"
-        if key.expires is not None and max(now, at / 1e6) >= key.expires.timestamp():
+        if key.has_expired(max(now, at / 1e6)):
             return f"the key {caller.name!r} has expired"
         if at / 1e6 < key.created.timestamp() - _SKEW:
             return f"the key {caller.name!r} was created later"
@@ -198,17 +206,10 @@ class Approvers:
 
     def _keys(self) -> tuple[ApiKey, ...]:
         try:
-            seen = self._path.stat()
-            stamp = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
+            stamp = key_file_stamp(self._path)
             if self._read is None or self._read[0] != stamp:
                 self._read = (stamp, read_keys(self._path))
             return self._read[1]
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise ApproversUnavailableError(
-                f"{self._path} cannot be read: {error.strerror}.", hint="Check its owner."
-            ) from error
         except (KeyFileError, UnavailableError) as error:
             raise ApproversUnavailableError(
                 f"Who may approve cannot be read: {error.message}", hint=error.hint

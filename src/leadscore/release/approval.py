@@ -64,8 +64,8 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         verdict: Yes or no.
-        by: Name of who says so. Without a proof, as in answers of releases before 0.2, a claim that counts
-            nothing.
+        by: Name of who says so. Without a proof, as in answers that were given with `--as NAME`, a claim that
+            counts nothing.
         login: Login name of the process that wrote it: a claim.
         reason: In their words.
         binding: What it is about.
