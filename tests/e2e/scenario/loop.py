@@ -254,18 +254,6 @@ class LoopThen(Then):
         scene.notes["verdict"] = verdict
         return self
 
-    def its_state_is_kept(self, runs: int) -> Self:
-        """Each run has left one record, and the last one has followed more leads than the first."""
-        detector = self._scene.notes["detector"]
-        query = (
-            "SELECT document::json->'stream'->'track'->>'seen' FROM evidence WHERE kind = 'drift' AND"
-            f" subject LIKE '{MODEL}/%:{detector}-asked' ORDER BY at"
-        )
-        seen = [int(line) for line in self._scene.release.psql(query).split()]
-        assert len(seen) == runs, seen
-        assert seen == sorted(set(seen)), seen
-        return self
-
     def it_ran_in(self, repository: str) -> Self:
         """The check's Job had this image."""
         job = self._scene.kube.get("job", self._scene.notes["check"])

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from tests.integration.drift.test_watch import (
     logged,
     older,
 )
+from tests.support.waiting import wait_until
 from tests.unit.operator.objects import WORKLOAD, detector, job, policy
 
 from leadscore.drift.verdict import MESSAGE_BYTES, DriftVerdict
@@ -187,8 +187,12 @@ def test_a_job_that_is_killed_leaves_nothing_that_the_next_one_could_stumble_ove
             stderr=subprocess.DEVNULL,
         )
         # Its charts are stored: it follows the leads now, and has not said anything.
-        while not store.evidence(kind=CHARTS_KIND) and started.poll() is None:
-            time.sleep(0.01)
+        wait_until(
+            lambda: bool(store.evidence(kind=CHARTS_KIND)) or started.poll() is not None,
+            what="stored charts",
+            every=0.01,
+            seconds=120,
+        )
         started.send_signal(signal.SIGKILL)
         started.wait()
     after = run_job(trained, url, tmp_path, moment(TURN + 200))
