@@ -1,0 +1,1 @@
+"""Counts of predictions and outcomes by hour, recomputed whole whenever an hour has changed."""
