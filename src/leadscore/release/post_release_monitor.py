@@ -13,7 +13,7 @@ from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
 from leadscore.release.cohorts import read_cohort
-from leadscore.release.sequential import Floats
+from leadscore.sequences import Floats
 from leadscore.release.soak import KpiReport, SoakPlan, SoakRequest, evaluate_soak
 
 

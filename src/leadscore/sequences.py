@@ -27,7 +27,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from leadscore.arrays import Floats
 
@@ -185,9 +184,13 @@ def split_e_value(first: int, second: int, share: float, *, weight: float = 100.
         weight: Strength of the prior around the planned share, in leads.
     """
     a, b = weight * share, weight * (1 - share)
-    log = float(special.betaln(second + a, first + b) - special.betaln(a, b))
+    log = _log_beta(second + a, first + b) - _log_beta(a, b)
     log -= second * math.log(share) + first * math.log1p(-share)
     return math.exp(min(log, 700.0))
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
 def _mean_before(values: Floats, arm: npt.NDArray[np.bool_]) -> Floats:
