@@ -144,12 +144,13 @@ def rank_sum(reference: Counts, window: Counts) -> float:
 
 
 def _relative_entropy(p: Floats, q: Floats) -> Floats:
-    """p ln(p / q) of each cell; 0 where p is 0."""
+    """P ln(p / q) of each cell; 0 where p is 0."""
     return p * np.log(np.divide(p, q, out=np.ones_like(p), where=p > 0))
 
 
 def _x_log_x(x: Counts) -> Floats:
-    return x * np.log(np.where(x > 0, x, 1))
+    filled: Floats = np.where(x > 0, x, 1.0)
+    return x * np.log(filled)
 
 
 def _occupied(reference: Counts, window: Counts) -> tuple[Counts, Counts]:
