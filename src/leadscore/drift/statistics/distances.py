@@ -150,7 +150,7 @@ def _relative_entropy(p: Floats, q: Floats) -> Floats:
 
 def _x_log_x(x: Counts) -> Floats:
     filled: Floats = np.where(x > 0, x, 1.0)
-    return x * np.log(filled)
+    return np.log(filled) * x
 
 
 def _occupied(reference: Counts, window: Counts) -> tuple[Counts, Counts]:

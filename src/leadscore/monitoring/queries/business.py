@@ -14,7 +14,13 @@ from typing import Final, Literal
 import sqlalchemy as sa
 
 from leadscore.monitoring.measures import Measure, MeasurePoint, MeasureSeries
-from leadscore.monitoring.queries.counts import Tally, TallyRow, group_tallies, read_tallies, version_order
+from leadscore.monitoring.queries.counts import (
+    CountsRow,
+    PredictionCounts,
+    group_counts,
+    read_counts,
+    version_order,
+)
 from leadscore.monitoring.queries.estimates import measure_conversions, measure_revenue
 from leadscore.monitoring.queries.freshness import Freshness
 from leadscore.monitoring.queries.ranges import Selection
@@ -75,9 +81,9 @@ def read_business(
 
 
 def business_rows(
-    scored: Iterable[TallyRow],
-    mature: Iterable[TallyRow],
-    before: Iterable[TallyRow],
+    scored: Iterable[CountsRow],
+    mature: Iterable[CountsRow],
+    before: Iterable[CountsRow],
     fresh: Freshness,
     start: datetime,
     by: BusinessGroup | None,
@@ -93,9 +99,9 @@ def business_rows(
         by: Groups.
     """
     key = _key(by)
-    leads, old, earlier = (group_tallies(rows, key) for rows in (scored, mature, before))
+    leads, old, earlier = (group_counts(rows, key) for rows in (scored, mature, before))
     names = sorted({*leads, *old, *earlier}, key=_order(by))
-    nothing = Tally()
+    nothing = PredictionCounts()
     as_of = fresh.caught_up
     rates = measure_conversions([old.get(name, nothing) for name in names], as_of)
     rates_before = measure_conversions([earlier.get(name, nothing) for name in names], as_of)
@@ -119,21 +125,21 @@ def read_conversion_series(
     """Return conversion rates over time, a series for each group; young steps are unknown points."""
     mature = None if fresh.caught_up is None else selection.mature(fresh.caught_up)
     groups = _columns(by)
-    rows = () if mature is None else read_tallies(connection, mature, groups, selection.time.step)
+    rows = () if mature is None else read_counts(connection, mature, groups, selection.time.step)
     return conversion_series(rows, selection, fresh, by)
 
 
 def conversion_series(
-    rows: Iterable[TallyRow], selection: Selection, fresh: Freshness, by: BusinessGroup
+    rows: Iterable[CountsRow], selection: Selection, fresh: Freshness, by: BusinessGroup
 ) -> tuple[MeasureSeries, ...]:
     """Build the series of `read_conversion_series` from rows of mature leads."""
     key = _key(by)
-    cells = group_tallies(rows, lambda row: (key(row), row.start))
+    cells = group_counts(rows, lambda row: (key(row), row.start))
     steps = tuple(selection.time.steps())
     found: list[MeasureSeries] = []
     for name in sorted({name for name, _ in cells}, key=_order(by)):
         rates = measure_conversions(
-            [cells.get((name, start), Tally()) for start, _ in steps], fresh.caught_up
+            [cells.get((name, start), PredictionCounts()) for start, _ in steps], fresh.caught_up
         )
         points = (
             MeasurePoint(start=start, end=end, measure=rate)
@@ -158,13 +164,13 @@ def bin_name(index: int) -> str:
 _BIN_NAMES: Final = tuple(bin_name(index) for index in range(PROBABILITY_BINS))
 
 
-def _read(connection: sa.Connection, selection: Selection, by: BusinessGroup | None) -> tuple[TallyRow, ...]:
-    return read_tallies(connection, selection, _columns(by))
+def _read(connection: sa.Connection, selection: Selection, by: BusinessGroup | None) -> tuple[CountsRow, ...]:
+    return read_counts(connection, selection, _columns(by))
 
 
 def _read_mature(
     connection: sa.Connection, selection: Selection, fresh: Freshness, by: BusinessGroup | None
-) -> tuple[TallyRow, ...]:
+) -> tuple[CountsRow, ...]:
     mature = None if fresh.caught_up is None else selection.mature(fresh.caught_up)
     return () if mature is None else _read(connection, mature, by)
 
@@ -175,7 +181,7 @@ def _columns(by: BusinessGroup | None) -> tuple[str, ...]:
     return ("bin",) if by == "slice" else (by,)
 
 
-def _key(by: BusinessGroup | None) -> Callable[[TallyRow], str]:
+def _key(by: BusinessGroup | None) -> Callable[[CountsRow], str]:
     if by is None:
         return lambda _: "all"
     if by == "slice":
@@ -191,14 +197,14 @@ def _order(by: BusinessGroup | None) -> Callable[[str], tuple[int, str]]:
     return lambda name: (places[name], name) if name in places else version_order(name)
 
 
-def _count(tally: Tally, fresh: Freshness, start: datetime) -> Measure:
+def _count(counts: PredictionCounts, fresh: Freshness, start: datetime) -> Measure:
     why = fresh.missing(start)
     if why:
-        return Measure.missing(why, n=tally.predictions, as_of=fresh.caught_up)
-    return Measure(value=tally.predictions, n=tally.predictions, as_of=fresh.caught_up)
+        return Measure.missing(why, n=counts.predictions, as_of=fresh.caught_up)
+    return Measure(value=counts.predictions, n=counts.predictions, as_of=fresh.caught_up)
 
 
-def _expected(mature: Tally, as_of: datetime | None) -> Measure:
+def _expected(mature: PredictionCounts, as_of: datetime | None) -> Measure:
     if not mature.labelled:
         return Measure.missing("No outcome to compare with.", as_of=as_of)
     value = mature.labelled_sum_probability / mature.labelled

@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class PredictionCounts:
     """What was counted of some predictions; the columns of `rollup_hours`, added up."""
 
     predictions: int = 0
@@ -33,13 +33,13 @@ class Tally:
     labelled_sum_probability: float = 0.0
     sum_squared_error: float = 0.0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(**{name: getattr(self, name) + getattr(other, name) for name in _TALLY})
+    def __add__(self, other: PredictionCounts) -> PredictionCounts:
+        return PredictionCounts(**{name: getattr(self, name) + getattr(other, name) for name in _SUMS})
 
     @classmethod
-    def total(cls, tallies: Iterable[Tally]) -> Tally:
+    def total(cls, groups: Iterable[PredictionCounts]) -> PredictionCounts:
         """Return the sum of several."""
-        return sum(tallies, cls())
+        return sum(groups, cls())
 
     @property
     def expected(self) -> int:
@@ -48,7 +48,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TallyRow:
+class CountsRow:
     """One group of one time step.
 
     Attributes:
@@ -58,7 +58,7 @@ class TallyRow:
         source: Where the predictions came from.
         grade: `A` to `D`.
         bin: Probability bin; -1 if not grouped by it.
-        tally: What was counted.
+        counts: What was counted.
     """
 
     start: datetime
@@ -67,11 +67,11 @@ class TallyRow:
     source: str = ""
     grade: str = ""
     bin: int = -1
-    tally: Tally
+    counts: PredictionCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellTally:
+class CellCounts:
     """What was counted of the predictions in one cell of one feature; columns of `rollup_features`."""
 
     predictions: int = 0
@@ -83,11 +83,11 @@ class CellTally:
     sum_probability: float = 0.0
     sum_value: float = 0.0
 
-    def __add__(self, other: CellTally) -> CellTally:
-        return CellTally(**{name: getattr(self, name) + getattr(other, name) for name in _CELL})
+    def __add__(self, other: CellCounts) -> CellCounts:
+        return CellCounts(**{name: getattr(self, name) + getattr(other, name) for name in _CELL_SUMS})
 
     @classmethod
-    def total(cls, cells: Iterable[CellTally]) -> CellTally:
+    def total(cls, cells: Iterable[CellCounts]) -> CellCounts:
         """Return the sum of several."""
         return sum(cells, cls())
 
@@ -99,7 +99,7 @@ class CellRow:
     start: datetime
     feature: str
     cell: int
-    tally: CellTally
+    counts: CellCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +112,8 @@ class LatencyRow:
     predictions: int
 
 
-_TALLY: Final = tuple(field.name for field in fields(Tally))
-_CELL: Final = tuple(field.name for field in fields(CellTally))
+_SUMS: Final = tuple(field.name for field in fields(PredictionCounts))
+_CELL_SUMS: Final = tuple(field.name for field in fields(CellCounts))
 _GROUPS: Final = {
     "version": "model_version",
     "role": "role",
@@ -123,9 +123,9 @@ _GROUPS: Final = {
 }
 
 
-def read_tallies(
+def read_counts(
     connection: sa.Connection, selection: Selection, by: Sequence[str] = (), step: timedelta | None = None
-) -> tuple[TallyRow, ...]:
+) -> tuple[CountsRow, ...]:
     """Add up the predictions of a selection.
 
     Args:
@@ -137,13 +137,13 @@ def read_tallies(
     table = rollup_hours
     start = _start(table, selection, step)
     columns = [table.c[_GROUPS[name]].label(name) for name in by]
-    sums = [_sum(table, name) for name in _TALLY]
+    sums = [_sum(table, name) for name in _SUMS]
     query = _grouped(sa.select(start, *columns, *sums).where(_where(table, selection)), step, columns)
     return tuple(
-        TallyRow(
+        CountsRow(
             start=max(as_utc(row["start"]), selection.time.start),
             **{name: row[name] for name in by},
-            tally=Tally(**{name: row[name] for name in _TALLY}),
+            counts=PredictionCounts(**{name: row[name] for name in _SUMS}),
         )
         for row in connection.execute(query).mappings()
         if row["predictions"]
@@ -167,7 +167,7 @@ def read_cells(
     table = rollup_features
     start = _start(table, selection, step)
     columns = [table.c.feature, table.c.cell]
-    query = sa.select(start, *columns, *(_sum(table, name) for name in _CELL))
+    query = sa.select(start, *columns, *(_sum(table, name) for name in _CELL_SUMS))
     query = query.where(_where(table, selection))
     if features is not None:
         query = query.where(table.c.feature.in_(features))
@@ -176,7 +176,7 @@ def read_cells(
             start=max(as_utc(row["start"]), selection.time.start),
             feature=row["feature"],
             cell=row["cell"],
-            tally=CellTally(**{name: row[name] for name in _CELL}),
+            counts=CellCounts(**{name: row[name] for name in _CELL_SUMS}),
         )
         for row in connection.execute(_grouped(query, step, columns)).mappings()
         if row["predictions"]
@@ -203,12 +203,12 @@ def read_latencies(
     )
 
 
-def group_tallies(rows: Iterable[TallyRow], key: Callable[[TallyRow], Key]) -> dict[Key, Tally]:
+def group_counts(rows: Iterable[CountsRow], key: Callable[[CountsRow], Key]) -> dict[Key, PredictionCounts]:
     """Add up rows that have the same key, in order of first sight."""
-    found: dict[Key, Tally] = {}
+    found: dict[Key, PredictionCounts] = {}
     for row in rows:
         name = key(row)
-        found[name] = found[name] + row.tally if name in found else row.tally
+        found[name] = found[name] + row.counts if name in found else row.counts
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from leadscore.monitoring.measures import Measure
-from leadscore.monitoring.queries.counts import Tally
+from leadscore.monitoring.queries.counts import PredictionCounts
 from leadscore.sequences import asymptotic_radius, share_bounds
 
 # Probability that an interval of a page ever misses what it is of.
@@ -21,7 +21,7 @@ LEAST_PAID: Final = 20
 _HORIZON: Final = 5_000.0
 
 
-def completeness_of_tally(mature: Tally) -> float | None:
+def label_completeness(mature: PredictionCounts) -> float | None:
     """Return the share of predictions with an outcome among those that should have one; None without any."""
     return mature.labelled / mature.expected if mature.expected else None
 
@@ -57,25 +57,25 @@ def measure_shares(
 
 
 def measure_conversions(
-    mature: Sequence[Tally], as_of: datetime | None, *, alpha: float = ALPHA
+    mature: Sequence[PredictionCounts], as_of: datetime | None, *, alpha: float = ALPHA
 ) -> tuple[Measure, ...]:
     """Return conversion rates of leads that are old enough to have an outcome and have one."""
     return tuple(
         measure
-        if tally.labelled
+        if counts.labelled
         else Measure(
             value=None,
             n=0,
             as_of=as_of,
-            completeness=completeness_of_tally(tally),
-            unknown=_no_labels(tally),
+            completeness=label_completeness(counts),
+            unknown=_no_labels(counts),
         )
-        for tally, measure in zip(
+        for counts, measure in zip(
             mature,
             measure_shares(
                 [(t.converted, t.labelled) for t in mature],
                 as_of=as_of,
-                completeness=[completeness_of_tally(t) for t in mature],
+                completeness=[label_completeness(t) for t in mature],
                 alpha=alpha,
             ),
             strict=True,
@@ -83,13 +83,13 @@ def measure_conversions(
     )
 
 
-def measure_revenue(mature: Tally, as_of: datetime | None, *, alpha: float = ALPHA) -> Measure:
+def measure_revenue(mature: PredictionCounts, as_of: datetime | None, *, alpha: float = ALPHA) -> Measure:
     """Return revenue per lead with an asymptotic confidence sequence (Waudby-Smith et al. 2024).
 
     Leads that did not convert count as 0. Unknown where converted leads carry no value: leaving them out
     would be a smaller number that looks like a true one.
     """
-    share = completeness_of_tally(mature)
+    share = label_completeness(mature)
     n = mature.labelled
     if not n:
         return Measure(value=None, n=0, as_of=as_of, completeness=share, unknown=_no_labels(mature))
@@ -105,7 +105,7 @@ def measure_revenue(mature: Tally, as_of: datetime | None, *, alpha: float = ALP
     return Measure(value=mean, n=n, as_of=as_of, low=low, high=high, completeness=share)
 
 
-def _no_labels(mature: Tally) -> str:
+def _no_labels(mature: PredictionCounts) -> str:
     if not mature.predictions:
         return "No lead of this time is old enough to have an outcome."
     return f"None of {mature.predictions} leads that are old enough has an outcome."

@@ -25,7 +25,7 @@ MATURITY: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class TimeRange:
+class HourRange:
     """A span of whole hours (UTC): roll-ups know no shorter time.
 
     Attributes:
@@ -69,11 +69,11 @@ class TimeRange:
         """The step of a chart of this range."""
         return next((step for longest, step in _STEPS if self.length <= longest), _LONGEST_STEP)
 
-    def before(self) -> TimeRange:
+    def before(self) -> HourRange:
         """Return the span of the same length that ends where this one begins."""
         return replace(self, start=self.start - self.length, end=self.start)
 
-    def until(self, moment: datetime) -> TimeRange | None:
+    def until(self, moment: datetime) -> HourRange | None:
         """Return what of it lies before a moment, in whole hours; None if nothing does."""
         cut = _moment(moment_us(moment) // HOUR_US * HOUR_US)
         if cut <= self.start:
@@ -104,7 +104,7 @@ class Selection:
     """
 
     model: str
-    time: TimeRange
+    time: HourRange
     versions: tuple[str, ...] = ()
     roles: tuple[str, ...] = ("champion",)
     sources: tuple[str, ...] = ()

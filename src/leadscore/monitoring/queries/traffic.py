@@ -11,16 +11,16 @@ import sqlalchemy as sa
 
 from leadscore.monitoring.measures import Measure, MeasurePoint, MeasureSeries
 from leadscore.monitoring.queries.counts import (
+    CountsRow,
     LatencyRow,
-    Tally,
-    TallyRow,
-    group_tallies,
+    PredictionCounts,
+    group_counts,
+    read_counts,
     read_latencies,
-    read_tallies,
     version_order,
 )
 from leadscore.monitoring.queries.freshness import Freshness
-from leadscore.monitoring.queries.ranges import Selection, TimeRange
+from leadscore.monitoring.queries.ranges import Selection, HourRange
 from leadscore.monitoring.rollups.tables import LATENCY_EDGES_US, PROBABILITY_BINS
 
 TrafficGroup = Literal["version", "role", "source", "grade"]
@@ -46,15 +46,15 @@ def read_traffic(
     connection: sa.Connection, selection: Selection, fresh: Freshness, by: TrafficGroup = "version"
 ) -> tuple[MeasureSeries, ...]:
     """Return predictions per time step, a series for each group; steps that nobody counted are unknown."""
-    rows = read_tallies(connection, selection, (by,), selection.time.step)
+    rows = read_counts(connection, selection, (by,), selection.time.step)
     return traffic_series(rows, selection.time, fresh, by)
 
 
 def traffic_series(
-    rows: Iterable[TallyRow], time: TimeRange, fresh: Freshness, by: TrafficGroup
+    rows: Iterable[CountsRow], time: HourRange, fresh: Freshness, by: TrafficGroup
 ) -> tuple[MeasureSeries, ...]:
     """Build the series of `read_traffic`."""
-    counts = group_tallies(rows, lambda row: (str(getattr(row, by)), row.start))
+    counts = group_counts(rows, lambda row: (str(getattr(row, by)), row.start))
     return tuple(
         MeasureSeries(
             name=name,
@@ -62,7 +62,9 @@ def traffic_series(
                 MeasurePoint(
                     start=start,
                     end=end,
-                    measure=count_measure(counts.get((name, start), Tally()).predictions, start, fresh),
+                    measure=count_measure(
+                        counts.get((name, start), PredictionCounts()).predictions, start, fresh
+                    ),
                 )
                 for start, end in time.steps()
             ),
@@ -89,7 +91,7 @@ def read_latency(
 
 
 def latency_summaries(
-    rows: Sequence[LatencyRow], time: TimeRange, fresh: Freshness
+    rows: Sequence[LatencyRow], time: HourRange, fresh: Freshness
 ) -> tuple[LatencySummary, ...]:
     """Build the summaries of `read_latency`."""
     steps = tuple(time.steps())
@@ -163,19 +165,19 @@ def read_score_distribution(
 ) -> tuple[ScoreDistribution, ...]:
     """Return how the scores of each version are spread over the shared probability bins."""
     return score_distributions(
-        read_tallies(connection, selection, ("version", "bin")), selection.time.start, fresh
+        read_counts(connection, selection, ("version", "bin")), selection.time.start, fresh
     )
 
 
 def score_distributions(
-    rows: Iterable[TallyRow], start: datetime, fresh: Freshness
+    rows: Iterable[CountsRow], start: datetime, fresh: Freshness
 ) -> tuple[ScoreDistribution, ...]:
     """Build the distributions of `read_score_distribution`."""
-    cells = group_tallies(rows, lambda row: (row.version, row.bin))
+    cells = group_counts(rows, lambda row: (row.version, row.bin))
     found: list[ScoreDistribution] = []
     for version in sorted({version for version, _ in cells}, key=version_order):
-        bins = [cells.get((version, index), Tally()) for index in range(PROBABILITY_BINS)]
-        total = Tally.total(bins)
+        bins = [cells.get((version, index), PredictionCounts()) for index in range(PROBABILITY_BINS)]
+        total = PredictionCounts.total(bins)
         why = fresh.missing(start)
         mean = (
             Measure.missing(why, n=total.predictions, as_of=fresh.caught_up)
@@ -185,6 +187,6 @@ def score_distributions(
             )
         )
         found.append(
-            ScoreDistribution(version=version, counts=tuple(tally.predictions for tally in bins), mean=mean)
+            ScoreDistribution(version=version, counts=tuple(counts.predictions for counts in bins), mean=mean)
         )
     return tuple(found)

@@ -12,9 +12,9 @@ from tests.support.stores import fresh_url
 
 from leadscore.events.store import EventStore
 from leadscore.monitoring.queries.business import read_business, read_conversion_series, slice_of_bin
-from leadscore.monitoring.queries.counts import read_cells, read_tallies
+from leadscore.monitoring.queries.counts import read_cells, read_counts
 from leadscore.monitoring.queries.freshness import Freshness, read_freshness
-from leadscore.monitoring.queries.ranges import Selection, TimeRange
+from leadscore.monitoring.queries.ranges import Selection, HourRange
 from leadscore.monitoring.queries.traffic import read_latency, read_score_distribution, read_traffic
 from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 
@@ -36,7 +36,7 @@ def store(
 @pytest.fixture(params=[3, 30, 1_200])
 def selection(request: pytest.FixtureRequest) -> Selection:
     end = NOW - timedelta(days=35) if request.param == 3 else NOW
-    return Selection(model="crm", time=TimeRange.last(timedelta(days=request.param), end))
+    return Selection(model="crm", time=HourRange.last(timedelta(days=request.param), end))
 
 
 def chosen(selection: Selection, leads: Sequence[ScoredLead] = LEADS) -> list[ScoredLead]:
@@ -131,24 +131,24 @@ def test_cells_add_up_by_feature_and_step(store: EventStore, selection: Selectio
     with store.reading() as connection:
         rows = read_cells(connection, selection, ["country"], selection.time.step)
     raw = chosen(selection)
-    assert sum(row.tally.predictions for row in rows) == len(raw)
+    assert sum(row.counts.predictions for row in rows) == len(raw)
     assert {row.feature for row in rows} <= {"country"}
-    assert sum(row.tally.selected_converted for row in rows) == sum(
+    assert sum(row.counts.selected_converted for row in rows) == sum(
         lead.selected and bool(lead.converted) for lead in raw
     )
 
 
 def test_a_filter_keeps_its_versions_roles_and_sources(store: EventStore) -> None:
-    time = TimeRange.last(timedelta(days=90), NOW)
+    time = HourRange.last(timedelta(days=90), NOW)
     narrow = Selection(model="crm", time=time, versions=("9",), roles=("shadow",), sources=("batch",))
     with store.reading() as connection:
-        rows = read_tallies(connection, narrow)
+        rows = read_counts(connection, narrow)
     wanted = [lead for lead in LEADS if (lead.version, lead.role, lead.source) == ("9", "shadow", "batch")]
-    assert [row.tally.predictions for row in rows] == [len(wanted)]
+    assert [row.counts.predictions for row in rows] == [len(wanted)]
 
 
 def test_nothing_counted_yet_is_unknown_and_not_zero(url: str) -> None:
-    selection = Selection(model="crm", time=TimeRange.last(timedelta(days=1), NOW))
+    selection = Selection(model="crm", time=HourRange.last(timedelta(days=1), NOW))
     with EventStore(url) as empty, empty.reading() as connection:
         fresh = read_freshness(connection)
         assert fresh == Freshness()
@@ -160,7 +160,7 @@ def test_nothing_counted_yet_is_unknown_and_not_zero(url: str) -> None:
 def test_hours_after_the_last_count_are_unknown(url: str) -> None:
     with EventStore(url) as store:
         fill_rollups(store, LEADS, caught_up=NOW - timedelta(hours=5))
-        selection = Selection(model="crm", time=TimeRange.last(timedelta(days=3), NOW))
+        selection = Selection(model="crm", time=HourRange.last(timedelta(days=3), NOW))
         with store.reading() as connection:
             fresh = read_freshness(connection)
             series = read_traffic(connection, selection, fresh)
