@@ -1,0 +1,225 @@
+"""How two spans differ: measures with how surely they differ, as standard scores. Pure, NumPy only.
+
+An investigation looks at dozens of numbers at once, so each has to be beyond chance by far (`SURE`, one in
+15,000 by itself) and large enough to matter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from leadscore.arrays import Floats
+from leadscore.drift.statistics.distances import chi_square, psi
+from leadscore.monitoring.queries.counts import PredictionCounts
+
+# Standard score from which a difference is taken for one.
+SURE: Final = 4.0
+# Outcomes and conversions that a rate needs on each side.
+LEAST_LABELLED: Final = 150
+LEAST_CONVERTED: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class DriftOfCells:
+    """How the leads of two spans are spread over the cells of a feature.
+
+    Attributes:
+        psi: Population stability index, less what chance alone gives; 0 or more.
+        score: Standard score of the difference.
+        absent_before: Share of leads without a value, or with one that is not listed.
+        absent_now: The same now.
+        absent_score: Standard score of that difference.
+    """
+
+    psi: float
+    score: float
+    absent_before: float
+    absent_now: float
+    absent_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceChange:
+    """How what became of leads, and what was promised of them, has changed.
+
+    Attributes:
+        conversion_before: Rate of leads with an outcome.
+        conversion_now: The same now.
+        promised_before: Mean probability of the same leads.
+        promised_now: The same now.
+        mix: Logarithm of promised now over promised before: other leads.
+        relation: Logarithm of converted over promised, now over before: other outcomes of the same leads.
+        relation_score: Its standard score.
+        ranking_before: Chance that a lead which converts has the higher score (AUC); None: not known.
+        ranking_now: The same now.
+        ranking_score: Standard score of the difference.
+    """
+
+    conversion_before: float
+    conversion_now: float
+    promised_before: float
+    promised_now: float
+    mix: float
+    relation: float
+    relation_score: float
+    ranking_before: float | None
+    ranking_now: float | None
+    ranking_score: float
+
+
+def drift_of_cells(before: Sequence[int], now: Sequence[int]) -> DriftOfCells:
+    """Compare counts over the same cells, the last of which holds absent values."""
+    reference, window = np.array(before), np.array(now)
+    n, m = int(reference.sum()), int(window.sum())
+    if n == 0 or m == 0:
+        return DriftOfCells(0.0, 0.0, 0.0, 0.0, 0.0)
+    statistic, degrees = chi_square(reference, window)
+    by_chance = degrees * (1 / n + 1 / m)
+    absent = reference[-1] / n, window[-1] / m
+    return DriftOfCells(
+        max(0.0, psi(reference, window) - by_chance),
+        chi_square_score(statistic, degrees),
+        float(absent[0]),
+        float(absent[1]),
+        share_score(int(window[-1]), m, int(reference[-1]), n),
+    )
+
+
+def chi_square_score(statistic: float, degrees: int) -> float:
+    """Return a chi-square statistic as a standard score (Wilson & Hilferty 1931)."""
+    if degrees == 0:
+        return 0.0
+    spread = 2 / (9 * degrees)
+    return float(((statistic / degrees) ** (1 / 3) - (1 - spread)) / math.sqrt(spread))
+
+
+def share_score(hits: int, n: int, other_hits: int, other_n: int) -> float:
+    """Return the standard score of the difference of two shares, pooled."""
+    if n == 0 or other_n == 0:
+        return 0.0
+    pooled = (hits + other_hits) / (n + other_n)
+    spread = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / other_n))
+    return (hits / n - other_hits / other_n) / spread if spread > 0 else 0.0
+
+
+def enough_outcomes(mature: PredictionCounts) -> bool:
+    """Whether a conversion rate of these leads says something."""
+    return mature.labelled >= LEAST_LABELLED and mature.converted >= LEAST_CONVERTED
+
+
+def performance_change(
+    before: Mapping[int, PredictionCounts], now: Mapping[int, PredictionCounts]
+) -> PerformanceChange | None:
+    """Compare mature leads by probability bin; None where outcomes are too few on either side.
+
+    The span now may have lost all its conversions, which is a change: there the leads must be enough, and
+    the promised conversions.
+    """
+    old, new = PredictionCounts.total(before.values()), PredictionCounts.total(now.values())
+    promised = new.labelled_sum_probability
+    if not enough_outcomes(old) or new.labelled < LEAST_LABELLED or promised < LEAST_CONVERTED:
+        return None
+    old_ratio = old.converted / max(old.labelled_sum_probability, 1e-12)
+    # Half a conversion more keeps a span without one finite.
+    new_ratio = max(new.converted, 0.5) / promised
+    spread = math.sqrt(_relative_variance(before) + _relative_variance(now))
+    relation = math.log(new_ratio / old_ratio)
+    rank_before, rank_now = ranking_of_bins(before), ranking_of_bins(now)
+    score = 0.0
+    if rank_before is not None and rank_now is not None:
+        score = (rank_now[0] - rank_before[0]) / math.hypot(rank_before[1], rank_now[1])
+    means = [c.labelled_sum_probability / c.labelled for c in (old, new)]
+    return PerformanceChange(
+        old.converted / old.labelled,
+        new.converted / new.labelled,
+        *means,
+        math.log(max(means[1], 1e-9) / max(means[0], 1e-9)),
+        relation,
+        relation / spread,
+        None if rank_before is None else rank_before[0],
+        None if rank_now is None else rank_now[0],
+        score,
+    )
+
+
+def _relative_variance(bins: Mapping[int, PredictionCounts]) -> float:
+    """Variance of the conversions over their square: a sum of binomials, one for each bin."""
+    total = 0.0
+    for counts in bins.values():
+        if counts.labelled:
+            # Smoothed, so that a bin of a few leads is not taken for certain.
+            rate = (counts.converted + 0.5) / (counts.labelled + 1)
+            total += counts.labelled * rate * (1 - rate)
+    converted = max(sum(counts.converted for counts in bins.values()), 0.5)
+    return total / converted**2
+
+
+def ranking_of_bins(bins: Mapping[int, PredictionCounts]) -> tuple[float, float] | None:
+    """AUC of leads in bins of probability, with its standard error (Hanley & McNeil 1982).
+
+    Leads of one bin count as ties. None without conversions or without losses.
+    """
+    ordered = [bins[index] for index in sorted(bins)]
+    won = np.array([c.converted for c in ordered], np.float64)
+    lost = np.array([c.labelled - c.converted for c in ordered], np.float64)
+    p, n = float(won.sum()), float(lost.sum())
+    if p == 0 or n == 0:
+        return None
+    below = np.cumsum(lost) - lost
+    auc = float((won * (below + lost / 2)).sum() / (p * n))
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = (auc * (1 - auc) + (p - 1) * (q1 - auc**2) + (n - 1) * (q2 - auc**2)) / (p * n)
+    return auc, math.sqrt(max(variance, 1e-12))
+
+
+def loss_difference(converted: Floats, answered: Floats, other: Floats) -> tuple[float, float, int]:
+    """How much worse the answered probabilities were than others of the same leads, by log-loss.
+
+    Returns:
+        Mean difference in nats (positive: the answered ones were worse), its standard score, and the leads
+        with an outcome.
+    """
+    known = ~np.isnan(converted)
+    y = converted[known]
+    p, q = (np.clip(x[known], 1e-6, 1 - 1e-6) for x in (answered, other))
+    worse = np.where(y == 1.0, np.log(q) - np.log(p), np.log1p(-q) - np.log1p(-p))
+    n = len(worse)
+    if n < LEAST_LABELLED:
+        return 0.0, 0.0, n
+    spread = float(worse.std(ddof=1)) / math.sqrt(n)
+    mean = float(worse.mean())
+    return mean, mean / spread if spread > 0 else 0.0, n
+
+
+def unit_factor(before: Floats, now: Floats, edges: Sequence[float], factors: Sequence[float]) -> float | None:
+    """By which factor a number seems to be larger than it was; None: a change of unit does not explain it.
+
+    Args:
+        before: Known values (n,).
+        now: Known values (m,).
+        edges: Inner cut points by which both are compared.
+        factors: Candidates, the usual ones first.
+    """
+    cuts = np.array(edges)
+    positive = now[now != 0.0]
+    # A zero stays zero in every unit.
+    if len(before) < 50 or len(positive) < 50 or len(positive) < len(now) / 2 or not len(cuts):
+        return None
+    base = np.bincount(np.searchsorted(cuts, before, side="right"), minlength=len(cuts) + 1)
+
+    def left(values: Floats) -> float:
+        cells = np.bincount(np.searchsorted(cuts, values, side="right"), minlength=len(cuts) + 1)
+        return max(0.0, psi(base, cells) - len(cuts) * (1 / len(before) + 1 / len(values)))
+
+    change = left(now)
+    if change < 0.25:
+        return None
+    tried = [(left(now / factor), factor) for factor in (*factors, *(1 / f for f in factors))]
+    best = min(remains for remains, _ in tried)
+    remains, factor = next(one for one in tried if one[0] <= best + 0.02)
+    return factor if remains <= 0.2 * change else None
