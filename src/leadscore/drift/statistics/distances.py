@@ -149,8 +149,8 @@ def _relative_entropy(p: Floats, q: Floats) -> Floats:
 
 
 def _x_log_x(x: Counts) -> Floats:
-    filled: Floats = np.where(x > 0, x, 1.0)
-    return np.log(filled) * x
+    values = x.astype(np.float64)
+    return values * np.log(np.where(values > 0, values, 1.0))
 
 
 def _occupied(reference: Counts, window: Counts) -> tuple[Counts, Counts]:

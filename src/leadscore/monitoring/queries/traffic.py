@@ -20,7 +20,7 @@ from leadscore.monitoring.queries.counts import (
     version_order,
 )
 from leadscore.monitoring.queries.freshness import Freshness
-from leadscore.monitoring.queries.ranges import Selection, HourRange
+from leadscore.monitoring.queries.ranges import HourRange, Selection
 from leadscore.monitoring.rollups.tables import LATENCY_EDGES_US, PROBABILITY_BINS
 
 TrafficGroup = Literal["version", "role", "source", "grade"]

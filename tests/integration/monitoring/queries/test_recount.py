@@ -14,7 +14,7 @@ from leadscore.events.store import EventStore
 from leadscore.monitoring.queries.business import read_business, read_conversion_series, slice_of_bin
 from leadscore.monitoring.queries.counts import read_cells, read_counts
 from leadscore.monitoring.queries.freshness import Freshness, read_freshness
-from leadscore.monitoring.queries.ranges import Selection, HourRange
+from leadscore.monitoring.queries.ranges import HourRange, Selection
 from leadscore.monitoring.queries.traffic import read_latency, read_score_distribution, read_traffic
 from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 
