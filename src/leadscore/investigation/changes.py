@@ -52,7 +52,9 @@ def read_changes(connection: sa.Connection, request: InvestigationRequest) -> tu
         c.at >= moment_us(request.before.start),
         c.at < moment_us(request.time.end),
     )
-    records = [evidence_of(tuple(row)) for row in connection.execute(query.order_by(c.at.desc()).limit(_MOST))]
+    records = [
+        evidence_of(tuple(row)) for row in connection.execute(query.order_by(c.at.desc()).limit(_MOST))
+    ]
     found = [_change(record) for record in reversed(records)]
     return tuple(change for change in found if change is not None)
 
@@ -88,5 +90,7 @@ def _change(record: Evidence) -> RecordedChange | None:
         return None
     said = verdict.reasons[0] if verdict.reasons else ""
     return RecordedChange(
-        as_utc(record.at), f"The drift check found {verdict.severity} drift. {said}".strip(), record.evidence_id
+        as_utc(record.at),
+        f"The drift check found {verdict.severity} drift. {said}".strip(),
+        record.evidence_id,
     )

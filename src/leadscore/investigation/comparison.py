@@ -133,17 +133,18 @@ def performance_change(
     score = 0.0
     if rank_before is not None and rank_now is not None:
         score = (rank_now[0] - rank_before[0]) / math.hypot(rank_before[1], rank_now[1])
-    means = [c.labelled_sum_probability / c.labelled for c in (old, new)]
+    promised_before, promised_now = (c.labelled_sum_probability / c.labelled for c in (old, new))
     return PerformanceChange(
-        old.converted / old.labelled,
-        new.converted / new.labelled,
-        *means,
-        math.log(max(means[1], 1e-9) / max(means[0], 1e-9)),
-        relation,
-        relation / spread,
-        None if rank_before is None else rank_before[0],
-        None if rank_now is None else rank_now[0],
-        score,
+        conversion_before=old.converted / old.labelled,
+        conversion_now=new.converted / new.labelled,
+        promised_before=promised_before,
+        promised_now=promised_now,
+        mix=math.log(max(promised_now, 1e-9) / max(promised_before, 1e-9)),
+        relation=relation,
+        relation_score=relation / spread,
+        ranking_before=None if rank_before is None else rank_before[0],
+        ranking_now=None if rank_now is None else rank_now[0],
+        ranking_score=score,
     )
 
 
@@ -196,7 +197,9 @@ def loss_difference(converted: Floats, answered: Floats, other: Floats) -> tuple
     return mean, mean / spread if spread > 0 else 0.0, n
 
 
-def unit_factor(before: Floats, now: Floats, edges: Sequence[float], factors: Sequence[float]) -> float | None:
+def unit_factor(
+    before: Floats, now: Floats, edges: Sequence[float], factors: Sequence[float]
+) -> float | None:
     """By which factor a number seems to be larger than it was; None: a change of unit does not explain it.
 
     Args:

@@ -26,7 +26,13 @@ from leadscore.investigation.models import ModelShelf
 from leadscore.investigation.observed import Cells, LeadSample, Observed, RecordedChange, SpanObservation
 from leadscore.investigation.request import InvestigationRequest, LeadSegment
 from leadscore.monitoring.model_facts import ModelFacts, find_model_facts
-from leadscore.monitoring.queries.counts import CellCounts, PredictionCounts, group_counts, read_cells, read_counts
+from leadscore.monitoring.queries.counts import (
+    CellCounts,
+    PredictionCounts,
+    group_counts,
+    read_cells,
+    read_counts,
+)
 from leadscore.monitoring.queries.freshness import read_freshness
 from leadscore.monitoring.queries.ranges import HourRange, Selection, moment_us
 from leadscore.registry.store import ModelRegistry
@@ -216,9 +222,7 @@ def _with_segment(
     as_of: datetime | None,
 ) -> SpanObservation:
     cell = segment_cell(facts, segment)
-    selection = Selection(
-        model=request.model, time=time, versions=(seen.version,), maturity=request.maturity
-    )
+    selection = Selection(model=request.model, time=time, versions=(seen.version,), maturity=request.maturity)
 
     def count(chosen: Selection | None) -> CellCounts | None:
         if chosen is None:

@@ -1,0 +1,509 @@
+"""Steps one to four: what was observed, as findings that point to causes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+
+from leadscore.investigation.comparison import (
+    LEAST_LABELLED,
+    SURE,
+    DriftOfCells,
+    PerformanceChange,
+    drift_of_cells,
+    loss_difference,
+    performance_change,
+    ranking_of_bins,
+    share_score,
+    unit_factor,
+)
+from leadscore.investigation.document import (
+    Cause,
+    InvestigationFinding,
+    InvestigationStep,
+    InvestigationTable,
+)
+from leadscore.investigation.observed import Observed, SpanObservation
+from leadscore.monitoring.queries.business import SLICES, slice_of_bin
+from leadscore.monitoring.queries.counts import CellCounts, PredictionCounts
+from leadscore.monitoring.queries.estimates import label_completeness
+from leadscore.scoring.sentences import label_of
+
+# Predictions that must be expected of a span for its silence to be a gap: it comes by chance once in e^20.
+_EXPECTED_IN_GAP: Final = 20.0
+_HOUR: Final = timedelta(hours=1)
+_QUIET_DAYS: Final = 4
+_MOVED_PSI: Final = 0.1
+_ABSENT: Final = 0.05
+_WARNED: Final = 0.05
+_REPEATED: Final = 0.1
+_RELATION: Final = 0.15
+_RANKING: Final = 0.03
+_NEW_CATEGORY: Final = "unseen_category"
+# Decimal slips, minutes and hours, bytes, common metric and imperial pairs.
+_FACTORS: Final = (10.0, 100.0, 1_000.0, 60.0, 24.0, 12.0, 7.0, 1_000_000.0, 3_600.0, 1_024.0, 2.54, 3.28084)
+
+
+@dataclass(slots=True)
+class Findings:
+    """Numbers findings through all steps."""
+
+    _count: int = 0
+    _found: list[InvestigationFinding] = field(default_factory=list)
+
+    def add(
+        self,
+        sentence: str,
+        points_to: Cause | None = None,
+        strength: float = 0.0,
+        evidence: Sequence[str] = (),
+    ) -> None:
+        """Note a finding of the present step."""
+        self._count += 1
+        self._found.append(
+            InvestigationFinding(
+                id=f"F{self._count}",
+                points_to=points_to,
+                strength=min(max(strength, 0.0), 1.0),
+                sentence=sentence,
+                evidence=tuple(evidence),
+            )
+        )
+
+    def take(self) -> tuple[InvestigationFinding, ...]:
+        """Return those of the present step, and begin the next one."""
+        taken, self._found = tuple(self._found), []
+        return taken
+
+
+def health_step(seen: Observed, found: Findings) -> InvestigationStep:
+    """Step 1: did leads and outcomes arrive, and what changed around the complaint?"""
+    unknown: list[str] = []
+    if seen.stale:
+        unknown.append(seen.stale)
+    if not seen.now.total.predictions:
+        unknown.append("No lead was scored in this time.")
+    _find_gaps(seen, found)
+    _find_silent_outcomes(seen, found)
+    for change in seen.changes:
+        found.add(f"{change.at:%Y-%m-%d %H:%M} UTC: {change.what}", evidence=[change.evidence])
+    if seen.now.version != seen.before.version and seen.now.version and seen.before.version:
+        found.add(
+            f"Version {seen.now.version} answered most leads, before it was version {seen.before.version}."
+        )
+    unknown += [seen.no_registry] if seen.no_registry else []
+    findings = found.take()
+    counts = [_traffic_row(name, span) for name, span in _spans(seen)]
+    wrong = [f for f in findings if f.points_to]
+    sentence = wrong[0].sentence if wrong else "Leads and outcomes arrived as before."
+    if seen.changes and not wrong:
+        sentence += f" {len(seen.changes)} changes are on record for this time."
+    return _step(
+        "Health and recent changes",
+        sentence,
+        findings,
+        unknown,
+        [_table(("", "leads scored", "leads a day", "version that answered most"), counts)],
+        blind=not seen.now.total.predictions or seen.counted_until is None,
+    )
+
+
+def conversion_step(seen: Observed, found: Findings) -> InvestigationStep:
+    """Step 2: what became of leads of each score, now against before?"""
+    rows = [
+        (name, *(_rate(_slice(span, name)) for span in (seen.before, seen.now))) for name in reversed(SLICES)
+    ]
+    rows.append(("all", *(_rate(span.mature_total) for span in (seen.before, seen.now))))
+    why = _no_outcomes(seen)
+    shares = [label_completeness(span.mature_total) for span in (seen.before, seen.now)]
+    if why:
+        sentence = why
+    else:
+        old, new = seen.before.mature_total, seen.now.mature_total
+        sentence = (
+            f"Of the leads that are old enough, {_percent(new.converted, new.labelled)} became customers,"
+            f" before it was {_percent(old.converted, old.labelled)}."
+        )
+    _describe_segment(seen, found)
+    said = [
+        (n, "unknown" if s is None else f"{s:.0%}") for n, s in zip(("before", "now"), shares, strict=True)
+    ]
+    tables = [_table(("score", "before", "now"), rows), _table(("span", "outcomes known"), said)]
+    return _step("Conversion by score", sentence, found.take(), [why] if why else [], tables, blind=bool(why))
+
+
+def data_step(seen: Observed, found: Findings) -> InvestigationStep:
+    """Step 3: do leads look as before, and do their fields arrive whole?"""
+    title = "Data quality and drift"
+    missing = seen.no_facts or seen.now.uncounted or seen.before.uncounted
+    if seen.facts is None or not seen.now.cells or not seen.before.cells:
+        why = missing or "Fields of leads were not counted in one of the two spans."
+        return _step(title, why, found.take(), [why], [], blind=True)
+    rows: list[tuple[str, ...]] = []
+    moved: list[tuple[float, str]] = []
+    labels = {feature.name: label_of(feature) for feature in seen.facts.contract.inputs}
+    for column, profile in enumerate(seen.facts.profile.features):
+        before, now = (span.cells.get(profile.name) for span in (seen.before, seen.now))
+        if before is None or now is None or len(before) != len(now):
+            continue
+        drift, label = drift_of_cells(before, now), labels[profile.name]
+        rows.append((label, f"{drift.psi:.2f}", f"{drift.absent_before:.1%}", f"{drift.absent_now:.1%}"))
+        if not _broken(seen, found, column, label, drift) and _has_moved(drift):
+            moved.append((drift.psi, label))
+    _find_warnings(seen, found, labels)
+    _find_repeats(seen, found)
+    moved.sort(reverse=True)
+    for psi, label in moved:
+        found.add(f"{label} is spread otherwise than before (PSI {psi:.2f}).", "data_drift", psi)
+    findings = found.take()
+    rows.sort(key=lambda row: -float(row[1]))
+    wrong = [f for f in findings if f.points_to]
+    sentence = wrong[0].sentence if wrong else "The leads look as before, and their fields arrive whole."
+    table = _table(("field", "PSI", "empty before", "empty now"), rows)
+    return _step(title, sentence, findings, [], [table])
+
+
+def model_step(seen: Observed, found: Findings) -> InvestigationStep:
+    """Step 4: does what is promised still come, and does the model still rank?"""
+    change = performance(seen)
+    _compare_versions(seen, found)
+    _compare_shadows(seen, found)
+    why = ""
+    if change is None:
+        why = _no_outcomes(seen) or "There are too few outcomes to say how well the model does."
+        sentence, rows = why, []
+    else:
+        sentence = _describe_relation(change, found)
+        rows = [
+            ("customers per 100 leads", *_two(change.conversion_before, change.conversion_now, "{:.1%}")),
+            ("promised by the scores", *_two(change.promised_before, change.promised_now, "{:.1%}")),
+            ("ranking (AUC)", *_two(change.ranking_before, change.ranking_now, "{:.3f}")),
+        ]
+    findings = found.take()
+    return _step(
+        "The model against its promises",
+        next((f.sentence for f in findings if f.points_to), sentence),
+        findings,
+        [why] if why else [],
+        [_table(("", "before", "now"), rows)] if rows else [],
+        blind=change is None and not any(f.points_to for f in findings),
+    )
+
+
+def performance(seen: Observed) -> PerformanceChange | None:
+    """How outcomes against promises have changed; of the segment, if one is asked for."""
+    spans = []
+    for span in (seen.before, seen.now):
+        if seen.request.segment is None:
+            spans.append(span.mature)
+        else:
+            spans.append(None if span.segment_mature is None else {0: _as_counts(span.segment_mature)})
+    before, now = spans
+    return None if before is None or now is None else performance_change(before, now)
+
+
+def _as_counts(cell: CellCounts) -> PredictionCounts:
+    """A cell's counts as if they were one bin: of probabilities only the sum over all leads is kept."""
+    share = cell.labelled / cell.predictions if cell.predictions else 0.0
+    return PredictionCounts(
+        predictions=cell.predictions,
+        labelled=cell.labelled,
+        converted=cell.converted,
+        labelled_sum_probability=cell.sum_probability * share,
+    )
+
+
+def _find_gaps(seen: Observed, found: Findings) -> None:
+    """Hours without a lead where the same hours of the span before let many expect."""
+    time, shift = seen.request.time, seen.request.time.start - seen.request.before.start
+    end = min(time.end, seen.counted_until or time.end)
+    at, run, expected, lost = time.start, None, 0.0, 0.0
+    total = max(sum(seen.before.hours.values()), 1)
+    while at <= end:
+        quiet = at + _HOUR <= end and not seen.now.hours.get(at)
+        if quiet:
+            run = run or at
+            expected += seen.before.hours.get(at - shift, 0)
+        elif run is not None:
+            if expected >= _EXPECTED_IN_GAP:
+                lost += expected
+                found.add(
+                    f"No lead was scored from {run:%Y-%m-%d %H:%M} to {at:%Y-%m-%d %H:%M} UTC;"
+                    f" about {expected:,.0f} would have been usual.",
+                    "integration",
+                    min(1.0, 2 * lost / total),
+                )
+            run, expected = None, 0.0
+        at += _HOUR
+
+
+def _find_silent_outcomes(seen: Observed, found: Findings) -> None:
+    """Outcomes that no longer come, or come far less, although they used to."""
+    start = seen.request.time.start.date()
+    usual = [told for day, told in seen.outcome_days if day < start]
+    recent = [(day, told) for day, told in seen.outcome_days if day >= start]
+    if len(usual) < _QUIET_DAYS or not recent:
+        return
+    rate = float(np.mean(usual))
+    quiet = 0
+    for _, told in reversed(recent):
+        if told:
+            break
+        quiet += 1
+    if quiet >= _QUIET_DAYS and rate * quiet >= _EXPECTED_IN_GAP:
+        since = recent[-quiet][0]
+        found.add(
+            f"No outcome has been told since {since}; {rate:,.0f} a day were usual.", "integration", 1.0
+        )
+        return
+    old, new = (label_completeness(span.mature_total) for span in (seen.before, seen.now))
+    n = seen.now.mature_total.expected
+    if old is not None and new is not None and n >= LEAST_LABELLED and old - new >= 0.2:
+        found.add(
+            f"Only {new:.0%} of the leads that are old enough have an outcome; it was {old:.0%}.",
+            "integration",
+            min(1.0, (old - new) / 0.5),
+        )
+
+
+def _broken(seen: Observed, found: Findings, column: int, label: str, drift: DriftOfCells) -> bool:
+    """Whether a field arrives empty, in another unit or as one value; notes it."""
+    assert seen.facts is not None
+    profile = seen.facts.profile.features[column]
+    more_absent = drift.absent_now - drift.absent_before
+    if more_absent >= _ABSENT and drift.absent_score >= SURE:
+        unlisted = _warned_share(seen.now, f"{profile.name}:{_NEW_CATEGORY}") - _warned_share(
+            seen.before, f"{profile.name}:{_NEW_CATEGORY}"
+        )
+        if unlisted >= more_absent / 2:
+            found.add(
+                f"{label} has a value that the model does not know in {unlisted:.0%} of the leads.",
+                "data_drift",
+                max(unlisted, 0.25),
+            )
+        else:
+            found.add(
+                f"{label} arrives empty in {drift.absent_now:.0%} of the leads; it was"
+                f" {drift.absent_before:.0%}.",
+                "integration",
+                0.3 + more_absent,
+            )
+        return True
+    if not _has_moved(drift) or profile.kind != "numeric":
+        return False
+    before, now = (_known(span, column) for span in (seen.before, seen.now))
+    factor = unit_factor(before, now, profile.edges, _FACTORS)
+    if factor is None:
+        return False
+    many = f"{factor:g} times what it was" if factor >= 1 else f"1/{1 / factor:g} of what it was"
+    found.add(f"{label} is {many}, as if its unit had changed.", "integration", 0.9)
+    return True
+
+
+def _has_moved(drift: DriftOfCells) -> bool:
+    return drift.psi >= _MOVED_PSI and drift.score >= SURE
+
+
+def _known(span: SpanObservation, column: int) -> np.ndarray:
+    if span.sample is None:
+        return np.zeros(0)
+    values = span.sample.rows[:, column].astype(np.float64)
+    return values[~np.isnan(values)]
+
+
+def _warned_share(span: SpanObservation, warning: str) -> float:
+    if span.sample is None or not len(span.sample):
+        return 0.0
+    return span.sample.warned.get(warning, 0) / len(span.sample)
+
+
+def _find_warnings(seen: Observed, found: Findings, labels: dict[str, str]) -> None:
+    """Numbers out of range and fields that nobody knows: new categories are told with their field."""
+    now, before = seen.now.sample, seen.before.sample
+    if now is None or before is None or not (len(now) and len(before)):
+        return
+    for warning, hits in sorted(now.warned.items()):
+        name, _, reason = warning.partition(":")
+        other = before.warned.get(warning, 0)
+        more = hits / len(now) - other / len(before)
+        if reason == _NEW_CATEGORY or more < _WARNED:
+            continue
+        if share_score(hits, len(now), other, len(before)) >= SURE:
+            found.add(
+                f"{labels.get(name, name)} is flagged ({reason.replace('_', ' ')}) in {hits / len(now):.0%}"
+                f" of the leads; it was {other / len(before):.0%}.",
+                "integration",
+                0.3 + more,
+            )
+
+
+def _find_repeats(seen: Observed, found: Findings) -> None:
+    now, before = seen.now.sample, seen.before.sample
+    if now is None or before is None or not (len(now) and len(before)):
+        return
+    shares = [sample.repeated / len(sample) for sample in (before, now)]
+    if shares[1] - shares[0] >= _REPEATED and (
+        share_score(now.repeated, len(now), before.repeated, len(before)) >= SURE
+    ):
+        found.add(
+            f"{shares[1]:.0%} of the leads arrive more than once within a short time; it was {shares[0]:.0%}.",
+            "integration",
+            0.3 + shares[1],
+        )
+
+
+def _describe_relation(change: PerformanceChange, found: Findings) -> str:
+    effect = float(np.exp(change.relation) - 1)
+    ranks_worse = (
+        change.ranking_before is not None
+        and change.ranking_now is not None
+        and change.ranking_before - change.ranking_now >= _RANKING
+        and change.ranking_score <= -SURE
+    )
+    if abs(change.relation) >= _RELATION and abs(change.relation_score) >= SURE:
+        found.add(
+            f"Leads convert {abs(effect):.0%} {'less' if effect < 0 else 'more'} than leads of the same score"
+            " did before.",
+            "concept_drift",
+            abs(change.relation),
+        )
+    if ranks_worse:
+        assert change.ranking_before is not None
+        assert change.ranking_now is not None
+        drop = change.ranking_before - change.ranking_now
+        found.add(
+            f"The scores tell customers from others less well (AUC {change.ranking_now:.3f}, it was"
+            f" {change.ranking_before:.3f}).",
+            "concept_drift",
+            4 * drop,
+        )
+    return (
+        f"Scores promised {change.promised_now:.1%} and {change.conversion_now:.1%} came; before it was"
+        f" {change.promised_before:.1%} and {change.conversion_before:.1%}."
+    )
+
+
+def _compare_versions(seen: Observed, found: Findings) -> None:
+    """The same leads, scored by the version before: was the change of version the harm?"""
+    sample = seen.now.sample
+    if seen.replayed is None or sample is None:
+        if seen.not_replayed:
+            found.add(seen.not_replayed)
+        return
+    worse, score, n = loss_difference(sample.converted, sample.probabilities, seen.replayed)
+    versions = f"version {seen.now.version}", f"version {seen.before.version}"
+    if n < LEAST_LABELLED:
+        found.add(f"Too few outcomes ({n}) to compare {versions[0]} with {versions[1]} on the same leads.")
+    elif score >= SURE and worse >= 0.005:
+        found.add(
+            f"On the same {n:,} leads {versions[0]} was clearly worse than {versions[1]} would have been"
+            f" (log-loss higher by {worse:.3f}).",
+            "model",
+            0.4 + 8 * worse,
+        )
+    else:
+        found.add(f"On the same {n:,} leads {versions[0]} did no worse than {versions[1]} would have done.")
+
+
+def _compare_shadows(seen: Observed, found: Findings) -> None:
+    own = ranking_of_bins(seen.now.mature or {})
+    for version, bins in seen.now.shadows.items():
+        other = ranking_of_bins(bins)
+        if own is None or other is None:
+            continue
+        found.add(
+            f"Version {version}, which scores in the background, ranks with AUC {other[0]:.3f}; the one that"
+            f" answers with {own[0]:.3f}."
+        )
+
+
+def _describe_segment(seen: Observed, found: Findings) -> None:
+    segment = seen.request.segment
+    if segment is None:
+        return
+    counts = [span.segment_mature for span in (seen.before, seen.now)]
+    said = [_rate(_as_counts(c)) if c is not None else "unknown" for c in counts]
+    found.add(f"Leads with {segment}: {said[1]} converted now, {said[0]} before.")
+
+
+def _no_outcomes(seen: Observed) -> str:
+    """Why nothing can be said of conversion; empty if something can."""
+    mature = seen.now.mature
+    if mature is None or not PredictionCounts.total(mature.values()).predictions:
+        young = seen.request.time.start + seen.request.maturity
+        days = seen.request.maturity // timedelta(days=1)
+        return (
+            f"No lead of this time is {days} days old yet, so what became of them is not known"
+            f" before {young:%Y-%m-%d}."
+        )
+    if seen.before.mature is None or not seen.before.mature_total.labelled:
+        return "Of the leads before, no outcome is known, so there is nothing to compare with."
+    if not seen.now.mature_total.labelled:
+        return "Of the leads that are old enough, none has an outcome."
+    return ""
+
+
+def _slice(span: SpanObservation, name: str) -> PredictionCounts:
+    bins = span.mature or {}
+    return PredictionCounts.total(counts for index, counts in bins.items() if slice_of_bin(index) == name)
+
+
+def _rate(counts: PredictionCounts) -> str:
+    if not counts.labelled:
+        return "unknown"
+    return f"{_percent(counts.converted, counts.labelled)} of {counts.labelled:,}"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "unknown"
+
+
+def _two(before: float | None, now: float | None, form: str) -> tuple[str, str]:
+    before_text, now_text = ("unknown" if v is None else form.format(v) for v in (before, now))
+    return before_text, now_text
+
+
+def _spans(seen: Observed) -> tuple[tuple[str, SpanObservation], ...]:
+    return (("before", seen.before), ("now", seen.now))
+
+
+def _traffic_row(name: str, span: SpanObservation) -> tuple[str, ...]:
+    total = PredictionCounts.total(span.by_version.values()).predictions
+    days = max(len(span.hours) / 24, 1 / 24)
+    return (name, f"{total:,}", f"{total / days:,.0f}" if total else "0", span.version or "none")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> InvestigationTable:
+    return InvestigationTable(header=tuple(header), rows=tuple(tuple(row) for row in rows))
+
+
+def _step(
+    title: str,
+    sentence: str,
+    findings: tuple[InvestigationFinding, ...],
+    unknown: Sequence[str],
+    tables: Sequence[InvestigationTable],
+    *,
+    blind: bool = False,
+) -> InvestigationStep:
+    attention = any(finding.points_to for finding in findings)
+    missing = [why for why in unknown if why and why not in sentence]
+    return InvestigationStep(
+        title=title,
+        state="attention" if attention else "unknown" if blind else "ok",
+        sentence=" ".join([sentence, *missing]),
+        findings=findings,
+        tables=tuple(tables),
+    )
+
+
+STEPS: Final[tuple[Callable[[Observed, Findings], InvestigationStep], ...]] = (
+    health_step,
+    conversion_step,
+    data_step,
+    model_step,
+)
