@@ -15,9 +15,9 @@ import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from leadscore.console.fields import Field, attributes
+from leadscore.console.fields import FormField, attributes
 from leadscore.console.numbers import (
-    UNKNOWN,
+    UNKNOWN_TEXT,
     age_text,
     count_text,
     interval_text,
@@ -159,7 +159,7 @@ def _cell(table: PageTable, name: str, cell: object) -> Component:
         return html.Td(cell)
     if isinstance(cell, datetime):
         return html.Td(moment_text(cell), **attributes({"data-value": cell.isoformat()}))
-    return html.Td(UNKNOWN if cell is None else str(cell), className=_side(table, name))
+    return html.Td(UNKNOWN_TEXT if cell is None else str(cell), className=_side(table, name))
 
 
 def chart_block(title: str, figure: go.Figure, table: PageTable, *, says: str) -> Component:
@@ -271,7 +271,7 @@ def _range_fields(chosen: TimeRange) -> list[Component]:
             html.Label(
                 [
                     label,
-                    Field(type="date", name=name, defaultValue="" if day is None else f"{day:%Y-%m-%d}"),
+                    FormField(type="date", name=name, defaultValue="" if day is None else f"{day:%Y-%m-%d}"),
                 ]
             )
             for label, name, day in (("From", "since", days[0]), ("To", "until", days[1]))
@@ -282,7 +282,7 @@ def _range_fields(chosen: TimeRange) -> list[Component]:
 def _filter(given: PageFilter) -> Component:
     if not given.choices:
         return html.Label(
-            [given.label, Field(type="search", name=given.name, defaultValue=given.value, maxLength=200)]
+            [given.label, FormField(type="search", name=given.name, defaultValue=given.value, maxLength=200)]
         )
     return html.Label(
         [

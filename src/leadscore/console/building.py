@@ -132,9 +132,7 @@ class PageBuilder:
             return BuiltPage((shown, empty_block(error.message, hint=error.hint)), "refused")
         except Exception as error:  # noqa: BLE001 (a page's fault must not take the shell with it)
             _log.error("a page failed", exc_info=error, extra={"fields": {"page": page.path}})
-            return self._last_known(
-                page, key, f"This page failed ({type(error).__name__}); see the log."
-            )
+            return self._last_known(page, key, f"This page failed ({type(error).__name__}); see the log.")
         return BuiltPage(self._show(page, found, given), "fresh")
 
     def _begin(self, page: ConsolePage, request: PageRequest, key: _Key) -> Future[_Known]:

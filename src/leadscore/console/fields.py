@@ -13,7 +13,7 @@ def attributes(given: Mapping[str, str]) -> dict[str, Any]:
     return dict(given)
 
 
-class Field(Component):
+class FormField(Component):
     """An input of a form; `static/console.js` draws it. It keeps what is typed through a refresh.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Final
 from leadscore.console.page import NumberUnit
 from leadscore.monitoring.measures import Measure
 
-UNKNOWN: Final = "unknown"
+UNKNOWN_TEXT: Final = "unknown"
 
 
 def count_text(value: float) -> str:
@@ -49,7 +49,7 @@ _WRITERS: Final[Mapping[NumberUnit, Callable[[float], str]]] = {
 
 def value_text(value: float | None, unit: NumberUnit) -> str:
     """A number as people read it; `unknown` for None or what is not finite."""
-    return UNKNOWN if value is None or not math.isfinite(value) else _WRITERS[unit](value)
+    return UNKNOWN_TEXT if value is None or not math.isfinite(value) else _WRITERS[unit](value)
 
 
 def interval_text(measure: Measure, unit: NumberUnit) -> str:

@@ -35,7 +35,7 @@ _PATIENCE: Final = 600
 _SECONDS: Final = 5.0
 # Browsers keep 4,096 bytes of a cookie, its name and attributes included.
 _LONGEST_COOKIE: Final = 3_800
-SCOPES: Final = "openid profile leadscore:view leadscore:approve leadscore:admin"
+_SCOPES: Final = "openid profile leadscore:view leadscore:approve leadscore:admin"
 
 
 class PendingLogin(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +173,7 @@ class OidcLogin:
             client_id=self._oidc.audience,
             client_secret=self._client_secret or None,
             token_endpoint_auth_method="client_secret_basic" if self._client_secret else "none",
-            scope=SCOPES,
+            scope=_SCOPES,
             redirect_uri=self._callback,
             code_challenge_method="S256",
             timeout=_SECONDS,
