@@ -20,7 +20,7 @@ GIVE_UP_SECONDS: Final = 86_400.0
 # A receiver may ask for a pause of any length; beyond a message's own end there is nothing to wait for.
 _LONGEST_PAUSE_SECONDS: Final = GIVE_UP_SECONDS
 
-Outcome = Literal["accepted", "refused", "failed", "uncertain"]
+SendOutcome = Literal["accepted", "refused", "failed", "uncertain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class SendResult:
         retry_after: Seconds that the receiver asks to be left alone; None: it did not say.
     """
 
-    outcome: Outcome
+    outcome: SendOutcome
     detail: str
     status: int | None = None
     retry_after: float | None = None

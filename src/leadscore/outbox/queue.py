@@ -42,7 +42,7 @@ class OutboxMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class MessageClaim:
     """A message that this process alone may send until its lease ends.
 
     Attributes:
@@ -170,7 +170,7 @@ def _insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | s
 
 def claim_next(
     connection: sa.Connection, channel: str, now: int, *, pace_seconds: float = 0.0
-) -> Claim | None:
+) -> MessageClaim | None:
     """Take the next message of a channel that is due; None if none is, or the channel is to be left alone.
 
     Args:
@@ -221,7 +221,7 @@ def claim_next(
     if pace_seconds:
         hold_channel(connection, channel, now + round(pace_seconds * SECOND_US), "pace")
     message = OutboxMessage(row.message_id, row.channel, row.stream, row.payload)
-    return Claim(message, row.number, lease, row.attempts + 1, row.give_up_at)
+    return MessageClaim(message, row.number, lease, row.attempts + 1, row.give_up_at)
 
 
 def hold_channel(connection: sa.Connection, channel: str, until: int, reason: str) -> None:
@@ -236,7 +236,7 @@ def hold_channel(connection: sa.Connection, channel: str, until: int, reason: st
     )
 
 
-def settle(connection: sa.Connection, claim: Claim, result: SendResult, then: NextAttempt, now: int) -> bool:
+def settle(connection: sa.Connection, claim: MessageClaim, result: SendResult, then: NextAttempt, now: int) -> bool:
     """Write down how an attempt ended; False if the lease was lost meanwhile and somebody else's counts."""
     done = connection.execute(
         sa.update(outbox)
