@@ -81,6 +81,15 @@ REACHED_FROM_OUTSIDE = {
     "deliver_due": "of the outbox",
     "post_json": "of the outbox",
     "predictions_window": "what notebooks and tests read whole windows with; the product reads batches",
+    "read_cells": "pages of the console are to call it",
+    "read_freshness": "pages of the console are to call it",
+    "read_business": "pages of the console are to call it",
+    "read_conversion_series": "pages of the console are to call it",
+    "read_traffic": "pages of the console are to call it",
+    "read_latency": "pages of the console are to call it",
+    "read_score_distribution": "pages of the console are to call it",
+    "find_model_facts": "pages of the console are to call it",
+    "cell_names": "pages of the console are to call it",
 }
 
 
