@@ -236,7 +236,9 @@ def hold_channel(connection: sa.Connection, channel: str, until: int, reason: st
     )
 
 
-def settle(connection: sa.Connection, claim: MessageClaim, result: SendResult, then: NextAttempt, now: int) -> bool:
+def settle(
+    connection: sa.Connection, claim: MessageClaim, result: SendResult, then: NextAttempt, now: int
+) -> bool:
     """Write down how an attempt ended; False if the lease was lost meanwhile and somebody else's counts."""
     done = connection.execute(
         sa.update(outbox)
