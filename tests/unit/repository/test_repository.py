@@ -90,6 +90,12 @@ REACHED_FROM_OUTSIDE = {
     "read_score_distribution": "pages of the console are to call it",
     "find_model_facts": "pages of the console are to call it",
     "cell_names": "pages of the console are to call it",
+    "action_form": "pages of the console are to call it",
+    "new_figure": "pages of the console are to call it",
+    "facts_block": "pages of the console are to call it",
+    "chart_text": "pages of the console are to call it",
+    "series_colour": "pages of the console are to call it",
+    "chart_block": "pages of the console are to call it",
 }
 
 
