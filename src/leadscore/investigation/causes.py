@@ -46,8 +46,8 @@ _RESOLUTIONS: Final[dict[Cause, tuple[str, ...]]] = {
         "Until then trust the grades less, and let sales say what has changed (prices, competitors, season).",
     ),
     "no_fault": (
-        "Nothing needs repair. Single leads and short spells vary: of ten leads with a score of 90, one does"
-        " not become a customer.",
+        "Nothing needs repair.",
+        "Single leads and short spells vary: of ten leads with a score of 90, one becomes no customer.",
     ),
     "unknown": (
         "Wait for what is missing, and investigate again then.",

@@ -67,8 +67,10 @@ def changes_of_versions(
     return tuple(
         RecordedChange(
             at=decision.at,
-            what=f"Version {decision.version} {_WORDS[decision.action]} the one that answers, by {decision.by}"
-            f"{f': {decision.reason}' if decision.reason else ''}.",
+            what=(
+                f"Version {decision.version} {_WORDS[decision.action]} the one that answers, by"
+                f" {decision.by}{f': {decision.reason}' if decision.reason else ''}."
+            ),
             evidence=decision.id,
             changes_model=True,
         )

@@ -15,12 +15,13 @@ import numpy as np
 
 from leadscore.arrays import Floats
 from leadscore.drift.statistics.distances import chi_square, psi
+from leadscore.intervals import auc_estimate
 from leadscore.monitoring.queries.counts import PredictionCounts
 
 # Standard score from which a difference is taken for one.
 SURE: Final = 4.0
-# Outcomes and conversions that a rate needs on each side.
-LEAST_LABELLED: Final = 150
+# Leads and conversions that a rate needs on each side.
+LEAST_LEADS: Final = 150
 LEAST_CONVERTED: Final = 15
 
 
@@ -43,12 +44,25 @@ class DriftOfCells:
     absent_score: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OutcomeSample:
+    """Leads of the same least age, and whether they had converted by then.
+
+    Attributes:
+        probabilities: As answered (n,).
+        won: 1 and 0 (n,).
+    """
+
+    probabilities: Floats
+    won: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class PerformanceChange:
     """How what became of leads, and what was promised of them, has changed.
 
     Attributes:
-        conversion_before: Rate of leads with an outcome.
+        conversion_before: Share of leads that had converted by the least age.
         conversion_now: The same now.
         promised_before: Mean probability of the same leads.
         promised_now: The same now.
@@ -107,57 +121,41 @@ def share_score(hits: int, n: int, other_hits: int, other_n: int) -> float:
     return (hits / n - other_hits / other_n) / spread if spread > 0 else 0.0
 
 
-def enough_outcomes(mature: PredictionCounts) -> bool:
-    """Whether a conversion rate of these leads says something."""
-    return mature.labelled >= LEAST_LABELLED and mature.converted >= LEAST_CONVERTED
-
-
-def performance_change(
-    before: Mapping[int, PredictionCounts], now: Mapping[int, PredictionCounts]
-) -> PerformanceChange | None:
-    """Compare mature leads by probability bin; None where outcomes are too few on either side.
+def performance_change(before: OutcomeSample, now: OutcomeSample) -> PerformanceChange | None:
+    """Compare what became of leads within the same time after their score; None where they are too few.
 
     The span now may have lost all its conversions, which is a change: there the leads must be enough, and
-    the promised conversions.
+    the conversions that were to be expected.
     """
-    old, new = PredictionCounts.total(before.values()), PredictionCounts.total(now.values())
-    promised = new.labelled_sum_probability
-    if not enough_outcomes(old) or new.labelled < LEAST_LABELLED or promised < LEAST_CONVERTED:
+    n, m = len(before.won), len(now.won)
+    old, new = float(before.won.sum()), float(now.won.sum())
+    if min(n, m) < LEAST_LEADS or old < LEAST_CONVERTED:
         return None
-    old_ratio = old.converted / max(old.labelled_sum_probability, 1e-12)
-    # Half a conversion more keeps a span without one finite.
-    new_ratio = max(new.converted, 0.5) / promised
-    spread = math.sqrt(_relative_variance(before) + _relative_variance(now))
-    relation = math.log(new_ratio / old_ratio)
-    rank_before, rank_now = ranking_of_bins(before), ranking_of_bins(now)
-    score = 0.0
-    if rank_before is not None and rank_now is not None:
-        score = (rank_now[0] - rank_before[0]) / math.hypot(rank_before[1], rank_now[1])
-    promised_before, promised_now = (c.labelled_sum_probability / c.labelled for c in (old, new))
+    ratio = old / max(float(before.probabilities.sum()), 1e-9)
+    expected = ratio * float(now.probabilities.sum())
+    if expected < LEAST_CONVERTED:
+        return None
+    # Half a conversion keeps a span without one finite. Binomials of one rate: more spread than there is.
+    relation = math.log(max(new, 0.5) / expected)
+    spread = math.sqrt((1 - old / n) / old + (1 - new / m) / max(new, 0.5))
+    ranks = [auc_estimate(span.won == 1.0, span.probabilities) for span in (before, now)]
+    score, values = 0.0, [None if rank is None else rank.value for rank in ranks]
+    if ranks[0] is not None and ranks[1] is not None:
+        errors = [(rank.high - rank.low) / (2 * 1.96) for rank in ranks if rank is not None]
+        score = (ranks[1].value - ranks[0].value) / max(math.hypot(*errors), 1e-9)
+    promised_before, promised_now = (float(span.probabilities.mean()) for span in (before, now))
     return PerformanceChange(
-        conversion_before=old.converted / old.labelled,
-        conversion_now=new.converted / new.labelled,
+        conversion_before=old / n,
+        conversion_now=new / m,
         promised_before=promised_before,
         promised_now=promised_now,
         mix=math.log(max(promised_now, 1e-9) / max(promised_before, 1e-9)),
         relation=relation,
         relation_score=relation / spread,
-        ranking_before=None if rank_before is None else rank_before[0],
-        ranking_now=None if rank_now is None else rank_now[0],
+        ranking_before=values[0],
+        ranking_now=values[1],
         ranking_score=score,
     )
-
-
-def _relative_variance(bins: Mapping[int, PredictionCounts]) -> float:
-    """Variance of the conversions over their square: a sum of binomials, one for each bin."""
-    total = 0.0
-    for counts in bins.values():
-        if counts.labelled:
-            # Smoothed, so that a bin of a few leads is not taken for certain.
-            rate = (counts.converted + 0.5) / (counts.labelled + 1)
-            total += counts.labelled * rate * (1 - rate)
-    converted = max(sum(counts.converted for counts in bins.values()), 0.5)
-    return total / converted**2
 
 
 def ranking_of_bins(bins: Mapping[int, PredictionCounts]) -> tuple[float, float] | None:
@@ -190,7 +188,7 @@ def loss_difference(converted: Floats, answered: Floats, other: Floats) -> tuple
     p, q = (np.clip(x[known], 1e-6, 1 - 1e-6) for x in (answered, other))
     worse = np.where(y == 1.0, np.log(q) - np.log(p), np.log1p(-q) - np.log1p(-p))
     n = len(worse)
-    if n < LEAST_LABELLED:
+    if n < LEAST_LEADS:
         return 0.0, 0.0, n
     spread = float(worse.std(ddof=1)) / math.sqrt(n)
     mean = float(worse.mean())

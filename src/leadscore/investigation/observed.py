@@ -43,6 +43,10 @@ class LeadSample:
         rows: Encoded leads, float32 (n, inputs).
         probabilities: As answered (n,).
         converted: 1 and 0, NaN where no outcome is known (n,).
+        told: Whether an outcome was told within the maturity: 1 and 0, NaN for leads that are younger, and
+            for those that were scored again before (n,).
+        won: Whether that outcome was a conversion: 1 and 0, NaN likewise (n,). Of all leads alike, whether
+            losses are told late or never.
         warned: Leads by warning, `field:reason`.
         repeated: Leads that were scored more than once within a few minutes.
     """
@@ -50,6 +54,8 @@ class LeadSample:
     rows: Matrix
     probabilities: npt.NDArray[np.float64]
     converted: npt.NDArray[np.float64]
+    told: npt.NDArray[np.float64]
+    won: npt.NDArray[np.float64]
     warned: Mapping[str, int]
     repeated: int
 
@@ -70,8 +76,7 @@ class SpanObservation:
         shadows: Of versions in the shadow, mature leads by probability bin.
         cells: Of `version`, by feature; empty if they were not counted.
         uncounted: Why they were not.
-        segment: Of the segment that is asked for, all leads.
-        segment_mature: Of the segment, leads that are old enough.
+        segment: Of the segment that is asked for, leads that are old enough.
         sample: Some of its predictions; None: none were read.
     """
 
@@ -84,7 +89,6 @@ class SpanObservation:
     cells: Cells = field(default_factory=dict)
     uncounted: str = ""
     segment: CellCounts | None = None
-    segment_mature: CellCounts | None = None
     sample: LeadSample | None = None
 
     @property
@@ -109,6 +113,7 @@ class Observed:
         now: The span that the complaint is about.
         before: The span before.
         facts: What the version of `now` says of itself; None if it cannot be read.
+        segment_cell: Of the segment's value among its feature's cells; None: no segment, or no facts.
         no_facts: Why it cannot.
         changes: From the beginning of the span before, oldest first.
         no_registry: Why promotions are not among them; empty if they are.
@@ -124,6 +129,7 @@ class Observed:
     now: SpanObservation
     before: SpanObservation
     facts: ModelFacts | None = None
+    segment_cell: int | None = None
     no_facts: str = ""
     changes: tuple[RecordedChange, ...] = ()
     no_registry: str = ""

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from leadscore.contract import Boolean, Categorical, contract_version
 from leadscore.errors import BadInputError, LeadScoreError
-from leadscore.events.errors import DamagedRowError
 from leadscore.events.labels import PredictionSelection, select_labelled
 from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.schema import outcomes
@@ -40,7 +39,8 @@ from leadscore.scoring.profile import ReferenceProfile, comparable_cells, featur
 
 # Places of a span where leads are read, and how many at each.
 _PLACES: Final = 40
-_LEADS_AT_PLACE: Final = 100
+_LEADS_AT_PLACE: Final = 250
+_ANSWERED: Final = "champion"
 _HOUR: Final = timedelta(hours=1)
 _DAY_US: Final = 86_400_000_000
 
@@ -56,7 +56,7 @@ def observe(
     """
     with store.reading() as connection:
         fresh = read_freshness(connection)
-        as_of = fresh.caught_up
+        as_of = None if fresh.caught_up is None else min(fresh.caught_up, request.asked_at)
         now = _span(connection, request, request.time, as_of)
         before = _span(connection, request, request.before, as_of)
         changes = read_changes(connection, request)
@@ -66,11 +66,11 @@ def observe(
     with store.reading() as connection:
         now = _with_leads(connection, request, request.time, now, facts)
         before = _with_leads(connection, request, request.before, before, old)
+        cell = None
         if request.segment is not None and facts is not None:
-            now, before = (
-                _with_segment(connection, request, span, seen, facts, request.segment, as_of)
-                for span, seen in ((request.time, now), (request.before, before))
-            )
+            cell = segment_cell(facts, request.segment)
+            now = _with_segment(connection, request, request.time, now, cell)
+            before = _with_segment(connection, request, request.before, before, cell)
     before = _comparable(before, now, facts, old)
     replayed, why = _replay(shelf, request.model, now, before, facts, old)
     promoted, no_registry = _registry_changes(registry, request)
@@ -81,6 +81,7 @@ def observe(
         now=now,
         before=before,
         facts=facts,
+        segment_cell=cell,
         no_facts=no_facts,
         changes=tuple(sorted((*changes, *promoted), key=lambda change: change.at)),
         no_registry=no_registry,
@@ -149,7 +150,7 @@ def _with_leads(
 ) -> SpanObservation:
     if facts is None or not seen.version:
         return seen
-    sample = _sample(connection, request.model, time, facts)
+    sample = _sample(connection, request, time, facts)
     cells = {
         feature.name: (*known, *(0 for _ in range(size - len(known))))
         for feature in facts.profile.features
@@ -160,35 +161,48 @@ def _with_leads(
     return replace(seen, sample=sample, cells=cells, uncounted=why)
 
 
-def _sample(connection: sa.Connection, model: str, time: HourRange, facts: ModelFacts) -> LeadSample:
+def _sample(
+    connection: sa.Connection, request: InvestigationRequest, time: HourRange, facts: ModelFacts
+) -> LeadSample:
+    """Leads at many places of a span: as they come, so that what arrives twice is seen."""
     start, end = moment_us(time.start), moment_us(time.end)
     edges = np.linspace(start, end, _PLACES + 1).astype(np.int64).tolist()
+    version, contract = facts.version, contract_version(facts.contract)
     found: list[Any] = []
     repeated = 0
     for first, last in pairwise(edges):
-        selection = PredictionSelection(
-            first, last, model, facts.version, "champion", contract_version(facts.contract)
-        )
-        rows = connection.execute(select_labelled(selection).limit(_LEADS_AT_PLACE)).all()
+        selection = PredictionSelection(first, last, request.model, version, _ANSWERED, contract)
+        rows = connection.execute(
+            select_labelled(selection, moment_us(request.asked_at)).limit(_LEADS_AT_PLACE)
+        ).all()
         repeated += len(rows) - len({row.lead_id for row in rows})
         found.extend(rows)
-    try:
-        matrix = decode_features([row.features for row in found], facts.contract)
-    except DamagedRowError:
-        width = 4 * len(facts.contract.inputs)
-        found = [row for row in found if len(row.features) == width]
-        matrix = decode_features([row.features for row in found], facts.contract)
+    width = 4 * len(facts.contract.inputs)
+    # A damaged row is told where its lead is looked up; it says nothing about the others.
+    found = [row for row in found if len(row.features) == width]
     warned: Counter[str] = Counter()
     for row in found:
         if row.warnings != "[]":
             warned.update(set(msgspec.json.decode(row.warnings, type=tuple[str, ...])))
+    maturity = request.maturity // timedelta(microseconds=1)
+    told = np.array([_told(row, moment_us(request.asked_at), maturity) for row in found], np.float64)
+    converted = np.array([np.nan if r.converted is None else float(r.converted) for r in found], np.float64)
     return LeadSample(
-        rows=np.ascontiguousarray(matrix),
+        rows=np.ascontiguousarray(decode_features([row.features for row in found], facts.contract)),
         probabilities=np.array([row.probability for row in found], np.float64),
-        converted=np.array([np.nan if r.converted is None else float(r.converted) for r in found]),
+        converted=converted,
+        told=told,
+        won=np.where(np.isnan(told), np.nan, np.where(told == 1.0, converted, 0.0)),
         warned=warned,
         repeated=repeated,
     )
+
+
+def _told(row: Any, asked_at: int, maturity: int) -> float:
+    """Whether an outcome was told within the maturity; NaN: the lead is younger, or was scored again."""
+    if row.scored_at + maturity > asked_at or (row.superseded and row.converted is None):
+        return float("nan")
+    return float(row.recorded_at is not None and row.recorded_at <= row.scored_at + maturity)
 
 
 def _comparable(
@@ -217,21 +231,18 @@ def _with_segment(
     request: InvestigationRequest,
     time: HourRange,
     seen: SpanObservation,
-    facts: ModelFacts,
-    segment: LeadSegment,
-    as_of: datetime | None,
+    cell: int,
 ) -> SpanObservation:
-    cell = segment_cell(facts, segment)
-    selection = Selection(model=request.model, time=time, versions=(seen.version,), maturity=request.maturity)
-
-    def count(chosen: Selection | None) -> CellCounts | None:
-        if chosen is None:
-            return None
-        rows = read_cells(connection, chosen, [segment.feature])
-        return CellCounts.total(row.counts for row in rows if row.cell == cell)
-
-    mature = None if as_of is None else selection.mature(as_of)
-    return replace(seen, segment=count(selection), segment_mature=count(mature))
+    """With the counts of a segment's leads that are old enough."""
+    if request.segment is None:
+        return seen
+    selection = Selection(
+        model=request.model, time=time, versions=(seen.version,), maturity=request.maturity
+    ).mature(request.asked_at)
+    if selection is None:
+        return seen
+    rows = read_cells(connection, selection, [request.segment.feature])
+    return replace(seen, segment=CellCounts.total(row.counts for row in rows if row.cell == cell))
 
 
 def segment_cell(facts: ModelFacts, segment: LeadSegment) -> int:

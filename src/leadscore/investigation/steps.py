@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 
 from leadscore.investigation.comparison import (
-    LEAST_LABELLED,
+    LEAST_LEADS,
     SURE,
     DriftOfCells,
+    OutcomeSample,
     PerformanceChange,
     drift_of_cells,
     loss_difference,
@@ -29,7 +30,7 @@ from leadscore.investigation.document import (
 )
 from leadscore.investigation.observed import Observed, SpanObservation
 from leadscore.monitoring.queries.business import SLICES, slice_of_bin
-from leadscore.monitoring.queries.counts import CellCounts, PredictionCounts
+from leadscore.monitoring.queries.counts import PredictionCounts
 from leadscore.monitoring.queries.estimates import label_completeness
 from leadscore.scoring.sentences import label_of
 
@@ -41,6 +42,7 @@ _MOVED_PSI: Final = 0.1
 _ABSENT: Final = 0.05
 _WARNED: Final = 0.05
 _REPEATED: Final = 0.1
+_FEWER_TOLD: Final = 0.15
 _RELATION: Final = 0.15
 _RANKING: Final = 0.03
 _NEW_CATEGORY: Final = "unseen_category"
@@ -196,25 +198,20 @@ def model_step(seen: Observed, found: Findings) -> InvestigationStep:
 
 def performance(seen: Observed) -> PerformanceChange | None:
     """How outcomes against promises have changed; of the segment, if one is asked for."""
-    spans = []
-    for span in (seen.before, seen.now):
-        if seen.request.segment is None:
-            spans.append(span.mature)
-        else:
-            spans.append(None if span.segment_mature is None else {0: _as_counts(span.segment_mature)})
-    before, now = spans
+    before, now = (_outcomes(seen, span) for span in (seen.before, seen.now))
     return None if before is None or now is None else performance_change(before, now)
 
 
-def _as_counts(cell: CellCounts) -> PredictionCounts:
-    """A cell's counts as if they were one bin: of probabilities only the sum over all leads is kept."""
-    share = cell.labelled / cell.predictions if cell.predictions else 0.0
-    return PredictionCounts(
-        predictions=cell.predictions,
-        labelled=cell.labelled,
-        converted=cell.converted,
-        labelled_sum_probability=cell.sum_probability * share,
-    )
+def _outcomes(seen: Observed, span: SpanObservation) -> OutcomeSample | None:
+    sample = span.sample
+    if sample is None or not len(sample):
+        return None
+    chosen = ~np.isnan(sample.won)
+    segment = seen.request.segment
+    if segment is not None and seen.facts is not None:
+        column = [feature.name for feature in seen.facts.contract.inputs].index(segment.feature)
+        chosen &= sample.rows[:, column] == np.float32(seen.segment_cell)
+    return OutcomeSample(sample.probabilities[chosen], sample.won[chosen])
 
 
 def _find_gaps(seen: Observed, found: Findings) -> None:
@@ -260,19 +257,28 @@ def _find_silent_outcomes(seen: Observed, found: Findings) -> None:
             f"No outcome has been told since {since}; {rate:,.0f} a day were usual.", "integration", 1.0
         )
         return
-    old, new = (label_completeness(span.mature_total) for span in (seen.before, seen.now))
-    n = seen.now.mature_total.expected
-    if old is not None and new is not None and n >= LEAST_LABELLED and old - new >= 0.2:
+    if seen.before.sample is None or seen.now.sample is None:
+        return
+    before, now = (sample.told[~np.isnan(sample.told)] for sample in (seen.before.sample, seen.now.sample))
+    if min(len(before), len(now)) < LEAST_LEADS:
+        return
+    old, new = float(before.mean()), float(now.mean())
+    if old - new >= _FEWER_TOLD and (
+        share_score(int(now.sum()), len(now), int(before.sum()), len(before)) <= -SURE
+    ):
+        days = seen.request.maturity // timedelta(days=1)
         found.add(
-            f"Only {new:.0%} of the leads that are old enough have an outcome; it was {old:.0%}.",
+            f"Within {days} days of their score only {new:.0%} of the leads had an outcome; it was"
+            f" {old:.0%}.",
             "integration",
-            min(1.0, (old - new) / 0.5),
+            (old - new) / 0.4,
         )
 
 
 def _broken(seen: Observed, found: Findings, column: int, label: str, drift: DriftOfCells) -> bool:
-    """Whether a field arrives empty, in another unit or as one value; notes it."""
-    assert seen.facts is not None
+    """Whether a field arrives empty or in another unit; notes it."""
+    if seen.facts is None:
+        return False
     profile = seen.facts.profile.features[column]
     more_absent = drift.absent_now - drift.absent_before
     if more_absent >= _ABSENT and drift.absent_score >= SURE:
@@ -350,7 +356,8 @@ def _find_repeats(seen: Observed, found: Findings) -> None:
         share_score(now.repeated, len(now), before.repeated, len(before)) >= SURE
     ):
         found.add(
-            f"{shares[1]:.0%} of the leads arrive more than once within a short time; it was {shares[0]:.0%}.",
+            f"{shares[1]:.0%} of the leads arrive more than once within a short time; it was"
+            f" {shares[0]:.0%}.",
             "integration",
             0.3 + shares[1],
         )
@@ -358,12 +365,7 @@ def _find_repeats(seen: Observed, found: Findings) -> None:
 
 def _describe_relation(change: PerformanceChange, found: Findings) -> str:
     effect = float(np.exp(change.relation) - 1)
-    ranks_worse = (
-        change.ranking_before is not None
-        and change.ranking_now is not None
-        and change.ranking_before - change.ranking_now >= _RANKING
-        and change.ranking_score <= -SURE
-    )
+    ranks = change.ranking_before, change.ranking_now
     if abs(change.relation) >= _RELATION and abs(change.relation_score) >= SURE:
         found.add(
             f"Leads convert {abs(effect):.0%} {'less' if effect < 0 else 'more'} than leads of the same score"
@@ -371,16 +373,15 @@ def _describe_relation(change: PerformanceChange, found: Findings) -> str:
             "concept_drift",
             abs(change.relation),
         )
-    if ranks_worse:
-        assert change.ranking_before is not None
-        assert change.ranking_now is not None
-        drop = change.ranking_before - change.ranking_now
-        found.add(
-            f"The scores tell customers from others less well (AUC {change.ranking_now:.3f}, it was"
-            f" {change.ranking_before:.3f}).",
-            "concept_drift",
-            4 * drop,
-        )
+    if ranks[0] is not None and ranks[1] is not None:
+        drop = ranks[0] - ranks[1]
+        if drop >= _RANKING and change.ranking_score <= -SURE:
+            found.add(
+                f"The scores tell customers from others less well (AUC {ranks[1]:.3f}, it was"
+                f" {ranks[0]:.3f}).",
+                "concept_drift",
+                4 * drop,
+            )
     return (
         f"Scores promised {change.promised_now:.1%} and {change.conversion_now:.1%} came; before it was"
         f" {change.promised_before:.1%} and {change.conversion_before:.1%}."
@@ -396,7 +397,7 @@ def _compare_versions(seen: Observed, found: Findings) -> None:
         return
     worse, score, n = loss_difference(sample.converted, sample.probabilities, seen.replayed)
     versions = f"version {seen.now.version}", f"version {seen.before.version}"
-    if n < LEAST_LABELLED:
+    if n < LEAST_LEADS:
         found.add(f"Too few outcomes ({n}) to compare {versions[0]} with {versions[1]} on the same leads.")
     elif score >= SURE and worse >= 0.005:
         found.add(
@@ -425,8 +426,10 @@ def _describe_segment(seen: Observed, found: Findings) -> None:
     segment = seen.request.segment
     if segment is None:
         return
-    counts = [span.segment_mature for span in (seen.before, seen.now)]
-    said = [_rate(_as_counts(c)) if c is not None else "unknown" for c in counts]
+    said = [
+        "unknown" if c is None or not c.labelled else f"{_percent(c.converted, c.labelled)} of {c.labelled:,}"
+        for c in (seen.before.segment, seen.now.segment)
+    ]
     found.add(f"Leads with {segment}: {said[1]} converted now, {said[0]} before.")
 
 
