@@ -24,6 +24,7 @@ from leadscore.cli import (
     explain,
     keys,
     models,
+    monitor,
     outcomes,
     release,
     retrain,
@@ -66,6 +67,7 @@ app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("serve", rich_help_panel=_RUN)(serve.serve)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
+app.command("monitor", rich_help_panel=_RUN)(monitor.monitor)
 app.command("bench", rich_help_panel=_RUN)(bench.bench)
 
 
