@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from leadscore.events.rows import prediction_of
 from leadscore.events.schema import outcomes, predictions
 from leadscore.events.store import EventStore
 from leadscore.monitoring.rollups import tables
-from leadscore.monitoring.rollups.counting import Cells, CellsOfVersion
+from leadscore.monitoring.rollups.counting import CellsOfVersion, VersionView
 from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
 
@@ -89,7 +90,7 @@ def _when(p: Prediction) -> tuple[int, str]:
     return p.scored_at, p.prediction_id
 
 
-def recount(everything: Everything, cells_of: Callable[[str, str], Cells]) -> dict[str, Numbers]:
+def recount(everything: Everything, cells_of: Callable[[str, str], VersionView]) -> dict[str, Numbers]:
     """Every row of the roll-ups."""
     hours: defaultdict[tuple[object, ...], list[list[float]]] = defaultdict(list)
     features: defaultdict[tuple[object, ...], list[list[float]]] = defaultdict(list)
@@ -166,12 +167,13 @@ def rolled_up(store: EventStore) -> dict[str, Numbers]:
 def differences(found: dict[str, Numbers], wanted: dict[str, Numbers]) -> list[str]:
     """Where the tables differ from the recount; sums may differ by rounding."""
     said: list[str] = []
-    for name in wanted:
-        for key in sorted(found[name].keys() | wanted[name].keys(), key=str):
-            one, other = found[name].get(key), wanted[name].get(key)
+    for name, rows in wanted.items():
+        for key in sorted(found[name].keys() | rows.keys(), key=str):
+            one, other = found[name].get(key), rows.get(key)
             same = one is not None and other is not None and len(one) == len(other)
             if not same or not all(
-                math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9) for a, b in zip(one or (), other or (), strict=True)
+                math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
+                for a, b in zip(one or (), other or (), strict=True)
             ):
                 said.append(f"{name} {key}: {one}, by the recount {other}")
     return said
@@ -190,7 +192,7 @@ def recount_leads(everything: Everything) -> dict[tuple[str, str], LeadRow]:
     for (name, lead), given in answers.items():
         newest = given[-1]
         before = given[-2] if len(given) > 1 else None
-        changed = [b.scored_at for a, b in zip(given, given[1:], strict=False) if a.grade != b.grade]
+        changed = [b.scored_at for a, b in pairwise(given) if a.grade != b.grade]
         told = max(
             (o for o in everything.outcomes if o.lead_id == lead),
             key=lambda o: (o.recorded_at, o.outcome_id),

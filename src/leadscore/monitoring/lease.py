@@ -1,7 +1,7 @@
 """Of several monitors one works: a lease in the event store, renewed by its holder, taken when it ran out.
 
-Its times are the database's, so that clocks of machines need not agree. Whoever writes what only one may write
-checks the lease in the same transaction: a holder that slept through the end of its lease writes nothing.
+Its times are the database's, so that clocks of machines need not agree. Whoever writes what only one may
+write checks the lease in the same transaction: a holder that slept through the end of its lease writes nothing.
 """
 
 from __future__ import annotations
@@ -103,9 +103,7 @@ class StoreLease:
         found = connection.execute(sa.select(leases).where(ours).with_for_update()).one_or_none()
         if found is None:
             # Of two that come first at once, the second waits here for the first and finds its row.
-            connection.exec_driver_sql(
-                _insert(connection), (self._name, self._holder, 1, until)
-            )
+            connection.exec_driver_sql(_insert(connection), (self._name, self._holder, 1, until))
             found = connection.execute(sa.select(leases).where(ours).with_for_update()).one()
         if found.holder != self._holder and found.until >= now:
             return None

@@ -15,7 +15,6 @@ from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from leadscore.errors import UnavailableError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
 from leadscore.monitoring.chores import Chore, ChoreKeeper

@@ -1,4 +1,4 @@
-"""`leadscore monitor` as a process: it counts, is followed when it dies, drains, and says what it does not know."""
+"""`leadscore monitor`: it counts, is followed when it dies, drains, and says what it does not know."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
 
+from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
 from leadscore.monitoring.rollups.progress import read_rollup_progress
 
@@ -71,17 +72,11 @@ def test_another_monitor_follows_one_that_is_killed(url: str, store: EventStore,
         first.process.kill()
         first.process.wait()
         store.append([prediction("p2", scored_at=20)], [])
-        after = _now(store)
+        after = now_us()
         wait_until(lambda: is_caught_up(store, after), what="the second's work")
         assert "leadscore_monitor_leading 1.0" in second.metrics()
         wait_until(lambda: "leadscore_rollup_lag_seconds" in second.metrics(), what="its lag")
         assert 'leadscore_rollup_profile_unknown{model_name="crm",model_version="7"} 1.0' in second.metrics()
-
-
-def _now(store: EventStore) -> int:
-    from leadscore.events.records import now_us
-
-    return now_us()
 
 
 def test_sigterm_ends_it_with_0_and_gives_the_lease_up(url: str, store: EventStore, tmp_path: Path) -> None:
@@ -116,11 +111,13 @@ def test_a_store_that_is_away_is_unknown_and_it_goes_on_when_it_is_back(
             assert running.process.poll() is None
             own_server.start()
             wait_until(lambda: running.health()["status"] == "ok", seconds=60, what="the store's return")
-            after = _now(store)
+            after = now_us()
             wait_until(lambda: is_caught_up(store, after), what="counting")
 
 
-def test_a_store_that_is_to_be_migrated_is_waited_for(postgres_url: str, tmp_path: Path, previous: Any) -> None:
+def test_a_store_that_is_to_be_migrated_is_waited_for(
+    postgres_url: str, tmp_path: Path, previous: Any
+) -> None:
     from tests.integration.events.test_two_releases import at_work
 
     with at_work(previous, postgres_url) as old:

@@ -18,13 +18,13 @@ from tests.support.rollups import (
 )
 
 from leadscore.events.store import EventStore
-from leadscore.monitoring.rollups.counting import Cells, Uncounted
+from leadscore.monitoring.rollups.counting import Uncounted, VersionView
 from leadscore.monitoring.rollups.progress import read_rollup_progress
 from leadscore.monitoring.rollups.tables import rollup_counted, rollup_pending
 from leadscore.monitoring.rollups.worker import RollupWorker
 
 
-def cells_of(name: str, version: str) -> Cells:
+def cells_of(name: str, version: str) -> VersionView:
     return CELLS if version == "7" else Uncounted("no profile")
 
 
@@ -42,7 +42,9 @@ def test_a_few_records_of_every_kind_are_counted(store: EventStore) -> None:
     row = np.array([1.0, np.nan, 1.0], dtype="<f4").tobytes()
     store.append(
         [
-            prediction("p1", "L-1", scored_at=10, latency_us=90, source="api", probability=0.05, features=row),
+            prediction(
+                "p1", "L-1", scored_at=10, latency_us=90, source="api", probability=0.05, features=row
+            ),
             prediction("p2", "L-1", scored_at=HOUR + 5, source="batch", probability=0.7),
             prediction("s2", "L-1", scored_at=HOUR + 6, role="shadow", model_version="8"),
             prediction("p3", "L-2", scored_at=3 * HOUR, contract_version="other"),
@@ -77,7 +79,9 @@ def test_a_prediction_takes_the_outcome_that_names_it_from_another_lead(store: E
 
 
 def test_what_was_stored_before_the_worker_first_ran_is_counted(store: EventStore) -> None:
-    store.append([prediction(f"p{n}", f"L-{n}", scored_at=n * HOUR) for n in range(30)], [outcome("o", "L-3")])
+    store.append(
+        [prediction(f"p{n}", f"L-{n}", scored_at=n * HOUR) for n in range(30)], [outcome("o", "L-3")]
+    )
     with store.writing() as connection:
         connection.execute(sa.delete(rollup_pending))
     roll_up(store)

@@ -10,7 +10,7 @@ from typing import Final
 from leadscore.contract import contract_version
 from leadscore.errors import LeadScoreError
 from leadscore.monitoring.model_facts import ModelFacts
-from leadscore.monitoring.rollups.counting import Cells, CellsOfVersion, Uncounted
+from leadscore.monitoring.rollups.counting import CellsOfVersion, Uncounted, VersionView
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class VersionCells:
         self._known: dict[tuple[str, str], CellsOfVersion] = {}
         self._unknown: dict[tuple[str, str], tuple[float, Uncounted]] = {}
 
-    def __call__(self, name: str, version: str) -> Cells:
+    def __call__(self, name: str, version: str) -> VersionView:
         """What is known of a version."""
         key = (name, version)
         if key in self._known:
@@ -52,9 +52,8 @@ class VersionCells:
             )
             self._unknown[key] = (self._monotonic(), answer)
             return answer
-        threshold = facts.grades.a if facts.threshold is None else facts.threshold
         self._unknown.pop(key, None)
-        self._known[key] = CellsOfVersion(facts.profile, contract_version(facts.contract), threshold)
+        self._known[key] = CellsOfVersion(facts.profile, contract_version(facts.contract), facts.threshold)
         return self._known[key]
 
     @property

@@ -48,7 +48,7 @@ class Uncounted:
     reason: str
 
 
-Cells = CellsOfVersion | Uncounted
+VersionView = CellsOfVersion | Uncounted
 """What is known of a version."""
 
 
@@ -80,7 +80,7 @@ class HourCounter:
         cells_of: What is known of a version, by model name and version.
     """
 
-    def __init__(self, cells_of: Callable[[str, str], Cells]) -> None:
+    def __init__(self, cells_of: Callable[[str, str], VersionView]) -> None:
         self._cells_of = cells_of
         self._hours: _Sums = {}
         self._latencies: _Sums = {}
@@ -206,7 +206,8 @@ def _count(bins: npt.NDArray[np.intp], size: int) -> Floats:
 
 
 def _sum(bins: npt.NDArray[np.intp], weights: Floats, size: int) -> Floats:
-    return np.bincount(bins, weights=weights, minlength=size)
+    # Without a row the result would be of whole numbers.
+    return np.bincount(bins, weights=weights, minlength=size).astype(np.float64)
 
 
 def _other_encoding(part: GroupedPredictions, cells: CellsOfVersion) -> str:

@@ -1,8 +1,8 @@
 """Which hours and leads change by records that were inserted: the label rule (`events.labels`), backwards.
 
-A prediction changes its own hour; the other predictions of its lead (the one before becomes superseded, labels
-move to it); and the predictions of leads whose outcomes name it: until it came, those outcomes belonged to
-whatever the lead was scored with. An outcome changes the predictions of its lead, and the one that it names,
+A prediction changes its own hour; the other predictions of its lead (the one before becomes superseded,
+labels move to it); and the predictions of leads whose outcomes name it: until it came, those outcomes belonged
+to whatever the lead was scored with. An outcome changes the predictions of its lead, and the one that it names,
 whoever's that is. Too many hours are harmless, for they are counted again; too few are not.
 """
 
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from leadscore.events.ingest import insert
 from leadscore.events.schema import outcomes, predictions
 from leadscore.monitoring.rollups.leads import next_leads, refresh_leads
-from leadscore.monitoring.rollups.lookups import distinct_values, in_parts, is_among
+from leadscore.monitoring.rollups.lookups import in_parts, is_among, look_up
 from leadscore.monitoring.rollups.progress import (
     CAUGHT_UP,
     COMPLETE,
@@ -43,11 +43,11 @@ def resolve_pending(connection: sa.Connection, limit: int) -> int:
     scored = {row.prediction_id for row in read if row.scored_at is not None}
     named = {row.prediction_id for row in read if row.scored_at is None} - {None}
     leads = {row.lead_id for row in read}
-    moved = distinct_values(connection, outcomes.c.lead_id, outcomes.c.prediction_id, scored)
+    moved = look_up(connection, outcomes.c.lead_id, outcomes.c.prediction_id, scored)
     hour = predictions.c.scored_at // HOUR_US
     hours = {row.scored_at // HOUR_US for row in read if row.scored_at is not None}
-    hours |= distinct_values(connection, hour, predictions.c.lead_id, leads | moved)
-    hours |= distinct_values(connection, hour, predictions.c.prediction_id, named)
+    hours |= look_up(connection, hour, predictions.c.lead_id, leads | moved)
+    hours |= look_up(connection, hour, predictions.c.prediction_id, named)
     mark_dirty(connection, {each * HOUR_US for each in hours})
     refresh_leads(connection, leads)
     for part in in_parts(connection, [row.pending_id for row in read]):

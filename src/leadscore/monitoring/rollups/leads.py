@@ -35,7 +35,7 @@ def next_leads(connection: sa.Connection, after: str, limit: int) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def _newest(connection: sa.Connection, leads: Sequence[str]) -> sa.Select[tuple[Any, ...]]:
+def _newest(connection: sa.Connection, leads: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
     p = predictions.c
     stream: dict[str, Any] = {
         "partition_by": (p.model_name, p.lead_id),

@@ -31,7 +31,7 @@ def is_among(
     return column.in_(keys)
 
 
-def distinct_values(
+def look_up(
     connection: sa.Connection, wanted: sa.ColumnElement[Any], key: sa.ColumnElement[Any], keys: set[str]
 ) -> set[Any]:
     """The different values of a column in the rows whose key is among some."""

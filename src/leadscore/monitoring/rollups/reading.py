@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ def read_hours(connection: sa.Connection, start: int, end: int) -> Iterator[Grou
     parts = -(-connection.execute(count).scalar_one() // _ROWS_AT_ONCE)
     bounds = [start + (end - start) * part // max(parts, 1) for part in range(parts + 1)]
     read = _read_packed if connection.dialect.name == "postgresql" else _read_rows
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         yield from read(connection, PredictionSelection(first, last))
 
 
@@ -101,7 +102,8 @@ def _read_packed(connection: sa.Connection, selection: PredictionSelection) -> I
         .op("||")(sa.func.int8send(sa.func.coalesce(c.latency_us, sa.literal_column(str(_NO_LATENCY)))))
     )
     rows = sa.func.string_agg(packed, sa.literal_column("''::bytea"))
-    for *key, size, data in connection.execute(sa.select(*keys, width, rows).group_by(*keys, width)):
+    for row in connection.execute(sa.select(*keys, width, rows).group_by(*keys, width)):
+        *key, size, data = cast("tuple[Any, ...]", row)
         dtype = np.dtype([("features", np.uint8, (size,)), *((n, _TAIL[n]) for n in _TAIL.names or ())])
         table = np.frombuffer(data, dtype=dtype)
         yield GroupedPredictions(
@@ -119,7 +121,8 @@ def _read_rows(connection: sa.Connection, selection: PredictionSelection) -> Ite
     query = sa.select(*keys, c.features, c.probability, c.value, c.latency_us)
     groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for row in connection.execute(query):
-        groups.setdefault((*row[:9], len(row[9])), []).append(tuple(row[9:]))
+        *key, features, probability, value, latency = cast("tuple[Any, ...]", row)
+        groups.setdefault((*key, len(features)), []).append((features, probability, value, latency))
     for (*key, size), rows in groups.items():
         features, probabilities, values, latencies = zip(*rows, strict=True)
         yield GroupedPredictions(

@@ -122,8 +122,8 @@ rollup_latencies = sa.Table(
 )
 
 # Named moments: `caught_up` (everything stored before it is counted), `seen` (the worker was at work),
-# `kept_from` (hours before it keep their counts although retention removed what they counted); and how far the
-# worker has come in finding what was stored before it first ran (`listed_hours`, `listed_leads`).
+# `kept_from` (hours before it keep their counts although retention removed what they counted); and how far
+# the worker has come in finding what was stored before it first ran (`listed_hours`, `listed_leads`).
 rollup_progress = sa.Table(
     "rollup_progress",
     _metadata,
@@ -132,9 +132,9 @@ rollup_progress = sa.Table(
     sa.Column("position", sa.Text),
 )
 
-# The newest answer that each lead was given (any role but shadow), the one before, and the lead's newest outcome (by
-# `recorded_at`). `grade_changed_at`: when it was first given the grade that it has now, after another one; null:
-# it never had another.
+# The newest answer that each lead was given (any role but shadow), the one before, and the lead's newest
+# outcome (by `recorded_at`). `grade_changed_at`: when it was first given the grade that it has now, after
+# another one; null: it never had another.
 lead_scores = sa.Table(
     "lead_scores",
     _metadata,

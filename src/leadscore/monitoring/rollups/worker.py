@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from leadscore.events.ingest import insert
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
-from leadscore.monitoring.rollups.counting import Cells, HourCounter, HourCounts
+from leadscore.monitoring.rollups.counting import HourCounter, HourCounts, VersionView
 from leadscore.monitoring.rollups.dirty import list_hours, list_leads, mark_dirty, resolve_pending
-from leadscore.monitoring.rollups.lookups import in_parts, is_among
+from leadscore.monitoring.rollups.lookups import is_among
 from leadscore.monitoring.rollups.progress import (
     CAUGHT_UP,
     KEPT_FROM,
@@ -83,7 +83,7 @@ class RollupWorker:
     def __init__(
         self,
         store: EventStore,
-        cells_of: Callable[[str, str], Cells],
+        cells_of: Callable[[str, str], VersionView],
         *,
         fence: Fence = lambda _: None,
         stopping: Callable[[], bool] = lambda: False,
@@ -192,7 +192,9 @@ class RollupWorker:
             for hour in replaced:
                 _insert(connection, counts[hour])
             insert(connection, rollup_counted, [(hour, at) for hour in replaced])
-            connection.execute(sa.delete(rollup_dirty).where(is_among(connection, rollup_dirty.c.hour, list(span))))
+            connection.execute(
+                sa.delete(rollup_dirty).where(is_among(connection, rollup_dirty.c.hour, list(span)))
+            )
         return total
 
     def _note_caught_up(self, began: int) -> None:
