@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ ASKED_AT: Final = datetime(2026, 9, 1, tzinfo=UTC)
 # The fault begins with the span that is complained about.
 SINCE: Final = ASKED_AT - timedelta(days=77)
 _START: Final = SINCE - timedelta(days=84)
-_LEADS: Final = 22_000
+_LEADS: Final = 12_000
 _TRAINED_FROM: Final = datetime(2025, 6, 1, tzinfo=UTC)
 _MONTH: Final = timedelta(days=365.25 / 12)
 
@@ -82,7 +82,9 @@ class ComplaintWorld:
         for version, scenarios in (
             (1, ()), (2, (Scenario("pipeline_bug", _TRAINED_FROM), Scenario("concept_drift", _TRAINED_FROM))),
         ):  # fmt: skip
-            table = generate(rows=16_000, seed=900 + version, start=_TRAINED_FROM, months=8, scenarios=scenarios)
+            table = generate(
+                rows=16_000, seed=900 + version, start=_TRAINED_FROM, months=8, scenarios=scenarios
+            )
             options = TrainOptions(name=MODEL, trials=3, folds=2, seed=1, threads=1, algorithms=("xgboost",))
             train(table, synthetic_contract(), options, out=home.models / MODEL / str(version))
         return cls(home, ModelRegistry(home))
@@ -171,7 +173,9 @@ def _warnings(model: ScoringModel, table: pa.Table, matrix: np.ndarray) -> list[
             for row in np.flatnonzero(there & np.isnan(matrix[:, column])).tolist():
                 found[row].append(f"{feature.name}:unseen_category")
         elif (limits := getattr(feature, "range", None)) is not None:
-            low, high = (np.inf * side if end is None else end for end, side in zip(limits, (-1, 1), strict=True))
+            low, high = (
+                np.inf * side if end is None else end for end, side in zip(limits, (-1, 1), strict=True)
+            )
             outside = (matrix[:, column] < low) | (matrix[:, column] > high)
             for row in np.flatnonzero(outside).tolist():
                 found[row].append(f"{feature.name}:out_of_range")
@@ -188,7 +192,7 @@ def _outcomes(table: pa.Table) -> Iterator[Outcome]:
 
 
 @contextmanager
-def scratch_store() -> Iterator[str]:
+def scratch_store() -> Generator[str]:
     """URL of an embedded store that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="leadscore-complaint-") as folder:
         yield f"sqlite:///{Path(folder) / 'events.db'}"

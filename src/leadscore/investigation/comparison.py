@@ -7,7 +7,7 @@ An investigation looks at dozens of numbers at once, so each has to be beyond ch
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,6 @@ import numpy as np
 from leadscore.arrays import Floats
 from leadscore.drift.statistics.distances import chi_square, psi
 from leadscore.intervals import auc_estimate
-from leadscore.monitoring.queries.counts import PredictionCounts
 
 # Standard score from which a difference is taken for one.
 SURE: Final = 4.0
@@ -156,24 +155,6 @@ def performance_change(before: OutcomeSample, now: OutcomeSample) -> Performance
         ranking_now=values[1],
         ranking_score=score,
     )
-
-
-def ranking_of_bins(bins: Mapping[int, PredictionCounts]) -> tuple[float, float] | None:
-    """AUC of leads in bins of probability, with its standard error (Hanley & McNeil 1982).
-
-    Leads of one bin count as ties. None without conversions or without losses.
-    """
-    ordered = [bins[index] for index in sorted(bins)]
-    won = np.array([c.converted for c in ordered], np.float64)
-    lost = np.array([c.labelled - c.converted for c in ordered], np.float64)
-    p, n = float(won.sum()), float(lost.sum())
-    if p == 0 or n == 0:
-        return None
-    below = np.cumsum(lost) - lost
-    auc = float((won * (below + lost / 2)).sum() / (p * n))
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (auc * (1 - auc) + (p - 1) * (q1 - auc**2) + (n - 1) * (q2 - auc**2)) / (p * n)
-    return auc, math.sqrt(max(variance, 1e-12))
 
 
 def loss_difference(converted: Floats, answered: Floats, other: Floats) -> tuple[float, float, int]:

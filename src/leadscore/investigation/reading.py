@@ -214,10 +214,11 @@ def _comparable(
     same = old is not None and contract_version(old.contract) == contract_version(facts.contract)
     if not same or before.sample is None:
         return replace(before, cells={}, uncounted="Another version with other fields answered then.")
-    return replace(before, cells=_count_rows(facts.profile, before.sample.rows), uncounted="")
+    return replace(before, cells=count_rows(facts.profile, before.sample.rows), uncounted="")
 
 
-def _count_rows(profile: ReferenceProfile, rows: np.ndarray) -> Cells:
+def count_rows(profile: ReferenceProfile, rows: np.ndarray) -> Cells:
+    """Count encoded leads, float32 (n, inputs), by the cells of a profile."""
     counted: dict[str, tuple[int, ...]] = {}
     for column, feature in enumerate(profile.features):
         cells = feature_cells(feature, np.array(feature.edges), rows[:, column])

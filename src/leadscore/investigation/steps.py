@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 import numpy as np
 
+from leadscore.intervals import auc_of_counts
 from leadscore.investigation.comparison import (
     LEAST_LEADS,
     SURE,
@@ -18,7 +19,6 @@ from leadscore.investigation.comparison import (
     drift_of_cells,
     loss_difference,
     performance_change,
-    ranking_of_bins,
     share_score,
     unit_factor,
 )
@@ -411,15 +411,22 @@ def _compare_versions(seen: Observed, found: Findings) -> None:
 
 
 def _compare_shadows(seen: Observed, found: Findings) -> None:
-    own = ranking_of_bins(seen.now.mature or {})
+    own = _ranking(seen.now.mature or {})
     for version, bins in seen.now.shadows.items():
-        other = ranking_of_bins(bins)
-        if own is None or other is None:
-            continue
-        found.add(
-            f"Version {version}, which scores in the background, ranks with AUC {other[0]:.3f}; the one that"
-            f" answers with {own[0]:.3f}."
-        )
+        other = _ranking(bins)
+        if own is not None and other is not None:
+            found.add(
+                f"Version {version}, which scores in the background, ranks with AUC {other:.3f}; the one that"
+                f" answers with {own:.3f}."
+            )
+
+
+def _ranking(bins: Mapping[int, PredictionCounts]) -> float | None:
+    """AUC of leads by probability bin; None without both kinds of outcome."""
+    ordered = [bins[index] for index in sorted(bins)]
+    won = np.array([c.converted for c in ordered], np.int64)
+    found = auc_of_counts(won, np.array([c.labelled for c in ordered], np.int64) - won)
+    return None if found is None else found[0].value
 
 
 def _describe_segment(seen: Observed, found: Findings) -> None:
