@@ -1,7 +1,8 @@
 """Of several monitors one works: a lease in the event store, renewed by its holder, taken when it ran out.
 
 Its times are the database's, so that clocks of machines need not agree. Whoever writes what only one may
-write checks the lease in the same transaction: a holder that slept through the end of its lease writes nothing.
+write checks the lease in the same transaction: a holder that slept through the end of its lease writes
+nothing.
 """
 
 from __future__ import annotations
