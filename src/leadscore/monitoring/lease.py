@@ -20,7 +20,7 @@ from leadscore.events.store import EventStore
 
 _log = logging.getLogger(__name__)
 
-LEASE_SECONDS: Final = 15.0
+_LEASE_SECONDS: Final = 15.0
 # The holder stops this share of the lease before others may take it.
 _MARGIN: Final = 0.25
 
@@ -57,7 +57,7 @@ class StoreLease:
         name: str,
         holder: str,
         *,
-        seconds: float = LEASE_SECONDS,
+        seconds: float = _LEASE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
