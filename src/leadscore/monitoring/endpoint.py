@@ -96,7 +96,7 @@ class MonitorEndpoint:
             return 400, "text/plain", b"The body is shorter than its Content-Length.\n"
         try:
             status, said = receiver(body, str(environ.get("HTTP_AUTHORIZATION", "")))
-        except Exception:  # whoever sends must learn that it was not taken, and send it again
+        except Exception:  # noqa: BLE001 - whoever sent it must learn that it was not taken, and send it again
             _log.exception("a receiver failed")
             status, said = 500, "It was not taken; the monitor's log says why."
         return status, "text/plain; charset=utf-8", f"{said}\n".encode()

@@ -1,7 +1,8 @@
 """Of several monitors one works: a lease in the event store, renewed by its holder, taken when it ran out.
 
 Its times are the database's, so that clocks of machines need not agree. Whoever writes what only one may
-write checks the lease in the same transaction: a holder that slept through the end of its lease writes nothing.
+write checks the lease in the same transaction: a holder that slept through the end of its lease writes
+nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from leadscore.events.store import EventStore
 
 _log = logging.getLogger(__name__)
 
-LEASE_SECONDS: Final = 15.0
+_LEASE_SECONDS: Final = 15.0
 # The holder stops this share of the lease before others may take it.
 _MARGIN: Final = 0.25
 
@@ -56,7 +57,7 @@ class StoreLease:
         name: str,
         holder: str,
         *,
-        seconds: float = LEASE_SECONDS,
+        seconds: float = _LEASE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store

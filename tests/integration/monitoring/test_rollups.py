@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from tests.support.events import outcome, prediction
-from tests.support.rollups import (
+from tests.support.recount import (
     CELLS,
     HOUR,
     differences,

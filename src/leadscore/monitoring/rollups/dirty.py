@@ -1,9 +1,9 @@
 """Which hours and leads change by records that were inserted: the label rule (`events.labels`), backwards.
 
 A prediction changes its own hour; the other predictions of its lead (the one before becomes superseded,
-labels move to it); and the predictions of leads whose outcomes name it: until it came, those outcomes belonged
-to whatever the lead was scored with. An outcome changes the predictions of its lead, and the one that it names,
-whoever's that is. Too many hours are harmless, for they are counted again; too few are not.
+labels move to it); and the predictions of leads whose outcomes name it: until it came, those outcomes
+belonged to whatever the lead was scored with. An outcome changes the predictions of its lead, and the one
+that it names, whoever's that is. Too many hours are harmless, for they are counted again; too few are not.
 """
 
 from __future__ import annotations
