@@ -98,7 +98,8 @@ def _report_view(report: InvestigationReport) -> RenderableType:
         Text(report.headline, style="bold"),
         Text(
             f"How sure: {report.certainty}. {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M}"
-            f" UTC, compared with {report.before_since:%Y-%m-%d %H:%M} to {report.before_until:%Y-%m-%d %H:%M}."
+            f" UTC, compared with {report.before_since:%Y-%m-%d %H:%M} to"
+            f" {report.before_until:%Y-%m-%d %H:%M}."
         ),
     ]
     rows = [(str(place), step.title, step.state, step.sentence) for place, step in enumerate(report.steps, 1)]

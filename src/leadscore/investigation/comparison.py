@@ -44,7 +44,7 @@ class DriftOfCells:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OutcomeSample:
+class PromiseSample:
     """Leads of the same least age, and whether they had converted by then.
 
     Attributes:
@@ -120,7 +120,7 @@ def share_score(hits: int, n: int, other_hits: int, other_n: int) -> float:
     return (hits / n - other_hits / other_n) / spread if spread > 0 else 0.0
 
 
-def performance_change(before: OutcomeSample, now: OutcomeSample) -> PerformanceChange | None:
+def performance_change(before: PromiseSample, now: PromiseSample) -> PerformanceChange | None:
     """Compare what became of leads within the same time after their score; None where they are too few.
 
     The span now may have lost all its conversions, which is a change: there the leads must be enough, and

@@ -14,7 +14,7 @@ from leadscore.investigation.request import InvestigationRequest
 from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.monitoring.queries.counts import CellCounts, PredictionCounts
 
-Cells = Mapping[str, tuple[int, ...]]
+CellsByFeature = Mapping[str, tuple[int, ...]]
 """Leads per cell of each feature, in the order of `comparable_cells`."""
 
 
@@ -86,7 +86,7 @@ class SpanObservation:
     bins: Mapping[int, PredictionCounts] = field(default_factory=dict)
     mature: Mapping[int, PredictionCounts] | None = None
     shadows: Mapping[str, Mapping[int, PredictionCounts]] = field(default_factory=dict)
-    cells: Cells = field(default_factory=dict)
+    cells: CellsByFeature = field(default_factory=dict)
     uncounted: str = ""
     segment: CellCounts | None = None
     sample: LeadSample | None = None

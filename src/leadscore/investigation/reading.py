@@ -22,7 +22,13 @@ from leadscore.events.store import EventStore
 from leadscore.events.windows import decode_features
 from leadscore.investigation.changes import changes_of_versions, read_changes
 from leadscore.investigation.models import ModelShelf
-from leadscore.investigation.observed import Cells, LeadSample, Observed, RecordedChange, SpanObservation
+from leadscore.investigation.observed import (
+    CellsByFeature,
+    LeadSample,
+    Observed,
+    RecordedChange,
+    SpanObservation,
+)
 from leadscore.investigation.request import InvestigationRequest, LeadSegment
 from leadscore.monitoring.model_facts import ModelFacts, find_model_facts
 from leadscore.monitoring.queries.counts import (
@@ -124,7 +130,7 @@ def _shadows(connection: sa.Connection, mature: Selection) -> Mapping[str, Mappi
     }
 
 
-def _cells(connection: sa.Connection, selection: Selection) -> Cells:
+def _cells(connection: sa.Connection, selection: Selection) -> CellsByFeature:
     """Counts by cell; absent cells at the end of a feature are filled in by who knows its profile."""
     found: dict[str, dict[int, int]] = {}
     for row in read_cells(connection, selection):
@@ -208,16 +214,16 @@ def _told(row: Any, asked_at: int, maturity: int) -> float:
 def _comparable(
     before: SpanObservation, now: SpanObservation, facts: ModelFacts | None, old: ModelFacts | None
 ) -> SpanObservation:
-    """Cells of two versions mean different things: where they differ, the sample is counted anew."""
+    """CellsByFeature of two versions mean different things: where they differ, the sample is counted anew."""
     if facts is None or before.version == now.version:
         return before
     same = old is not None and contract_version(old.contract) == contract_version(facts.contract)
     if not same or before.sample is None:
         return replace(before, cells={}, uncounted="Another version with other fields answered then.")
-    return replace(before, cells=count_rows(facts.profile, before.sample.rows), uncounted="")
+    return replace(before, cells=count_sample(facts.profile, before.sample.rows), uncounted="")
 
 
-def count_rows(profile: ReferenceProfile, rows: np.ndarray) -> Cells:
+def count_sample(profile: ReferenceProfile, rows: np.ndarray) -> CellsByFeature:
     """Count encoded leads, float32 (n, inputs), by the cells of a profile."""
     counted: dict[str, tuple[int, ...]] = {}
     for column, feature in enumerate(profile.features):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -13,20 +12,25 @@ from leadscore.intervals import auc_of_counts
 from leadscore.investigation.comparison import (
     LEAST_LEADS,
     SURE,
-    DriftOfCells,
-    OutcomeSample,
     PerformanceChange,
+    PromiseSample,
     drift_of_cells,
     loss_difference,
     performance_change,
-    share_score,
-    unit_factor,
 )
 from leadscore.investigation.document import (
-    Cause,
     InvestigationFinding,
     InvestigationStep,
     InvestigationTable,
+)
+from leadscore.investigation.feed import (
+    Findings,
+    find_broken_field,
+    find_gaps,
+    find_repeats,
+    find_silent_outcomes,
+    find_warnings,
+    has_moved,
 )
 from leadscore.investigation.observed import Observed, SpanObservation
 from leadscore.monitoring.queries.business import SLICES, slice_of_bin
@@ -34,52 +38,8 @@ from leadscore.monitoring.queries.counts import PredictionCounts
 from leadscore.monitoring.queries.estimates import label_completeness
 from leadscore.scoring.sentences import label_of
 
-# Predictions that must be expected of a span for its silence to be a gap: it comes by chance once in e^20.
-_EXPECTED_IN_GAP: Final = 20.0
-_HOUR: Final = timedelta(hours=1)
-_QUIET_DAYS: Final = 4
-_MOVED_PSI: Final = 0.1
-_ABSENT: Final = 0.05
-_WARNED: Final = 0.05
-_REPEATED: Final = 0.1
-_FEWER_TOLD: Final = 0.15
 _RELATION: Final = 0.15
 _RANKING: Final = 0.03
-_NEW_CATEGORY: Final = "unseen_category"
-# Decimal slips, minutes and hours, bytes, common metric and imperial pairs.
-_FACTORS: Final = (10.0, 100.0, 1_000.0, 60.0, 24.0, 12.0, 7.0, 1_000_000.0, 3_600.0, 1_024.0, 2.54, 3.28084)
-
-
-@dataclass(slots=True)
-class Findings:
-    """Numbers findings through all steps."""
-
-    _count: int = 0
-    _found: list[InvestigationFinding] = field(default_factory=list)
-
-    def add(
-        self,
-        sentence: str,
-        points_to: Cause | None = None,
-        strength: float = 0.0,
-        evidence: Sequence[str] = (),
-    ) -> None:
-        """Note a finding of the present step."""
-        self._count += 1
-        self._found.append(
-            InvestigationFinding(
-                id=f"F{self._count}",
-                points_to=points_to,
-                strength=min(max(strength, 0.0), 1.0),
-                sentence=sentence,
-                evidence=tuple(evidence),
-            )
-        )
-
-    def take(self) -> tuple[InvestigationFinding, ...]:
-        """Return those of the present step, and begin the next one."""
-        taken, self._found = tuple(self._found), []
-        return taken
 
 
 def health_step(seen: Observed, found: Findings) -> InvestigationStep:
@@ -89,8 +49,8 @@ def health_step(seen: Observed, found: Findings) -> InvestigationStep:
         unknown.append(seen.stale)
     if not seen.now.total.predictions:
         unknown.append("No lead was scored in this time.")
-    _find_gaps(seen, found)
-    _find_silent_outcomes(seen, found)
+    find_gaps(seen, found)
+    find_silent_outcomes(seen, found)
     for change in seen.changes:
         found.add(f"{change.at:%Y-%m-%d %H:%M} UTC: {change.what}", evidence=[change.evidence])
     if seen.now.version != seen.before.version and seen.now.version and seen.before.version:
@@ -154,10 +114,10 @@ def data_step(seen: Observed, found: Findings) -> InvestigationStep:
             continue
         drift, label = drift_of_cells(before, now), labels[profile.name]
         rows.append((label, f"{drift.psi:.2f}", f"{drift.absent_before:.1%}", f"{drift.absent_now:.1%}"))
-        if not _broken(seen, found, column, label, drift) and _has_moved(drift):
+        if not find_broken_field(seen, found, column, label, drift) and has_moved(drift):
             moved.append((drift.psi, label))
-    _find_warnings(seen, found, labels)
-    _find_repeats(seen, found)
+    find_warnings(seen, found, labels)
+    find_repeats(seen, found)
     moved.sort(reverse=True)
     for psi, label in moved:
         found.add(f"{label} is spread otherwise than before (PSI {psi:.2f}).", "data_drift", psi)
@@ -179,9 +139,11 @@ def model_step(seen: Observed, found: Findings) -> InvestigationStep:
         why = _no_outcomes(seen) or "There are too few outcomes to say how well the model does."
         sentence, rows = why, []
     else:
-        sentence = _describe_relation(change, found)
+        days = seen.request.maturity // timedelta(days=1)
+        sentence = _describe_relation(change, found, days)
+        within = f"customers within {days} days"
         rows = [
-            ("customers per 100 leads", *_two(change.conversion_before, change.conversion_now, "{:.1%}")),
+            (within, *_two(change.conversion_before, change.conversion_now, "{:.1%}")),
             ("promised by the scores", *_two(change.promised_before, change.promised_now, "{:.1%}")),
             ("ranking (AUC)", *_two(change.ranking_before, change.ranking_now, "{:.3f}")),
         ]
@@ -202,7 +164,7 @@ def performance(seen: Observed) -> PerformanceChange | None:
     return None if before is None or now is None else performance_change(before, now)
 
 
-def _outcomes(seen: Observed, span: SpanObservation) -> OutcomeSample | None:
+def _outcomes(seen: Observed, span: SpanObservation) -> PromiseSample | None:
     sample = span.sample
     if sample is None or not len(sample):
         return None
@@ -211,159 +173,10 @@ def _outcomes(seen: Observed, span: SpanObservation) -> OutcomeSample | None:
     if segment is not None and seen.facts is not None:
         column = [feature.name for feature in seen.facts.contract.inputs].index(segment.feature)
         chosen &= sample.rows[:, column] == np.float32(seen.segment_cell)
-    return OutcomeSample(sample.probabilities[chosen], sample.won[chosen])
+    return PromiseSample(sample.probabilities[chosen], sample.won[chosen])
 
 
-def _find_gaps(seen: Observed, found: Findings) -> None:
-    """Hours without a lead where the same hours of the span before let many expect."""
-    time, shift = seen.request.time, seen.request.time.start - seen.request.before.start
-    end = min(time.end, seen.counted_until or time.end)
-    at, run, expected, lost = time.start, None, 0.0, 0.0
-    total = max(sum(seen.before.hours.values()), 1)
-    while at <= end:
-        quiet = at + _HOUR <= end and not seen.now.hours.get(at)
-        if quiet:
-            run = run or at
-            expected += seen.before.hours.get(at - shift, 0)
-        elif run is not None:
-            if expected >= _EXPECTED_IN_GAP:
-                lost += expected
-                found.add(
-                    f"No lead was scored from {run:%Y-%m-%d %H:%M} to {at:%Y-%m-%d %H:%M} UTC;"
-                    f" about {expected:,.0f} would have been usual.",
-                    "integration",
-                    min(1.0, 2 * lost / total),
-                )
-            run, expected = None, 0.0
-        at += _HOUR
-
-
-def _find_silent_outcomes(seen: Observed, found: Findings) -> None:
-    """Outcomes that no longer come, or come far less, although they used to."""
-    start = seen.request.time.start.date()
-    usual = [told for day, told in seen.outcome_days if day < start]
-    recent = [(day, told) for day, told in seen.outcome_days if day >= start]
-    if len(usual) < _QUIET_DAYS or not recent:
-        return
-    rate = float(np.mean(usual))
-    quiet = 0
-    for _, told in reversed(recent):
-        if told:
-            break
-        quiet += 1
-    if quiet >= _QUIET_DAYS and rate * quiet >= _EXPECTED_IN_GAP:
-        since = recent[-quiet][0]
-        found.add(
-            f"No outcome has been told since {since}; {rate:,.0f} a day were usual.", "integration", 1.0
-        )
-        return
-    if seen.before.sample is None or seen.now.sample is None:
-        return
-    before, now = (sample.told[~np.isnan(sample.told)] for sample in (seen.before.sample, seen.now.sample))
-    if min(len(before), len(now)) < LEAST_LEADS:
-        return
-    old, new = float(before.mean()), float(now.mean())
-    if old - new >= _FEWER_TOLD and (
-        share_score(int(now.sum()), len(now), int(before.sum()), len(before)) <= -SURE
-    ):
-        days = seen.request.maturity // timedelta(days=1)
-        found.add(
-            f"Within {days} days of their score only {new:.0%} of the leads had an outcome; it was"
-            f" {old:.0%}.",
-            "integration",
-            (old - new) / 0.4,
-        )
-
-
-def _broken(seen: Observed, found: Findings, column: int, label: str, drift: DriftOfCells) -> bool:
-    """Whether a field arrives empty or in another unit; notes it."""
-    if seen.facts is None:
-        return False
-    profile = seen.facts.profile.features[column]
-    more_absent = drift.absent_now - drift.absent_before
-    if more_absent >= _ABSENT and drift.absent_score >= SURE:
-        unlisted = _warned_share(seen.now, f"{profile.name}:{_NEW_CATEGORY}") - _warned_share(
-            seen.before, f"{profile.name}:{_NEW_CATEGORY}"
-        )
-        if unlisted >= more_absent / 2:
-            found.add(
-                f"{label} has a value that the model does not know in {unlisted:.0%} of the leads.",
-                "data_drift",
-                max(unlisted, 0.25),
-            )
-        else:
-            found.add(
-                f"{label} arrives empty in {drift.absent_now:.0%} of the leads; it was"
-                f" {drift.absent_before:.0%}.",
-                "integration",
-                0.3 + more_absent,
-            )
-        return True
-    if not _has_moved(drift) or profile.kind != "numeric":
-        return False
-    before, now = (_known(span, column) for span in (seen.before, seen.now))
-    factor = unit_factor(before, now, profile.edges, _FACTORS)
-    if factor is None:
-        return False
-    many = f"{factor:g} times what it was" if factor >= 1 else f"1/{1 / factor:g} of what it was"
-    found.add(f"{label} is {many}, as if its unit had changed.", "integration", 0.9)
-    return True
-
-
-def _has_moved(drift: DriftOfCells) -> bool:
-    return drift.psi >= _MOVED_PSI and drift.score >= SURE
-
-
-def _known(span: SpanObservation, column: int) -> np.ndarray:
-    if span.sample is None:
-        return np.zeros(0)
-    values = span.sample.rows[:, column].astype(np.float64)
-    return values[~np.isnan(values)]
-
-
-def _warned_share(span: SpanObservation, warning: str) -> float:
-    if span.sample is None or not len(span.sample):
-        return 0.0
-    return span.sample.warned.get(warning, 0) / len(span.sample)
-
-
-def _find_warnings(seen: Observed, found: Findings, labels: dict[str, str]) -> None:
-    """Numbers out of range and fields that nobody knows: new categories are told with their field."""
-    now, before = seen.now.sample, seen.before.sample
-    if now is None or before is None or not (len(now) and len(before)):
-        return
-    for warning, hits in sorted(now.warned.items()):
-        name, _, reason = warning.partition(":")
-        other = before.warned.get(warning, 0)
-        more = hits / len(now) - other / len(before)
-        if reason == _NEW_CATEGORY or more < _WARNED:
-            continue
-        if share_score(hits, len(now), other, len(before)) >= SURE:
-            found.add(
-                f"{labels.get(name, name)} is flagged ({reason.replace('_', ' ')}) in {hits / len(now):.0%}"
-                f" of the leads; it was {other / len(before):.0%}.",
-                "integration",
-                0.3 + more,
-            )
-
-
-def _find_repeats(seen: Observed, found: Findings) -> None:
-    now, before = seen.now.sample, seen.before.sample
-    if now is None or before is None or not (len(now) and len(before)):
-        return
-    shares = [sample.repeated / len(sample) for sample in (before, now)]
-    if shares[1] - shares[0] >= _REPEATED and (
-        share_score(now.repeated, len(now), before.repeated, len(before)) >= SURE
-    ):
-        found.add(
-            f"{shares[1]:.0%} of the leads arrive more than once within a short time; it was"
-            f" {shares[0]:.0%}.",
-            "integration",
-            0.3 + shares[1],
-        )
-
-
-def _describe_relation(change: PerformanceChange, found: Findings) -> str:
+def _describe_relation(change: PerformanceChange, found: Findings, days: int) -> str:
     effect = float(np.exp(change.relation) - 1)
     ranks = change.ranking_before, change.ranking_now
     if abs(change.relation) >= _RELATION and abs(change.relation_score) >= SURE:
@@ -383,8 +196,9 @@ def _describe_relation(change: PerformanceChange, found: Findings) -> str:
                 4 * drop,
             )
     return (
-        f"Scores promised {change.promised_now:.1%} and {change.conversion_now:.1%} came; before it was"
-        f" {change.promised_before:.1%} and {change.conversion_before:.1%}."
+        f"{change.conversion_now:.1%} became customers within {days} days, of leads whose scores promised"
+        f" {change.promised_now:.1%} in the end; before it was {change.conversion_before:.1%} of"
+        f" {change.promised_before:.1%}."
     )
 
 

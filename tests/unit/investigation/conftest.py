@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.support.artefacts import build_artefact, sample_matrix
 
 from leadscore.investigation.observed import LeadSample, Observed, SpanObservation
-from leadscore.investigation.reading import count_rows
+from leadscore.investigation.reading import count_sample
 from leadscore.investigation.request import InvestigationRequest
 from leadscore.monitoring.model_facts import ModelFacts, read_model_facts
 from leadscore.monitoring.queries.counts import PredictionCounts
@@ -56,7 +55,7 @@ def make_span(facts: ModelFacts, sample: LeadSample, time: HourRange, version: s
         hours={time.start + i * HOUR: LEADS // hours + 1 for i in range(hours)},
         bins={3: total},
         mature={3: total},
-        cells=count_rows(facts.profile, sample.rows),
+        cells=count_sample(facts.profile, sample.rows),
         sample=sample,
     )
 
@@ -80,9 +79,7 @@ class World:
         rng = np.random.default_rng(seed)
         asked = request()
         before = make_span(self.facts, make_sample(self.facts, rng), asked.before)
-        now = make_span(
-            self.facts, change(make_sample(self.facts, rng, factor=factor)), asked.time, version
-        )
+        now = make_span(self.facts, change(make_sample(self.facts, rng, factor=factor)), asked.time, version)
         seen = Observed(
             request=asked, counted_until=ASKED_AT, stale="", now=now, before=before, facts=self.facts,
             outcome_days=told(),
