@@ -1,6 +1,6 @@
 """`leadscore up`: everything on one machine, from a table to a running service, skipping what is done.
 
-Beside the service run the monitor (roll-ups, alerts), the console, and a simulated CRM that sends leads to it.
+Beside the service run the monitor (roll-ups, alerts), the console, and a simulated CRM that sends leads.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def _gate(record: Evidence) -> Component:
             html.P(
                 [
                     badge("good" if verdict.passed else "critical", _passed(verdict.passed)),
-                    f" {verdict.summary}",
+                    " " + verdict.summary.removeprefix("Passed: ").removeprefix("Refused: "),
                 ]
             ),
             facts_block(
@@ -162,9 +162,10 @@ def _check(check: Check) -> tuple[object, ...]:
     return (
         check.name,
         badge("good" if check.passed else "critical", "passed" if check.passed else "failed"),
-        check.champion,
-        check.challenger,
-        _estimate(check.difference),
+        # A check that asks for no such number has none, which is not the same as unknown.
+        "–" if check.champion is None else check.champion,
+        "–" if check.challenger is None else check.challenger,
+        "–" if check.difference is None else _estimate(check.difference),
         check.why,
     )
 
