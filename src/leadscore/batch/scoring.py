@@ -33,7 +33,7 @@ _ID_DIGITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredLeads:
+class ScoredRows:
     """Some rows of the table after scoring.
 
     Attributes:
@@ -97,7 +97,7 @@ def score_changed(
     known: LeadStates | None,
     *,
     threads: int,
-) -> Generator[ScoredLeads]:
+) -> Generator[ScoredRows]:
     """Score the leads that are new or have changed, batch by batch.
 
     Args:
@@ -119,7 +119,7 @@ def score_changed(
             yield start, batch
             start += batch.num_rows
 
-    def score(piece: tuple[int, pa.RecordBatch]) -> ScoredLeads:
+    def score(piece: tuple[int, pa.RecordBatch]) -> ScoredRows:
         start, batch = piece
         encoded = encode_batch(model.contract, batch, first_row=start + 1, notation=notation)
         rows = row_digests(encoded.matrix)
@@ -140,7 +140,7 @@ def _scored(
     leads: pa.Array,
     matrix: npt.NDArray[np.float32],
     changed_rows: Digests,
-) -> ScoredLeads:
+) -> ScoredRows:
     count = len(matrix)
     probabilities = model.score_rows(matrix) if count else np.empty(0)
     codes = model.grades.codes(probabilities)
@@ -162,7 +162,7 @@ def _scored(
         for i, (p, score) in enumerate(zip(probabilities.tolist(), scores.tolist(), strict=True))
     )  # fmt: skip
     schema = SCORES.schema
-    return ScoredLeads(
+    return ScoredRows(
         rows,
         pa.RecordBatch.from_arrays(
             [

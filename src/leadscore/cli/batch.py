@@ -11,7 +11,6 @@ from rich.table import Table
 from leadscore.cli.options import EventsUrl, JsonOption
 from leadscore.cli.output import emit, progress_bar, table
 from leadscore.errors import BadInputError, RefusedError
-from leadscore.scoring.grades import GRADES
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Score a table of leads for a business date, once.")
 
+# Of `leadscore.scoring.grades`, which is slow to import.
+_GRADES = ("A", "B", "C", "D")
 # Whoever began to read a table within a week still can.
 _READERS_HOURS = 168
 
@@ -49,7 +50,7 @@ def run(
     day: Annotated[str, typer.Option("--date", help="Business date; today if left out.")] = "",
     zone: ZoneOption = "UTC",
     everything: Annotated[bool, typer.Option("--all", help="Score also what has not changed.")] = False,
-    reasons: ReasonsOption = ",".join(GRADES),
+    reasons: ReasonsOption = ",".join(_GRADES),
     threads: ThreadsOption = 2,
     events_url: EventsUrl = None,
     as_json: JsonOption = False,
@@ -68,7 +69,7 @@ def backfill(
     leads: LeadsOption,
     since: Annotated[str, typer.Option("--since", help="First business date.")],
     until: Annotated[str, typer.Option("--until", help="Last business date.")],
-    reasons: ReasonsOption = ",".join(GRADES),
+    reasons: ReasonsOption = ",".join(_GRADES),
     threads: ThreadsOption = 2,
     events_url: EventsUrl = None,
     as_json: JsonOption = False,
@@ -179,9 +180,9 @@ def _document(found: BatchResult) -> dict[str, object]:
 def _view(found: list[BatchResult]) -> Table:
     return table(
         "Batch scores",
-        ("date", "model", "leads", "scored", *GRADES, ""),
+        ("date", "model", "leads", "scored", *_GRADES, ""),
         [_row(each.record, each.repeated) for each in found],
-        right=("leads", "scored", *GRADES),
+        right=("leads", "scored", *_GRADES),
     )
 
 
@@ -192,7 +193,7 @@ def _row(record: BatchRecord, repeated: bool) -> tuple[str, ...]:
         f"{claim.model}/{claim.version}",
         f"{record.leads:,}",
         f"{record.scored:,}",
-        *(f"{record.grades.get(grade, 0):,}" for grade in GRADES),
+        *(f"{record.grades.get(grade, 0):,}" for grade in _GRADES),
         "had ended before" if repeated else "",
     )
 
@@ -218,7 +219,7 @@ def _zone(name: str) -> str:
 
 def _grades(text: str) -> tuple[str, ...]:
     wanted = () if text == "none" else tuple(part.strip().upper() for part in text.split(","))
-    unknown = [grade for grade in wanted if grade not in GRADES]
+    unknown = [grade for grade in wanted if grade not in _GRADES]
     if unknown:
         raise BadInputError(f"There is no grade {unknown[0]!r}.", hint="Such as A,B or none.")
     return wanted
