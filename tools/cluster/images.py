@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tools.cluster.archive import Image
 from tools.cluster.build import built_folder
 from tools.cluster.pins import ALERTMANAGER, ARGO_ROLLOUTS, METRICS_SERVER, PROMETHEUS, TRAEFIK, Program
+from tools.offline.archive import Image
 
 Manifest = dict[str, object]
 

@@ -1,4 +1,7 @@
-"""Console and monitor: one image, no rights, a way in for people and one for Alertmanager, and what they are told."""
+"""Console and monitor.
+
+One image, no rights, a way in for people and one for Alertmanager, and what they are told.
+"""
 
 from __future__ import annotations
 

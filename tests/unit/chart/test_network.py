@@ -101,12 +101,17 @@ def needs_of(template: Manifest, *, artefacts_outside: bool) -> Iterator[Need]:
             yield me, "scoring", 3000
         if "--host=http://traefik" in said:
             yield from ((me, "ingress", port) for port in PORTS)
-        if "LEADSCORE_ALERT_SECRETS" in told:
-            yield me, "channels", 443
-        if "LEADSCORE_PROMETHEUS_URL" in told:
-            yield from ((me, "Prometheus", port) for port in PORTS)
+    yield from needs_of_role(me, str(template))
+
+
+def needs_of_role(me: str, said: str) -> Iterator[Need]:
+    """What only one role connects to."""
     if me == "operator":
         yield me, "API server", 443
+    if me == "monitor":
+        yield from ((me, "Prometheus", port) for port in PORTS)
+    if "LEADSCORE_ALERT_SECRETS" in said:
+        yield me, "channels", 443
 
 
 def pods(found: tuple[Manifest, ...], tmp_path: Path) -> dict[str, End]:
