@@ -22,6 +22,7 @@ from leadscore.cli import (
     evaluate,
     events,
     explain,
+    investigate,
     keys,
     models,
     outcomes,
@@ -60,6 +61,7 @@ app.add_typer(release.app, name="release", rich_help_panel=_LEARN)
 app.command("approve", rich_help_panel=_LEARN)(approve.approve)
 app.command("score", rich_help_panel=_USE)(score.score)
 app.command("explain", rich_help_panel=_USE)(explain.explain)
+app.command("investigate", rich_help_panel=_USE)(investigate.investigate)
 app.add_typer(outcomes.app, name="outcomes", rich_help_panel=_USE)
 app.add_typer(drift.app, name="drift", rich_help_panel=_USE)
 app.command("up", rich_help_panel=_RUN)(up.up)

@@ -74,6 +74,15 @@ REACHED_FROM_OUTSIDE = {
     "log_capital": "the definition that the bounds of experiments are tested against",
     "process_caller": "commands and Jobs take it as soon as their records carry a caller",
     "predictions_window": "what notebooks and tests read whole windows with; the product reads batches",
+    "read_cells": "pages of the console are to call it",
+    "read_freshness": "pages of the console are to call it",
+    "read_business": "pages of the console are to call it",
+    "read_conversion_series": "pages of the console are to call it",
+    "read_traffic": "pages of the console are to call it",
+    "read_latency": "pages of the console are to call it",
+    "read_score_distribution": "pages of the console are to call it",
+    "find_model_facts": "pages of the console are to call it",
+    "cell_names": "pages of the console are to call it",
 }
 
 
