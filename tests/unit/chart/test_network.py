@@ -54,7 +54,7 @@ OUTSIDE = {
     "stranger": End("stranger", "default", {"app": "x"}, {"http": 3000}),
     "neighbour": End("neighbour", "scoring", {"app": "x"}, {"http": 5432}),
 }
-PORTS = {22, 80, 443, 3000, 5000, 5432, 6443, 8000, 8080, 8600, 9090, 9464}
+PORTS = {22, 80, 443, 587, 3000, 5000, 5432, 6443, 8000, 8080, 8600, 9090, 9464}
 Need = tuple[str, str, int]
 
 
@@ -185,10 +185,17 @@ def test_the_shipped_production_values_work_under_a_policy_that_is_enforced(
     # An object store without an address is HTTPS to anywhere, a database somewhere in 10.0.0.0/8 is all of it
     # (here: the cluster's own addresses, too); nothing else goes out, and nobody else comes in.
     more = may - expected(found, tmp_path)
-    assert {port for *_, port in more} <= {443, 5432, 6443}
+    assert {port for *_, port in more} <= {443, 587, 5432, 6443}
     assert {b for _, b, port in more if port == 5432} & {"internet", "object store", "metadata"} == set()
     migrating = {"mlflow-migrate", "events-migrate"}
-    assert {a for a, *_ in more} <= {"scoring", "jobs", "mlflow", "operator"} | migrating
+    assert {a for a, *_ in more} <= {
+        "scoring",
+        "jobs",
+        "mlflow",
+        "operator",
+        "console",
+        "monitor",
+    } | migrating
     assert not {b for _, b, _ in more} & set(pods(found, tmp_path))
 
 
