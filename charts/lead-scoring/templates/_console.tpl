@@ -59,7 +59,7 @@ http{{ if or .Values.console.tlsSecret (eq .Values.trafficRouting.provider "gate
 
 {{- define "leadscore.viewerProbes" -}}
 startupProbe:
-  httpGet: {path: /livez, port: http}
+  httpGet: {path: /healthz, port: http}
   periodSeconds: 1
   failureThreshold: 60
 readinessProbe:
@@ -67,7 +67,7 @@ readinessProbe:
   periodSeconds: 5
   timeoutSeconds: 3
 livenessProbe:
-  httpGet: {path: /livez, port: http}
+  httpGet: {path: /healthz, port: http}
   periodSeconds: 15
   timeoutSeconds: 5
   failureThreshold: 3

@@ -45,8 +45,9 @@ def test_both_run_the_same_image_with_their_own_command(one: One) -> None:
     assert console["image"] == monitor["image"] == "leadscore/console:0.1.0"
     assert (console["args"][0], monitor["args"][0]) == ("console", "monitor")
     for container in (console, monitor):
-        (port,) = container["ports"]
-        assert f"--port={port['containerPort']}" in container["args"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert f"--port={ports['http']}" in container["args"]
+        assert "metrics" not in ports or f"--metrics-port={ports['metrics']}" in container["args"]
 
 
 def test_a_console_without_a_host_has_no_route(chart: Chart) -> None:
@@ -82,17 +83,25 @@ def test_links_carry_the_address_that_people_open(
 def test_the_session_key_is_made_once_and_only_the_console_has_it(one: One) -> None:
     secret = one("Secret", *ON, ending="-console-session")
     assert len(base64.b64decode(secret["data"]["session-key"])) >= 32
-    assert secrets_of(template(one, "console"))["LEADSCORE_SESSION_KEY"] == secret["metadata"]["name"]
-    assert "LEADSCORE_SESSION_KEY" not in secrets_of(template(one, "monitor"))
+    assert secrets_of(template(one, "console"))["LEADSCORE_CONSOLE_SECRET"] == secret["metadata"]["name"]
+    assert "LEADSCORE_CONSOLE_SECRET" not in secrets_of(template(one, "monitor"))
 
 
 def test_every_secret_can_be_yours(chart: Chart, one: One) -> None:
     assert not [m for m in chart.render(values="all-options") if m["kind"] == "Secret"]
     found = secrets_of(template(one, "console", values="all-options"))
-    assert found["LEADSCORE_SESSION_KEY"] == "console-session"
-    assert found["LEADSCORE_OIDC_CLIENT_SECRET"] == found["LEADSCORE_OIDC_CLIENT_ID"] == "console-client"
+    assert found["LEADSCORE_CONSOLE_SECRET"] == "console-session"
+    assert found["LEADSCORE_OIDC_CLIENT_SECRET"] == found["LEADSCORE_OIDC_AUDIENCE"] == "console-client"
     monitor = template(one, "monitor", values="all-options")
     assert secrets_of(monitor)["LEADSCORE_ALERTMANAGER_TOKEN"] == "alertmanager-token"
+
+
+def test_people_s_tokens_are_for_the_console_s_client_and_without_one_it_takes_none(one: One) -> None:
+    pod = template(one, "console", values="all-options")
+    names = [e["name"] for e in pod["spec"]["containers"][0]["env"]]
+    assert names.count("LEADSCORE_OIDC_AUDIENCE") == 1
+    assert environment(pod)["LEADSCORE_OIDC_ISSUER"] == "https://login.example.com"
+    assert "LEADSCORE_OIDC_ISSUER" not in environment(template(one, "console", *OIDC))
 
 
 def test_channels_are_a_folder_so_that_a_changed_secret_needs_no_restart(one: One) -> None:
@@ -128,11 +137,13 @@ def test_a_model_in_an_image_is_there_to_be_compared_with(one: One) -> None:
     assert {"models", "artefacts"} <= {v["name"] for v in fetched["volumes"]}
 
 
-def test_prometheus_finds_the_monitor(one: One) -> None:
-    monitor = one("PodMonitor", values="all-options", ending="-monitor")["spec"]
-    labels = template(one, "monitor", values="all-options")["metadata"]["labels"]
-    assert monitor["selector"]["matchLabels"].items() <= labels.items()
-    assert monitor["podMetricsEndpoints"][0]["path"] == "/metrics"
+@pytest.mark.parametrize("name", ["console", "monitor"])
+def test_prometheus_finds_both(one: One, name: str) -> None:
+    found = one("PodMonitor", values="all-options", ending=f"-{name}")["spec"]
+    pod = template(one, name, values="all-options")
+    assert found["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    (endpoint,) = found["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
 
 
 @pytest.mark.parametrize(

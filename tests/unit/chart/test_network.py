@@ -54,7 +54,7 @@ OUTSIDE = {
     "stranger": End("stranger", "default", {"app": "x"}, {"http": 3000}),
     "neighbour": End("neighbour", "scoring", {"app": "x"}, {"http": 5432}),
 }
-PORTS = {22, 80, 443, 587, 3000, 5000, 5432, 6443, 8000, 8080, 8600, 9090, 9464}
+PORTS = {22, 80, 443, 587, 3000, 5000, 5432, 6443, 8000, 8080, 8600, 9090, 9464, 9465}
 Need = tuple[str, str, int]
 
 
@@ -123,10 +123,11 @@ def expected(found: tuple[Manifest, ...], tmp_path: Path) -> set[Need]:
     outside = any("s3:" in str(t) for t in made)
     needed = {need for t in made for need in needs_of(t, artefacts_outside=outside)}
     here = {component(t) for t in made}
-    ports = {"scoring": 3000, "shadow": 3000, "operator": 8080, "console": 8600, "monitor": 9464}
-    called = {("ingress", to, ports[to]) for to in here & {"scoring", "shadow", "console"}}
+    ports = {"scoring": 3000, "shadow": 3000, "operator": 8080, "console": 9465, "monitor": 9464}
+    called = {("ingress", to, ports[to]) for to in here & {"scoring", "shadow"}}
+    called |= {("ingress", to, 8600) for to in here & {"console"}}
     # Alertmanager is where Prometheus is.
-    scraped = {("Prometheus", to, ports[to]) for to in here & (set(ports) - {"console"})}
+    scraped = {("Prometheus", to, ports[to]) for to in here & set(ports)}
     return needed | called | scraped
 
 
