@@ -15,6 +15,7 @@ import typer
 from leadscore import __version__
 from leadscore.cli import (
     approve,
+    batch,
     bench,
     contract,
     data,
@@ -66,6 +67,7 @@ app.add_typer(release.app, name="release", rich_help_panel=_LEARN)
 app.command("approve", rich_help_panel=_LEARN)(approve.approve)
 app.command("score", rich_help_panel=_USE)(score.score)
 app.command("explain", rich_help_panel=_USE)(explain.explain)
+app.add_typer(batch.app, name="batch", rich_help_panel=_USE)
 app.command("investigate", rich_help_panel=_USE)(investigate.investigate)
 app.add_typer(outcomes.app, name="outcomes", rich_help_panel=_USE)
 app.add_typer(drift.app, name="drift", rich_help_panel=_USE)
