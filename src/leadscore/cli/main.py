@@ -32,6 +32,7 @@ from leadscore.cli import (
     retrain,
     score,
     serve,
+    simulate,
     train,
     up,
 )
@@ -73,6 +74,7 @@ app.add_typer(drift.app, name="drift", rich_help_panel=_USE)
 app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("serve", rich_help_panel=_RUN)(serve.serve)
 app.command("console", rich_help_panel=_RUN)(console_command.console)
+app.command("simulate", rich_help_panel=_RUN)(simulate.simulate)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
 app.command("monitor", rich_help_panel=_RUN)(monitor.monitor)
