@@ -6,7 +6,7 @@ Reads `lead_scores`, which the monitor keeps: one row for each lead. Pages are t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -162,10 +162,7 @@ def iter_leads(store: EventStore, shelf: ModelShelf, wanted: LeadFilter) -> Iter
 def with_segment(wanted: LeadFilter, facts: ModelFacts, feature: str, code: int) -> LeadFilter:
     """Return the filter, narrowed to leads whose field has a value."""
     place = [one.name for one in facts.contract.inputs].index(feature)
-    return LeadFilter(
-        model=wanted.model, since=wanted.since, until=wanted.until, now=wanted.now, grade=wanted.grade,
-        news=wanted.news, state=wanted.state, column=place, code=code, contract=contract_version(facts.contract),
-    )  # fmt: skip
+    return replace(wanted, column=place, code=code, contract=contract_version(facts.contract))
 
 
 def _ranked(wanted: LeadFilter) -> sa.Select[Any]:

@@ -10,7 +10,7 @@ from leadscore.registry.store import ModelRegistry
 from leadscore.scoring.kernel import KernelChoice
 from leadscore.scoring.model import ScoringModel
 
-# A registry that did not give a model is not asked for it again at once: a list of leads would wait each time.
+# A registry that did not give a model is not asked again at once: a list of leads would wait each time.
 _AGAIN_SECONDS = 60.0
 # Loaded models are some megabytes each; a lead or an investigation needs a few.
 _MOST = 6

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
+from leadscore.documents import DECODE_ERRORS
+from leadscore.errors import BadInputError, NotFoundError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.identity.caller import Caller
@@ -89,6 +92,47 @@ def record_investigation(
             caller=caller,
         )
     )
+
+
+def list_investigations(
+    store: EventStore, model: str, *, limit: int = 100
+) -> tuple[InvestigationReport, ...]:
+    """Return the investigations of a model, newest first.
+
+    Raises:
+        BadInputError: A record is damaged.
+        UnavailableError: The store cannot be read.
+    """
+    return _decode(store.evidence(kind=KIND, subject=model, limit=limit))
+
+
+def read_investigation(store: EventStore, model: str, name: str) -> InvestigationReport:
+    """Return one investigation.
+
+    Raises:
+        NotFoundError: There is none of that id.
+        BadInputError: Its record is damaged.
+    """
+    found = [
+        record
+        for record in store.evidence(kind=KIND, subject=model, limit=None)
+        if record.evidence_id == name
+    ]
+    if not found:
+        raise NotFoundError(
+            f"There is no investigation {name[:80]!r} of {model}.", hint="Choose one from the list."
+        )
+    return _decode(found)[0]
+
+
+def _decode(records: Sequence[Evidence]) -> tuple[InvestigationReport, ...]:
+    try:
+        return tuple(msgspec.json.decode(record.document, type=InvestigationReport) for record in records)
+    except DECODE_ERRORS as error:
+        raise BadInputError(
+            f"A record of an investigation cannot be read: {error}.",
+            hint="A newer release may have written it.",
+        ) from error
 
 
 def _subject(request: InvestigationRequest) -> str:

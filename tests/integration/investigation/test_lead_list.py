@@ -30,11 +30,22 @@ def scored(cached: CachedHome, name: str, lead: str, row: np.ndarray, at: dateti
     model = cached.shelf.open("leads", "1")
     found = model.score_row(row)
     made = prediction(
-        name, lead, scored_at=moment_us(at), model_name="leads", model_version="1",
-        contract_version=contract_version(model.contract), features=row.tobytes(), probability=found.probability,
-    )  # fmt: skip
-    return Prediction(**{**{f: getattr(made, f) for f in made.__struct_fields__}, "score": found.score,
-                         "grade": found.grade})  # fmt: skip
+        name,
+        lead,
+        scored_at=moment_us(at),
+        model_name="leads",
+        model_version="1",
+        contract_version=contract_version(model.contract),
+        features=row.tobytes(),
+        probability=found.probability,
+    )
+    return Prediction(
+        **{
+            **{f: getattr(made, f) for f in made.__struct_fields__},
+            "score": found.score,
+            "grade": found.grade,
+        }
+    )
 
 
 def keep(
@@ -84,13 +95,17 @@ def test_new_leads_and_changed_grades_are_found(
 ) -> None:
     best, worst = rows[0], rows[-1]
     keep(
-        store, cached,
+        store,
+        cached,
         [
-            scored(cached, "p1", "risen", worst, NOW - 5 * DAY), scored(cached, "p2", "risen", best, NOW - 2 * DAY),
-            scored(cached, "p3", "fallen", best, NOW - 5 * DAY), scored(cached, "p4", "fallen", worst, NOW - DAY),
-            scored(cached, "p5", "new", best, NOW - DAY / 2), scored(cached, "p6", "old", best, NOW - 5 * DAY),
+            scored(cached, "p1", "risen", worst, NOW - 5 * DAY),
+            scored(cached, "p2", "risen", best, NOW - 2 * DAY),
+            scored(cached, "p3", "fallen", best, NOW - 5 * DAY),
+            scored(cached, "p4", "fallen", worst, NOW - DAY),
+            scored(cached, "p5", "new", best, NOW - DAY / 2),
+            scored(cached, "p6", "old", best, NOW - 5 * DAY),
         ],
-    )  # fmt: skip
+    )
     for news, lead in (("new", "new"), ("up", "risen"), ("down", "fallen")):
         [found] = read_leads(store, cached.shelf, wanted(news=news))
         assert (found.lead_id, found.news) == (lead, news)
@@ -104,11 +119,17 @@ def test_new_leads_and_changed_grades_are_found(
 def test_closed_leads_leave_the_list(store: EventStore, cached: CachedHome, rows: np.ndarray) -> None:
     at = moment_us(NOW - DAY)
     keep(
-        store, cached,
-        [scored(cached, f"p{i}", name, rows[i], NOW - 3 * DAY) for i, name in enumerate(("won", "lost", "open"))],
-        [outcome("o1", "won", occurred_at=at, recorded_at=at),
-         outcome("o2", "lost", converted=False, occurred_at=at, recorded_at=at)],
-    )  # fmt: skip
+        store,
+        cached,
+        [
+            scored(cached, f"p{i}", name, rows[i], NOW - 3 * DAY)
+            for i, name in enumerate(("won", "lost", "open"))
+        ],
+        [
+            outcome("o1", "won", occurred_at=at, recorded_at=at),
+            outcome("o2", "lost", converted=False, occurred_at=at, recorded_at=at),
+        ],
+    )
     for state, ids in (
         ("open", ["open"]),
         ("won", ["won"]),

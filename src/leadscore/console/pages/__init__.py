@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from leadscore.console.page import ConsoleAction, ConsolePage
-from leadscore.console.pages import releases
+from leadscore.console.pages import investigations, lead, leads, releases
 
-PAGES: Final[tuple[ConsolePage, ...]] = (releases.PAGE,)
-ACTIONS: Final[tuple[ConsoleAction, ...]] = (releases.ANSWER, releases.ROLL_BACK)
+PAGES: Final[tuple[ConsolePage, ...]] = (leads.PAGE, lead.PAGE, investigations.PAGE, releases.PAGE)
+ACTIONS: Final[tuple[ConsoleAction, ...]] = (releases.ANSWER, releases.ROLL_BACK, investigations.START)
