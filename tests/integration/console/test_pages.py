@@ -1,4 +1,4 @@
-"""Each page in a real browser: it is drawn, usable with any eyes and without a mouse, and asks nobody else."""
+"""Each page in a real browser: drawn, usable with any eyes and without a mouse, and asking nobody else."""
 
 from __future__ import annotations
 
