@@ -38,7 +38,8 @@ class FactsShelf:
         with self._lock:
             asked = self._found.get(key)
             if asked is None:
-                asked = self._pool.submit(find_model_facts, ModelRegistry(home), model, version)
+                registry = ModelRegistry(home, with_mlflow=False)
+                asked = self._pool.submit(find_model_facts, registry, model, version)
                 self._found[key] = asked
         try:
             return asked.result(_PATIENCE_SECONDS), ""

@@ -178,13 +178,12 @@ def trust_verdict(numbers: OverviewNumbers, checks: Sequence[HealthCheck]) -> Pa
             level="unknown", sentence=f"Whether the score can be trusted today is not known: {essential.says}"
         )
     if unknown:
-        return PageVerdict(
-            level="info", sentence=f"Nothing speaks against the score; {serving}. {unknown[0].says}"
-        )
+        says = f"Nothing speaks against the score; {serving}. {unknown[0].says}"
+        return PageVerdict(level="info", sentence=says)
     return PageVerdict(
         level="good",
-        sentence=f"The score can be trusted today: {serving}, callers are answered in time, leads are like those "
-        "of training, and they convert as the scores say.",
+        sentence=f"The score can be trusted today: {serving}, callers are answered in time, leads are like "
+        "those of training, and they convert as the scores say.",
     )
 
 
