@@ -17,7 +17,8 @@ from leadscore.console.palette import DASHES, REFERENCE_GREY, SYMBOLS, chart_tex
 from leadscore.monitoring.measures import Measure, MeasureSeries
 
 _FORMATS: Final[Mapping[NumberUnit, str]] = {
-    "count": ",d", "share": ".0%", "number": "~g", "milliseconds": ",~r", "per_second": "~g", "money": ",~r",
+    "count": ",d", "share": ".0%", "number": "~g", "index": "~g", "times": "~g",
+    "milliseconds": ",~r", "per_second": "~g", "money": ",~r",
 }  # fmt: skip
 
 # A threshold that many times above all values would make them a flat line.

@@ -16,4 +16,4 @@ PAGES: Final[tuple[ConsolePage, ...]] = (
     releases.PAGE,
     fairness.PAGE,
 )
-ACTIONS: Final[tuple[ConsoleAction, ...]] = ()
+ACTIONS: Final[tuple[ConsoleAction, ...]] = (releases.ANSWER, releases.ROLL_BACK)

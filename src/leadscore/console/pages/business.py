@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, section_block, table_block
 from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart, series_rows, time_chart
-from leadscore.console.numbers import share_text
+from leadscore.console.numbers import money_text, share_text
 from leadscore.console.page import (
     ConsolePage,
     NumberTile,
@@ -207,14 +207,16 @@ def _tiles(numbers: BusinessNumbers) -> list[NumberTile]:
         NumberTile(
             label="Grade A against all leads",
             measure=_times(best, total),
-            unit="number",
-            note="times as likely",
+            unit="times",
+            note="as likely to become customers",
         ),
         NumberTile(
             label="Revenue per lead",
             measure=total.revenue,
             unit="money",
-            note="" if total.revenue_before.value is None else f"before: {total.revenue_before.value:,.2f}",
+            note=""
+            if total.revenue_before.value is None
+            else f"before: {money_text(total.revenue_before.value)}",
         ),
     ]
 

@@ -192,11 +192,11 @@ def _tiles(numbers: DriftNumbers) -> list[NumberTile]:
         NumberTile(
             label="Largest PSI",
             measure=worst.psi,
-            unit="number",
+            unit="index",
             level=_level(worst),
             note=f"of {worst.name}",
         ),
-        NumberTile(label="PSI of the score", measure=score.psi, unit="number", level=_level(score)),
+        NumberTile(label="PSI of the score", measure=score.psi, unit="index", level=_level(score)),
         NumberTile(
             label="Features with a change",
             measure=Measure(value=len(changed), n=len(counted), as_of=as_of)
@@ -210,7 +210,7 @@ def _tiles(numbers: DriftNumbers) -> list[NumberTile]:
             measure=Measure.missing("There is nothing to compare.", as_of=as_of)
             if worst.chance is None
             else Measure(value=worst.chance, n=worst.psi.n, as_of=as_of),
-            unit="number",
+            unit="index",
             note=f"of {worst.name}, so few leads as there are",
         ),
     ]
@@ -231,7 +231,7 @@ def _charts(numbers: DriftNumbers) -> list[Component]:
                 f"{THRESHOLDS.moderate:g} is moderate, {THRESHOLDS.significant:g} significant, "
                 f"{THRESHOLDS.critical:g} critical.",
                 y_title="PSI",
-                unit="number",
+                unit="index",
                 name="drift-by-feature",
                 empty="There are too few leads of this version in this time.",
             ),
@@ -245,7 +245,7 @@ def _charts(numbers: DriftNumbers) -> list[Component]:
                 title="Change over time",
                 says="PSI of the features that changed most. Gaps: too few leads to tell change from chance.",
                 y_title="PSI",
-                unit="number",
+                unit="index",
                 name="drift-over-time",
                 empty="No day of this time has enough leads to tell a change from chance.",
             ),
@@ -308,7 +308,7 @@ def _features_table(features: Sequence[FeatureDrift]) -> Component:
                 for feature in features
             ],
             units={
-                **dict.fromkeys(("PSI", "PSI by chance", "KL", "KS", "χ² per degree"), "number"),
+                **dict.fromkeys(("PSI", "PSI by chance", "KL", "KS", "χ² per degree"), "index"),
                 "leads": "count",
             },
             name="drift-features",

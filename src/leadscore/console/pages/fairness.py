@@ -10,7 +10,6 @@ from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, empty_block, section_block, table_block
 from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart
-from leadscore.console.numbers import number_text
 from leadscore.console.page import (
     ConsolePage,
     NumberTile,
@@ -144,7 +143,7 @@ def fairness_verdict(numbers: FairnessNumbers, request: PageRequest) -> PageVerd
     most = max(groups, key=lambda group: group.selection_rate.value or 0.0)
     text = (
         f"By {worst.attribute}, leads of {least.name} are called likely "
-        f"{number_text(worst.parity_ratio.value or 0.0)} times as often as those of {most.name}"
+        f"{worst.parity_ratio.value or 0.0:.2f} times as often as those of {most.name}"
     )
     return PageVerdict(level=_parity_level(worst) or "info", sentence=f"{text}{_certainty(worst)}")
 
@@ -174,14 +173,14 @@ def _tiles(shown: Sequence[AttributeRates]) -> list[NumberTile]:
             NumberTile(
                 label=f"Selection ratio by {rates.attribute}",
                 measure=rates.parity_ratio,
-                unit="number",
+                unit="index",
                 level=_parity_level(rates),
                 note="smallest by largest; 1 is alike",
             ),
             NumberTile(
                 label=f"Odds difference by {rates.attribute}",
                 measure=rates.odds_difference,
-                unit="number",
+                unit="index",
                 note="0 is alike",
             ),
         ]

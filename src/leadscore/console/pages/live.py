@@ -13,7 +13,7 @@ from leadscore.console.charts import (
     series_rows,
     time_chart,
 )
-from leadscore.console.numbers import number_text
+from leadscore.console.numbers import milliseconds_text
 from leadscore.console.page import (
     ConsolePage,
     NumberTile,
@@ -177,10 +177,10 @@ def live_verdict(numbers: LiveNumbers, request: PageRequest) -> PageVerdict:
         return PageVerdict(
             level="critical",
             sentence=f"Version {slowest.version} is slow: 5 of 100 callers waited longer than "
-            f"{number_text(p95)} ms. {answered}.",
+            f"{milliseconds_text(p95)}. {answered}.",
         )
     return PageVerdict(
-        level="good", sentence=f"{answered}; 95 of 100 callers waited less than {number_text(p95)} ms."
+        level="good", sentence=f"{answered}; 95 of 100 callers waited less than {milliseconds_text(p95)}."
     )
 
 

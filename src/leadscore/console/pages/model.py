@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, chart_block, section_block, table_block
 from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart, series_rows, time_chart
-from leadscore.console.numbers import number_text, share_text
+from leadscore.console.numbers import index_text, share_text
 from leadscore.console.page import (
     ConsolePage,
     NumberTile,
@@ -90,7 +90,7 @@ def show_model(numbers: QualityNumbers, request: PageRequest) -> PageContent:
                     says="AUC by the day or week in which leads were scored: 1 is perfect, 0.5 is chance. "
                     f"Leads of the last {days:g} days are not in it: their outcomes are still coming.",
                     y_title="AUC",
-                    unit="number",
+                    unit="index",
                     name="auc",
                     empty="No day or week has enough outcomes.",
                 ),
@@ -117,14 +117,14 @@ def quality_verdict(numbers: QualityNumbers, request: PageRequest) -> PageVerdic
         if main is not None:
             why = main.auc.unknown
             if main.expected_auc.value is not None:
-                promised = f" Its scores alone promise an AUC of {number_text(main.expected_auc.value)}."
+                promised = f" Its scores alone promise an AUC of {index_text(main.expected_auc.value)}."
         return PageVerdict(
             level="unknown", sentence=f"How good the model is now is not known. {why}{promised}"
         )
     auc, holdout = main.auc, main.holdout_auc
-    text = f"Version {main.version} ranks with an AUC of {number_text(main.auc.value)}"
+    text = f"Version {main.version} ranks with an AUC of {index_text(main.auc.value)}"
     if holdout.value is not None:
-        text += f" ({number_text(holdout.value)} in training)"
+        text += f" ({index_text(holdout.value)} in training)"
     if holdout.low is not None and auc.high is not None and auc.high < holdout.low:
         return PageVerdict(level="warning", sentence=f"{text}: worse than in training, beyond chance.")
     off = _miscalibration(main)
@@ -153,20 +153,20 @@ def _miscalibration(main: ModelQuality) -> str:
 
 def _tiles(main: ModelQuality) -> list[NumberTile]:
     resolution = (
-        "" if main.resolution is None else f"counted in bins: exact to ± {number_text(main.resolution)}"
+        "" if main.resolution is None else f"counted in bins: exact to ± {index_text(main.resolution)}"
     )
     return [
-        NumberTile(label="AUC, measured", measure=main.auc, unit="number", note=resolution),
+        NumberTile(label="AUC, measured", measure=main.auc, unit="index", note=resolution),
         NumberTile(
             label="AUC, promised by scores",
             measure=main.expected_auc,
-            unit="number",
+            unit="index",
             note="no outcome needed",
         ),
-        NumberTile(label="AUC in training", measure=main.holdout_auc, unit="number"),
+        NumberTile(label="AUC in training", measure=main.holdout_auc, unit="index"),
         NumberTile(label="Precision", measure=main.precision, unit="share", note="called likely, converted"),
         NumberTile(label="Recall", measure=main.recall, unit="share", note="converted, called likely"),
-        NumberTile(label="Brier score", measure=main.brier, unit="number", note="0 is perfect"),
+        NumberTile(label="Brier score", measure=main.brier, unit="index", note="0 is perfect"),
     ]
 
 
@@ -207,7 +207,7 @@ def _calibration_chart(main: ModelQuality) -> Component:
         units={
             **dict.fromkeys(("promised", "converted", "low", "high"), "share"),
             "outcomes": "count",
-            "lift": "number",
+            "lift": "times",
         },
         name="calibration",
         empty="No outcome is known of leads that are old enough.",
@@ -240,7 +240,7 @@ def _lift_chart(main: ModelQuality) -> Component:
             title="Lift by probability",
             says="How many times as often leads of a range convert as all leads do; 1 is average.",
             y_title="lift",
-            unit="number",
+            unit="times",
             name="lift",
             empty="No lead that is old enough has converted.",
         ),
@@ -291,7 +291,7 @@ def _versions_table(qualities: Sequence[ModelQuality]) -> Component:
             ),
             rows=rows,
             units={
-                **dict.fromkeys(numbers, "number"),
+                **dict.fromkeys(numbers, "index"),
                 **dict.fromkeys(shares, "share"),
                 "outcomes": "count",
             },

@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, badge, section_block, table_block
 from leadscore.console.charts import ChartWords, time_chart
-from leadscore.console.numbers import count_text, number_text, share_text
+from leadscore.console.numbers import count_text, milliseconds_text, share_text
 from leadscore.console.page import (
     ConsolePage,
     NumberTile,
@@ -27,7 +27,6 @@ from leadscore.console.pages.model import MISCALIBRATED
 from leadscore.console.reading import selection_of, versions_by_traffic
 from leadscore.drift.verdict import as_utc
 from leadscore.events.records import Evidence
-from leadscore.identity.approvers import Approvers
 from leadscore.monitoring.measures import Measure, MeasureSeries
 from leadscore.monitoring.queries.business import BusinessRow, read_business
 from leadscore.monitoring.queries.counts import CountsRow, read_counts
@@ -133,8 +132,7 @@ def _release_records(request: PageRequest) -> tuple[tuple[Evidence, ...], tuple[
     found = request.store.evidence(kind=_RELEASE_KINDS, limit=_RECORDS)
     changes = tuple(record for record in found if record.subject.startswith(prefix))[:_CHANGES]
     ended = ended_releases(request.store)
-    approvers = Approvers(request.home.api_keys)
-    asked = open_requests(request.store, approvers, request.now.timestamp(), ended=ended)
+    asked = open_requests(request.store, request.approvers, request.now.timestamp(), ended=ended)
     return changes, tuple(record for record, _ in asked if record.subject.startswith(prefix))
 
 
@@ -226,9 +224,9 @@ def _latency_check(numbers: OverviewNumbers) -> HealthCheck:
     if p95.value is None:
         return HealthCheck(name="Latency", level="unknown", says=p95.unknown, href="/live", essential=False)
     slow = p95.value > SLOW_SECONDS * 1e3
-    says = f"95 of 100 callers wait less than {number_text(p95.value)} ms."
+    says = f"95 of 100 callers wait less than {milliseconds_text(p95.value)}."
     if slow:
-        says = f"5 of 100 callers wait longer than {number_text(p95.value)} ms."
+        says = f"5 of 100 callers wait longer than {milliseconds_text(p95.value)}."
     return HealthCheck(name="Latency", level="critical" if slow else "good", says=says, href="/live")
 
 

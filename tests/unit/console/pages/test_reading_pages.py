@@ -22,6 +22,7 @@ from leadscore.console.page import ConsolePage, PageContent, PageRequest
 from leadscore.console.pages import business, drift, fairness, live, model, overview
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
 from leadscore.registry.store import ModelRegistry
 from leadscore.settings import Home
 
@@ -67,7 +68,9 @@ def _contract() -> FeatureContract:
 
 
 def asked(page: ConsolePage, store: EventStore, home: Home, **given: str) -> PageRequest:
-    builder = PageBuilder(settings(home.root), store, ConsoleMetrics(), clock=lambda: NOW)
+    builder = PageBuilder(
+        settings(home.root), store, Approvers(home.api_keys), ConsoleMetrics(), clock=lambda: NOW
+    )
     return replace(builder.request(page, given, PERSON), now=NOW)
 
 
@@ -129,7 +132,7 @@ def test_old_counts_are_never_good(page: ConsolePage, store: EventStore, home: H
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_three_versions_at_once_are_told_apart(page: ConsolePage, store: EventStore, home: Home) -> None:
-    fill_rollups(store, leads(), model="leads", caught_up=NOW)
+    fill_rollups(store, leads(n=3_000), model="leads", caught_up=NOW)
     # Drift and fairness are of one version, here of the one that the registry has.
     given = {"version": "1"} if page in {drift.PAGE, fairness.PAGE} else {}
     content = shown(page, store, home, range="90d", **given)
