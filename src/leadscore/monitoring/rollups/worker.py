@@ -23,10 +23,9 @@ from leadscore.monitoring.rollups.dirty import list_hours, list_leads, mark_dirt
 from leadscore.monitoring.rollups.lookups import is_among
 from leadscore.monitoring.rollups.progress import (
     CAUGHT_UP,
-    KEPT_FROM,
     ROLLUPS_REVISION,
     SEEN,
-    read_moment,
+    read_kept_from,
     set_moment,
 )
 from leadscore.monitoring.rollups.reading import read_hours
@@ -183,9 +182,10 @@ class RollupWorker:
         counts = counter.rows()
         with self._store.writing() as connection:
             self._fence(connection)
-            kept_from, _ = read_moment(connection, KEPT_FROM) or (0, "")
+            kept_from = read_kept_from(connection)
             # An hour without a prediction has had some that were removed, or it would not be marked: what was
-            # counted then is all that is left of them. Of an hour in removal, this read may have seen a part.
+            # counted then is all that is left of them. Of an hour in removal, this read may have seen a part;
+            # its month was given up before the first of them went.
             replaced = [hour for hour in span if hour in counts and hour >= kept_from]
             for table in (*_TABLES, rollup_counted):
                 connection.execute(sa.delete(table).where(is_among(connection, table.c.hour, replaced)))
