@@ -1,4 +1,4 @@
-"""Whatever happens to a store, roll-ups come to what a full recount says (SQLite; PostgreSQL: integration)."""
+"""Whatever happens to a store, roll-ups come to what a full recount says (SQLite)."""
 
 from __future__ import annotations
 
