@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -102,8 +103,6 @@ def _predictions(draw: st.DrawFn) -> Prediction:
 
 
 def _graded(found: Prediction, grade: str) -> Prediction:
-    import msgspec
-
     return msgspec.structs.replace(found, grade=grade)
 
 
@@ -124,8 +123,43 @@ def _outcomes(draw: st.DrawFn) -> Outcome:
 _appends = st.builds(Append, st.lists(_predictions(), max_size=3), st.lists(_outcomes(), max_size=2))
 _whole_round = st.just(RollUp(0, None))
 _roll_ups = st.builds(RollUp, st.sampled_from([0, 0, *range(1, 40)]), st.none() | _appends)
-_steps = st.one_of(_appends, _appends, _appends, _whole_round, _whole_round, _roll_ups, st.just(Retain()))
-HISTORIES = st.lists(_steps, min_size=2, max_size=9)
+
+
+@st.composite
+def _named_across_leads(draw: st.DrawFn) -> list[Step]:
+    """An outcome names the prediction of another lead, and comes before or after it.
+
+    Until it comes, the outcome belongs to what its own lead was scored with.
+    """
+    change = msgspec.structs.replace
+    number = draw(st.integers(10, 99))
+    early, late = sorted((draw(_moments), draw(_moments)))
+    own = change(draw(_predictions()), prediction_id=f"p{number}", lead_id="L-1", scored_at=early)
+    named = change(
+        draw(_predictions()),
+        prediction_id=f"q{number}",
+        lead_id="L-2",
+        model_name=own.model_name,
+        role=own.role,
+    )
+    told = change(
+        draw(_outcomes()),
+        outcome_id=f"o{number}",
+        lead_id="L-1",
+        prediction_id=named.prediction_id,
+        occurred_at=late,
+    )
+    first, last = Append([own], [told]), Append([named], [])
+    if draw(st.booleans()):
+        first, last = Append([own, named], []), Append([], [told])
+    return [first, RollUp(0, None), last]
+
+
+_one = st.one_of(_appends, _appends, _appends, _whole_round, _whole_round, _roll_ups, st.just(Retain()))
+_several = st.one_of(_one.map(lambda step: [step]), _one.map(lambda step: [step]), _named_across_leads())
+HISTORIES = st.lists(_several, min_size=1, max_size=6).map(
+    lambda parts: [step for part in parts for step in part]
+)
 
 
 class Killed(BaseException):

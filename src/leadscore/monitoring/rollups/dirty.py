@@ -27,6 +27,7 @@ from leadscore.monitoring.rollups.progress import (
 from leadscore.monitoring.rollups.tables import HOUR_US, rollup_dirty, rollup_pending, rollup_progress
 
 _HOURS_AT_ONCE: Final = 500
+_LISTED_US: Final = 24 * HOUR_US
 _LEADS_AT_ONCE: Final = 900
 
 
@@ -75,10 +76,11 @@ def list_hours(connection: sa.Connection) -> bool:
         query = sa.select(moment).where(moment >= start).order_by(moment).limit(1)
         at = connection.execute(query).scalar_one_or_none()
         if at is not None:
-            hour = at // HOUR_US * HOUR_US
-            found.add(hour)
-            start = hour + HOUR_US
-    mark_dirty(connection, found)
+            # The next one that there is, and what follows it within a day: years without any cost one look.
+            start = at + _LISTED_US
+            inside = sa.and_(moment >= at, moment < start)
+            found.update(connection.execute(sa.select(moment // HOUR_US).where(inside).distinct()).scalars())
+    mark_dirty(connection, {hour * HOUR_US for hour in found})
     set_moment(connection, LISTED_HOURS, now_us(), None if at is None else str(start))
     return at is None
 
