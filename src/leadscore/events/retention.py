@@ -105,19 +105,19 @@ def _give_up_counting(store: EventStore, start: int) -> None:
             connection.execute(sa.insert(_progress).values(name="kept_from", at=start))
 
 
-def _mark_outcomes_of(going: sa.Select[tuple[str]]) -> sa.Insert:
+def _mark_outcomes_of(going: sa.Select[str]) -> sa.Insert:
     """Note the leads of outcomes that name predictions which go."""
     query = sa.select(outcomes.c.lead_id, outcomes.c.prediction_id)
     return _mark(query.where(outcomes.c.prediction_id.in_(going)))
 
 
-def _mark_named_by(going: sa.Select[tuple[str]]) -> sa.Insert:
+def _mark_named_by(going: sa.Select[str]) -> sa.Insert:
     """Note the predictions that are named by outcomes which go."""
     query = sa.select(outcomes.c.lead_id, outcomes.c.prediction_id)
     return _mark(query.where(outcomes.c.outcome_id.in_(going), outcomes.c.prediction_id.is_not(None)))
 
 
-def _mark(query: sa.Select[tuple[str, str | None]]) -> sa.Insert:
+def _mark(query: sa.Select[str, str | None]) -> sa.Insert:
     return sa.insert(_pending).from_select(["lead_id", "prediction_id"], query)
 
 
@@ -133,7 +133,7 @@ def _delete(
     table: sa.TableClause,
     key: sa.ColumnElement[str],
     old: sa.ColumnElement[bool],
-    mark: Callable[[sa.Select[tuple[str]]], sa.Insert],
+    mark: Callable[[sa.Select[str]], sa.Insert],
 ) -> int:
     """In transactions of some thousand rows, so that a shipper never waits for long."""
     # In order, so that both statements of a transaction mean the same rows.
