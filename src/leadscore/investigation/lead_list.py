@@ -121,6 +121,13 @@ def count_leads(connection: sa.Connection, wanted: LeadFilter) -> LeadCounts:
     return LeadCounts({row["grade"]: row["leads"] for row in rows}, new, up, down)
 
 
+def newest_version(connection: sa.Connection, model: str) -> str | None:
+    """Return the version that scored a lead last; None if none did."""
+    c = lead_scores.c
+    query = sa.select(c.model_version).where(c.model_name == model).order_by(c.scored_at.desc()).limit(1)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def read_leads(
     store: EventStore, shelf: ModelShelf, wanted: LeadFilter, *, page: int = 1, size: int = PAGE_LEADS
 ) -> tuple[ListedLead, ...]:

@@ -5,7 +5,29 @@ from __future__ import annotations
 from typing import Final
 
 from leadscore.console.page import ConsoleAction, ConsolePage
-from leadscore.console.pages import investigations, lead, leads, releases
+from leadscore.console.pages import (
+    business,
+    drift,
+    fairness,
+    investigations,
+    lead,
+    leads,
+    live,
+    model,
+    overview,
+    releases,
+)
 
-PAGES: Final[tuple[ConsolePage, ...]] = (leads.PAGE, lead.PAGE, investigations.PAGE, releases.PAGE)
+PAGES: Final[tuple[ConsolePage, ...]] = (
+    overview.PAGE,
+    leads.PAGE,
+    lead.PAGE,
+    investigations.PAGE,
+    business.PAGE,
+    live.PAGE,
+    drift.PAGE,
+    model.PAGE,
+    releases.PAGE,
+    fairness.PAGE,
+)
 ACTIONS: Final[tuple[ConsoleAction, ...]] = (releases.ANSWER, releases.ROLL_BACK, investigations.START)

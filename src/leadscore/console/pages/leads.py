@@ -20,9 +20,10 @@ from leadscore.console.page import (
     PageRequest,
     PageVerdict,
 )
-from leadscore.console.pages.sales_words import lead_link, registry_of, shelf_of
+from leadscore.console.pages.sales_words import lead_link, shelf_of
+from leadscore.console.reading import SHELF
 from leadscore.contract import Boolean, Categorical
-from leadscore.errors import BadInputError, LeadScoreError
+from leadscore.errors import BadInputError
 from leadscore.investigation.lead_list import (
     PAGE_LEADS,
     LeadCounts,
@@ -32,13 +33,14 @@ from leadscore.investigation.lead_list import (
     ListedLead,
     count_leads,
     iter_leads,
+    newest_version,
     read_leads,
     with_segment,
 )
 from leadscore.investigation.reading import segment_cell
 from leadscore.investigation.request import parse_segment
 from leadscore.monitoring.measures import Measure
-from leadscore.monitoring.model_facts import ModelFacts, find_model_facts
+from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.monitoring.queries.freshness import Freshness, read_freshness
 from leadscore.scoring.grades import GRADES
 from leadscore.scoring.sentences import label_of
@@ -128,12 +130,10 @@ def _exported(request: PageRequest, wanted: LeadFilter) -> Iterator[tuple[object
 
 
 def _facts(request: PageRequest) -> ModelFacts | None:
-    """The champion's fields, for the choice of a segment; None while they cannot be read."""
-    registry = registry_of(request)
-    try:
-        return find_model_facts(registry, request.model, str(registry.resolve(request.model).version))
-    except LeadScoreError:
-        return None
+    """Fields of the version that scored last, for the choice of a segment; None while they cannot be read."""
+    with request.store.reading() as connection:
+        version = newest_version(connection, request.model)
+    return None if version is None else SHELF.find(request.home, request.model, version)[0]
 
 
 def _wanted(request: PageRequest, facts: ModelFacts | None) -> LeadFilter:

@@ -22,11 +22,6 @@ STEP_LEVELS: Final[dict[StepState, VerdictLevel]] = {
 }
 
 
-def registry_of(request: PageRequest) -> ModelRegistry:
-    """The registry, asked without MLflow."""
-    return _registry(request.home)
-
-
 def shelf_of(request: PageRequest, purpose: Literal["list", "change"]) -> ModelShelf:
     """Models that stay open between requests: for the reasons of many leads, or for what changed one."""
     return _shelf(request.home, purpose)
@@ -38,10 +33,7 @@ def lead_link(lead_id: str) -> Component:
 
 
 @cache
-def _registry(home: Home) -> ModelRegistry:
-    return ModelRegistry(home, with_mlflow=False)
-
-
-@cache
 def _shelf(home: Home, purpose: Literal["list", "change"]) -> ModelShelf:
-    return ModelShelf(_registry(home), backend="auto" if purpose == "list" else "numpy")
+    return ModelShelf(
+        ModelRegistry(home, with_mlflow=False), backend="auto" if purpose == "list" else "numpy"
+    )
