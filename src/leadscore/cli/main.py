@@ -14,6 +14,7 @@ import typer
 
 from leadscore import __version__
 from leadscore.cli import (
+    alerts,
     approve,
     bench,
     contract,
@@ -68,6 +69,7 @@ app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("serve", rich_help_panel=_RUN)(serve.serve)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=_RUN)
 app.command("bench", rich_help_panel=_RUN)(bench.bench)
 
 
