@@ -103,10 +103,12 @@ def betting_sequence(
 
 
 def share_bounds(
-    successes: npt.NDArray[np.integer], trials: npt.NDArray[np.integer], alpha: float
+    successes: npt.NDArray[np.number], trials: npt.NDArray[np.number], alpha: float
 ) -> tuple[Floats, Floats]:
     """Bounds of a share from counts, as `betting_sequence` has them after so many trials: (...).
 
+    Also of a mean of values between 0 and 1, whose sum then stands for the successes: log(1 + stake (x / m
+    - 1)) is concave in x, so the capital of zeros and ones with that sum is never more than the real one.
     Not intersected with what was seen before, which counts do not tell: a little wider, as valid.
 
     Args:

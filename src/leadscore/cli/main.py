@@ -34,6 +34,9 @@ from leadscore.cli import (
     train,
     up,
 )
+from leadscore.cli import (
+    console as console_command,
+)
 from leadscore.cli.output import console, notes, print_error
 from leadscore.errors import ExitCode, LeadScoreError
 
@@ -67,6 +70,7 @@ app.add_typer(outcomes.app, name="outcomes", rich_help_panel=_USE)
 app.add_typer(drift.app, name="drift", rich_help_panel=_USE)
 app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("serve", rich_help_panel=_RUN)(serve.serve)
+app.command("console", rich_help_panel=_RUN)(console_command.console)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_RUN)

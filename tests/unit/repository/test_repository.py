@@ -74,7 +74,6 @@ REACHED_FROM_OUTSIDE = {
     "log_capital": "the definition that the bounds of experiments are tested against",
     "process_caller": "commands and Jobs take it as soon as their records carry a caller",
     "predictions_window": "what notebooks and tests read whole windows with; the product reads batches",
-    "read_cells": "pages of the console are to call it",
     "read_freshness": "pages of the console are to call it",
     "read_business": "pages of the console are to call it",
     "read_conversion_series": "pages of the console are to call it",
@@ -82,7 +81,19 @@ REACHED_FROM_OUTSIDE = {
     "read_latency": "pages of the console are to call it",
     "read_score_distribution": "pages of the console are to call it",
     "find_model_facts": "pages of the console are to call it",
-    "cell_names": "pages of the console are to call it",
+    "read_auc_series": "pages of the console are to call it",
+    "read_quality": "pages of the console are to call it",
+    "read_feature_drift": "pages of the console are to call it",
+    "read_drift_series": "pages of the console are to call it",
+    "read_fairness": "pages of the console are to call it",
+    "read_latest_verdicts": "pages of the console are to call it",
+    "read_verdicts": "pages of the console are to call it",
+    "action_form": "pages of the console are to call it",
+    "new_figure": "pages of the console are to call it",
+    "facts_block": "pages of the console are to call it",
+    "chart_text": "pages of the console are to call it",
+    "series_colour": "pages of the console are to call it",
+    "chart_block": "pages of the console are to call it",
 }
 
 

@@ -94,9 +94,11 @@ class CellCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRow:
-    """One cell of one feature in one time step."""
+    """One cell of one feature of one version and role in one time step."""
 
     start: datetime
+    version: str
+    role: str
     feature: str
     cell: int
     counts: CellCounts
@@ -156,7 +158,7 @@ def read_cells(
     features: Sequence[str] | None = None,
     step: timedelta | None = None,
 ) -> tuple[CellRow, ...]:
-    """Add up the cells of features. One version only: cells of two versions mean different things.
+    """Add up the cells of features by version (cells of two versions mean different things) and role.
 
     Args:
         connection: Of the event store.
@@ -166,7 +168,7 @@ def read_cells(
     """
     table = rollup_features
     start = _start(table, selection, step)
-    columns = [table.c.feature, table.c.cell]
+    columns = [table.c.model_version, table.c.role, table.c.feature, table.c.cell]
     query = sa.select(start, *columns, *(_sum(table, name) for name in _CELL_SUMS))
     query = query.where(_where(table, selection))
     if features is not None:
@@ -174,6 +176,8 @@ def read_cells(
     return tuple(
         CellRow(
             start=max(as_utc(row["start"]), selection.time.start),
+            version=row["model_version"],
+            role=row["role"],
             feature=row["feature"],
             cell=row["cell"],
             counts=CellCounts(**{name: row[name] for name in _CELL_SUMS}),

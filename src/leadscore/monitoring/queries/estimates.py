@@ -27,7 +27,7 @@ def label_completeness(mature: PredictionCounts) -> float | None:
 
 
 def measure_shares(
-    counts: Sequence[tuple[int, int]],
+    counts: Sequence[tuple[float, int]],
     *,
     as_of: datetime | None,
     completeness: Sequence[float | None] = (),
@@ -35,6 +35,9 @@ def measure_shares(
     alpha: float = ALPHA,
 ) -> tuple[Measure, ...]:
     """Return shares with confidence sequences (Waudby-Smith & Ramdas 2023), all computed at once.
+
+    Also means of values between 0 and 1: with their sum for the successes the interval is wider than it
+    need be, and as valid, because the logarithm of the capital is concave in the value.
 
     Args:
         counts: Successes and trials of each.
@@ -45,7 +48,7 @@ def measure_shares(
     """
     if not counts:
         return ()
-    successes, trials = np.array(counts, dtype=np.int64).T
+    successes, trials = np.array(counts, dtype=np.float64).T
     lows, highs = share_bounds(successes, trials, alpha)
     known = completeness or [None] * len(counts)
     return tuple(

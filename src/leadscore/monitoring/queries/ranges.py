@@ -19,6 +19,7 @@ _WEEK: Final = timedelta(weeks=1)
 _MONDAY_US: Final = 4 * 24 * HOUR_US
 # From which length on a range is shown in longer steps; at most some 160 points, whatever the range.
 _STEPS: Final = ((timedelta(days=4), _HOUR), (timedelta(days=150), _DAY), (timedelta(weeks=150), _WEEK))
+_COARSE_STEPS: Final = ((timedelta(days=40), _DAY), (timedelta(weeks=40), _WEEK))
 _LONGEST_STEP: Final = 13 * _WEEK
 # Age at which the outcome of a lead should be known, if nobody says otherwise (as `events.windows` has it).
 MATURITY: Final = timedelta(days=30)
@@ -69,6 +70,11 @@ class HourRange:
         """The step of a chart of this range."""
         return next((step for longest, step in _STEPS if self.length <= longest), _LONGEST_STEP)
 
+    @property
+    def coarse_step(self) -> timedelta:
+        """The step of a chart whose points need many leads each: at most some 40 of them."""
+        return next((step for longest, step in _COARSE_STEPS if self.length <= longest), _LONGEST_STEP)
+
     def before(self) -> HourRange:
         """Return the span of the same length that ends where this one begins."""
         return replace(self, start=self.start - self.length, end=self.start)
@@ -80,9 +86,9 @@ class HourRange:
             return None
         return replace(self, end=min(self.end, cut))
 
-    def steps(self) -> Iterator[tuple[datetime, datetime]]:
+    def steps(self, step: timedelta | None = None) -> Iterator[tuple[datetime, datetime]]:
         """Iterate over the steps of a chart; the first and the last may be cut by the range."""
-        step = self.step
+        step = self.step if step is None else step
         at = step_start(moment_us(self.start), step)
         while at < moment_us(self.end):
             following = at + step // _MICROSECOND
