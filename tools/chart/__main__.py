@@ -1,6 +1,6 @@
 """Make what is made of others in the chart: `python -m tools.chart [--check]`.
 
-From values.yaml: values.schema.json and the README's table. From the alert rules: the files of Prometheus' rules.
+From values.yaml: values.schema.json and the README's table. From the alert rules: Prometheus' rules.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def made_from(chart: Path) -> dict[Path, str]:
     return {
         chart / "values.schema.json": schema_of(values),
         readme: readme_with(values, readme.read_text()),
-        **{_alerts(chart) / rule.folder / f"{rule.alert}.yaml": _text(rule) for rule in default_rules().rules},
+        **{
+            _alerts(chart) / rule.folder / f"{rule.alert}.yaml": _text(rule) for rule in default_rules().rules
+        },
     }
 
 

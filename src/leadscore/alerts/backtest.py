@@ -1,4 +1,4 @@
-"""What a rule would have said in the past: the same evaluation, moment by moment, over counts that are kept."""
+"""What a rule would have said in the past: the same evaluation, moment by moment, over kept counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from leadscore.alerts.evaluate import Episode, SeriesLabels, evaluate, group_of
+from leadscore.alerts.evaluate import Episode, SeriesLabels, evaluate_rule, group_of
 from leadscore.alerts.measures import moments
 from leadscore.alerts.rules import AlertRule
 from leadscore.errors import BadInputError
@@ -51,8 +51,8 @@ def backtest_rule(
 ) -> RuleBacktest:
     """Evaluate a rule over the past.
 
-    A rule's `for` of minutes cannot be seen in steps of hours: a condition that holds at one look counts as held.
-    Outcomes that came later are known now, and count as if they had been known then.
+    A rule's `for` of minutes cannot be seen in steps of hours: a condition that holds at one look counts as
+    held. Outcomes that came later are known now, and count as if they had been known then.
 
     Args:
         rule: With thresholds as they are now.
@@ -81,7 +81,7 @@ def backtest_rule(
             groups.setdefault(key, {})[labels] = each
             measured += each.value is not None
         for key, measures in groups.items():
-            episode = evaluate(rule, dict(key), measures, state.get(key), now)
+            episode = evaluate_rule(rule, dict(key), measures, state.get(key), now)
             if episode is None:
                 previous = state.pop(key, None)
                 # Held at one look and not at the next: in steps of hours, that is longer than its `for`.
@@ -93,4 +93,6 @@ def backtest_rule(
             else:
                 state[key] = episode
     fired = [*over, *(episode for episode in state.values() if episode.state != "pending")]
-    return RuleBacktest(rule.alert, measure, looks, measured, tuple(sorted(fired, key=lambda e: e.started_at)))
+    return RuleBacktest(
+        rule.alert, measure, looks, measured, tuple(sorted(fired, key=lambda e: e.started_at))
+    )

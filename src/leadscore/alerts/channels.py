@@ -105,7 +105,9 @@ class SlackSender:
     def send(self, message: OutboxMessage) -> SendResult:
         """Post the message."""
         said = _decoded(message)
-        links = " · ".join(f"<{url}|{name}>" if "://" in url else f"{name}: {url}" for name, url in said.links)
+        links = " · ".join(
+            f"<{url}|{name}>" if "://" in url else f"{name}: {url}" for name, url in said.links
+        )
         lines = [f"*{_slack_text(said.title)}*", *map(_slack_text, said.lines), links]
         body = {"text": "\n".join(line for line in lines if line), "unfurl_links": False}
         return post_json(self.url(), msgspec.json.encode(body))
@@ -122,7 +124,9 @@ class PagerDutySender:
     def send(self, message: OutboxMessage) -> SendResult:
         """Trigger, acknowledge or resolve."""
         said = _decoded(message)
-        action = {"resolved": "resolve", "acknowledged": "acknowledge", "test": "trigger"}.get(said.kind, "trigger")
+        action = {"resolved": "resolve", "acknowledged": "acknowledge", "test": "trigger"}.get(
+            said.kind, "trigger"
+        )
         body: dict[str, object] = {
             "routing_key": self.key(), "event_action": action, "dedup_key": said.episode_id[:255],
         }  # fmt: skip
@@ -199,7 +203,9 @@ def _hand_over(url: str, mail: EmailMessage) -> SendResult:
             if parts.scheme == "smtp" and server.has_extn("starttls"):
                 server.starttls(context=ssl.create_default_context())
                 server.ehlo()
-            elif parts.username and parts.scheme == "smtp" and parts.hostname not in {"127.0.0.1", "localhost"}:
+            elif (
+                parts.username and parts.scheme == "smtp" and parts.hostname not in {"127.0.0.1", "localhost"}
+            ):
                 return SendResult("failed", "the mail server offers no encryption for the password")
             if parts.username:
                 server.login(unquote(parts.username), unquote(parts.password or ""))

@@ -115,7 +115,9 @@ class AlertMonitor:
             if running is not None and not running.done():
                 continue
             sender = known.get(channel) or _NotSetUp()
-            self._running[channel] = self._pool.submit(deliver_due, self._store, channel, sender, now=self._now)
+            self._running[channel] = self._pool.submit(
+                deliver_due, self._store, channel, sender, now=self._now
+            )
         for channel, future in tuple(self._running.items()):
             if future.done():
                 del self._running[channel]
@@ -132,12 +134,18 @@ class AlertMonitor:
 
     def metrics(self) -> Iterable[Metric]:
         """What Prometheus is told; without the store only what this process knows by itself."""
-        yield _gauge("leadscore_alert_rules_broken", "The rules file cannot be read.", float(bool(self._broken)))
-        failing = GaugeMetricFamily("leadscore_alert_source_failing", "A source cannot be read.", labels=["source"])
+        yield _gauge(
+            "leadscore_alert_rules_broken", "The rules file cannot be read.", float(bool(self._broken))
+        )
+        failing = GaugeMetricFamily(
+            "leadscore_alert_source_failing", "A source cannot be read.", labels=["source"]
+        )
         for source, why in sorted(self._failing.items()):
             failing.add_metric([source], float(bool(why)))
         yield failing
-        firing = GaugeMetricFamily("leadscore_alert_firing", "Whether the monitor finds a rule firing.", labels=["rule"])
+        firing = GaugeMetricFamily(
+            "leadscore_alert_firing", "Whether the monitor finds a rule firing.", labels=["rule"]
+        )
         for status in self._statuses:
             if status.state in {"firing", "ok", "pending"}:
                 firing.add_metric([status.rule], float(status.state == "firing"))
@@ -157,7 +165,10 @@ class AlertMonitor:
             "undelivered": "Messages that were given up, or wait for more than 15 minutes.",
             "uncertain": "Attempts whose end nobody knows, and that were repeated.",
         }
-        made = {n: GaugeMetricFamily(f"leadscore_outbox_{n}", text, labels=["channel"]) for n, text in names.items()}
+        made = {
+            n: GaugeMetricFamily(f"leadscore_outbox_{n}", text, labels=["channel"])
+            for n, text in names.items()
+        }
         for each in channels:
             age = 0.0 if each.oldest_at is None else (now - each.oldest_at) / 1e6
             stuck = each.waiting if age > 900 else 0

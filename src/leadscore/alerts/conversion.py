@@ -1,7 +1,7 @@
 """Whether conversion is down: a week's leads against the four weeks before them. Pure.
 
 Leads count from the age at which their outcome should be known, and whole weeks hold each day of the week
-as often. The interval is wide enough for somebody who looks every day: its error is one day in 365, so that on
+as often. The interval is wide enough for somebody who looks every day: it errs on one day in 365, so that on
 streams that do not change there is at most one false alarm a year. Where days differ by more than chance
 (campaigns, holidays), their own spread widens it.
 """
@@ -44,7 +44,7 @@ def conversion_change(
         why = f"Only {completeness:.0%} of the leads that are old enough have an outcome."
     elif n0 == 0 or n1 == 0 or k0 == 0 or n1 * k0 / n0 < LEAST_EXPECTED:
         expected = n1 * k0 / n0 if n0 else 0.0
-        why = f"Too few leads: {expected:.0f} conversions would be usual in the week, {LEAST_EXPECTED:.0f} are needed."
+        why = f"Too few leads: {expected:.0f} conversions are usual in a week, {LEAST_EXPECTED:.0f} needed."
     if why:
         return Measure(value=None, n=n1, as_of=as_of, completeness=completeness, unknown=why)
     p0, p1 = k0 / n0, k1 / n1
@@ -74,7 +74,10 @@ def _dispersion(groups: Sequence[Sequence[Day]]) -> float:
         if not 0 < rate < 1:
             continue
         used = [(converted, labelled) for converted, labelled in days if labelled]
-        total += sum((converted - labelled * rate) ** 2 / (labelled * rate * (1 - rate)) for converted, labelled in used)
+        total += sum(
+            (converted - labelled * rate) ** 2 / (labelled * rate * (1 - rate))
+            for converted, labelled in used
+        )
         freedom += len(used) - 1
     return max(1.0, total / freedom) if freedom > 0 else 1.0
 

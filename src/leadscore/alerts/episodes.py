@@ -1,11 +1,12 @@
-"""Episodes in the store, and who is told of them: one transaction reads, decides, writes and puts into the outbox.
+"""Episodes in the store, and who is told of them.
 
-Whatever is killed in between, either nothing has happened or all of it, and the next round goes on from there.
+One transaction reads, decides, writes, and puts messages into the outbox: whatever is killed in between,
+either nothing has happened or all of it, and the next round goes on from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,13 +18,13 @@ from leadscore.alerts.evaluate import (
     Episode,
     RuleStatus,
     SeriesLabels,
-    evaluate,
+    evaluate_rule,
     group_of,
     rule_status,
 )
 from leadscore.alerts.messages import AlertLinks, MessageKind, alert_message, summary_of
 from leadscore.alerts.rules import AlertRule, AlertRules
-from leadscore.alerts.silences import Silence, checked_reason, read_silences
+from leadscore.alerts.silences import checked_reason, read_silences
 from leadscore.alerts.tables import alert_episodes, alert_rules
 from leadscore.errors import ConflictError, NotFoundError
 from leadscore.events.records import Evidence
@@ -37,7 +38,7 @@ ACKNOWLEDGED: Final = "alert-acknowledgement"
 _UNKNOWN_US: Final = 10 * 60_000_000
 # More numbers of the same alert are told at most so often.
 _UPDATE_US: Final = 3_600_000_000
-Measured = Mapping[str, Mapping[SeriesLabels, Measure]]
+RuleMeasures = Mapping[str, Mapping[SeriesLabels, Measure]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Audience:
 
 
 def evaluate_round(
-    connection: sa.Connection, audience: Audience, measured: Measured, elsewhere: Sequence[str], now: int
+    connection: sa.Connection, audience: Audience, measured: RuleMeasures, elsewhere: Sequence[str], now: int
 ) -> tuple[RuleStatus, ...]:
     """Evaluate every rule that was measured, write what it says, and tell whom it concerns.
 
@@ -83,7 +84,7 @@ def evaluate_round(
             continue
         found: list[Episode] = []
         for group, measures, previous in _groups(rule, measured[rule.alert], before.values()):
-            episode = evaluate(rule, group, measures, previous, now)
+            episode = evaluate_rule(rule, group, measures, previous, now)
             if episode is not None and episode.own:
                 summary = summary_of(rule, group, episode.members)
                 episode = msgspec.structs.replace(episode, summary=summary)
@@ -94,7 +95,7 @@ def evaluate_round(
                 found.append(episode)
         statuses.append(rule_status(rule, measured[rule.alert], tuple(found)))
     _close_orphans(after, audience.rules, measured, now)
-    write_episodes(connection, before, announce(connection, audience, before, after, now))
+    write_episodes(connection, before, announce(connection, audience, after, now))
     _write_statuses(connection, statuses, now)
     return tuple(statuses)
 
@@ -108,14 +109,12 @@ def _groups(
         group = tuple(sorted(group_of(rule, dict(labels)).items()))
         groups.setdefault(group, {})[labels] = measure
     previous = {tuple(sorted(e.labels.items())): e for e in known if e.rule == rule.alert}
-    for group in {**groups, **dict.fromkeys(previous, {})}:
+    for group in dict.fromkeys((*groups, *previous)):
         yield dict(group), groups.get(group, {}), previous.get(group)
 
 
-def _close_orphans(
-    after: dict[str, Episode], rules: AlertRules, measured: Measured, now: int
-) -> None:
-    """Alerts whose rule is gone, or that nobody here measures and Alertmanager does not report, become unknown."""
+def _close_orphans(after: dict[str, Episode], rules: AlertRules, measured: RuleMeasures, now: int) -> None:
+    """Make alerts unknown whose rule is gone, or that nothing measures and Alertmanager does not report."""
     for mark, episode in after.items():
         if episode.ended_at is not None or episode.external or episode.rule in measured:
             continue
@@ -131,7 +130,6 @@ def _close_orphans(
 def announce(
     connection: sa.Connection,
     audience: Audience,
-    before: Mapping[str, Episode],
     after: Mapping[str, Episode],
     now: int,
 ) -> dict[str, Episode]:
@@ -245,14 +243,20 @@ def lock_episodes(connection: sa.Connection) -> None:
 
 def read_open(connection: sa.Connection) -> tuple[Episode, ...]:
     """Episodes that are not over, oldest first."""
-    return _episodes(connection, lambda query: query.where(alert_episodes.c.ended_at.is_(None)), oldest=True)
+    table = alert_episodes
+    query = sa.select(table.c.document).where(table.c.ended_at.is_(None)).order_by(table.c.started_at)
+    return _decoded(connection.execute(query).scalars())
 
 
 def read_recent(connection: sa.Connection, since: int, *, limit: int | None = 1_000) -> tuple[Episode, ...]:
     """Episodes that began at or after a moment (microseconds since the epoch), newest first."""
-    return _episodes(
-        connection, lambda query: query.where(alert_episodes.c.started_at >= since).limit(limit)
-    )
+    table = alert_episodes
+    query = sa.select(table.c.document).where(table.c.started_at >= since).order_by(table.c.started_at.desc())
+    return _decoded(connection.execute(query.limit(limit)).scalars())
+
+
+def _decoded(documents: Iterable[str]) -> tuple[Episode, ...]:
+    return tuple(msgspec.json.decode(text, type=Episode) for text in documents)
 
 
 def read_rule_statuses(connection: sa.Connection) -> tuple[tuple[int, RuleStatus], ...]:
@@ -285,18 +289,6 @@ def write_episodes(
 
 def _delete(connection: sa.Connection, episode_id: str) -> None:
     connection.execute(sa.delete(alert_episodes).where(alert_episodes.c.episode_id == episode_id))
-
-
-def _episodes(
-    connection: sa.Connection, narrowed: Callable[[sa.Select[tuple[str]]], sa.Select[tuple[str]]], *,
-    oldest: bool = False,
-) -> tuple[Episode, ...]:  # fmt: skip
-    at = alert_episodes.c.started_at
-    query = sa.select(alert_episodes.c.document).order_by(at.asc() if oldest else at.desc())
-    return tuple(
-        msgspec.json.decode(text, type=Episode)
-        for text in connection.execute(narrowed(query)).scalars().all()
-    )
 
 
 def _write_statuses(connection: sa.Connection, statuses: Iterable[RuleStatus], now: int) -> None:

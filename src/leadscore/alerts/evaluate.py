@@ -17,6 +17,8 @@ from leadscore.identity.caller import Caller
 from leadscore.monitoring.measures import Measure
 
 EpisodeState: TypeAlias = Literal["pending", "firing", "unknown", "resolved"]
+RuleState: TypeAlias = Literal["ok", "pending", "firing", "unknown", "elsewhere"]
+_WORSE: Final[tuple[RuleState, ...]] = ("pending", "unknown", "firing")
 SeriesLabels: TypeAlias = tuple[tuple[str, str], ...]
 # An alert whose number has been gone for so long is closed, as unknown: nobody will measure it any more.
 _GONE_US: Final = 24 * 3_600_000_000
@@ -115,12 +117,12 @@ class RuleStatus(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     rule: str
-    state: Literal["ok", "pending", "firing", "unknown", "elsewhere"]
+    state: RuleState
     members: tuple[AlertMember, ...] = ()
     unknown: str = ""
 
 
-def fingerprint(rule: str, group: Mapping[str, str]) -> str:
+def alert_fingerprint(rule: str, group: Mapping[str, str]) -> str:
     """What makes two observations the same alert: the rule, and the labels of its group."""
     document = msgspec.json.encode((rule, sorted(group.items())))
     return hashlib.sha256(document).hexdigest()[:16]
@@ -147,7 +149,7 @@ def exceeds(rule: AlertRule, measure: Measure) -> bool:
 
 def new_episode(rule: str, severity: AlertSeverity, group: Mapping[str, str], now: int) -> Episode:
     """An episode that begins now."""
-    mark = fingerprint(rule, group)
+    mark = alert_fingerprint(rule, group)
     return Episode(
         episode_id=f"{mark}-{now}",
         fingerprint=mark,
@@ -160,7 +162,7 @@ def new_episode(rule: str, severity: AlertSeverity, group: Mapping[str, str], no
     )
 
 
-def evaluate(
+def evaluate_rule(
     rule: AlertRule,
     group: Mapping[str, str],
     measures: Mapping[SeriesLabels, Measure],
@@ -235,7 +237,9 @@ def members_of(measures: Mapping[SeriesLabels, Measure], rule: AlertRule) -> tup
         if each.value is not None
     ]
     sign = 1 if rule.above is None else -1
-    return tuple(sorted(known, key=lambda member: (sign * (member.value or 0.0), sorted(member.labels.items()))))
+    return tuple(
+        sorted(known, key=lambda member: (sign * (member.value or 0.0), sorted(member.labels.items())))
+    )
 
 
 def rule_status(
@@ -247,10 +251,10 @@ def rule_status(
         why = "There is nothing to measure yet."
     states = {episode.state for episode in episodes if episode.ended_at is None}
     members = members_of(measures, rule)
-    state = next((each for each in ("firing", "unknown", "pending") if each in states), None)
-    if state is None:
-        # Something known and within bounds, whatever else is not: then each group says so itself.
-        state = "ok" if members else "unknown"
+    # Something known and within bounds, whatever else is not: `unknown` says of that why.
+    state: RuleState = "ok" if members else "unknown"
+    for worse in _WORSE:
+        state = worse if worse in states else state
     return RuleStatus(rule=rule.alert, state=state, members=members[:50], unknown=why)
 
 

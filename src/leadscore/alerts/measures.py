@@ -1,4 +1,4 @@
-"""Where alerts get their numbers: roll-ups, Prometheus, or the services' own metrics; each reader by itself."""
+"""Where alerts get their numbers: roll-ups, the monitor itself, Prometheus."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from leadscore.monitoring.rollups.tables import HOUR_US, rollup_hours
 from leadscore.outbox.queue import backlogs
 from leadscore.outbox.tables import SECOND_US
 
-Series = dict[SeriesLabels, Measure]
+MeasuredSeries = dict[SeriesLabels, Measure]
 _ROLLUPS: Final = "rollups."
 # As the chart's rule has it: PSI is a function of the number of leads, and of fewer it says little.
 PSI_LEADS: Final = 2_000
@@ -45,7 +45,7 @@ class MeasureReader(Protocol):
         """What people call it."""
         ...
 
-    def read(self, rule: AlertRule, now: int) -> Series | None:
+    def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
         """Numbers of a rule by their labels; None if this source has none for it.
 
         Args:
@@ -72,11 +72,11 @@ class RollupReader:
         self._store = store
         self._facts = facts
 
-    def read(self, rule: AlertRule, now: int) -> Series | None:
+    def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
         """As `MeasureReader`."""
         return self.at(rule.measure, now) if rule.measure.startswith(_ROLLUPS) else None
 
-    def at(self, measure: str, now: int) -> Series:
+    def at(self, measure: str, now: int) -> MeasuredSeries:
         """A measure as it is, or as it would have been at a moment before, from the counts of now."""
         with self._store.reading() as connection:
             fresh = read_freshness(connection)
@@ -92,17 +92,17 @@ class RollupReader:
             }.get(measure)
             if read is None:
                 return {(): Measure.missing(f"There is no measure {measure!r}.")}
-            found: Series = {}
+            found: MeasuredSeries = {}
             for model in _models(connection, now):
                 found |= read(connection, model, known, moment)
             return found
 
-    def _psi(self, connection: sa.Connection, model: str, fresh: Freshness, now: datetime) -> Series:
+    def _psi(self, connection: sa.Connection, model: str, fresh: Freshness, now: datetime) -> MeasuredSeries:
         # Whole hours that are over: the hour that is under way would be compared by its first minutes.
         end = now.replace(minute=0, second=0, microsecond=0)
         time = HourRange(end - timedelta(hours=_PSI_HOURS), end)
         rows = read_counts(connection, Selection(model=model, time=time), by=("version",))
-        found: Series = {}
+        found: MeasuredSeries = {}
         for row in rows:
             labels = (("model", model), ("model_version", row.version))
             try:
@@ -120,7 +120,10 @@ class RollupReader:
                 found[tuple(sorted({**dict(labels), "feature": drift.name}.items()))] = measure
         return found
 
-    def _conversion(self, connection: sa.Connection, model: str, fresh: Freshness, now: datetime) -> Series:
+    def _conversion(
+        self, connection: sa.Connection, model: str, fresh: Freshness, now: datetime
+    ) -> MeasuredSeries:
+        del now
         labels = (("model", model),)
         if fresh.caught_up is None:
             return {labels: Measure.missing("Nothing has been counted yet.")}
@@ -141,7 +144,7 @@ class RollupReader:
             )
         }
 
-    def _p95(self, connection: sa.Connection, model: str, fresh: Freshness, now: datetime) -> Series:
+    def _p95(self, connection: sa.Connection, model: str, fresh: Freshness, now: datetime) -> MeasuredSeries:
         end = now.replace(minute=0, second=0, microsecond=0)
         time = HourRange(end - timedelta(hours=1), end)
         rows = read_latencies(connection, Selection(model=model, time=time))
@@ -169,7 +172,7 @@ class MonitorReader:
         self._broken = broken
         self._failing = failing
 
-    def read(self, rule: AlertRule, now: int) -> Series | None:
+    def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
         """As `MeasureReader`."""
         match rule.measure:
             case "monitor.rules_broken":
@@ -182,10 +185,10 @@ class MonitorReader:
             case _:
                 return None
 
-    def _undelivered(self, now: int) -> Series:
+    def _undelivered(self, now: int) -> MeasuredSeries:
         with self._store.reading() as connection:
             found = backlogs(connection)
-        series: Series = {(): Measure(value=0.0, n=0)} if not found else {}
+        series: MeasuredSeries = {(): Measure(value=0.0, n=0)} if not found else {}
         for each in found:
             stuck = each.oldest_at is not None and now - each.oldest_at > _STUCK_US
             count = each.dead + (each.waiting if stuck else 0)
@@ -209,7 +212,7 @@ class PrometheusReader:
         self._names = names
         self._client = client or httpx.Client(timeout=10.0, follow_redirects=False)
 
-    def read(self, rule: AlertRule, now: int) -> Series | None:
+    def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
         """As `MeasureReader`."""
         if not rule.query:
             return None
@@ -221,7 +224,7 @@ class PrometheusReader:
         if rule.only:
             # What the rule says after its comparison decides which of the numbers count.
             kept = self._query(f"({rule.query.strip()}) > -Inf\n{rule.only.strip()}", now).keys()
-        found: Series = {}
+        found: MeasuredSeries = {}
         as_of = datetime.fromtimestamp(now / 1e6, UTC)
         for labels, value in values.items():
             n = round(counts.get(labels, counts.get((), 0.0)))
@@ -241,7 +244,8 @@ class PrometheusReader:
             document: Any = reply.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise UnavailableError(
-                f"Prometheus cannot be asked ({type(error).__name__}).", hint="Check LEADSCORE_PROMETHEUS_URL."
+                f"Prometheus cannot be asked ({type(error).__name__}).",
+                hint="Check LEADSCORE_PROMETHEUS_URL.",
             ) from error
         if document.get("status") != "success" or document["data"]["resultType"] != "vector":
             raise UnavailableError(
@@ -249,20 +253,22 @@ class PrometheusReader:
                 hint="Check the rule's query.",
             )
         return {
-            tuple(sorted((n, t) for n, t in each["metric"].items() if n != "__name__")): float(each["value"][1])
+            tuple(sorted((n, t) for n, t in each["metric"].items() if n != "__name__")): float(
+                each["value"][1]
+            )
             for each in document["data"]["result"]
         }
 
 
 def read_all(
     readers: Sequence[MeasureReader], rules: Sequence[AlertRule], now: int
-) -> tuple[dict[str, Series], list[str], dict[str, str]]:
+) -> tuple[dict[str, MeasuredSeries], list[str], dict[str, str]]:
     """Read the number of each rule from the first source that has it.
 
     Returns:
         Numbers by rule; rules that no source here has; why a source failed, by its name (empty: it did not).
     """
-    measured: dict[str, Series] = {}
+    measured: dict[str, MeasuredSeries] = {}
     elsewhere: list[str] = []
     failing = {reader.name: "" for reader in readers}
     for rule in rules:

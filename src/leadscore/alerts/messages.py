@@ -103,7 +103,9 @@ def alert_message(
     if kind == "unknown":
         lines.append(f"It was firing, and cannot be measured now: {episode.unknown.rstrip('.')}.")
     elif kind == "closed":
-        lines.append("It was firing, and has not been measured for a day. That is not the same as being over.")
+        lines.append(
+            "It was firing, and has not been measured for a day. That is not the same as being over."
+        )
     elif kind == "acknowledged" and episode.acknowledged is not None:
         lines.append(f"{episode.acknowledged.by.name} looks after it: {episode.acknowledged.reason}")
     elif kind in {"firing", "update"}:
@@ -132,7 +134,7 @@ def number_lines(members: tuple[AlertMember, ...], rule: AlertRule | None) -> li
 
 
 def summary_of(rule: AlertRule, group: Mapping[str, str], members: tuple[AlertMember, ...]) -> str:
-    """The rule's sentence with labels filled in; of several numbers, the worst one's and how many there are."""
+    """The rule's sentence with labels filled in: the worst number's, and how many numbers there are."""
     labels = {**(members[0].labels if members else {}), **group}
     text = rule.summary
     for name, value in labels.items():
@@ -168,7 +170,9 @@ def _end(value: float | None, unit: AlertUnit) -> str:
 
 
 def _label_words(labels: Mapping[str, str], episode: Episode) -> str:
-    left = {n: t for n, t in labels.items() if n not in {"alertname", "severity"} and episode.labels.get(n) != t}
+    left = {
+        n: t for n, t in labels.items() if n not in {"alertname", "severity"} and episode.labels.get(n) != t
+    }
     return ", ".join(f"{name} {text}" for name, text in sorted(left.items()))
 
 

@@ -1,7 +1,7 @@
 """Alert rules as people write them: the defaults of this package, and a file of one's own over them.
 
-A rule says in PromQL what Prometheus is to evaluate, and names the measure that the monitor evaluates by itself;
-both have the same threshold, because it stands there once.
+A rule says in PromQL what Prometheus is to evaluate, and names the measure that the monitor evaluates by
+itself; both have the same threshold, because it stands there once.
 """
 
 from __future__ import annotations

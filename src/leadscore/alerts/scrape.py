@@ -1,4 +1,4 @@
-"""Numbers from the services' own `/metrics`, for a machine without a Prometheus: two looks and what is between."""
+"""Numbers from the services' own `/metrics`, for a machine without a Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from leadscore.alerts.evaluate import SeriesLabels
-from leadscore.alerts.measures import Series
+from leadscore.alerts.measures import MeasuredSeries
 from leadscore.alerts.rules import AlertRule
 from leadscore.monitoring.measures import Measure
 
@@ -66,7 +66,7 @@ class ScrapeReader:
         while self._looks[0].at < now - _KEPT_US:
             self._looks.popleft()
 
-    def read(self, rule: AlertRule, now: int) -> Series | None:
+    def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
         """As `MeasureReader`."""
         if not rule.measure.startswith(_SERVICE):
             return None

@@ -1,4 +1,4 @@
-"""Silences: for a time, nobody is told of alerts whose labels match. They fire and are stored all the same."""
+"""Silences: for a time nobody is told of alerts whose labels match; they are stored all the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         silence_id: Its id.
-        matchers: All of them must match: `alert=LeadScoringLatency`, `severity!=critical`, `feature=~budget|source`.
+        matchers: All of them must match: `alert=NAME`, `severity!=critical`, `model=~leads|trials`.
         starts_at: Microseconds since the epoch.
         ends_at: It ends by itself.
         by: Who made it.
@@ -64,7 +64,7 @@ def _parsed(matcher: str) -> tuple[str, str, str]:
         raise BadInputError(f"{matcher[:80]!r} is no matcher.", hint="Write alert=NAME, severity!=critical.")
     name, sign, text = found.groups()
     if sign == "=~":
-        # A person's pattern is run on labels of a few words: bounded, and without nesting that takes for ever.
+        # A person's pattern is run on labels of a few words: bounded, without nesting that takes for ever.
         if len(text) > 200 or re.search(r"[)\]][*+{]|\\[1-9]", text):
             raise BadInputError(f"{matcher[:80]!r} is too involved.", hint="Write names with | between them.")
         try:
@@ -160,5 +160,7 @@ def checked_reason(reason: str) -> str:
 def _record(store: EventStore, silence: Silence, now: int) -> None:
     document = msgspec.json.encode(silence).decode()
     store.record(
-        Evidence(f"{SILENCE}-{silence.silence_id}-{now}", SILENCE, silence.silence_id, now, document, silence.by)
+        Evidence(
+            f"{SILENCE}-{silence.silence_id}-{now}", SILENCE, silence.silence_id, now, document, silence.by
+        )
     )

@@ -1,4 +1,4 @@
-"""What Alertmanager tells us becomes the same episodes. It says things again and again, and that is all right."""
+"""What Alertmanager tells us becomes the same episodes; it may say things again and again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from leadscore.alerts.episodes import Audience, announce, lock_episodes, read_open, write_episodes
-from leadscore.alerts.evaluate import Episode, fingerprint, group_of, new_episode, settled
+from leadscore.alerts.evaluate import Episode, alert_fingerprint, group_of, new_episode, settled
 from leadscore.alerts.rules import AlertSeverity
 from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import LeadScoreError
@@ -87,9 +87,7 @@ class AlertmanagerReceiver:
         return 200, "ok"
 
 
-def receive_alerts(
-    connection: sa.Connection, audience: Audience, alerts: list[_Alert], now: int
-) -> None:
+def receive_alerts(connection: sa.Connection, audience: Audience, alerts: list[_Alert], now: int) -> None:
     """Bring episodes up to date with what Alertmanager says, and tell whom it concerns."""
     lock_episodes(connection)
     before = {episode.fingerprint: episode for episode in read_open(connection)}
@@ -99,7 +97,7 @@ def receive_alerts(
         name = labels.get("alertname", "") or "unnamed"
         rule = audience.rules.named(name)
         group = group_of(rule, labels)
-        mark = fingerprint(name, group)
+        mark = alert_fingerprint(name, group)
         known = after.get(mark)
         if alert.status == "resolved":
             if known is None or alert.fingerprint not in known.external:
@@ -118,7 +116,7 @@ def receive_alerts(
             after.pop(mark, None)
         else:
             after[mark] = then
-    write_episodes(connection, before, announce(connection, audience, before, after, now))
+    write_episodes(connection, before, announce(connection, audience, after, now))
 
 
 def _begun(name: str, severity: AlertSeverity, group: dict[str, str], alert: _Alert, now: int) -> Episode:

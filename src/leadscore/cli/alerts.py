@@ -22,9 +22,11 @@ app = typer.Typer(no_args_is_help=True, help="See alerts, look after them, and s
 
 RulesFile = Annotated[
     Path | None,
-    typer.Option("--rules", envvar="LEADSCORE_ALERT_RULES", show_envvar=True, help="Rules over the defaults."),
+    typer.Option(
+        "--rules", envvar="LEADSCORE_ALERT_RULES", show_envvar=True, help="Rules over the defaults."
+    ),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept for good.")]
+AlertReason = Annotated[str, typer.Option("--reason", help="Why; kept for good.")]
 
 
 @app.command("list")
@@ -58,14 +60,19 @@ def list_alerts(
 
     alerts = [episode for episode in recent if shown(episode)]
     rows = [
-        (e.state, e.severity, e.summary or e.rule, _moment(e.started_at), e.announced_at and _moment(e.announced_at),
-         e.acknowledged and e.acknowledged.by.name, e.episode_id)
+        (
+            e.state,
+            e.severity,
+            e.summary or e.rule,
+            _moment(e.started_at),
+            e.announced_at and _moment(e.announced_at),
+            e.acknowledged and e.acknowledged.by.name,
+            e.episode_id,
+        )
         for e in alerts
-    ]  # fmt: skip
-    by_rule = [
-        (s.rule, s.state, "; ".join(number_lines(s.members[:1], in_force.named(s.rule))) or s.unknown, _moment(at))
-        for at, s in statuses
     ]
+    worst = {s.rule: number_lines(s.members[:1], in_force.named(s.rule)) for _, s in statuses}
+    by_rule = [(s.rule, s.state, "; ".join(worst[s.rule]) or s.unknown, _moment(at)) for at, s in statuses]
     quiet = [(", ".join(s.matchers), s.by.name, s.reason, _moment(s.ends_at), s.silence_id) for s in silences]
     ways = [(c.channel, c.waiting, c.dead, c.delivered, c.uncertain, c.last_error) for c in channels]
     told = ("channel", "waiting", "given up", "delivered", "maybe twice", "last error")
@@ -73,7 +80,9 @@ def list_alerts(
         {"alerts": alerts, "rules": [s for _, s in statuses], "silences": silences, "channels": channels},
         Group(
             table("Alerts", ("state", "level", "what", "since (UTC)", "told", "looked after by", "id"), rows),
-            table("Rules", ("rule", "state", "worst number, or why it is unknown", "looked at (UTC)"), by_rule),
+            table(
+                "Rules", ("rule", "state", "worst number, or why it is unknown", "looked at (UTC)"), by_rule
+            ),
             table("Silences", ("matches", "by", "why", "until (UTC)", "id"), quiet),
             table("Channels", told, ways, right=("waiting", "given up", "delivered", "maybe twice")),
         ),
@@ -101,7 +110,7 @@ def send_test(
     if missing or not known:
         raise NotFoundError(
             f"The channel {min(missing)} is not set up." if missing else "No channel is set up.",
-            hint="Set LEADSCORE_SLACK_URL, LEADSCORE_PAGERDUTY_KEY, LEADSCORE_SMTP_URL with LEADSCORE_MAIL_TO.",
+            hint="Set LEADSCORE_SLACK_URL, LEADSCORE_PAGERDUTY_KEY or LEADSCORE_SMTP_URL (docs/alerts.md).",
         )
     results = try_channels({n: s for n, s in known.items() if not channel or n in channel}, now_us())
     rows = [(name, result.outcome, result.detail) for name, result in results.items()]
@@ -114,7 +123,7 @@ def send_test(
 @app.command("ack")
 def ack(
     episode: Annotated[str, typer.Argument(help="Id of the alert; see list.")],
-    reason: Reason,
+    reason: AlertReason,
     key_file: CredentialFile = None,
     rules: RulesFile = None,
     events_url: EventsUrl = None,
@@ -134,7 +143,8 @@ def ack(
 @app.command("silence")
 def silence(
     matcher: Annotated[
-        list[str] | None, typer.Argument(help="alert=NAME, severity!=critical, feature=~budget|source; all must match.")
+        list[str] | None,
+        typer.Argument(help="alert=NAME, severity!=info; all must match."),
     ] = None,
     length: Annotated[str, typer.Option("--for", help="How long: 2h; at most 30d.")] = "2h",
     reason: Annotated[str, typer.Option("--reason", help="Why; kept for good.")] = "",
@@ -160,7 +170,9 @@ def silence(
 
 @app.command("backtest")
 def backtest(
-    alert: Annotated[list[str] | None, typer.Argument(help="Rules; those that can be looked back at.")] = None,
+    alert: Annotated[
+        list[str] | None, typer.Argument(help="Rules; those that can be looked back at.")
+    ] = None,
     last: Annotated[str, typer.Option("--last", help="How far back: 90d.")] = "90d",
     rules: RulesFile = None,
     events_url: EventsUrl = None,
@@ -181,13 +193,19 @@ def backtest(
     wanted = [rule for rule in chosen if rule is not None]
     if len(wanted) < len(chosen):
         raise NotFoundError("There is no such rule.", hint="See: leadscore alerts list.")
-    registry = ModelRegistry(home, with_mlflow=False)
+    registry = ModelRegistry(home)
     start = now - round(parse_span(last, "--last").total_seconds() * 1e6)
     with EventStore(events_url or home.events_url) as store:
         reader = RollupReader(store, lambda name, version: find_model_facts(registry, name, version))
         found = [backtest_rule(rule, reader.at, start, now) for rule in wanted]
     rows = [
-        (each.rule, len(each.episodes), each.looks, each.measured, ", ".join(_moment(e.started_at) for e in each.episodes[:5]))
+        (
+            each.rule,
+            len(each.episodes),
+            each.looks,
+            each.measured,
+            ", ".join(_moment(e.started_at) for e in each.episodes[:5]),
+        )
         for each in found
     ]
     columns = ("rule", "would have fired", "looks", "numbers known", "when (UTC)")
@@ -202,7 +220,9 @@ def dead_letters(events_url: EventsUrl = None, as_json: JsonOption = False) -> N
 
     with EventStore(events_url or Home.from_environment().events_url) as store, store.reading() as connection:
         found = queue.dead_letters(connection)
-    rows = [(d.number, d.channel, d.message_id, _moment(d.created_at), d.attempts, d.last_error) for d in found]
+    rows = [
+        (d.number, d.channel, d.message_id, _moment(d.created_at), d.attempts, d.last_error) for d in found
+    ]
     columns = ("number", "channel", "message", "from (UTC)", "attempts", "last error")
     emit(found, table("Dead letters", columns, rows), as_json=as_json)
 
