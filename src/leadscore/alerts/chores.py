@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
+import sqlalchemy as sa
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
@@ -28,6 +29,7 @@ from leadscore.alerts.webhook import AlertmanagerReceiver
 from leadscore.errors import LeadScoreError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
+from leadscore.monitoring.chores import Chore
 from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.outbox.attempts import SendResult
 from leadscore.outbox.queue import OutboxMessage, backlogs, due_channels, prune
@@ -58,6 +60,7 @@ class AlertMonitor:
         store: Where alerts and the outbox are.
         facts: What a version's artefact says.
         environ: Where rules, channels and sources are named.
+        check: Raises within a transaction that writes if this process may not act any more.
         now: Microseconds since the epoch.
     """
 
@@ -66,9 +69,12 @@ class AlertMonitor:
         store: EventStore,
         facts: Callable[[str, str], ModelFacts],
         environ: Mapping[str, str] = os.environ,
+        *,
+        check: Callable[[sa.Connection], object] = lambda _: None,
         now: Callable[[], int] = now_us,
     ) -> None:
         self._store = store
+        self._check = check
         self._now = now
         self._environ = environ
         self._secrets = ChannelSecrets.from_environment(environ)
@@ -82,6 +88,15 @@ class AlertMonitor:
         self._running: dict[str, Future[object]] = {}
         self.receiver = AlertmanagerReceiver(
             store, self.audience, lambda: self._secrets.get(ALERTMANAGER_TOKEN), now
+        )
+
+    @property
+    def chores(self) -> tuple[Chore, ...]:
+        """What the monitor does for alerts."""
+        return (
+            Chore("alerts", self.evaluate, EVALUATE_SECONDS),
+            Chore("deliver", self.deliver, DELIVER_SECONDS),
+            Chore("outbox-pruning", self.prune, PRUNE_SECONDS),
         )
 
     def audience(self) -> Audience:
@@ -99,6 +114,7 @@ class AlertMonitor:
         measured, elsewhere, failing = read_all(self._readers, self._rules.rules, now)
         self._failing = failing
         with self._store.writing() as connection:
+            self._check(connection)
             self._statuses = evaluate_round(connection, self.audience(), measured, elsewhere, now)
 
     def deliver(self) -> None:

@@ -193,7 +193,7 @@ def backtest(
     wanted = [rule for rule in chosen if rule is not None]
     if len(wanted) < len(chosen):
         raise NotFoundError("There is no such rule.", hint="See: leadscore alerts list.")
-    registry = ModelRegistry(home)
+    registry = ModelRegistry(home, with_mlflow=False)
     start = now - round(parse_span(last, "--last").total_seconds() * 1e6)
     with EventStore(events_url or home.events_url) as store:
         reader = RollupReader(store, lambda name, version: find_model_facts(registry, name, version))

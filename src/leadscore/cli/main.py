@@ -26,6 +26,7 @@ from leadscore.cli import (
     investigate,
     keys,
     models,
+    monitor,
     outcomes,
     release,
     retrain,
@@ -74,6 +75,7 @@ app.command("console", rich_help_panel=_RUN)(console_command.console)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_RUN)
+app.command("monitor", rich_help_panel=_RUN)(monitor.monitor)
 app.command("bench", rich_help_panel=_RUN)(bench.bench)
 
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from leadscore.alerts.rules import RulesFileError, default_rules, load_rules, parse_rules, prometheus_expression
+from leadscore.alerts.rules import (
+    RulesFileError,
+    default_rules,
+    load_rules,
+    parse_rules,
+    prometheus_expression,
+)
 
 
 def test_the_defaults_are_the_documented_numbers() -> None:
