@@ -107,7 +107,7 @@ def receive_alerts(connection: sa.Connection, audience: Audience, alerts: list[_
         else:
             external = {**(known.external if known else {}), alert.fingerprint: labels}
         episode = known or _begun(name, rule.severity if rule else _severity(labels), group, alert, now)
-        summary = episode.summary if episode.own else _bounded(alert.annotations).get("summary", name)
+        summary = episode.summary or _bounded(alert.annotations).get("summary", name)
         changed = msgspec.structs.replace(
             episode, external=external, summary=summary, unknown="", unknown_since=None
         )
