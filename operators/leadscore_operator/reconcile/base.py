@@ -5,6 +5,7 @@ How the last words of a Job are read, and how trouble gets into the Ready condit
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 

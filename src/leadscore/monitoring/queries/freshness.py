@@ -52,6 +52,10 @@ def read_freshness(connection: sa.Connection) -> Freshness:
     """Read how far the roll-ups are."""
     found = {
         row.name: as_utc(row.at)
-        for row in connection.execute(sa.select(rollup_progress.c.name, rollup_progress.c.at))
+        for row in connection.execute(
+            sa.select(rollup_progress.c.name, rollup_progress.c.at).where(
+                rollup_progress.c.name.in_(("caught_up", "seen"))
+            )
+        )
     }
     return Freshness(caught_up=found.get("caught_up"), seen=found.get("seen"))
