@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def monitor_page(folder: Path) -> bytes:
         for chore in keeper.chores:
             chore.run()
         alerts.finish()
+        keeper._lease_state.good_at = time.time()
 
         class Page(Collector):
             def collect(self) -> Any:

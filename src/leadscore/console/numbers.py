@@ -1,4 +1,7 @@
-"""How numbers, times and ages are written: the same everywhere on the console."""
+"""How numbers, times and ages are written: the same everywhere on the console.
+
+Units stand behind a space that no line is broken at.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def count_text(value: float) -> str:
 def share_text(value: float) -> str:
     """`12.3 %`; two digits more below a tenth of a percent, so that a small share is not written as none."""
     percent = value * 100
-    return f"{percent:.3g} %" if 0 < abs(percent) < 0.1 else f"{percent:.1f} %"
+    return f"{percent:.3g}\u00a0%" if 0 < abs(percent) < 0.1 else f"{percent:.1f}\u00a0%"
 
 
 def number_text(value: float) -> str:
@@ -41,8 +44,8 @@ _WRITERS: Final[Mapping[NumberUnit, Callable[[float], str]]] = {
     "count": count_text,
     "share": share_text,
     "number": number_text,
-    "milliseconds": lambda value: f"{number_text(value)} ms",
-    "per_second": lambda value: f"{number_text(value)} /s",
+    "milliseconds": lambda value: f"{number_text(value)}\u00a0ms",
+    "per_second": lambda value: f"{number_text(value)}\u00a0/s",
     "money": money_text,
 }
 
