@@ -27,7 +27,7 @@ def monitor_page(folder: Path) -> bytes:
         held, stop = StoreLease(store, "monitor", "test"), threading.Event()
         held.renew()
         rollups = RollupChores(store, VersionCells(_no_facts), held, stop.is_set)
-        alerts = AlertMonitor(store, _no_facts, {}, check=held.check)
+        alerts = AlertMonitor(store, lambda *_: None, {}, check=held.check)
         keeper = ChoreKeeper(held, (*rollups.chores, *alerts.chores), stop)
         with store.writing() as connection:
             enqueue(connection, [OutboxMessage("m", "slack", "s", "{}")], now_us())

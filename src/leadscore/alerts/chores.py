@@ -58,7 +58,7 @@ class AlertMonitor:
 
     Args:
         store: Where alerts and the outbox are.
-        facts: What a version's artefact says.
+        facts: What a version's artefact says; None if it cannot be had.
         environ: Where rules, channels and sources are named.
         check: Raises within a transaction that writes if this process may not act any more.
         now: Microseconds since the epoch.
@@ -67,7 +67,7 @@ class AlertMonitor:
     def __init__(
         self,
         store: EventStore,
-        facts: Callable[[str, str], ModelFacts],
+        facts: Callable[[str, str], ModelFacts | None],
         environ: Mapping[str, str] = os.environ,
         *,
         check: Callable[[sa.Connection], object] = lambda _: None,
@@ -211,7 +211,7 @@ class AlertMonitor:
         self._broken = ""
         return rules
 
-    def _all_readers(self, facts: Callable[[str, str], ModelFacts]) -> tuple[MeasureReader, ...]:
+    def _all_readers(self, facts: Callable[[str, str], ModelFacts | None]) -> tuple[MeasureReader, ...]:
         environ = self._environ
         readers: list[MeasureReader] = [
             RollupReader(self._store, facts),

@@ -63,12 +63,12 @@ class RollupReader:
 
     Args:
         store: Of the roll-ups.
-        facts: What a version's artefact says; raises `LeadScoreError` if it cannot be had.
+        facts: What a version's artefact says; None if it cannot be had.
     """
 
     name = "roll-ups"
 
-    def __init__(self, store: EventStore, facts: Callable[[str, str], ModelFacts]) -> None:
+    def __init__(self, store: EventStore, facts: Callable[[str, str], ModelFacts | None]) -> None:
         self._store = store
         self._facts = facts
 
@@ -105,10 +105,9 @@ class RollupReader:
         found: MeasuredSeries = {}
         for row in rows:
             labels = (("model", model), ("model_version", row.version))
-            try:
-                facts = self._facts(model, row.version)
-            except LeadScoreError as error:
-                found[labels] = Measure.missing(f"Version {row.version} is not known here: {error.message}")
+            facts = self._facts(model, row.version)
+            if facts is None:
+                found[labels] = Measure.missing(f"The artefact of version {row.version} cannot be had here.")
                 continue
             for drift in read_feature_drift(connection, Selection(model=model, time=time), fresh, facts):
                 if drift.kind == "score":

@@ -186,6 +186,7 @@ def backtest(
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
     from leadscore.monitoring.model_facts import find_model_facts
+    from leadscore.monitoring.rollups.cells import VersionCells
     from leadscore.registry.store import ModelRegistry
 
     home, known, now = Home.from_environment(), load_rules(rules), now_us()
@@ -196,7 +197,8 @@ def backtest(
     registry = ModelRegistry(home, with_mlflow=False)
     start = now - round(parse_span(last, "--last").total_seconds() * 1e6)
     with EventStore(events_url or home.events_url) as store:
-        reader = RollupReader(store, lambda name, version: find_model_facts(registry, name, version))
+        cells = VersionCells(lambda name, version: find_model_facts(registry, name, version))
+        reader = RollupReader(store, cells.facts)
         found = [backtest_rule(rule, reader.at, start, now) for rule in wanted]
     rows = [
         (

@@ -9,6 +9,8 @@ import typer
 from leadscore.cli.options import EventsUrl
 from leadscore.settings import Home
 
+_MEASURES_SECONDS = 15.0
+
 
 def monitor(
     events_url: EventsUrl = None,
@@ -28,9 +30,10 @@ def monitor(
     from leadscore.events.store import EventStore
     from leadscore.logs import JsonLines
     from leadscore.monitoring import monitor as process
-    from leadscore.monitoring.chores import ChoreKeeper
+    from leadscore.monitoring.chores import Chore, ChoreKeeper
+    from leadscore.monitoring.exporter import ModelMetricsExporter
     from leadscore.monitoring.lease import StoreLease
-    from leadscore.monitoring.model_facts import ModelFacts, find_model_facts
+    from leadscore.monitoring.model_facts import find_model_facts
     from leadscore.monitoring.rollups.cells import VersionCells
     from leadscore.registry.store import ModelRegistry
 
@@ -44,17 +47,15 @@ def monitor(
         held = StoreLease(
             store, process.MONITOR_LEASE, process.monitor_identity(), seconds=options.lease_seconds
         )
-
-        def facts(name: str, version: str) -> ModelFacts:
-            return find_model_facts(registry, name, version)
-
-        cells = VersionCells(facts)
+        cells = VersionCells(lambda name, version: find_model_facts(registry, name, version))
         rollups = process.RollupChores(store, cells, held, stopping.is_set)
+        exporter = ModelMetricsExporter(store, cells.facts)
+        measures = Chore("measures", exporter.refresh, _MEASURES_SECONDS)
         # What else is done by one process only: add its chores, metrics and receivers here.
-        alerts = AlertMonitor(store, facts, check=held.check)
-        keeper = ChoreKeeper(held, (*rollups.chores, *alerts.chores), stopping)
-        sources, posts = (rollups.metrics, alerts.metrics), {"/alertmanager": alerts.receiver}
+        alerts = AlertMonitor(store, cells.facts, check=held.check)
+        keeper = ChoreKeeper(held, (*rollups.chores, measures, *alerts.chores), stopping)
+        sources = (rollups.metrics, exporter.metrics, alerts.metrics)
         try:
-            process.run_monitor(options, keeper, sources=sources, posts=posts)
+            process.run_monitor(options, keeper, sources=sources, posts={"/alertmanager": alerts.receiver})
         finally:
             alerts.finish()

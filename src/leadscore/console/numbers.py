@@ -35,6 +35,17 @@ def number_text(value: float) -> str:
     return f"{value:,.{min(digits, 6)}f}"
 
 
+def index_text(value: float) -> str:
+    """Three decimals, so that a column of them can be compared: `0.245`, `0.007`, `< 0.001`."""
+    return "< 0.001" if 0 < value < 0.0005 else f"{value:,.3f}"
+
+
+def milliseconds_text(value: float) -> str:
+    """`25 ms`; a decimal below ten, two below one."""
+    decimals = 0 if value >= 10 else 1 if value >= 1 else 2
+    return f"{value:,.{decimals}f}\u00a0ms"
+
+
 def money_text(value: float) -> str:
     """Whole units of whatever the outcomes are in, `12,345`; cents below a hundred."""
     return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
@@ -44,7 +55,9 @@ _WRITERS: Final[Mapping[NumberUnit, Callable[[float], str]]] = {
     "count": count_text,
     "share": share_text,
     "number": number_text,
-    "milliseconds": lambda value: f"{number_text(value)}\u00a0ms",
+    "index": index_text,
+    "times": lambda value: f"{value:,.1f}\u00a0×",
+    "milliseconds": milliseconds_text,
     "per_second": lambda value: f"{number_text(value)}\u00a0/s",
     "money": money_text,
 }

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -95,7 +94,7 @@ class World:
 
     def begin(self) -> AlertMonitor:
         """A new process."""
-        monitor = AlertMonitor(self.store, _no_facts, self.environ, now=lambda: self.now)
+        monitor = AlertMonitor(self.store, lambda *_: None, self.environ, now=lambda: self.now)
         monitor._readers = (self.numbers, *monitor._readers)
         self.monitor = monitor
         return monitor
@@ -138,10 +137,6 @@ class World:
             "alerts": [alert],
         }
         return self.monitor.receiver(json.dumps(body).encode(), "Bearer token")
-
-
-def _no_facts(name: str, version: str) -> Any:
-    raise NotFoundError("no model here")
 
 
 @pytest.fixture
