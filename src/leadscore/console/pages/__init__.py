@@ -6,6 +6,7 @@ from typing import Final
 
 from leadscore.console.page import ConsoleAction, ConsolePage
 from leadscore.console.pages import (
+    alerts,
     business,
     drift,
     fairness,
@@ -25,9 +26,15 @@ PAGES: Final[tuple[ConsolePage, ...]] = (
     investigations.PAGE,
     business.PAGE,
     live.PAGE,
+    alerts.PAGE,
     drift.PAGE,
     model.PAGE,
     releases.PAGE,
     fairness.PAGE,
 )
-ACTIONS: Final[tuple[ConsoleAction, ...]] = (releases.ANSWER, releases.ROLL_BACK, investigations.START)
+ACTIONS: Final[tuple[ConsoleAction, ...]] = (
+    releases.ANSWER,
+    releases.ROLL_BACK,
+    *alerts.ALERT_ACTIONS,
+    investigations.START,
+)
