@@ -25,6 +25,7 @@ from benchmarks.rows import (
     backtest,
     bank,
     calibration,
+    conversion_drop,
     drift_budget,
     drift_evidently,
     drift_order,
@@ -60,7 +61,13 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *rollups.SUITES,
         *footprint.SUITES,
     ),
-    "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
+    "training": (
+        *training.SUITES,
+        *label_delay.SUITES,
+        *calibration.SUITES,
+        *leaks.SUITES,
+        *conversion_drop.SUITES,
+    ),
     "bank": (*bank.SUITES, *backtest.SUITES),
     "drift": (
         *drift_budget.SUITES,
