@@ -156,7 +156,7 @@ class AnyKs:
 class ByPolicy:
     """The RetrainPolicy under test, deciding from the performance detector's verdicts as the operator does.
 
-    A backtest has that one detector: it stands for each that the policy names, which here would never speak.
+    A backtest has that one detector: it stands for each that the policy names, which here would never signal.
 
     Attributes:
         rules: The policy.

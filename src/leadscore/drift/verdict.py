@@ -36,7 +36,7 @@ class FeatureVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         feature: Name in the contract; `score` for the model's probability, `joint` for all features together.
         statistic: What was measured: `psi`, `ks`, `missing_rate`, `unseen_rate`, `mmd`, `auc`, ….
         value: The statistic's value.
-        cut: The value above which the check signals, None for a test that has no single cut.
+        critical_value: Above it the check signals; None for a test that has no single one.
         effect: Size of the change on the scale that the severity is read from (PSI for a univariate check).
         p_value: Probability of a value at least this large on an unchanged stream; None if not tested.
         severity: Of this feature alone.
@@ -47,7 +47,7 @@ class FeatureVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     feature: str
     statistic: str
     value: float
-    cut: float | None = None
+    critical_value: float | None = msgspec.field(default=None, name="cut")
     effect: float = 0.0
     p_value: float | None = None
     severity: Severity = "none"

@@ -255,7 +255,7 @@ class StreamMonitor:
             leads=ChartReport(
                 followed=track.seen,
                 waiting=max(0, found.rows - track.seen),
-                now=track.look,
+                now=track.evaluation,
                 alarms=track.alarms,
             ),
             outcomes=outcomes,

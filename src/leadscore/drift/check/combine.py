@@ -141,7 +141,7 @@ def _confidence(
 def _reasons(
     report: DriftReport, univariate: DriftVerdict, outcomes: DriftVerdict | None, concept: Severity
 ) -> tuple[str, ...]:
-    """The most severe method speaks first."""
+    """Order methods by severity, the most severe first."""
     notes = [note for note in report.notes if note not in univariate.reasons]
     features = list(univariate.reasons)
     others = [sentence(finding, report) for finding in report.methods]

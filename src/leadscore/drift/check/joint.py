@@ -47,10 +47,10 @@ def joint_report(
         method: Which.
         reference: With a sample.
         window: With rows.
-        options: Least effect, lines, seed.
+        options: Least effect, thresholds, seed.
         level: p-value from which it breaches.
         ignored: Features that are known to follow the week: the sample has leads of all
-            hours, so they would speak of the hour.
+            hours, so they would report the hour.
 
     Raises:
         BadInputError: No rows on one of the sides, or a level so small that no number of permutations reaches

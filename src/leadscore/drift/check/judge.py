@@ -72,7 +72,7 @@ def method_level(options: DriftOptions, every: timedelta) -> float:
     """
     if options.mode == "thresholds":
         return options.thresholds.p
-    return min(0.5, 1.0 / (options.false_alarms.run_length(every) * options.looks))
+    return min(0.5, 1.0 / (options.false_alarms.run_length(every) * options.alarming_methods))
 
 
 def judge_window(

@@ -165,7 +165,7 @@ def _test_reports(
         TestReport(
             name=test.name,
             value=test.value,
-            cut=test.cut(level),
+            critical_value=test.critical_value(level),
             p_value=test.p_value,
             effect=test.effect,
             breached=counts and test.p_value <= level and test.effect >= options.min_effect,
@@ -244,7 +244,7 @@ def _notes(reference: Reference, options: DriftOptions, baseline: ComparisonBase
     notes: list[str] = []
     if reference.sample is None and options.mode == "budget":
         notes.append(
-            "No reference sample: features are taken to be independent, so cuts are a little strict."
+            "No reference sample: features count as independent, so critical values are a little strict."
         )
     if baseline.follows and baseline.seasonal.rows == 0:
         listed = ", ".join(sorted(baseline.follows))

@@ -43,14 +43,14 @@ class AlibiWindow(msgspec.Struct, frozen=True):
         drift: Its own decision.
         p_values: Per feature (offline detectors), not corrected for their number.
         distances: Per feature: its statistic; of the last row that was read (online detectors).
-        cut: The p-value below which (offline), or the statistic above which (online) it decides.
+        critical_value: The p-value below which (offline), or the statistic above which (online) it decides.
         alarm_row: Row of the first alarm, counted from 1 (online); None without one.
     """
 
     drift: bool
     p_values: tuple[float, ...]
     distances: tuple[float, ...]
-    cut: float
+    critical_value: float
     alarm_row: int | None
 
 

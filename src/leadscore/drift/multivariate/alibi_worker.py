@@ -62,7 +62,7 @@ def _batch(detector, window: np.ndarray) -> dict:
         "drift": bool(data["is_drift"]),
         "p_values": np.atleast_1d(data["p_val"]).astype(float).tolist(),
         "distances": np.atleast_1d(data["distance"]).astype(float).tolist(),
-        "cut": float(np.min(data["threshold"])),
+        "critical_value": float(np.min(data["threshold"])),
         "alarm_row": None,
     }
 
@@ -78,12 +78,12 @@ def _stream(detector, window: np.ndarray) -> dict:
             alarm = number
             break
     distances = np.nan_to_num(np.atleast_1d(data["test_stat"]).astype(float)).ravel()
-    cuts = np.nan_to_num(np.atleast_1d(data["threshold"]).astype(float)).ravel()
+    thresholds = np.nan_to_num(np.atleast_1d(data["threshold"]).astype(float)).ravel()
     return {
         "drift": alarm is not None,
         "p_values": [],
         "distances": distances.tolist(),
-        "cut": float(cuts.min()),
+        "critical_value": float(thresholds.min()),
         "alarm_row": alarm,
     }
 

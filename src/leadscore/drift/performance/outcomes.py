@@ -102,7 +102,7 @@ def judge_outcomes(
             `options.performance.confidence`.
     """
     wanted = options.performance
-    # Two looks, at the ranking and at the calibration, share the chance.
+    # Two tests, of the ranking and of the calibration, share the chance.
     confidence = wanted.confidence if level is None else 1.0 - level / 2
     limits = PerformanceThresholds(
         max_drop=wanted.max_drop,

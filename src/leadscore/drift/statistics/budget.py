@@ -1,4 +1,4 @@
-"""From a budget of false alarms to the cut of every test.
+"""From a budget of false alarms to the critical value of every test.
 
 The chain: budget and schedule → mean run length in windows → chance of an accidental breach per window
 (`runlength`) → chance per test, by the exact null of each (`null`) and by how much they overlap (`overlap`).

@@ -99,7 +99,7 @@ def design_watch(baseline: ChartBaseline, plan: WatchPlan) -> WatchDesign:
     leads = design_chart(
         histograms,
         window_rows=plan.every,
-        run_length=plan.looks,
+        run_length=plan.evaluations,
         sample=codes,
         memories=tuple(sorted({min(1.0, 2 / (leads / plan.every + 1)) for leads in _MEMORIES})),
     )
