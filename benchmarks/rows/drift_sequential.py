@@ -235,8 +235,8 @@ def _section(delays: Mapping[str, Mapping[Key, Delays]], run_length: int, magnit
             f"Mean ± standard error. Eight features and the score, {streams.LEADS_A_DAY} leads a day, "
             f"windows of {streams.WINDOW} for KS and PSI, alibi-detect and the charts are evaluated "
             "after every lead; only the charts read outcomes, when they come. A stream without an alarm "
-            f"counts with its {_AFTER:,} leads; one with an alarm before the change does not count. Control: the same "
-            "clock on streams that do not change."
+            f"counts with its {_AFTER:,} leads; one with an alarm before the change does not count. "
+            "Control: the same clock on streams that do not change."
         ),
     )
 

@@ -1,4 +1,4 @@
-"""How a worker stops under load without losing a request: in three steps, before uvicorn's own shutdown.
+"""Stop a worker under load without losing a request: in three steps, before uvicorn's own shutdown.
 
 uvicorn's shutdown closes its listener and, at once, each connection without a request in progress.
 Three kinds of callers lose a request by that: one whose request lies in the socket's buffer unread,
@@ -11,8 +11,8 @@ in the listener's queue. So, after the drain:
 3. What is still open then has been silent for that long: uvicorn closes it and ends.
 
 What remains is what HTTP/1.1 cannot avoid: a request that is written in the very moment
-in which its idle connection is closed (RFC 9112, 9.5). In a cluster nobody has been sent
-here for the whole of preStop and drain by then.
+in which its idle connection is closed (RFC 9112, 9.5). In a cluster no request has been routed here since
+preStop began.
 """
 
 from __future__ import annotations
@@ -83,10 +83,9 @@ def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
 
 
 def _forget_listener() -> None:
-    """Let go of the socket that was inherited for a service that will not begin.
+    """Close the inherited socket of a service that will not begin.
 
-    While this process has it, connections wait in its queue although nobody will ever take them. Whoever
-    started the service ends it after its start, without serving.
+    While this process has it, connections would wait in its queue in vain.
     """
     descriptor = os.environ.get(LISTENER)
     if descriptor is not None:
@@ -94,7 +93,7 @@ def _forget_listener() -> None:
 
 
 async def _quieten(server: Server, bound_s: float) -> None:
-    """Take no more connections, and answer those that there are until they have nothing more to ask."""
+    """Take no more connections, and serve the open ones until they are idle."""
     loop = asyncio.get_running_loop()
     await close_listeners(server, _STEP_S)
     calm_since = loop.time()

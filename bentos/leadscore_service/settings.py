@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one worker is told by its environment (docs/api.md lists the variables).
+    """Settings of one worker, from its environment (docs/api.md lists the variables).
 
     Attributes:
         home: Embedded stores; its `events_url` is where the shipper sends predictions.

@@ -1,4 +1,4 @@
-"""Who decides when to retrain: the policy under test, and the simple rules that it has to be better than."""
+"""Strategies that decide when to retrain: the policy under test, and simple rules to compare it with."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class StrategyAnswer:
-    """Whether the detector spoke, whether to retrain, and why."""
+    """Whether the detector signalled, whether to retrain, and why."""
 
     alarm: bool
     retrain: bool
@@ -68,7 +68,7 @@ class Strategy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """The model of the warm-up, for ever."""
+    """Never retrain."""
 
     name: str = "never"
 
@@ -193,7 +193,7 @@ class ByPolicy:
             self._runs.append(PastRun(key=decision.key, created=now, finished=now))
         reason = decision.reason
         if isinstance(decision, Postpone) and decision.hold == "no-drift" and not verdict.unknown:
-            # The policy knows of nothing that asks; what was measured is why.
+            # No trigger is due: add the detector's reason.
             reason = " ".join((reason, *verdict.reasons[:1]))
         return StrategyAnswer(verdict.drifted, isinstance(decision, Retrain), reason)
 

@@ -265,7 +265,7 @@ def _print_decision(decision: VersionDecision, *, as_json: bool) -> None:
 
 
 def _say_who_serves(decision: VersionDecision) -> None:
-    """An alias moves nobody's traffic: say what does."""
+    """Say how traffic follows, as an alias alone moves none."""
     ref = f"{decision.name}/{decision.version}"
     for line in (
         (

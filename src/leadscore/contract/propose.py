@@ -227,7 +227,7 @@ def _numeric(
 
 
 def _number_texts(summary: ColumnSummary, text: _Text, numbers: NumberGuess) -> Proposal:
-    """A number written as text, with what its marks, units and words may mean."""
+    """Propose a feature for numbers written as text, and ask about their marks, units and words."""
     name = summary.column
     words = [(value, count) for value, count in text.seen if value not in numbers.values]
     missing = summary.missing + numbers.word_rows / len(text.rows)
@@ -250,12 +250,12 @@ def _number_texts(summary: ColumnSummary, text: _Text, numbers: NumberGuess) -> 
     )
 
 
-# The sign of a dollar is that of many.
+# The dollar sign stands for many currencies.
 _UNITS = {"€": "EUR", "£": "GBP", "₹": "INR"}
 
 
 def number_findings(name: str, numbers: NumberGuess, words: Sequence[tuple[str, int]]) -> tuple[Finding, ...]:
-    """What a person should know of how a column writes its numbers; nothing where every reader agrees."""
+    """Return the findings about how a column writes its numbers; none where that is unambiguous."""
     if numbers.plain:
         return ()
     found: list[Finding] = []

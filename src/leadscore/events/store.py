@@ -77,7 +77,7 @@ class EventStore:
     """One schema over two databases. Connects on first use; safe between threads.
 
     A store that is empty is created then, and an embedded one (SQLite) migrated; a PostgreSQL store is
-    migrated by `migrate`. Until it is, whoever needs what is missing waits (`SchemaTooOldError`).
+    migrated by `migrate`. Until then calls that need what is missing raise `SchemaTooOldError`.
 
     Args:
         url: `sqlite:////path/events.db` or `postgresql://user:password@host/database`.
@@ -308,8 +308,8 @@ class EventStore:
                 found = schema.read_state(connection)
                 schema.check_version(found.version)
                 behind = found.revision < schema.NEEDED_REVISION
-                # A store's file is nobody else's; a server is migrated when people say so,
-                # unless there is nothing on it.
+                # A file belongs to this installation; a server is migrated on command only, unless it is
+                # empty.
                 if behind and not self._embedded and not schema.is_unused(connection, found):
                     if any_revision:
                         return

@@ -34,7 +34,7 @@ _PREFIX: Final = "features."
 
 @dataclass(frozen=True, slots=True)
 class LabelCompleteness:
-    """How much of a window's truth is known.
+    """How many labels of a window are known.
 
     Superseded predictions without a label (the lead was scored again before its outcome, which went to the
     newer score) can never get one, so they count neither for nor against.

@@ -1,7 +1,4 @@
-"""The figures of judged windows where others read them.
-
-Rows of a Delta table, gauges in Prometheus' text format.
-"""
+"""Write figures of judged windows as rows of a Delta table and as gauges in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ def append_metrics(path: Path, record: DriftRecord) -> bool:
     Each detector is one application in Delta's transaction log, with the window's end as its version: a
     window that is written again is skipped. Returns whether rows were written.
 
-    A window that nothing could be said of has no figures, and may still be judged when its leads have come.
+    A window that was not judged has no figures, and may be judged later.
 
     Raises:
         UnavailableError: The table cannot be read or written.
@@ -148,7 +145,7 @@ def prometheus_text(record: DriftRecord) -> str:
 
     gauge("drifted", "1 while the detector's alarm stands.", [({}, float(verdict.drifted))])
     gauge("judged", "0 where too few leads or outcomes came, or none.", [({}, float(not verdict.unknown))])
-    # A severity that is not known is no 0.
+    # An unknown severity must not show as 0.
     known = [] if verdict.unknown else [({}, _rank(verdict))]
     gauge("severity", "0 none, 1 moderate, 2 significant, 3 critical; absent if not judged.", known)
     gauge("rows", "Leads in the last judged window.", [({}, float(verdict.rows))])

@@ -46,7 +46,7 @@ class Windows(Protocol):
         ...
 
     def outcomes(self, start: datetime, end: datetime) -> MatureOutcomes:
-        """What became of the leads of [start, end), all of which are old enough to be asked."""
+        """Return outcomes of the leads of [start, end), all old enough for theirs to be known."""
         ...
 
     def latest(self) -> datetime:

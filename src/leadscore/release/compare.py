@@ -179,7 +179,7 @@ def known_outcomes(
 def objections(
     known: KnownOutcomes, latency: Latency, *, ratio: float = 2.0, free_us: float = 50.0
 ) -> list[str]:
-    """What speaks against the candidate so clearly that no person need be asked."""
+    """Return the reasons that refuse the candidate without asking a person."""
     found: list[str] = []
     if known.difference is not None and known.difference.high < 0:
         d = known.difference
@@ -198,7 +198,7 @@ def objections(
 def remarks(
     spread: Distribution, order: Ranks, grades: GradeChanges, known: KnownOutcomes, expected: ExpectedPsi
 ) -> list[str]:
-    """What the person who approves should look at."""
+    """Return remarks for the person who approves."""
     found: list[str] = []
     if spread.psi >= NOTABLE_PSI:
         found.append(

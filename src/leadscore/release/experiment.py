@@ -1,7 +1,4 @@
-"""A/B as a long canary: is B better, worse, or not known yet? Safe to ask at any time, as often as one likes.
-
-Pure.
-"""
+"""Judge an A/B test: B is better, worse, or not known yet. Valid however often it is evaluated. Pure."""
 
 from __future__ import annotations
 

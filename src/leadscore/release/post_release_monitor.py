@@ -1,4 +1,4 @@
-"""The watch's report from the event store."""
+"""Make the soak's report from the event store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from leadscore.release.soak import KpiReport, SoakPlan, SoakRequest, evaluate_so
 def report_soak(
     store: EventStore, about: SoakRequest, plan: SoakPlan, *, baseline_days: float = 28.0
 ) -> KpiReport:
-    """Read both versions' leads and hold one against the other.
+    """Read both versions' leads and compare them.
 
     Args:
         store: The log.

@@ -1,9 +1,9 @@
-"""The watch after 100 %: has the business got worse since the candidate took over? Pure.
+"""Judge the soak at 100 %: whether business has got worse since the candidate took over. Pure.
 
-There is no second arm any more, so the candidate's leads are held against those of the version before, over
-the weeks before the release, each lead given the same exposure. That is not a randomised comparison: days
-differ. Therefore a fall must be larger than `margin` as well as supported, and the sequence for the candidate
-holds at every look at once, so hourly reports do not add up to a false alarm. Two days bring few outcomes;
+There is no second arm any more, so the candidate's leads are compared with those of the version before, in
+the weeks before the release, each after the same exposure. That is not a randomised comparison: days differ.
+Therefore a fall must be larger than `margin` as well as supported, and the sequence for the candidate holds
+at all evaluations at once, so hourly reports do not add up to a false alarm. Two days bring few outcomes;
 until they come, one figure without labels stands in: the share of leads that get grade A. If it falls beyond
 `proxy_margin` of what the version before gave, sales has nothing to work on, whatever the outcomes will be.
 """
@@ -19,7 +19,7 @@ from scipy import stats
 from leadscore.release.cohorts import Cohort
 from leadscore.release.sequential import Floats, asymptotic_sequence, betting_sequence
 
-# Figures that are looked at; each has an equal part of alpha.
+# Figures that are tested; each has an equal part of alpha.
 _FIGURES = 3
 
 
@@ -130,7 +130,7 @@ class SoakRequest(msgspec.Struct, frozen=True, kw_only=True):
 def evaluate_soak(
     before: Cohort, now: Cohort, proxies: tuple[Floats, Floats], plan: SoakPlan, about: SoakRequest
 ) -> KpiReport:
-    """Hold the candidate's leads against those of the version before.
+    """Compare the candidate's leads with those of the version before.
 
     Args:
         before: Mature leads of the version before.
@@ -167,7 +167,7 @@ def evaluate_soak(
 
 
 def _share(name: str, before: Floats, now: Floats, margin: float, alpha: float) -> SoakMetric:
-    """A share of leads: exact binomial interval before (looked at once), betting sequence now."""
+    """A share of leads: exact binomial interval before (evaluated once), betting sequence now."""
     base, floor = _mean(before), 0.0
     if len(before):
         hits = round(float(before.sum()))
@@ -199,7 +199,7 @@ def _share(name: str, before: Floats, now: Floats, margin: float, alpha: float) 
 
 
 def _would_see_a_loss(leads: int, conversion: SoakMetric, alpha: float) -> bool:
-    """Whether the worst of all, no conversion among so many leads, would have been called a fall."""
+    """Whether no conversion at all among so many leads would have been called a fall."""
     if not leads:
         return False
     worst = betting_sequence(np.zeros(leads), alpha)

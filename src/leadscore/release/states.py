@@ -1,6 +1,4 @@
-"""What the release machine speaks of.
-
-What is asked for, what was decided so far, what is seen now, what to do next. Only data.
+"""Data of the release machine: spec, status, observations and actions.
 
 A field that is None was looked for and is not there; a read that failed ends the step instead (unknown is not
 empty).
@@ -362,7 +360,7 @@ Action = (
 
 
 class Step(msgspec.Struct, frozen=True):
-    """Do `action`, write `status` (if it differs), look and decide again, until the action is a Wait."""
+    """Do `action`, write `status` (if it differs), observe and decide again, until the action is a Wait."""
 
     action: Action
     status: ReleaseStatus

@@ -88,7 +88,7 @@ def soaking(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: d
 def _begin(
     spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, rollout: RolloutObservation, now: datetime
 ) -> Step:
-    """The one place from which a candidate comes to traffic: everything is asked again, from fresh reads."""
+    """Start the canary after every condition was checked again, from fresh reads."""
     against = _against(spec, status, seen)
     if against:
         return _finish(status, Finish("Aborted", against))
@@ -100,8 +100,7 @@ def _begin(
             status, " ".join(words.split()), needs_human_since=status.since or now, unproven=seen.unproven
         )
     if answer.evidence != status.approval:
-        # The one that it went on by counts no more (its key was revoked, or it is of a release that proved
-        # nothing).
+        # The earlier answer no longer counts (its key was revoked, or it has no proof).
         by = f"Approved by {answer.by}: {answer.reason}"
         return Step(
             Note(),
@@ -140,7 +139,7 @@ def _kpi(
     due, upcoming = reports_due(spec, since, now)
     if due > report.number and report.state != "running":
         return Step(ReportKpi(spec.version, previous, since, due), status)
-    # Whatever the report is doing, a watch that has lasted twice its time needs a person.
+    # After twice its time a soak needs a person, whatever its report's state.
     patience = end + timedelta(seconds=spec.soak_seconds)
     needs_human_since = patience if now >= patience else None
     if report.state == "failed":
@@ -196,7 +195,7 @@ def _lacking(spec: ReleaseSpec, report: ReportObservation) -> str:
 
 
 def _undecided(spec: ReleaseSpec, lacking: str, now: datetime, end: datetime) -> str:
-    """What is said of a watch that is over and has seen too little.
+    """Return the reason of a soak that is over and has seen too few leads.
 
     It goes on for as long again, then a person is asked.
     """
@@ -275,7 +274,7 @@ def _target(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations) -> int
 
 
 def _taken(spec: ReleaseSpec, status: ReleaseStatus, phase: Retreat, rollout: RolloutObservation) -> Step:
-    """Somebody else set the Rollout: it is theirs, we do not fight over it."""
+    """Leave a Rollout that somebody else has set as it is."""
     words = f"Somebody else set the Rollout to {_named(spec, rollout.desired)}; it is left as it is."
     reason = f"{status.reason} {words}" if status.retreat else words
     return _finish(status, Finish(phase, reason))

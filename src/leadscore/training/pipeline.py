@@ -1,4 +1,4 @@
-"""The road from a table of leads to an artefact with its evidence."""
+"""Train a model from a table of leads and write the artefact with its evidence."""
 
 from __future__ import annotations
 
@@ -370,7 +370,7 @@ def _record(chosen: TrainingSelection, split: Split, recent: Sample | None, *, t
 def _suspicions(
     columns: tuple[Suspicion, ...], evaluation: Evaluation, tuning: Tuning
 ) -> tuple[Suspicion, ...]:
-    """What single columns and the figures of the whole model give reason to suspect."""
+    """Return suspicions of leaks from single columns and from the figures of the whole model."""
     folds = tuning.fold_aucs
     found = model_suspicions(
         auc=evaluation.estimates.auc.value,

@@ -1,4 +1,4 @@
-"""What can happen to the synthetic CRM, from when, how strongly and how suddenly."""
+"""Scenarios of the synthetic CRM: what changes, from when, how strongly and how suddenly."""
 
 from __future__ import annotations
 

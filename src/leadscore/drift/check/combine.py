@@ -99,7 +99,7 @@ def _worst(
     found += [_joint(finding) for finding in report.methods if finding.severity != "none"]
     performance = report.performance
     if outcomes is not None and performance is not None and performance.severity != "none":
-        # What may be chance is in the sentences, not among the findings.
+        # Insignificant results are in the sentences, not among the findings.
         found += [
             f
             for f in outcomes.worst

@@ -46,7 +46,7 @@ class StandingAlarms:
 
     @property
     def newest(self) -> ChartEvaluation | None:
-        """The one that was raised last; None if none stands."""
+        """Return the latest alarm; None if none stands."""
         return max(
             (a for a in (self.leads, self.outcomes) if a is not None), key=lambda a: a.at, default=None
         )
@@ -153,7 +153,7 @@ def unjudged_stream(
 
 
 def silent_since(newest: datetime | None, start: datetime) -> str:
-    """Return the sentence about a feed that brings nothing.
+    """Return the sentence about a silent feed.
 
     `newest` is its last lead's time, if it ever had one.
     """
@@ -189,7 +189,7 @@ def _verdict(
     worst = [] if alarms.outcomes is None else [_sign(alarms.outcomes, severities[0])]
     if alarms.leads is not None:
         changed = () if diagnosis is None else diagnosis.verdict.worst
-        # A calibrated alarm is at least moderate, whatever the diagnosis of so few leads finds.
+        # An alarm is at least moderate, even where the diagnosis of so few leads finds nothing.
         severities.append(worst_severity(f.severity for f in changed) if changed else "moderate")
         worst += list(changed) or [_sign(alarms.leads, "moderate")]
     began = [_began(alarms.leads, diagnosis), None if alarms.outcomes is None else alarms.outcomes.since]
@@ -288,7 +288,7 @@ def _began(evaluation: ChartEvaluation | None, diagnosis: DriftReport | None) ->
 def _sign(evaluation: ChartEvaluation, severity: Severity) -> FeatureVerdict:
     sign = evaluation.signs[0]
     return FeatureVerdict(
-        # Outcomes against probabilities are the score's affair.
+        # Outcomes against probabilities are reported for the score.
         feature="score" if sign.feature == "outcomes" else sign.feature,
         statistic="outcomes" if sign.feature == "outcomes" else f"qt_ewma_{sign.how}",
         value=evaluation.statistic,
@@ -301,7 +301,7 @@ def _sign(evaluation: ChartEvaluation, severity: Severity) -> FeatureVerdict:
 
 
 def _outcome_severity(evaluation: ChartEvaluation) -> Severity:
-    """Only another model fixes a changed relation of leads to outcomes: it is at least significant."""
+    """Return the severity of changed outcomes, at least significant: only another model fixes them."""
     how = evaluation.signs[0].how
     return "critical" if "far " in how or "no longer" in how else "significant"
 

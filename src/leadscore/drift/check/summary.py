@@ -1,4 +1,4 @@
-"""From a report to the verdict that everybody reads, with sentences."""
+"""Make a report's verdict, with sentences for people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_FEATURES = 10
 def no_verdict(
     reference: Reference, window: LeadWindow, reason: str, state: VerdictState = "judged"
 ) -> DriftVerdict:
-    """A verdict that says nothing but why."""
+    """Return a verdict of a window that was not judged, with the reason."""
     return DriftVerdict(
         detector=DETECTOR,
         model_name=reference.model_name,

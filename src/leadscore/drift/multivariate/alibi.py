@@ -31,7 +31,7 @@ _SECONDS: Final = 1_800
 
 
 class AlibiFailedError(LeadScoreError):
-    """alibi-detect ran and failed, or answered what is not an answer; there is no verdict."""
+    """alibi-detect failed or its output cannot be read; there is no verdict."""
 
     code = "alibi_failed"
 
@@ -63,7 +63,7 @@ class AlibiResult(msgspec.Struct, frozen=True):
 
 
 class AlibiJob(msgspec.Struct, frozen=True):
-    """What is asked of the worker, as it stands in `job.json`."""
+    """A job for the worker: the content of `job.json`."""
 
     detector: AlibiName
     options: Options

@@ -1,9 +1,9 @@
-"""Concept drift: does the model still rank leads and mean its probabilities, now that outcomes are known?
+"""Measure ranking and calibration on leads with known outcomes, to find concept drift.
 
 Only mature leads are judged, those old enough that their outcome should be known: among
 younger ones wins come in before losses are admitted, and any figure of them would flatter the
-model. How complete the labels are is part of every answer, and a window whose labels are not
-complete enough is said to be unjudged, never fine.
+model. Every result says how complete its labels are; a window with too few labels is not judged, and that is
+no "fine".
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NEWTON_STEPS: Final = 40
 
 
 class LabelState(Protocol):
-    """How much of a window's truth is known (`events.windows.LabelCompleteness` is one)."""
+    """How many labels of a window are known (`events.windows.LabelCompleteness` is one)."""
 
     @property
     def predictions(self) -> int:
@@ -75,7 +75,7 @@ class LabelCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PerformanceMetrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the outcomes of a window say about the model.
+    """Figures of the model from a window's outcomes.
 
     Attributes:
         labels: How complete they are.

@@ -1,4 +1,4 @@
-"""What the figures of a window mean: has the model become worse than it may, and is that certain?"""
+"""Judge the figures of a window: is the model worse than allowed, beyond chance?"""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _calibration(figures: PerformanceMetrics, limits: PerformanceThresholds) -> 
     expected = figures.positives / figures.observed_expected.value
     ratio = conversions_ratio(figures.positives, figures.rows, expected, limits.confidence)
     certain = not ratio.low <= 1.0 <= ratio.high
-    # Half as many and twice as many are equally far.
+    # On the log scale: half as many and twice as many count alike.
     distance = abs(float(np.log(max(ratio.value, 1e-9))))
     allowed = float(np.log1p(limits.miscalibration))
     if not certain or distance <= allowed:
@@ -228,7 +228,7 @@ def loss_or_gain(drop: Estimate) -> tuple[str, Estimate]:
 def _worst(verdict: PerformanceVerdict, figures: PerformanceMetrics) -> tuple[FeatureVerdict, ...]:
     ratio = figures.observed_expected
     drop = verdict.drop or Estimate(0.0, 0.0, 0.0)
-    # A loss that may be chance goes by another name.
+    # An insignificant loss is named otherwise.
     lost = FeatureVerdict(
         feature="score",
         statistic="auc_drop" if drop.low > 0.0 else "auc_drop_uncertain",

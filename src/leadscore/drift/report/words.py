@@ -57,7 +57,7 @@ def span(report: DriftReport) -> str:
 
 
 def calibration(report: DriftReport) -> str:
-    """What the sizes are, and where the critical values come from."""
+    """Explain the sizes, and where the critical values come from."""
     found = report.calibration
     if found is None:
         thresholds = report.options.thresholds

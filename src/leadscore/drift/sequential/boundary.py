@@ -75,8 +75,8 @@ def simulate_boundary(
     """Levels at which one in `run_length` of the silent streams signals at each window.
 
     The levels are simulated for twice the run length (at most `most_windows`); later ones keep the last.
-    Streams that cross are replaced by copies of silent ones, so their number stays and the rest carry what
-    silence says about them: that their reference happened to be a good one.
+    Streams that cross are replaced by copies of silent ones, so their number stays and the rest have the
+    distribution of streams without an alarm so far.
 
     Args:
         paths: Streams at their beginning; some 2,000 or more.

@@ -1,4 +1,4 @@
-"""What a two-sample statistic does when nothing has changed: its exact conditional null, sampled in the tail.
+"""Exact conditional null distributions of two-sample statistics, sampled in the tail.
 
 Two nulls, both free of the population and of asymptotics. Cells that were fixed beforehand (categories): if
 window and reference are draws of one population then, given the pooled counts, the window's are

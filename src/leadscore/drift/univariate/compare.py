@@ -1,4 +1,4 @@
-"""One feature of a window beside its reference: every statistic, every test, and how large the change is."""
+"""Compare one feature of a window with its reference: statistics, tests, and the size of the change."""
 
 from __future__ import annotations
 

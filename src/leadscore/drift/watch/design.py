@@ -57,7 +57,7 @@ class WatchDesign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def fingerprint(baseline: ChartBaseline, plan: WatchPlan) -> str:
-    """What the charts depend on, as a digest: same digest, same levels."""
+    """Return a digest of everything that the charts' levels depend on."""
     digest = hashlib.sha256(msgspec.json.encode((baseline.profile, plan)))
     found = baseline.outcomes if plan.outcomes is not None else None
     labels = () if found is None else (found.converted, found.days, found.age)

@@ -1,4 +1,4 @@
-"""A stream followed lead by lead: what the charts said, and where to go on."""
+"""Follow the leads of a stream through their chart, resumable at any lead."""
 
 from __future__ import annotations
 

@@ -48,11 +48,10 @@ def follow_outcomes(
     *,
     on_evaluation: Callable[[ChartEvaluation], object] = lambda _: None,
 ) -> OutcomesSaid:
-    """The chart of outcomes over all of them, from the first on.
+    """Chart all outcomes, from the first on.
 
-    An outcome belongs to the evaluation by whose last lead it was known, and counts for the
-    evaluation of its own lead. Of leads that fill no evaluation nothing is taken in, nor of
-    outcomes that became known since the last one.
+    An outcome is taken in at the first evaluation whose last lead came after it was known, and counts for the
+    evaluation of its own lead. Leads and outcomes since the last whole evaluation are left for later.
 
     Args:
         design: The chart.
@@ -75,7 +74,7 @@ def follow_outcomes(
     state, offset, evaluation, alarms = start_outcomes(design.chart), 0, None, Alarms()
     for end in range(1, evaluations + 1):
         new = order[bounds[end - 1] : bounds[end]]
-        # The chart knows nothing any more of leads from before the last alarm.
+        # After an alarm the chart starts afresh, without the leads before it.
         new = new[arrived[new] > offset]
         known = NewOutcomes(arrived[new] - offset, leads.probabilities[new], leads.converted[new], days[new])
         arriving = leads.probabilities[(end - 1) * every : end * every]
