@@ -110,6 +110,39 @@ def auc_estimate(
     return Estimate(auc, max(0.0, auc - float(spread)), min(1.0, auc + float(spread)))
 
 
+def auc_of_counts(
+    converted: npt.NDArray[np.integer], others: npt.NDArray[np.integer], confidence: float = 0.95
+) -> tuple[Estimate, float] | None:
+    """AUC of leads that are known by cell only, cells by rising score, with DeLong's interval.
+
+    Pairs within a cell count half, as ties do.
+
+    Args:
+        converted: Converted leads per cell.
+        others: Other leads per cell.
+        confidence: Of the interval.
+
+    Returns:
+        The estimate, and how far the AUC of the single scores may lie from it at most; None if a class is
+        missing.
+    """
+    won, lost = converted.astype(np.float64), others.astype(np.float64)
+    p, n = float(won.sum()), float(lost.sum())
+    if p == 0 or n == 0:
+        return None
+    above = (np.cumsum(lost) - lost / 2) / n
+    below = (p - np.cumsum(won) + won / 2) / p
+    auc = float(won @ above) / p
+    variance = sum(
+        float(counts @ (placed - auc) ** 2) / (size - 1) / size
+        for counts, placed, size in ((won, above, p), (lost, below, n))
+        if size > 1
+    )
+    spread = _quantile(confidence) * float(np.sqrt(variance))
+    resolution = float(won @ lost) / (2 * p * n)
+    return Estimate(auc, max(0.0, auc - spread), min(1.0, auc + spread)), resolution
+
+
 def auc_difference(
     converted: Flags,
     first: npt.NDArray[np.floating],

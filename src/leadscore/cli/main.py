@@ -22,6 +22,7 @@ from leadscore.cli import (
     evaluate,
     events,
     explain,
+    investigate,
     keys,
     models,
     outcomes,
@@ -31,6 +32,9 @@ from leadscore.cli import (
     serve,
     train,
     up,
+)
+from leadscore.cli import (
+    console as console_command,
 )
 from leadscore.cli.output import console, notes, print_error
 from leadscore.errors import ExitCode, LeadScoreError
@@ -60,10 +64,12 @@ app.add_typer(release.app, name="release", rich_help_panel=_LEARN)
 app.command("approve", rich_help_panel=_LEARN)(approve.approve)
 app.command("score", rich_help_panel=_USE)(score.score)
 app.command("explain", rich_help_panel=_USE)(explain.explain)
+app.command("investigate", rich_help_panel=_USE)(investigate.investigate)
 app.add_typer(outcomes.app, name="outcomes", rich_help_panel=_USE)
 app.add_typer(drift.app, name="drift", rich_help_panel=_USE)
 app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("serve", rich_help_panel=_RUN)(serve.serve)
+app.command("console", rich_help_panel=_RUN)(console_command.console)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
 app.command("bench", rich_help_panel=_RUN)(bench.bench)

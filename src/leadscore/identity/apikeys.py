@@ -25,7 +25,7 @@ from leadscore.errors import BadInputError, ConflictError, NotFoundError, Unavai
 from leadscore.files import read_file, replace_file
 
 KeyFileStamp: TypeAlias = tuple[int, ...]
-KeyScope = Literal["score", "explain", "outcomes", "metrics", "approve"]
+KeyScope = Literal["score", "explain", "outcomes", "metrics", "approve", "view", "admin"]
 SCOPES: Final = cast("tuple[KeyScope, ...]", get_args(KeyScope))
 APPROVE: Final = "approve"
 _PREFIX: Final = "lsk_"
@@ -148,6 +148,31 @@ def key_file_stamp(path: Path) -> KeyFileStamp:
 
 def _unreadable(path: Path, error: OSError) -> UnavailableError:
     return UnavailableError(f"{path} cannot be read: {error.strerror}.", hint="Check its owner.")
+
+
+class KeyFileReader:
+    """Reads a key file again only when it has changed: one of thousands of keys takes a second.
+
+    Args:
+        path: Key file; one that does not exist has no keys.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read: tuple[KeyFileStamp, tuple[ApiKey, ...]] | None = None
+
+    def read(self) -> tuple[ApiKey, ...]:
+        """The keys as they are now.
+
+        Raises:
+            KeyFileError: It is no such file.
+            UnavailableError: It cannot be read.
+        """
+        stamp = key_file_stamp(self.path)
+        known = self._read
+        if known is None or known[0] != stamp:
+            self._read = known = (stamp, read_keys(self.path))
+        return known[1]
 
 
 def find_key(keys: Iterable[ApiKey], secret: bytes) -> ApiKey | None:

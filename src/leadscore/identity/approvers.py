@@ -25,10 +25,8 @@ from leadscore.identity.apikeys import (
     APPROVE,
     ApiKey,
     KeyFileError,
-    KeyFileStamp,
+    KeyFileReader,
     find_key,
-    key_file_stamp,
-    read_keys,
 )
 from leadscore.identity.caller import KEY, OIDC, Caller
 from leadscore.identity.oidc import IssuerUnavailableError, TokenError, TokenVerifier
@@ -97,10 +95,8 @@ class Approvers:
     """
 
     def __init__(self, keys: Path, tokens: TokenVerifier | None = None) -> None:
-        self._path = keys
+        self._file = KeyFileReader(keys)
         self._tokens = tokens
-        # The operator asks every few seconds, and a file of thousands of keys takes a second to read.
-        self._read: tuple[KeyFileStamp, tuple[ApiKey, ...]] | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Approvers:
@@ -137,7 +133,7 @@ class Approvers:
             return Approver(Caller(OIDC, token.name), credential, "token")
         key = find_key(self._keys(), credential)
         if key is None:
-            raise UnauthorizedError(f"The API key is not in {self._path.name}.", hint=_HINT)
+            raise UnauthorizedError(f"The API key is not in {self._file.path.name}.", hint=_HINT)
         if key.has_expired(now):
             raise UnauthorizedError(f"The API key {key.name!r} has expired.", hint=_HINT)
         if APPROVE not in key.scopes:
@@ -206,10 +202,7 @@ class Approvers:
 
     def _keys(self) -> tuple[ApiKey, ...]:
         try:
-            stamp = key_file_stamp(self._path)
-            if self._read is None or self._read[0] != stamp:
-                self._read = (stamp, read_keys(self._path))
-            return self._read[1]
+            return self._file.read()
         except (KeyFileError, UnavailableError) as error:
             raise ApproversUnavailableError(
                 f"Who may approve cannot be read: {error.message}", hint=error.hint

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leadscore.release.cohorts import Cohort
-from leadscore.release.sequential import (
+from leadscore.sequences import (
     Floats,
     Sequence,
     asymptotic_sequence,

@@ -13,8 +13,8 @@ from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
 from leadscore.release.cohorts import read_cohort
-from leadscore.release.sequential import Floats
 from leadscore.release.soak import KpiReport, SoakPlan, SoakRequest, evaluate_soak
+from leadscore.sequences import Floats
 
 
 def report_soak(

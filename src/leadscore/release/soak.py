@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from leadscore.release.cohorts import Cohort
-from leadscore.release.sequential import Floats, asymptotic_sequence, betting_sequence
+from leadscore.sequences import Floats, asymptotic_sequence, betting_sequence
 
 # Figures that are tested; each has an equal part of alpha.
 _FIGURES = 3

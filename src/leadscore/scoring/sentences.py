@@ -106,6 +106,20 @@ def label_of(feature: Feature) -> str:
     return phrase[0].upper() + phrase[1:]
 
 
+def value_in_words(feature: Feature, value: ReasonValue) -> str:
+    """One value of a feature as people write it: `12,000 EUR`, `“Berlin”`, `yes`, `unknown`."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return f"“{value}”"
+    unit = (
+        feature.unit if isinstance(feature, Numeric) and _counted(feature, label_of(feature)) is None else ""
+    )
+    return f"{_number(value)}{unit if unit in {'', '%'} else f' {unit}'}"
+
+
 def _said(value: ReasonValue, subject: str) -> Said:
     return Said(value, f"{subject} raises the score.", f"{subject} lowers the score.")
 

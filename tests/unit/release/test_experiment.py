@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from leadscore.release.cohorts import Cohort, Lead, mature
 from leadscore.release.experiment import Experiment, ExperimentPlan, judge_experiment, revenue_sequence
-from leadscore.release.sequential import (
+from leadscore.sequences import (
     asymptotic_sequence,
     betting_sequence,
     log_capital,

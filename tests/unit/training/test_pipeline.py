@@ -14,6 +14,7 @@ import pytest
 from leadscore.contract import FeatureContract
 from leadscore.data.matrix import encode_table
 from leadscore.errors import BadInputError, ConflictError, RefusedError, UnavailableError
+from leadscore.monitoring.model_facts import read_model_facts
 from leadscore.scoring import artefact
 from leadscore.scoring.model import ScoringModel
 from leadscore.training import snapshot
@@ -277,3 +278,11 @@ def test_a_disk_that_fills_up_leaves_no_half_artefact(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_monitor_reads_the_same_threshold_and_holdout(trained: TrainedModel) -> None:
+    facts = read_model_facts("leads", "1", trained.directory)
+    assert facts.threshold == trained.evidence.decision.threshold
+    assert facts.holdout is not None
+    assert facts.holdout.calibration == trained.evidence.holdout.calibration
+    assert facts.metrics["auc"].value == trained.evidence.metrics.auc.value

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from leadscore.drift.statistics.odds import EDGE, log_odds
 from leadscore.errors import BadInputError
-from leadscore.intervals import Estimate, Floats, placements
+from leadscore.intervals import Estimate, Floats, auc_of_counts, placements
 from leadscore.reliability import CalibrationBin
 
 _LEAST_ROWS = 20
@@ -78,6 +79,53 @@ def expected_performance(
         rows=len(p),
         auc=_around(expected_auc(p), aucs, confidence),
         conversion_rate=_around(float(p.mean()), rates, confidence),
+        confidence=confidence,
+    )
+
+
+def expected_from_bins(
+    leads: npt.NDArray[np.integer],
+    sum_probability: Floats,
+    sum_variance: Floats,
+    *,
+    reliability: Sequence[CalibrationBin] = (),
+    confidence: float = 0.95,
+    draws: int = _DRAWS,
+    seed: int = 0,
+) -> ExpectedPerformance | None:
+    """The same of leads that are known by bin only, bins by rising probability.
+
+    Args:
+        leads: Per bin.
+        sum_probability: Of p, per bin.
+        sum_variance: Of p (1 - p), per bin: what a lead would be worth as a pair with itself.
+        reliability: As `expected_performance`.
+        confidence: Of the intervals.
+        draws: Simulated outcomes.
+        seed: Of the simulation.
+
+    Returns:
+        The estimate; None for fewer than 20 leads.
+    """
+    n, won, self_pairs = (np.asarray(a, dtype=np.float64) for a in (leads, sum_probability, sum_variance))
+    total = float(n.sum())
+    if total < _LEAST_ROWS:
+        return None
+    lost = n - won
+    filled = n > 0
+    rng = np.random.default_rng(seed)
+    aucs, rates = np.empty(draws), np.empty(draws)
+    for index, truth in enumerate(_truths(won[filled] / n[filled], reliability, draws, rng)):
+        converted = rng.binomial(n[filled].astype(np.int64), truth)
+        found = auc_of_counts(converted, n[filled].astype(np.int64) - converted)
+        aucs[index] = np.nan if found is None else found[0].value
+        rates[index] = converted.sum() / total
+    pairs = float(won.sum() * lost.sum() - self_pairs.sum())
+    concordant = float(won @ (np.cumsum(lost) - lost / 2) - self_pairs.sum() / 2)
+    return ExpectedPerformance(
+        rows=int(total),
+        auc=_around(concordant / pairs if pairs > 0 else 0.5, aucs, confidence),
+        conversion_rate=_around(float(won.sum()) / total, rates, confidence),
         confidence=confidence,
     )
 

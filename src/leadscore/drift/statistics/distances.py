@@ -17,7 +17,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
 
 from leadscore.arrays import Counts, Floats
 
@@ -46,7 +45,7 @@ def kl(reference: Counts, window: Counts) -> float:
     """Kullback-Leibler divergence of the window from the reference, Σ q ln(q / p), in nats; 0 or more."""
     p, q = _shares(reference, window)
     # Half rows make the shares add up to a little more than 1; renormalised, the result stays >= 0.
-    return float(np.sum(special.rel_entr(q / q.sum(), p / p.sum()))) if len(p) else 0.0
+    return float(np.sum(_relative_entropy(q / q.sum(), p / p.sum()))) if len(p) else 0.0
 
 
 def jensen_shannon(reference: Counts, window: Counts) -> float:
@@ -56,7 +55,7 @@ def jensen_shannon(reference: Counts, window: Counts) -> float:
         return 0.0
     p, q = reference / n, window / m
     middle = (p + q) / 2
-    return float(max(0.0, np.sum(special.rel_entr(p, middle) + special.rel_entr(q, middle)) / 2))
+    return float(max(0.0, np.sum(_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2))
 
 
 def kolmogorov_smirnov(reference: Counts, window: Counts) -> float:
@@ -74,6 +73,8 @@ def kolmogorov_smirnov_p(statistic: float, n: int, m: int) -> float:
     """Asymptotic two-sided p-value of the two-sample statistic; on bins or tied values it is conservative."""
     if n == 0 or m == 0:
         return 1.0
+    from scipy import stats  # noqa: PLC0415 (the console shows distances, and has no SciPy)
+
     return float(stats.kstwo.sf(statistic, max(1, round(n * m / (n + m)))))
 
 
@@ -99,6 +100,8 @@ def chi_square(reference: Counts, window: Counts) -> tuple[float, int]:
 
 def chi_square_p(statistic: float, degrees: int) -> float:
     """Its asymptotic p-value."""
+    from scipy import special  # noqa: PLC0415
+
     return float(special.chdtrc(degrees, statistic)) if degrees else 1.0
 
 
@@ -111,10 +114,8 @@ def g_statistic(reference: Counts, window: Counts) -> float:
     if n == 0 or m == 0:
         return 0.0
     pooled = reference + window
-    total = (
-        special.xlogy(reference, reference) + special.xlogy(window, window) - special.xlogy(pooled, pooled)
-    )
-    margins = special.xlogy(n, n) + special.xlogy(m, m) - special.xlogy(n + m, n + m)
+    total = _x_log_x(reference) + _x_log_x(window) - _x_log_x(pooled)
+    margins = n * math.log(n) + m * math.log(m) - (n + m) * math.log(n + m)
     return float(max(0.0, 2.0 * (np.sum(total) - margins)))
 
 
@@ -140,6 +141,16 @@ def rank_sum(reference: Counts, window: Counts) -> float:
     # Variance of a sum of m draws without replacement from n + m scores of variance 1.
     spread = math.sqrt(m * n / (n + m - 1))
     return float(np.sum(window * rank_scores(reference + window)) / spread)
+
+
+def _relative_entropy(p: Floats, q: Floats) -> Floats:
+    """P ln(p / q) of each cell; 0 where p is 0."""
+    return p * np.log(np.divide(p, q, out=np.ones_like(p), where=p > 0))
+
+
+def _x_log_x(x: Counts) -> Floats:
+    values = x.astype(np.float64)
+    return values * np.log(np.where(values > 0, values, 1.0))
 
 
 def _occupied(reference: Counts, window: Counts) -> tuple[Counts, Counts]:

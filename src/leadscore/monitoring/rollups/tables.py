@@ -37,7 +37,7 @@ rollup_dirty = sa.Table(
 
 # Predictions by grade and probability. `superseded`: scored again later; `superseded_unlabelled`: of these,
 # without an outcome, which they can never get. `valued`: with an outcome whose value is known. Sums: of p,
-# p(1 - p), value; p and (p - converted)² over the labelled ones.
+# p(1 - p), value, value²; p and (p - converted)² over the labelled ones.
 rollup_hours = sa.Table(
     "rollup_hours",
     _metadata,
@@ -57,6 +57,7 @@ rollup_hours = sa.Table(
     sa.Column("sum_probability", sa.Double, nullable=False),
     sa.Column("sum_variance", sa.Double, nullable=False),
     sa.Column("sum_value", sa.Double, nullable=False),
+    sa.Column("sum_squared_value", sa.Double, nullable=False),
     sa.Column("labelled_sum_probability", sa.Double, nullable=False),
     sa.Column("sum_squared_error", sa.Double, nullable=False),
 )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from leadscore.scoring.forest import Missing, RawTree, assemble
 from leadscore.scoring.kernel import open_kernel
+from leadscore.scoring.numpy_kernel import NumpyKernel
 
 FEATURES = 4
 
@@ -98,3 +99,42 @@ def test_trees_add_up_and_the_base_margin_belongs_to_the_base_value():
     expected = np.sum([by_definition(tree, row) for tree in trees], axis=0)
     expected[-1] += 0.25
     np.testing.assert_allclose(together, expected, atol=1e-9)
+
+
+def between_by_definition(kernel, before: np.ndarray, after: np.ndarray) -> list[float]:
+    """Average gain of taking a feature's later value, over all sets of features that have theirs already."""
+
+    def margin(changed: tuple[int, ...]) -> float:
+        row = before.copy()
+        row[list(changed)] = after[list(changed)]
+        return kernel.margin(row)
+
+    return [
+        sum(
+            factorial(size) * factorial(FEATURES - size - 1) / factorial(FEATURES)
+            * (margin((*chosen, feature)) - margin(chosen))
+            for size in range(FEATURES)
+            for chosen in combinations([f for f in range(FEATURES) if f != feature], size)
+        )
+        for feature in range(FEATURES)
+    ]  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**30), depth=st.integers(0, 7), trees=st.integers(1, 3))
+def test_the_way_between_two_rows_follows_the_definition(seed: int, depth: int, trees: int) -> None:
+    rng = np.random.default_rng(seed)
+    forest = assemble([random_tree(rng, depth) for _ in range(trees)], features=FEATURES, base=0.3)
+    kernel = open_kernel(forest, backend="numpy")
+    assert isinstance(kernel, NumpyKernel)
+    before, after = rng.normal(size=(2, FEATURES)).astype(np.float32)
+    before[rng.random(FEATURES) < 0.2] = np.nan
+    after[rng.random(FEATURES) < 0.2] = np.nan
+    after[0] = before[0]
+
+    found = kernel.shapley_between(before, after)
+
+    np.testing.assert_allclose(found, between_by_definition(kernel, before, after), atol=1e-5)
+    assert found[0] == 0.0
+    assert found.sum() == pytest.approx(kernel.margin(after) - kernel.margin(before), abs=1e-5)
+    np.testing.assert_allclose(kernel.shapley_between(after, before), -found, atol=1e-12)

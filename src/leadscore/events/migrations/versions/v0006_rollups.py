@@ -14,7 +14,10 @@ down_revision = "0005"
 
 _TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_SUMS = ("sum_probability", "sum_variance", "sum_value", "labelled_sum_probability", "sum_squared_error")
+_SUMS = (
+    *("sum_probability", "sum_variance", "sum_value", "sum_squared_value"),
+    *("labelled_sum_probability", "sum_squared_error"),
+)
 _COUNTS = ("predictions", "superseded", "superseded_unlabelled", "labelled", "converted", "valued")
 
 

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from leadscore.arrays import Floats
 
@@ -101,6 +100,24 @@ def betting_sequence(
     centre = np.cumsum(values)[looks - 1] / looks
     lows, highs = np.maximum.accumulate(lows), np.minimum.accumulate(highs)
     return Sequence(looks, centre, low + (high - low) * lows, low + (high - low) * highs)
+
+
+def share_bounds(
+    successes: npt.NDArray[np.number], trials: npt.NDArray[np.number], alpha: float
+) -> tuple[Floats, Floats]:
+    """Bounds of a share from counts, as `betting_sequence` has them after so many trials: (...).
+
+    Also of a mean of values between 0 and 1, whose sum then stands for the successes: log(1 + stake (x / m
+    - 1)) is concave in x, so the capital of zeros and ones with that sum is never more than the real one.
+    Not intersected with what was seen before, which counts do not tell: a little wider, as valid.
+
+    Args:
+        successes: Of the trials.
+        trials: How many became known since the beginning; 0 gives the bounds 0 and 1.
+        alpha: Probability that the share ever lies outside, at whatever number of trials one looks.
+    """
+    k, n = (np.asarray(c, dtype=np.float64) for c in (successes, trials))
+    return _lower_share(k, n, alpha / 2), 1 - _lower_share(n - k, n, alpha / 2)
 
 
 def evaluation_points(n: int, most: int = 60) -> npt.NDArray[np.intp]:
@@ -185,9 +202,29 @@ def split_e_value(first: int, second: int, share: float, *, weight: float = 100.
         weight: Strength of the prior around the planned share, in leads.
     """
     a, b = weight * share, weight * (1 - share)
-    log = float(special.betaln(second + a, first + b) - special.betaln(a, b))
+    log = _log_beta(second + a, first + b) - _log_beta(a, b)
     log -= second * math.log(share) + first * math.log1p(-share)
     return math.exp(min(log, 700.0))
+
+
+def _lower_share(successes: Floats, trials: Floats, alpha: float) -> Floats:
+    """`_lower` of zeros and ones, for many counts at once."""
+    threshold = math.log(1 / alpha)
+    stakes = np.array(_STAKES)
+    losses = (trials - successes)[..., None] * np.log1p(-stakes)
+    high = np.divide(successes, trials, out=np.zeros_like(trials), where=trials > 0)
+    low = np.zeros_like(high)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        gains = np.log1p(stakes * (1 / np.maximum(middle, 1e-12)[..., None] - 1))
+        won = np.logaddexp.reduce(successes[..., None] * gains + losses, axis=-1) - math.log(len(stakes))
+        refuted = won >= threshold
+        low, high = np.where(refuted, middle, low), np.where(refuted, high, middle)
+    return low
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
 def _mean_before(values: Floats, arm: npt.NDArray[np.bool_]) -> Floats:

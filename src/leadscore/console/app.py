@@ -1,0 +1,282 @@
+"""The console put together: Flask's routes, Dash's shell, and the pages in it.
+
+Dash draws and asks for pages by one callback; whatever changes something is a plain post to `/actions/…`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import prometheus_client
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from dash import dcc as dash_core
+from dash.development.base_component import Component
+from flask import Flask, g, jsonify, request
+from werkzeug.wrappers import Response
+
+from leadscore import __version__
+from leadscore.console.assets import StaticFiles
+from leadscore.console.building import PageBuilder
+from leadscore.console.compression import compress
+from leadscore.console.fields import attributes
+from leadscore.console.guard import Guard
+from leadscore.console.metrics import ConsoleMetrics
+from leadscore.console.oidc_login import PendingLogin
+from leadscore.console.page import (
+    GROUPS,
+    ActionRequest,
+    ConsoleAction,
+    ConsolePage,
+    ConsolePerson,
+    PageExport,
+)
+from leadscore.console.sessions import SessionKeeper
+from leadscore.console.settings import ConsoleSettings
+from leadscore.console.sign_in import SignIn
+from leadscore.errors import ForbiddenError, NotFoundError
+from leadscore.events.store import EventStore
+
+_HERE: Final = Path(__file__).parent
+_REFRESH_SECONDS: Final = 5
+_ROLES: Final = {"viewer": "may look", "approver": "may approve", "admin": "may administer"}
+
+
+class Console:
+    """One console.
+
+    Args:
+        settings: How it works.
+        pages: In the order of the navigation.
+        actions: What forms of pages do.
+        clock: This moment (UTC).
+    """
+
+    def __init__(
+        self,
+        settings: ConsoleSettings,
+        pages: Sequence[ConsolePage],
+        actions: Sequence[ConsoleAction],
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._pages = {page.path: page for page in pages}
+        self._actions = {action.name: action for action in actions}
+        self._clock = clock
+        self.metrics = ConsoleMetrics()
+        self._store = EventStore(settings.home.events_url, answer_seconds=settings.page_seconds)
+        self._builder = PageBuilder(settings, self._store, self.metrics, clock=clock)
+        self._static = StaticFiles(_HERE / "static")
+        self._sessions = SessionKeeper(settings)
+        self._guard = Guard(settings, self._sessions, self.metrics)
+        self.flask = Flask("leadscore.console", static_folder=None, template_folder=str(_HERE / "templates"))
+        self.flask.config["MAX_CONTENT_LENGTH"] = 256 * 1024
+        self._sign_in = SignIn(settings, self._guard, self._sessions, self.metrics, self._static.url)
+        self._sign_in.answered = self._answered
+        self._script_hashes: tuple[str, ...] = ()
+        # Before Dash, which asks for its layout on the first request, whoever that is from. What comes behind
+        # a request runs in the other order: compressed last.
+        self.flask.after_request(compress)
+        self._guard.install(self.flask, lambda: self._script_hashes)
+        self._script_hashes = tuple(self._dash().csp_hashes())
+
+    def _dash(self) -> Dash:
+        flask = self.flask
+        self._static.install(flask)
+        self._sign_in.install(flask)
+        flask.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", mimetype="text/plain"))
+        flask.add_url_rule("/readyz", "readyz", lambda: Response("ok\n", mimetype="text/plain"))
+        flask.add_url_rule("/actions/<name>", "action", self._act, methods=["POST"])
+        flask.add_url_rule("/export/<path:path>", "export", self._export)
+        dash = Dash(
+            __name__,
+            server=cast("Any", flask),  # typed as a function or a truth value
+            assets_folder=str(_HERE / "no-assets"),
+            serve_locally=True,
+            suppress_callback_exceptions=True,
+            update_title="",
+            title="LeadScore",
+            include_assets_files=False,
+        )
+        # The whole plotly.js, 4.8 MB, which `theme.js` replaces by the basic bundle where a chart is.
+        scripts = cast("list[dict[str, object]]", getattr(dash_core, "_js_dist"))  # noqa: B009
+        scripts[:] = [found for found in scripts if found.get("namespace") != "plotly"]
+        shell = (_HERE / "templates" / "shell.html").read_text(encoding="utf-8")
+        for word, name in (
+            ("CONSOLE_CSS", "console.css"),
+            ("CONSOLE_THEME_JS", "theme.js"),
+            ("CONSOLE_JS", "console.js"),
+        ):
+            shell = shell.replace(word, self._static.url(name))
+        dash.index_string = shell.replace(
+            "<head>", f'<head>\n<meta name="plotly" content="{self._static.url("plotly-basic.min.js")}">'
+        )
+        dash.layout = self._layout
+        dash.callback(
+            Output("content", "children"),
+            Output("served", "data"),
+            Input("url", "href"),
+            Input("tick", "data"),
+        )(self._serve)
+        dash.clientside_callback(
+            ClientsideFunction("leadscore", "served"), Output("shown", "data"), Input("served", "data")
+        )
+        return dash
+
+    def _layout(self) -> Component:
+        person: ConsolePerson | None = g.get("person")
+        if person is None:  # Dash looks at it before anybody is signed in
+            return html.Div()
+        settings = self._settings
+        marks: list[Component] = []
+        if settings.demo:
+            marks.append(
+                html.P(
+                    "Demo: made-up leads and outcomes. Nothing here is of your organisation.",
+                    className="demo",
+                )
+            )
+        if settings.notice:
+            marks.append(html.P(settings.notice, className="notice"))
+        return html.Div(
+            [
+                dcc.Location(id="url", refresh="callback-nav"),
+                dcc.Store(id="tick", data=0),
+                dcc.Store(id="served"),
+                dcc.Store(id="shown"),
+                html.Header(
+                    [
+                        dcc.Link("LeadScore", href="/", className="brand"),
+                        html.Span(settings.model, className="model", title="Model that the pages are about"),
+                        html.Span("", id="refresh-state", className="refresh", role="status"),
+                        html.Button("Pause", id="refresh-switch", type="button", className="quiet"),
+                        html.Button("Dark", id="theme-switch", type="button", className="quiet"),
+                        html.Span([html.Span(person.name), f" ({_ROLES[person.role]})"], className="person"),
+                        html.Button("Sign out", id="sign-out", type="button", className="quiet"),
+                    ],
+                    className="top",
+                ),
+                html.Nav(self._navigation(), className="side", **attributes({"aria-label": "Pages"})),
+                html.Main(
+                    [
+                        *marks,
+                        html.H1("", id="title", tabIndex="-1"),
+                        html.Div("", id="said", role="status", className="said"),
+                        html.Div(html.P("Loading …", className="hint"), id="content"),
+                        html.P(f"LeadScore {__version__}. All times are UTC.", className="foot"),
+                    ],
+                    id="main",
+                    tabIndex="-1",
+                ),
+            ],
+            id="shell",
+            className="shell demo" if settings.demo else "shell",
+            **attributes({"data-refresh": str(_REFRESH_SECONDS)}),
+        )
+
+    def _navigation(self) -> list[Component]:
+        found: list[Component] = []
+        for group in GROUPS:
+            pages = [page for page in self._pages.values() if page.group == group and not page.hidden]
+            if pages:
+                links = [html.Li(dcc.Link(page.title, href=page.path, title=page.question)) for page in pages]
+                found += [html.H2(group), html.Ul(links)]
+        return found
+
+    def _serve(self, href: str | None, tick: int | None) -> tuple[list[Component], dict[str, object]]:
+        """The one callback: a URL's page, as it is now."""
+        parts = urlsplit(href or "/")
+        page = self._pages.get(parts.path.rstrip("/") or "/")
+        told: dict[str, object] = {"tick": tick, "path": parts.path, "at": f"{self._clock():%H:%M:%S}"}
+        if page is None:
+            lost = html.Div(
+                [html.P("There is no such page."), html.P(dcc.Link("Go to the first page", href="/"))],
+                className="empty",
+            )
+            return [lost], told | {"title": "Not found", "fresh": True}
+        given = dict(parse_qsl(parts.query))
+        built = self._builder.build(page, given, g.person)
+        told |= {"title": page.title, "fresh": built.result != "unknown"}
+        return list(built.children), told
+
+    def _act(self, name: str) -> Response:
+        person: ConsolePerson = g.person
+        action = self._actions.get(name)
+        if action is None:
+            raise NotFoundError(f"There is no action {name[:40]!r}.", hint="Load the page again.")
+        fields = {key: value.strip() for key, value in request.form.items()}
+        return cast("Response", jsonify(self._done(action, fields, person)))
+
+    def _done(
+        self, action: ConsoleAction, fields: Mapping[str, str], person: ConsolePerson
+    ) -> dict[str, str]:
+        """Do what somebody asks, if they may; a refusal is counted and leaves a line."""
+        if not person.may(action.role):
+            self._guard.refused("role", person, action=action.name)
+            raise ForbiddenError(
+                f"Your role here is {person.role}; this needs {action.role}.",
+                hint="Sign in with a key that has the scope, or ask who has one.",
+            )
+        try:
+            result = action.run(self._action_request(fields, person))
+        except ForbiddenError:
+            self._guard.refused("action", person, action=action.name)
+            raise
+        return {"sentence": result.sentence, "redirect": result.redirect}
+
+    def _action_request(self, fields: Mapping[str, str], person: ConsolePerson) -> ActionRequest:
+        return ActionRequest(
+            fields=fields,
+            person=person,
+            store=self._store,
+            home=self._settings.home,
+            now=self._clock(),
+        )
+
+    def _answered(self, pending: PendingLogin, token: bytes) -> str:
+        del pending, token
+        return ""
+
+    def _export(self, path: str) -> Response:
+        page = self._pages.get(f"/{path}".rstrip("/") or "/")
+        if page is None or page.export is None:
+            raise NotFoundError(f"/{path[:60]} has no file.", hint="Save its tables instead.")
+        asked = self._builder.request(page, dict(request.args.items()), g.person)
+        found = page.export(asked)
+        return Response(
+            _csv(found),
+            mimetype="text/csv",
+            headers={"Content-Disposition": f'attachment; filename="{found.name}.csv"'},
+        )
+
+    def serve_metrics(self, host: str, port: int) -> None:
+        """Answer Prometheus on a port of its own, which no ingress leads to."""
+        prometheus_client.start_http_server(port, host, self.metrics.registry)
+
+
+def _csv(found: PageExport) -> Iterator[str]:
+    """Rows as RFC 4180, in parts; text that a spreadsheet would take for a formula is marked as text."""
+    buffer = io.StringIO()
+    write = csv.writer(buffer)
+    write.writerow(found.header)
+    for row in found.rows:
+        write.writerow([_as_text(cell) for cell in row])
+        if buffer.tell() > 32_768:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _as_text(cell: object) -> object:
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{cell}"
+    return cell

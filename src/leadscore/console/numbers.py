@@ -1,0 +1,73 @@
+"""How numbers, times and ages are written: the same everywhere on the console."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from leadscore.console.page import NumberUnit
+from leadscore.monitoring.measures import Measure
+
+UNKNOWN_TEXT: Final = "unknown"
+
+
+def count_text(value: float) -> str:
+    """`1,234,567`."""
+    return f"{value:,.0f}"
+
+
+def share_text(value: float) -> str:
+    """`12.3 %`; two digits more below a tenth of a percent, so that a small share is not written as none."""
+    percent = value * 100
+    return f"{percent:.3g} %" if 0 < abs(percent) < 0.1 else f"{percent:.1f} %"
+
+
+def number_text(value: float) -> str:
+    """Four significant digits, thousands parted: `0.8123`, `12.35`, `1,235`."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    digits = max(3 - math.floor(math.log10(abs(value))), 0)
+    return f"{value:,.{min(digits, 6)}f}"
+
+
+def money_text(value: float) -> str:
+    """Whole units of whatever the outcomes are in, `12,345`; cents below a hundred."""
+    return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+_WRITERS: Final[Mapping[NumberUnit, Callable[[float], str]]] = {
+    "count": count_text,
+    "share": share_text,
+    "number": number_text,
+    "milliseconds": lambda value: f"{number_text(value)} ms",
+    "per_second": lambda value: f"{number_text(value)} /s",
+    "money": money_text,
+}
+
+
+def value_text(value: float | None, unit: NumberUnit) -> str:
+    """A number as people read it; `unknown` for None or what is not finite."""
+    return UNKNOWN_TEXT if value is None or not math.isfinite(value) else _WRITERS[unit](value)
+
+
+def interval_text(measure: Measure, unit: NumberUnit) -> str:
+    """`11.2 % to 13.1 %`; empty if there is none."""
+    if measure.low is None or measure.high is None:
+        return ""
+    return f"{value_text(measure.low, unit)} to {value_text(measure.high, unit)}"
+
+
+def moment_text(moment: datetime) -> str:
+    """`2026-11-29 14:03 UTC`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def age_text(moment: datetime, now: datetime) -> str:
+    """`12 s ago`, `5 min ago`, `3 h ago`, `12 days ago`."""
+    seconds = max((now - moment).total_seconds(), 0.0)
+    for word, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {word} ago"
+    return f"{seconds:.0f} s ago"

@@ -1,0 +1,11 @@
+"""The pages, in the order of the navigation, and what their forms do. A new page is a line here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from leadscore.console.page import ConsoleAction, ConsolePage
+from leadscore.console.pages import releases
+
+PAGES: Final[tuple[ConsolePage, ...]] = (releases.PAGE,)
+ACTIONS: Final[tuple[ConsoleAction, ...]] = ()

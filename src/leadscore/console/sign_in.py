@@ -1,0 +1,155 @@
+"""Signing in and out: by an API key, or at the organisation's issuer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import quote, urlsplit
+
+from flask import Flask, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from leadscore.console.guard import Guard
+from leadscore.console.metrics import ConsoleMetrics
+from leadscore.console.oidc_login import OidcLogin, PendingLogin
+from leadscore.console.sessions import SessionKeeper
+from leadscore.console.settings import ConsoleSettings
+from leadscore.errors import BadInputError, LeadScoreError
+
+_WHY = {
+    "no_session": "",
+    "expired": "Your session has ended. Sign in again to go on where you were.",
+    "revoked": "The key that you signed in with is not valid any more.",
+    "forged": "Your session is not valid here. Sign in again.",
+}
+LOGIN_COOKIE = "leadscore_login"
+
+
+class SignIn:
+    """The routes of signing in and out.
+
+    Args:
+        settings: The console's.
+        guard: Gives and takes sessions.
+        sessions: Opens them.
+        metrics: Where sign-ins are counted.
+        asset: URL of a static file.
+    """
+
+    def __init__(
+        self,
+        settings: ConsoleSettings,
+        guard: Guard,
+        sessions: SessionKeeper,
+        metrics: ConsoleMetrics,
+        asset: Callable[[str], str],
+    ) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._sessions = sessions
+        self._metrics = metrics
+        self._asset = asset
+        self.oidc = None if settings.oidc is None else OidcLogin(settings, settings.oidc)
+        # Set by who records answers: what a login for an answer leads to.
+        self.answered: Callable[[PendingLogin, bytes], str] | None = None
+
+    def install(self, flask: Flask) -> None:
+        """Add the routes to an app."""
+        flask.add_url_rule("/sign-in", "sign_in", self._form, methods=["GET"])
+        flask.add_url_rule("/sign-in", "sign_in_by_key", self._by_key, methods=["POST"])
+        flask.add_url_rule("/sign-out", "sign_out", self._out, methods=["POST"])
+        if self.oidc is not None:
+            flask.add_url_rule("/sign-in/oidc", "sign_in_at_issuer", partial(self._to_issuer, self.oidc))
+            flask.add_url_rule("/sign-in/callback", "sign_in_callback", partial(self._from_issuer, self.oidc))
+
+    def _form(self) -> Response:
+        said = _WHY.get(request.args.get("why", ""), "")
+        return self._page(_path(request.args.get("next", "")), said)
+
+    def _page(self, after: str, said: str, hint: str = "", status: int = 200) -> Response:
+        return Response(
+            render_template(
+                "sign_in.html",
+                css=self._asset("console.css"),
+                theme=self._asset("theme.js"),
+                after=after,
+                said=said,
+                hint=hint,
+                oidc=self.oidc is not None,
+            ),
+            status=status,
+            mimetype="text/html",
+        )
+
+    def _by_key(self) -> Response:
+        after = _path(request.form.get("next", ""))
+        try:
+            key = request.form.get("key", "").strip().encode()
+            session = self._sessions.open_by_key(key, time.time())
+        except LeadScoreError as error:
+            self._guard.refused("sign_in_key")
+            return self._page(after, error.message, error.hint, error.status)
+        response = redirect(after, code=303)
+        self._guard.begin(response, session)
+        self._metrics.signed_in.labels("key").inc()
+        return response
+
+    def _out(self) -> Response:
+        response = Response(status=204)
+        self._guard.end(response)
+        return response
+
+    def _to_issuer(self, oidc: OidcLogin) -> Response:
+        after = _path(request.args.get("next", ""))
+        try:
+            url, cookie = oidc.begin(after)
+        except LeadScoreError as error:
+            return self._page(after, error.message, error.hint, error.status)
+        response = redirect(url, code=303)
+        self.take_along(response, cookie)
+        return response
+
+    def take_along(self, response: Response, cookie: str) -> None:
+        """Give a browser what it takes to the issuer and back."""
+        response.set_cookie(
+            LOGIN_COOKIE,
+            cookie,
+            max_age=600,
+            httponly=True,
+            secure=self._settings.is_secure,
+            samesite="Lax",
+            path="/sign-in",
+        )
+
+    def _from_issuer(self, oidc: OidcLogin) -> Response:
+        after = "/"
+        try:
+            pending = oidc.read(request.cookies.get(LOGIN_COOKIE, ""))
+            after = pending.after
+            if request.args.get("state", "") != pending.state:
+                raise BadInputError("This is the end of another login.", hint="Begin again.")
+            raw, token = oidc.finish(pending, request.url)
+            said = "" if not pending.answer or self.answered is None else self.answered(pending, raw)
+            session = self._sessions.open_by_token(token, time.time())
+        except LeadScoreError as error:
+            self._guard.refused("sign_in_oidc")
+            response = self._page(after, error.message, error.hint, error.status)
+            response.delete_cookie(LOGIN_COOKIE, path="/sign-in")
+            return response
+        # In the fragment, which reaches no log.
+        response = redirect(after if not said else f"{after}#said={quote(said)}", code=303)
+        response.delete_cookie(LOGIN_COOKIE, path="/sign-in")
+        self._guard.begin(response, session)
+        self._metrics.signed_in.labels("oidc").inc()
+        return response
+
+
+def _path(after: str) -> str:
+    """A path of the console; never another site's address, as `//evil.example` is one."""
+    parts = urlsplit(after)
+    if parts.scheme or parts.netloc or not after.startswith("/") or after.startswith(("//", "/\\")):
+        return "/"
+    if not after.isprintable() or after.startswith(("/sign-in", "/_dash", "/actions")):
+        return "/"
+    return after

@@ -1,0 +1,1 @@
+"""From a complaint to its cause: one lead's story, and the six steps over a span of time."""

@@ -1,0 +1,58 @@
+"""One HTTP request of a delivery: bounded in time, without redirects, every end a `SendResult`."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+import httpx
+
+from leadscore.outbox.attempts import SendResult, result_of_status
+
+# A connection that is not there soon is not there; an answer may take longer.
+_TIMEOUTS: Final = httpx.Timeout(10.0, connect=5.0)
+# Nothing left this machine yet when these are raised.
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+def post_json(
+    url: str,
+    body: bytes,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout: httpx.Timeout = _TIMEOUTS,
+) -> SendResult:
+    """Post a JSON document and say what came of it.
+
+    A redirect is refused (the address that was configured, and nowhere else). The body of the reply is not
+    read: the status says it all, and the body may repeat what was sent.
+
+    Args:
+        url: http or https; never repeated in the result, because it may be a secret.
+        body: The document.
+        headers: Besides the content type.
+        timeout: For connecting and for each read or write.
+    """
+    sent = {"Content-Type": "application/json", **(headers or {})}
+    try:
+        with (
+            httpx.Client(timeout=timeout, follow_redirects=False, verify=_authorities()) as client,
+            client.stream("POST", url, content=body, headers=sent) as reply,
+        ):
+            return result_of_status(reply.status_code, reply.headers.get("Retry-After"), time.time())
+    except (httpx.InvalidURL, ValueError):
+        return SendResult("failed", "the address is no URL")
+    except _NOT_SENT as error:
+        return SendResult("failed", f"no connection ({type(error).__name__})")
+    except httpx.TransportError as error:
+        return SendResult("uncertain", f"no answer ({type(error).__name__})")
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    # Reading them takes longer than a request. A connection is not kept: an old one that the receiver has
+    # closed meanwhile would leave it unknown whether it took the message.
+    return httpx.create_ssl_context()

@@ -1,0 +1,316 @@
+"""The outbox's rows: put in, claimed, settled, looked at, sent again.
+
+A claim is a lease: whoever holds it alone may send the message, until it ends. A process that is killed
+leaves a lease that ends by itself; the next claim then counts an attempt whose end nobody knows.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from leadscore.errors import NotFoundError
+from leadscore.outbox.attempts import GIVE_UP_SECONDS, NextAttempt, SendResult
+from leadscore.outbox.tables import SECOND_US, outbox, outbox_channels
+
+# Longer than any attempt takes.
+LEASE_SECONDS: Final = 60.0
+_KEEP_SECONDS: Final = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """What one channel is to be told.
+
+    Attributes:
+        message_id: What makes it this message: the same id put in twice is one message, and receivers that
+            take an idempotency key are given it.
+        channel: Who is to have it.
+        stream: Messages of one stream reach a channel one after the other, in the order they were put in.
+        payload: JSON for the channel's sender.
+    """
+
+    message_id: str
+    channel: str
+    stream: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageClaim:
+    """A message that this process alone may send until its lease ends.
+
+    Attributes:
+        message: The message.
+        number: Of its row.
+        lease: Its token.
+        attempt: Number of the attempt, from 1.
+        give_up_at: When it is given up, microseconds since the epoch.
+    """
+
+    message: OutboxMessage
+    number: int
+    lease: str
+    attempt: int
+    give_up_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was given up, until a person sends it again.
+
+    Attributes:
+        number: Of its row: what a person names it by.
+        message_id: As it was put in.
+        channel: Who has not got it.
+        stream: Whose message it is.
+        created_at: When it was put in, microseconds since the epoch.
+        settled_at: When it was given up.
+        attempts: How often it was tried.
+        last_error: How the last attempt ended.
+    """
+
+    number: int
+    message_id: str
+    channel: str
+    stream: str
+    created_at: int
+    settled_at: int
+    attempts: int
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelBacklog:
+    """How a channel does.
+
+    Attributes:
+        channel: Its name.
+        waiting: Messages that it is to get.
+        oldest_at: When the oldest of them was put in, microseconds since the epoch; None: none waits.
+        dead: Messages that were given up.
+        delivered: Messages that it has, of the last 30 days.
+        uncertain: Attempts whose end nobody knows and that were repeated: what a receiver without
+            idempotency keys may have twice.
+        last_error: Of the oldest that waits; empty if none failed.
+    """
+
+    channel: str
+    waiting: int
+    oldest_at: int | None
+    dead: int
+    delivered: int
+    uncertain: int
+    last_error: str
+
+
+def enqueue(
+    connection: sa.Connection,
+    messages: Iterable[OutboxMessage],
+    now: int,
+    *,
+    replace_waiting: bool = False,
+    give_up_seconds: float = GIVE_UP_SECONDS,
+) -> int:
+    """Put messages in, within the caller's transaction; returns how many are new.
+
+    Args:
+        connection: Of a transaction that writes.
+        messages: What is to be delivered; one that is in the outbox already (same id and channel) is left
+            as it is, whatever became of it.
+        now: Microseconds since the epoch.
+        replace_waiting: A new message takes the place of those of its stream that wait for the same channel
+            and are not being sent just now: only the newest state counts.
+        give_up_seconds: Age at which it becomes a dead letter.
+    """
+    new = 0
+    for message in messages:
+        row = {
+            "message_id": message.message_id,
+            "channel": message.channel,
+            "stream": message.stream,
+            "payload": message.payload,
+            "state": "waiting",
+            "created_at": now,
+            "next_at": now,
+            "give_up_at": now + round(give_up_seconds * SECOND_US),
+            "attempts": 0,
+            "uncertain": 0,
+            "last_error": "",
+        }
+        insert = _insert(connection, outbox).values(row).on_conflict_do_nothing()
+        number = connection.execute(insert.returning(outbox.c.number)).scalar()
+        if number is None:
+            continue
+        new += 1
+        if replace_waiting:
+            connection.execute(
+                sa.update(outbox)
+                .where(
+                    outbox.c.channel == message.channel,
+                    outbox.c.stream == message.stream,
+                    outbox.c.state == "waiting",
+                    outbox.c.number < number,
+                    outbox.c.lease.is_(None),
+                )
+                .values(state="replaced", settled_at=now)
+            )
+    return new
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    # Both say ON CONFLICT, each through its own dialect's statement.
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def claim_next(
+    connection: sa.Connection, channel: str, now: int, *, pace_seconds: float = 0.0
+) -> MessageClaim | None:
+    """Take the next message of a channel that is due; None if none is, or the channel is to be left alone.
+
+    Args:
+        connection: Of a transaction that writes; the claim holds once it is committed.
+        channel: Whose.
+        now: Microseconds since the epoch.
+        pace_seconds: Shortest time between two attempts at this channel.
+    """
+    gate = sa.select(outbox_channels.c.not_before).where(outbox_channels.c.channel == channel)
+    not_before = connection.execute(gate.with_for_update()).scalar()
+    if not_before is not None and not_before > now:
+        return None
+    earlier = outbox.alias("earlier")
+    before = sa.exists().where(
+        earlier.c.channel == outbox.c.channel,
+        earlier.c.stream == outbox.c.stream,
+        earlier.c.state == "waiting",
+        earlier.c.number < outbox.c.number,
+    )
+    query = (
+        sa.select(outbox)
+        .where(
+            outbox.c.channel == channel,
+            outbox.c.state == "waiting",
+            outbox.c.next_at <= now,
+            sa.or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
+            ~before,
+        )
+        .order_by(outbox.c.next_at, outbox.c.number)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    lease = secrets.token_hex(8)
+    connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.number == row.number)
+        .values(
+            lease=lease,
+            leased_until=now + round(LEASE_SECONDS * SECOND_US),
+            attempts=row.attempts + 1,
+            # Whoever held the lease before never said what came of it.
+            uncertain=row.uncertain + int(row.lease is not None),
+        )
+    )
+    if pace_seconds:
+        hold_channel(connection, channel, now + round(pace_seconds * SECOND_US), "pace")
+    message = OutboxMessage(row.message_id, row.channel, row.stream, row.payload)
+    return MessageClaim(message, row.number, lease, row.attempts + 1, row.give_up_at)
+
+
+def hold_channel(connection: sa.Connection, channel: str, until: int, reason: str) -> None:
+    """Send nothing to a channel before a moment; one that holds longer already stays."""
+    statement = _insert(connection, outbox_channels).values(channel=channel, not_before=until, reason=reason)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["channel"],
+            set_={"not_before": until, "reason": reason},
+            where=outbox_channels.c.not_before < until,
+        )
+    )
+
+
+def settle(
+    connection: sa.Connection, claim: MessageClaim, result: SendResult, then: NextAttempt, now: int
+) -> bool:
+    """Write down how an attempt ended; False if the lease was lost meanwhile and somebody else's counts."""
+    done = connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.number == claim.number, outbox.c.lease == claim.lease)
+        .values(
+            state=then.state,
+            next_at=outbox.c.next_at if then.at is None else then.at,
+            settled_at=None if then.state == "waiting" else now,
+            uncertain=outbox.c.uncertain + int(result.outcome == "uncertain"),
+            lease=None,
+            leased_until=None,
+            last_status=result.status,
+            last_error="" if result.outcome == "accepted" else result.detail[:500],
+        )
+    )
+    if then.channel_until is not None:
+        hold_channel(connection, claim.message.channel, then.channel_until, result.detail[:500])
+    return bool(done.rowcount)
+
+
+def dead_letters(connection: sa.Connection, *, limit: int = 1_000) -> tuple[DeadLetter, ...]:
+    """Messages that were given up, newest first."""
+    columns = [outbox.c[name] for name in DeadLetter.__slots__]
+    query = sa.select(*columns).where(outbox.c.state == "dead").order_by(outbox.c.number.desc()).limit(limit)
+    return tuple(DeadLetter(*row) for row in connection.execute(query))
+
+
+def send_again(connection: sa.Connection, numbers: Sequence[int], now: int) -> int:
+    """Let dead letters be tried anew, from the first attempt; returns how many.
+
+    Raises:
+        NotFoundError: One of them is no dead letter; nothing was changed.
+    """
+    dead = sa.and_(outbox.c.number.in_(numbers), outbox.c.state == "dead")
+    found = set(connection.execute(sa.select(outbox.c.number).where(dead)).scalars())
+    missing = sorted(set(numbers) - found)
+    if missing:
+        raise NotFoundError(
+            f"There is no dead letter {missing[0]}.", hint="See: leadscore alerts dead-letters."
+        )
+    again = {"state": "waiting", "attempts": 0, "next_at": now, "settled_at": None}
+    until = now + round(GIVE_UP_SECONDS * SECOND_US)
+    return connection.execute(sa.update(outbox).where(dead).values(**again, give_up_at=until)).rowcount
+
+
+def backlogs(connection: sa.Connection, channel: str | None = None) -> tuple[ChannelBacklog, ...]:
+    """How one channel does, or each that ever had a message, by name."""
+
+    def count(state: str) -> sa.ColumnElement[int]:
+        return sa.func.sum(sa.case((outbox.c.state == state, 1), else_=0))
+
+    oldest = sa.func.min(sa.case((outbox.c.state == "waiting", outbox.c.created_at)))
+    query = sa.select(
+        outbox.c.channel, count("waiting"), oldest, count("dead"), count("delivered"),
+        sa.func.sum(outbox.c.uncertain),
+    ).group_by(outbox.c.channel)  # fmt: skip
+    if channel is not None:
+        query = query.where(outbox.c.channel == channel)
+    failed = sa.select(outbox.c.channel, outbox.c.last_error).where(
+        outbox.c.state == "waiting", outbox.c.last_error != ""
+    )
+    errors = {
+        row.channel: row.last_error for row in connection.execute(failed.order_by(outbox.c.number.desc()))
+    }
+    rows = sorted(connection.execute(query), key=lambda row: row.channel)
+    return tuple(ChannelBacklog(*row, last_error=errors.get(row.channel, "")) for row in rows)
+
+
+def prune(connection: sa.Connection, now: int) -> int:
+    """Remove what was delivered or replaced more than 30 days ago; dead letters stay until a person acts."""
+    old = sa.and_(
+        outbox.c.state.in_(("delivered", "replaced")),
+        outbox.c.settled_at < now - round(_KEEP_SECONDS * SECOND_US),
+    )
+    return connection.execute(sa.delete(outbox).where(old)).rowcount

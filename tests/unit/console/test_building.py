@@ -1,0 +1,125 @@
+"""A page that cannot be made is a page that says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import console
+
+from leadscore.console.building import BuiltPage, PageBuilder
+from leadscore.console.metrics import ConsoleMetrics
+from leadscore.console.page import PageContent, PageRequest
+from leadscore.errors import NotFoundError, UnavailableError
+from leadscore.events.store import EventStore
+
+NOW = datetime(2026, 11, 29, 14, 3, tzinfo=UTC)
+
+
+class World:
+    """A builder whose clock and pages a test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = NOW
+        self.fails: Exception | None = None
+        self.hold: threading.Event | None = None
+        self.asked: list[PageRequest] = []
+        made = console.settings(folder, page_seconds=0.2)
+        store = EventStore(made.home.events_url)
+        self.builder = PageBuilder(made, store, ConsoleMetrics(), clock=lambda: self.now)
+
+    def page(self, request: PageRequest) -> PageContent:
+        self.asked.append(request)
+        if self.hold is not None:
+            self.hold.wait(30)
+        if self.fails is not None:
+            raise self.fails
+        return console.content("All is <b>well</b>.")
+
+    def look(self, **given: str) -> BuiltPage:
+        return self.builder.build(console.page(build=self.page), given, console.PERSON)
+
+
+def text(component: Any) -> str:
+    if component is None or isinstance(component, str | int | float):
+        return str(component or "")
+    if isinstance(component, list | tuple):
+        return " ".join(text(part) for part in component)
+    return text(getattr(component, "children", None))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    if made.hold is not None:
+        made.hold.set()
+
+
+def test_a_page_is_made_of_what_it_asked(world: World) -> None:
+    built = world.look(range="7d", version="leads/2", empty="")
+    assert built.result == "fresh"
+    assert "All is <b>well</b>." in text(built.children)
+    asked = world.asked[0]
+    assert (asked.until - asked.since, dict(asked.filters)) == (timedelta(days=7), {"version": "leads/2"})
+
+
+def test_equal_pages_at_once_are_made_once(world: World) -> None:
+    assert [world.look().result for _ in range(5)] == ["fresh"] * 5
+    assert len(world.asked) == 1
+
+
+def test_a_store_that_is_gone_is_said_and_nothing_is_invented(world: World) -> None:
+    world.fails = UnavailableError("The event store does not answer.")
+    built = world.look()
+    assert built.result == "unknown"
+    assert "The event store does not answer. Nothing is known yet." in " ".join(text(built.children).split())
+    assert "12" not in text(built.children)
+
+
+def test_a_store_that_is_slow_is_given_up_and_what_was_known_is_shown_with_its_age(world: World) -> None:
+    assert world.look().result == "fresh"
+    world.now += timedelta(minutes=5)
+    world.hold = threading.Event()
+    # It was made a minute ago, so it is not shared any more.
+    for key, known in list(world.builder._known.items()):
+        world.builder._known[key] = replace(known, finished=known.finished - 60)
+    built = world.look()
+    said = " ".join(text(built.children).split())
+    assert built.result == "unknown"
+    assert "has not answered within 0.2 s" in said
+    assert "2026-11-29 14:03 UTC, 5 min ago" in said
+    assert "All is <b>well</b>." in said
+
+
+def test_a_page_under_way_is_waited_for_and_not_begun_again(world: World) -> None:
+    world.hold = threading.Event()
+    assert [world.look().result for _ in range(3)] == ["unknown"] * 3
+    assert len(world.asked) == 1
+
+
+def test_what_is_not_there_is_an_empty_page_not_a_broken_store(world: World) -> None:
+    world.fails = NotFoundError("There is no lead 'x'.", hint="Look for another.")
+    built = world.look()
+    assert built.result == "refused"
+    assert "There is no lead 'x'." in text(built.children)
+
+
+def test_a_range_that_is_none_is_said_without_asking_the_store(world: World) -> None:
+    built = world.look(since="2026-11-03", until="2026-11-01")
+    assert built.result == "refused"
+    assert "The time range is empty" in text(built.children)
+    assert world.asked == []
+
+
+def test_a_page_that_fails_does_not_take_the_shell_with_it(world: World) -> None:
+    world.fails = ZeroDivisionError("secret")
+    built = world.look()
+    assert built.result == "unknown"
+    assert "ZeroDivisionError" in text(built.children)
+    assert "secret" not in text(built.children)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from leadscore.console.page import NumberTile, PageContent, PageVerdict, read_range
+from leadscore.errors import BadInputError
+from leadscore.monitoring.measures import Measure
+
+NOW = datetime(2026, 11, 29, 14, 3, tzinfo=UTC)
+
+
+def test_a_page_without_a_range_has_its_own() -> None:
+    found = read_range({}, "7d", NOW)
+    assert (found.until - found.since, found.until, found.name) == (timedelta(days=7), NOW, "7d")
+
+
+def test_two_days_are_both_whole() -> None:
+    found = read_range({"since": "2026-11-01", "until": "2026-11-02"}, "24h", NOW)
+    assert (found.since, found.until) == (
+        datetime(2026, 11, 1, tzinfo=UTC),
+        datetime(2026, 11, 3, tzinfo=UTC),
+    )
+    assert found.name == "custom"
+
+
+def test_a_moment_with_another_zone_is_turned_to_utc() -> None:
+    assert read_range({"since": "2026-11-29T10:00:00+02:00"}, "24h", NOW).since.hour == 8
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"range": "soon"}, {"range": "0d"}, {"range": "999w"}, {"since": "x"},
+        {"since": "2026-11-03", "until": "2026-11-01"},
+        {"since": "2027-01-01", "until": "2027-01-02"}, {"since": "1990-01-01"},
+    ],
+)  # fmt: skip
+def test_a_range_that_is_none_is_said(given: dict[str, str]) -> None:
+    with pytest.raises(BadInputError):
+        read_range(given, "24h", NOW)
+
+
+def test_a_page_has_few_numbers() -> None:
+    tiles = [NumberTile(label="x", measure=Measure(value=1, n=1))] * 8
+    with pytest.raises(ValueError, match="at most 7"):
+        PageContent(verdict=PageVerdict(level="good", sentence="x"), tiles=tiles)
