@@ -14,7 +14,7 @@ from leadscore.backtest.stream import BacktestStream, Month, moment
 from leadscore.drift.options import PerformanceThresholds
 from leadscore.drift.performance.measure import LabelCounts, measure_window
 from leadscore.drift.performance.verdict import judge_performance, performance_drift
-from leadscore.drift.statistics.distances import half_row_psi
+from leadscore.drift.statistics.distances import half_row_psi, largest_gap
 from leadscore.drift.verdict import DriftVerdict
 from leadscore.policy.decide import decide_retraining
 from leadscore.policy.spec import RetrainRules
@@ -230,22 +230,12 @@ def month_psi(view: View) -> list[tuple[float, str]]:
     Absent values, unlisted ones among them, are one bin.
     """
     matrix = view.stream.matrix[view.month.rows]
-    return [
-        (psi_strategy(comparable_cells(f.kind, f.counts, f.missing), _counted(f, matrix[:, i])), f.name)
-        for i, f in enumerate(view.model.profile.features)
-    ]
-
-
-def largest_gap(first: Values, second: Values) -> float:
-    """The two-sample KS statistic: the largest distance between the empirical distribution functions."""
-    both = np.concatenate([first, second])
-    below = [np.searchsorted(np.sort(v), both, side="right") / len(v) for v in (first, second)]
-    return float(np.abs(below[0] - below[1]).max())
-
-
-def psi_strategy(reference: tuple[int, ...], window: tuple[int, ...]) -> float:
-    """Population stability index with half a row in every bin, which keeps empty bins finite."""
-    return float(half_row_psi(np.array(reference), np.array(window)).sum())
+    found: list[tuple[float, str]] = []
+    for i, feature in enumerate(view.model.profile.features):
+        reference = comparable_cells(feature.kind, feature.counts, feature.missing)
+        parts = half_row_psi(np.array(reference), np.array(_counted(feature, matrix[:, i])))
+        found.append((float(parts.sum()), feature.name))
+    return found
 
 
 def _counted(feature: FeatureProfile, column: Values) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats
 
 from leadscore.release.cohorts import Cohort
+from leadscore.release.states import ReleaseReport
 from leadscore.sequences import Floats, asymptotic_sequence, betting_sequence
 
 # Figures that are tested; each has an equal part of alpha.
@@ -65,20 +66,12 @@ class SoakMetric(msgspec.Struct, frozen=True, kw_only=True):
     fallen: bool
 
 
-class KpiReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A report of the watch; the first fields are a `ReportHeader`.
+class KpiReport(ReleaseReport, frozen=True, kw_only=True):
+    """A report of the soak; `passed` means that there is no supported fall.
 
     Attributes:
-        release: Release that asked; "" if a person did.
-        number: Which report of the watch.
-        model: Registered name.
-        version: Candidate.
-        digest: Its artefact digest.
-        passed: No supported fall.
         judged: Whether a fall could have been seen at all: with so many leads, a candidate with which nobody
             converts would have been found. Without it, `passed` says nothing for the candidate.
-        summary: In a sentence.
-        until: Up to when leads and outcomes were read.
         previous: The version before.
         since: When the candidate had all traffic.
         exposure_hours: How long each lead was given.
@@ -89,15 +82,7 @@ class KpiReport(msgspec.Struct, frozen=True, kw_only=True):
         plan: As chosen.
     """
 
-    release: str
-    number: int
-    model: str
-    version: int
-    digest: str
-    passed: bool
     judged: bool
-    summary: str
-    until: datetime
     previous: int
     since: datetime
     exposure_hours: float
@@ -106,11 +91,6 @@ class KpiReport(msgspec.Struct, frozen=True, kw_only=True):
     baseline_leads: int
     figures: tuple[SoakMetric, ...]
     plan: SoakPlan
-
-    @property
-    def ref(self) -> str:
-        """The candidate, `leads/7`."""
-        return f"{self.model}/{self.version}"
 
 
 class SoakRequest(msgspec.Struct, frozen=True, kw_only=True):

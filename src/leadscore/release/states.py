@@ -106,6 +106,35 @@ class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kpi: str = ""
 
 
+class ReleaseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields that the reports of replays, shadows and soaks share.
+
+    Attributes:
+        release: Release that asked for it; "" if a person did.
+        number: Which of the release's reports it is: a shadow that saw too few leads is reported on again.
+        model: Registered name.
+        version: Candidate.
+        digest: Its artefact digest.
+        passed: Nothing speaks against the candidate so clearly that no person need be asked.
+        summary: In a sentence.
+        until: End of the data.
+    """
+
+    release: str
+    number: int = 1
+    model: str
+    version: int
+    digest: str
+    passed: bool
+    summary: str
+    until: datetime
+
+    @property
+    def ref(self) -> str:
+        """The candidate, `leads/7`."""
+        return f"{self.model}/{self.version}"
+
+
 # --- What is seen -----------------------------------------------------------------------------------------
 
 

@@ -41,7 +41,7 @@ def logged_leads(
         ConflictError: The window holds predictions under another contract.
         UnavailableError: The store cannot be read.
     """
-    window = labelled_window(store, start, end, contract=contract, model_name=model).table
+    window = labelled_window(store, start, end, contract=contract, model_name=model)
     window = window.filter(pa.array(np.isin(window.column("role").to_numpy(), _ANSWERED)))
     leads, labelled = window.column("lead_id"), window.column("converted").is_valid().to_numpy()
     # A lead that is scored again after its outcome (as nightly batches do) keeps the score that the outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from leadscore.contract import FeatureContract, contract_version
 from leadscore.contract.leaks import Suspicion, matrix_suspicions, model_suspicions
+from leadscore.cpus import cpu_limit
 from leadscore.data.matrix import encode_batch
 from leadscore.drift.reference import build_profile
 from leadscore.errors import RefusedError
@@ -22,7 +24,6 @@ from leadscore.scoring.artefact import ArtefactManifest, DataSnapshot
 from leadscore.scoring.grades import Grades
 from leadscore.training import bundle
 from leadscore.training.calibrate import CalibrationFit, fit_calibration
-from leadscore.training.cpus import available_cpus
 from leadscore.training.doubts import explained_by
 from leadscore.training.drivers import explain_model
 from leadscore.training.evaluate import Evaluation, evaluate
@@ -91,7 +92,7 @@ def train(
         ConflictError: `out` exists.
         UnavailableError: The study or `out` cannot be written; no half artefact is left.
     """
-    run = _Run(contract, options, options.threads or available_cpus(), progress or Silent())
+    run = _Run(contract, options, options.threads or cpu_limit(whole=math.ceil), progress or Silent())
     bundle.check_writable(out)
     run.progress.stage("Reading the leads")
     chosen = select_leads(table, contract, options, threads=run.threads, now=now)

@@ -80,7 +80,6 @@ REACHED_FROM_OUTSIDE = {
     "enqueue": "of the outbox",
     "deliver_due": "of the outbox",
     "post_json": "of the outbox",
-    "predictions_window": "what notebooks and tests read whole windows with; the product reads batches",
     "read_freshness": "pages of the console are to call it",
     "read_business": "pages of the console are to call it",
     "read_conversion_series": "pages of the console are to call it",

@@ -55,10 +55,8 @@ class AlibiWindow(msgspec.Struct, frozen=True):
 
 
 class AlibiResult(msgspec.Struct, frozen=True):
-    """Answers, and the seconds that setting up the detector and judging took (imports not counted)."""
+    """The worker's answers, one per window."""
 
-    prepare_seconds: float
-    judge_seconds: float
     windows: tuple[AlibiWindow, ...]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from leadscore.drift.options import PerformanceThresholds
 from leadscore.drift.performance.cbpe import ExpectedPerformance
-from leadscore.drift.performance.measure import LabelCounts, LabelState, PerformanceMetrics, conversions_ratio
+from leadscore.drift.performance.measure import LabelCounts, PerformanceMetrics, conversions_ratio
 from leadscore.drift.verdict import (
     SEVERITIES,
     DriftVerdict,
@@ -53,7 +53,7 @@ class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge_performance(
     figures: PerformanceMetrics | None,
-    labels: LabelState,
+    labels: LabelCounts,
     baseline: Estimate,
     limits: PerformanceThresholds | None = None,
     *,
@@ -70,8 +70,7 @@ def judge_performance(
     """
     limits = limits or PerformanceThresholds()
     auc = None if figures is None else figures.auc
-    counts = LabelCounts.of(labels)
-    missing = _unjudgeable(figures, counts, limits)
+    missing = _unjudgeable(figures, labels, limits)
     if missing or figures is None or auc is None:
         return PerformanceVerdict(
             judged=False,
@@ -81,7 +80,7 @@ def judge_performance(
             ranking="none",
             calibration="none",
             reasons=(f"Not judged: {missing or 'one of the outcomes is missing'}.",),
-            silent=counts.mature > 0 and counts.mature_labelled == 0,
+            silent=labels.mature > 0 and labels.mature_labelled == 0,
         )
     spread = float(np.hypot(_deviation(auc, figures.confidence), _deviation(baseline, baseline_confidence)))
     loss = baseline.value - auc.value

@@ -23,6 +23,13 @@ from leadscore.arrays import Counts, Floats
 _HALF_ROW: Final = 0.5
 
 
+def largest_gap(first: Floats, second: Floats) -> float:
+    """Return the two-sample KS statistic of raw values: the largest gap of the distribution functions."""
+    both = np.concatenate([first, second])
+    below = [np.searchsorted(np.sort(values), both, side="right") / len(values) for values in (first, second)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
 def psi(reference: Counts, window: Counts) -> float:
     """Population stability index Σ (q - p) ln(q / p): the symmetric KL divergence of the shares, in nats.
 
