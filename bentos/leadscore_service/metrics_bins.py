@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from leadscore.scoring.grades import Grades
 from leadscore.scoring.probability_bins import PROBABILITY_EDGES
-from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
+from leadscore.scoring.profile import ReferenceProfile, feature_cells
 from leadscore_service.metrics_layout import CounterLayout
 
 Tally = npt.NDArray[np.uint64]
@@ -73,26 +73,9 @@ class BinCounts:
         fixed = np.searchsorted(_PROBABILITY_EDGES, probabilities, side="left")
         put(self._layout.probabilities, fixed, len(PROBABILITY_EDGES) + 1)
         for column, (feature, start, edges) in enumerate(self._features):
-            put(start, feature_bins(feature, edges, rows[:, column]), len(feature.counts) + 1)
+            put(start, feature_cells(feature, edges, rows[:, column]), len(feature.counts) + 1)
         return tally
 
     def add(self, tally: Tally) -> None:
         """Add a tally to this worker's counters."""
         self._cells[self._layout.grades :] += tally
-
-
-def feature_bins(
-    feature: FeatureProfile, edges: npt.NDArray[np.float64], values: npt.NDArray[np.float32]
-) -> npt.NDArray[np.intp]:
-    """Bin of each value, as the profile counts them; one beyond the last is "missing".
-
-    The encoder makes NaN of a category that was unseen as of one that was missing, so both are counted as
-    missing here; `leadscore_lead_warnings_total` tells of the unseen ones.
-    """
-    missing = np.isnan(values)
-    if feature.kind == "numeric":
-        bins = np.searchsorted(edges, values, side="right")
-    else:
-        bins = np.where(missing, 0.0, values).astype(np.intp)
-    bins[missing] = len(feature.counts)
-    return bins

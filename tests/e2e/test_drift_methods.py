@@ -1,9 +1,13 @@
-"""alibi-detect as a detector in a cluster, in its own image."""
+"""Detectors besides the univariate checks in a cluster.
+
+Charts that follow the stream, and alibi-detect in its own image.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from tests.e2e.scenario.begin import installed, scenario
@@ -19,7 +23,7 @@ pytestmark = pytest.mark.e2e
 
 VALUES = merged(loop_values(), {"operator": {"resyncSeconds": 10}})
 ROLES = ("service", "jobs", "drift-alibi", "operator", "postgresql")
-ALIBI = "alibi"
+STREAM, ALIBI = "stream", "alibi"
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,34 @@ def release() -> Iterator[Release]:
 def given(request: pytest.FixtureRequest, release: Release) -> Iterator[Given]:
     """A scenario on this release."""
     yield from scenario(request, release, "", LoopGiven)
+
+
+def test_charts_follow_the_stream_job_after_job_until_it_turns(given: LoopGiven) -> None:
+    begun = given.market()
+    # Charts of the live stream, which is minutes old: what a person knows is told, nothing is learnt.
+    stream = [
+        f"--since={datetime.now(UTC).isoformat()}",
+        "--run-length=100000",
+        "--every=400",
+        "--without=created_hour,created_weekday",
+    ]
+    (
+        begun.when.a_detector_looks_at(STREAM, window="1h", methods=["sequential"], args=stream)
+        .the_stream_goes_on(2_000)
+        # Its levels are simulated by the first Job, and kept for the others.
+        .the_detector_runs(STREAM, seconds=240)
+        .then.the_verdict_is("none", "none")
+        .when.the_stream_goes_on(1_000)
+        .the_detector_runs(STREAM)
+        .then.the_verdict_is("none", "none")
+        .its_state_is_kept(runs=2)
+        .when.the_market_turns("covariate_shift")
+        .the_stream_goes_on(3_000)
+        .the_detector_runs(STREAM)
+        .then.the_verdict_is("market_moved", "significant", "critical")
+        .its_state_is_kept(runs=3)
+        .no_request_failed()
+    )
 
 
 def test_a_verdict_of_alibi_detect_starts_a_retraining(given: LoopGiven) -> None:

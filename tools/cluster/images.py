@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tools.cluster.archive import Image
 from tools.cluster.build import built_folder
-from tools.cluster.pins import ARGO_ROLLOUTS, METRICS_SERVER, PROMETHEUS, TRAEFIK, Program
+from tools.cluster.pins import ALERTMANAGER, ARGO_ROLLOUTS, METRICS_SERVER, PROMETHEUS, TRAEFIK, Program
+from tools.offline.archive import Image
 
 Manifest = dict[str, object]
 
@@ -66,6 +66,8 @@ ADDON_IMAGES = (
     AddonImage(ARGO_ROLLOUTS, "/bin/rollouts-controller", "quay.io/argoproj/argo-rollouts", "999"),
     AddonImage(TRAEFIK, "/usr/local/bin/traefik", "docker.io/library/traefik", "65532"),
     AddonImage(PROMETHEUS, "/bin/prometheus", "quay.io/prometheus/prometheus", "65534"),
+    # Not an add-on: whoever wants alerts delivered runs one (manifests/local-cluster/alertmanager.yaml).
+    AddonImage(ALERTMANAGER, "/bin/alertmanager", "quay.io/prometheus/alertmanager", "65534"),
     AddonImage(METRICS_SERVER, "/metrics-server", "registry.k8s.io/metrics-server/metrics-server", "1000"),
 )
 

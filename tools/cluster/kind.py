@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import yaml
 
 from tools.cluster.build import build, built_folder, cache_root
 from tools.cluster.machine import Plan
-from tools.cluster.node import REPOSITORY, VOLUMES
 from tools.cluster.pins import KIND, KUBERNETES
 from tools.cluster.shell import run, succeeds
+from tools.offline.node import REPOSITORY, VOLUMES
 
 NAME = "leadscore"
 NODE = f"{NAME}-control-plane"
@@ -70,6 +71,24 @@ def configuration(plan: Plan, image: str, ports: dict[int, int]) -> str:
     )
 
 
+def installed() -> Path | None:
+    """The `kind` on PATH if it is of the pinned version, whose node image is pulled; else None."""
+    found = shutil.which("kind")
+    if found is None or not succeeds([found, "version"]):
+        return None
+    return Path(found) if is_pinned(run([found, "version"])) else None
+
+
+def is_pinned(said: str) -> bool:
+    """Whether `kind version` names the pinned version (`kind v0.33.0 go1.26.8 linux/amd64`); pure."""
+    return KIND.version in said.split()
+
+
+def program() -> Path:
+    """The `kind` to run: the one that is installed, else one built from its Go module."""
+    return installed() or build(KIND, lambda _: None) / "kind"
+
+
 def exists() -> bool:
     """Whether there is a cluster of this name, in whatever state."""
     return succeeds(["docker", "inspect", NODE])
@@ -87,12 +106,11 @@ def is_healthy(wanted: str) -> bool:
 
 def create(wanted: str) -> None:
     """Make the cluster from a configuration and wait until its node is ready."""
-    kind = build(KIND, lambda _: None) / "kind"
     delete()
     target = kubeconfig_path()
     target.parent.mkdir(parents=True, exist_ok=True)
     run(
-        [kind, "create", "cluster", "--config", "-", "--kubeconfig", target, "--wait", "120s"],
+        [program(), "create", "cluster", "--config", "-", "--kubeconfig", target, "--wait", "120s"],
         timeout=CREATE_SECONDS, stdin=wanted, env=_environment(),
         hint="`docker logs leadscore-control-plane` and `kind export logs` say more.",
     )  # fmt: skip

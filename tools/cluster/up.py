@@ -16,9 +16,9 @@ from tools.cluster.build import build, cache_root, is_built
 from tools.cluster.errors import ClusterError
 from tools.cluster.images import PUBLIC_NODE_IMAGE
 from tools.cluster.machine import Plan, inspect, plan
-from tools.cluster.node import ensure_node_image
-from tools.cluster.pins import KIND, PROGRAMS
+from tools.cluster.pins import KIND, PROGRAMS, Program
 from tools.cluster.steps import Steps
+from tools.offline.node import ensure_node_image
 
 INGRESS_PORT = 31800
 PROMETHEUS_PORT = 31990
@@ -91,8 +91,7 @@ def _make_cluster(steps: Steps, todo: Plan) -> None:
     if todo.start_docker:
         with steps.step("Docker daemon started"):
             docker.start(todo)
-    programs = PROGRAMS if todo.build_node_image else (KIND,)
-    for program in programs:
+    for program in _to_build(todo):
         if not is_built(program):
             with steps.step(f"{program.name} {program.version} built") as part:
                 build(program, part)
@@ -108,6 +107,13 @@ def _make_cluster(steps: Steps, todo: Plan) -> None:
         steps.console.print("• A cluster that is incomplete, unhealthy or made differently is replaced.")
     with steps.step("Cluster created, node ready"):
         kind.create(wanted)
+
+
+def _to_build(todo: Plan) -> tuple[Program, ...]:
+    """Everything, where nothing can be pulled; where a registry answers at most `kind` itself."""
+    if todo.build_node_image:
+        return PROGRAMS
+    return () if kind.installed() else (KIND,)
 
 
 def _install_addons(steps: Steps, chosen: Target, *, local: bool) -> None:

@@ -130,7 +130,7 @@ def build(planned: Plan, *, registry: bool, on_step: OnStep, fresh: bool = False
         planned = replace(planned, base=bases.ensure(role.base, registry=registry))
         with tempfile.TemporaryDirectory(prefix=f"leadscore-{role.name}-") as scratch:
             parts = context_parts(planned, Path(scratch), on_step)
-            return assemble(planned, parts, on_step, fresh=fresh)
+            return assemble(planned, parts, on_step, registry=registry, fresh=fresh)
 
 
 def context_parts(planned: Plan, scratch: Path, on_step: OnStep) -> list[tuple[Path, str]]:
@@ -162,14 +162,20 @@ def context_parts(planned: Plan, scratch: Path, on_step: OnStep) -> list[tuple[P
 
 
 def assemble(
-    planned: Plan, parts: Sequence[tuple[Path, str]], on_step: OnStep, *, fresh: bool = False
+    planned: Plan,
+    parts: Sequence[tuple[Path, str]],
+    on_step: OnStep,
+    *,
+    registry: bool,
+    fresh: bool = False,
 ) -> Built:
     """Let Docker build the context, and normalise what comes out."""
     role, archive = planned.role, planned.archive
     archive.parent.mkdir(parents=True, exist_ok=True)
     raw = f"{REGISTRY}/build-{role.name}:{planned.key}"
     on_step("docker build")
-    docker_build(raw, planned.base, parts, planned.epoch, "--no-cache" if fresh else "--force-rm")
+    buildx = registry and has_buildx()
+    docker_build(raw, planned.base, parts, planned.epoch, fresh=fresh, buildx=buildx)
     _forget_builds(raw)
     on_step("normalising")
     with tempfile.TemporaryDirectory(prefix=f".{role.name}-", dir=archive.parent) as scratch:
@@ -194,15 +200,42 @@ def _forget_builds(newest: str) -> None:
             succeeds(["docker", "image", "rm", earlier])
 
 
-def docker_build(name: str, base: str, parts: Sequence[tuple[Path, str]], epoch: int, *options: str) -> None:
-    """`docker build` of a context that is streamed, so that nothing is copied on this side.
+def has_buildx() -> bool:
+    """Whether Docker has its present builder; a distribution's Docker may come without."""
+    return succeeds(["docker", "buildx", "version"])
+
+
+def build_command(name: str, base: str, *, fresh: bool, buildx: bool) -> list[str]:
+    """The command that builds a context which it reads from its standard input; pure.
+
+    Args:
+        name: Tag that Docker's store has it under afterwards.
+        base: Image to start from.
+        fresh: Use no layer of an earlier build.
+        buildx: Take BuildKit; it fetches bases from a registry, and those made here are not in one.
+    """
+    tool = ["buildx", "build", "--load", "--provenance=false"] if buildx else ["build", "--force-rm"]
+    cache = ["--no-cache"] if fresh else []
+    return ["docker", *tool, *cache, "--tag", name, "--build-arg", f"BASE={base}", "-"]
+
+
+def docker_build(
+    name: str,
+    base: str,
+    parts: Sequence[tuple[Path, str]],
+    epoch: int,
+    *,
+    fresh: bool = False,
+    buildx: bool = False,
+) -> None:
+    """Build a context that is streamed, so that nothing is copied on this side.
 
     Raises:
         ImageError: With the builder's last lines.
     """
-    command = ["docker", "build", *options, "--tag", name, "--build-arg", f"BASE={base}", "-"]
-    # The classic builder is everywhere; what it lacks in reproducibility is made up for by `normalise`.
-    environment = {**os.environ, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")}
+    command = build_command(name, base, fresh=fresh, buildx=buildx)
+    # The classic builder needs no registry; what it lacks in reproducibility `normalise` makes up for.
+    environment = os.environ if buildx else {**os.environ, "DOCKER_BUILDKIT": "0"}
     with tempfile.TemporaryFile() as log:
         builder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
         assert builder.stdin is not None

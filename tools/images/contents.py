@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from tools.images.debian import parse_stanzas
-
 METADATA = re.compile(r"\.dist-info/METADATA$")
 DATABASE = "var/lib/dpkg/status"
 
@@ -128,3 +126,20 @@ def _open(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     content = archive.extractfile(name)
     assert content is not None
     return content
+
+
+def parse_stanzas(text: str) -> list[dict[str, str]]:
+    """Paragraphs of Debian control data (deb822); continuation lines are kept in their field; pure."""
+    found: list[dict[str, str]] = []
+    for paragraph in re.split(r"\n\s*\n", text.strip()):
+        fields: dict[str, str] = {}
+        name = ""
+        for line in paragraph.splitlines():
+            if line[:1].isspace():
+                fields[name] += "\n" + line
+            elif ":" in line:
+                name, _, value = line.partition(":")
+                fields[name] = value.strip()
+        if fields:
+            found.append(fields)
+    return found

@@ -74,4 +74,5 @@ def build_model(planned: Plan, artefact: Path, *, registry: bool, verify: bool, 
             return found
         on_step("base")
         planned = replace(planned, base=bases.ensure(MODEL.base, registry=registry))
-        return assemble(planned, [(MODEL.folder / "Dockerfile", "Dockerfile"), (artefact, "model")], on_step)
+        parts = [(MODEL.folder / "Dockerfile", "Dockerfile"), (artefact, "model")]
+        return assemble(planned, parts, on_step, registry=registry)

@@ -103,6 +103,15 @@ ROLES = (
         chart_value=("operator", "image"),
     ),
     Role(
+        "console",
+        "console",
+        Base.PYTHON,
+        Code.WHEEL,
+        extras=("console",),
+        commands=("leadscore",),
+        chart_value=("consoleImage",),
+    ),
+    Role(
         "loadtest",
         "loadtest",
         Base.PYTHON,

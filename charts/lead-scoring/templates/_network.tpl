@@ -70,6 +70,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if $v.model.registry.trackingUri -}}
 {{- fail (printf "networkPolicy.enabled allows only what it names, and nothing names the registry %s. Set networkPolicy.extraEgress." $v.model.registry.trackingUri) -}}
 {{- end -}}
+{{- if and $v.monitor.enabled $v.monitor.channels.existingSecret (not $n.channelsEgress) -}}
+{{- fail "networkPolicy.enabled allows only what it names, and nothing names the channels of monitor.channels.existingSecret: no alert would reach anybody. Set networkPolicy.channelsEgress, such as [{ports: [{port: 443}, {port: 587}]}]." -}}
+{{- end -}}
 {{- if $v.scoring.otlpEndpoint -}}
 {{- fail (printf "networkPolicy.enabled allows only what it names, and nothing names the collector %s. Set networkPolicy.extraEgress." $v.scoring.otlpEndpoint) -}}
 {{- end -}}

@@ -96,7 +96,7 @@
 {{- fail "model.version=0 names no version and model.keepLive=false keeps none. Name a version, or leave model.keepLive true." -}}
 {{- end -}}
 {{- $own := append (keys (include "leadscore.ownLabels" (dict "root" . "component" "scoring") | fromYaml)) (include "leadscore.versionLabel" .) -}}
-{{- range $where, $labels := dict "commonLabels" $v.commonLabels "scoring.podLabels" $v.scoring.podLabels "operator.podLabels" $v.operator.podLabels "operator.jobs.podLabels" $v.operator.jobs.podLabels "mlflow.podLabels" $v.mlflow.podLabels "postgresql.podLabels" $v.postgresql.podLabels "loadTest.podLabels" $v.loadTest.podLabels -}}
+{{- range $where, $labels := dict "commonLabels" $v.commonLabels "scoring.podLabels" $v.scoring.podLabels "operator.podLabels" $v.operator.podLabels "operator.jobs.podLabels" $v.operator.jobs.podLabels "mlflow.podLabels" $v.mlflow.podLabels "postgresql.podLabels" $v.postgresql.podLabels "loadTest.podLabels" $v.loadTest.podLabels "console.podLabels" $v.console.podLabels "monitor.podLabels" $v.monitor.podLabels "events.migration.podLabels" $v.events.migration.podLabels -}}
 {{- range $key, $_ := $labels -}}
 {{- if has $key $own -}}
 {{- fail (printf "%s sets %s, which the chart sets itself: selectors or the served version depend on it. Set model.version for a version; take another label for anything else." $where $key) -}}
@@ -129,5 +129,34 @@
 {{- if and (not $v.mlflow.existingSecret) (not $v.postgresql.enabled) -}}
 {{- fail "mlflow.enabled needs a database. Set mlflow.existingSecret (its URL), or postgresql.enabled=true for an evaluation." -}}
 {{- end -}}
+{{- end -}}
+{{- include "leadscore.refuseConsole" . -}}
+{{- end -}}
+
+{{- define "leadscore.refuseConsole" -}}
+{{- $v := .Values -}}
+{{- $c := $v.console -}}
+{{- if $c.enabled -}}
+{{- if not $v.monitor.enabled -}}
+{{- fail "console.enabled shows what the monitor counts, and monitor.enabled is false: every page would say that it knows nothing. Set monitor.enabled=true." -}}
+{{- end -}}
+{{- if and $c.host (eq $v.trafficRouting.provider "none") -}}
+{{- fail "console.host is routed by nobody: trafficRouting.provider is none. Unset it and route to the Service yourself (console.url then says the address), or name a provider." -}}
+{{- end -}}
+{{- if and $c.host (eq $c.host $v.trafficRouting.host) -}}
+{{- fail "console.host is the API's host, whose other paths stay inside. Give the console a host of its own." -}}
+{{- end -}}
+{{- if and $c.tlsSecret (or (not $c.host) (ne $v.trafficRouting.provider "traefik")) -}}
+{{- fail "console.tlsSecret is used by a route of provider traefik only. Unset it, or set console.host and trafficRouting.provider=traefik." -}}
+{{- end -}}
+{{- if and $c.oidc.existingSecret (not $v.auth.oidc.issuer) -}}
+{{- fail "console.oidc.existingSecret names a client, and auth.oidc.issuer no issuer. Set both, or neither." -}}
+{{- end -}}
+{{- if and $c.oidc.existingSecret (not (include "leadscore.consoleUrl" .)) -}}
+{{- fail "console.oidc.existingSecret is set, and the issuer would not know where to send people back to. Set console.host or console.url." -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.monitor.channels.existingSecret (not $v.monitor.enabled) -}}
+{{- fail "monitor.channels.existingSecret is set and monitor.enabled is false: nobody would deliver an alert. Set monitor.enabled=true." -}}
 {{- end -}}
 {{- end -}}

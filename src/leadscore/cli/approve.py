@@ -40,7 +40,7 @@ def approve(
 ) -> None:
     """Approve a candidate by your key or token: bound to its bytes and to the evidence there is.
 
-    Given once.
+    Given once. To deny it: `leadscore release deny`.
     """
     answer(model, "approved", reason, digest, key_file, nonce=nonce, as_json=as_json)
 

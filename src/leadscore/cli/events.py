@@ -122,6 +122,24 @@ def retain(
     emit(found, table(title, ("what", "value"), lines, right=("value",)), as_json=as_json)
 
 
+@app.command("recount")
+def recount(events_url: EventsUrl = None, as_json: JsonOption = False) -> None:
+    """Have the monitor count everything that is stored again: hours of today first.
+
+    Numbers of hours that it has not come to yet stay as they are.
+    """
+    from leadscore.events.store import EventStore
+    from leadscore.monitoring.rollups.dirty import start_again
+    from leadscore.monitoring.rollups.progress import ROLLUPS_REVISION
+
+    with EventStore(events_url or Home.from_environment().events_url) as store:
+        store.require_revision(ROLLUPS_REVISION)
+        with store.writing() as connection:
+            start_again(connection)
+    said = "The monitor counts everything again; its metric leadscore_rollup_dirty_hours says how far it is."
+    emit({"asked": True}, said, as_json=as_json)
+
+
 @app.command("backfill")
 def backfill(
     data: Annotated[

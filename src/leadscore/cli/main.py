@@ -25,6 +25,7 @@ from leadscore.cli import (
     investigate,
     keys,
     models,
+    monitor,
     outcomes,
     release,
     retrain,
@@ -72,6 +73,7 @@ app.command("serve", rich_help_panel=_RUN)(serve.serve)
 app.command("console", rich_help_panel=_RUN)(console_command.console)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
+app.command("monitor", rich_help_panel=_RUN)(monitor.monitor)
 app.command("bench", rich_help_panel=_RUN)(bench.bench)
 
 

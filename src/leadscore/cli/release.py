@@ -34,7 +34,7 @@ def deny(
     nonce: answers.Nonce = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Deny a candidate by your key or token; its release ends."""
+    """Deny a candidate by your key or token; its release ends. To approve it: `leadscore approve`."""
     answers.answer(model, "denied", reason, digest, key_file, nonce=nonce, as_json=as_json)
 
 

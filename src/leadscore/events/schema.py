@@ -18,6 +18,8 @@ SCHEMA_VERSION: Final = 1
 # The first revision that has every column below; later ones change how rows are kept, not what a statement
 # says.
 NEEDED_REVISION: Final = 2
+# The newest: an embedded store is brought to it by whoever opens it.
+NEWEST_REVISION: Final = 6
 REVISION_TABLE: Final = "events_revision"
 
 # Byte order, as SQLite has it: ties break alike everywhere, and PostgreSQL compares faster than by locale.
@@ -134,11 +136,11 @@ def check_version(found: int) -> None:
         )
 
 
-def check_revision(found: int) -> None:
-    """Refuse to work on a schema without the columns that this release writes."""
-    if found < NEEDED_REVISION:
+def check_revision(found: int, needed: int = NEEDED_REVISION) -> None:
+    """Refuse to work on a schema without the columns, or tables, that are needed."""
+    if found < needed:
         raise SchemaTooOldError(
-            f"The event store is at revision {found}, and this release needs {NEEDED_REVISION}: it waits for"
+            f"The event store is at revision {found}, and this release needs {needed}: it waits for"
             " `leadscore events migrate`.",
             hint="The chart's migration Job runs it. Until then predictions wait on the spool.",
         )

@@ -129,6 +129,15 @@ class EventStore:
             self._months.keep(())
         return before
 
+    def require_revision(self, needed: int) -> None:
+        """Make sure that the store has what a later migration than most work needs has made.
+
+        Raises:
+            SchemaTooOldError: It is to be migrated first.
+        """
+        with self.reading(any_revision=True) as connection:
+            schema.check_revision(schema.read_state(connection).revision, needed)
+
     def append(self, predictions: Sequence[Prediction], outcomes: Sequence[Outcome]) -> Appended:
         """Store a batch in one transaction; records whose id is known are left as they are.
 
@@ -307,7 +316,8 @@ class EventStore:
             with self._engines.read.connect() as connection, connection.begin():
                 found = schema.read_state(connection)
                 schema.check_version(found.version)
-                behind = found.revision < schema.NEEDED_REVISION
+                wanted = schema.NEWEST_REVISION if self._embedded else schema.NEEDED_REVISION
+                behind = found.revision < wanted
                 # A file belongs to this installation; a server is migrated on command only, unless it is
                 # empty.
                 if behind and not self._embedded and not schema.is_unused(connection, found):

@@ -79,15 +79,21 @@ def registry_id(tracking_uri: str) -> str:
 class Backend:
     """One MLflow tracking and registry server or database. All errors are LeadScoreErrors."""
 
-    def __init__(self, client: RegistryClient, home: Home) -> None:
+    def __init__(self, client: RegistryClient, home: Home, *, with_mlflow: bool = True) -> None:
         self._client = client
+        self._with_mlflow = with_mlflow
         self._home = home
         self._uri = home.tracking_uri
         self._artefacts = home.artefacts
 
     @classmethod
-    def open(cls, home: Home) -> Self:
+    def open(cls, home: Home, *, with_mlflow: bool = True) -> Self:
         """Connect; an embedded database is made on first use, by one process at a time.
+
+        Args:
+            home: Whose registry.
+            with_mlflow: Whether MLflow's own client may be used, and the database made; otherwise what is not
+                surely understood without it is unavailable.
 
         Raises:
             UnavailableError: Nobody answers at the tracking URI, or MLflow is needed and not installed here.
@@ -96,7 +102,13 @@ class Backend:
         for variable, value in _ENVIRONMENT.items():
             os.environ.setdefault(variable, value)
         with _in_our_words("open the registry"):
-            return cls(light_client(home.tracking_uri) or _open_mlflow(home), home)
+            client = light_client(home.tracking_uri)
+            if client is None and not with_mlflow:
+                raise UnavailableError(
+                    "There is no model registry that can be read here without MLflow.",
+                    hint="Check LEADSCORE_TRACKING_URI, or mount the cache of models.",
+                )
+            return cls(client or _open_mlflow(home), home, with_mlflow=with_mlflow)
 
     @cached_property
     def _mlflow(self) -> Client:
@@ -186,17 +198,22 @@ class Backend:
             ArtefactError: It lies where this registry keeps nothing, or is not what was published.
         """
         with _in_our_words("download the model"):
-            from mlflow.store.artifact.artifact_repository_registry import (  # noqa: PLC0415 - see `open`
-                get_artifact_repository,
-            )
-
-            experiment = self._mlflow.get_experiment_by_name(MLFLOW_EXPERIMENT)
+            experiment = self._client.get_experiment_by_name(MLFLOW_EXPERIMENT)
             location = "" if experiment is None else experiment.artifact_location
             check_source(source, location, self._uri)
             if urlsplit(source).scheme in ("", "file"):
                 folder = Path(unquote(urlsplit(source).path))
                 fetch_artefact(lambda name, path: _copy_file(folder / name, path), target, ref, digest)
+            elif not self._with_mlflow:
+                raise UnavailableError(
+                    f"{ref} lies in an object store, which is not read here without MLflow.",
+                    hint="Mount the cache of models that the scoring pods use.",
+                )
             else:
+                from mlflow.store.artifact.artifact_repository_registry import (  # noqa: PLC0415 - see `open`
+                    get_artifact_repository,
+                )
+
                 store = cast("Store", get_artifact_repository(source, self._uri, self._uri))
                 fetch_artefact(store._download_file, target, ref, digest)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 

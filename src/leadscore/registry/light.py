@@ -47,6 +47,14 @@ class LightVersion:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class LightExperiment:
+    """An experiment, as `mlflow_client.MlflowExperiment` asks."""
+
+    experiment_id: str
+    artifact_location: str
+
+
 class LightPage(Generic[Item]):
     """A page of a search; `token` asks for the next one."""
 

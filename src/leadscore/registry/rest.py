@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from leadscore.errors import UnavailableError
-from leadscore.registry.light import LightModel, LightPage, LightVersion
+from leadscore.registry.light import LightExperiment, LightModel, LightPage, LightVersion
 
 _API: Final = "/api/2.0/mlflow"
 _MOST_BYTES: Final = 64 * 2**20
@@ -93,6 +93,15 @@ class RestClient:
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         self._send("DELETE", "/registered-models/delete-tag", name=name, key=key)
+
+    def get_experiment_by_name(self, name: str) -> LightExperiment | None:
+        try:
+            found = self._get("/experiments/get-by-name", experiment_name=name)["experiment"]
+        except RegistryAnswerError as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        return LightExperiment(found["experiment_id"], found["artifact_location"])
 
     def _get(self, path: str, **query: object) -> Document:
         told = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})

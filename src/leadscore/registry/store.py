@@ -31,15 +31,20 @@ class ModelRegistry:
 
     Every method raises UnavailableError when the registry cannot be asked (never "nothing there"), and
     NotFoundError for a model, version or alias that it does not have.
+
+    Args:
+        home: Where it is.
+        with_mlflow: False: only look and fetch, without MLflow, and make nothing that is not there.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, *, with_mlflow: bool = True) -> None:
         self._home = home
+        self._with_mlflow = with_mlflow
         self._cache = ModelCache(home.models, registry_id(home.tracking_uri))
 
     @cached_property
     def _backend(self) -> Backend:
-        return Backend.open(self._home)
+        return Backend.open(self._home, with_mlflow=self._with_mlflow)
 
     @property
     def _changes(self) -> Changes:

@@ -32,7 +32,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from leadscore.errors import NotFoundError
-from leadscore.registry.light import LightModel, LightPage, LightVersion
+from leadscore.registry.light import LightExperiment, LightModel, LightPage, LightVersion
 
 # MLflow's schema at the version that we pin, as Alembic names it; a test holds it against MLflow itself.
 SCHEMA: Final = "dc11669786a5"
@@ -65,6 +65,10 @@ _VERSIONS: Final = _table(
 _VERSION_TAGS: Final = _table(
     "model_version_tags", _name(), Column("version", Integer, primary_key=True),
     Column("key", String, primary_key=True), Column("value", String),
+)  # fmt: skip
+_EXPERIMENTS: Final = Table(
+    "experiments", _META, Column("experiment_id", Integer, primary_key=True), Column("name", String),
+    Column("workspace", String), Column("artifact_location", String),
 )  # fmt: skip
 _ALEMBIC: Final = Table("alembic_version", _META, Column("version_num", String))
 
@@ -149,6 +153,12 @@ class TablesClient:
         with self._engine.begin() as connection:
             _check_model(connection, name)
             connection.execute(delete(_MODEL_TAGS).where(_here(_MODEL_TAGS, name=name, key=key)))
+
+    def get_experiment_by_name(self, name: str) -> LightExperiment | None:
+        query = select(_EXPERIMENTS.c.experiment_id, _EXPERIMENTS.c.artifact_location)
+        with self._engine.connect() as connection:
+            found = connection.execute(query.where(_here(_EXPERIMENTS, name=name))).one_or_none()
+        return None if found is None else LightExperiment(str(found[0]), found[1] or "")
 
 
 def _here(table: Table, **wanted: object) -> ColumnElement[bool]:

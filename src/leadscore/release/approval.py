@@ -102,6 +102,11 @@ def nonce_for(binding: Binding, verdict: ApprovalVerdict, reason: str) -> str:
     return nonce_of(statement_of(binding, verdict, _reason(reason)))
 
 
+def approve_command(ref: str) -> str:
+    """Return what a person types to approve a candidate, as far as it can be known; pure."""
+    return f"leadscore approve {ref} --key-file KEY --reason …"
+
+
 def record_approval(
     store: EventStore,
     binding: Binding,

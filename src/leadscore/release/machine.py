@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from leadscore.release.approval import approve_command
 from leadscore.release.binding import bound_evidence, expected_of, is_bound
 from leadscore.release.expected import NOTABLE, allowance
 from leadscore.release.mirror import ShadowObservation
@@ -281,7 +282,7 @@ def _awaiting(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now:
         if now >= until:
             late = f"Nobody approved {spec.ref} until {until:%Y-%m-%d %H:%M} UTC."
             return _end(spec, status, seen, Finish("Rejected", late))
-        words = f"{seen.unproven} Waits for a person: leadscore approve {spec.ref} --reason …".lstrip()
+        words = f"{seen.unproven} Waits for a person: {approve_command(spec.ref)}".lstrip()
         expected = expected_of(status, seen)
         if expected is not None and max(expected.scores, expected.grades) >= NOTABLE:
             words += f" {allowance(expected)}"

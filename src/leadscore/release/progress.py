@@ -10,7 +10,14 @@ from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
 from leadscore.registry.versions import ModelVersion
-from leadscore.release.approval import APPROVAL, Approval, Binding, answers_of, open_requests
+from leadscore.release.approval import (
+    APPROVAL,
+    Approval,
+    Binding,
+    answers_of,
+    approve_command,
+    open_requests,
+)
 from leadscore.release.evidence import GATE, REPLAY, ended_releases, newest_comparison, observe_gate
 
 CheckState = Literal["yes", "no", "open", "absent"]
@@ -146,5 +153,5 @@ def _next(ref: str, checks: tuple[ReleaseCheck, ...]) -> str:
     if compared == "absent":
         return f"leadscore release replay --candidate {ref}"
     if approval in {"open", "absent"}:
-        return f"leadscore approve {ref} --reason …"
+        return approve_command(ref)
     return "its release goes on." if approval == "yes" else "it was denied: train again."

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from leadscore.release.approval import approve_command
 from leadscore.release.binding import expected_of, is_bound
 from leadscore.release.states import (
     Finish,
@@ -95,7 +96,7 @@ def _begin(
     answer = seen.approval
     if answer is None or answer.verdict != "approved" or not is_bound(answer, spec, status):
         words = f"No approval of {spec.ref} with digest {status.digest[:12]} that counts is on record."
-        words += f" {seen.unproven} Waits for a person: leadscore approve {spec.ref} --reason …"
+        words += f" {seen.unproven} Waits for a person: {approve_command(spec.ref)}"
         return _wait(
             status, " ".join(words.split()), needs_human_since=status.since or now, unproven=seen.unproven
         )

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import ArtefactError
@@ -82,6 +84,28 @@ def comparable_cells(kind: str, counts: Sequence[int], missing: int) -> tuple[in
     if kind == "categorical":
         return (*counts[:-1], 0, missing + counts[-1])
     return (*counts, missing)
+
+
+def feature_cells(
+    feature: FeatureProfile, edges: npt.NDArray[np.float64], values: npt.NDArray[np.float32]
+) -> npt.NDArray[np.intp]:
+    """Cell of each value, float32 (n,), in the order of `comparable_cells`: the last one is "missing".
+
+    The encoder makes NaN of a category that was unseen as of one that was missing, so both are counted as
+    missing here; `leadscore_lead_warnings_total` tells of the unseen ones.
+
+    Args:
+        feature: Whose values they are.
+        edges: Its cut points as an array.
+        values: Encoded.
+    """
+    missing = np.isnan(values)
+    if feature.kind == "numeric":
+        bins = np.searchsorted(edges, values, side="right")
+    else:
+        bins = np.where(missing, 0.0, values).astype(np.intp)
+    bins[missing] = len(feature.counts)
+    return bins
 
 
 class ReferenceProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

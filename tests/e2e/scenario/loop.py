@@ -89,7 +89,8 @@ class LoopWhen(When):
     def a_detector_looks_at(self, name: str, *, window: str, methods: list[str], args: list[str]) -> Self:
         """Another detector of the same model; its CronJob is run by hand (`the_detector_runs`)."""
         schedule = {"name": "asked", "cron": "@yearly", "window": window, "methods": methods, "args": args}
-        (detector,) = example("driftdetector", schedules=[schedule], performance=None)
+        # Its arguments may say a budget of their own; without any it is the sample's.
+        (detector,) = example("driftdetector", schedules=[schedule], performance=None, falseAlarms=None)
         detector["metadata"]["name"] = name
         self._scene.kube.run("create", "--filename=-", stdin=json.dumps(detector))
         made = lambda: self._scene.kube.list("cronjobs", f"leadscore.dev/owner={name}")  # noqa: E731
@@ -252,6 +253,18 @@ class LoopThen(Then):
         assert verdict["triage"] == triage, verdict
         assert verdict["severity"] in severities, verdict
         scene.notes["verdict"] = verdict
+        return self
+
+    def its_state_is_kept(self, runs: int) -> Self:
+        """Each run has left one record, and the last one has followed more leads than the first."""
+        detector = self._scene.notes["detector"]
+        query = (
+            "SELECT document::json->'stream'->'track'->>'seen' FROM evidence WHERE kind = 'drift' AND"
+            f" subject LIKE '{MODEL}/%:{detector}-asked' ORDER BY at"
+        )
+        seen = [int(line) for line in self._scene.release.psql(query).split()]
+        assert len(seen) == runs, seen
+        assert seen == sorted(set(seen)), seen
         return self
 
     def it_ran_in(self, repository: str) -> Self:

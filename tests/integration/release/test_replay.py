@@ -104,7 +104,7 @@ def test_replay_approve_status_and_a_second_answer_as_typed(
     assert msgspec.json.decode(out.read_bytes(), type=Comparison).rows == 600
 
     status = run(main.app, ["release", "status", "leads/2", "--json"])
-    assert json.loads(status.stdout)["next"] == "leadscore approve leads/2 --reason …"
+    assert json.loads(status.stdout)["next"] == "leadscore approve leads/2 --key-file KEY --reason …"
 
     approve = ["approve", "leads/2", "--reason", "replay is fine", "--json"]
     approved = json.loads(run(main.app, approve).stdout)

@@ -153,6 +153,21 @@ def plural(kind: str) -> str:
     return f"{low}{'es' if low.endswith('s') else 's'}"
 
 
+def test_the_deployer_may_give_the_operator_its_rights() -> None:
+    """The API server refuses a Role with a right that its maker lacks."""
+    held = [(r["apiGroups"], r["resources"], set(r["verbs"])) for r in deployer_role()["rules"]]
+    for rule in yaml.safe_load((CHART / "files" / "operator" / "rules.yaml").read_text()):
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                verbs = {
+                    v
+                    for groups, resources, vs in held
+                    if group in groups and resource in resources
+                    for v in vs
+                }
+                assert set(rule["verbs"]) <= verbs, (group, resource)
+
+
 def test_nobody_in_a_pipeline_has_wildcards_or_may_act_as_others() -> None:
     for manifest in yaml.safe_load_all(RIGHTS.read_text()):
         for rule in manifest.get("rules", []):

@@ -138,3 +138,31 @@ def test_the_loops_values_give_an_operator_whose_samples_fit_the_release(chart: 
     assert ("Service", registry) in made
     password = environment["POSTGRESQL_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"]
     assert ("Secret", password) in made
+
+
+def test_the_production_toolbox_fits_the_production_values(chart: Chart) -> None:
+    values = ROOT / "manifests" / "environments" / "production" / "values.yaml"
+    done = chart.run("template", "leads", str(CHART), "--namespace", "scoring", f"--values={values}")
+    assert done.returncode == 0, done.stderr
+    found = [m for m in yaml.safe_load_all(done.stdout) if m]
+    made = {(m["kind"], m["metadata"]["name"]) for m in found}
+    pod = yaml.safe_load((ROOT / "manifests" / "examples" / "toolbox-production.yaml").read_text())
+    (container,) = pod["spec"]["containers"]
+    assert ("ServiceAccount", pod["spec"]["serviceAccountName"]) in made
+    (workload,) = (
+        yaml.safe_load(m["data"]["workload.yaml"]) for m in found if "workload.yaml" in m.get("data", {})
+    )
+    ours = {entry["name"]: entry for entry in container["env"]}
+    # Registry, event store and object store are those of the Jobs that the operator starts.
+    for entry in workload["env"]:
+        if entry["name"] in {"LEADSCORE_TRACKING_URI", "LEADSCORE_EVENTS_URL"}:
+            assert ours[entry["name"]] == entry
+    assert container["envFrom"] == workload["envFrom"]
+    (console,) = (
+        m for m in found if m["kind"] == "Deployment" and m["metadata"]["name"].endswith("-console")
+    )
+    approvers = [
+        {v["name"]: v for v in spec["volumes"]}["approvers"]["secret"]["secretName"]
+        for spec in (pod["spec"], console["spec"]["template"]["spec"])
+    ]
+    assert len(set(approvers)) == 1

@@ -21,6 +21,10 @@ from leadscore_operator.specs.workload import Workload, pod_template
 
 OPERATOR = "operator.enabled=true"
 RETENTION = "events.retention.keep=730d"
+SEEN = ("console.enabled=true", "monitor.enabled=true", "monitor.channels.existingSecret=channels")
+CHANNELS = (
+    'networkPolicy.channelsEgress=[{"to":[{"ipBlock":{"cidr":"192.0.2.0/24"}}],"ports":[{"port":443}]}]'
+)
 BUNDLED = (OPERATOR, "mlflow.enabled=true", "mlflow.artifactRoot=file:///artefacts", "mlflow.artifactClaim=a")
 BUNDLED_REGISTRY = (*BUNDLED, "model.source=registry", "shadow.enabled=true")
 STORE = (
@@ -41,6 +45,7 @@ OUTSIDE = {
     "database": End("database", address="10.20.0.5"),
     "object store": End("object store", address="203.0.113.10"),
     "API server": End("API server", address="10.96.0.1"),
+    "channels": End("channels", address="192.0.2.7"),
     "internet": End("internet", address="198.51.100.7"),
     "metadata": End("metadata", address="169.254.169.254"),
     "DNS": End("DNS", "kube-system", {"k8s-app": "kube-dns"}, {"dns": 53}),
@@ -49,7 +54,7 @@ OUTSIDE = {
     "stranger": End("stranger", "default", {"app": "x"}, {"http": 3000}),
     "neighbour": End("neighbour", "scoring", {"app": "x"}, {"http": 5432}),
 }
-PORTS = {22, 80, 443, 3000, 5000, 5432, 6443, 8000, 8080, 9090}
+PORTS = {22, 80, 443, 587, 3000, 5000, 5432, 6443, 8000, 8080, 8600, 9090, 9464, 9465}
 Need = tuple[str, str, int]
 
 
@@ -86,8 +91,8 @@ def needs_of(template: Manifest, *, artefacts_outside: bool) -> Iterator[Need]:
                 yield me, "database" if "valueFrom" in told[name] else "postgresql", 5432
         if "LEADSCORE_TRACKING_URI" in told:
             yield me, "mlflow", 5000
-            # The operator reads the registry's REST interface, never an artefact.
-            if artefacts_outside and me != "operator":
+            # They read the registry's REST interface, and no artefact in an object store.
+            if artefacts_outside and me not in {"operator", "console", "monitor"}:
                 yield me, "object store", 443
         said = " ".join((*container.get("command", []), *container.get("args", [])))
         if "--default-artifact-root=s3:" in said:
@@ -96,8 +101,17 @@ def needs_of(template: Manifest, *, artefacts_outside: bool) -> Iterator[Need]:
             yield me, "scoring", 3000
         if "--host=http://traefik" in said:
             yield from ((me, "ingress", port) for port in PORTS)
+    yield from needs_of_role(me, str(template))
+
+
+def needs_of_role(me: str, said: str) -> Iterator[Need]:
+    """What only one role connects to."""
     if me == "operator":
         yield me, "API server", 443
+    if me == "monitor":
+        yield from ((me, "Prometheus", port) for port in PORTS)
+    if "LEADSCORE_ALERT_SECRETS" in said:
+        yield me, "channels", 443
 
 
 def pods(found: tuple[Manifest, ...], tmp_path: Path) -> dict[str, End]:
@@ -109,9 +123,12 @@ def expected(found: tuple[Manifest, ...], tmp_path: Path) -> set[Need]:
     outside = any("s3:" in str(t) for t in made)
     needed = {need for t in made for need in needs_of(t, artefacts_outside=outside)}
     here = {component(t) for t in made}
-    called = {("ingress", to, 3000) for to in here & {"scoring", "shadow"}}
-    scraped = {("Prometheus", to, 3000) for to in here & {"scoring", "shadow"}}
-    return needed | called | scraped | {("Prometheus", to, 8080) for to in here & {"operator"}}
+    ports = {"scoring": 3000, "shadow": 3000, "operator": 8080, "console": 9465, "monitor": 9464}
+    called = {("ingress", to, ports[to]) for to in here & {"scoring", "shadow"}}
+    called |= {("ingress", to, 8600) for to in here & {"console"}}
+    # Alertmanager is where Prometheus is.
+    scraped = {("Prometheus", to, ports[to]) for to in here & set(ports)}
+    return needed | called | scraped
 
 
 def allowed(found: tuple[Manifest, ...], tmp_path: Path) -> set[Need]:
@@ -131,8 +148,13 @@ def allowed(found: tuple[Manifest, ...], tmp_path: Path) -> set[Need]:
 
 @pytest.mark.parametrize(
     "settings",
-    [(API,), (*BUNDLED, RETENTION, API), (*BUNDLED_REGISTRY, API), (*YOURS, API)],
-    ids=["default", "bundled", "bundled registry and shadow", "your database and object store"],
+    [
+        (API,),
+        (*BUNDLED, RETENTION, API),
+        (*BUNDLED_REGISTRY, *SEEN, CHANNELS, API),
+        (*YOURS, *SEEN, CHANNELS, API),
+    ],
+    ids=["default", "bundled", "bundled registry, shadow, console", "your database and object store"],
 )
 def test_every_connection_that_pods_need_comes_about_and_no_other(
     chart: Chart, tmp_path: Path, settings: tuple[str, ...]
@@ -164,10 +186,17 @@ def test_the_shipped_production_values_work_under_a_policy_that_is_enforced(
     # An object store without an address is HTTPS to anywhere, a database somewhere in 10.0.0.0/8 is all of it
     # (here: the cluster's own addresses, too); nothing else goes out, and nobody else comes in.
     more = may - expected(found, tmp_path)
-    assert {port for *_, port in more} <= {443, 5432, 6443}
+    assert {port for *_, port in more} <= {443, 587, 5432, 6443}
     assert {b for _, b, port in more if port == 5432} & {"internet", "object store", "metadata"} == set()
     migrating = {"mlflow-migrate", "events-migrate"}
-    assert {a for a, *_ in more} <= {"scoring", "jobs", "mlflow", "operator"} | migrating
+    assert {a for a, *_ in more} <= {
+        "scoring",
+        "jobs",
+        "mlflow",
+        "operator",
+        "console",
+        "monitor",
+    } | migrating
     assert not {b for _, b, _ in more} & set(pods(found, tmp_path))
 
 

@@ -118,7 +118,7 @@ def test_a_shadow_gets_a_copy_and_says_so(one: One) -> None:
     mirror = one("TraefikService", values="all-options", ending="-mirror")["spec"]["mirroring"]
     assert (mirror["name"], mirror["kind"]) == ("leads", "TraefikService")
     assert mirror["mirrors"] == [{"name": "leads-shadow", "port": 80, "percent": 50}]
-    assert one("IngressRoute", values="all-options")["spec"]["routes"][0]["services"] == [
+    assert one("IngressRoute", values="all-options", ending="leads")["spec"]["routes"][0]["services"] == [
         {"kind": "TraefikService", "name": "leads-mirror"}
     ]
     variables = environment(one("Deployment", values="all-options", ending="-shadow")["spec"]["template"])
@@ -154,7 +154,7 @@ def test_stable_never_selects_shadow_pods(one: One) -> None:
 
 
 def test_gateway_routes_scoring_paths_and_starts_at_stable(one: One) -> None:
-    rule = one("HTTPRoute", values="gateway")["spec"]["rules"][0]
+    rule = one("HTTPRoute", values="gateway", ending="scoring")["spec"]["rules"][0]
     assert [m["path"] for m in rule["matches"]] == [{"type": "Exact", "value": path} for path in PATHS]
     assert [(b["name"], b["weight"]) for b in rule["backendRefs"]] == [
         ("leads-lead-scoring-stable", 100),

@@ -3,6 +3,8 @@
 import dataclasses
 
 import pytest
+import yaml
+from tests.support.chart import ROOT
 from tools.cluster.addons.catalogue import ADDONS, manifests
 from tools.cluster.images import ADDON_IMAGES, image_map, with_images
 from tools.cluster.up import PORTS
@@ -35,9 +37,15 @@ def test_the_same_program_has_the_same_version_in_both():
     assert {image.public for image in ADDON_IMAGES} == {
         "quay.io/argoproj/argo-rollouts:v1.10.1",
         "docker.io/library/traefik:v3.6.12",
+        "quay.io/prometheus/alertmanager:v0.31.1",
         "quay.io/prometheus/prometheus:v3.13.5",
         "registry.k8s.io/metrics-server/metrics-server:v0.9.0",
     }
+
+
+def test_the_sample_alertmanager_is_the_pinned_one():
+    sample = yaml.safe_load_all((ROOT / "manifests" / "local-cluster" / "alertmanager.yaml").read_text())
+    assert list(images(list(sample))) == [next(i.public for i in ADDON_IMAGES if "alertmanager" in i.public)]
 
 
 def test_an_image_that_nobody_pinned_is_refused():

@@ -45,6 +45,38 @@ def test_a_changed_recipe_is_another_image(postgresql, monkeypatch):
     assert build.plan(postgresql, registry=False).key != before
 
 
+def test_where_a_registry_answers_the_present_builder_is_used_as_it_is():
+    said = build.build_command("a:1", "python:3.11@sha256:0", fresh=False, buildx=True)
+    assert said[:4] == ["docker", "buildx", "build", "--load"]
+    # An attestation would make it an index, which is no image to `docker save`.
+    assert "--provenance=false" in said
+    assert said[-5:] == ["--tag", "a:1", "--build-arg", "BASE=python:3.11@sha256:0", "-"]
+
+
+def test_where_none_answers_the_builder_is_one_that_asks_none():
+    said = build.build_command("a:1", "localhost/base:1", fresh=True, buildx=False)
+    assert said[:2] == ["docker", "build"]
+    assert "--no-cache" in said
+    assert "--load" not in said
+
+
+@pytest.mark.parametrize(("registry", "buildx"), [(True, True), (True, False), (False, True)])
+def test_buildx_is_taken_where_it_is_and_a_registry_answers(monkeypatch, tmp_path, registry, buildx):
+    taken = []
+
+    def docker_build(*_, buildx: bool, **__):
+        taken.append(buildx)
+        raise ImageError("far enough")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(build, "has_buildx", lambda: buildx)
+    monkeypatch.setattr(build, "docker_build", docker_build)
+    planned = build.plan(find("postgresql"), registry=registry)
+    with pytest.raises(ImageError, match="far enough"):
+        build.assemble(planned, [], lambda _: None, registry=registry)
+    assert taken == [registry and buildx]
+
+
 def test_postgresql_is_built_only_where_no_registry_has_it():
     assert "postgresql" not in {role.name for role in chosen([], registry=True)}
     assert chosen([], registry=False) == list(ROLES)

@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.artefacts import sample_matrix
 
 from leadscore.scoring.probability_bins import PROBABILITY_EDGES
-from leadscore.scoring.profile import FeatureProfile
-from leadscore_service.metrics_bins import BinCounts, feature_bins
+from leadscore.scoring.profile import FeatureProfile, feature_cells
+from leadscore_service.metrics_bins import BinCounts
 from leadscore_service.metrics_export import bin_names, exported_reference
 from leadscore_service.metrics_layout import LATENCY_EDGES, CounterLayout, Counters
 from leadscore_service.metrics_store import CounterFile
@@ -133,7 +133,7 @@ def test_what_alerts_divide_by_is_zero_before_the_first_request(make_service) ->
 def test_live_bins_of_the_training_rows_are_the_references_own(model) -> None:
     matrix = sample_matrix(model.contract, 500, 0)
     for column, feature in enumerate(model.profile.features):
-        bins = feature_bins(feature, np.array(feature.edges), matrix[:, column])
+        bins = feature_cells(feature, np.array(feature.edges), matrix[:, column])
         counts = np.bincount(bins, minlength=len(feature.counts) + 1)
         assert tuple(counts) == exported_reference(feature)
         assert len(bin_names(feature)) == len(counts)

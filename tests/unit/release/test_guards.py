@@ -724,7 +724,7 @@ def unproven(found: World) -> World:
 
 def test_an_answer_without_proof_lets_nothing_through_and_a_person_is_told_why() -> None:
     found = unproven(granted())
-    waits(found, f"{UNPROVEN} Waits for a person: leadscore approve leads/7 --reason …")
+    waits(found, f"{UNPROVEN} Waits for a person: leadscore approve leads/7 --key-file KEY --reason …")
     waiting = found.step()
     assert isinstance(waiting, Wait)
     assert (waiting.unproven, waiting.needs_human_since) == (UNPROVEN, found.status.since)
@@ -746,7 +746,7 @@ def test_a_release_approved_by_a_name_but_without_traffic_waits_for_a_proven_app
     waiting = found.settle()
     assert isinstance(waiting, Wait)
     assert UNPROVEN in waiting.reason
-    assert "leadscore approve leads/7 --reason" in waiting.reason
+    assert "leadscore approve leads/7 --key-file KEY --reason" in waiting.reason
     assert (waiting.unproven, waiting.needs_human_since, found.patches) == (UNPROVEN, found.status.since, [])
     assert answer is not None
     found.approval = msgspec.structs.replace(answer, evidence="approval-2", by="Grace")

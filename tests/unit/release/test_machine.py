@@ -59,7 +59,7 @@ def test_gate_replay_approval_canary_watch_promotion() -> None:
     world.evaluate()
     waiting = world.settle()
     assert isinstance(waiting, Wait)
-    assert waiting.reason == "Waits for a person: leadscore approve leads/7 --reason …"
+    assert waiting.reason == "Waits for a person: leadscore approve leads/7 --key-file KEY --reason …"
     assert world.requested == (DIGEST, ("gate-1", "replay-1"))
     world.answer()
     world.settle()

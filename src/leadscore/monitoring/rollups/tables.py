@@ -21,18 +21,41 @@ LATENCY_EDGES_US: Final = tuple(round(100 * 10 ** (step / 10)) for step in range
 
 _metadata = sa.MetaData()
 
+
+def _hour() -> sa.Column[int]:
+    return sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False)
+
+
 # Predictions and outcomes that were inserted since the roll-ups were brought up to date; triggers write it.
+# `scored_at`: of a prediction; null: it is an outcome, and `prediction_id` the one that it names, if any.
 rollup_pending = sa.Table(
     "rollup_pending",
     _metadata,
     sa.Column("pending_id", sa.BigInteger, primary_key=True),
     sa.Column("lead_id", sa.Text, nullable=False),
     sa.Column("prediction_id", sa.Text),
+    sa.Column("scored_at", sa.BigInteger),
 )
 
 # Hours that are to be counted again.
-rollup_dirty = sa.Table(
-    "rollup_dirty", _metadata, sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False)
+rollup_dirty = sa.Table("rollup_dirty", _metadata, _hour())
+
+# When each hour was counted last (microseconds since the epoch), written together with its rows: what was
+# stored then is in them.
+rollup_counted = sa.Table(
+    "rollup_counted", _metadata, _hour(), sa.Column("at", sa.BigInteger, nullable=False)
+)
+
+# Versions that have no rows in `rollup_features` for an hour, and why: their profile could not be had, or
+# their predictions were encoded by another contract. Such hours are counted again until they have them.
+rollup_unprofiled = sa.Table(
+    "rollup_unprofiled",
+    _metadata,
+    _hour(),
+    sa.Column("model_name", sa.Text, primary_key=True),
+    sa.Column("model_version", sa.Text, primary_key=True),
+    sa.Column("predictions", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 
 # Predictions by grade and probability. `superseded`: scored again later; `superseded_unlabelled`: of these,
@@ -41,7 +64,7 @@ rollup_dirty = sa.Table(
 rollup_hours = sa.Table(
     "rollup_hours",
     _metadata,
-    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    _hour(),
     sa.Column("model_name", sa.Text, primary_key=True),
     sa.Column("model_version", sa.Text, primary_key=True),
     sa.Column("role", sa.Text, primary_key=True),
@@ -62,13 +85,14 @@ rollup_hours = sa.Table(
     sa.Column("sum_squared_error", sa.Double, nullable=False),
 )
 
-# Predictions by feature and cell of the version's reference profile (`scoring.profile.comparable_cells`), and
-# for sensitive attributes and segments also what became of them. `selected`: called likely, as
-# `training.fairness` means it; `sum_probability` over all predictions, `sum_value` over those with a value.
+# Predictions by feature and cell of the version's reference profile (`scoring.profile.feature_cells`), and
+# what became of them; the feature `score` has the profile's bins of probability. `selected`: called likely,
+# as `training.fairness` means it: a probability of at least the version's decision threshold, or of grade A's
+# where its artefact states none. `sum_probability` over all predictions, `sum_value` over those with a value.
 rollup_features = sa.Table(
     "rollup_features",
     _metadata,
-    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    _hour(),
     sa.Column("model_name", sa.Text, primary_key=True),
     sa.Column("model_version", sa.Text, primary_key=True),
     sa.Column("role", sa.Text, primary_key=True),
@@ -88,7 +112,7 @@ rollup_features = sa.Table(
 rollup_latencies = sa.Table(
     "rollup_latencies",
     _metadata,
-    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    _hour(),
     sa.Column("model_name", sa.Text, primary_key=True),
     sa.Column("model_version", sa.Text, primary_key=True),
     sa.Column("role", sa.Text, primary_key=True),
@@ -97,16 +121,20 @@ rollup_latencies = sa.Table(
     sa.Column("predictions", sa.BigInteger, nullable=False),
 )
 
-# Named moments: `caught_up` (nothing was pending then), `seen` (the worker was at work), `kept_from` (hours
-# before it keep their counts although retention removed what they counted).
+# Named moments: `caught_up` (everything stored before it is counted), `seen` (the worker was at work),
+# `kept_from` (hours before it keep their counts although retention removed what they counted); and how far
+# the worker has come in finding what was stored before it first ran (`listed_hours`, `listed_leads`).
 rollup_progress = sa.Table(
     "rollup_progress",
     _metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("position", sa.Text),
 )
 
-# The newest answer that each lead was given (role champion), the one before, and the lead's newest outcome.
+# The newest answer that each lead was given (any role but shadow), the one before, and the lead's newest
+# outcome (by `recorded_at`). `grade_changed_at`: when it was first given the grade that it has now, after
+# another one; null: it never had another.
 lead_scores = sa.Table(
     "lead_scores",
     _metadata,

@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.cluster.archive import Image, write_archive
 from tools.cluster.build import build_key, built_folder, cache_root
 from tools.cluster.errors import ClusterError
 from tools.cluster.images import ADDON_IMAGES
 from tools.cluster.machine import Plan
 from tools.cluster.pins import COREDNS, ETCD, KIND, KUBERNETES, MODULES, PAUSE
 from tools.cluster.shell import run, succeeds
+from tools.offline.archive import Image, write_archive
 
 REPOSITORY = "localhost/k8s"
 SUITE = "bookworm"

@@ -15,27 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tools.cluster.shell import run, succeeds
+from tools.images.contents import parse_stanzas
 from tools.images.errors import ImageError
 
 Stanza = Mapping[str, str]
 MERGED = ("bin", "sbin", "lib", "lib64")
-
-
-def parse_stanzas(text: str) -> list[dict[str, str]]:
-    """Paragraphs of Debian control data (deb822); continuation lines are kept in their field; pure."""
-    found: list[dict[str, str]] = []
-    for paragraph in re.split(r"\n\s*\n", text.strip()):
-        fields: dict[str, str] = {}
-        name = ""
-        for line in paragraph.splitlines():
-            if line[:1].isspace():
-                fields[name] += "\n" + line
-            elif ":" in line:
-                name, _, value = line.partition(":")
-                fields[name] = value.strip()
-        if fields:
-            found.append(fields)
-    return found
 
 
 def dependencies(stanza: Stanza) -> Iterator[str]:

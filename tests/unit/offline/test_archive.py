@@ -6,7 +6,7 @@ import os
 import tarfile
 
 import pytest
-from tools.cluster.archive import Image, write_archive
+from tools.offline.archive import Image, write_archive
 
 
 @pytest.fixture

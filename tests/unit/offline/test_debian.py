@@ -1,11 +1,12 @@
 """Base images from the distribution's packages: which are taken, and what scanners read about them."""
 
 import pytest
-from tools.images.bases import INSTALLERS, LOCAL, by_digest, local_key, reference
-from tools.images.contents import distribution_packages
-from tools.images.debian import closure, dependencies, parse_stanzas, status_stanza
+from tools.images.bases import by_digest, reference
+from tools.images.contents import distribution_packages, parse_stanzas
 from tools.images.errors import ImageError
 from tools.images.roles import Base
+from tools.offline.bases import INSTALLERS, LOCAL, local_key
+from tools.offline.debian import closure, dependencies, status_stanza
 
 TEXT = """\
 Package: python3

@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
-from tools.cluster import node
 from tools.cluster.errors import ClusterError
 from tools.cluster.machine import Plan
-from tools.cluster.node import containerd_configuration, distribution_mirror, node_key
+from tools.offline import node
+from tools.offline.node import containerd_configuration, distribution_mirror, node_key
 
 PLAN = Plan(
     install=(), start_docker=True, drop_sys_resource=True, build_node_image=True, cgroup_v1=True, notes=()

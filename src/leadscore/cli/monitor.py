@@ -1,0 +1,50 @@
+"""`leadscore monitor`: what watches the log of predictions and outcomes, as one process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from leadscore.cli.options import EventsUrl
+from leadscore.settings import Home
+
+
+def monitor(
+    events_url: EventsUrl = None,
+    host: Annotated[str, typer.Option(help="Address for metrics, probes and webhooks.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Its port.")] = 9464,
+    lease: Annotated[
+        str, typer.Option(help="After how long a silent monitor is replaced by another: 15s.")
+    ] = "15s",
+) -> None:
+    """Keep roll-ups up to date and show their metrics until Ctrl-C; of several monitors one works."""
+    import logging
+    import sys
+    import threading
+
+    from leadscore.durations import parse_duration
+    from leadscore.events.store import EventStore
+    from leadscore.logs import JsonLines
+    from leadscore.monitoring import monitor as process
+    from leadscore.monitoring.chores import ChoreKeeper
+    from leadscore.monitoring.lease import StoreLease
+    from leadscore.monitoring.model_facts import find_model_facts
+    from leadscore.monitoring.rollups.cells import VersionCells
+    from leadscore.registry.store import ModelRegistry
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    home = Home.from_environment()
+    registry, stopping = ModelRegistry(home, with_mlflow=False), threading.Event()
+    options = process.MonitorOptions(host, port, parse_duration(lease).total_seconds())
+    with EventStore(events_url or home.events_url, answer_seconds=60.0) as store:
+        held = StoreLease(
+            store, process.MONITOR_LEASE, process.monitor_identity(), seconds=options.lease_seconds
+        )
+        cells = VersionCells(lambda name, version: find_model_facts(registry, name, version))
+        rollups = process.RollupChores(store, cells, held, stopping.is_set)
+        # What else is done by one process only: add its chores, metrics and receivers here.
+        keeper = ChoreKeeper(held, (*rollups.chores,), stopping)
+        process.run_monitor(options, keeper, sources=(rollups.metrics,), posts={})

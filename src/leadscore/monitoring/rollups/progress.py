@@ -1,0 +1,72 @@
+"""Named moments of the roll-ups, by which readers can say how old their numbers are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from leadscore.monitoring.rollups.tables import rollup_dirty, rollup_pending, rollup_progress
+
+SEEN: Final = "seen"
+CAUGHT_UP: Final = "caught_up"
+KEPT_FROM: Final = "kept_from"
+LISTED_HOURS: Final = "listed_hours"
+LISTED_LEADS: Final = "listed_leads"
+# `at` of a listing that has come to its end.
+COMPLETE: Final = 2**62
+
+# As the migration says.
+ROLLUPS_REVISION: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RollupProgress:
+    """How far the roll-ups are.
+
+    Attributes:
+        seen: When the worker was last at work (microseconds since the epoch); None: never.
+        caught_up: Everything stored before this moment is counted; None: nothing is for sure.
+        kept_from: Hours before it keep their counts although what they counted was removed; None: none do.
+        dirty: Hours that are to be counted again.
+        pending: Whether records were inserted that no hour was marked for yet.
+        listed: Whether all that was stored before the worker first ran has been found.
+    """
+
+    seen: int | None
+    caught_up: int | None
+    kept_from: int | None
+    dirty: int
+    pending: bool
+    listed: bool
+
+
+def read_rollup_progress(connection: sa.Connection) -> RollupProgress:
+    """Look how far the roll-ups are."""
+    moments = {row.name: row.at for row in connection.execute(sa.select(rollup_progress))}
+    dirty = connection.execute(sa.select(sa.func.count()).select_from(rollup_dirty)).scalar_one()
+    some = sa.exists(sa.select(sa.literal(1)).select_from(rollup_pending))
+    return RollupProgress(
+        seen=moments.get(SEEN),
+        caught_up=moments.get(CAUGHT_UP),
+        kept_from=moments.get(KEPT_FROM),
+        dirty=dirty,
+        pending=bool(connection.execute(sa.select(some)).scalar_one()),
+        listed=all(moments.get(name) == COMPLETE for name in (LISTED_HOURS, LISTED_LEADS)),
+    )
+
+
+def read_moment(connection: sa.Connection, name: str) -> tuple[int, str] | None:
+    """One moment and its position; None if it was never set."""
+    query = sa.select(rollup_progress.c.at, rollup_progress.c.position).where(rollup_progress.c.name == name)
+    found = connection.execute(query).one_or_none()
+    return None if found is None else (found.at, found.position or "")
+
+
+def set_moment(connection: sa.Connection, name: str, at: int, position: str | None = None) -> None:
+    """Set one moment, in the caller's write transaction."""
+    row = rollup_progress.c.name == name
+    changed = connection.execute(sa.update(rollup_progress).where(row).values(at=at, position=position))
+    if not changed.rowcount:
+        connection.execute(sa.insert(rollup_progress).values(name=name, at=at, position=position))
