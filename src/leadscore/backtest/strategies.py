@@ -19,7 +19,7 @@ from leadscore.drift.verdict import DriftVerdict
 from leadscore.policy.decide import decide_retraining
 from leadscore.policy.spec import RetrainRules
 from leadscore.policy.state import Observation, PastRun, PolicyState, Postpone, Retrain
-from leadscore.scoring.profile import FeatureProfile, comparable_cells
+from leadscore.scoring.profile import comparable_cells, feature_cells
 
 Values = npt.NDArray[np.float32]
 
@@ -233,18 +233,7 @@ def month_psi(view: View) -> list[tuple[float, str]]:
     found: list[tuple[float, str]] = []
     for i, feature in enumerate(view.model.profile.features):
         reference = comparable_cells(feature.kind, feature.counts, feature.missing)
-        parts = half_row_psi(np.array(reference), np.array(_counted(feature, matrix[:, i])))
+        cells = feature_cells(feature, np.array(feature.edges), matrix[:, i])
+        parts = half_row_psi(np.array(reference), np.bincount(cells, minlength=len(reference)))
         found.append((float(parts.sum()), feature.name))
     return found
-
-
-def _counted(feature: FeatureProfile, column: Values) -> tuple[int, ...]:
-    missing = np.isnan(column)
-    present = column[~missing]
-    codes = (
-        np.searchsorted(feature.edges, present, side="right")
-        if feature.kind == "numeric"
-        else present.astype(np.intp)
-    )
-    counts = np.bincount(codes, minlength=len(feature.counts))
-    return (*(int(c) for c in counts), int(missing.sum()))

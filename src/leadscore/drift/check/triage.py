@@ -260,8 +260,8 @@ def _within(
     outside = _both_counts(cells, [~i for i in inside], size)
     change, rest = excess_psi(*within), excess_psi(*outside)
     statistic, degrees = st.chi_square(*outside)
-    calm_outside = rest < 0.02 or st.chi_square_p(statistic, degrees) > 0.01
-    if change < 0.25 or not calm_outside or rest > 0.1 * change:
+    unchanged_outside = rest < 0.02 or st.chi_square_p(statistic, degrees) > 0.01
+    if change < 0.25 or not unchanged_outside or rest > 0.1 * change:
         return None
     name = suspect.reference.contract.inputs[other].name
     return TriageFinding(

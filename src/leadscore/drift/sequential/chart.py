@@ -136,7 +136,7 @@ class HistogramDetector:
         Args:
             state: From `start` or the last step.
             counts: For each histogram the window's rows per cell (bins or categories, then
-                missing), as `cells_of` orders them.
+                missing), as `cell_codes` orders them.
 
         Raises:
             BadInputError: No rows, or counts that do not fit the histograms.

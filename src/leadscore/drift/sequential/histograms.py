@@ -23,7 +23,7 @@ from scipy.special import betainc, chdtrc
 
 from leadscore.drift.sequential.boundary import Floats, StreamNumbers
 from leadscore.errors import BadInputError
-from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells
+from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells, feature_cells
 
 HistogramTestKind = Literal["shape", "shift", "missing", "rare", "unseen"]
 
@@ -93,16 +93,12 @@ def cell_codes(
         matrix: Encoded leads (rows, features).
         probabilities: Their scores (rows,).
     """
-    columns = [_codes(feature, matrix[:, i]) for i, feature in enumerate(profile.features)]
+    columns = [
+        feature_cells(feature, np.array(feature.edges), matrix[:, i])
+        for i, feature in enumerate(profile.features)
+    ]
     scores = np.searchsorted(profile.score_edges, probabilities, side="right")
     return np.stack([*columns, scores], axis=1).astype(np.intp)
-
-
-def _codes(feature: FeatureProfile, column: npt.NDArray[np.float32]) -> StreamNumbers:
-    missing = np.isnan(column)
-    present = np.where(missing, 0.0, column)
-    binned = np.searchsorted(feature.edges, present, side="right") if feature.kind == "numeric" else present
-    return np.where(missing, len(feature.counts), binned).astype(np.intp)
 
 
 def make_histogram(
