@@ -23,7 +23,7 @@ from scipy.special import betainc, chdtrc
 
 from leadscore.drift.sequential.boundary import Floats, StreamNumbers
 from leadscore.errors import BadInputError
-from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells, feature_cells
+from leadscore.scoring.profile import ReferenceProfile, comparable_cells, feature_cells
 
 HistogramTestKind = Literal["shape", "shift", "missing", "rare", "unseen"]
 
@@ -69,18 +69,16 @@ class Histogram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def histograms_of(profile: ReferenceProfile, window_rows: int) -> tuple[Histogram, ...]:
     """The chart's histograms: every feature with its missing values as the last cell, and the score last."""
     features = tuple(
-        make_histogram(f.name, histogram_cells(f), window_rows, ordered=f.kind == "numeric", missing=True)
+        make_histogram(
+            f.name,
+            comparable_cells(f.kind, f.counts, f.missing),
+            window_rows,
+            ordered=f.kind == "numeric",
+            missing=True,
+        )
         for f in profile.features
     )
     return (*features, make_histogram("score", profile.score_counts, window_rows, ordered=True))
-
-
-def histogram_cells(feature: FeatureProfile) -> tuple[int, ...]:
-    """A feature's reference counts in the order in which windows bring theirs (`cell_codes`).
-
-    Bins, then absent values.
-    """
-    return comparable_cells(feature.kind, feature.counts, feature.missing)
 
 
 def cell_codes(

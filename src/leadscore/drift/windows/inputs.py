@@ -208,7 +208,7 @@ def _cells(profile: ReferenceProfile, sample: Matrix, probabilities: Probabiliti
         cells_of(np.array(feature.edges) if feature.kind == "numeric" else None, sample[:, i])
         for i, feature in enumerate(profile.features)
     ]
-    # Without probabilities the score is taken to go its own way, which can only make critical values stricter.
+    # Without probabilities the score counts as independent, which can only make critical values stricter.
     scores = (
         independent_cells((np.array(profile.score_counts),), (0,))[np.arange(len(sample)) % 8_000, 0]
         if probabilities is None
