@@ -103,7 +103,7 @@ def propose(name: str, column: ArrowColumn) -> Proposal:
         summary = ColumnSummary(
             column=name, role="left out", missing=missing, distinct=distinct_values(column)
         )
-    rejected = _reject(summary, column, text)
+    rejected = _unusable(summary, column) or _no_feature(summary, column, text)
     if rejected is not None:
         return Proposal(None, summary, (rejected,))
     if text is None:
@@ -125,11 +125,6 @@ def _commonest(column: ArrowColumn, text: _Text | None) -> int:
         return text.seen[0][1]
     values = floats(column)
     return int(np.unique(values[~np.isnan(values)], return_counts=True)[1].max())
-
-
-def _reject(summary: ColumnSummary, column: ArrowColumn, text: _Text | None) -> Finding | None:
-    """Why a column cannot be a feature, or should be none; None if it may."""
-    return _unusable(summary, column) or _no_feature(summary, column, text)
 
 
 def _unusable(summary: ColumnSummary, column: ArrowColumn) -> Finding | None:

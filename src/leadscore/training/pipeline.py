@@ -203,7 +203,7 @@ def _split(chosen: TrainingSelection, options: TrainOptions) -> Split:
         leads.ticks,
         calibration=options.calibration,
         holdout=options.holdout,
-        gap=_gap(options),
+        gap=0 if options.no_time else int(options.gap_days * DAY),
         mature=chosen.mature,
         ids=leads.ids,
     )
@@ -391,7 +391,3 @@ def _late(leads: LabelledLeads, split: Split) -> int | None:
     if leads.known is None:
         return None
     return int(np.count_nonzero(leads.known[split.train] > leads.ticks[split.calibration_start]))
-
-
-def _gap(options: TrainOptions) -> int:
-    return 0 if options.no_time else int(options.gap_days * DAY)

@@ -179,7 +179,7 @@ def _verdict(
         rows=rows,
         severity="none",
         drifted=False,
-        confidence=_calm_confidence(found) if state == "judged" else 0.0,
+        confidence=_no_drift_confidence(found) if state == "judged" else 0.0,
         reasons=reasons,
         state=state,
     )
@@ -204,7 +204,7 @@ def _verdict(
         drifted=True,
         worst=tuple(worst),
         since=since,
-        confidence=_chance_less(alarm.statistic),
+        confidence=float(np.clip(1.0 - np.exp(-alarm.statistic), 0.0, 1.0)),
         triage="unclear"
         if diagnosis is None or diagnosis.verdict.triage == "none"
         else diagnosis.verdict.triage,
@@ -306,11 +306,7 @@ def _outcome_severity(evaluation: ChartEvaluation) -> Severity:
     return "critical" if "far " in how or "no longer" in how else "significant"
 
 
-def _chance_less(statistic: float) -> float:
-    return float(np.clip(1.0 - np.exp(-statistic), 0.0, 1.0))
-
-
-def _calm_confidence(found: WatchReport) -> float:
+def _no_drift_confidence(found: WatchReport) -> float:
     """The share of the way to the level that is left, of the chart that is nearest to its own."""
     evaluations = [found.leads.now, found.outcomes.said.evaluation if found.outcomes else None]
     ways = [
