@@ -174,7 +174,7 @@ class ReleaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
         requested: Whether its question to a person is on record.
         approval: Answer to it that counts; None while there is none, or no question.
         unproven: What is wrong with the last answer that does not count; "" if there is none such.
-        kpi: Newest report of its watch.
+        kpi: Newest report of its soak.
         ended: How it ended.
     """
 

@@ -25,8 +25,8 @@ def report_soak(
     Args:
         store: The log.
         about: Which versions, since when, up to when.
-        plan: As chosen before the watch.
-        baseline_days: Days before the watch from which the version before is read.
+        plan: As chosen before the soak.
+        baseline_days: Days before the soak from which the version before is read.
 
     Raises:
         UnavailableError: The log cannot be read.

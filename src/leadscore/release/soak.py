@@ -25,7 +25,7 @@ _FIGURES = 3
 
 
 class SoakPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Chosen before the watch.
+    """Chosen before the soak.
 
     Attributes:
         alpha: Probability that an unchanged business is ever called fallen beyond the margin.
@@ -43,7 +43,7 @@ class SoakPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class SoakMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure of the watch.
+    """One figure of the soak.
 
     Attributes:
         name: Which.

@@ -41,8 +41,8 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         approval_seconds: How long a request for approval stands; then the release is rejected.
         soak_seconds: How long the business KPI is watched at 100 %.
         soak_every_seconds: How often a KPI report is made in that time.
-        soak_exposure_seconds: How long each lead is given to convert before the watch counts it.
-        soak_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: no fall
+        soak_exposure_seconds: How long each lead is given to convert before the soak counts it.
+        soak_minimum_leads: Mature leads of the candidate without which a soak supports nothing; 0: no fall
             is enough.
         abort: A person wants it stopped.
     """
@@ -243,7 +243,7 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
         shadow: The shadow workload, whoever started it; None: not there.
         mirror: What copies requests to it.
         rollout: None: not there.
-        kpi: Newest KPI report of this release's watch.
+        kpi: Newest KPI report of this release's soak.
         blocked_by: Name of an older unfinished release of the same Rollout, or "".
         ended: What `Finish` recorded (one record per release); None: nothing yet.
     """
@@ -340,7 +340,7 @@ class PatchRollout(msgspec.Struct, frozen=True, tag=True):
 
 
 class ReportKpi(msgspec.Struct, frozen=True, tag=True):
-    """Create (or adopt) the Job of the watch's report `number`.
+    """Create (or adopt) the Job of the soak's report `number`.
 
     The business KPI since `since` against `previous`.
     """
