@@ -23,7 +23,7 @@ from leadscore.arrays import Counts, Floats
 _HALF_ROW: Final = 0.5
 
 
-def largest_gap(first: Floats, second: Floats) -> float:
+def largest_gap(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:
     """Return the two-sample KS statistic of raw values: the largest gap of the distribution functions."""
     both = np.concatenate([first, second])
     below = [np.searchsorted(np.sort(values), both, side="right") / len(values) for values in (first, second)]
