@@ -73,17 +73,7 @@ COMMANDS = sorted((ROOT / "src" / "leadscore" / "cli").glob("*.py"))
 REACHED_FROM_OUTSIDE = {
     "log_capital": "the definition that the bounds of experiments are tested against",
     "process_caller": "commands and Jobs take it as soon as their records carry a caller",
-    "backlogs": "of the outbox, which alerts are about to use, like the next three",
-    "dead_letters": "of the outbox",
-    "prune": "of the outbox",
-    "send_again": "of the outbox",
-    "enqueue": "of the outbox",
-    "deliver_due": "of the outbox",
-    "post_json": "of the outbox",
-    "action_form": "pages of the console are to call it",
-    "facts_block": "pages of the console are to call it",
-    "chart_text": "pages of the console are to call it",
-    "series_colour": "pages of the console are to call it",
+    "prometheus_rule": "what the chart's files of alerts are made of, by tools/chart",
 }
 
 
