@@ -12,6 +12,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from tests.support.ports import free_port
 from tools.cluster import kind
 from tools.cluster.shell import run
 
@@ -55,20 +56,19 @@ class Receivers:
     def __post_init__(self) -> None:
         self._web = ThreadingHTTPServer((self.address, 0), _handler(self))
         threading.Thread(target=self._web.serve_forever, name="receivers", daemon=True).start()
-        self._mail = Controller(_Mailbox(self), hostname=self.address, port=0)
+        # It looks whether it answers, and so has to know its port.
+        self._mail_port = free_port()
+        self._mail = Controller(_Mailbox(self), hostname=self.address, port=self._mail_port)
         self._mail.start()
 
     def channels(self) -> dict[str, str]:
         """The entries of the Secret that `monitor.channels.existingSecret` names."""
         web = f"http://{self.address}:{self._web.server_port}"
-        server = self._mail.server
-        assert server is not None
-        port = server.sockets[0].getsockname()[1]
         return {
             "LEADSCORE_SLACK_URL": web + SLACK,
             "LEADSCORE_PAGERDUTY_URL": web + PAGERDUTY,
             "LEADSCORE_PAGERDUTY_KEY": "e2e-routing-key",
-            "LEADSCORE_SMTP_URL": f"smtp://{self.address}:{port}",
+            "LEADSCORE_SMTP_URL": f"smtp://{self.address}:{self._mail_port}",
             "LEADSCORE_MAIL_FROM": "leadscore@example.com",
             "LEADSCORE_MAIL_TO": "oncall@example.com",
         }
