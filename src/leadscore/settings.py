@@ -12,22 +12,25 @@ from pathlib import Path
 class Home:
     """Folder of everything one machine keeps when no external store is configured.
 
-    `LEADSCORE_HOME` (default `./.leadscore`) names it. `LEADSCORE_TRACKING_URI` (MLflow) and
-    `LEADSCORE_EVENTS_URL` (SQLAlchemy) replace the embedded registry and event store.
+    `LEADSCORE_HOME` (default `./.leadscore`) names it. `LEADSCORE_TRACKING_URI` (MLflow),
+    `LEADSCORE_EVENTS_URL` (SQLAlchemy) and `LEADSCORE_LAKE` (a folder or URL of Delta tables) replace the
+    embedded registry, event store and lake.
     """
 
     root: Path
     tracking_uri: str
     events_url: str
+    lake: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Home:
-        """Read the three variables; relative paths are taken from the working directory."""
+        """Read the variables; relative paths are taken from the working directory."""
         root = Path(environ.get("LEADSCORE_HOME") or ".leadscore").absolute()
         return cls(
             root=root,
             tracking_uri=environ.get("LEADSCORE_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}",
             events_url=environ.get("LEADSCORE_EVENTS_URL") or f"sqlite:///{root / 'events.db'}",
+            lake=environ.get("LEADSCORE_LAKE") or str(root / "lake"),
         )
 
     @property

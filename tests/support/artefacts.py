@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import xgboost
 
 from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target, dump_contract
@@ -76,6 +77,25 @@ def sample_matrix(contract: FeatureContract, rows: int, seed: int) -> npt.NDArra
         if not feature.required:
             matrix[rng.random(rows) < 0.1, column] = np.nan
     return matrix
+
+
+def sample_leads(rows: int, seed: int) -> pa.Table:
+    """The same leads as a table of the CRM, `L-0000` first."""
+    contract = sample_contract()
+    matrix = sample_matrix(contract, rows, seed)
+    columns: dict[str, pa.Array] = {contract.id: pa.array([f"L-{i:04d}" for i in range(rows)])}
+    for column, feature in enumerate(contract.inputs):
+        values = [None if np.isnan(value) else value for value in matrix[:, column].tolist()]
+        if isinstance(feature, Categorical):
+            texts = [None if value is None else feature.categories[int(value)] for value in values]
+            columns[feature.name] = pa.array(texts, pa.string())
+        elif isinstance(feature, Boolean):
+            columns[feature.name] = pa.array(
+                [None if value is None else bool(value) for value in values], pa.bool_()
+            )
+        else:
+            columns[feature.name] = pa.array(values, pa.float64())
+    return pa.table(columns)
 
 
 def sample_labels(matrix: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float32]:

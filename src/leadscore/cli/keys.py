@@ -28,7 +28,9 @@ def create(
     name: Annotated[str, typer.Argument(help="Who will use it, such as crm-production.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="score, explain, outcomes, metrics, approve; repeat for several."),
+        typer.Option(
+            "--scope", help="score, explain, outcomes, metrics, approve, view, admin; repeat for several."
+        ),
     ] = None,
     expires_in: Annotated[
         str | None, typer.Option("--expires-in", help="Expires after this time (90d); never, if left out.")

@@ -15,6 +15,7 @@ import typer
 from leadscore import __version__
 from leadscore.cli import (
     approve,
+    batch,
     bench,
     contract,
     data,
@@ -31,6 +32,7 @@ from leadscore.cli import (
     retrain,
     score,
     serve,
+    simulate,
     train,
     up,
 )
@@ -65,12 +67,14 @@ app.add_typer(release.app, name="release", rich_help_panel=_LEARN)
 app.command("approve", rich_help_panel=_LEARN)(approve.approve)
 app.command("score", rich_help_panel=_USE)(score.score)
 app.command("explain", rich_help_panel=_USE)(explain.explain)
+app.add_typer(batch.app, name="batch", rich_help_panel=_USE)
 app.command("investigate", rich_help_panel=_USE)(investigate.investigate)
 app.add_typer(outcomes.app, name="outcomes", rich_help_panel=_USE)
 app.add_typer(drift.app, name="drift", rich_help_panel=_USE)
 app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("serve", rich_help_panel=_RUN)(serve.serve)
 app.command("console", rich_help_panel=_RUN)(console_command.console)
+app.command("simulate", rich_help_panel=_RUN)(simulate.simulate)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
 app.command("monitor", rich_help_panel=_RUN)(monitor.monitor)

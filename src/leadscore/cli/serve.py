@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -23,6 +23,8 @@ from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from subprocess import Popen
+
+    from leadscore.cli.companions import Companions
 
 _POLL_S: Final = 0.05
 _READY_WITHIN_S: Final = 120.0
@@ -98,8 +100,16 @@ def serve(
     run_service(Service(model, host, port, workers, auth, key_file, secret), as_json=as_json)
 
 
-def run_service(service: Service, *, as_json: bool = False) -> None:
-    """Start the service, say when it is ready and how to call it, and stay until it ends."""
+def run_service(
+    service: Service, *, as_json: bool = False, beside: Callable[[str], Companions] | None = None
+) -> None:
+    """Start the service, say when it is ready and how to call it, and stay until it ends.
+
+    Args:
+        service: What to run.
+        as_json: Whether to say it as one document.
+        beside: Starts what runs beside it, given its URL, once it is ready.
+    """
     host, port, workers = service.host, service.port, service.workers
     environ = {**os.environ, **_model_environment(service.model), "LEADSCORE_AUTH": service.auth}
     environ["LEADSCORE_API_KEYS"] = str(service.key_file.absolute())
@@ -116,6 +126,7 @@ def run_service(service: Service, *, as_json: bool = False) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked)
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104
+    companions: Companions | None = None
     try:
         if (ready := _wait_until_ready(process, url, asked)) is not None:
             served = Served(url, *ready, workers, service.secret)
@@ -124,10 +135,15 @@ def run_service(service: Service, *, as_json: bool = False) -> None:
                 console.print(
                     _curl(url, service.secret, service.auth), markup=False, highlight=False, soft_wrap=True
                 )
+            companions = None if beside is None else beside(url)
         while process.poll() is None and not asked.to_stop:
             time.sleep(_POLL_S)
+            if companions is not None:
+                companions.check()
         code = 0 if asked.to_stop else process.returncode
     finally:
+        if companions is not None:
+            companions.stop()
         _stop(process)
     if code:
         raise UnavailableError(f"The service ended with code {code}.", hint="Its log, above, says why.")

@@ -1,21 +1,34 @@
-"""`leadscore up`: everything on one machine, from a table to a running service, skipping what is done."""
+"""`leadscore up`: everything on one machine, from a table to a running service, skipping what is done.
+
+Beside the service run the monitor (roll-ups, alerts), the console, and a simulated CRM that sends leads.
+"""
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from leadscore.cli.companions import Companion, Companions
 from leadscore.cli.output import notes
 from leadscore.errors import BadInputError, NotFoundError
+from leadscore.identity.apikeys import KeyScope
 from leadscore.settings import Home
 
 # Enough leads for the default minimum of 10,000 in the latest six months, few enough to wait for.
 _ROWS, _MONTHS, _START = 40_000, 8.0, datetime(2026, 1, 1, tzinfo=UTC)
 _KEY_NAME = "local"
+_SCOPES: tuple[KeyScope, ...] = ("score", "explain", "outcomes", "view")
+_TABLE = "synthetic-leads.parquet"
+_NOTICE = (
+    "A simulated CRM sends these leads, and its days take 10 seconds. What is older than the first start was "
+    "backfilled: scored afterwards, as if the model had been there."
+)
+# What the console shows on its first day: leads of two months that the model has not been trained on.
+_HISTORY_ROWS, _HISTORY_DAYS = 10_000, 60
 
 
 def up(
@@ -28,9 +41,19 @@ def up(
     name: Annotated[str, typer.Option("--name", help="Model name in the registry.")] = "leads",
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials of the first training.")] = 20,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the service.")] = 3000,
+    console: Annotated[bool, typer.Option(help="Whether to open the console beside the service.")] = True,
+    console_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the console.")] = 8050,
+    monitor_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the monitor.")] = 9464,
+    traffic: Annotated[
+        bool, typer.Option(help="Whether a simulated CRM sends leads (only with the synthetic one's model).")
+    ] = True,
+    rate: Annotated[float, typer.Option(help="Leads a second that it sends.")] = 2.0,
 ) -> None:
-    """Train if there is no champion yet, make an API key if there is none, and serve. Ctrl-C stops it."""
+    """Train if there is no champion yet, make an API key if there is none, serve, and open the console.
+
+    Ctrl-C stops all of it.
+    """
     from leadscore.cli import train
     from leadscore.cli.serve import Service, check_free, run_service
     from leadscore.registry.store import ModelRegistry
@@ -40,7 +63,8 @@ def up(
             "--data and --contract belong together.",
             hint="`leadscore contract infer TABLE --target … --id … -o contract.yaml` proposes a contract.",
         )
-    check_free(host, port)
+    for wanted in (port, *((console_port, monitor_port) if console else ())):
+        check_free(host, wanted)
     home = Home.from_environment()
     try:
         champion = ModelRegistry(home).resolve(f"{name}@champion")
@@ -48,7 +72,63 @@ def up(
     except NotFoundError:
         table, described = (data, contract) if data is not None and contract is not None else _synthetic(home)
         train.train(data=table, contract=described, name=name, trials=trials)
-    run_service(Service(f"{name}@champion", host, port, 1, "keys", home.api_keys, _local_key(home)))
+    key = _local_key(home)
+    made_up = data is None and (home.root / _TABLE).exists()
+    if console and made_up:
+        _history(home, name)
+
+    def beside(url: str) -> Companions:
+        started = Companions(home.root / "logs")
+        parent = ("--exit-with-parent", str(os.getpid()))
+        if console:
+            started.start(Companion("monitor", ("monitor", "--host", host, "--port", str(monitor_port))))
+            listen = ("--host", host, "--port", str(console_port), "--name", name)
+            notice = {"LEADSCORE_CONSOLE_NOTICE": _NOTICE} if made_up else {}
+            started.start(Companion("console", ("console", *listen, *parent), notice))
+            notes.print(
+                f"Console: http://{host}:{console_port} – sign in with the API key {key}\n"
+                "(to approve a release, with a key in your own name: "
+                "leadscore keys create FIRST.LAST --scope view --scope approve)",
+                highlight=False,
+                markup=False,
+            )
+        if traffic and made_up:
+            sends = ("simulate", "--url", url, "--rate", str(rate), *parent)
+            started.start(Companion("simulated CRM", sends, {"LEADSCORE_API_KEY": key}))
+            notes.print(
+                f"A simulated CRM sends {rate:g} leads a second; outcomes that take a day come within 10 s.",
+                highlight=False,
+            )
+        return started
+
+    run_service(Service(f"{name}@champion", host, port, 1, "keys", home.api_keys, key), beside=beside)
+
+
+def _history(home: Home, name: str) -> None:
+    """Leads of the last two months, logged once as if the champion had scored them when they came."""
+    from leadscore.data import synthetic
+    from leadscore.data.tables import write_table
+    from leadscore.events.store import EventStore
+    from leadscore.registry.store import ModelRegistry
+    from leadscore.scoring.model import ScoringModel
+    from leadscore.training.backfill import backfill
+
+    kept = home.root / "synthetic-history.parquet"
+    if kept.exists():
+        return
+    notes.print(
+        f"Backfilling {_HISTORY_ROWS:,} past leads, so that the console has a history", highlight=False
+    )
+    begin = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(
+        days=_HISTORY_DAYS
+    )
+    table = synthetic.generate(rows=_HISTORY_ROWS, seed=2, start=begin, months=_HISTORY_DAYS / 30)
+    registry = ModelRegistry(home)
+    version = registry.resolve(f"{name}@champion")
+    scorer = ScoringModel.load(registry.fetch(version.ref))
+    with EventStore(home.events_url) as store:
+        backfill(store, scorer, version.name, version.version, table)
+    write_table(table, kept)
 
 
 def _synthetic(home: Home) -> tuple[Path, Path]:
@@ -58,7 +138,7 @@ def _synthetic(home: Home) -> tuple[Path, Path]:
     from leadscore.data.atomic import replacing
     from leadscore.data.tables import write_table
 
-    table, contract = home.root / "synthetic-leads.parquet", home.root / "synthetic-contract.yaml"
+    table, contract = home.root / _TABLE, home.root / "synthetic-contract.yaml"
     if not (table.exists() and contract.exists()):
         notes.print(f"Writing {_ROWS:,} synthetic leads to {table}", highlight=False)
         home.root.mkdir(parents=True, exist_ok=True)
@@ -73,12 +153,13 @@ def _local_key(home: Home) -> str:
     from leadscore.identity.apikeys import create_key, key_digest, read_keys, revoke_key
 
     kept = home.root / "local.key"
-    known = {key.name: key.digest for key in read_keys(home.api_keys)}
-    if kept.exists() and known.get(_KEY_NAME) == key_digest(kept.read_bytes()).hex():
+    known = {key.name: (key.digest, key.scopes) for key in read_keys(home.api_keys)}
+    # One of an older release does not open the console.
+    if kept.exists() and known.get(_KEY_NAME) == (key_digest(kept.read_bytes()).hex(), _SCOPES):
         return kept.read_text()
     if _KEY_NAME in known:
         revoke_key(home.api_keys, _KEY_NAME)
-    secret, _ = create_key(home.api_keys, _KEY_NAME, ["score", "explain", "outcomes"])
+    secret, _ = create_key(home.api_keys, _KEY_NAME, _SCOPES)
     kept.unlink(missing_ok=True)
     with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secret)

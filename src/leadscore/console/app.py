@@ -31,6 +31,7 @@ from leadscore.console.oidc_login import PendingLogin
 from leadscore.console.page import (
     GROUPS,
     ActionRequest,
+    ActionResult,
     ConsoleAction,
     ConsolePage,
     ConsolePerson,
@@ -38,9 +39,11 @@ from leadscore.console.page import (
 )
 from leadscore.console.sessions import SessionKeeper
 from leadscore.console.settings import ConsoleSettings
-from leadscore.console.sign_in import SignIn
-from leadscore.errors import ForbiddenError, NotFoundError
+from leadscore.console.sign_in import SignIn, local_path
+from leadscore.errors import BadInputError, ForbiddenError, NotFoundError, UnauthorizedError
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
+from leadscore.identity.oidc import TokenVerifier
 
 _HERE: Final = Path(__file__).parent
 _REFRESH_SECONDS: Final = 5
@@ -71,7 +74,9 @@ class Console:
         self._clock = clock
         self.metrics = ConsoleMetrics()
         self._store = EventStore(settings.home.events_url, answer_seconds=settings.page_seconds)
-        self._builder = PageBuilder(settings, self._store, self.metrics, clock=clock)
+        tokens = None if settings.oidc is None else TokenVerifier(settings.oidc)
+        self._approvers = Approvers(settings.api_keys, tokens)
+        self._builder = PageBuilder(settings, self._store, self._approvers, self.metrics, clock=clock)
         self._static = StaticFiles(_HERE / "static")
         self._sessions = SessionKeeper(settings)
         self._guard = Guard(settings, self._sessions, self.metrics)
@@ -211,11 +216,22 @@ class Console:
         if action is None:
             raise NotFoundError(f"There is no action {name[:40]!r}.", hint="Load the page again.")
         fields = {key: value.strip() for key, value in request.form.items()}
-        return cast("Response", jsonify(self._done(action, fields, person)))
+        result = self._done(action, fields, person)
+        oidc = self._sign_in.oidc
+        if not result.login_nonce:
+            return cast("Response", jsonify({"sentence": result.sentence, "redirect": ""}))
+        if oidc is None:
+            raise BadInputError("There is no issuer to prove it at.", hint="Give an API key.")
+        url, cookie = oidc.begin(
+            local_path(urlsplit(request.headers.get("Referer", "")).path),
+            nonce=result.login_nonce,
+            answer={"action": name, **result.login_fields},
+        )
+        response = cast("Response", jsonify({"sentence": "", "redirect": url}))
+        self._sign_in.take_along(response, cookie)
+        return response
 
-    def _done(
-        self, action: ConsoleAction, fields: Mapping[str, str], person: ConsolePerson
-    ) -> dict[str, str]:
+    def _done(self, action: ConsoleAction, fields: Mapping[str, str], person: ConsolePerson) -> ActionResult:
         """Do what somebody asks, if they may; a refusal is counted and leaves a line."""
         if not person.may(action.role):
             self._guard.refused("role", person, action=action.name)
@@ -224,11 +240,10 @@ class Console:
                 hint="Sign in with a key that has the scope, or ask who has one.",
             )
         try:
-            result = action.run(self._action_request(fields, person))
-        except ForbiddenError:
+            return action.run(self._action_request(fields, person))
+        except (ForbiddenError, UnauthorizedError):
             self._guard.refused("action", person, action=action.name)
             raise
-        return {"sentence": result.sentence, "redirect": result.redirect}
 
     def _action_request(self, fields: Mapping[str, str], person: ConsolePerson) -> ActionRequest:
         return ActionRequest(
@@ -236,12 +251,17 @@ class Console:
             person=person,
             store=self._store,
             home=self._settings.home,
+            approvers=self._approvers,
             now=self._clock(),
         )
 
-    def _answered(self, pending: PendingLogin, token: bytes) -> str:
-        del pending, token
-        return ""
+    def _answered(self, pending: PendingLogin, token: bytes, person: ConsolePerson) -> str:
+        """Run the action that a login was for, with the token that it brought."""
+        fields = dict(pending.answer)
+        action = self._actions.get(fields.pop("action", ""))
+        if action is None:
+            raise NotFoundError("This login was for something that does not exist.", hint="Begin again.")
+        return self._done(action, fields | {"credential": token.decode("ascii")}, person).sentence
 
     def _export(self, path: str) -> Response:
         page = self._pages.get(f"/{path}".rstrip("/") or "/")

@@ -30,6 +30,7 @@ from leadscore.console.page import ConsolePage, ConsolePerson, PageContent, Page
 from leadscore.console.settings import ConsoleSettings
 from leadscore.errors import BadInputError, NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class PageBuilder:
     Args:
         settings: The console's.
         store: Event store that pages read.
+        approvers: Whose answers count.
         metrics: Counters.
         clock: This moment (UTC).
     """
@@ -72,12 +74,14 @@ class PageBuilder:
         self,
         settings: ConsoleSettings,
         store: EventStore,
+        approvers: Approvers,
         metrics: ConsoleMetrics,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
         self._store = store
+        self._approvers = approvers
         self._metrics = metrics
         self._clock = clock
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="page")
@@ -103,6 +107,7 @@ class PageBuilder:
             model=self._settings.model,
             store=self._store,
             home=self._settings.home,
+            approvers=self._approvers,
             now=now,
         )
 

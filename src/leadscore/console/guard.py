@@ -168,5 +168,8 @@ def _is_same_origin(given: Request) -> bool:
 def _told(error: LeadScoreError) -> Response:
     """An error as the console's own script reads it."""
     response = Response(status=error.status, mimetype="application/json")
-    response.set_data(msgspec.json.encode({"code": error.code, "message": error.message, "hint": error.hint}))
+    told = {"code": error.code, "message": error.message, "hint": error.hint}
+    if isinstance(error, SessionRefusedError):
+        told["why"] = error.refusal
+    response.set_data(msgspec.json.encode(told))
     return response

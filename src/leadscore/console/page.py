@@ -17,6 +17,7 @@ from dash.development.base_component import Component
 from leadscore.durations import parse_duration
 from leadscore.errors import BadInputError
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
 from leadscore.monitoring.measures import Measure
 from leadscore.settings import Home
 
@@ -68,6 +69,7 @@ class PageRequest:
         model: Registered name of the model that the console is about.
         store: Event store to read; a statement that takes longer than the page may is ended.
         home: Where the registry and its verified cache are.
+        approvers: Who may answer for a release, and whose answers count.
         now: This moment.
     """
 
@@ -80,6 +82,7 @@ class PageRequest:
     model: str
     store: EventStore
     home: Home
+    approvers: Approvers
     now: datetime
 
 
@@ -195,6 +198,7 @@ class ActionRequest:
         person: Who asks.
         store: Event store.
         home: Where the registry is.
+        approvers: Who may answer for a release.
         now: This moment.
     """
 
@@ -202,15 +206,24 @@ class ActionRequest:
     person: ConsolePerson
     store: EventStore
     home: Home
+    approvers: Approvers
     now: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionResult:
-    """What was done, in a sentence; or where the person must go on."""
+    """What was done; or what the person must first prove at the issuer.
+
+    Attributes:
+        sentence: For the person; "" if nothing is done yet.
+        login_nonce: The nonce of a token that is needed; "": none is. The action is run again with the
+            token as its field `credential`.
+        login_fields: The other fields to run it with then.
+    """
 
     sentence: str
-    redirect: str = ""
+    login_nonce: str = ""
+    login_fields: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

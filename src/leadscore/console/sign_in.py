@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from leadscore.console.guard import Guard
 from leadscore.console.metrics import ConsoleMetrics
 from leadscore.console.oidc_login import OidcLogin, PendingLogin
+from leadscore.console.page import ConsolePerson
 from leadscore.console.sessions import SessionKeeper
 from leadscore.console.settings import ConsoleSettings
 from leadscore.errors import BadInputError, LeadScoreError
@@ -52,7 +53,7 @@ class SignIn:
         self._asset = asset
         self.oidc = None if settings.oidc is None else OidcLogin(settings, settings.oidc)
         # Set by who records answers: what a login for an answer leads to.
-        self.answered: Callable[[PendingLogin, bytes], str] | None = None
+        self.answered: Callable[[PendingLogin, bytes, ConsolePerson], str] | None = None
 
     def install(self, flask: Flask) -> None:
         """Add the routes to an app."""
@@ -65,7 +66,7 @@ class SignIn:
 
     def _form(self) -> Response:
         said = _WHY.get(request.args.get("why", ""), "")
-        return self._page(_path(request.args.get("next", "")), said)
+        return self._page(local_path(request.args.get("next", "")), said)
 
     def _page(self, after: str, said: str, hint: str = "", status: int = 200) -> Response:
         return Response(
@@ -83,7 +84,7 @@ class SignIn:
         )
 
     def _by_key(self) -> Response:
-        after = _path(request.form.get("next", ""))
+        after = local_path(request.form.get("next", ""))
         try:
             key = request.form.get("key", "").strip().encode()
             session = self._sessions.open_by_key(key, time.time())
@@ -101,7 +102,7 @@ class SignIn:
         return response
 
     def _to_issuer(self, oidc: OidcLogin) -> Response:
-        after = _path(request.args.get("next", ""))
+        after = local_path(request.args.get("next", ""))
         try:
             url, cookie = oidc.begin(after)
         except LeadScoreError as error:
@@ -130,8 +131,13 @@ class SignIn:
             if request.args.get("state", "") != pending.state:
                 raise BadInputError("This is the end of another login.", hint="Begin again.")
             raw, token = oidc.finish(pending, request.url)
-            said = "" if not pending.answer or self.answered is None else self.answered(pending, raw)
             session = self._sessions.open_by_token(token, time.time())
+            said = ""
+            if pending.answer and self.answered is not None:
+                _, person = self._sessions.read(
+                    self._sessions.write(session), time.time(), self._guard.address()
+                )
+                said = self.answered(pending, raw, person)
         except LeadScoreError as error:
             self._guard.refused("sign_in_oidc")
             response = self._page(after, error.message, error.hint, error.status)
@@ -145,7 +151,7 @@ class SignIn:
         return response
 
 
-def _path(after: str) -> str:
+def local_path(after: str) -> str:
     """A path of the console; never another site's address, as `//evil.example` is one."""
     parts = urlsplit(after)
     if parts.scheme or parts.netloc or not after.startswith("/") or after.startswith(("//", "/\\")):

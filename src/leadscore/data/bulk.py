@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 
 from leadscore.contract import Categorical, FeatureContract, Numeric
 from leadscore.contract.plain import bounds
+from leadscore.data.ahead import map_ahead
 from leadscore.data.atomic import replacing
 from leadscore.data.matrix import encode_batch, lead_ids
 from leadscore.data.notation import Notation
@@ -200,17 +199,18 @@ def _score(
     features = [feature.name for feature in contract.inputs]
     texts = [feature.name for feature in contract.inputs if isinstance(feature, Categorical)]
     schema = _schema(contract)
-    pending: deque[Future[_Scored]] = deque()
     first_row = 1
-    with ThreadPoolExecutor(threads) as pool:
+
+    def numbered() -> Iterator[tuple[int, pa.RecordBatch]]:
+        nonlocal first_row
         for batch in iter_batches(source, [contract.id, *features], batch_rows, dictionary=texts):
-            pending.append(pool.submit(_score_batch, model, schema, batch, first_row, notation))
+            yield first_row, batch
             first_row += batch.num_rows
-            # One batch per thread in work and one waiting: no thread idles, and memory stays flat.
-            if len(pending) > 2 * threads:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+
+    def score(piece: tuple[int, pa.RecordBatch]) -> _Scored:
+        return _score_batch(model, schema, piece[1], piece[0], notation)
+
+    yield from map_ahead(score, numbered(), threads)
 
 
 def _score_batch(

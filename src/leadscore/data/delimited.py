@@ -68,7 +68,7 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, dictionary: Seque
     return _with_named_columns(path, _without_nameless(path, table, layout, columns))
 
 
-def require_columns(path: Path, present: Sequence[str], wanted: Sequence[str]) -> None:
+def require_columns(path: Path | str, present: Sequence[str], wanted: Sequence[str]) -> None:
     """Refuse a table that lacks a wanted column, naming all that are missing and what there is."""
     missing = [name for name in wanted if name not in present]
     if missing:

@@ -221,16 +221,19 @@ def _delta(path: Path) -> ds.Dataset:
 
     try:
         table = DeltaTable(str(path))
-        _check_delta(path, table)
+        check_delta_features(str(path), table)
         return table.to_pyarrow_dataset()
     except DeltaError as error:
         raise TableError(f"Cannot read the Delta table {path}: {error}.", hint="Check its log.") from error
 
 
-def _check_delta(path: Path, table: DeltaTable) -> None:
+def check_delta_features(name: str, table: DeltaTable) -> None:
     """Refuse a table whose files do not say by themselves what its rows are.
 
     They would be read wrongly, not refused.
+
+    Raises:
+        TableError: It uses column mapping, deletion vectors or another feature that is not followed.
     """
     found = set(table.protocol().reader_features or ()) - {"columnMapping"}
     if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
@@ -238,7 +241,7 @@ def _check_delta(path: Path, table: DeltaTable) -> None:
     unknown = [_NOT_FOLLOWED.get(name, name) for name in sorted(found - _FOLLOWED)]
     if unknown:
         raise TableError(
-            f"The Delta table {path} uses {' and '.join(unknown)}, which this reader does not follow.",
+            f"The Delta table {name} uses {' and '.join(unknown)}, which this reader does not follow.",
             hint="Write it anew without, as in Spark: `spark.read.table(…).write.format('parquet').save(…)`.",
         )
 

@@ -103,13 +103,16 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return 1.0 / (1.0 + math.exp(-z)) if z > -_SATURATION else 0.0
 
     def probabilities(self, margins: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Probabilities, float64 (n,), of margins (n,); equals `probability` up to the last bit of exp."""
+        """Probabilities, float64 (n,), of margins (n,); each the same, to the last bit, as `probability`."""
         z = np.asarray(margins, dtype=np.float64)
         if self.knot_margins:
             return _interpolate_many(z, self.knot_margins, self.knot_probabilities)
         z = self.slope * z + self.intercept
-        clipped = np.clip(z, -_SATURATION, _SATURATION)
-        result = 1.0 / (1.0 + np.exp(-clipped))
+        # NumPy has an exp of its own, whose last bit depends on the processor: a lead would have another
+        # probability at night than in the API.
+        exps = np.fromiter(map(math.exp, np.clip(-z, -_SATURATION, _SATURATION).tolist()), np.float64, z.size)
+        result = 1.0 / (1.0 + exps)
+        result[z > _SATURATION] = 1.0
         result[z <= -_SATURATION] = 0.0
         return result
 
@@ -160,4 +163,6 @@ def _interpolate_many(
     right = np.clip(np.searchsorted(x, margins, side="right"), 1, len(x) - 1)
     low, high = y[right - 1], y[right]
     share = (np.clip(margins, x[0], x[-1]) - x[right - 1]) / (x[right] - x[right - 1])
-    return np.minimum(low + share * (high - low), high)
+    result = np.minimum(low + share * (high - low), high)
+    result[margins >= x[-1]] = y[-1]
+    return result

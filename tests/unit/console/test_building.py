@@ -17,6 +17,7 @@ from leadscore.console.metrics import ConsoleMetrics
 from leadscore.console.page import PageContent, PageRequest
 from leadscore.errors import NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
 
 NOW = datetime(2026, 11, 29, 14, 3, tzinfo=UTC)
 
@@ -31,7 +32,8 @@ class World:
         self.asked: list[PageRequest] = []
         made = console.settings(folder, page_seconds=0.2)
         store = EventStore(made.home.events_url)
-        self.builder = PageBuilder(made, store, ConsoleMetrics(), clock=lambda: self.now)
+        approvers = Approvers(made.api_keys)
+        self.builder = PageBuilder(made, store, approvers, ConsoleMetrics(), clock=lambda: self.now)
 
     def page(self, request: PageRequest) -> PageContent:
         self.asked.append(request)

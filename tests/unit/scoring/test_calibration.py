@@ -48,7 +48,7 @@ def test_neighbouring_floats_keep_their_order(calibration: Calibration, margin: 
 def test_arrays_and_single_margins_agree(calibration: Calibration, values: list[float]) -> None:
     many = calibration.probabilities(np.array(values))
     assert many.dtype == np.float64
-    assert many == pytest.approx([calibration.probability(v) for v in values], rel=1e-14, abs=1e-300)
+    assert many.tolist() == [calibration.probability(v) for v in values]
 
 
 @given(calibrations())

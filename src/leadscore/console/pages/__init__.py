@@ -8,4 +8,4 @@ from leadscore.console.page import ConsoleAction, ConsolePage
 from leadscore.console.pages import releases
 
 PAGES: Final[tuple[ConsolePage, ...]] = (releases.PAGE,)
-ACTIONS: Final[tuple[ConsoleAction, ...]] = ()
+ACTIONS: Final[tuple[ConsoleAction, ...]] = (releases.ANSWER, releases.ROLL_BACK)

@@ -22,15 +22,13 @@
   let leaving = false;
   window.fetch = async function (...given) {
     const reply = await fetched.apply(this, given);
-    if (reply.status === 401 && !leaving && new URL(reply.url).pathname !== "/sign-in") {
-      leaving = true;
-      let why = "no_session";
-      try {
-        const told = await reply.clone().json();
-        why = told.message.includes("ended") ? "expired" : told.message.includes("key") ? "revoked" : "forged";
-      } catch (error) { /* not ours: the form is the same */ }
-      const next = encodeURIComponent(location.pathname + location.search);
-      location.assign(`/sign-in?next=${next}&why=${why}`);
+    if (reply.status === 401 && !leaving) {
+      const told = await reply.clone().json().catch(() => ({}));
+      if (told.code === "session_refused") {
+        leaving = true;
+        const next = encodeURIComponent(location.pathname + location.search);
+        location.assign(`/sign-in?next=${next}&why=${told.why}`);
+      }
     }
     return reply;
   };

@@ -1,0 +1,234 @@
+"""A nightly run from beginning to end; whoever runs it again after a kill goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from leadscore.batch.digests import Digests, LeadStates
+from leadscore.batch.records import (
+    BatchClaim,
+    BatchRecord,
+    batch_subject,
+    claim_run,
+    find_claim,
+    find_record,
+    save_record,
+)
+from leadscore.batch.scoring import check_ids, columns_of, score_changed
+from leadscore.errors import ConflictError, NotFoundError
+from leadscore.events.records import Prediction, now_us
+from leadscore.events.store import EventStore
+from leadscore.lake.schemas import LEAD_STATES, SCORES
+from leadscore.lake.table import LakeTable, TableCommit, table_uri
+from leadscore.registry.model_reference import fetch_model
+from leadscore.scoring.grades import GRADES
+from leadscore.scoring.model import ScoringModel
+from leadscore.settings import Home
+from leadscore.training.snapshot import code_revision
+
+_LOG_ROWS: Final = 10_000
+_STATE_ROWS: Final = 131_072
+# Each business date and model version is committed once to each table.
+_ONCE: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRequest:
+    """What to score.
+
+    Attributes:
+        date: Business date.
+        model: `NAME`, `NAME@alias` or `NAME/7`.
+        leads: Delta table of leads: folder or URL.
+        everything: Score also what has not changed.
+        reasons: Grades whose leads get reasons.
+        threads: Scoring threads.
+    """
+
+    date: date
+    model: str
+    leads: str
+    everything: bool = False
+    reasons: Sequence[str] = GRADES
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What a call of `run_batch` did.
+
+    Attributes:
+        record: What is on record about the run.
+        repeated: It had ended before; nothing was done now.
+    """
+
+    record: BatchRecord
+    repeated: bool
+
+
+def business_date(moment: datetime, zone: str) -> date:
+    """The date that a moment has in a time zone: what a nightly run is of, however often its hour comes."""
+    return moment.astimezone(ZoneInfo(zone)).date()
+
+
+def run_batch(
+    request: BatchRequest,
+    home: Home,
+    store: EventStore,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> BatchResult:
+    """Score a date's leads into the lake and the event store, unless that has been done.
+
+    The predictions go to the event store first (their ids make repeating harmless), then the scores are one
+    commit, then the record says that the run has ended.
+
+    Args:
+        request: What to score.
+        home: Registry, model cache and lake.
+        store: The event store.
+        progress: Called with how many rows have been seen, and of how many.
+
+    Raises:
+        NotFoundError: There is no such model or table.
+        TableError: The table has not the contract's columns or types, an id is missing or stands in two rows.
+        ConflictError: The run was claimed for another table or artefact.
+        UnavailableError: Registry, store or lake cannot be used. Run it again.
+    """
+    name, version, folder = fetch_model(request.model, home)
+    subject = batch_subject(name, version, request.date)
+    done = find_record(store, subject)
+    if done is not None:
+        return BatchResult(done, repeated=True)
+    model = ScoringModel.load(folder, threads=1)
+    states = _states_of(home, name, version)
+    claim = find_claim(store, subject) or claim_run(
+        store, _new_claim(request, name, version, model.digest, states)
+    )
+    _check_claim(claim, request, model.digest)
+    return BatchResult(_carry_out(claim, model, home, store, request.threads, progress), repeated=False)
+
+
+def _states_of(home: Home, name: str, version: str) -> LakeTable:
+    return LakeTable(table_uri(home.lake, f"{LEAD_STATES.name}/{name}/{version}"), LEAD_STATES)
+
+
+def _new_claim(request: BatchRequest, name: str, version: str, digest: str, states: LakeTable) -> BatchClaim:
+    leads = _located(request.leads)
+    newest = LakeTable(leads).version()
+    if newest is None:
+        raise NotFoundError(
+            f"There is no Delta table of leads at {leads}.", hint="`--leads` names its folder or URL."
+        )
+    return BatchClaim(
+        date=request.date,
+        model=name,
+        version=version,
+        digest=digest,
+        leads=leads,
+        leads_version=newest,
+        states_version=None if request.everything else states.version(),
+        reasons=tuple(request.reasons),
+        at=now_us(),
+    )
+
+
+def _check_claim(claim: BatchClaim, request: BatchRequest, digest: str) -> None:
+    if claim.leads != _located(request.leads) or claim.digest != digest:
+        raise ConflictError(
+            f"The run {claim.subject} was begun with {claim.leads} and the artefact {claim.digest[:12]}.",
+            hint="End it with the same table and model; another table is another model's or date's run.",
+        )
+
+
+def _carry_out(
+    claim: BatchClaim,
+    model: ScoringModel,
+    home: Home,
+    store: EventStore,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> BatchRecord:
+    leads, states = LakeTable(claim.leads), _states_of(home, claim.model, claim.version)
+    names, texts = columns_of(model)
+    ids = check_ids(model, partial(leads.read, claim.leads_version, [model.contract.id]))
+    known = None if claim.states_version is None else _read_states(states, claim.states_version)
+    rows = np.empty(len(ids), np.int64)
+    grades: dict[str, int] = dict.fromkeys(GRADES, 0)
+    scored = 0
+
+    def batches() -> Generator[pa.RecordBatch]:
+        nonlocal scored
+        seen = 0
+        read = leads.read(claim.leads_version, names, dictionary=texts)
+        for piece in score_changed(model, claim, read, ids, known, threads=threads):
+            _log(store, piece.predictions)
+            rows[seen : seen + len(piece.rows)] = piece.rows
+            seen += len(piece.rows)
+            scored += piece.scores.num_rows
+            for prediction in piece.predictions:
+                grades[prediction.grade] += 1
+            progress(seen, len(ids))
+            yield piece.scores
+
+    commit = _commit(home, claim, batches())
+    _keep_states(states, claim, ids, rows)
+    record = BatchRecord(
+        claim=claim,
+        leads=len(ids),
+        scored=scored,
+        grades=grades,
+        scores_version=commit.version,
+        code=code_revision(),
+    )
+    save_record(store, record)
+    return record
+
+
+def _log(store: EventStore, predictions: Sequence[Prediction]) -> None:
+    for start in range(0, len(predictions), _LOG_ROWS):
+        store.append(predictions[start : start + _LOG_ROWS], ())
+
+
+def _commit(home: Home, claim: BatchClaim, batches: Iterable[pa.RecordBatch]) -> TableCommit:
+    scores = LakeTable(table_uri(home.lake, SCORES.name), SCORES)
+    commit = scores.commit_of(claim.application, _ONCE)
+    if commit is None:
+        return scores.write(batches, application=claim.application, number=_ONCE)
+    # Committed by whoever was killed after it: what is left to do needs the digests and the counts.
+    for _ in batches:
+        pass
+    return commit
+
+
+def _keep_states(states: LakeTable, claim: BatchClaim, ids: Digests, rows: Digests) -> None:
+    def batches() -> Generator[pa.RecordBatch]:
+        for start in range(0, len(ids), _STATE_ROWS):
+            piece = slice(start, start + _STATE_ROWS)
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(ids[piece]), pa.array(rows[piece])], schema=LEAD_STATES.schema
+            )
+
+    states.write(batches(), application=claim.application, number=_ONCE, mode="overwrite")
+
+
+def _read_states(states: LakeTable, version: int) -> LeadStates:
+    batches = list(states.read(version, LEAD_STATES.schema.names))
+    columns = [
+        np.concatenate([batch.column(i).to_numpy() for batch in batches] or [np.empty(0, np.int64)])
+        for i in range(2)
+    ]
+    return LeadStates.of(*columns)
+
+
+def _located(leads: str) -> str:
+    return leads if "://" in leads else str(Path(leads).absolute())

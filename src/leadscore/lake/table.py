@@ -1,0 +1,331 @@
+"""One Delta table: pinned reads, and commits that happen once however often they are tried.
+
+Writers name each commit by an application and a number (Delta's transaction identifiers): the log itself
+then says whether the commit has happened, also to whoever was killed before they heard of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Full, Queue
+from typing import TYPE_CHECKING, Final, Literal
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from leadscore.data.delimited import require_columns
+from leadscore.data.tables import check_delta_features
+from leadscore.errors import BadInputError, ConflictError, NotFoundError, UnavailableError
+from leadscore.lake.schemas import TableSchema
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+# Rows of a Parquet row group: what a reader must hold at once.
+_GROUP_ROWS: Final = 131_072
+# Batches that wait for the writer.
+_AHEAD: Final = 2
+_WRITER_POLL_SECONDS: Final = 0.1
+_PROPERTIES: Final = {"delta.enableDeletionVectors": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class TableCommit:
+    """A commit that has happened.
+
+    Attributes:
+        version: Of the table after it.
+        repeated: It had happened before; nothing was written now.
+    """
+
+    version: int
+    repeated: bool
+
+
+class LakeTable:
+    """A Delta table in a folder or an object store.
+
+    Args:
+        uri: Folder or URL (`s3://bucket/lake/scores`).
+        described: Its columns; None for a table that somebody else writes.
+        storage_options: Credentials of an object store; empty: from the environment, as deltalake reads it.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        described: TableSchema | None = None,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.uri = uri
+        self._described = described
+        self._options = dict(storage_options or {})
+
+    def version(self) -> int | None:
+        """The newest version; None if there is no such table yet.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        found = self._find()
+        return None if found is None else found.version()
+
+    def commit_of(self, application: str, number: int) -> TableCommit | None:
+        """The commit of that name, if it has happened (or a later one of that application)."""
+        found = self._find()
+        if found is None:
+            return None
+        known = found.transaction_version(application)
+        return TableCommit(found.version(), repeated=True) if known is not None and known >= number else None
+
+    def schema(self, version: int | None = None) -> pa.Schema:
+        """Columns of a version (None: the newest).
+
+        Raises:
+            NotFoundError: There is no such table or version.
+        """
+        return pa.schema(self._open(version).schema().to_arrow())
+
+    def read(
+        self,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        where: ds.Expression | None = None,
+        dictionary: Sequence[str] = (),
+    ) -> Generator[pa.RecordBatch]:
+        """Rows of one version, in batches; memory does not grow with the table.
+
+        Args:
+            version: Which; None: the newest when this is called.
+            columns: Only these, in this order.
+            where: Only rows for which it holds.
+            dictionary: Text columns to hand out dictionary-encoded (several times faster).
+
+        Raises:
+            NotFoundError: There is no such table or version, or its files were vacuumed away.
+            TableError: A column is not there, or the table uses features that this reader does not follow.
+            UnavailableError: The store cannot be read.
+        """
+        table = self._open(version)
+        check_delta_features(self.uri, table)
+        with self._translated():
+            found = table.to_pyarrow_dataset(
+                parquet_read_options=ds.ParquetReadOptions(dictionary_columns=list(dictionary))
+            )
+            if columns is not None:
+                require_columns(self.uri, found.schema.names, columns)
+            yield from found.to_batches(
+                columns=None if columns is None else list(columns),
+                filter=where,
+                batch_size=_GROUP_ROWS // 2,
+                batch_readahead=2,
+                fragment_readahead=1,
+            )
+
+    def write(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        application: str,
+        number: int,
+        mode: Literal["append", "overwrite"] = "append",
+        notes: Mapping[str, str] | None = None,
+    ) -> TableCommit:
+        """Commit rows, unless a commit of this name has happened.
+
+        Memory does not grow with the rows. An error that is raised while the batches are made ends the commit
+        before it happens.
+
+        Args:
+            batches: Of the table's schema.
+            application: Who writes, and what about.
+            number: Which of its commits; later ones are greater.
+            mode: `overwrite` replaces all rows.
+            notes: Kept in the table's history.
+
+        Raises:
+            BadInputError: The table there has other types; whatever is raised while the batches are made.
+            ConflictError: Somebody else has changed the table meanwhile, so that this commit cannot follow.
+            UnavailableError: The store or the disk cannot be used; nothing was committed.
+        """
+        assert self._described is not None  # noqa: S101 - tables of others are only read
+        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake  # noqa: PLC0415
+
+        done = self.commit_of(application, number)
+        if done is not None:
+            return done
+        self._check_schema(self._described)
+        pipe = _Pipe()
+        with self._translated(), ThreadPoolExecutor(1) as pool:
+            writer = pool.submit(
+                write_deltalake,
+                self.uri,
+                pa.RecordBatchReader.from_batches(self._described.schema, pipe),
+                mode=mode,  # pyright: ignore[reportArgumentType] - typed for one mode at a time
+                partition_by=list(self._described.partition_by) or None,
+                schema_mode="merge",
+                configuration=_PROPERTIES,
+                storage_options=self._options or None,
+                writer_properties=WriterProperties(compression="SNAPPY", max_row_group_size=_GROUP_ROWS),
+                commit_properties=CommitProperties(
+                    custom_metadata=dict(notes or {}), app_transactions=[Transaction(application, number)]
+                ),
+            )
+            pipe.feed(batches, writer)
+            writer.result()
+        done = self.commit_of(application, number)
+        if done is None:
+            raise UnavailableError(f"The commit {application}/{number} to {self.uri} is not in its log.")
+        return TableCommit(done.version, repeated=False)
+
+    def compact(self) -> int:
+        """Join small files; returns how many were replaced."""
+        table = self._open(None)
+        with self._translated():
+            return int(table.optimize.compact().get("numFilesRemoved", 0))
+
+    def vacuum(self, *, keep_versions: Sequence[int], hours: int) -> int:
+        """Delete files that no kept version needs; returns how many.
+
+        Args:
+            keep_versions: Versions that must stay readable, whatever their age.
+            hours: Files that were removed from the table later than this stay, too.
+        """
+        table = self._open(None)
+        with self._translated():
+            gone = table.vacuum(
+                hours,
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=False,
+                keep_versions=sorted(set(keep_versions)),
+            )
+        return len(gone)
+
+    def _check_schema(self, described: TableSchema) -> None:
+        """Refuse a table whose columns have other types: a writer that may add columns would convert ours."""
+        found = self._find()
+        if found is None:
+            return
+        from deltalake import Schema  # noqa: PLC0415
+
+        known = {field.name: field.type for field in found.schema().fields}
+        wanted = {field.name: field.type for field in Schema.from_arrow(described.schema).fields}
+        other = [name for name, kind in wanted.items() if known.get(name, kind) != kind]
+        if other:
+            raise BadInputError(
+                f"The Delta table {self.uri} has other types than this release writes: "
+                f"{', '.join(f'{name} is {known[name]}, not {wanted[name]}' for name in other)}.",
+                hint="Move that table away: columns may be added, never changed.",
+            )
+
+    def _find(self) -> DeltaTable | None:
+        from deltalake import DeltaTable  # noqa: PLC0415 (heavy)
+        from deltalake.exceptions import TableNotFoundError  # noqa: PLC0415
+
+        with self._translated():
+            try:
+                return DeltaTable(self.uri, storage_options=self._options or None)
+            except TableNotFoundError:
+                return None
+
+    def _open(self, version: int | None) -> DeltaTable:
+        found = self._find()
+        if found is None:
+            raise NotFoundError(f"There is no Delta table {self.uri}.", hint="Check the path.")
+        if version is None or version == found.version():
+            return found
+        from deltalake.exceptions import DeltaError  # noqa: PLC0415
+
+        try:
+            found.load_as_version(version)
+        except DeltaError as error:
+            raise NotFoundError(
+                f"{self.uri} has no version {version}: {_line(error)}.",
+                hint="Its log keeps versions for 30 days unless its properties say otherwise.",
+            ) from error
+        return found
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError  # noqa: PLC0415
+
+        try:
+            yield
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            if isinstance(error, CommitFailedError):
+                raise ConflictError(
+                    f"{self.uri} was changed by somebody else meanwhile: {_line(error)}.",
+                    hint="Run it again.",
+                ) from error
+            if isinstance(error, SchemaMismatchError):
+                raise BadInputError(
+                    f"{self.uri} has other columns than this release writes: {_line(error)}.",
+                    hint="Move the table away; columns may be added, never changed.",
+                ) from error
+            if isinstance(error, FileNotFoundError):
+                raise NotFoundError(
+                    f"A file of {self.uri} is gone: {_line(error)}.",
+                    hint="Was that version vacuumed away? Read a newer one.",
+                ) from error
+            raise UnavailableError(f"{self.uri} cannot be used: {_line(error)}.") from error
+
+
+class _Pipe:
+    """Batches on their way to the writer, which takes them on threads of its own.
+
+    They are made on the caller's thread: there may be no other work on a Delta table on the writer's.
+    """
+
+    def __init__(self) -> None:
+        self._queue: Queue[pa.RecordBatch | None] = Queue(_AHEAD)
+        self._given_up = False
+
+    def feed(self, batches: Iterable[pa.RecordBatch], writer: Future[None]) -> None:
+        """Hand over all batches, as long as the writer takes them."""
+        try:
+            for batch in batches:
+                if not self._put(batch, writer):
+                    return
+        except BaseException:
+            self._given_up = True
+            raise
+        finally:
+            self._put(None, writer)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        while (batch := self._queue.get()) is not None:
+            yield batch
+        if self._given_up:
+            # Or what has been made until then would be committed.
+            raise BatchesEndedError("the rows could not be made")
+
+    def _put(self, batch: pa.RecordBatch | None, writer: Future[None]) -> bool:
+        while not writer.done():
+            with suppress(Full):
+                self._queue.put(batch, timeout=_WRITER_POLL_SECONDS)
+                return True
+        return False
+
+
+class BatchesEndedError(Exception):
+    """Tells the writer, and nobody else, that no commit is wanted."""
+
+
+def is_url(location: str) -> bool:
+    """Whether a location is a URL rather than a folder."""
+    return "://" in location
+
+
+def table_uri(root: str, name: str) -> str:
+    """Where a table of the lake at `root` (folder or URL) lies."""
+    return f"{root.rstrip('/')}/{name}" if is_url(root) else str(Path(root).absolute() / name)
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:500]

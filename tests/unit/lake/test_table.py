@@ -1,0 +1,129 @@
+"""A Delta table: each commit happens once, and a version that is named stays readable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from leadscore.errors import BadInputError, NotFoundError, TableError, UnavailableError
+from leadscore.lake.schemas import LEAD_STATES, SCORES
+from leadscore.lake.table import LakeTable, TableCommit, is_url, table_uri
+
+
+def batches(count: int, start: int = 0) -> Iterator[pa.RecordBatch]:
+    for i in range(start, start + count):
+        numbers = np.arange(10) + 10 * i
+        yield pa.record_batch([pa.array(numbers), pa.array(numbers)], schema=LEAD_STATES.schema)
+
+
+def rows(table: LakeTable, version: int | None = None) -> list[int]:
+    return sorted(
+        value for batch in table.read(version, ["id_digest"]) for value in batch.column(0).to_pylist()
+    )
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> LakeTable:
+    return LakeTable(table_uri(str(tmp_path), "states"), LEAD_STATES)
+
+
+def test_a_commit_happens_once_however_often_it_is_tried(table: LakeTable) -> None:
+    assert table.version() is None
+    assert table.write(batches(3), application="night", number=1) == TableCommit(0, repeated=False)
+    assert table.write(batches(3), application="night", number=1) == TableCommit(0, repeated=True)
+    assert rows(table) == list(range(30))
+    assert table.write(batches(1, 3), application="night", number=2).version == 1
+    # An older number of the same application has happened, too.
+    assert table.write(batches(9), application="night", number=1).repeated
+    assert table.write(batches(1, 4), application="another", number=1).version == 2
+    assert rows(table) == list(range(50))
+
+
+def test_an_error_while_rows_are_made_commits_nothing(table: LakeTable) -> None:
+    table.write(batches(1), application="night", number=1)
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from batches(5, 1)
+        raise TableError("Row 51 is wrong.")
+
+    with pytest.raises(TableError, match="Row 51"):
+        table.write(broken(), application="night", number=2)
+    assert table.version() == 0
+    assert table.commit_of("night", 2) is None
+    assert table.write(batches(1, 1), application="night", number=2).version == 1
+
+
+def test_rows_may_come_from_another_table_of_the_lake(table: LakeTable, tmp_path: Path) -> None:
+    table.write(batches(4), application="night", number=1)
+    other = LakeTable(table_uri(str(tmp_path), "copies"), LEAD_STATES)
+    other.write(table.read(), application="copy", number=1)
+    assert rows(other) == rows(table)
+
+
+def test_a_version_that_is_kept_is_read_after_compaction_and_vacuum(table: LakeTable) -> None:
+    for number in range(1, 6):
+        table.write(batches(1, number), application="night", number=number)
+    kept = rows(table, 2)
+    table.write(batches(1), application="night", number=6, mode="overwrite")
+    table.compact()
+    assert table.vacuum(keep_versions=[2], hours=0) > 0
+    assert rows(table, 2) == kept
+    assert rows(table) == list(range(10))
+    with pytest.raises(NotFoundError, match="vacuumed"):
+        rows(table, 4)
+
+
+def test_a_version_that_never_was_is_not_found(table: LakeTable) -> None:
+    with pytest.raises(NotFoundError, match="no Delta table"):
+        rows(table)
+    table.write(batches(1), application="night", number=1)
+    with pytest.raises(NotFoundError, match="version"):
+        rows(table, 7)
+
+
+def test_tables_have_no_deletion_vectors_and_times_have_zones(tmp_path: Path) -> None:
+    table = LakeTable(table_uri(str(tmp_path), "scores"), SCORES)
+    table.write([], application="x", number=1)
+    found = DeltaTable(table.uri)
+    assert not set(found.protocol().reader_features or ()) & {"deletionVectors", "timestampNtz"}
+    assert found.metadata().partition_columns == ["business_date"]
+
+
+def test_a_table_with_another_type_is_refused_in_a_sentence(table: LakeTable, tmp_path: Path) -> None:
+    write_deltalake(str(tmp_path / "states"), pa.table({"id_digest": ["text"], "row_digest": [1]}))
+    with pytest.raises(BadInputError, match=r"id_digest is .*string.*, not .*long"):
+        table.write(batches(1), application="night", number=1)
+    assert table.version() == 0
+
+
+def test_a_table_with_more_columns_goes_on(table: LakeTable, tmp_path: Path) -> None:
+    newer = pa.table({"id_digest": [1], "row_digest": [2], "since": ["a newer release"]})
+    write_deltalake(str(tmp_path / "states"), newer)
+    table.write(batches(1), application="night", number=1)
+    assert rows(table) == sorted([*range(10), 1])
+
+
+def test_a_column_that_is_not_there_is_named(table: LakeTable) -> None:
+    table.write(batches(1), application="night", number=1)
+    with pytest.raises(TableError, match="no column 'budget'"):
+        list(table.read(columns=["budget"]))
+
+
+def test_a_log_that_is_cut_off_is_said(table: LakeTable) -> None:
+    table.write(batches(1), application="night", number=1)
+    (Path(table.uri) / "_delta_log" / f"{0:020d}.json").write_text('{"commitInfo": {')
+    with pytest.raises(UnavailableError, match="cannot be used"):
+        rows(table)
+
+
+@pytest.mark.parametrize(
+    ("root", "uri"), [("s3://bucket/lake/", "s3://bucket/lake/scores"), ("/lake", "/lake/scores")]
+)
+def test_a_lake_lies_in_a_folder_or_at_a_url(root: str, uri: str) -> None:
+    assert table_uri(root, "scores") == uri
+    assert is_url(root) == root.startswith("s3")
