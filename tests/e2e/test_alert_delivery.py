@@ -1,6 +1,6 @@
-"""An alert reaches people, once.
+"""What people see and are told of: the console behind the ingress, and alerts that arrive once.
 
-From a broken version over Prometheus and Alertmanager to mail, Slack and PagerDuty.
+Alerts go from a broken version over Prometheus and Alertmanager to mail, Slack and PagerDuty.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import pytest
 import yaml
 from leadscore.alerts.rules import default_rules
 from tests.e2e.scenario.alerts import evaluated
+from tests.e2e.scenario.approvers import approvers_secret, people
 from tests.e2e.scenario.begin import installed, scenario
-from tests.e2e.scenario.images import load_faulty, load_models, project_values
+from tests.e2e.scenario.images import MODEL, load_faulty, load_models, project_values
 from tests.e2e.scenario.kube import Kube, Object
 from tests.e2e.scenario.receivers import Receivers, host_address
 from tests.e2e.scenario.registry import FOLDER
-from tests.e2e.scenario.release import Release, Values, merged, scenario_values
+from tests.e2e.scenario.release import FULL, Release, Values, merged, scenario_values
 from tests.e2e.scenario.told import ToldGiven
 from tools.cluster.images import image_map
 from tools.images.__main__ import registry_answers
@@ -26,6 +27,7 @@ from tools.images.__main__ import registry_answers
 pytestmark = pytest.mark.e2e
 
 ALERT = "LeadScoringErrorRate"
+CONSOLE = "console.alerts.example.test"
 CHANNELS, TOKEN = "channels", "leads-alertmanager"
 ROLES = ("service", "console", "postgresql")
 # The rule as it is, with times short enough to be watched.
@@ -71,6 +73,15 @@ def release(receivers: Receivers) -> Iterator[tuple[Release, str]]:
         scenario_values(steps_seconds=10),
         {
             "analysis": {"enabled": False},
+            "auth": {"approvers": {"existingSecret": approvers_secret()["metadata"]["name"]}},
+            # As the artefacts of these models are called.
+            "model": {"name": MODEL},
+            "console": {
+                "enabled": True,
+                "host": CONSOLE,
+                "podAnnotations": {"prometheus.io/scrape": "true", "prometheus.io/port": "9465"},
+                "resources": {"requests": {"cpu": "25m"}},
+            },
             "monitor": {
                 "enabled": True,
                 "channels": {"existingSecret": CHANNELS},
@@ -82,11 +93,13 @@ def release(receivers: Receivers) -> Iterator[tuple[Release, str]]:
             "networkPolicy": {"channelsEgress": [{"to": [{"ipBlock": {"cidr": f"{receivers.address}/32"}}]}]},
         },
     )
-    objects = [secret(CHANNELS, receivers.channels()), secret(TOKEN, {"token": token})]
+    objects = [
+        *(secret(CHANNELS, receivers.channels()), secret(TOKEN, {"token": token})),
+        approvers_secret(),
+    ]
     with installed("alerts", values, images, objects=objects) as made:
-        made.kube.run(
-            "rollout", "status", "deployment/leads-lead-scoring-monitor", "--timeout=120s", timeout=130
-        )
+        for part in ("monitor", "console"):
+            made.kube.run("rollout", "status", f"deployment/{FULL}-{part}", "--timeout=120s", timeout=130)
         monitoring = Kube(made.kube.cluster, "monitoring")
         applied = [secret(TOKEN, {"token": token}), *alertmanager(made.kube.namespace)]
         try:
@@ -128,6 +141,19 @@ def given(request: pytest.FixtureRequest, release: tuple[Release, str]) -> Itera
         yield each
 
 
+def test_people_sign_in_to_the_console_behind_the_ingress(given: ToldGiven, receivers: Receivers) -> None:
+    (
+        given.channels(receivers)
+        .stable(1)
+        .load()
+        .when.time_passes(requests=100)
+        .then.the_console_sends_strangers_to_the_door(CONSOLE)
+        .the_console_lets_in(CONSOLE, people().credential("ada.lovelace"))
+        .what_it_shows_is_counted()
+        .no_request_failed()
+    )
+
+
 def test_a_broken_version_is_told_to_everybody_once_though_the_delivery_is_killed(
     given: ToldGiven, receivers: Receivers
 ) -> None:
@@ -149,4 +175,5 @@ def test_a_broken_version_is_told_to_everybody_once_though_the_delivery_is_kille
         .slack_has(ALERT, "resolve")
         .each_was_told_once(ALERT)
         .the_alert_carries_its_runbook(ALERT)
+        .no_address_is_in_the_log()
     )

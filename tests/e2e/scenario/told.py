@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
-from tests.e2e.scenario import alerts
+import httpx
+from tests.e2e.scenario import alerts, prometheus
 from tests.e2e.scenario.given import Given
 from tests.e2e.scenario.patience import wait_until
 from tests.e2e.scenario.receivers import Receivers
 from tests.e2e.scenario.then import Then
 from tests.e2e.scenario.when import When
+from tools.cluster.up import INGRESS_PORT
 
-_MONITOR = "app.kubernetes.io/component=monitor"
+_OURS: Final = {"Sec-Fetch-Site": "same-origin"}
+_MONITOR: Final = "app.kubernetes.io/component=monitor"
 
 
 class ToldGiven(Given):
@@ -148,6 +151,57 @@ class ToldThen(Then):
         assert f"{alert}.md" in str(mail.get_payload(decode=True), "utf-8")
         return self
 
+    def no_address_is_in_the_log(self) -> Self:
+        """Where messages go is a secret, of which the monitor says nothing."""
+        said = self._scene.kube.run("logs", f"--selector={_MONITOR}", "--container=monitor", "--tail=-1")
+        assert "delivered" in said or len(said) > 100
+        for name, value in self._receivers.channels().items():
+            assert value not in said, f"{name} is in the monitor's log"
+        return self
+
+    # --- the console ----------------------------------------------------------------------------------------
+
+    def the_console_sends_strangers_to_the_door(self, host: str) -> Self:
+        """Who has not signed in sees the form, wherever they wanted to go."""
+        with _browser(host) as browser:
+            wait_until(lambda: browser.get("/sign-in").status_code == 200, seconds=60, what="the console")
+            reply = browser.get("/releases", headers={"Accept": "text/html"})
+            assert reply.is_redirect, reply.status_code
+            assert reply.headers["Location"].startswith("/sign-in")
+            assert browser.get("/_dash-layout").status_code in {302, 303, 401}
+            assert browser.post("/sign-in", data={"key": "lsk_wrong"}, headers=_OURS).status_code == 401
+        return self
+
+    def the_console_lets_in(self, host: str, key: bytes) -> Self:
+        """A person with a key of their own sees pages."""
+        with _browser(host) as browser:
+            asked = {"key": key.decode(), "next": "/releases"}
+            reply = browser.post("/sign-in", data=asked, headers=_OURS)
+            assert reply.status_code == 303, reply.text
+            assert browser.get("/releases").status_code == 200
+            assert browser.get("/_dash-layout").status_code == 200
+        wait_until(
+            lambda: prometheus.by("kind", self._of("leadscore_console_sign_ins_total")).get("key", 0) >= 1,
+            seconds=60, what="the sign-in in Prometheus",
+        )  # fmt: skip
+        return self
+
+    def what_it_shows_is_counted(self) -> Self:
+        """The roll-ups follow the log, and know the version's profile from its image."""
+        wait_until(
+            lambda: (prometheus.scalar(f"sum({self._of('leadscore_rollup_predictions_total')})") or 0) > 0,
+            seconds=60, what="counted predictions",
+        )  # fmt: skip
+        lag = prometheus.scalar(f"max({self._of('leadscore_rollup_lag_seconds')})")
+        assert lag is not None
+        self._scene.figure("roll-ups behind the store", lag, "s", at_most=5)
+        features = int(self._scene.release.psql("SELECT count(DISTINCT feature) FROM rollup_features"))
+        assert features > 5, f"{features} features are counted"
+        return self
+
+    def _of(self, metric: str) -> str:
+        return f'{metric}{{namespace="{self._scene.kube.namespace}"}}'
+
     def _events(self, alert: str, action: str) -> list[dict[str, object]]:
         keys = {
             e["dedup_key"] for e in self._receivers.pagerduty if e.get("payload", {}).get("class") == alert
@@ -175,3 +229,7 @@ class ToldThen(Then):
 def _is(title: str, action: str) -> bool:
     """Whether a title says that an alert fires, or that it is over."""
     return ("Over: " in title) == (action == "resolve") and "[critical]" in title
+
+
+def _browser(host: str) -> httpx.Client:
+    return httpx.Client(base_url=f"http://127.0.0.1:{INGRESS_PORT}", headers={"Host": host}, timeout=20)
