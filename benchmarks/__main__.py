@@ -40,6 +40,7 @@ from benchmarks.rows import (
     latency,
     leaks,
     offline,
+    rollups,
     throughput,
     training,
 )
@@ -56,6 +57,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *inprocess.SUITES,
         *offline.SUITES,
         *event_store.SUITES,
+        *rollups.SUITES,
         *footprint.SUITES,
     ),
     "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
@@ -74,7 +76,9 @@ PARTS: dict[str, tuple[Suite, ...]] = {
 SUITES = tuple(suite for suites in PARTS.values() for suite in suites)
 # Its data, or a server, is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(
-    name for suite in (*bank.SUITES, *backtest.SUITES, *event_store.SUITES) for name in suite.rows
+    name
+    for suite in (*bank.SUITES, *backtest.SUITES, *event_store.SUITES, *rollups.SUITES)
+    for name in suite.rows
 )
 
 

@@ -52,16 +52,21 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     full = bench.effort.bulk_rows == FULL.bulk_rows
     rows: list[Row] = []
     if "store-ingest" in wanted:
-        with _fresh() as store:
+        with fresh_store() as store:
             rows.append(_ingest(bench, store, 200_000 if full else 5_000))
     if wanted - {"store-ingest"}:
-        with _fresh() as store:
+        with fresh_store() as store:
             rows += _window(bench, store, 10_000_000 if full else 100_000)
     return rows
 
 
 @contextmanager
-def _fresh() -> Generator[EventStore]:
+def fresh_store() -> Generator[EventStore]:
+    """An empty store in a database of its own, dropped afterwards.
+
+    Raises:
+        UnavailableError: There is no server.
+    """
     import psycopg  # noqa: PLC0415
 
     server = os.environ.get(_URL)
