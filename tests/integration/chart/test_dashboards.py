@@ -169,9 +169,12 @@ QUERIES = [(file.stem, title, query) for file in DASHBOARDS for title, query in 
 def test_no_panel_is_empty_or_invalid(prometheus: Prometheus, dashboard: str, title: str, query: str) -> None:
     asked = query.replace("$namespace", NAMESPACE).replace("$__rate_interval", "30s")
     assert "$" not in asked
-    values = prometheus.query(asked)
-    assert values, f"{dashboard}: {title} is empty"
-    assert not all(math.isnan(value) for value in values.values()), f"{dashboard}: {title} has no number"
+
+    def has_a_number() -> bool:
+        return any(not math.isnan(value) for value in prometheus.query(asked).values())
+
+    # A page that a busy machine wrote too slowly is a target that is down until the next look.
+    wait_until(has_a_number, seconds=30, what=f"a number in {dashboard}: {title}")
 
 
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
