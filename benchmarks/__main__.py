@@ -65,11 +65,11 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *footprint.SUITES,
     ),
     "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
-    "alerts": (*conversion_drop.SUITES,),
     "investigation": (*investigation.SUITES,),
     "bank": (*bank.SUITES, *backtest.SUITES),
     "drift": (
         *drift_budget.SUITES,
+        *conversion_drop.SUITES,
         *drift_run_length.SUITES,
         *drift_order.SUITES,
         *drift_run_length_outcomes.SUITES,
