@@ -48,7 +48,7 @@ class RequestLog:
     def answered(self, request: Request, reply: Reply, nanoseconds: int) -> None:
         """Note an answered request if it failed on our side, was slow, or is in the sample."""
         slow = nanoseconds > self._slow_ns
-        # A probe that is told "not yet" is no failure.
+        # A probe's 503 while loading is no failure.
         failed = reply.status >= 500 and request.path != "/readyz"
         if not (slow or failed) and (not self._sample or random.random() >= self._sample):  # noqa: S311
             return
@@ -67,10 +67,7 @@ class RequestLog:
 
 
 class RefusalLog:
-    """A line for callers who were not let in, at most `_A_SECOND` a second.
-
-    How many got none is said in the next.
-    """
+    """Log refused callers, at most `_A_SECOND` lines a second; the next line counts those left out."""
 
     _A_SECOND: Final = 10
 

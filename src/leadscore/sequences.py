@@ -1,7 +1,7 @@
-"""Tests that stay valid however often one looks: confidence sequences and e-processes. Pure.
+"""Tests that stay valid however often they are evaluated: confidence sequences and e-processes. Pure.
 
 A confidence sequence holds the true value at *all* times at once with probability 1 -
-alpha, so one may look after every lead and stop at will; a fixed-horizon interval looked
+alpha, so one may evaluate it after every lead and stop at will; a fixed-horizon interval evaluated
 at repeatedly misses it 20 to 30 % of the time.
 
 Which one where, and why:
@@ -14,7 +14,7 @@ Which one where, and why:
 - Revenue per lead, heavy-tailed and mostly zero: the *asymptotic* confidence sequence (Waudby-Smith,
   Arbour, Sinha, Kennedy & Ramdas 2024, "Time-uniform central limit theory and asymptotic confidence
   sequences", Ann. Stat. 52, theorem 2.2). It needs no bound, which a betting test of revenue would
-  have to invent; it holds once enough was seen, so nobody looks before `burn_in` paying leads in
+  have to invent; it holds once enough was seen, so it is not evaluated before `burn_in` paying leads in
   each arm (delayed start, their section 2.4).
 - Whether traffic was split as planned: a beta-binomial e-process (Lindon & Malek 2022, "Anytime-valid
   inference for multinomial count data", NeurIPS).
@@ -40,13 +40,13 @@ class Sequence:
     """A confidence sequence, one entry per evaluation; running intersections, so it never widens.
 
     Attributes:
-        looks: After how many values.
+        evaluations: After how many values.
         centre: Mean of these.
         low: Lower bound.
         high: Upper bound.
     """
 
-    looks: npt.NDArray[np.intp]
+    evaluations: npt.NDArray[np.intp]
     centre: Floats
     low: Floats
     high: Floats
@@ -78,7 +78,7 @@ def betting_sequence(
     *,
     low: float = 0.0,
     high: float = 1.0,
-    looks: npt.NDArray[np.intp] | None = None,
+    evaluations: npt.NDArray[np.intp] | None = None,
 ) -> Sequence:
     """Confidence sequence of the mean of bounded values (n,): exact at every n.
 
@@ -87,19 +87,19 @@ def betting_sequence(
         alpha: Probability that it ever misses the mean.
         low: Smallest possible value.
         high: Largest possible value.
-        looks: After how many values to look, rising; None: `evaluation_points(n)`.
+        evaluations: After how many values to evaluate, rising; None: `evaluation_points(n)`.
     """
     x = (values - low) / (high - low)
-    looks = evaluation_points(len(x)) if looks is None else looks
+    evaluations = evaluation_points(len(x)) if evaluations is None else evaluations
     # Each bound has half of alpha; the upper one is the lower one of the mirrored values.
     # Equal values count together: conversions, and those of a block, take few different ones.
     unique, codes = np.unique(x, return_inverse=True)
-    counts = [np.bincount(codes[:n], minlength=len(unique)) for n in looks]
+    counts = [np.bincount(codes[:n], minlength=len(unique)) for n in evaluations]
     lows = np.array([_lower(unique, count, alpha / 2) for count in counts])
     highs = np.array([1 - _lower(1 - unique, count, alpha / 2) for count in counts])
-    centre = np.cumsum(values)[looks - 1] / looks
+    centre = np.cumsum(values)[evaluations - 1] / evaluations
     lows, highs = np.maximum.accumulate(lows), np.minimum.accumulate(highs)
-    return Sequence(looks, centre, low + (high - low) * lows, low + (high - low) * highs)
+    return Sequence(evaluations, centre, low + (high - low) * lows, low + (high - low) * highs)
 
 
 def share_bounds(
@@ -114,14 +114,14 @@ def share_bounds(
     Args:
         successes: Of the trials.
         trials: How many became known since the beginning; 0 gives the bounds 0 and 1.
-        alpha: Probability that the share ever lies outside, at whatever number of trials one looks.
+        alpha: Probability that the share ever lies outside, at whatever number of trials it is evaluated.
     """
     k, n = (np.asarray(c, dtype=np.float64) for c in (successes, trials))
     return _lower_share(k, n, alpha / 2), 1 - _lower_share(n - k, n, alpha / 2)
 
 
 def evaluation_points(n: int, most: int = 60) -> npt.NDArray[np.intp]:
-    """Up to `most` looks after 1 to n values, denser at the beginning; the last one is n."""
+    """Return up to `most` of the numbers 1 to n, denser at the beginning; the last one is n."""
     return np.unique(np.geomspace(1, n, min(n, most)).round().astype(np.intp)) if n else np.zeros(0, np.intp)
 
 
@@ -181,8 +181,8 @@ def scores_of_difference(values: Floats, second: npt.NDArray[np.bool_], share: f
 def pooled_spread(values: Floats, share: float) -> Floats:
     """Standard deviation of `scores_of_difference` if both arms spread alike, running, (..., n).
 
-    A floor for the sequence: the small arm has not seen its rare large values yet, so it looks calmer than it
-    is, which alone doubled the false alarms of revenue in simulations (0.055 for 0.025).
+    A floor for the sequence: the small arm has not seen its rare large values yet, so its
+    spread is too small, which alone doubled the false alarms of revenue in simulations (0.055 for 0.025).
     """
     i = np.arange(1, values.shape[-1] + 1)
     mean = np.cumsum(values, axis=-1) / i
