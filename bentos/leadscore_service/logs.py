@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import sys
 from typing import Final
 
 from leadscore.errors import LeadScoreError
 from leadscore.logs import JsonLines
-from leadscore_service.http import Reply, Request
+from leadscore_service.http import TRACEPARENT, Reply, Request
 
 _log = logging.getLogger("leadscore_service.requests")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 # Their own handlers would print each line a second time, in another format.
 _FOREIGN: Final = ("bentoml", "uvicorn", "uvicorn.error", "circus")
 
@@ -59,6 +61,8 @@ class RequestLog:
             "status": reply.status,
             "ms": round(nanoseconds / 1e6, 3),
             "lead_id": request.lead_id,
+            "prediction_id": request.prediction_id,
+            "trace_id": _trace_id(request.text(TRACEPARENT)),
             "caller": "" if request.caller is None else request.caller.name,
             "address": request.address,
         }
@@ -94,3 +98,9 @@ class RefusalLog:
         }
         self._lines, self._left_out = self._lines + 1, 0
         _log.warning("caller refused", extra={"fields": fields})
+
+
+def _trace_id(traceparent: str) -> str:
+    """The caller's trace, as W3C Trace Context writes it; empty if the header is none; pure."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return found.group(1) if found else ""

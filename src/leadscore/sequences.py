@@ -31,7 +31,7 @@ import numpy.typing as npt
 from leadscore.arrays import Floats
 
 # Shares of the capital that a bet can lose at once: from bets that suit tiny differences to nearly all of it.
-_STAKES = tuple(float(s) for s in np.geomspace(0.01, 0.75, 10))
+STAKES = tuple(float(s) for s in np.geomspace(0.01, 0.75, 10))
 _HALVINGS = 26
 
 
@@ -50,26 +50,6 @@ class Sequence:
     centre: Floats
     low: Floats
     high: Floats
-
-
-def log_capital(x: Floats, candidate: float) -> Floats:
-    """Log of what betting against "the mean of x is at most `candidate`" has made of a capital of 1.
-
-    If the mean is at most that, it ever exceeds log(1 / alpha) with probability at most alpha (Ville's
-    inequality).
-
-    Args:
-        x: Values in [0, 1], (..., n), in the order that they became known.
-        candidate: The mean that is bet against.
-
-    Returns:
-        After each value, (..., n).
-    """
-    stakes = np.array(_STAKES)[:, None]
-    gains = np.log1p(stakes * (x[..., None, :] / max(candidate, 1e-12) - 1))
-    won = np.cumsum(gains, axis=-1)
-    # The capital starts with an equal part on each bet, so the best one is nearly reached.
-    return np.logaddexp.reduce(won, axis=-2) - math.log(len(_STAKES))
 
 
 def betting_sequence(
@@ -210,7 +190,7 @@ def split_e_value(first: int, second: int, share: float, *, weight: float = 100.
 def _lower_share(successes: Floats, trials: Floats, alpha: float) -> Floats:
     """`_lower` of zeros and ones, for many counts at once."""
     threshold = math.log(1 / alpha)
-    stakes = np.array(_STAKES)
+    stakes = np.array(STAKES)
     losses = (trials - successes)[..., None] * np.log1p(-stakes)
     high = np.divide(successes, trials, out=np.zeros_like(trials), where=trials > 0)
     low = np.zeros_like(high)
@@ -239,11 +219,11 @@ def _lower(unique: Floats, counts: npt.NDArray[np.intp], alpha: float) -> float:
     The capital falls as the candidate rises, so bisection finds it.
     """
     threshold = math.log(1 / alpha)
-    stakes = np.array(_STAKES)[:, None]
+    stakes = np.array(STAKES)[:, None]
 
     def refuted(candidate: float) -> bool:
         won = (counts * np.log1p(stakes * (unique / candidate - 1))).sum(axis=1)
-        return float(np.logaddexp.reduce(won)) - math.log(len(_STAKES)) >= threshold
+        return float(np.logaddexp.reduce(won)) - math.log(len(STAKES)) >= threshold
 
     low, high = 0.0, float(unique @ counts / counts.sum())
     if high <= 0:

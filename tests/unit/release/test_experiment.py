@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
+from tests.support.betting import log_capital
 
 from leadscore.release.cohorts import Cohort, Lead, mature
 from leadscore.release.experiment import Experiment, ExperimentPlan, judge_experiment, revenue_sequence
 from leadscore.sequences import (
     asymptotic_sequence,
     betting_sequence,
-    log_capital,
     pooled_spread,
     scores_of_difference,
     split_e_value,
