@@ -75,10 +75,6 @@ REACHED_FROM_OUTSIDE = {
     "process_caller": "commands and Jobs take it as soon as their records carry a caller",
     "prometheus_rule": "what the chart's files of alerts are made of, by tools/chart",
     "predictions_window": "what notebooks and tests read whole windows with; the product reads batches",
-    "action_form": "pages of the console are to call it",
-    "facts_block": "pages of the console are to call it",
-    "chart_text": "pages of the console are to call it",
-    "series_colour": "pages of the console are to call it",
 }
 
 
