@@ -25,6 +25,7 @@ from benchmarks.rows import (
     backtest,
     bank,
     calibration,
+    conversion_drop,
     drift_budget,
     drift_evidently,
     drift_order,
@@ -68,6 +69,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
     "bank": (*bank.SUITES, *backtest.SUITES),
     "drift": (
         *drift_budget.SUITES,
+        *conversion_drop.SUITES,
         *drift_run_length.SUITES,
         *drift_order.SUITES,
         *drift_run_length_outcomes.SUITES,
