@@ -84,10 +84,17 @@ class ChoreKeeper:
         return (self._lease_state, *(loop.state for loop in self._loops))
 
     @property
-    def store_answers(self) -> bool | None:
-        """Whether the store took the last renewal; None before the first attempt."""
+    def silence(self) -> str:
+        """Why nothing is known of the store; empty if it took a renewal within the lease's time."""
         state = self._lease_state
-        return None if not state.rounds + state.failures else not state.failing
+        if state.failing:
+            return state.error
+        if state.good_at is None:
+            return "The event store has not been asked yet."
+        # One that is asked and says nothing has not failed yet.
+        if time.time() - state.good_at > self.lease.seconds:
+            return f"The event store has not answered for more than {self.lease.seconds:g} s."
+        return ""
 
     @property
     def alive(self) -> bool:
