@@ -40,6 +40,7 @@ from benchmarks.rows import (
     latency,
     leaks,
     offline,
+    overview,
     rollups,
     throughput,
     training,
@@ -58,6 +59,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *offline.SUITES,
         *event_store.SUITES,
         *rollups.SUITES,
+        *overview.SUITES,
         *footprint.SUITES,
     ),
     "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
@@ -77,7 +79,7 @@ SUITES = tuple(suite for suites in PARTS.values() for suite in suites)
 # Its data, or a server, is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(
     name
-    for suite in (*bank.SUITES, *backtest.SUITES, *event_store.SUITES, *rollups.SUITES)
+    for suite in (*bank.SUITES, *backtest.SUITES, *event_store.SUITES, *rollups.SUITES, *overview.SUITES)
     for name in suite.rows
 )
 

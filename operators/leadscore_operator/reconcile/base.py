@@ -5,6 +5,7 @@ How the last words of a Job are read, and how trouble gets into the Ready condit
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -102,3 +103,7 @@ async def not_ready(
     event = Event(reason, message, about, "Warning")
     status = old | {"conditions": [to_wire(each) for each in conditions]}
     await context.applier.apply(resource, item, Plan(events=(event,), status=status))
+    # A spec that cannot be read has no samples.
+    with suppress(BadInputError):
+        key = (resource.plural, item["metadata"]["name"])
+        context.metric_samples.hold(key, metric_samples_of(resource.plural, {**item, "status": status}))

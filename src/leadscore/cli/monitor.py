@@ -20,11 +20,12 @@ def monitor(
         str, typer.Option(help="After how long a silent monitor is replaced by another: 15s.")
     ] = "15s",
 ) -> None:
-    """Keep roll-ups up to date and show their metrics until Ctrl-C; of several monitors one works."""
+    """Keep roll-ups up to date, evaluate alerts and deliver messages until Ctrl-C; of several one works."""
     import logging
     import sys
     import threading
 
+    from leadscore.alerts.chores import AlertMonitor
     from leadscore.durations import parse_duration
     from leadscore.events.store import EventStore
     from leadscore.logs import JsonLines
@@ -51,5 +52,10 @@ def monitor(
         exporter = ModelMetricsExporter(store, cells.facts)
         measures = Chore("measures", exporter.refresh, _MEASURES_SECONDS)
         # What else is done by one process only: add its chores, metrics and receivers here.
-        keeper = ChoreKeeper(held, (*rollups.chores, measures), stopping)
-        process.run_monitor(options, keeper, sources=(rollups.metrics, exporter.metrics), posts={})
+        alerts = AlertMonitor(store, cells.facts, check=held.check)
+        keeper = ChoreKeeper(held, (*rollups.chores, measures, *alerts.chores), stopping)
+        sources = (rollups.metrics, exporter.metrics, alerts.metrics)
+        try:
+            process.run_monitor(options, keeper, sources=sources, posts={"/alertmanager": alerts.receiver})
+        finally:
+            alerts.finish()

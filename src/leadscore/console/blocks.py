@@ -168,7 +168,8 @@ def _cell(table: PageTable, name: str, cell: object) -> Component:
     if isinstance(cell, Component):
         return html.Td(cell)
     if isinstance(cell, datetime):
-        return html.Td(moment_text(cell), **attributes({"data-value": cell.isoformat()}))
+        shown = moment_text(cell).removesuffix(" UTC")
+        return html.Td(shown, className="when", **attributes({"data-value": cell.isoformat()}))
     text = UNKNOWN_TEXT if cell is None else code_marked(str(cell))
     return html.Td(text, className=_side(table, name))
 

@@ -133,6 +133,7 @@ def group_chart(
             showlegend=len(kinds) > 1,
             marker={"color": REFERENCE_GREY if kind == reference else series_colour(place)},
             error_y={
+                "visible": any(measure.low is not None for measure in measures),
                 "type": "data",
                 "symmetric": False,
                 "array": [_reach(m.high, m.value) for m in measures],

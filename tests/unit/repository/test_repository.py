@@ -73,18 +73,8 @@ COMMANDS = sorted((ROOT / "src" / "leadscore" / "cli").glob("*.py"))
 REACHED_FROM_OUTSIDE = {
     "log_capital": "the definition that the bounds of experiments are tested against",
     "process_caller": "commands and Jobs take it as soon as their records carry a caller",
-    "backlogs": "of the outbox, which alerts are about to use, like the next three",
-    "dead_letters": "of the outbox",
-    "prune": "of the outbox",
-    "send_again": "of the outbox",
-    "enqueue": "of the outbox",
-    "deliver_due": "of the outbox",
-    "post_json": "of the outbox",
+    "prometheus_rule": "what the chart's files of alerts are made of, by tools/chart",
     "predictions_window": "what notebooks and tests read whole windows with; the product reads batches",
-    "action_form": "pages of the console are to call it",
-    "facts_block": "pages of the console are to call it",
-    "chart_text": "pages of the console are to call it",
-    "series_colour": "pages of the console are to call it",
 }
 
 

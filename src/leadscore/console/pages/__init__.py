@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from leadscore.console.page import ConsoleAction, ConsolePage
-from leadscore.console.pages import business, drift, fairness, live, model, overview, releases
+from leadscore.console.pages import alerts, business, drift, fairness, live, model, overview, releases
 
 PAGES: Final[tuple[ConsolePage, ...]] = (
     overview.PAGE,
     business.PAGE,
     live.PAGE,
+    alerts.PAGE,
     drift.PAGE,
     model.PAGE,
     releases.PAGE,
     fairness.PAGE,
 )
-ACTIONS: Final[tuple[ConsoleAction, ...]] = (releases.ANSWER, releases.ROLL_BACK)
+ACTIONS: Final[tuple[ConsoleAction, ...]] = (releases.ANSWER, releases.ROLL_BACK, *alerts.ALERT_ACTIONS)

@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, chart_block, section_block, table_block
 from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart, series_rows, time_chart
-from leadscore.console.numbers import index_text, share_text
+from leadscore.console.numbers import index_text, interval_text, share_text
 from leadscore.console.page import (
     ConsolePage,
     NumberTile,
@@ -260,39 +260,23 @@ def _lift_chart(main: ModelQuality) -> Component:
 def _versions_table(qualities: Sequence[ModelQuality]) -> Component:
     rows = [
         (
-            *(
-                q.version,
-                q.role,
-                q.auc.value,
-                q.auc.low,
-                q.auc.high,
-                q.expected_auc.value,
-                q.holdout_auc.value,
-            ),
-            *(
-                q.precision.value,
-                q.recall.value,
-                q.f1.value,
-                q.brier.value,
-                q.conversion.value,
-                q.promised.value,
-            ),
-            q.auc.n,
+            *(q.version, q.role, q.auc.value, interval_text(q.auc, "index"), q.expected_auc.value),
+            *(q.holdout_auc.value, q.precision.value, q.recall.value, q.f1.value, q.brier.value),
+            *(q.conversion.value, q.promised.value, q.auc.n),
         )
         for q in qualities
     ]
-    numbers = ("AUC", "low", "high", "AUC promised", "AUC in training", "F1", "Brier")
-    shares = ("precision", "recall", "converted", "promised")
+    numbers = ("AUC", "promised AUC", "AUC in training", "F1", "Brier")
     return table_block(
         PageTable(
             header=(
-                *("version", "role", "AUC", "low", "high", "AUC promised", "AUC in training"),
+                *("version", "role", "AUC", "95 %", "promised AUC", "AUC in training"),
                 *("precision", "recall", "F1", "Brier", "converted", "promised", "outcomes"),
             ),
             rows=rows,
             units={
                 **dict.fromkeys(numbers, "index"),
-                **dict.fromkeys(shares, "share"),
+                **dict.fromkeys(("precision", "recall", "converted", "promised"), "share"),
                 "outcomes": "count",
             },
             name="versions",
