@@ -16,6 +16,7 @@ _log = logging.getLogger(__name__)
 
 # The longest pause after rounds that failed.
 _LONGEST_PAUSE: Final = 60.0
+_FIRST_PAUSE: Final = 1.0
 _STANDBY: Final = 0.5
 
 
@@ -25,7 +26,8 @@ class Chore:
 
     Attributes:
         name: What logs and metrics call it.
-        run: One round. What it raises is counted and logged; the next round comes after a longer pause.
+        run: One round. What it raises is counted and logged; it is tried again after a second, then two, four
+            and so on, up to a minute.
         every: Seconds between the end of a round and the next one.
     """
 
@@ -99,7 +101,7 @@ class ChoreKeeper:
     @property
     def alive(self) -> bool:
         """Whether every thread is there: none may end before the process does."""
-        return all(loop.thread is not None and loop.thread.is_alive() for loop in self._loops)
+        return all(loop.thread is None or loop.thread.is_alive() for loop in self._loops)
 
     def start(self) -> None:
         """Begin."""
@@ -148,7 +150,8 @@ def _round(chore: Chore, state: ChoreState) -> float:
             fields = {"chore": chore.name, "error": said}
             _log.error("a chore failed", exc_info=trace, extra={"fields": fields})
         state.error = said
-        return max(chore.every, min(_LONGEST_PAUSE, chore.every * 2.0**state.failing, 2.0**state.failing))
+        # Sooner than usual at first: what was away for a moment is not to be missed for a whole interval.
+        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (state.failing - 1))
     if state.failing:
         _log.info("a chore works again", extra={"fields": {"chore": chore.name, "after": state.failing}})
     state.rounds += 1
