@@ -36,6 +36,7 @@ from benchmarks.rows import (
     event_store,
     footprint,
     inprocess,
+    investigation,
     label_delay,
     latency,
     leaks,
@@ -63,6 +64,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *footprint.SUITES,
     ),
     "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
+    "investigation": (*investigation.SUITES,),
     "bank": (*bank.SUITES, *backtest.SUITES),
     "drift": (
         *drift_budget.SUITES,

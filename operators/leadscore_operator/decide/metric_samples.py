@@ -1,4 +1,4 @@
-"""An object in the metric samples that alerts are made of. Pure.
+"""Make an object's metric samples, on which alerts are based. Pure.
 
 Labels are names of objects, schedules, features and phases: as many as people have made and the contract has
 features, never one per lead, per Job or per finished release.

@@ -1,4 +1,4 @@
-"""What is old goes: whole months of predictions, and the outcomes of that time. Decision records stay."""
+"""Remove old predictions by whole months, and the outcomes of that time. Decision records stay."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def read_state(connection: sa.Connection) -> SchemaState:
 
 
 def is_unused(connection: sa.Connection, found: SchemaState) -> bool:
-    """Whether a store holds no record, so that nobody can mind what becomes of its schema."""
+    """Whether a store holds no record, so that its schema may be replaced."""
     if found.version == 0:
         return True
     anything = [sa.exists(sa.select(sa.literal(1)).select_from(t)) for t in (predictions, outcomes, evidence)]

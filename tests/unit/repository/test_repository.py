@@ -71,10 +71,7 @@ PRODUCT = [
 COMMANDS = sorted((ROOT / "src" / "leadscore" / "cli").glob("*.py"))
 # Public names that the product itself does not use, and why they are there.
 REACHED_FROM_OUTSIDE = {
-    "log_capital": "the definition that the bounds of experiments are tested against",
-    "process_caller": "commands and Jobs take it as soon as their records carry a caller",
     "prometheus_rule": "what the chart's files of alerts are made of, by tools/chart",
-    "predictions_window": "what notebooks and tests read whole windows with; the product reads batches",
 }
 
 
