@@ -24,6 +24,7 @@ from benchmarks.row import Row, Run, Section
 from benchmarks.rows import (
     backtest,
     bank,
+    batch,
     calibration,
     drift_budget,
     drift_evidently,
@@ -55,6 +56,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *latency.SUITES,
         *inprocess.SUITES,
         *offline.SUITES,
+        *batch.SUITES,
         *event_store.SUITES,
         *footprint.SUITES,
     ),
