@@ -34,6 +34,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         for turn in range(max(bench.effort.rounds - 2, 1)):
             bench.say(f"batch: round {turn + 1}")
             seconds.append(_night(bench.folder, model, leads, log=False))
+        mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
         found.append(
             Row(
                 name="batch-rate",
@@ -41,7 +42,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
                 value=rows / median(seconds),
                 unit="rows/s",
                 goal=at_least(500_000),
-                beside=f"largest memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB",
+                beside=f"largest memory of the process {mebibytes:,} MiB",
                 how="`run_batch` without reasons, its predictions not logged; median; model load included",
             )
         )
