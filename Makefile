@@ -9,6 +9,7 @@ UV := uv
 RUN := $(UV) run --frozen --all-extras
 LEADSCORE_HOME ?= .leadscore
 PORT ?= 3000
+CONSOLE_PORT ?= 8050
 export LEADSCORE_HOME
 # Files of scenarios that are run at once, each in namespaces of its own: they mostly wait. 0: one after the other, for figures
 # that nothing beside them disturbs.
@@ -26,8 +27,8 @@ setup:  ## Install what is missing (uv, the locked Python environment, the nativ
 	$(UV) sync --frozen --all-extras
 
 .PHONY: up
-up: setup  ## Train on the synthetic CRM (or DATA=, CONTRACT=), register and serve; Ctrl-C stops it
-	$(RUN) leadscore up --port $(PORT) $(if $(DATA),--data $(DATA)) $(if $(CONTRACT),--contract $(CONTRACT))
+up: setup  ## Train on the synthetic CRM (or DATA=, CONTRACT=), serve, open the console; Ctrl-C stops it
+	$(RUN) leadscore up --port $(PORT) --console-port $(CONSOLE_PORT) $(if $(DATA),--data $(DATA)) $(if $(CONTRACT),--contract $(CONTRACT))
 
 .PHONY: test
 test: setup system  ## Set up and run every test; the cluster's too, where a cluster is possible
@@ -80,6 +81,10 @@ docs: setup  ## Regenerate what is made from code and figures (docs/cli.md, the 
 docs-site: setup  ## The documentation as a site (build/docs-site), readable without a network; a dead link fails it
 	NO_MKDOCS_2_WARNING=1 $(RUN) python -m mkdocs build
 	@echo "build/docs-site/index.html (search needs a server: python3 -m http.server --directory build/docs-site)"
+
+.PHONY: console-pictures
+console-pictures: setup system  ## Pictures of the console of a running `make up`, into docs/console (look at them)
+	$(RUN) python -m tools.console --url http://127.0.0.1:$(CONSOLE_PORT) --key-file $(LEADSCORE_HOME)/local.key
 
 .PHONY: format
 format:  ## Let ruff format and fix what it can

@@ -37,10 +37,13 @@ from benchmarks.rows import (
     event_store,
     footprint,
     inprocess,
+    investigation,
     label_delay,
     latency,
     leaks,
     offline,
+    overview,
+    rollups,
     throughput,
     training,
 )
@@ -58,9 +61,12 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *offline.SUITES,
         *batch.SUITES,
         *event_store.SUITES,
+        *rollups.SUITES,
+        *overview.SUITES,
         *footprint.SUITES,
     ),
     "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
+    "investigation": (*investigation.SUITES,),
     "bank": (*bank.SUITES, *backtest.SUITES),
     "drift": (
         *drift_budget.SUITES,
@@ -76,7 +82,9 @@ PARTS: dict[str, tuple[Suite, ...]] = {
 SUITES = tuple(suite for suites in PARTS.values() for suite in suites)
 # Its data, or a server, is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(
-    name for suite in (*bank.SUITES, *backtest.SUITES, *event_store.SUITES) for name in suite.rows
+    name
+    for suite in (*bank.SUITES, *backtest.SUITES, *event_store.SUITES, *rollups.SUITES, *overview.SUITES)
+    for name in suite.rows
 )
 
 

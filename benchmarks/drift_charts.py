@@ -25,19 +25,20 @@ from leadscore.drift.sequential.late_outcomes import (
 )
 from leadscore.drift.sequential.outcome_paths import OutcomeReference, design_outcome_chart
 
-# The histogram chart looks after every lead: grouping leads only delays what each of them says
+# The histogram chart is evaluated after every lead: grouping leads only delays what each of them says
 # (Reynolds & Stoumbos 2004, "Should observations be grouped for effective process monitoring?").
 # Outcomes take weeks, so half a day costs nothing.
-LOOK, OUTCOME_LOOK = 1, 10
+EVALUATION_ROWS, OUTCOME_ROWS = 1, 10
 # Cochran's rule: Pearson's statistic is chi-square only where cells expect a lead or more. The rarest cell
-# that a shape look takes in has 1 % (a quarter of a lead in 25), so the shortest memory is 100 leads; a
-# second is four times as long. A memory of `n` effective leads has weight 2 / (n / LOOK + 1).
-MEMORIES = tuple(2 / (leads / LOOK + 1) for leads in (100, 400))
+# that a test of the shape takes in has 1 % (a quarter of a lead in 25), so the shortest memory is 100
+# leads; a second is four times as long. A memory of `n` effective leads has weight
+# 2 / (n / EVALUATION_ROWS + 1).
+MEMORIES = tuple(2 / (leads / EVALUATION_ROWS + 1) for leads in (100, 400))
 ROWS_OF_RARE = 25
 # An outcome is waited for 75 days, in which 95 % come.
-_HORIZON = 75 * LEADS_A_DAY // OUTCOME_LOOK
+_HORIZON = 75 * LEADS_A_DAY // OUTCOME_ROWS
 # Levels are simulated until they have settled: some of the longest memories, some of the longest waits.
-_MOST_LOOKS, _MOST_OUTCOME_LOOKS = 800, 400
+_MOST_EVALUATIONS, _MOST_OUTCOME_EVALUATIONS = 800, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,11 @@ class Charts:
         leads = histogram_levels(self._histograms, self._world.codes(self._world.reference), 2 * run_length)
         outcomes = design_outcome_chart(
             self._reference,
-            look_rows=OUTCOME_LOOK,
-            look_days=OUTCOME_LOOK / LEADS_A_DAY,
-            run_length=2 * run_length / OUTCOME_LOOK,
+            evaluation_rows=OUTCOME_ROWS,
+            evaluation_days=OUTCOME_ROWS / LEADS_A_DAY,
+            run_length=2 * run_length / OUTCOME_ROWS,
             horizon=_HORIZON,
-            most_looks=_MOST_OUTCOME_LOOKS,
+            most_evaluations=_MOST_OUTCOME_EVALUATIONS,
         )
         assert outcomes.boundary is not None
         return leads, outcomes.boundary
@@ -95,11 +96,11 @@ def histogram_levels(
     """
     return design_chart(
         histograms,
-        window_rows=LOOK,
-        run_length=run_length / LOOK,
+        window_rows=EVALUATION_ROWS,
+        run_length=run_length / EVALUATION_ROWS,
         sample=sample,
         memories=MEMORIES,
-        most_windows=_MOST_LOOKS,
+        most_windows=_MOST_EVALUATIONS,
     ).boundary
 
 
@@ -107,14 +108,14 @@ def excess(said: Statistics, levels: tuple[Boundary, Boundary]) -> Floats:
     """The larger excess over the two charts' levels after each lead, (leads,): its cut is 0 by design."""
     figures = said.leads - levels_of(levels[0], len(said.leads))
     late = said.outcomes - levels_of(levels[1], len(said.outcomes))
-    at = np.arange(1, len(late) + 1) * OUTCOME_LOOK - 1
+    at = np.arange(1, len(late) + 1) * OUTCOME_ROWS - 1
     figures[at] = np.maximum(figures[at], late)
     return figures
 
 
-def levels_of(boundary: Boundary, looks: int) -> Floats:
-    """The level of each evaluation, (looks,)."""
-    return np.array([boundary.at(look) for look in range(1, looks + 1)])
+def levels_of(boundary: Boundary, evaluations: int) -> Floats:
+    """The level of each evaluation, (evaluations,)."""
+    return np.array([boundary.at(evaluation) for evaluation in range(1, evaluations + 1)])
 
 
 def reference_of(leads: Leads) -> OutcomeReference:
@@ -142,39 +143,39 @@ def chart_statistics(layout: HistogramLayout, codes: npt.NDArray[np.intp]) -> Fl
 
 def outcome_statistics(chart: OutcomeChart, leads: Leads) -> Floats:
     """Statistic after every tenth lead, (leads // 10,): what `watch_outcomes` gives until it alarms."""
-    looks = len(leads.time) // OUTCOME_LOOK
-    rows = looks * OUTCOME_LOOK
-    arrived, known = looks_of(leads)
+    evaluations = len(leads.time) // OUTCOME_ROWS
+    rows = evaluations * OUTCOME_ROWS
+    arrived, known = evaluations_of(leads)
     scores = leads.watched[:rows, -1].astype(np.float64)
     otherwise, won = outcome_ratios(chart, scores, _days(leads)[:rows])
     gained = np.where(leads.converted[:rows, None], won, otherwise)
     order = np.argsort(known, kind="stable")
-    order = order[(known[order] <= looks) & (known[order] - arrived[order] < chart.horizon)]
-    bounds = np.searchsorted(known[order], np.arange(1, looks + 2))
-    blocks = arrival_ratios(chart, scores).reshape(looks, OUTCOME_LOOK, -1).sum(axis=1)
-    before, figures = np.full(len(chart.bets), -np.inf), np.empty(looks)
-    for look in range(1, looks + 1):
-        new = order[bounds[look - 1] : bounds[look]]
+    order = order[(known[order] <= evaluations) & (known[order] - arrived[order] < chart.horizon)]
+    bounds = np.searchsorted(known[order], np.arange(1, evaluations + 2))
+    blocks = arrival_ratios(chart, scores).reshape(evaluations, OUTCOME_ROWS, -1).sum(axis=1)
+    before, figures = np.full(len(chart.bets), -np.inf), np.empty(evaluations)
+    for evaluation in range(1, evaluations + 1):
+        new = order[bounds[evaluation - 1] : bounds[evaluation]]
         np.add.at(blocks, arrived[new] - 1, gained[new])
-        first = max(look - chart.horizon, 0)
+        first = max(evaluation - chart.horizon, 0)
         if first:
             before = np.logaddexp(before, 0.0) + blocks[first - 1]
-        since = blocks[first:look][::-1].cumsum(axis=0)
+        since = blocks[first:evaluation][::-1].cumsum(axis=0)
         highest = since.max()
         kept = np.log(np.exp(since - highest).sum(axis=0)) + highest
         total = np.logaddexp.reduce(np.logaddexp(kept, before + since[-1]))
-        figures[look - 1] = total - np.log(len(chart.bets))
+        figures[evaluation - 1] = total - np.log(len(chart.bets))
     return distinct(figures)
 
 
-def looks_of(leads: Leads) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Look at which each lead arrived, and at which its outcome is known, from 1.
+def evaluations_of(leads: Leads) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Evaluation at which each lead arrived, and at which its outcome is known, from 1.
 
     Leads of whole evaluations only.
     """
-    rows = len(leads.time) // OUTCOME_LOOK * OUTCOME_LOOK
-    arrived = np.arange(rows) // OUTCOME_LOOK + 1
-    ends = leads.time[OUTCOME_LOOK - 1 : rows : OUTCOME_LOOK]
+    rows = len(leads.time) // OUTCOME_ROWS * OUTCOME_ROWS
+    arrived = np.arange(rows) // OUTCOME_ROWS + 1
+    ends = leads.time[OUTCOME_ROWS - 1 : rows : OUTCOME_ROWS]
     return arrived, np.searchsorted(ends, leads.known[:rows], side="left") + 1
 
 

@@ -110,7 +110,7 @@ def _calibrated(stream: Stream, reference: Reference, history: History, counts: 
 def _cut(stream: Stream, found: Calibrated, level: float) -> Cut:
     g, z = np.full(stream.features, np.inf), np.full(stream.features, np.inf)
     for test in found.tests:
-        (g if test.name == "distribution" else z)[test.feature] = test.tail.cut(level)[0]
+        (g if test.name == "distribution" else z)[test.feature] = test.tail.critical_value(level)[0]
     return Cut(g, z)
 
 

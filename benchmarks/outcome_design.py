@@ -24,14 +24,14 @@ class Designed(msgspec.Struct, frozen=True):
     Attributes:
         share: Of the leads that are charted.
         every: Charted leads from one evaluation to the next.
-        looks: Looks to a false alarm.
+        evaluations: Evaluations to a false alarm.
         seconds: Of processor time.
         mebibytes: The process's peak, with its libraries.
     """
 
     share: float
     every: int
-    looks: float
+    evaluations: float
     seconds: float
     mebibytes: float
 
@@ -57,7 +57,7 @@ def measure(leads_a_day: float, wait: float) -> Designed:
     return Designed(
         share=design.share,
         every=design.every,
-        looks=design.chart.run_length,
+        evaluations=design.chart.run_length,
         seconds=time.process_time() - started,
         mebibytes=peak_bytes() / 2**20,
     )

@@ -19,6 +19,9 @@ PRODUCT = ("src", "bentos", "operators")
 ALLOWED = {
     "app": "typer's habit: each module of the command line has its own group of commands",
     "main": "what `python -m` calls; never imported",
+    "PAGE": "each module of the console's pages is one page",
+    "build": "what makes a page of the console",
+    "export": "what makes the file of a page of the console",
     "KIND": "what the records of one module are called in the event store",
     "replace_file": "two writers of files, which become one",
     "replacing": "two writers of files, which become one",

@@ -17,13 +17,13 @@ from leadscore.drift.watch.outcome_plan import OutcomeSample, design_outcomes, m
 from leadscore.drift.watch.outcome_track import Charted, follow_outcomes
 from leadscore.drift.watch.plan import OutcomePlan
 
-# Looks of a run length, streams, and leads a day: of 20 all are charted, of 2,000 a share.
+# Evaluations of a run length, streams, and leads a day: of 20 all are charted, of 2,000 a share.
 _ROWS = {
     "sequential-arl-outcomes-50": (50, 3_000, 20.0),
     "sequential-arl-outcomes-500": (500, 600, 20.0),
     "sequential-arl-outcomes-share": (50, 1_000, 2_000.0),
 }
-_REFERENCE, _WATCHED, _LOOKS_PER_WAIT = 10_000, 3, 40
+_REFERENCE, _WATCHED, _EVALUATIONS_PER_WAIT = 10_000, 3, 40
 _DAY = 86_400_000_000
 
 
@@ -31,7 +31,7 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     return [_row(bench, name, *_ROWS[name]) for name in _ROWS if name in wanted]
 
 
-def _row(bench: Bench, name: str, looks: int, fresh: int, leads_per_day: float) -> Row:
+def _row(bench: Bench, name: str, evaluations: int, fresh: int, leads_per_day: float) -> Row:
     """Levels from one reference; every stream is read with a null fitted to another."""
     if bench.effort is not FULL:
         fresh //= 20
@@ -41,7 +41,11 @@ def _row(bench: Bench, name: str, looks: int, fresh: int, leads_per_day: float) 
     probabilities, sample = _reference(rng)
     plan = OutcomePlan.of(usual_wait(sample), leads_per_day)
     design = design_outcomes(
-        probabilities, sample, plan, run_length=looks * plan.wait * leads_per_day / _LOOKS_PER_WAIT, every=1
+        probabilities,
+        sample,
+        plan,
+        run_length=evaluations * plan.wait * leads_per_day / _EVALUATIONS_PER_WAIT,
+        every=1,
     )
     designed = time.perf_counter() - started
     asked = design.chart.run_length
@@ -61,7 +65,7 @@ def _row(bench: Bench, name: str, looks: int, fresh: int, leads_per_day: float) 
         name=name,
         what=(
             "chart of outcomes, unchanged: distance of achieved / requested run length "
-            f"from 1, {asked:,.0f} looks"
+            f"from 1, {asked:,.0f} evaluations"
         ),
         value=abs(ratio - 1.0),
         unit="",
@@ -70,8 +74,8 @@ def _row(bench: Bench, name: str, looks: int, fresh: int, leads_per_day: float) 
         how=(
             f"as `drift watch` designs and follows it: {fresh:,} fresh references of {_REFERENCE:,} leads "
             f"with a stream each, {leads_per_day:,.0f} leads a day of which {design.share:.2%} are "
-            f"charted, looks of {design.every} leads, outcomes waited for {plan.wait:g} days, a model that "
-            f"is not calibrated; levels simulated in {designed:.0f} s"
+            f"charted, evaluated every {design.every} leads, outcomes waited for {plan.wait:g} days, a model "
+            f"that is not calibrated; levels simulated in {designed:.0f} s"
         ),
     )
 

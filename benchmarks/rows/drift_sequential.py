@@ -128,14 +128,16 @@ def _delays(
     Those of the control are of unchanged streams from the burn-in on.
     """
     calm, others = figures
-    look = streams.WINDOW if len(calm[0]) * streams.WINDOW <= _CALM_ROWS else 1
-    cut = streams.cut_for(calm, run_length / look)
+    evaluation = streams.WINDOW if len(calm[0]) * streams.WINDOW <= _CALM_ROWS else 1
+    cut = streams.cut_for(calm, run_length / evaluation)
     found: dict[Key, Delays] = {
-        key: [_looks_late(f, cut, look, at) for f, (_, at) in zip(of_streams, changed[key], strict=True)]
+        key: [
+            _leads_late(f, cut, evaluation, at) for f, (_, at) in zip(of_streams, changed[key], strict=True)
+        ]
         for key, of_streams in others.items()
     }
-    rows = (_AFTER + streams.BURN_IN) // look
-    control = [_looks_late(f[:rows], cut, look, streams.BURN_IN) for f in calm]
+    rows = (_AFTER + streams.BURN_IN) // evaluation
+    control = [_leads_late(f[:rows], cut, evaluation, streams.BURN_IN) for f in calm]
     return {**found, **{(_CONTROL, magnitude): control for magnitude in _MAGNITUDES}}
 
 
@@ -193,9 +195,9 @@ def _row(
     )
 
 
-def _looks_late(figures: streams.Floats, cut: float, look: int, change: int) -> int | None:
+def _leads_late(figures: streams.Floats, cut: float, evaluation: int, change: int) -> int | None:
     alarm = streams.first_alarm(figures, cut)
-    return _late(alarm * look if alarm else None, len(figures) * look, change)
+    return _late(alarm * evaluation if alarm else None, len(figures) * evaluation, change)
 
 
 def _late(alarm: int | None, length: int, change: int) -> int | None:
@@ -231,10 +233,10 @@ def _section(delays: Mapping[str, Mapping[Key, Delays]], run_length: int, magnit
         lines=tuple((s, *(cell(delays[n][s, magnitude]) for n in names)) for s in (*_SCENARIOS, _CONTROL)),
         note=(
             f"Mean ± standard error. Eight features and the score, {streams.LEADS_A_DAY} leads a day, "
-            f"windows of {streams.WINDOW} for KS and PSI, alibi-detect and the charts look after every "
-            "lead; only the charts read outcomes, when they come. A stream without an alarm counts with "
-            f"its {_AFTER:,} leads; one with an alarm before the change does not count. Control: the same "
-            "clock on streams that do not change."
+            f"windows of {streams.WINDOW} for KS and PSI, alibi-detect and the charts are evaluated "
+            "after every lead; only the charts read outcomes, when they come. A stream without an alarm "
+            f"counts with its {_AFTER:,} leads; one with an alarm before the change does not count. "
+            "Control: the same clock on streams that do not change."
         ),
     )
 

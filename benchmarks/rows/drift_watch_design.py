@@ -26,8 +26,8 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
         designed = msgspec.json.decode(done.stdout, type=Designed)
         found.append(designed)
         lines.append(
-            (f"{leads:,}", str(wait), f"{designed.share:.2%}", str(designed.every), f"{designed.looks:.0f}",
-             f"{designed.seconds:.1f} s", f"{designed.mebibytes:.0f} MiB")
+            (f"{leads:,}", str(wait), f"{designed.share:.2%}", str(designed.every),
+             f"{designed.evaluations:.0f}", f"{designed.seconds:.1f} s", f"{designed.mebibytes:.0f} MiB")
         )  # fmt: skip
     heads = (
         "leads a day",

@@ -176,12 +176,15 @@ class _Pair:
 
     def _by_arrival(self, leads: Charted) -> _Said:
         endless = msgspec.structs.replace(self.design.chart, boundary=None, run_length=1e300)
-        looks: list[ChartEvaluation] = []
+        evaluations: list[ChartEvaluation] = []
         follow_outcomes(
-            msgspec.structs.replace(self.design, chart=endless), leads, on_evaluation=looks.append
+            msgspec.structs.replace(self.design, chart=endless), leads, on_evaluation=evaluations.append
         )
-        excess = [look.statistic - self.design.chart.level(i) for i, look in enumerate(looks, start=1)]
-        days = [(_us(look.at) - _us(_START)) / _DAY for look in looks]
+        excess = [
+            evaluation.statistic - self.design.chart.level(i)
+            for i, evaluation in enumerate(evaluations, start=1)
+        ]
+        days = [(_us(evaluation.at) - _us(_START)) / _DAY for evaluation in evaluations]
         return _Said(self._number, np.array(excess), np.array(days))
 
     def _at_age(self, leads: Charted) -> _Said:

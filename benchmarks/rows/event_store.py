@@ -18,16 +18,18 @@ from statistics import median
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from benchmarks.bench import FULL, Bench, Suite
 from benchmarks.row import Row, at_least, at_most
 from leadscore.errors import UnavailableError
+from leadscore.events.labels import PredictionSelection
 from leadscore.events.partitions import make_partitions, months_to_make
 from leadscore.events.records import API_SOURCE, Prediction, new_id, now_us
 from leadscore.events.shipping import Shipper
 from leadscore.events.spool import SpoolWriter
 from leadscore.events.store import EventStore
-from leadscore.events.windows import predictions_window
+from leadscore.events.windows import iter_predictions, to_microseconds
 from leadscore.identity.caller import KEY, Caller
 
 _URL: Final = "LEADSCORE_BENCH_POSTGRESQL"
@@ -52,16 +54,21 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     full = bench.effort.bulk_rows == FULL.bulk_rows
     rows: list[Row] = []
     if "store-ingest" in wanted:
-        with _fresh() as store:
+        with fresh_store() as store:
             rows.append(_ingest(bench, store, 200_000 if full else 5_000))
     if wanted - {"store-ingest"}:
-        with _fresh() as store:
+        with fresh_store() as store:
             rows += _window(bench, store, 10_000_000 if full else 100_000)
     return rows
 
 
 @contextmanager
-def _fresh() -> Generator[EventStore]:
+def fresh_store() -> Generator[EventStore]:
+    """An empty store in a database of its own, dropped afterwards.
+
+    Raises:
+        UnavailableError: There is no server.
+    """
     import psycopg  # noqa: PLC0415
 
     server = os.environ.get(_URL)
@@ -128,7 +135,8 @@ def _window(bench: Bench, store: EventStore, count: int) -> list[Row]:
     for days_ago in (10, 35, 60):
         until = datetime.fromtimestamp((end - days_ago * _DAY_US) / 1e6, UTC)
         started = time.perf_counter()
-        found = predictions_window(store, until - timedelta(days=1), until).num_rows
+        day = PredictionSelection(to_microseconds(until - timedelta(days=1)), to_microseconds(until))
+        found = pa.Table.from_batches(iter_predictions(store, day)).num_rows
         seconds.append(time.perf_counter() - started)
     how = (
         f"{count:,} predictions of {_DAYS} days in monthly partitions: as dense as {_A_YEAR * count:,} a year"

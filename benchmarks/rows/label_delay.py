@@ -164,7 +164,7 @@ def _after_change(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     gains = {
         "changed": [_gain(bench, seed, changed=True) for seed in seeds(count)],
         # That nothing is lost where nothing changes shows on fewer.
-        "calm": [_gain(bench, seed, changed=False) for seed in seeds(max(2, count // 3))],
+        "no_drift": [_gain(bench, seed, changed=False) for seed in seeds(max(2, count // 3))],
     }
     lines: list[tuple[str, ...]] = []
     for name, found in gains.items():

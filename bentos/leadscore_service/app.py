@@ -112,7 +112,7 @@ class Application:
         request.request_id = self._request_id(request)
         worker = self.worker
         if worker is None:
-            # A server that skips the lifespan protocol: nothing is loaded, and nothing will be.
+            # The server skipped the lifespan protocol: nothing is loaded.
             reply = error_reply(_not_started(), request.request_id)
             for message in reply_messages(reply, request.request_id, close=True):
                 await send(message)
@@ -135,7 +135,7 @@ class Application:
             worker.engine.telemetry.end(span, request, reply)
 
     def _request_id(self, request: Request) -> str:
-        """The caller's, if it is a decent one; otherwise a fresh one."""
+        """Return the caller's request id if it is valid, otherwise a fresh one."""
         given = request.headers[REQUEST_ID]
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode("ascii")
@@ -147,7 +147,7 @@ class Application:
         self._request_log.answered(request, reply, elapsed)
 
     def _count_refusal(self, status: int) -> None:
-        """A request that ended before it could be one: counted like those that nobody's path takes."""
+        """Count a request that ended before it was complete, like those of unknown paths."""
         if self.worker is not None and self.worker.engine is not None:
             self.worker.engine.counters.request(OTHER, status, 0)
 

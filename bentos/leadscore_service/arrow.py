@@ -1,7 +1,7 @@
 """Arrow IPC streams: leads in, scores out.
 
-Streams of callers are read by hand (`flatbuffers`, `arrow_stream`, and here), into lists and NumPy arrays:
-the readers that exist trust what they read (docs/decisions/0018). Our own replies are written by nanoarrow.
+Streams of callers are read by our own code (`flatbuffers`, `arrow_stream`, and here), into lists and NumPy
+arrays: existing readers trust their input (docs/decisions/0018). Our own replies are written by nanoarrow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from leadscore_service.arrow_stream import Array, ArrowBatch, Field, Storage, in
 
 WireColumn = Sequence[object] | npt.NDArray[np.generic]
 
-# Beside those of the contract: what a table happens to hold more is refused, or warned of, by name.
+# Columns besides those of the contract, which are refused, or warned of, by name.
 MORE_COLUMNS: Final = 256
 # Of all dictionaries of a request: each value may become an object.
 MAX_DICTIONARY: Final = 1_000_000
@@ -107,7 +107,7 @@ def _column(field: Field, array: Array, dictionaries: dict[int, list[object]]) -
     if len(used) and (int(used.min()) < 0 or int(used.max()) >= len(values)):
         raise invalid("an index is not in its dictionary")
     if present is not None:
-        # What stands where nothing is may be anything.
+        # Bytes of null values may be anything.
         indices = np.where(present, indices, np.zeros(1, indices.dtype))
     found: list[object] = [values[i] for i in indices.tolist()] if values else [None] * array.length
     return _with_nulls(found, present)
@@ -194,7 +194,7 @@ def _present(array: Array) -> npt.NDArray[np.bool_] | None:
 
 
 def _listed(column: WireColumn) -> list[object]:
-    """A dictionary's values; NaN is as good as None to all who read them."""
+    """Return a dictionary's values, null as NaN or None, which readers treat alike."""
     return column.tolist() if isinstance(column, np.ndarray) else list(column)
 
 

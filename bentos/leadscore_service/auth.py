@@ -1,7 +1,4 @@
-"""Who is calling: API keys by digest, and tokens of an OIDC issuer.
-
-The keys are kept fresh from their file while the service runs.
-"""
+"""Authenticate callers: by API keys, reloaded from their file while the service runs, and by OIDC tokens."""
 
 from __future__ import annotations
 
@@ -118,7 +115,7 @@ class KeyRing:
             _log.error("api keys not reloaded", extra={"fields": {"error": error.message, "kept": len(self)}})
 
     def caller(self, request: Request, scope: KeyScope, now_ns: int) -> Caller:
-        """Whose key or token the request carries.
+        """Return the caller whose key or token the request carries.
 
         Args:
             request: The request.
@@ -157,6 +154,6 @@ def _presented(headers: list[bytes | None]) -> bytes:
 
 
 def _known(key: ApiKey) -> _Known:
-    # Beyond every time that time_ns() can return: never.
+    # Later than any time_ns(): never.
     expires_ns = 1 << 63 if key.expires is None else int(key.expires.timestamp() * 1_000_000_000)
     return _Known(bytes.fromhex(key.digest), key.name, frozenset(key.scopes), expires_ns)

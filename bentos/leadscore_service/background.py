@@ -1,4 +1,4 @@
-"""Work that goes on beside the requests for as long as the worker lives, whatever happens to it."""
+"""Repeat background work for as long as the worker lives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def repeat(
         except Exception as error:  # noqa: BLE001 - the end of the chore would go unnoticed, and it is needed
             on_error()
             reason = f"{type(error).__name__}: {error}"
-            # Once, not every second: what does not change is not news.
+            # Logged once, not every second.
             if reason != said:
                 _log.error("background chore failed", exc_info=error, extra={"fields": {"chore": name}})
             said = reason

@@ -38,7 +38,7 @@ async def score_leads(engine: Engine, request: Request) -> Reply:
     reasons = min(whole_number(given, "reasons", 0, 0, 10_000), len(engine.about.profile.features))
     settings = engine.settings
     body = await body_of(request, settings.max_body_bytes, settings.body_timeout_s, engine.room)
-    # Only now: a body that comes slowly, or never, must not keep others from the thread.
+    # Only now: a body that comes slowly must not keep others from the thread.
     with engine.heavy:
         return await _answer(engine, request, body, kind, reasons)
 

@@ -1,4 +1,4 @@
-"""Work that would hold up single leads: one thread, and a bound on how many requests wait for it."""
+"""Run bulk work on one thread, apart from single leads, with a bound on waiting requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from leadscore.errors import UnavailableError
 
 T = TypeVar("T")
 
-# Each may hold a body of `max_body_bytes`; whoever comes later had better come back than wait in memory.
+# Each may hold a body of `max_body_bytes`; later requests are refused rather than kept in memory.
 MAX_WAITING: Final = 16
 
 
-# Bytes of a body that are not counted: single leads are never refused for the sake of large bodies.
+# Bytes of a body that are not counted, so that large bodies never cause refusals of single leads.
 _FREE: Final = 64 * 1024
 
 
@@ -26,10 +26,7 @@ class BusyError(UnavailableError):
 
 
 class BodyRoom:
-    """Bytes of the bodies that are on their way.
-
-    Whoever sends slowly holds memory, and no place among those who wait.
-    """
+    """Bytes of the bodies that are being received. A slow sender takes memory but no place in the queue."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -52,7 +49,7 @@ class BodyRoom:
         return grown
 
     def give(self, held: int) -> None:
-        """The body is there, or will never be."""
+        """Release the bytes of a body that is complete or abandoned."""
         self._held -= held
 
 

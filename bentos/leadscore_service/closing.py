@@ -1,4 +1,4 @@
-"""How a connection ends: once what is written has gone, and so that a last reply arrives."""
+"""End connections: after what is written was sent, and so that a last reply arrives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 # because a connection closed at once would take the reply with it (RFC 9112, 9.6).
 _LINGER_S: Final = 2.0
 _LINGER_BYTES: Final = 1 << 20
-# A reply of which nothing is taken for so long is given up.
+# A reply of which the client takes nothing for so long is given up.
 _STALLED_S: Final = 30.0
 
 
@@ -41,13 +41,13 @@ class Closing:
         self._timer = self._loop.call_later(_LINGER_S, self._close)
 
     def discard(self, size: int) -> None:
-        """Something came that nobody reads; too much of it ends the connection at once."""
+        """Discard unread input; too much of it ends the connection at once."""
         self._discarded += size
         if self._discarded > _LINGER_BYTES:
             self._transport.abort()
 
     def watch_writing(self, before: int | None = None) -> None:
-        """Give the other side up when it took nothing of what is written since the last look."""
+        """Give the client up if it took nothing of the written bytes since the last check."""
         left = self._transport.get_write_buffer_size()
         if not left:
             return
@@ -57,7 +57,7 @@ class Closing:
         self._timer = self._loop.call_later(_STALLED_S, self.watch_writing, left)
 
     def is_taken(self) -> None:
-        """The other side takes what is written: stop watching it, unless the connection ends anyway."""
+        """Stop watching a client that takes what is written, unless the connection ends anyway."""
         if not self.begun:
             self._cancel()
 

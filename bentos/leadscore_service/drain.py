@@ -1,4 +1,4 @@
-"""How a worker stops under load without losing a request: in three steps, before uvicorn's own shutdown.
+"""Stop a worker under load without losing a request: in three steps, before uvicorn's own shutdown.
 
 uvicorn's shutdown closes its listener and, at once, each connection without a request in progress.
 Three kinds of callers lose a request by that: one whose request lies in the socket's buffer unread,
@@ -6,13 +6,13 @@ one whose new connection was accepted and whose request is on its way, and one w
 in the listener's queue. So, after the drain:
 
 1. The listener closes, and what waits in its queue is taken first.
-2. Connections stay open until none of them has had anything to do for `_CALM_S`; every reply says
+2. Connections stay open until none of them has had anything to do for `_QUIET_S`; every reply says
    `Connection: close`.
 3. What is still open then has been silent for that long: uvicorn closes it and ends.
 
 What remains is what HTTP/1.1 cannot avoid: a request that is written in the very moment
-in which its idle connection is closed (RFC 9112, 9.5). In a cluster nobody has been sent
-here for the whole of preStop and drain by then.
+in which its idle connection is closed (RFC 9112, 9.5). In a cluster no request has been routed here since
+preStop began.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_CALM_S: Final = 0.5
+_QUIET_S: Final = 0.5
 _STEP_S: Final = 0.02
 # Of the bound on everything after the drain: the rest is for what is in progress, the spool and the shipper.
-_CALM_SHARE: Final = 0.25
+_QUIET_SHARE: Final = 0.25
 
 
 def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
@@ -57,7 +57,7 @@ def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
         await asyncio.sleep(settings.drain_s)
         try:
             if server is not None:
-                await _quieten(server, settings.shutdown_s * _CALM_SHARE)
+                await _quieten(server, settings.shutdown_s * _QUIET_SHARE)
         finally:
             if callable(before):
                 before(number, None)
@@ -83,10 +83,9 @@ def drain_on_sigterm(lifecycle: Lifecycle, settings: Settings) -> None:
 
 
 def _forget_listener() -> None:
-    """Let go of the socket that was inherited for a service that will not begin.
+    """Close the inherited socket of a service that will not begin.
 
-    While this process has it, connections wait in its queue although nobody will ever take them. Whoever
-    started the service ends it after its start, without serving.
+    While this process has it, connections would wait in its queue in vain.
     """
     descriptor = os.environ.get(LISTENER)
     if descriptor is not None:
@@ -94,17 +93,17 @@ def _forget_listener() -> None:
 
 
 async def _quieten(server: Server, bound_s: float) -> None:
-    """Take no more connections, and answer those that there are until they have nothing more to ask."""
+    """Take no more connections, and serve the open ones until they are idle."""
     loop = asyncio.get_running_loop()
     await close_listeners(server, _STEP_S)
-    calm_since = loop.time()
-    until = calm_since + bound_s
+    quiet_since = loop.time()
+    until = quiet_since + bound_s
     seen = activity(server)
-    while seen.connections and loop.time() < min(until, calm_since + _CALM_S):
+    while seen.connections and loop.time() < min(until, quiet_since + _QUIET_S):
         await asyncio.sleep(_STEP_S)
         before, seen = seen, activity(server)
         if seen.busy or seen.answered != before.answered:
-            calm_since = loop.time()
+            quiet_since = loop.time()
 
 
 def _cut_off(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What a worker holds once its model is loaded: everything that answering a request needs."""
+"""The state of a worker with a loaded model: everything that answering a request needs."""
 
 from __future__ import annotations
 
@@ -224,14 +224,14 @@ def _model_directory(settings: Settings) -> Path:
         raise NotFoundError(
             "No model is named.", hint="Set LEADSCORE_MODEL (NAME@champion, NAME/7) or LEADSCORE_MODEL_DIR."
         )
-    # Only when there is something to fetch; a pinned version in the cache needs no registry.
+    # Imported only if something is to be fetched; a pinned version in the cache needs no registry.
     from leadscore.registry.store import ModelRegistry  # noqa: PLC0415
 
     return ModelRegistry(settings.home).fetch(settings.model_ref)
 
 
 def _warm_up(model: ScoringModel) -> None:
-    """Run the hot path until it has seen its code, so that the first caller does not pay for it."""
+    """Warm the hot path up, so that the first caller does not wait for it."""
     row = np.full(len(model.contract.inputs), np.nan, dtype=np.float32)
     started = time.perf_counter()
     for _ in range(_WARM_UP_ROUNDS):

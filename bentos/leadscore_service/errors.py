@@ -1,4 +1,4 @@
-"""What goes wrong over HTTP, and the one JSON shape in which it is said."""
+"""Errors over HTTP, and their JSON body."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""FlatBuffers of strangers, read within their bounds (https://flatbuffers.dev/internals/).
+"""Read untrusted FlatBuffers within their bounds (https://flatbuffers.dev/internals/).
 
-Every position is checked before it is read, in Python's integers, which cannot wrap. Nothing is verified
-beforehand: what is not asked for is not looked at.
+Every position is checked when it is read, in Python's integers, which cannot wrap.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _I64: Final = struct.Struct("<q")
 
 
 class FlatBufferError(Exception):
-    """The buffer points outside itself, lacks what it must have, or holds more than is taken.
+    """The buffer points outside itself, lacks a required field, or is over a limit.
 
     Never leaves the reader.
     """

@@ -1,8 +1,7 @@
-"""What a request's head and its connection must keep to.
+"""Rules for a request's head and its connection.
 
-Bounds of size, time and number, and RFC 9112 where it is strict.
-
-Plain functions of what the parser found; `server_adapter` asks them and closes connections.
+Bounds of size, time and number, and RFC 9112. Plain functions of what the parser found; `server_adapter`
+calls them and closes connections.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from leadscore_service.http import Header
 from leadscore_service.settings import Settings
 
 MAX_HEAD: Final = 64 * 1024
-# Longer than proxies keep an idle connection (Traefik 90 s, nginx and load balancers 60-75 s): whoever closes
-# first must not be us, or a request may be on its way (bentoml/BentoML#4682).
+# Longer than proxies keep an idle connection (Traefik 90 s, nginx and load balancers 60-75 s): the proxy must
+# close first, or a request may be on its way (bentoml/BentoML#4682).
 KEEP_ALIVE_S: Final = 120
 # Files that are no connections: spool, counters, log, libraries.
 _OTHER_FILES: Final = 128
@@ -86,7 +85,7 @@ def host_problem(value: bytes) -> LeadScoreError | None:
 
 
 def too_large() -> HeadersTooLargeError:
-    """What is said of a head of more than `MAX_HEAD` bytes."""
+    """Return the refusal of a head of more than `MAX_HEAD` bytes."""
     return HeadersTooLargeError(
         f"The request line and the headers are larger than {MAX_HEAD} bytes.",
         hint="Send fewer, or shorter ones.",
@@ -94,21 +93,21 @@ def too_large() -> HeadersTooLargeError:
 
 
 def too_late(seconds: float) -> HeadersTimeoutError:
-    """What is said of a head that is not complete after so long."""
+    """Return the refusal of a head that is not complete in time."""
     return HeadersTimeoutError(
         f"The headers were not complete after {seconds:g} s.", hint="Send them at once."
     )
 
 
 def no_room() -> TooManyConnectionsError:
-    """What is said to a connection for which none of the others makes room."""
+    """Return the refusal of a connection when all are in use."""
     return TooManyConnectionsError(
         "Every connection is in use.", hint="Repeat the request after `Retry-After` seconds."
     )
 
 
 def not_http() -> RequestMalformedError:
-    """What is said of bytes that the parser does not understand."""
+    """Return the refusal of bytes that the parser does not understand."""
     return RequestMalformedError(
         "The request is no HTTP/1.1.", hint="Send it with an HTTP library (RFC 9112)."
     )

@@ -200,7 +200,7 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
-        # A damaged cache of replies must not keep the service from scoring; it is kept for people to look at.
+        # A damaged cache must not stop the service; it is renamed and kept for people to look at.
         _log.error("remembered replies are damaged", extra={"fields": {"error": str(error)}})
         path.replace(path.with_name(f"{path.name}.damaged"))
         for suffix in ("-wal", "-shm"):

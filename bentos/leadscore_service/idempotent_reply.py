@@ -1,4 +1,4 @@
-"""Answering a request that carries an `Idempotency-Key` once, however often it comes (see `idempotency`)."""
+"""Answer a request with an `Idempotency-Key` once, however often it comes (see `idempotency`)."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ async def answer_once(
         return Reply(200, answer.body, (b"content-type", answer.media_type.encode()))
     parts = [_of(request.caller), request.path.encode(), check_key(raw)]
     if engine.settings.role == SHADOW_ROLE:
-        # A copy has the original's key. Were its predictions' ids the original's, too,
-        # the store would keep but one of both.
+        # A mirrored copy has the original's key. With the original's ids the store would keep only one of
+        # both.
         parts.append(SHADOW_ROLE.encode())
     key = request_digest(*parts)
     accepted = (request.headers[CONTENT_TYPE] or b"", request.headers[ACCEPT] or b"")

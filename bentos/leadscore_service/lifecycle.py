@@ -1,4 +1,4 @@
-"""Where a worker is in its life, and why: starting, ready, draining, or unable to serve."""
+"""A worker's state, and why: starting, ready, draining, or unable to serve."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Lifecycle:
         self.phase, self.reason = "draining", "The service is stopping."
 
     def refusal(self) -> NotReadyError:
-        """What a request for scores is told that came too early or too late."""
+        """Return the refusal of a scoring request before or after the worker is ready."""
         return NotReadyError(
             f"Not ready: {self.reason}", hint="Repeat the request after `Retry-After` seconds."
         )

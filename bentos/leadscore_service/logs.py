@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import sys
 from typing import Final
 
 from leadscore.errors import LeadScoreError
 from leadscore.logs import JsonLines
-from leadscore_service.http import Reply, Request
+from leadscore_service.http import TRACEPARENT, Reply, Request
 
 _log = logging.getLogger("leadscore_service.requests")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 # Their own handlers would print each line a second time, in another format.
 _FOREIGN: Final = ("bentoml", "uvicorn", "uvicorn.error", "circus")
 
@@ -48,7 +50,7 @@ class RequestLog:
     def answered(self, request: Request, reply: Reply, nanoseconds: int) -> None:
         """Note an answered request if it failed on our side, was slow, or is in the sample."""
         slow = nanoseconds > self._slow_ns
-        # A probe that is told "not yet" is no failure.
+        # A probe's 503 while loading is no failure.
         failed = reply.status >= 500 and request.path != "/readyz"
         if not (slow or failed) and (not self._sample or random.random() >= self._sample):  # noqa: S311
             return
@@ -59,6 +61,8 @@ class RequestLog:
             "status": reply.status,
             "ms": round(nanoseconds / 1e6, 3),
             "lead_id": request.lead_id,
+            "prediction_id": request.prediction_id,
+            "trace_id": _trace_id(request.text(TRACEPARENT)),
             "caller": "" if request.caller is None else request.caller.name,
             "address": request.address,
         }
@@ -67,10 +71,7 @@ class RequestLog:
 
 
 class RefusalLog:
-    """A line for callers who were not let in, at most `_A_SECOND` a second.
-
-    How many got none is said in the next.
-    """
+    """Log refused callers, at most `_A_SECOND` lines a second; the next line counts those left out."""
 
     _A_SECOND: Final = 10
 
@@ -97,3 +98,9 @@ class RefusalLog:
         }
         self._lines, self._left_out = self._lines + 1, 0
         _log.warning("caller refused", extra={"fields": fields})
+
+
+def _trace_id(traceparent: str) -> str:
+    """The caller's trace, as W3C Trace Context writes it; empty if the header is none; pure."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return found.group(1) if found else ""

@@ -35,7 +35,7 @@ _SILENT_AFTER_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What the exported counters are about.
+    """The model of the exported counters.
 
     Attributes:
         name: Model name.
@@ -56,7 +56,7 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """What is true now, as opposed to what was counted.
+    """Gauges: values as of now.
 
     Attributes:
         ready: The worker that answers is ready.

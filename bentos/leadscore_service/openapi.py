@@ -62,7 +62,7 @@ def openapi_document(contract: FeatureContract, about: ServedModel, settings: Se
             },
             "paths": _paths(contract, settings),
             "components": {
-                "schemas": {**_schemas(), "Lead": _lead(contract), "Outcome": _outcome()},
+                "schemas": {**_schemas(), "Lead": lead_schema(contract), "Outcome": _outcome()},
                 "securitySchemes": {
                     "bearer": {"type": "http", "scheme": "bearer"},
                     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -76,10 +76,6 @@ def openapi_document(contract: FeatureContract, about: ServedModel, settings: Se
 def _schemas() -> OpenApiObject:
     _, components = msgspec.json.schema_components(_MODELS, ref_template="#/components/schemas/{name}")
     return cast("OpenApiObject", components)
-
-
-def _lead(contract: FeatureContract) -> OpenApiObject:
-    return lead_schema(contract)
 
 
 def _outcome() -> OpenApiObject:

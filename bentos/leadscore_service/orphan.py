@@ -1,10 +1,8 @@
-"""The end of a worker whose supervisor is gone.
+"""End a worker whose supervisor is gone, as it would keep the port.
 
-The socket would outlive it with us, and nobody could have the port.
-
-A thread of its own looks, from before the model is loaded, because everything else may be busy or stuck:
-imports, a registry that does not answer, the event loop. The supervisor's id comes from the supervisor: one
-that a worker looked up for itself would be that of init, were the supervisor dead by then.
+A thread of its own checks, from before the model is loaded, because everything else may be stuck: imports, a
+registry that does not answer, the event loop. The supervisor passes its process id: the parent's id would be
+that of init if the supervisor were dead already.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ def _watch(supervisor: int, bound: float) -> None:
         pause.wait(_LOOK_S)
     _log.error("the supervisor is gone")
     os.kill(os.getpid(), signal.SIGTERM)
-    # A worker that starts, or hangs, does not come to it.
+    # A worker that is starting or stuck does not handle the signal.
     pause.wait(bound)
     _log.error("cut off", extra={"fields": {"after_s": bound}})
     os._exit(1)

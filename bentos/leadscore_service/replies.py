@@ -1,4 +1,4 @@
-"""What the endpoints answer: the bodies' shapes, from which the OpenAPI document is made too."""
+"""Bodies of the endpoints' replies, from which the OpenAPI document is made too."""
 
 from __future__ import annotations
 

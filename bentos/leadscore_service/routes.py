@@ -1,4 +1,4 @@
-"""Which path is answered by what, by which methods, and which scope a key needs for it."""
+"""The routes: path, methods, handler, and the scope that a key needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this service takes from inside BentoML and uvicorn: an upgrade that moves something shows here.
+"""Private parts of BentoML and uvicorn that this service uses.
 
 BentoML starts the worker and makes an application; uvicorn runs it and parses HTTP. Neither has a public name
 for what is needed here: the worker's number, the place of the middleware stack, connections with bounds
@@ -99,7 +99,7 @@ class Connection(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self.timeout_keep_alive = max(self.timeout_keep_alive, rules.KEEP_ALIVE_S)
         super().connection_made(transport)
-        # A proxy may open one in advance: until the first byte it is as good as a kept one.
+        # A proxy may open one in advance: until the first byte it counts as idle.
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
         if len(self.connections) > self._limits.connections:
             self._make_room()
@@ -117,7 +117,7 @@ class Connection(HttpToolsProtocol):
             answered.message_event.set()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Answer a complete request to a client that closed its own side; else nobody is there to answer."""
+        """Go on with a complete request of a client that closed its own side; else close."""
         cycle = self._last
         if self._closing.begun or cycle is None or cycle.response_complete or cycle.more_body:
             return None
@@ -317,13 +317,13 @@ class Connection(HttpToolsProtocol):
         elif self._in_head:
             self._refuse_in_turn(error)
         elif self.pipeline and self.pipeline[0][0] is cycle:
-            # It will never be complete, and its turn has not come.
+            # An incomplete request behind others.
             self.pipeline.popleft()
             self._refuse_in_turn(error)
         else:
             if not cycle.response_started:
                 self.transport.write(self._refusal(error))
-            # Its application, which may not have begun, learns that nobody is there (nor "100 Continue").
+            # Its application is told of a disconnect, and sends no "100 Continue".
             cycle.disconnected = True
             cycle.waiting_for_100_continue = False
             cycle.message_event.set()
@@ -394,7 +394,7 @@ def send_whole(send: Send, reply: Reply, request_id: str, *, close: bool = False
     ):
         return False
     if cycle.transport.is_closing():
-        # Nobody is there any more, and the protocol will be told next.
+        # The client is gone; the protocol is told next.
         cycle.disconnected = True
         return False
     if close or cycle.more_body or _CLOSE in reply.extra:
@@ -490,7 +490,7 @@ async def close_listeners(server: Server, pause_s: float) -> None:
 def _accept(queue: socket.socket) -> socket.socket | None:
     try:
         return queue.accept()[0]
-    # Nobody is left, or the one who was has gone again.
+    # No connection is left in the queue, or the client has gone.
     except (BlockingIOError, ConnectionAbortedError):
         return None
 

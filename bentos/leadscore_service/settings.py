@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -10,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
+from leadscore.cpus import cpu_limit
 from leadscore.identity.oidc_settings import OidcSettings
 from leadscore.identity.proxies import TrustedProxies
 from leadscore.settings import Home
 from leadscore_service.errors import SettingsError
 
-CGROUP = Path("/sys/fs/cgroup")
 _LABEL = re.compile(r"[A-Za-z0-9_.\-]{0,63}")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one worker is told by its environment (docs/api.md lists the variables).
+    """Settings of one worker, from its environment (docs/api.md lists the variables).
 
     Attributes:
         home: Embedded stores; its `events_url` is where the shipper sends predictions.
@@ -196,28 +195,3 @@ class _Reader:
                 hint="Use at most 63 letters, digits, dots, dashes or underscores.",
             )
         return text
-
-
-def cpu_limit(cgroup: Path = CGROUP) -> int:
-    """Whole CPUs that this process may use.
-
-    The affinity mask, cut by the cgroup's quota (v2, then v1), at least 1.
-
-    Tree libraries that look at the host's CPUs instead ran a hundred times slower in a one-CPU container
-    (dmlc/xgboost#7653).
-    """
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota(cgroup)
-    return max(1, affinity if quota is None else min(affinity, math.floor(quota)))
-
-
-def _quota(cgroup: Path) -> float | None:
-    try:
-        if (cgroup / "cpu.max").exists():
-            limit, period = (cgroup / "cpu.max").read_text().split()
-        else:
-            limit = (cgroup / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (cgroup / "cpu/cpu.cfs_period_us").read_text().strip()
-        return None if limit in ("max", "-1") else int(limit) / int(period)
-    except (OSError, ValueError):
-        return None

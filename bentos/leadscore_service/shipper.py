@@ -1,4 +1,4 @@
-"""Starts the process that ships the spool to the event store, and starts it again when it dies."""
+"""Start the process that ships the spool to the event store, and restart it when it dies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
-# Running for so long, it is taken to be well, and its next death is again a first one.
+# After running for so long its next death counts as a first one.
 _WELL_AFTER_S: Final = 60.0
 
 
@@ -66,10 +66,7 @@ class ShipperProcess:
         return True
 
     def stop(self, seconds: float) -> None:
-        """Let it ship what is there, for at most `seconds`.
-
-        The rest waits on the spool for the next start.
-        """
+        """Let it ship the spool, for at most `seconds`; the rest waits for the next start."""
         if self._process is None or self._process.poll() is not None:
             return
         self._process.terminate()

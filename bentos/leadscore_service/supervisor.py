@@ -77,7 +77,7 @@ class Supervisor:
             code = slot.process.poll()
             if code is None:
                 return
-            # The first death is answered at once; one that keeps dying must not eat the machine.
+            # The first restart is immediate; those of a worker that keeps dying are delayed.
             well = now - slot.started > _WELL_AFTER_S
             slot.pause = 0.0 if well else min(max(2 * slot.pause, 0.25), _LONGEST_PAUSE_S)
             slot.not_before = now + slot.pause
@@ -87,8 +87,7 @@ class Supervisor:
             try:
                 slot.process = self._start(slot.number, first=slot.started == 0.0)
             except OSError as error:
-                # No memory or no process to be had for a moment: the other workers must not lose their
-                # supervisor.
+                # No memory or process to be had for a moment: the supervisor must not end for that.
                 slot.not_before = now + _LONGEST_PAUSE_S
                 _log.error(
                     "worker not started", extra={"fields": {"worker": slot.number, "error": str(error)}}
@@ -111,8 +110,7 @@ class Supervisor:
         )
         environ = {
             **os.environ,
-            # From when on it answers: nobody must hear "not ready" from one worker
-            # while another could have answered.
+            # Only then it listens: no caller gets "not ready" from one worker while another could answer.
             "LEADSCORE_SUPERVISED": "at-once" if first and len(self._slots) == 1 else "loaded",
             LISTENER: str(descriptor),
             SUPERVISOR: str(os.getpid()),
@@ -125,12 +123,12 @@ class Supervisor:
         return subprocess.Popen(command, env=environ, pass_fds=(descriptor,), start_new_session=True)  # noqa: S603
 
     def _stop_workers(self) -> None:
-        # Open as long as one process has it: nobody takes what would wait in its queue after the last worker.
+        # Closed here: connections must not wait in its queue after the last worker.
         self._listener.close()
         running = [slot.process for slot in self._slots if slot.process is not None]
         for process in running:
             process.terminate()
-        # The workers bound themselves; this is for one that cannot even do that.
+        # Workers bound their own shutdown; this is for a stuck one.
         deadline = time.monotonic() + self._settings.drain_s + self._settings.shutdown_s + 2.0
         for process in running:
             try:

@@ -18,7 +18,7 @@ _REMEMBERED: Final = 4096
 
 
 class Tokens:
-    """Answers whose token a request carries; the issuer's keys are fetched by `refresh`, beside the requests.
+    """Find the caller of a token; the issuer's keys are fetched by `refresh`, apart from requests.
 
     Verifying is bounded work on the event loop, about as long as a score: the token's size, the number and
     the size of the issuer's keys have limits, and nothing is fetched for a request.

@@ -1,8 +1,7 @@
-"""Which model version this pod serves: its label, its settings and its artefact must say the same.
+"""Check that a pod's label, settings and artefact name the same model version.
 
-An upgrade can change one of them and leave the others (Helm merges a list as a whole and a map by its
-keys). Version 1 that answers as "2" would be believed by everything behind it: replies, metrics, the
-event store, and every verdict made from them.
+An upgrade can change one of them and leave the others (Helm merges a list as a whole and a map by its keys),
+and replies, metrics, records and verdicts would then name the wrong version.
 """
 
 from __future__ import annotations
@@ -58,10 +57,7 @@ def _pinned(settings: Settings) -> str:
 
 
 def _artefact_version(settings: Settings, directory: Path) -> str:
-    """What whoever brought the artefact says.
-
-    The init container's note, or the folder of a registered model's cache.
-    """
+    """Return the version noted by the init container, or that of the cache folder of a registered model."""
     if settings.artefact_version_file is not None:
         try:
             return settings.artefact_version_file.read_text().strip()

@@ -1,4 +1,4 @@
-"""The life of one worker process: start, load in the background, keep house, drain, stop within a bound."""
+"""Run one worker process: start, load in the background, do chores, drain, stop within a bound."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHIPPER_SHARE: Final = 0.4
 
 
 class Worker:
-    """What the application asks for, made and unmade in the right order.
+    """Resources of the application, opened and closed in the right order.
 
     Attributes:
         settings: Read at start.
@@ -101,12 +101,12 @@ class Worker:
             )
             return
         except Exception:
-            # A thread's end would otherwise go unnoticed: the worker must say why it never gets ready.
+            # An exception would end the thread unnoticed: the worker must say why it never gets ready.
             self.lifecycle.fail("The model cannot be loaded; the log has the exception.")
             _log.exception("model not loaded")
             raise
         self.openapi = openapi_document(engine.model.contract, engine.about, self.settings)
-        # What is there now stays: the collector need not walk it again and again.
+        # Objects of now stay for good: the garbage collector need not traverse them.
         gc.collect()
         gc.freeze()
         self.engine = engine
@@ -118,10 +118,7 @@ class Worker:
         )
 
     def _chores(self) -> list[tuple[str, Callable[[], Awaitable[object]]]]:
-        """What goes on beside the requests.
-
-        Each by itself, so that one that fails or waits stops no other.
-        """
+        """Start the background chores, each a task of its own, so that none stops another."""
         chores: list[tuple[str, Callable[[], Awaitable[object]]]] = [
             ("metrics", self._flush_bins),
             ("spool", self._look_at_spool),

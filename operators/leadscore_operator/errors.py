@@ -1,4 +1,4 @@
-"""What can go wrong between the operator and the cluster."""
+"""Errors between the operator and the cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class KubeConflictError(ConflictError):
 
 
 class AlreadyExistsError(ConflictError):
-    """There is an object of this name already: look whose it is."""
+    """There is an object of this name already; its owner must be checked."""
 
     code = "kubernetes_exists"
 

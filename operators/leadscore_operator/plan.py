@@ -1,4 +1,4 @@
-"""What a decision asks the reconciler to do: data, in the order in which it must happen."""
+"""Plans: what a decision asks the reconciler to do, as data, in the order in which it must happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the registry says, over MLflow's REST interface: two questions do not justify its 70 MB client.
+"""Read the registry over MLflow's REST interface: two calls do not justify its 70 MB client.
 
 Changes of the registry are never made here: they are Jobs of the jobs image, which follow the registry's own
 rules. See https://mlflow.org/docs/latest/rest-api.html#get-registeredmodel and #get-modelversion.

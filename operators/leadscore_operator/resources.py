@@ -1,7 +1,4 @@
-"""What the custom resources say, typed.
-
-Defaults are the schema's: the API server has filled them in already.
-"""
+"""Typed custom resources. Defaults are the schema's: the API server has filled them in already."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ async def run_operator(options: OperatorOptions) -> None:
 
 
 def _store(options: OperatorOptions) -> EventStore | None:
-    # A look that waits for ever is never looked at again.
+    # A reconcile must not wait for ever.
     url = options.events_url
     return None if url is None else EventStore(url, answer_seconds=_ANSWER_SECONDS)
 
@@ -169,7 +169,7 @@ async def _work(
             again = await reconcile(key[1])
             queue.done(key)
             if again is not None:
-                # A second late rather than early: API times have no fractions.
+                # Rounded up: API times have no fractions.
                 queue.add_after(key, (again - clock.now()).total_seconds() + 1.0)
         except (KubeConflictError, NotLeaderError) as error:
             outcome = "conflict"

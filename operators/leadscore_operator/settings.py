@@ -1,4 +1,4 @@
-"""How one operator process is told to run."""
+"""Settings of one operator process."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What the statuses of the custom resources say, typed.
-
-A new field goes here and into the schema; a test compares them.
+"""Typed statuses of the custom resources. A new field goes here and into the schema; a test compares them.
 
 On the wire a field has its name in camelCase, a time is RFC 3339 to the second, and what is None is left
 out, because a structural schema refuses null. Every default is what an object without the field means, so

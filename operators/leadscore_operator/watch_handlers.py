@@ -1,4 +1,4 @@
-"""kopf's part: it lists and watches, reconnects, and tells us which object has changed. It patches nothing.
+"""kopf lists and watches, reconnects, and tells which object has changed. It patches nothing.
 
 Only `on.event` handlers are used: kopf then keeps no annotations, progress or finalizers on objects, so that
 they can be deleted when the operator is gone, and its consistency window (kopf #1178) does not matter,

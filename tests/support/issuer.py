@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -27,6 +27,9 @@ class Issuer:
         self.documents: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.answers = True
+        # Set by tests.support.login: what /authorize and /token do.
+        self.authorize: Callable[[str], str] | None = None
+        self.exchange: Callable[[str], tuple[int, dict[str, Any]]] | None = None
         self.add("first")
 
     def add(self, kid: str, kind: str = "EC") -> None:
@@ -82,8 +85,15 @@ def issuer() -> Iterator[Issuer]:
     """One that answers until the block ends."""
 
     class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
+            from tests.support.login import answer_login
+
             made.asked.append(self.path)
+            if answer_login(made, self):
+                return
             document = made.documents.get(self.path)
             if document is None or not made.answers:
                 self.send_error(503)

@@ -1,4 +1,4 @@
-"""Bounds of a share from counts are those of the betting sequence, and hold at every look."""
+"""Bounds of a share from counts are those of the betting sequence, and hold at every evaluation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_bounds_of_counts_are_the_sequences_last_ones(share: float) -> None:
     n = 900
     values = np.zeros(n)
     values[: round(share * n)] = 1.0
-    sequence = betting_sequence(values, 0.05, looks=np.array([n]))
+    sequence = betting_sequence(values, 0.05, evaluations=np.array([n]))
     low, high = share_bounds(np.array([round(share * n)]), np.array([n]), 0.05)
     assert low[0] == pytest.approx(sequence.low[-1], abs=1e-6)
     assert high[0] == pytest.approx(sequence.high[-1], abs=1e-6)

@@ -57,9 +57,10 @@ http{{ if or .Values.console.tlsSecret (eq .Values.trafficRouting.provider "gate
 {{- end }}
 {{- end -}}
 
+{{/* Probes ask the process and never the store: one that is away is no reason to start a pod again. The path that says it lives. */}}
 {{- define "leadscore.viewerProbes" -}}
 startupProbe:
-  httpGet: {path: /healthz, port: http}
+  httpGet: {path: {{ . }}, port: http}
   periodSeconds: 1
   failureThreshold: 60
 readinessProbe:
@@ -67,7 +68,7 @@ readinessProbe:
   periodSeconds: 5
   timeoutSeconds: 3
 livenessProbe:
-  httpGet: {path: /healthz, port: http}
+  httpGet: {path: {{ . }}, port: http}
   periodSeconds: 15
   timeoutSeconds: 5
   failureThreshold: 3

@@ -1,7 +1,4 @@
-"""What each action of the release machine takes: which Job, which changes, which record.
-
-Pure; `EFFECTS` is the table.
-"""
+"""Effects of each action of the release machine: Job, changes and record (table `EFFECTS`). Pure."""
 
 from __future__ import annotations
 
@@ -63,7 +60,7 @@ WriteRecord = Callable[[EventStore, ReleaseSpec, ReleaseStatus, Any, int], objec
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an action takes; None: nothing of that kind.
+    """Effects of an action; None: nothing of that kind.
 
     Attributes:
         job: Name and command line of its Job. Each may run twice.

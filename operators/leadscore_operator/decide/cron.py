@@ -2,8 +2,8 @@
 
 Kubernetes itself starts the Jobs.
 
-CronSim goes through the wall clock's times; which of them are real, and what Kubernetes spells
-otherwise than Debian's cron, is here. Kubernetes' scheduler (github.com/robfig/cron) runs nothing in
+CronSim iterates over wall-clock times; this module handles changes of clocks, and spellings of Kubernetes
+that differ from Debian's cron. Kubernetes' scheduler (github.com/robfig/cron) runs nothing in
 the hour that the clocks leave out, and twice what lies in the hour that they repeat; Debian's cron
 makes up for the one and leaves out the other.
 """

@@ -1,4 +1,4 @@
-"""DriftDetector: keep a CronJob per schedule, and put what its Jobs say into the status. Pure."""
+"""DriftDetector: keep a CronJob per schedule, and write its Jobs' verdicts into the status. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from leadscore_operator.statuses import (
 )
 
 KEPT: Final = 30
-# A finished Job whose pod is gone for so long has said its last word to nobody.
+# A finished Job without a pod for so long counts as one without a verdict.
 PATIENCE: Final = timedelta(minutes=10)
 LOOK_AGAIN: Final = timedelta(seconds=2)
 _RANK: Final = (SEVERITIES[0], UNKNOWN, *SEVERITIES[1:])
@@ -141,7 +141,7 @@ class _Reading:
                 continue
             words = seen.words.get(name)
             if words is None and now - end.at < PATIENCE:
-                # Its pod may still appear in a later read; another look decides.
+                # Its pod may still appear in a later read.
                 self.again = now + LOOK_AGAIN
                 continue
             self._one(name, job["metadata"].get("labels", {}).get(SCHEDULE_LABEL, ""), end, words)
@@ -283,7 +283,7 @@ def _event(name: str, verdict: DriftVerdict) -> Event:
     why = f" {verdict.reasons[0]}" if verdict.reasons else ""
     text = f"{verdict.severity.capitalize()} drift{worst} ({verdict.triage}).{why}"
     if verdict.triage == "pipeline_bug":
-        # A verdict's own sentence may have said so.
+        # The verdict's own sentence may contain it.
         tell = "" if "data owner" in why else " Tell the data owner."
         return Event("PipelineBug", f"{text}{tell}", name, "Warning")
     return Event("Drifted" if verdict.drifted else "DriftSeen", text, name, "Warning")

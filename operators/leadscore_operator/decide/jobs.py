@@ -1,4 +1,4 @@
-"""What became of a Job, and what its pod said last."""
+"""Read how a Job ended, and its pod's termination message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An object in the metric samples that alerts are made of. Pure.
+"""Make an object's metric samples, on which alerts are based. Pure.
 
 Labels are names of objects, schedules, features and phases: as many as people have made and the contract has
 features, never one per lead, per Job or per finished release.
@@ -18,7 +18,14 @@ from leadscore_operator.decide.cron import next_run
 from leadscore_operator.decide.run import RUN_FINAL as FINISHED
 from leadscore_operator.kube.resources import DETECTORS, RELEASES, RUNS, Manifest
 from leadscore_operator.resources import DetectorSpec, decode
-from leadscore_operator.statuses import UNKNOWN, DetectorStatus, ModelReleaseStatus, RunStatus, VerdictStatus
+from leadscore_operator.statuses import (
+    UNKNOWN,
+    DetectorStatus,
+    ModelReleaseStatus,
+    RunStatus,
+    Status,
+    VerdictStatus,
+)
 
 # A detector is silent once so many of its scheduled checks in a row have given no verdict, or could not
 # judge.
@@ -77,10 +84,18 @@ RELEASE_NEEDS_HUMAN: Final = Series(
     "Since when a release waits for a person's decision.",
     ("release", "model", "version", "phase"),
 )
+UNAVAILABLE_SINCE: Final = Series(
+    "leadscore_unavailable_since_timestamp_seconds",
+    "Since when objects wait because the event store or the registry is away.",
+    ("kind", "reason"),
+    min,
+)
 CATALOGUE: Final = (
     SEVERITY, DRIFTED, VERDICT_AT, SILENT_FROM, RUN_COUNT, RUN_FINISHED, RELEASE_COUNT, RELEASE_SINCE,
-    RELEASE_NEEDS_HUMAN,
+    RELEASE_NEEDS_HUMAN, UNAVAILABLE_SINCE,
 )  # fmt: skip
+# Reasons of the condition Ready that are about neither the object nor the operator.
+_AWAY: Final = frozenset(("EventStoreUnavailable", "RegistryUnavailable"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +108,20 @@ class MetricSample:
 
 
 def metric_samples_of(plural: str, item: Manifest) -> tuple[MetricSample, ...]:
-    """The metric samples of an object with its status as it was written last; none for a kind that has none.
+    """The metric samples of an object with its status as it was written last.
 
     Raises:
         BadInputError: The spec cannot be read.
     """
-    match plural:
-        case DETECTORS.plural:
-            return tuple(_detector(item))
-        case RUNS.plural:
-            return tuple(_run(item))
-        case RELEASES.plural:
-            return tuple(_release(item))
-        case _:
-            return ()
+    samples = {DETECTORS.plural: _detector, RUNS.plural: _run, RELEASES.plural: _release}.get(plural)
+    return (*_unavailable(plural, item), *(() if samples is None else samples(item)))
+
+
+def _unavailable(plural: str, item: Manifest) -> Iterator[MetricSample]:
+    for condition in decode(item.get("status", {}), Status, "status").conditions:
+        if condition.type == "Ready" and condition.status == "False" and condition.reason in _AWAY:
+            since = condition.last_transition_time.timestamp()
+            yield MetricSample(UNAVAILABLE_SINCE, (plural, condition.reason), since)
 
 
 def _detector(item: Manifest) -> Iterator[MetricSample]:

@@ -1,7 +1,4 @@
-"""RetrainPolicy: gather what is known, decide, and say it.
-
-Pure; the decision itself is `leadscore.policy`.
-"""
+"""RetrainPolicy: gather the state, decide by `leadscore.policy`, and write the status. Pure."""
 
 from __future__ import annotations
 
@@ -162,7 +159,7 @@ def _of_model(detectors: Sequence[Manifest], model: str) -> list[Manifest]:
 
 
 def _observations(seen: PolicyObservation, model: str) -> tuple[Observation, ...]:
-    """What the model's detectors have said, without what was said of its predecessors.
+    """Return the verdicts of the model's detectors, without those about its predecessors.
 
     A check may end after the release that its model has left in; its verdict would start a retraining at
     once.
@@ -182,7 +179,7 @@ def _observations(seen: PolicyObservation, model: str) -> tuple[Observation, ...
 
 
 def _under_way(seen: PolicyObservation, spec: PolicySpec) -> str | None:
-    """A release of the model that has not ended, or is still to be made of a candidate that passed."""
+    """Name a release of the model that has not ended, or is still to be made of a candidate that passed."""
     mine = [r for r in seen.releases if r["spec"].get("model") == spec.model]
     live = [r for r in mine if _release_status(r).phase not in RELEASE_ENDED]
     if live:

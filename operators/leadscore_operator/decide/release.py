@@ -1,7 +1,4 @@
-"""ModelRelease: the object in the release machine's words and back.
-
-Pure; the machine is `leadscore.release`.
-"""
+"""ModelRelease: convert the object to inputs of the release machine (`leadscore.release`) and back. Pure."""
 
 from __future__ import annotations
 
@@ -118,7 +115,7 @@ def report_of(done: ReportObservation, jobs: Sequence[Manifest], step: str) -> R
             continue
         end = job_end(job)
         state = "running" if end is None or end.succeeded else "failed"
-        # A report that is being made does not take the last one's place as evidence.
+        # Until a new report is made the last one stays the evidence.
         newest = ReportObservation(
             state=state,
             number=count,
@@ -163,7 +160,7 @@ def plan_step(
     events: tuple[Event, ...] = ()
     known = release.get("status", {})
     if (known.get("phase"), known.get("reason")) != (status["phase"], status.get("reason")):
-        # What a person must do something about, or has to know, as `kubectl get events` marks it.
+        # Marked as warnings in `kubectl get events`.
         warns = needs_human_since is not None or new.phase in {"Rejected", "Aborted", "RolledBack"}
         text = new.reason or f"Phase {new.phase}."
         events = (Event(new.phase, text, f"{new.phase}{text}", "Warning" if warns else "Normal"),)

@@ -1,4 +1,4 @@
-"""RetrainRun: one Job per attempt, and what came of it. Pure."""
+"""RetrainRun: one Job per attempt, and its result. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from leadscore_operator.specs.workload import Workload
 from leadscore_operator.statuses import Candidate, GateResult, RunStatus, condition_now, to_wire
 
 RUN_FINAL: Final = ("Succeeded", "Failed")
-# Exit codes that another attempt cannot change.
+# Exit codes for which another attempt is no use.
 HOPELESS: Final = (ExitCode.USAGE, ExitCode.BAD_INPUT, ExitCode.NOT_FOUND, ExitCode.REFUSED, ExitCode.CORRUPT)
 _PATIENCE: Final = timedelta(minutes=10)
 _LOOK_AGAIN: Final = timedelta(seconds=2)
@@ -171,7 +171,7 @@ def _release(seen: RunObservation, old: RunStatus) -> Plan:
 
 
 def _next_attempt(seen: RunObservation, old: RunStatus, policy: PolicySpec, now: datetime, why: str) -> Plan:
-    """Put the next attempt on record; its Job is made by the look that finds it there."""
+    """Record the next attempt; the reconcile that finds it recorded makes its Job."""
     attempt = _attempt(old)
     if attempt >= policy.run.attempts:
         return _failed(seen, old, now, f"{why} That was attempt {attempt} of {policy.run.attempts}.", now)
@@ -190,7 +190,7 @@ def _next_attempt(seen: RunObservation, old: RunStatus, policy: PolicySpec, now:
 def _delay(policy: PolicySpec, attempt: int) -> timedelta:
     """Time after a failed attempt before the next one."""
     first = parse_duration(policy.run.retry_delay)
-    # From some point on the next attempt is a matter of days, not of more patience; and no time may overflow.
+    # Delays have an upper bound, also so that no time overflows.
     return min(first * 2 ** max(attempt - 1, 0), max(first, _LONGEST_DELAY))
 
 

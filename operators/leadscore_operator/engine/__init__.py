@@ -1,4 +1,1 @@
-"""What every reconcile needs.
-
-A queue, a clock, a lease, a record of events, and a sense of its own health.
-"""
+"""Parts that every reconcile needs: queue, clock, lease, event record and health."""

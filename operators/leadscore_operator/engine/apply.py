@@ -34,9 +34,8 @@ class EvidenceStore(Protocol):
 class Applier:
     """Does what plans ask.
 
-    Findings come first, because nothing may be done that is not on record; then children,
-    then events, and the status last: while it has not changed, the next look repeats the
-    steps, and each of them is the same step again.
+    Records come first, because nothing may be done that is not on record; then children, then events, and the
+    status last: while it has not changed, the next reconcile repeats the same steps.
 
     Args:
         kube: Guarded by the Lease.
@@ -92,8 +91,7 @@ class Applier:
         try:
             await asyncio.to_thread(self._store.record, evidence)
         except ConflictError:
-            # Decided and recorded before, by us or by a predecessor that did not get further: that record
-            # stands.
+            # Recorded before, by us or by a process that ended after it: that record stands.
             _log.debug("recorded before", extra={"fields": {"evidence": record.id}})
 
     async def change(self, change: Change) -> None:

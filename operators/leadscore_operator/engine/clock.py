@@ -9,7 +9,7 @@ from pathlib import Path
 class Clock:
     """Wall-clock time, moved by the seconds in a file if one is named.
 
-    The file is read at every look, so that a fault story can step the clock of a running operator.
+    The file is read at each call, so that a test can step the clock of a running operator.
     """
 
     def __init__(self, offset_file: Path | None = None) -> None:

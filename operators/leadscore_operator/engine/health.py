@@ -1,8 +1,8 @@
-"""Does the operator still see what happens? A watch can freeze without a word (kopf #614, #698, #955, #957).
+"""Detect a watch that has frozen without an error (kopf #614, #698, #955, #957).
 
-An idle stream and a frozen one look alike from inside, so the watch is held against the lists of the periodic
-resync: an object whose listed version the watch has not delivered for a while means that the watch is frozen.
-That tells nothing wrong in a quiet cluster and needs no bookmarks.
+An idle stream and a frozen one look alike, so the watch is compared with the lists of the periodic resync: an
+object whose listed version the watch has not delivered for a while means that the watch is frozen. That gives
+no false alarms in a quiet cluster and needs no bookmarks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STUCK_SECONDS: Final = 180.0
 
 @dataclass(slots=True)
 class Health:
-    """What probes and metrics are answered from. Times are of the monotonic clock."""
+    """State for probes and metrics. Times are of the monotonic clock."""
 
     now: Callable[[], float] = time.monotonic
     _seen: dict[Key, str] = field(default_factory=dict[Key, str])

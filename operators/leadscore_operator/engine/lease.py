@@ -30,7 +30,7 @@ from leadscore_operator.kube.resources import DEPLOYMENTS, LEASES, Manifest
 _log = logging.getLogger(__name__)
 
 DURATION: Final = 15.0
-# We stop writing this much before others may think that we are gone.
+# We stop writing this long before others may take the Lease.
 MARGIN: Final = 4.0
 RENEW: Final = 3.0
 # Annotation: the Deployment of the installation that the Lease belongs to.
@@ -116,7 +116,7 @@ class Lease:
             _log.info("the Lease was not given up", extra={"fields": {"error": str(error)}})
 
     async def _try(self) -> None:
-        # The claim dates from before the request: the answer may be late, our right must not be long.
+        # The Lease counts from before the request, since the answer may be late.
         asked = time.monotonic()
         lease = await self._kube.get(LEASES, self._name)
         if lease is None:

@@ -1,6 +1,6 @@
-"""What Prometheus is told: how the operator does, and what the objects say.
+"""Metrics of the operator and of its objects.
 
-Only the leader's truth counts. Figures of an object are taken from the status that the API server has just
+Only the leader shows the latter. Figures of an object are taken from the status that the API server has just
 accepted from us (or that we found there unchanged), and they are shown only while we hold the Lease: an
 operator that stands by, or one that was the leader and has not noticed, shows none.
 """
@@ -115,7 +115,7 @@ class OperatorCollector(Collector):
         yield done
 
     def objects(self) -> bytes:
-        """The series of objects, if they are ours to tell."""
+        """The series of objects while this process leads, else b""."""
         return self._metric_samples.page() if self.leads() else b""
 
     def leads(self) -> bool:
@@ -128,7 +128,7 @@ class OperatorCollector(Collector):
 
 
 def exposition(collector: OperatorCollector) -> bytes:
-    """Everything, in Prometheus' text format."""
+    """All series in Prometheus' text format."""
     return _text(collector) + collector.objects()
 
 

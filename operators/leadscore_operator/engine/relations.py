@@ -1,4 +1,4 @@
-"""Which objects must be looked at when one has changed. Hints only: the resync finds what a hint missed."""
+"""Find the objects to reconcile when one has changed. Hints only: the resync finds the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OWNERS = {CHECK: DETECTORS.plural, TRAINING: RUNS.plural, "release": RELEASES.p
 
 
 class Relations:
-    """Remembers from the watch which policies care for which models, and which runs for which policy."""
+    """Remember from the watch which policies are about which models, and which runs about which policy."""
 
     def __init__(self) -> None:
         self._models: dict[str, str] = {}

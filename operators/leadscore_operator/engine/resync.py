@@ -1,7 +1,4 @@
-"""The periodic look at everything.
-
-Finds what no event told, and notices when the watch tells nothing any more.
-"""
+"""The periodic resync: reconcile objects whose events were missed, and detect a frozen watch."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ KINDS = (DETECTORS, POLICIES, RUNS, RELEASES)
 
 
 class Resync:
-    """Lists every kind and queues each object that has changed, or whose children have, since the last look.
+    """List every kind and queue each object that has changed, or whose children have, since the last resync.
 
     Versions are only compared for being equal, as the API asks of clients.
     """
@@ -40,7 +37,7 @@ class Resync:
         self._known: dict[Key, frozenset[str]] = {}
 
     async def once(self) -> int:
-        """One look at everything; how many objects were queued.
+        """List everything once; return how many objects were queued.
 
         Raises:
             LeadScoreError: A list could not be read; nothing was forgotten.
@@ -63,7 +60,7 @@ class Resync:
         # A policy decides from objects that are not its children.
         if changed:
             changed += [key for key in found if key[0] == POLICIES.plural and key not in changed]
-        # Those that are gone are looked at once more, so that nobody goes on speaking of them.
+        # Deleted objects are reconciled once more, so that their metrics go.
         gone = (self._known.keys() - found.keys()) | _left(cron_jobs, lists[DETECTORS.plural])
         for key in (*changed, *gone):
             self._queue.add(key)
@@ -73,7 +70,7 @@ class Resync:
 
 
 def _left(cron_jobs: Iterable[Manifest], detectors: Iterable[Manifest]) -> set[Key]:
-    """Detectors whose CronJobs have outlived them, while no operator looked."""
+    """Return deleted detectors whose CronJobs are left from a time without an operator."""
     live = {detector["metadata"]["uid"] for detector in detectors}
     labels = (cron_job["metadata"].get("labels", {}) for cron_job in cron_jobs)
     return {

@@ -1,4 +1,4 @@
-"""Calls to the API server. Unknown is not empty: an answer that did not come is an error, never a result."""
+"""Calls to the API server. A missing answer is an error, never an empty result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0, sock_connect=5.0)
 _PAGE: Final = 500
 _MERGE: Final = "application/merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
-# Whose a field is, for server-side apply.
+# Field manager for server-side apply.
 _OWNER: Final = {"fieldManager": MANAGER}
 
 

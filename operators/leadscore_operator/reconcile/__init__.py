@@ -1,1 +1,1 @@
-"""The shells: read everything afresh, ask the pure part, do what it says. One module per kind."""
+"""Reconcilers: read everything afresh, call the pure decision, apply its plan. One module per kind."""

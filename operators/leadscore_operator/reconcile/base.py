@@ -1,10 +1,8 @@
-"""What the reconcilers share.
-
-How the last words of a Job are read, and how trouble gets into the Ready condition.
-"""
+"""Shared by the reconcilers: reading a Job's termination message, and setting a failed Ready condition."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -62,7 +60,7 @@ async def apply_plan(
     except (NameTakenError, KubeRefusedError) as error:
         await set_failed_condition(context, resource, item, error)
         raise
-    # Only what the server has taken counts: a status that was refused is not shown either.
+    # Metrics show a status only after the server has accepted it.
     status = item.get("status", {}) if plan.status is None else plan.status
     key = (resource.plural, item["metadata"]["name"])
     context.metric_samples.hold(key, metric_samples_of(resource.plural, {**item, "status": status}))
@@ -102,3 +100,7 @@ async def not_ready(
     event = Event(reason, message, about, "Warning")
     status = old | {"conditions": [to_wire(each) for each in conditions]}
     await context.applier.apply(resource, item, Plan(events=(event,), status=status))
+    # A spec that cannot be read has no samples.
+    with suppress(BadInputError):
+        key = (resource.plural, item["metadata"]["name"])
+        context.metric_samples.hold(key, metric_samples_of(resource.plural, {**item, "status": status}))

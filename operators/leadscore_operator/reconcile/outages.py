@@ -1,6 +1,4 @@
-"""What people are told when an object cannot be worked on for a reason that is not its own.
-
-One sentence in its status.
+"""Report in an object's status that it cannot be reconciled for a reason of ours.
 
 The event store or the registry is away; or the operator itself fails on the object, and Ready must not go on
 saying True.
@@ -28,13 +26,13 @@ STORE_AWAY: Final = "EventStoreUnavailable"
 REGISTRY_AWAY: Final = "RegistryUnavailable"
 APPROVERS_AWAY: Final = "ApproversUnavailable"
 DEFECT: Final = "OperatorFailed"
-# The exception's own words may hold what the object says.
+# The exception's text may contain the object's content.
 _BROKEN: Final = (
     "The operator failed on this object ({error}); its log has the exception. It tries again by itself: "
     "nothing is decided here until it can."
 )
 _WAITS: Final = "Nothing is decided here until it answers; the operator tries again by itself."
-# What is over so soon is worth a line in the log and no more.
+# Shorter outages are only logged.
 _HICCUP_SECONDS: Final = 3.0
 # Another sentence about the same outage: a status that is written is looked at again at once, so not with
 # each try.
@@ -107,7 +105,7 @@ class Outages:
                 since = _since(item, reason) or format_time(self._context.clock.now())
                 await not_ready(self._context, resource, item, reason, message, about=since)
         except LeadScoreError as second:
-            # What is wrong is what counts; it is told at the next try.
+            # A failure to write it is logged; the next try writes it.
             if (resource.plural, name) in self._open:
                 self._open[resource.plural, name].told = float("-inf")
             fields = {"key": f"{resource.plural}/{name}", "error": str(second)}

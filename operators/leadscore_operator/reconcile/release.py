@@ -1,4 +1,4 @@
-"""ModelReleases: look at cluster, registry and event store, ask the release machine, do its one step."""
+"""ModelReleases: observe cluster, registry and event store, and do the release machine's next step."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def reconcile_release(
         await _record(context, store, spec, step)
     except (BadInputError, RefusedError) as error:
         await set_failed_condition(context, RELEASES, release, error)
-        # What a person fixes (the Rollout, say) sends no event.
+        # Fixes by a person (of the Rollout, say) send no event.
         return context.clock.now() + _RECHECK
     return await apply_plan(context, RELEASES, release, plan)
 

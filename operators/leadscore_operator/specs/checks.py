@@ -24,7 +24,7 @@ from leadscore_operator.specs.workload import (
 )
 
 CHECK = "drift-check"
-# Generation of the detector that a CronJob was made from: an older look at the detector must not undo a newer
+# Generation of the detector that a CronJob was made from: a stale read of the detector must not undo a newer
 # one.
 GENERATION = "leadscore.dev/generation"
 SCHEDULE_LABEL = "leadscore.dev/schedule"

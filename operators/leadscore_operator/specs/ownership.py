@@ -1,4 +1,4 @@
-"""Whose the fields of an object are, as server-side apply keeps it in `metadata.managedFields`."""
+"""Take over fields of earlier operators in `metadata.managedFields`, as server-side apply keeps them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def claim_fields(meta: Manifest) -> list[Manifest] | None:
     None if it is ours.
 
     Without that the former manager would own its fields for ever beside us: what we leave out later would
-    stay, and a second controlling owner would be refused. See
-    https://kubernetes.io/docs/reference/using-api/server-side-apply/#upgrading-from-client-side-apply-to-server-side-apply
+    stay, and a second controlling owner would be refused. See https://kubernetes.io/docs/reference/using-
+    api/server-side-apply/#upgrading-from-client-side-apply-to- server-side-apply
     """
     entries: list[Manifest] = meta.get("managedFields", [])
     if any(_is(entry, MANAGER, "Apply") for entry in entries):

@@ -91,7 +91,7 @@ def shadow_report(action: ReportShadow, spec: ReleaseSpec) -> JobCommand:
 
 
 def kpi_report(action: ReportKpi, spec: ReleaseSpec) -> JobCommand:
-    """Hold the candidate's business metric samples against those of the version before."""
+    """Compare the candidate's business figures with those of the version before."""
     options = [f"--against={spec.model}/{action.previous}", f"--since={format_time(action.since)}"]
     options += [f"--number={action.number}", f"--exposure={spec.soak_exposure_seconds:.0f}s"]
     return JobCommand(f"kpi-{action.number}", _report("kpi", spec, *options))

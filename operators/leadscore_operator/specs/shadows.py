@@ -46,8 +46,7 @@ def observe_mirror(service: Manifest | None, rollout: str) -> MirrorObservation:
 def observe_shadow(deployment: Manifest) -> ShadowObservation:
     """The shadow in the release machine's words.
 
-    Since when it is ready is the Deployment's own condition, so that whoever looks, and after whatever pause,
-    sees the same.
+    The Deployment's own condition says since when it is ready, so that every read gives the same.
     """
     meta, status = deployment["metadata"], deployment.get("status", {})
     current = status.get("observedGeneration") == meta.get("generation")

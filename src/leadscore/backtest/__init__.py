@@ -1,4 +1,1 @@
-"""What a RetrainPolicy would have done.
-
-A labelled stream replayed with its label delay, beside simple rules.
-"""
+"""Backtest a RetrainPolicy: replay a labelled stream with its label delay, compared with simple rules."""

@@ -1,6 +1,6 @@
 """The model of a backtest.
 
-One forest with plain parameters, so that strategies differ by when they train alone.
+One forest with plain parameters, so that strategies differ only in when they train.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MIN_CLASS = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BacktestModel:
-    """A forest and what it was like when it was new.
+    """A forest with its figures at training.
 
     Attributes:
         version: Number of the training in its backtest, as text.
@@ -57,7 +57,7 @@ class BacktestModel:
 
 
 class Trainer:
-    """Trains on rows of a stream; the same rows are trained on once, whoever asks."""
+    """Train on rows of a stream; strategies share models of the same rows."""
 
     def __init__(self, stream: BacktestStream, *, seed: int = 1) -> None:
         self._stream = stream

@@ -1,7 +1,4 @@
-"""The replay: month after month score, look, decide, retrain.
-
-Then what each strategy kept and what it cost.
-"""
+"""Replay a stream: score, judge, decide and retrain month by month; compare the strategies."""
 
 from __future__ import annotations
 

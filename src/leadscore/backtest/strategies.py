@@ -1,4 +1,4 @@
-"""Who decides when to retrain: the policy under test, and the simple rules that it has to be better than."""
+"""Strategies that decide when to retrain: the policy under test, and simple rules to compare it with."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from leadscore.backtest.stream import BacktestStream, Month, moment
 from leadscore.drift.options import PerformanceThresholds
 from leadscore.drift.performance.measure import LabelCounts, measure_window
 from leadscore.drift.performance.verdict import judge_performance, performance_drift
-from leadscore.drift.statistics.distances import half_row_psi
+from leadscore.drift.statistics.distances import half_row_psi, largest_gap
 from leadscore.drift.verdict import DriftVerdict
 from leadscore.policy.decide import decide_retraining
 from leadscore.policy.spec import RetrainRules
 from leadscore.policy.state import Observation, PastRun, PolicyState, Postpone, Retrain
-from leadscore.scoring.profile import FeatureProfile, comparable_cells
+from leadscore.scoring.profile import comparable_cells, feature_cells
 
 Values = npt.NDArray[np.float32]
 
@@ -46,7 +46,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class StrategyAnswer:
-    """Whether the detector spoke, whether to retrain, and why."""
+    """Whether the detector signalled, whether to retrain, and why."""
 
     alarm: bool
     retrain: bool
@@ -68,7 +68,7 @@ class Strategy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """The model of the warm-up, for ever."""
+    """Never retrain."""
 
     name: str = "never"
 
@@ -156,7 +156,7 @@ class AnyKs:
 class ByPolicy:
     """The RetrainPolicy under test, deciding from the performance detector's verdicts as the operator does.
 
-    A backtest has that one detector: it stands for each that the policy names, which here would never speak.
+    A backtest has that one detector: it stands for each that the policy names, which here would never signal.
 
     Attributes:
         rules: The policy.
@@ -193,7 +193,7 @@ class ByPolicy:
             self._runs.append(PastRun(key=decision.key, created=now, finished=now))
         reason = decision.reason
         if isinstance(decision, Postpone) and decision.hold == "no-drift" and not verdict.unknown:
-            # The policy knows of nothing that asks; what was measured is why.
+            # No trigger is due: add the detector's reason.
             reason = " ".join((reason, *verdict.reasons[:1]))
         return StrategyAnswer(verdict.drifted, isinstance(decision, Retrain), reason)
 
@@ -230,31 +230,10 @@ def month_psi(view: View) -> list[tuple[float, str]]:
     Absent values, unlisted ones among them, are one bin.
     """
     matrix = view.stream.matrix[view.month.rows]
-    return [
-        (psi_strategy(comparable_cells(f.kind, f.counts, f.missing), _counted(f, matrix[:, i])), f.name)
-        for i, f in enumerate(view.model.profile.features)
-    ]
-
-
-def largest_gap(first: Values, second: Values) -> float:
-    """The two-sample KS statistic: the largest distance between the empirical distribution functions."""
-    both = np.concatenate([first, second])
-    below = [np.searchsorted(np.sort(v), both, side="right") / len(v) for v in (first, second)]
-    return float(np.abs(below[0] - below[1]).max())
-
-
-def psi_strategy(reference: tuple[int, ...], window: tuple[int, ...]) -> float:
-    """Population stability index with half a row in every bin, which keeps empty bins finite."""
-    return float(half_row_psi(np.array(reference), np.array(window)).sum())
-
-
-def _counted(feature: FeatureProfile, column: Values) -> tuple[int, ...]:
-    missing = np.isnan(column)
-    present = column[~missing]
-    codes = (
-        np.searchsorted(feature.edges, present, side="right")
-        if feature.kind == "numeric"
-        else present.astype(np.intp)
-    )
-    counts = np.bincount(codes, minlength=len(feature.counts))
-    return (*(int(c) for c in counts), int(missing.sum()))
+    found: list[tuple[float, str]] = []
+    for i, feature in enumerate(view.model.profile.features):
+        reference = comparable_cells(feature.kind, feature.counts, feature.missing)
+        cells = feature_cells(feature, np.array(feature.edges), matrix[:, i])
+        parts = half_row_psi(np.array(reference), np.bincount(cells, minlength=len(reference)))
+        found.append((float(parts.sum()), feature.name))
+    return found

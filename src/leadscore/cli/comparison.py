@@ -120,7 +120,7 @@ def shadow(
     from leadscore.events.store import EventStore
     from leadscore.registry.store import ModelRegistry
     from leadscore.release import shadow as shadows
-    from leadscore.release.evidence import SHADOW, ReportHeader, record_refusal
+    from leadscore.release.evidence import SHADOW, ReportHeader, record_report
 
     begin = parse_moment(since, "--since")
     home = Home.from_environment()
@@ -155,7 +155,7 @@ def shadow(
                 too_few=True,
                 leads=error.leads,
             )
-            evidence_id = record_refusal(store, SHADOW, said, now_us())
+            evidence_id = record_report(store, SHADOW, said, now_us())
             emit({"evidence_id": evidence_id, SHADOW: said}, said.summary, as_json=as_json)
             return
         _tell(store, found, out, page, markdown, as_json=as_json)
@@ -179,9 +179,9 @@ def _tell(
     from leadscore.errors import RefusedError
     from leadscore.events.records import now_us
     from leadscore.release import page as pages
-    from leadscore.release.evidence import record_comparison
+    from leadscore.release.evidence import record_report
 
-    evidence_id = record_comparison(store, found, now_us())
+    evidence_id = record_report(store, found.kind, found, now_us())
     if out is not None:
         out.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
     if page is not None:

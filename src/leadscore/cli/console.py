@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -19,6 +20,9 @@ def console(
     metrics_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port of Prometheus metrics; none, if left out.")
     ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Say on every page that the stores hold made-up data.")
+    ] = False,
     parent: Annotated[int | None, typer.Option("--exit-with-parent", hidden=True)] = None,
 ) -> None:
     """Serve the console until Ctrl-C: overview, drift, model, business, releases, alerts, leads."""
@@ -32,7 +36,9 @@ def console(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    settings = ConsoleSettings.from_environment(name)
+    # It logs whole addresses, which are nobody's business.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = replace(ConsoleSettings.from_environment(name), demo=demo)
 
     def make() -> Flask:
         made = Console(settings, PAGES, ACTIONS)

@@ -1,7 +1,4 @@
-"""The credential of the person who types a command.
-
-From the environment or a file, never from the command line.
-"""
+"""Read a person's credential from the environment or a file, never from the command line."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ CredentialFile = Annotated[
 
 
 def read_credential(path: Path | None) -> bytes:
-    """Return the API key or token of whoever types.
+    """Return the person's API key or token.
 
     Raises:
         UnauthorizedError: There is none.

@@ -113,7 +113,7 @@ def kpi(
     from leadscore.events.store import EventStore
     from leadscore.registry.store import ModelRegistry
     from leadscore.registry.versions import ModelRef
-    from leadscore.release.evidence import record_kpi
+    from leadscore.release.evidence import KPI, record_report
     from leadscore.release.post_release_monitor import report_soak
     from leadscore.release.soak import SoakPlan, SoakRequest
 
@@ -138,7 +138,7 @@ def kpi(
     )
     with EventStore(home.events_url) as store:
         found = report_soak(store, about, SoakPlan(margin=margin), baseline_days=earlier / timedelta(days=1))
-        evidence_id = record_kpi(store, found, now_us())
+        evidence_id = record_report(store, KPI, found, now_us())
     rows = [
         (
             f.name,

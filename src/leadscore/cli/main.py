@@ -14,6 +14,7 @@ import typer
 
 from leadscore import __version__
 from leadscore.cli import (
+    alerts,
     approve,
     batch,
     bench,
@@ -77,6 +78,7 @@ app.command("console", rich_help_panel=_RUN)(console_command.console)
 app.command("simulate", rich_help_panel=_RUN)(simulate.simulate)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=_RUN)
 app.command("monitor", rich_help_panel=_RUN)(monitor.monitor)
 app.command("bench", rich_help_panel=_RUN)(bench.bench)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from leadscore.cli.options import AcceptSuspicion
 from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
 
@@ -178,13 +179,7 @@ def promote(
         int | None,
         typer.Option("--expect-champion", help="Refuse if the champion is another version (0: none yet)."),
     ] = None,
-    accept_suspicion: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME: REASON",
-            help="A person's word that what looks like a leak is known before the outcome.",
-        ),
-    ] = None,
+    accept_suspicion: AcceptSuspicion = None,
     as_json: TableOrJson = False,
 ) -> None:
     """Make a version the champion; the old champion becomes `previous`.
@@ -265,7 +260,7 @@ def _print_decision(decision: VersionDecision, *, as_json: bool) -> None:
 
 
 def _say_who_serves(decision: VersionDecision) -> None:
-    """An alias moves nobody's traffic: say what does."""
+    """Say how traffic follows, as an alias alone moves none."""
     ref = f"{decision.name}/{decision.version}"
     for line in (
         (

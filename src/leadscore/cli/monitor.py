@@ -9,6 +9,8 @@ import typer
 from leadscore.cli.options import EventsUrl
 from leadscore.settings import Home
 
+_MEASURES_SECONDS = 15.0
+
 
 def monitor(
     events_url: EventsUrl = None,
@@ -18,16 +20,18 @@ def monitor(
         str, typer.Option(help="After how long a silent monitor is replaced by another: 15s.")
     ] = "15s",
 ) -> None:
-    """Keep roll-ups up to date and show their metrics until Ctrl-C; of several monitors one works."""
+    """Keep roll-ups up to date, evaluate alerts and deliver messages until Ctrl-C; of several one works."""
     import logging
     import sys
     import threading
 
+    from leadscore.alerts.chores import AlertMonitor
     from leadscore.durations import parse_duration
     from leadscore.events.store import EventStore
     from leadscore.logs import JsonLines
     from leadscore.monitoring import monitor as process
-    from leadscore.monitoring.chores import ChoreKeeper
+    from leadscore.monitoring.chores import Chore, ChoreKeeper
+    from leadscore.monitoring.exporter import ModelMetricsExporter
     from leadscore.monitoring.lease import StoreLease
     from leadscore.monitoring.model_facts import find_model_facts
     from leadscore.monitoring.rollups.cells import VersionCells
@@ -45,6 +49,13 @@ def monitor(
         )
         cells = VersionCells(lambda name, version: find_model_facts(registry, name, version))
         rollups = process.RollupChores(store, cells, held, stopping.is_set)
+        exporter = ModelMetricsExporter(store, cells.facts)
+        measures = Chore("measures", exporter.refresh, _MEASURES_SECONDS)
         # What else is done by one process only: add its chores, metrics and receivers here.
-        keeper = ChoreKeeper(held, (*rollups.chores,), stopping)
-        process.run_monitor(options, keeper, sources=(rollups.metrics,), posts={})
+        alerts = AlertMonitor(store, cells.facts, check=held.check)
+        keeper = ChoreKeeper(held, (*rollups.chores, measures, *alerts.chores), stopping)
+        sources = (rollups.metrics, exporter.metrics, alerts.metrics)
+        try:
+            process.run_monitor(options, keeper, sources=sources, posts={"/alertmanager": alerts.receiver})
+        finally:
+            alerts.finish()

@@ -26,7 +26,7 @@ from leadscore.errors import InvalidLeadError, LeadScoreError
 
 
 def _width() -> int | None:
-    """A fixed width when nobody looks: tables piped to a file must not wrap at 80 columns."""
+    """Return a fixed width if there is no terminal: piped tables must not wrap at 80 columns."""
     return None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leadscore.cli.moments import parse_moment
-from leadscore.cli.options import JsonOption
+from leadscore.cli.options import DelayAware, JsonOption, MinCompleteness
 from leadscore.cli.output import emit, table
 from leadscore.errors import BadInputError, LeadScoreError, UnavailableError
 from leadscore.settings import Home
@@ -43,21 +43,8 @@ def retrain(
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials in all.")] = 50,
     min_records: Annotated[int, typer.Option(min=50, help="Labelled leads needed.")] = 10_000,
-    min_completeness: Annotated[
-        float,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="Share of outcomes, wins and losses alike, that must be known at a lead's age.",
-        ),
-    ] = 0.8,
-    delay_aware: Annotated[
-        bool,
-        typer.Option(
-            "--delay-aware/--mature-only",
-            help="Train on younger leads besides, known in part, weighted by the delays of their outcome.",
-        ),
-    ] = False,
+    min_completeness: MinCompleteness = 0.8,
+    delay_aware: DelayAware = False,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     termination_message: Annotated[
         Path | None, typer.Option(help="File for the report (or the error): /dev/termination-log in a pod.")

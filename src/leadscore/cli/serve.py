@@ -33,7 +33,7 @@ _STOPPED_WITHIN_S: Final = 60.0
 
 @dataclass(slots=True)
 class StopRequest:
-    """Whether somebody wants the service to end: what SIGINT and SIGTERM leave behind.
+    """A flag that SIGINT and SIGTERM set to end the service.
 
     A flag, not a KeyboardInterrupt: an exception that Python raises in a finaliser or a callback is
     printed and lost, and with it the one Ctrl-C.
@@ -150,7 +150,7 @@ def run_service(
 
 
 def check_free(host: str, port: int) -> None:
-    """Somebody else's service on this port must not be taken for ours."""
+    """Refuse a port on which another service listens."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

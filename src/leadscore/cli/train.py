@@ -15,7 +15,7 @@ from rich.progress import Progress as RichBar
 from rich.progress import TaskID
 
 from leadscore.cli.moments import parse_moment, parse_span
-from leadscore.cli.options import JsonOption
+from leadscore.cli.options import AcceptSuspicion, DelayAware, JsonOption, MinCompleteness
 from leadscore.cli.output import emit, notes, progress_bar, table
 from leadscore.errors import UnavailableError
 from leadscore.files import temporary_folder
@@ -55,26 +55,9 @@ def train(
             ),
         ),
     ] = None,
-    min_completeness: Annotated[
-        float,
-        typer.Option(
-            min=0, max=1, help="Share of outcomes, wins and losses alike, that must be known at a lead's age."
-        ),
-    ] = 0.8,
-    delay_aware: Annotated[
-        bool,
-        typer.Option(
-            "--delay-aware/--mature-only",
-            help="Train on younger leads besides, known in part, weighted by the delays of their outcome.",
-        ),
-    ] = False,
-    accept_suspicion: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME: REASON",
-            help="A person's word that what looks like a leak is known before the outcome.",
-        ),
-    ] = None,
+    min_completeness: MinCompleteness = 0.8,
+    delay_aware: DelayAware = False,
+    accept_suspicion: AcceptSuspicion = None,
     no_time: Annotated[
         bool, typer.Option("--no-time", help="The contract has no time column: row order is time.")
     ] = False,

@@ -83,8 +83,9 @@ def up(
         if console:
             started.start(Companion("monitor", ("monitor", "--host", host, "--port", str(monitor_port))))
             listen = ("--host", host, "--port", str(console_port), "--name", name)
+            demo = ("--demo",) if made_up else ()
             notice = {"LEADSCORE_CONSOLE_NOTICE": _NOTICE} if made_up else {}
-            started.start(Companion("console", ("console", *listen, *parent), notice))
+            started.start(Companion("console", ("console", *listen, *demo, *parent), notice))
             notes.print(
                 f"Console: http://{host}:{console_port} – sign in with the API key {key}\n"
                 "(to approve a release, with a key in your own name: "

@@ -141,13 +141,9 @@ class Console:
         settings = self._settings
         marks: list[Component] = []
         if settings.demo:
-            marks.append(
-                html.P(
-                    "Demo: made-up leads and outcomes. Nothing here is of your organisation.",
-                    className="demo",
-                )
-            )
-        if settings.notice:
+            said = "Demo: made-up leads and outcomes. Nothing here is of your organisation."
+            marks.append(html.P([html.Strong(said), " ", settings.notice], className="demo"))
+        elif settings.notice:
             marks.append(html.P(settings.notice, className="notice"))
         return html.Div(
             [

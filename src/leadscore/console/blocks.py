@@ -78,7 +78,17 @@ def badge(level: VerdictLevel, words: str = "") -> Component:
 
 def verdict_block(verdict: PageVerdict) -> Component:
     """The sentence at the top."""
-    return html.P([badge(verdict.level), html.Span(verdict.sentence)], className=f"verdict {verdict.level}")
+    return html.P(
+        [badge(verdict.level), html.Span(code_marked(verdict.sentence))], className=f"verdict {verdict.level}"
+    )
+
+
+def code_marked(text: str) -> str | list[str | Component]:
+    """Text whose parts between backticks (commands, names of settings) are shown as such."""
+    parts = text.split("`")
+    if len(parts) < 3 or len(parts) % 2 == 0:
+        return text
+    return [html.Code(part) if place % 2 else part for place, part in enumerate(parts) if part]
 
 
 def tiles_block(tiles: Sequence[NumberTile], now: datetime) -> Component:
@@ -158,8 +168,10 @@ def _cell(table: PageTable, name: str, cell: object) -> Component:
     if isinstance(cell, Component):
         return html.Td(cell)
     if isinstance(cell, datetime):
-        return html.Td(moment_text(cell), **attributes({"data-value": cell.isoformat()}))
-    return html.Td(UNKNOWN_TEXT if cell is None else str(cell), className=_side(table, name))
+        shown = moment_text(cell).removesuffix(" UTC")
+        return html.Td(shown, className="when", **attributes({"data-value": cell.isoformat()}))
+    text = UNKNOWN_TEXT if cell is None else code_marked(str(cell))
+    return html.Td(text, className=_side(table, name))
 
 
 def chart_block(title: str, figure: go.Figure, table: PageTable, *, says: str) -> Component:
@@ -218,14 +230,18 @@ def facts_block(rows: Sequence[tuple[str, object]]) -> Component:
 def empty_block(sentence: str, *, hint: str = "") -> Component:
     """There is nothing to show, and what to do about it."""
     return html.Div(
-        [html.P(sentence), *([html.P(hint, className="hint")] if hint else [])], className="empty"
+        [html.P(code_marked(sentence)), *([html.P(code_marked(hint), className="hint")] if hint else [])],
+        className="empty",
     )
 
 
 def error_block(sentence: str, *, hint: str = "") -> Component:
     """Something could not be had, and what to do about it."""
     return html.Div(
-        [html.P([badge("unknown"), sentence]), *([html.P(hint, className="hint")] if hint else [])],
+        [
+            html.P([badge("unknown"), html.Span(code_marked(sentence))]),
+            *([html.P(code_marked(hint), className="hint")] if hint else []),
+        ],
         className="error",
         role="alert",
     )

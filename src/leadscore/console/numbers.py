@@ -1,4 +1,7 @@
-"""How numbers, times and ages are written: the same everywhere on the console."""
+"""How numbers, times and ages are written: the same everywhere on the console.
+
+Units stand behind a space that no line is broken at.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def count_text(value: float) -> str:
 def share_text(value: float) -> str:
     """`12.3 %`; two digits more below a tenth of a percent, so that a small share is not written as none."""
     percent = value * 100
-    return f"{percent:.3g} %" if 0 < abs(percent) < 0.1 else f"{percent:.1f} %"
+    return f"{percent:.3g}\u00a0%" if 0 < abs(percent) < 0.1 else f"{percent:.1f}\u00a0%"
 
 
 def number_text(value: float) -> str:
@@ -30,6 +33,17 @@ def number_text(value: float) -> str:
         return f"{value:g}"
     digits = max(3 - math.floor(math.log10(abs(value))), 0)
     return f"{value:,.{min(digits, 6)}f}"
+
+
+def index_text(value: float) -> str:
+    """Three decimals, so that a column of them can be compared: `0.245`, `0.007`, `< 0.001`."""
+    return "< 0.001" if 0 < value < 0.0005 else f"{value:,.3f}"
+
+
+def milliseconds_text(value: float) -> str:
+    """`25 ms`; a decimal below ten, two below one."""
+    decimals = 0 if value >= 10 else 1 if value >= 1 else 2
+    return f"{value:,.{decimals}f}\u00a0ms"
 
 
 def money_text(value: float) -> str:
@@ -41,8 +55,10 @@ _WRITERS: Final[Mapping[NumberUnit, Callable[[float], str]]] = {
     "count": count_text,
     "share": share_text,
     "number": number_text,
-    "milliseconds": lambda value: f"{number_text(value)} ms",
-    "per_second": lambda value: f"{number_text(value)} /s",
+    "index": index_text,
+    "times": lambda value: f"{value:,.1f}\u00a0×",
+    "milliseconds": milliseconds_text,
+    "per_second": lambda value: f"{number_text(value)}\u00a0/s",
     "money": money_text,
 }
 

@@ -24,7 +24,7 @@ from leadscore.settings import Home
 ConsoleRole = Literal["viewer", "approver", "admin"]
 PageGroup = Literal["Sales", "Operations", "Model", "Compliance"]
 VerdictLevel = Literal["good", "info", "warning", "critical", "unknown"]
-NumberUnit = Literal["count", "share", "number", "milliseconds", "per_second", "money"]
+NumberUnit = Literal["count", "share", "number", "index", "times", "milliseconds", "per_second", "money"]
 
 GROUPS: Final[tuple[PageGroup, ...]] = ("Sales", "Operations", "Model", "Compliance")
 RANKS: Final[Mapping[ConsoleRole, int]] = {"viewer": 0, "approver": 1, "admin": 2}

@@ -1,4 +1,4 @@
-"""What a lead is: the feature contract, the one place that names a column."""
+"""The feature contract: what a lead is, and the only place that names a column."""
 
 from leadscore.contract.document import contract_version, dump_contract, load_contract, parse_contract
 from leadscore.contract.model import (

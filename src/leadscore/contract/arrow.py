@@ -1,4 +1,4 @@
-"""Tables as this package sees them: the few Arrow methods it calls, so that nothing here imports pyarrow."""
+"""The Arrow methods that this package calls, as protocols, so that nothing here imports pyarrow."""
 
 from __future__ import annotations
 

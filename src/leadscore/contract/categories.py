@@ -1,4 +1,4 @@
-"""Which category of the contract a value is: one rule for requests and for tables of every format."""
+"""Find the category of a value, by one rule for requests and for tables of every format."""
 
 from __future__ import annotations
 

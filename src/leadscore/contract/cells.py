@@ -1,4 +1,4 @@
-"""A table's column as the contract reads it, and what there is to say of it."""
+"""Read a table's column by the contract, and collect its issues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a table fits a contract: what would make training or offline scoring fail, and what to look at."""
+"""Check a table against a contract: what would make training or offline scoring fail, and what to look at."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def _check_categories(feature: Categorical, cells: Cells) -> Iterator[Issue]:
 
 
 def _meant(text: str, known: Categories) -> str:
-    """A listed category that differs in what people overlook."""
+    """Return a listed category that differs only in case, spaces or Unicode form."""
     for name in known.codes:
         if nearly(name) == nearly(text):
             return f" (did you mean {name!r}? They differ in case, spaces or Unicode form)"

@@ -1,4 +1,4 @@
-"""What changes between two contracts, and for whom it breaks."""
+"""Compare two contracts, and tell for whom a change breaks."""
 
 from __future__ import annotations
 

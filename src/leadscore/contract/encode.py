@@ -1,8 +1,8 @@
 """The fast path: one msgspec type and one generated function per contract.
 
-A loop over the features, as lean as it gets, takes half as long again per lead as straight-line code
-(measured for 25 features), so the code is generated, once per contract. Nothing of the contract's text enters
-the source: names are `f0`, `f1`, …, bounds are float literals.
+A loop over the features takes half as long again per lead as straight-line code (measured for 25 features),
+so the code is generated, once per contract. Nothing of the contract's text enters the source: names are `f0`,
+`f1`, …, bounds are float literals.
 """
 
 from __future__ import annotations

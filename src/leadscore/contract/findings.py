@@ -1,4 +1,4 @@
-"""What a proposal tells people: what was seen of each column, and what they should look at."""
+"""Findings of a proposal: what was seen in each column, and what people should look at."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def format_line(column: str, form: ColumnFormat) -> str:
         told.append(f'format: "{form.time_format}"')
     if form.missing:
         told.append(f"missing: [{', '.join(map(_quoted, form.missing))}]")
-    # What is usual is written too where it answers a question.
+    # Defaults are written too where they answer a question.
     inner = ", ".join(told) or 'decimal: "."'
     return f"`formats: {{{_key(column)}: {{{inner}}}}}`"
 

@@ -1,4 +1,4 @@
-"""A contract proposed for a table, with everything a person should know before trusting it."""
+"""Propose a contract for a table, with findings for the person who checks it."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _judge(
     known: NDArray[np.float64],
     created: NDArray[np.datetime64] | None,
 ) -> Proposal:
-    """Leave out what tells the outcome, question what may, and mark what the law protects."""
+    """Leave out columns that tell the outcome, ask about those that may, and mark protected attributes."""
     name = proposal.summary.column
     if proposal.feature is None:
         late = _later_than_lead(name, column, created) if proposal.findings[0].kind == "time" else None

@@ -1,4 +1,4 @@
-"""What decoding a request yields: encoded leads and the warnings that go with them."""
+"""Results of decoding a request: encoded leads with their warnings."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ MAX_NAME = 128
 
 
 class _Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
-    """What every feature says of itself.
+    """Fields of every feature.
 
     Attributes:
         name: Column name in the user's table and key in requests.

@@ -1,4 +1,4 @@
-"""What a column's name tells: attributes that the law protects, and identifiers."""
+"""Find protected attributes and identifiers by their column's name."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def protected_attribute(name: str) -> str | None:
 
 
 def _is_age_of_thing(words: list[str], place: int) -> bool:
-    """Whether the age is that of a quote, an account, a company: nobody counts a person's in days."""
+    """Whether the age is that of a quote, an account, a company: a person's is not counted in days."""
     if _SPANS_OF_THINGS.intersection(words):
         return True
     if words[place + 1 : place + 2] == ["of"]:

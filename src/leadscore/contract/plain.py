@@ -1,4 +1,4 @@
-"""The plain path: checks one parsed lead field by field and says everything that is wrong with it.
+"""The plain path: check one parsed lead field by field and report every problem.
 
 The fast path (`encode.py`) must give the same row and warnings for every lead that this one accepts.
 """
@@ -45,7 +45,7 @@ Coded = tuple[float, bool] | str
 
 
 class Problems:
-    """The bad fields found so far; raises as soon as there are more than anybody reads."""
+    """The bad fields found so far; raises as soon as there are too many."""
 
     def __init__(self) -> None:
         self._found: list[FieldProblem] = []

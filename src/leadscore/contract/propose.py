@@ -103,7 +103,7 @@ def propose(name: str, column: ArrowColumn) -> Proposal:
         summary = ColumnSummary(
             column=name, role="left out", missing=missing, distinct=distinct_values(column)
         )
-    rejected = _reject(summary, column, text)
+    rejected = _unusable(summary, column) or _no_feature(summary, column, text)
     if rejected is not None:
         return Proposal(None, summary, (rejected,))
     if text is None:
@@ -125,11 +125,6 @@ def _commonest(column: ArrowColumn, text: _Text | None) -> int:
         return text.seen[0][1]
     values = floats(column)
     return int(np.unique(values[~np.isnan(values)], return_counts=True)[1].max())
-
-
-def _reject(summary: ColumnSummary, column: ArrowColumn, text: _Text | None) -> Finding | None:
-    """Why a column cannot be a feature, or should be none; None if it may."""
-    return _unusable(summary, column) or _no_feature(summary, column, text)
 
 
 def _unusable(summary: ColumnSummary, column: ArrowColumn) -> Finding | None:
@@ -227,7 +222,7 @@ def _numeric(
 
 
 def _number_texts(summary: ColumnSummary, text: _Text, numbers: NumberGuess) -> Proposal:
-    """A number written as text, with what its marks, units and words may mean."""
+    """Propose a feature for numbers written as text, and ask about their marks, units and words."""
     name = summary.column
     words = [(value, count) for value, count in text.seen if value not in numbers.values]
     missing = summary.missing + numbers.word_rows / len(text.rows)
@@ -250,12 +245,12 @@ def _number_texts(summary: ColumnSummary, text: _Text, numbers: NumberGuess) -> 
     )
 
 
-# The sign of a dollar is that of many.
+# The dollar sign stands for many currencies.
 _UNITS = {"€": "EUR", "£": "GBP", "₹": "INR"}
 
 
 def number_findings(name: str, numbers: NumberGuess, words: Sequence[tuple[str, int]]) -> tuple[Finding, ...]:
-    """What a person should know of how a column writes its numbers; nothing where every reader agrees."""
+    """Return the findings about how a column writes its numbers; none where that is unambiguous."""
     if numbers.plain:
         return ()
     found: list[Finding] = []

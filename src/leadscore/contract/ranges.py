@@ -1,4 +1,4 @@
-"""What numbers to expect of a column: its range, and values that stand for none."""
+"""Propose a column's range, and find values that stand for none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What text means in a table: missing, a number, a time, true or false, a category.
+"""Read a table's text: missing, a number, a time, true or false, a category.
 
 Each text is read by itself, by the contract and never by what else the file holds: the same cell means
 the same in a table of one lead and in one of a million. What a request holds as JSON has a type of its
@@ -293,7 +293,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def nearly(text: str) -> str:
-    """Text without what people overlook: case, Unicode form, and spaces around it or doubled."""
+    """Fold a text: without case, Unicode form, and spaces around it or doubled."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

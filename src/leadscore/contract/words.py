@@ -1,4 +1,4 @@
-"""The words in which problems and warnings are told: types, ranges and categories, never a value."""
+"""Texts of problems and warnings: types, ranges and categories, never a value."""
 
 from __future__ import annotations
 

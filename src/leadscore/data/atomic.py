@@ -1,4 +1,4 @@
-"""Tables that appear whole or not at all, and why one could not be written."""
+"""Write tables whole or not at all, with an error that says why one could not be written."""
 
 from __future__ import annotations
 

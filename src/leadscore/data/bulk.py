@@ -1,4 +1,4 @@
-"""Scoring a whole table from file to file, streamed."""
+"""Score a whole table from file to file, streamed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Scorer(Protocol):
 
     @property
     def contract(self) -> FeatureContract:
-        """What the columns of the table mean."""
+        """The contract by which the table is read."""
         ...
 
     @property

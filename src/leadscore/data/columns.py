@@ -36,7 +36,7 @@ from leadscore.errors import TableError
 
 RealNumbers = npt.NDArray[np.float32 | np.float64]
 
-# What Arrow reads as fast as it can; anything else is read text by text.
+# Numbers that Arrow reads; other texts are read one by one.
 _POINT_NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _WHOLE_NUMBER = r"^-?[0-9]+$"
 
@@ -74,7 +74,7 @@ class Place:
         )
 
     def refuse_type(self, array: pa.Array, wanted: str) -> NoReturn:
-        """Raise because no value of the column's type can be what the contract says."""
+        """Raise because no value of the column's type fits the contract."""
         raise TableError(
             f"Column {self.name!r} holds {array.type}, but the contract says {wanted}.",
             hint="Convert the column, or correct the contract.",

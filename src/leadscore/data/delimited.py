@@ -1,8 +1,7 @@
-"""CSV in: every cell is text, nothing guessed away, and errors that name the row and the column.
+"""Read CSV: every cell is text, and errors name the row and the column.
 
-What the cells mean is said by the contract (`leadscore.contract.text`), never by what else
-the file holds. Arrow reads files that are as they should be; what it refuses is read
-again, slowly, by `leadscore.data.irregular`.
+The contract alone says what cells mean (`leadscore.contract.text`). Arrow reads regular files; what it
+refuses is read again, slowly, by `leadscore.data.irregular`.
 """
 
 # Arrow makes its compute functions when it is imported.

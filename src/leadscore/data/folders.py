@@ -1,4 +1,4 @@
-"""Folders whose files are one table: which files are meant, and whether one of them is there twice."""
+"""Choose the files of a folder that are one table, and refuse a file that is there twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leadscore.errors import TableError
 
 CSV: Final = (".csv", ".tsv", ".csv.gz")
 PARQUET: Final = (".parquet",)
-# Tables that are not read beside those of another kind: they would be missing without a word.
+# Files of these kinds are not read together with others: without an error they would silently be missing.
 _OTHERS: Final = (".pq", ".arrow", ".feather", ".xlsx", ".xls", ".xlsm", ".ods")
 # What browsers and file managers call a second copy of a file.
 _COPY: Final = re.compile(

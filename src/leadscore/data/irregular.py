@@ -1,7 +1,4 @@
-"""CSV files that are not quite regular: what is sure is read, row by row.
-
-What is not is refused with its row.
-"""
+"""Read irregular CSV files row by row; rows that are not clear are refused by number."""
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false

@@ -1,4 +1,4 @@
-"""How a CSV file is laid out: its encoding, delimiter, header, and what stands above the header."""
+"""Find the layout of a CSV file: encoding, delimiter, header, and lines above the header."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Whether all parts of a table write the numbers of a column alike: one currency, and one meaning of the dot.
 
-A part is what is read at once: a file of a folder, or some thousand rows of a large file. Each is read by the
-contract; what only shows when they are put side by side is found here.
+A part is a file of a folder, or some thousand rows of a large file. Each is read by the contract;
+contradictions between parts are found here.
 """
 
 # Arrow makes its compute functions when it is imported.

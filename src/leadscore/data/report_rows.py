@@ -1,4 +1,4 @@
-"""Rows that have the table's width and are no leads: a report's subtotals, totals and small print."""
+"""Find rows of a report that are no leads: subtotals, totals and small print."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FOOTER: Final = re.compile(
     r"\d+ (rows|records|leads)\b|[-=*_ ]*end(e)? (of|des)\b|[-=*_]{3,}",
     re.IGNORECASE,
 )
-# Said of sums and of nothing else; a row that begins so is none of a lead's.
+# Words for sums alone; a row that begins so is no lead.
 _SUBTOTAL: Final = re.compile(
     r"sub-?\s?totals?\b|(zwischen|teil)(summe|ergebnis)\b|grand totals?\b|"
     r"gesamt(summe|ergebnis)\b|sous[- ]total\b|"

@@ -265,7 +265,7 @@ def _folder(path: Path) -> ds.Dataset:
         )
 
     dataset = opened()
-    # By itself Arrow takes the first file's columns and drops what only later files have.
+    # Arrow's default takes the first file's columns and drops those of later files.
     found = {str(fragment.path): fragment.physical_schema for fragment in dataset.get_fragments()}
     _refuse_respelled({Path(name): schema.names for name, schema in found.items()})
     schemas = [dataset.schema, *found.values()]

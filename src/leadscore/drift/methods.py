@@ -1,4 +1,4 @@
-"""Names of what a detector can look at, and the loss that counts unless somebody says otherwise."""
+"""Names of the detectors' methods, and the default of the loss that counts."""
 
 from __future__ import annotations
 

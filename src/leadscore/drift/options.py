@@ -36,14 +36,14 @@ class EffectThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def __post_init__(self) -> None:
         if not 0.0 < self.moderate < self.significant < self.critical:
-            raise ValueError("lines must satisfy 0 < moderate < significant < critical")
+            raise ValueError("thresholds must satisfy 0 < moderate < significant < critical")
         if not (0.0 < self.p < 1.0 and self.kl > 0.0):
             raise ValueError("kl must be positive and p between 0 and 1")
 
     def severity(self, effect: float) -> Severity:
         """Where a PSI lies."""
-        lines = (self.moderate, self.significant, self.critical)
-        return SEVERITIES[sum(effect >= line for line in lines)]
+        thresholds = (self.moderate, self.significant, self.critical)
+        return SEVERITIES[sum(effect >= threshold for threshold in thresholds)]
 
 
 class PerformanceThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,15 +102,15 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         min_effect: Smallest PSI above noise that may breach in mode `budget`: with many rows everything is
             significant.
         act_at: Severity from which a window breaches; None: `moderate` with a budget, `significant` (0.25)
-            with lines.
+            with fixed thresholds.
         min_rows: Windows with fewer leads are not judged.
         season: `week`: features that follow the week are compared with the same hour of the week (windows of
             an hour or less) or the same day (up to a day) instead of with the training leads of all hours.
         seasonal_features: Which ones, `score` possibly among them; None: those that are seen to (see
             `seasonal`).
         utc_offset_hours: Of the clock whose hours count.
-        learn_windows: Calm windows are added to the reference until it is so many times as large as a window;
-            0 compares with the reference alone.
+        learn_windows: Windows without drift are added to the reference until it is so many times as large as
+            a window; 0 compares with the reference alone.
         seed: Of everything random.
     """
 
@@ -148,7 +148,7 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("act_at must be moderate, significant or critical")
 
     @property
-    def looks(self) -> int:
+    def alarming_methods(self) -> int:
         """How many methods may raise an alarm, and so share the budget.
 
         An estimate without labels (CBPE) only informs.

@@ -1,4 +1,4 @@
-"""What a detector says, in the form that every reader takes: the operator, the event store, a person.
+"""A detector's verdict, in one form for the operator, the event store and people.
 
 All detectors (univariate checks, multivariate and sequential tests, performance) give a `DriftVerdict`. A Job
 reports it as the termination message of its pod, which Kubernetes cuts at 4,096 bytes, so a verdict knows how
@@ -36,7 +36,7 @@ class FeatureVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         feature: Name in the contract; `score` for the model's probability, `joint` for all features together.
         statistic: What was measured: `psi`, `ks`, `missing_rate`, `unseen_rate`, `mmd`, `auc`, ….
         value: The statistic's value.
-        cut: The value above which the check signals, None for a test that has no single cut.
+        critical_value: Above it the check signals; None for a test that has no single one.
         effect: Size of the change on the scale that the severity is read from (PSI for a univariate check).
         p_value: Probability of a value at least this large on an unchanged stream; None if not tested.
         severity: Of this feature alone.
@@ -47,7 +47,7 @@ class FeatureVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     feature: str
     statistic: str
     value: float
-    cut: float | None = None
+    critical_value: float | None = msgspec.field(default=None, name="cut")
     effect: float = 0.0
     p_value: float | None = None
     severity: Severity = "none"
@@ -113,7 +113,7 @@ class DriftVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def unknown(self) -> bool:
-        """Whether there may be drift that nobody could see: severity `none` then means nothing."""
+        """Whether nothing was judged, so that severity `none` does not mean "no drift"."""
         return self.severity == "none" and self.state in {"not_judged", "silent"}
 
     def to_json(self) -> bytes:
@@ -159,7 +159,7 @@ def worst_severity(severities: Iterable[Severity]) -> Severity:
 
 
 def overall_state(states: Sequence[VerdictState]) -> VerdictState:
-    """Of a check whose methods could judge so much each: a silent feed is said whatever the others found."""
+    """Combine the states of a check's methods; a silent feed takes precedence."""
     if "silent" in states:
         return "silent"
     if len(set(states)) > 1:

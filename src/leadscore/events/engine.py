@@ -1,4 +1,4 @@
-"""How the event store talks to its two databases: connections, transactions, and what their errors mean."""
+"""Connections and transactions of the event store's two databases, and the translation of their errors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _WRITES: Final = "leadscore_writes"
 _CONNECT_SECONDS: Final = 5
 _BUSY_SECONDS: Final = 15
 _AGAIN_SECONDS: Final = 0.01
-# A writer whose connection was lost without the server noticing holds what it has inserted: who sends the
-# same record again would wait for it, for as long as TCP takes to give up (two hours).
+# A writer whose connection was lost unnoticed by the server holds its inserted rows: a retry of the same
+# record would wait until TCP gives up (two hours).
 _IDLE_WRITER_SECONDS: Final = 15
 
 
@@ -99,8 +99,8 @@ def _configure_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    # Two that open a new file at once both turn it to WAL, and for that alone SQLite doesn't use its busy
-    # timeout: whoever finds the other one at it is told "database is locked" at once.
+    # Two processes that open a new file at once both turn it to WAL. SQLite does not use its busy timeout for
+    # that: one of them gets "database is locked" at once.
     give_up = monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -128,12 +128,12 @@ def _begin_postgresql(connection: sa.Connection) -> None:
 def _connect(
     seconds: float | None, _dialect: object, _record: object, words: tuple[str, ...], options: dict[str, Any]
 ) -> ImpatientConnection:
-    # Who keeps events in SQLite may lack the driver.
+    # Installations with events in SQLite may lack the driver.
     from leadscore.events.patience import ImpatientConnection  # noqa: PLC0415
 
     connection = ImpatientConnection.connect(*words, **options)
     name, encoding = connection.info.dbname, connection.info.parameter_status("server_encoding")
-    # Before SQLAlchemy asks for anything: what SQL_ASCII calls text are bytes of any kind.
+    # Before SQLAlchemy's first query: under SQL_ASCII text is bytes of any kind.
     if encoding not in (None, "UTF8"):
         connection.close()
         raise StoreEncodingError(
@@ -157,7 +157,7 @@ def make_parent(url: sa.URL) -> None:
 
 
 def translate(error: exc.SQLAlchemyError, url: sa.URL) -> LeadScoreError:
-    """Whose fault it is: the record's (`RecordRefusedError`) or the store's (`UnavailableError`).
+    """Translate an error: the record's fault (`RecordRefusedError`) or the store's (`UnavailableError`).
 
     Only the first line of a database's message is kept, because the next ones may quote the row.
     """

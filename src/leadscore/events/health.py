@@ -1,4 +1,4 @@
-"""What the shipper says of itself: a small file that the service reads for `/metrics` and `/readyz`."""
+"""The shipper's health: a small file that the service reads for `/metrics` and `/readyz`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEALTH_NAME: Final = "shipper.json"
 
 
 class ShipperHealth(msgspec.Struct, frozen=True):
-    """State of the shipper at `updated_at`; one that is older than a minute speaks of a dead process.
+    """State of the shipper at `updated_at`; one older than a minute is of a dead process.
 
     Attributes:
         pid: Its process.

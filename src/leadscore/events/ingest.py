@@ -1,4 +1,4 @@
-"""Putting rows into the store: one statement per batch, known ids left as they are."""
+"""Insert rows: one statement per batch, known ids left as they are."""
 
 from __future__ import annotations
 
@@ -57,9 +57,8 @@ def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> i
 def insert_predictions(connection: sa.Connection, rows: Sequence[Row]) -> int:
     """The same for predictions, whose ids a partitioned table keeps unique by month only.
 
-    An id comes again with another time when a request with an `Idempotency-Key` is repeated at
-    another pod: within a day, as far as anybody repeats requests. So ids close to the turn of
-    a month are looked for on its other side.
+    An id comes again with another time when a request with an `Idempotency-Key` is repeated at another pod,
+    within a day. So ids close to the turn of a month are looked for on its other side.
     """
     if connection.dialect.name == "postgresql" and (near := _near_a_turn(rows)):
         known = _known_across(connection, near)
@@ -102,10 +101,7 @@ def _known_across(connection: sa.Connection, near: dict[int, list[str]]) -> set[
 
 
 class PartitionKeeper:
-    """Makes the months that predictions come into, ahead and on demand.
-
-    Never the reason why one is not stored.
-    """
+    """Make the partitions that predictions come into. A failure never refuses a prediction."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine

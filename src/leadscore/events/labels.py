@@ -5,7 +5,7 @@ predictions (same model name and role), to the lead's newest prediction that is 
 so does one that names a prediction of another stream, which is how shadow and canary predictions get their
 labels. What happened before the lead was first scored labels nothing. Of several outcomes of one prediction
 the one with the latest `recorded_at` counts (ties: the greater `outcome_id`); all of them stay in the store.
-Nothing of this is stored: late, corrected and early outcomes fall into place at the next read.
+The match is not stored: each read finds late, corrected and early outcomes anew.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How many outcomes belong to a prediction, and how many predictions have an outcome.
-
-Whether the ids meet at all.
-"""
+"""Count outcomes that belong to a prediction, and predictions that have an outcome."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ class OutcomeMatch:
 
 @dataclass(frozen=True, slots=True)
 class StoreMatch:
-    """How the store's outcomes and predictions meet.
+    """Counts of outcomes and predictions that belong together.
 
     Attributes:
         matched: Outcomes that belong to a prediction.

@@ -1,4 +1,4 @@
-"""Where a table of outcomes says what, and how it writes it."""
+"""Columns and formats of a table of outcomes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from leadscore.contract.text import USUAL
 
 @dataclass(frozen=True, slots=True)
 class OutcomeColumns:
-    """Which column says what; None: the table does not say."""
+    """Columns by their meaning; None: the table has none."""
 
     lead: str
     converted: str
@@ -28,7 +28,7 @@ class OutcomeColumns:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeFormats:
-    """How the table writes its cells, and which outcome is a conversion.
+    """Formats of the table's cells, and which outcome is a conversion.
 
     Attributes:
         columns: Formats by column name.
@@ -41,7 +41,7 @@ class OutcomeFormats:
 
     @classmethod
     def of(cls, contract: FeatureContract, columns: OutcomeColumns) -> OutcomeFormats:
-        """What a contract says of the columns, by their names or else by the parts that they play."""
+        """Return a contract's columns by their names, or else by their roles."""
         known_at = contract.target.known_at or contract.time
         parts = (
             (columns.lead, contract.id),

@@ -1,4 +1,4 @@
-"""Where records go that can never be stored: kept whole, with the reason, for a person to look at."""
+"""Keep records that can never be stored, whole and with the reason, for a person."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 # Beyond the year 5000 it is a mistake in units (nanoseconds, say), not a time.
 Microseconds = Annotated[int, msgspec.Meta(ge=0, le=95_617_584_000_000_000)]
 
-# Role of a model that scored a copy of a request: nobody was answered with what it said.
+# Role of a model that scored a copy of a request; its answer went to no caller.
 SHADOW_ROLE: Final = "shadow"
 
 # Where a prediction comes from: a request, a run over a table, past leads scored afterwards.

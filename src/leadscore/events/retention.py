@@ -1,7 +1,8 @@
-"""What is old goes: whole months of predictions, and the outcomes of that time. Decision records stay."""
+"""Remove old predictions by whole months, and the outcomes of that time. Decision records stay."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,14 @@ from leadscore.events.schema import outcomes, predictions
 from leadscore.events.store import EventStore
 
 _ROWS: Final = 10_000
+# The revision with roll-ups, which are told what goes: they keep their counts of it.
+_REVISION: Final = 6
+# The columns that are written here, of tables that `monitoring.rollups` describes.
+_progress: Final = sa.table("rollup_progress", sa.column("name", sa.Text), sa.column("at", sa.BigInteger))
+_pending: Final = sa.table(
+    "rollup_pending", sa.column("lead_id", sa.Text), sa.column("prediction_id", sa.Text)
+)
+_lead_scores: Final = sa.table("lead_scores", sa.column("scored_at", sa.BigInteger))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,9 @@ def retain(store: EventStore, before: int, *, dry_run: bool = False) -> Retained
     """Remove what was scored before a moment's month, and outcomes that happened and were recorded before it.
 
     Months are dropped whole on PostgreSQL (the table of a store that was not partitioned counts as one, which
-    ends when it was); SQLite has no partitions: there, rows are deleted some thousand at a time.
+    ends when it was); SQLite has no partitions: there, rows are deleted some thousand at a time. Roll-ups
+    keep what they counted of those months; an outcome that stays while the prediction that it names goes, or
+    the other way round, changes what is left, so that is counted again.
 
     Args:
         store: The store.
@@ -46,27 +57,68 @@ def retain(store: EventStore, before: int, *, dry_run: bool = False) -> Retained
 
     Raises:
         UnavailableError: The store cannot be used, or somebody has had a partition in use for three seconds;
-            what was removed until then is gone, and the rest goes the next time.
+            what was removed until then is gone, and the rest goes the next time. Or the store is to be
+            migrated first.
     """
+    store.require_revision(_REVISION)
     start = partitions.month_of(before)
     with store.reading() as connection:
         there = partitions.list_partitions(connection)
     gone = tuple(p for p in there if p.end is not None and p.end <= start)
+    if not dry_run:
+        _give_up_counting(store, start)
     if gone and not dry_run:
         with store.writing() as connection:
+            for partition in gone:
+                going = sa.table(partition.name, sa.column("prediction_id", sa.Text))
+                connection.execute(_mark_outcomes_of(sa.select(going.c.prediction_id)))
             gone = partitions.drop_partitions(connection, start)
     name = partitions.DEFAULT if there else predictions.name
     loose = sa.table(name, sa.column("prediction_id", sa.Text), sa.column("scored_at", sa.BigInteger))
     old_scores = loose.c.scored_at < start
     old_outcomes = sa.and_(outcomes.c.occurred_at < start, outcomes.c.recorded_at < start)
-    remove = _count if dry_run else _delete
+    if dry_run:
+        scores = _count(store, loose, loose.c.prediction_id, old_scores)
+        told = _count(store, outcomes, outcomes.c.outcome_id, old_outcomes)
+    else:
+        scores = _delete(store, loose, loose.c.prediction_id, old_scores, _mark_outcomes_of)
+        told = _delete(store, outcomes, outcomes.c.outcome_id, old_outcomes, _mark_named_by)
+        with store.writing() as connection:
+            connection.execute(sa.delete(_lead_scores).where(_lead_scores.c.scored_at < start))
     return Retained(
         start,
-        remove(store, loose, loose.c.prediction_id, old_scores),
-        remove(store, outcomes, outcomes.c.outcome_id, old_outcomes),
+        scores,
+        told,
         tuple(p.name for p in gone),
         sum(p.bytes for p in gone),
     )
+
+
+def _give_up_counting(store: EventStore, start: int) -> None:
+    """Have hours before a moment never counted again, before the first of their predictions goes."""
+    kept = _progress.c.name == "kept_from"
+    with store.writing() as connection:
+        if connection.execute(sa.select(sa.func.count()).select_from(_progress).where(kept)).scalar_one():
+            later = sa.and_(kept, _progress.c.at < start)
+            connection.execute(sa.update(_progress).where(later).values(at=start))
+        else:
+            connection.execute(sa.insert(_progress).values(name="kept_from", at=start))
+
+
+def _mark_outcomes_of(going: sa.Select[str]) -> sa.Insert:
+    """Note the leads of outcomes that name predictions which go."""
+    query = sa.select(outcomes.c.lead_id, outcomes.c.prediction_id)
+    return _mark(query.where(outcomes.c.prediction_id.in_(going)))
+
+
+def _mark_named_by(going: sa.Select[str]) -> sa.Insert:
+    """Note the predictions that are named by outcomes which go."""
+    query = sa.select(outcomes.c.lead_id, outcomes.c.prediction_id)
+    return _mark(query.where(outcomes.c.outcome_id.in_(going), outcomes.c.prediction_id.is_not(None)))
+
+
+def _mark(query: sa.Select[str, str | None]) -> sa.Insert:
+    return sa.insert(_pending).from_select(["lead_id", "prediction_id"], query)
 
 
 def _count(
@@ -77,13 +129,20 @@ def _count(
 
 
 def _delete(
-    store: EventStore, table: sa.TableClause, key: sa.ColumnElement[str], old: sa.ColumnElement[bool]
+    store: EventStore,
+    table: sa.TableClause,
+    key: sa.ColumnElement[str],
+    old: sa.ColumnElement[bool],
+    mark: Callable[[sa.Select[str]], sa.Insert],
 ) -> int:
     """In transactions of some thousand rows, so that a shipper never waits for long."""
-    statement = sa.delete(table).where(key.in_(sa.select(key).where(old).limit(_ROWS)))
+    # In order, so that both statements of a transaction mean the same rows.
+    going = sa.select(key).where(old).order_by(key).limit(_ROWS)
+    statement = sa.delete(table).where(key.in_(going))
     total = 0
     while True:
         with store.writing() as connection:
+            connection.execute(mark(going))
             count = connection.execute(statement).rowcount
         total += count
         if count < _ROWS:

@@ -1,4 +1,4 @@
-"""What a retraining reports: written by its Job (record and termination message), read by the operator."""
+"""The report of a retraining: written by its Job (record and termination message), read by the operator."""
 
 from __future__ import annotations
 

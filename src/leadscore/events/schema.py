@@ -19,7 +19,7 @@ SCHEMA_VERSION: Final = 1
 # says.
 NEEDED_REVISION: Final = 2
 # The newest: an embedded store is brought to it by whoever opens it.
-NEWEST_REVISION: Final = 6
+NEWEST_REVISION: Final = 7
 REVISION_TABLE: Final = "events_revision"
 
 # Byte order, as SQLite has it: ties break alike everywhere, and PostgreSQL compares faster than by locale.
@@ -120,7 +120,7 @@ def read_state(connection: sa.Connection) -> SchemaState:
 
 
 def is_unused(connection: sa.Connection, found: SchemaState) -> bool:
-    """Whether a store holds no record, so that nobody can mind what becomes of its schema."""
+    """Whether a store holds no record, so that its schema may be replaced."""
     if found.version == 0:
         return True
     anything = [sa.exists(sa.select(sa.literal(1)).select_from(t)) for t in (predictions, outcomes, evidence)]

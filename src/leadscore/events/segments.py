@@ -1,4 +1,4 @@
-"""Where a spool's files lie and who may touch them.
+"""Places and locks of a spool's files.
 
 `ROOT/worker-NNN/` belongs to the process that holds the lock on its `lock` file;
 `ROOT/shipper.lock` to the one shipper. A segment's writer holds a lock on the segment from before
@@ -43,9 +43,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def claim_directory(root: Path) -> Claim:
-    """Own the first worker directory that nobody alive owns.
-
-    What a dead worker left in it stays for the shipper.
+    """Own the first worker directory without a living owner. Files of a dead worker stay for the shipper.
 
     Raises:
         UnavailableError: The root cannot be written, or every directory is taken.

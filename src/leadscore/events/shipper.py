@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    # Where both want the same core, leads are scored first: a backlog on disk is what the spool is for.
+    # Scoring has priority on a shared core: the spool can hold a backlog.
     os.nice(given.nice)
     parent = cast("int | None", given.exit_with_parent)
     if parent is not None:
@@ -56,9 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             EventStore(given.events_url, answer_seconds=given.answer_seconds) as store,
             Shipper(given.spool, store, options) as shipper,
         ):
-            with suppress(
-                UnavailableError
-            ):  # one that is down now may be up later; one that is wrong stays wrong
+            with suppress(UnavailableError):  # a store that is down may come back; a wrong URL stays wrong
                 store.check()
             log.info("shipper started", extra={"fields": {"spool": str(given.spool), "store": store.name}})
             shipper.run(stop)
@@ -66,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("shipper cannot run", extra={"fields": {"error": error.message, "hint": error.hint}})  # noqa: TRY400
         return int(error.exit_code)
     except Exception:
-        # The process boundary: whoever starts it again sees a code, the log says why.
+        # The process boundary: an exit code for the supervisor, the reason in the log.
         log.exception("shipper ended by a defect")
         return int(ExitCode.UNEXPECTED)
     log.info("shipper stopped")

@@ -1,4 +1,4 @@
-"""Carrying records from the spool to the event store, so that each is stored once in effect."""
+"""Carry records from the spool to the event store, each stored once in effect."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Shipper:
                 stop.wait(wait)
                 continue
             except LeadScoreError as error:
-                # Trying again does not help; whoever looks at the health file reads why.
+                # Trying again does not help; the health file says why.
                 self._failed(error)
                 raise
             self._succeeded(shipment)
@@ -210,7 +210,7 @@ class Shipper:
         try:
             fresh = msgspec.structs.replace(health, updated_at=now_us(), lag_bytes=self._tail.lag_bytes())
             write_health(self._root, fresh)
-        except OSError as error:  # a full disk must not stop the one who empties it
+        except OSError as error:  # a full disk must not stop the process that frees it
             _log.warning("cannot write the health file", extra={"fields": {"error": error.strerror}})
 
 

@@ -1,4 +1,4 @@
-"""The event log at a glance: store, spool, shipper."""
+"""Summary of the event log: store, spool, shipper."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leadscore.events.tail import SpoolTail
 
 @dataclass(frozen=True, slots=True)
 class EventLogStatus:
-    """What is stored and what is on its way.
+    """Counts of stored and spooled records.
 
     Attributes:
         store: URL without password.

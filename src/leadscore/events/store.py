@@ -77,7 +77,7 @@ class EventStore:
     """One schema over two databases. Connects on first use; safe between threads.
 
     A store that is empty is created then, and an embedded one (SQLite) migrated; a PostgreSQL store is
-    migrated by `migrate`. Until it is, whoever needs what is missing waits (`SchemaTooOldError`).
+    migrated by `migrate`. Until then calls that need what is missing raise `SchemaTooOldError`.
 
     Args:
         url: `sqlite:////path/events.db` or `postgresql://user:password@host/database`.
@@ -318,8 +318,8 @@ class EventStore:
                 schema.check_version(found.version)
                 wanted = schema.NEWEST_REVISION if self._embedded else schema.NEEDED_REVISION
                 behind = found.revision < wanted
-                # A store's file is nobody else's; a server is migrated when people say so,
-                # unless there is nothing on it.
+                # A file belongs to this installation; a server is migrated on command only, unless it is
+                # empty.
                 if behind and not self._embedded and not schema.is_unused(connection, found):
                     if any_revision:
                         return

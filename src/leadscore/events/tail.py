@@ -1,7 +1,7 @@
 """The read side of a spool: the next batch of records, and the memory of what was shipped.
 
-Positions are saved after the store has committed. A crash in between replays a batch, which the store's
-primary keys make harmless; the other order would lose one.
+Positions are saved after the store has committed. A crash in between replays a batch, which primary keys make
+harmless; in the other order it would be lost.
 """
 
 from __future__ import annotations
@@ -123,8 +123,7 @@ class SpoolTail:
             path.unlink(missing_ok=True)
             self._positions.pop(self._key(path), None)
         if not batch.empty:
-            # A damaged file replays what is stored, which is harmless; waiting for the disk after each batch
-            # is not.
+            # Without waiting for the disk: a damaged file only replays stored records.
             replace_file(self._root / POSITIONS_NAME, msgspec.json.encode(self._positions), sync=False)
 
     def lag_bytes(self) -> int:

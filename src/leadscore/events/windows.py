@@ -20,7 +20,6 @@ from leadscore.contract import FeatureContract, contract_version
 from leadscore.errors import BadInputError, ConflictError
 from leadscore.events.errors import DamagedRowError
 from leadscore.events.labels import PredictionSelection, select_labelled, select_predictions
-from leadscore.events.records import now_us
 from leadscore.events.schema import predictions
 from leadscore.events.store import EventStore
 
@@ -32,62 +31,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIX: Final = "features."
 
 
-@dataclass(frozen=True, slots=True)
-class LabelCompleteness:
-    """How much of a window's truth is known.
-
-    Superseded predictions without a label (the lead was scored again before its outcome, which went to the
-    newer score) can never get one, so they count neither for nor against.
-
-    Attributes:
-        predictions: In the window.
-        labelled: Of these, with an outcome.
-        mature: Of these, old enough that the outcome should be known, and not superseded without one.
-        mature_labelled: Of the mature ones, with an outcome.
-    """
-
-    predictions: int
-    labelled: int
-    mature: int
-    mature_labelled: int
-
-    @property
-    def share(self) -> float | None:
-        """Labelled share of the mature predictions; None when there are none, which is not the same as 1."""
-        return self.mature_labelled / self.mature if self.mature else None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledWindow:
-    """A labelled window and how complete its labels are."""
-
-    table: pa.Table
-    completeness: LabelCompleteness
-
-
-def predictions_window(
-    store: EventStore,
-    start: datetime,
-    end: datetime,
-    *,
-    contract: FeatureContract | None = None,
-    model_name: str | None = None,
-    model_version: str | None = None,
-    role: str | None = None,
-) -> pa.Table:
-    """The predictions scored in [start, end), as one table.
-
-    Raises:
-        BadInputError: A time has no zone.
-        ConflictError: With `contract`: the window has predictions under another version of it, whose columns
-            mean something else. Choose a window, a model version or the other contract.
-        DamagedRowError: A feature row has not the contract's length.
-        UnavailableError: The store cannot be read.
-    """
-    selection = _selection(start, end, model_name, model_version, role)
-    return _table(iter_predictions(store, selection, contract=contract))
-
-
 def labelled_window(
     store: EventStore,
     start: datetime,
@@ -96,11 +39,9 @@ def labelled_window(
     contract: FeatureContract | None = None,
     model_name: str | None = None,
     model_version: str | None = None,
-    role: str | None = None,
     known_by: datetime | None = None,
-    maturity: timedelta = timedelta(days=30),
-) -> LabelledWindow:
-    """The predictions scored in [start, end) joined with their outcomes (rule: see `labels`).
+) -> pa.Table:
+    """Return the predictions scored in [start, end) joined with their outcomes (rule: see `labels`).
 
     Adds `outcome_id`, `converted`, `value`, `occurred_at`, `recorded_at` (null while unknown) and
     `superseded`.
@@ -112,18 +53,20 @@ def labelled_window(
         contract: Decodes the features.
         model_name: Only this model.
         model_version: Only this version.
-        role: Only predictions in this role.
         known_by: Read as of this moment: outcomes recorded later are ignored. None means now.
-        maturity: Age at which a prediction's outcome should be known.
 
     Raises:
-        As `predictions_window`.
+        BadInputError: A time has no zone.
+        ConflictError: With `contract`: the window has predictions under another version of it, whose columns
+            mean something else. Choose a window, a model version or the other contract.
+        DamagedRowError: A feature row has not the contract's length.
+        UnavailableError: The store cannot be read.
     """
-    selection = _selection(start, end, model_name, model_version, role)
+    import pyarrow as pa  # noqa: PLC0415
+
+    selection = PredictionSelection(to_microseconds(start), to_microseconds(end), model_name, model_version)
     as_of = None if known_by is None else to_microseconds(known_by)
-    table = _table(iter_labelled(store, selection, contract=contract, known_by=as_of))
-    reference = now_us() if as_of is None else as_of
-    return LabelledWindow(table, completeness_of(table, reference - maturity // timedelta(microseconds=1)))
+    return pa.Table.from_batches(iter_labelled(store, selection, contract=contract, known_by=as_of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,22 +124,6 @@ def iter_labelled(
     return _stream(store, query, selection, contract, batch_rows)
 
 
-def completeness_of(table: pa.Table, mature_until: int) -> LabelCompleteness:
-    """Completeness of a labelled table; predictions scored at or before `mature_until` (µs) are mature."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    labelled = table.column("converted").is_valid().to_numpy()
-    superseded = table.column("superseded").to_numpy()
-    old = table.column("scored_at").cast(pa.int64()).to_numpy() <= mature_until
-    mature = old & (labelled | ~superseded)
-    return LabelCompleteness(
-        predictions=table.num_rows,
-        labelled=int(labelled.sum()),
-        mature=int(mature.sum()),
-        mature_labelled=int((mature & labelled).sum()),
-    )
-
-
 def feature_matrix(table: pa.Table | pa.RecordBatch, contract: FeatureContract) -> np.ndarray:
     """The `features.*` columns of a window as the float32 matrix that models and drift checks take.
 
@@ -234,18 +161,6 @@ def to_microseconds(moment: datetime) -> int:
             f"The time {moment.isoformat()} has no time zone.", hint="Add one, such as +00:00."
         )
     return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _selection(
-    start: datetime, end: datetime, model_name: str | None, model_version: str | None, role: str | None
-) -> PredictionSelection:
-    return PredictionSelection(to_microseconds(start), to_microseconds(end), model_name, model_version, role)
-
-
-def _table(batches: Generator[pa.RecordBatch]) -> pa.Table:
-    import pyarrow as pa  # noqa: PLC0415 (the service has no pyarrow)
-
-    return pa.Table.from_batches(list(batches))
 
 
 def _stream(

@@ -29,7 +29,7 @@ KeyScope = Literal["score", "explain", "outcomes", "metrics", "approve", "view",
 SCOPES: Final = cast("tuple[KeyScope, ...]", get_args(KeyScope))
 APPROVE: Final = "approve"
 _PREFIX: Final = "lsk_"
-# Accounts, not people: a decision needs somebody who can be asked about it.
+# Shared accounts: an approval needs a person's name.
 _NOBODY: Final = frozenset(
     (
         "admin",
@@ -248,13 +248,13 @@ def revoke_key(path: Path, name: str) -> ApiKey:
 
 def _write(path: Path, keys: tuple[ApiKey, ...]) -> None:
     document: object = msgspec.to_builtins(_KeyFile(keys=keys))
-    # A service that runs as another user reads the file: whoever may read it may do so afterwards.
+    # A service of another user reads the file: owner and mode stay.
     replace_file(path.resolve(), yaml.safe_dump(document, sort_keys=False).encode(), keep_owner=True)
 
 
 @contextmanager
 def _locked(path: Path) -> Generator[None]:
-    """Two people may create keys at once: one after the other."""
+    """Let two people who change keys at once do so one after the other."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (path.parent / f".{path.name}.lock").open("w") as lock:

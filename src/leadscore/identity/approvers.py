@@ -1,4 +1,4 @@
-"""Who may approve, and how a record shows who did.
+"""Who may approve, and the proof of it in a record.
 
 A proof that anybody with the public parts can check again.
 
@@ -35,7 +35,7 @@ from leadscore.identity.signing import is_signed, sign
 from leadscore.settings import Home
 
 _DOMAIN: Final = b"leadscore.dev/v1 statement\n"
-# How far the clocks of the person's machine and of who checks may differ, seconds.
+# How far the clocks of the two machines may differ, seconds.
 _SKEW: Final = 300.0
 _HINT: Final = "Approvals need a key with the scope approve: leadscore keys create NAME --scope approve."
 
@@ -145,8 +145,8 @@ class Approvers:
     ) -> str:
         """Say why a statement on record does not count; "" if its proof holds.
 
-        A key must be good both when the statement was made and now: when it was made is what its maker says,
-        and a thief of a key that has expired or was revoked would say a time before that.
+        A key must be valid both when the statement was made and now: its maker gives that time, and a thief
+        of an expired or revoked key would give an earlier one.
 
         Args:
             proof: As it is on record.

@@ -1,4 +1,4 @@
-"""Fetching the small documents of an OIDC issuer: bounded in time and size, no redirects."""
+"""Fetch the small documents of an OIDC issuer: bounded in time and size, no redirects."""
 
 from __future__ import annotations
 

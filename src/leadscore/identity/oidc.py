@@ -38,7 +38,7 @@ _NAME_CHARACTERS: Final = 255
 # Seconds.
 _REFRESH_EVERY: Final = 300.0
 _RETRY_AFTER: Final = 10.0
-# Keys that could not be fetched anew for so long are no keys any more: the issuer may have withdrawn one.
+# Keys that could not be fetched anew for so long are dropped: the issuer may have withdrawn one.
 _STALE_AFTER: Final = 86_400.0
 
 
@@ -120,7 +120,7 @@ class TokenVerifier:
             digest = hashlib.sha256(document).digest()
             if digest != self._digest:
                 self._keys, self._digest = parse_jwks(document), digest
-                # What was verified with the keys before is verified again.
+                # Tokens that were verified with the earlier keys are verified again.
                 self.generation += 1
             self._fetched = self._clock()
         except LeadScoreError as error:
@@ -201,7 +201,7 @@ class TokenVerifier:
             )
         key = self._keys.get((kid, KEY_TYPES[algorithm]))
         if key is None:
-            # It may be a new one; asked for again at most every few seconds, whatever strangers send.
+            # It may be a new key: keys are fetched again, at most every few seconds.
             self._missing = True
             raise TokenError("The token is signed by a key that the issuer does not list.", hint=_HINT)
         return algorithm, key
@@ -277,7 +277,7 @@ def parse_jwks(document: bytes) -> dict[tuple[str, str], PublicKey]:
         if not isinstance(kid, str) or kind not in {"RSA", "EC", "OKP"} or entry.get("use", "sig") != "sig":
             continue
         try:
-            # A private key in a published set is nobody's key any more: it is not one of these.
+            # A private key in a published set is compromised and left out (PyJWK gives a private type).
             key: object = jwt.PyJWK(entry).key
         except (jwt.PyJWTError, ValueError, TypeError):
             continue

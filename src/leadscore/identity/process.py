@@ -1,4 +1,4 @@
-"""Who this process is: what it tells about itself where nobody has asked it to prove anything."""
+"""The caller that a process names for its own actions; nothing proves it."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Ed25519 (RFC 8032) by a key that follows from an API key's secret (HKDF, RFC 5869).
 
-Who holds the secret can sign; who holds the key file can only verify. An API key has 256 random bits, so
-nothing about it can be worked out from the public key.
+The secret signs; the key file only verifies. An API key has 256 random bits, so nothing about it can be
+worked out from the public key.
 """
 
 from __future__ import annotations

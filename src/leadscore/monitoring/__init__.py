@@ -1,4 +1,1 @@
-"""Checks at work: which leads are due, what they are compared with, and where results are kept.
-
-Results are verdicts, memories and figures.
-"""
+"""Run drift checks: find the leads that are due, compare them, keep verdicts, memories and figures."""

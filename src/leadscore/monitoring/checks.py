@@ -1,7 +1,4 @@
-"""A check from its request to its records.
-
-Which model, which leads, from where the detector's memory comes.
-"""
+"""Run a check: find model, leads and the detector's memory, and record the results."""
 
 from __future__ import annotations
 

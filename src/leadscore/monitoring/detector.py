@@ -101,7 +101,7 @@ class DetectorRun:
         return JudgedWindow(window, outcomes, self._alibi(window))
 
     def _alibi(self, window: LeadWindow) -> dict[str, AlibiWindow]:
-        """What alibi-detect says of the window, where there is enough to ask it."""
+        """Return alibi-detect's results for the window, if it has enough rows."""
         sample, rows = self._reference.sample, window.rows
         if sample is None or rows is None or len(rows) < self._options.min_rows:
             return {}

@@ -1,7 +1,4 @@
-"""The figures of judged windows where others read them.
-
-Rows of a Delta table, gauges in Prometheus' text format.
-"""
+"""Write figures of judged windows as rows of a Delta table and as gauges in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from leadscore.drift.report.measured_values import figures
-from leadscore.drift.verdict import SEVERITIES, DriftVerdict
+from leadscore.drift.verdict import SEVERITIES
 from leadscore.errors import UnavailableError
 from leadscore.events.windows import to_microseconds
 from leadscore.monitoring.records import DriftRecord, subject_of
@@ -26,7 +23,7 @@ def append_metrics(path: Path, record: DriftRecord) -> bool:
     Each detector is one application in Delta's transaction log, with the window's end as its version: a
     window that is written again is skipped. Returns whether rows were written.
 
-    A window that nothing could be said of has no figures, and may still be judged when its leads have come.
+    A window that was not judged has no figures, and may be judged later.
 
     Raises:
         UnavailableError: The table cannot be read or written.
@@ -148,8 +145,8 @@ def prometheus_text(record: DriftRecord) -> str:
 
     gauge("drifted", "1 while the detector's alarm stands.", [({}, float(verdict.drifted))])
     gauge("judged", "0 where too few leads or outcomes came, or none.", [({}, float(not verdict.unknown))])
-    # A severity that is not known is no 0.
-    known = [] if verdict.unknown else [({}, _rank(verdict))]
+    # An unknown severity must not show as 0.
+    known = [] if verdict.unknown else [({}, float(SEVERITIES.index(verdict.severity)))]
     gauge("severity", "0 none, 1 moderate, 2 significant, 3 critical; absent if not judged.", known)
     gauge("rows", "Leads in the last judged window.", [({}, float(verdict.rows))])
     gauge("window_end_timestamp_seconds", "End of that window.", [({}, verdict.window_end.timestamp())])
@@ -179,10 +176,6 @@ def prometheus_text(record: DriftRecord) -> str:
         "method_breached", "Joint tests.", [({"method": m.method}, float(m.breached)) for m in report.methods]
     )
     return "\n".join(lines) + "\n"
-
-
-def _rank(verdict: DriftVerdict) -> float:
-    return float(SEVERITIES.index(verdict.severity))
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -130,8 +130,14 @@ def range_names(edges: tuple[float, ...]) -> tuple[str, ...]:
     """Name the bins between cut points: `< 10`, `10 to 20`, `≥ 20`."""
     if not edges:
         return ("all",)
-    inner = (f"{low:g} to {high:g}" for low, high in pairwise(edges))
-    return (f"< {edges[0]:g}", *inner, f"≥ {edges[-1]:g}")
+    ends = [_end(edge) for edge in edges]
+    if len(set(ends)) < len(ends):
+        ends = [repr(edge) for edge in edges]
+    return (f"< {ends[0]}", *(f"{low} to {high}" for low, high in pairwise(ends)), f"≥ {ends[-1]}")
+
+
+def _end(edge: float) -> str:
+    return f"{edge:,.0f}" if abs(edge) >= 1_000 else f"{edge:.4g}"
 
 
 def _evidence(data: bytes) -> _Evidence | None:

@@ -1,4 +1,4 @@
-"""How windows are judged, as it is written on the command line and in a file."""
+"""Read the options of drift checks from the command line and from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check leaves: a report, a page, figures, the verdict for Kubernetes."""
+"""Write a check's outputs: a report, a page, figures, the verdict for Kubernetes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a detector keeps in the event store: each judged window, and the memory to go on from."""
+"""A detector's records in the event store: each judged window with the memory to go on from."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DriftRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def subject_of(model: str, detector: str) -> str:
-    """Under which subject a detector's records are kept."""
+    """Return the subject of a detector's records."""
     return f"{model}:{detector}"
 
 
@@ -62,7 +62,7 @@ def latest_record(store: EventStore, model: str, detector: str) -> DriftRecord |
 
 
 def save(store: EventStore, model: str, record: DriftRecord) -> None:
-    """Keep a judged window; the same one twice is one record."""
+    """Record a judged window; recording it again changes nothing."""
     verdict = record.report.verdict
     store.record(
         Evidence(

@@ -1,7 +1,4 @@
-"""What a model's artefact tells of the leads that it was trained on.
-
-What windows and streams are compared with.
-"""
+"""Read the reference of windows and streams from a model's artefact."""
 
 from __future__ import annotations
 
@@ -93,7 +90,7 @@ def _columns(folder: Path, name: str, columns: Sequence[str]) -> list[NDArray[An
     try:
         with pa.OSFile(str(path), "rb") as source:
             table = pyarrow.ipc.open_file(source).read_all()
-        # Nothing else looks whether a buffer is as long as its column says.
+        # Arrow does not check whether a buffer is as long as its column says.
         table.validate(full=True)
         found = [table.column(column) for column in columns]
     # Names of columns are decoded when they are asked for.

@@ -1,4 +1,4 @@
-"""Where a watch of a stream keeps its charts and how far it came: the event store, or files."""
+"""Keep the charts and the state of a watched stream, in the event store or in files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Say = Callable[[str], object]
 
 
 class StreamState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a watch of a stream came.
+    """State of a watched stream.
 
     Attributes:
         charts: Digest of the charts that say it.

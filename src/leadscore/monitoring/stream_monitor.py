@@ -1,7 +1,4 @@
-"""A watch of a stream at work.
-
-Its charts (simulated once, kept), how far it came, the leads since, and the verdict.
-"""
+"""Watch a stream: simulate its charts once, follow the leads since the last run, make the verdict."""
 
 from __future__ import annotations
 
@@ -98,7 +95,7 @@ class WatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class StreamProgress:
-    """Who is told how a watch goes on.
+    """Callbacks for the progress of a watch.
 
     Attributes:
         on_design: Before levels are simulated.
@@ -146,7 +143,7 @@ class StreamMonitor:
         self._options = DriftOptions(methods=(SEQUENTIAL,), false_alarms=request.budget)
 
     def run(self) -> DriftReport:
-        """Follow what has come, keep how far, and say what the charts show.
+        """Follow the new leads, keep the state, and report what the charts show.
 
         Raises:
             BadInputError: The charts cannot be designed from the model's reference, or what is kept is
@@ -214,7 +211,7 @@ class StreamMonitor:
         request = self._request
         start = request.until - request.span
         if kept is not None and kept.until < self._end:
-            # What came after the last run is told by this one, however long ago that was.
+            # This run reports everything since the last one, however long ago that was.
             start = min(start, as_utc(kept.until))
         start = max(start, shown.since)
         alarms = standing_alarms(shown, start)
@@ -255,7 +252,7 @@ class StreamMonitor:
             leads=ChartReport(
                 followed=track.seen,
                 waiting=max(0, found.rows - track.seen),
-                now=track.look,
+                now=track.evaluation,
                 alarms=track.alarms,
             ),
             outcomes=outcomes,
@@ -271,7 +268,7 @@ class StreamMonitor:
         )
 
     def _plan(self, first: int) -> tuple[WatchPlan, float | None] | None:
-        """What the charts are made for, and the leads per day that it was reckoned with.
+        """Return the plan of the charts, and the leads per day that it was made with.
 
         None if the stream is too young.
         """
@@ -312,14 +309,11 @@ class StreamMonitor:
         return design
 
     def _resumable(self, kept: StreamState | None) -> Track:
-        """Where to go on.
-
-        What is kept is a copy of what the stream says, and only good as long as it is that.
-        """
+        """Return the track to go on from: the kept one if it still fits the stream, else a new one."""
         if kept is None or not kept.track.seen or kept.track.at >= self._end:
             return Track()
         track = kept.track
-        # Fewer than were followed: old leads were deleted. More: some came late, and would never be followed.
+        # Fewer than followed: old leads were deleted. More: some came late and would be left out.
         if self._stream.extent(self._begin, track.at).rows + track.at_rows > track.seen:
             self._progress.say("Leads from before came late: the stream is followed from its beginning.")
             return Track()
@@ -342,7 +336,7 @@ class StreamMonitor:
         return track
 
     def _outcomes(self, design: WatchDesign, first: int) -> OutcomeReport | None:
-        """All of them every time: an outcome that is corrected counts, and reading them takes seconds."""
+        """Chart all outcomes anew in each run, so that corrected ones count; that takes seconds."""
         chart = design.outcomes
         if chart is None:
             return None

@@ -163,7 +163,7 @@ class TableStream:
         rows, at = rows.take(pa.array(kept)), self._at[places][kept]
         target, known_at = label_state(contract, rows, None)
         moment = at + int(wait * _DAY_US) if known_at is None else known_at.astype(np.int64)
-        # A label without a date says nothing of when: it is as if there were no column of dates.
+        # A label without a date is treated as if there were no column of dates.
         moment = np.where(moment == _NO_DATE, at + int(wait * _DAY_US), moment)
         known = ~np.isnan(target) & (moment < end)
         return Charted(

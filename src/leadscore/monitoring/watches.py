@@ -1,4 +1,4 @@
-"""A watch from its request to its report: which model, which stream, from where its memory comes."""
+"""Run a watch: find model, stream and memory, and return the report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_watch(
     events_url: str | None = None,
     progress: StreamProgress | None = None,
 ) -> DriftReport:
-    """Follow a model's leads from where the last watch of this name has come to.
+    """Follow a model's leads from where the last watch of this name ended.
 
     Args:
         model: `NAME`, `NAME@champion`, `NAME/7` or an artefact folder.

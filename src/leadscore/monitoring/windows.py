@@ -24,7 +24,6 @@ from leadscore.errors import BadInputError
 from leadscore.events.labels import PredictionSelection
 from leadscore.events.store import EventStore
 from leadscore.events.windows import (
-    completeness_of,
     feature_matrix,
     iter_labelled,
     iter_predictions,
@@ -46,7 +45,7 @@ class Windows(Protocol):
         ...
 
     def outcomes(self, start: datetime, end: datetime) -> MatureOutcomes:
-        """What became of the leads of [start, end), all of which are old enough to be asked."""
+        """Return outcomes of the leads of [start, end), all old enough for theirs to be known."""
         ...
 
     def latest(self) -> datetime:
@@ -99,9 +98,13 @@ class StoredWindows:
         converted: list[NDArray[np.bool_]] = []
         probabilities: list[NDArray[np.float64]] = []
         for batch in iter_labelled(self._store, self._selection(start, end)):
-            found = completeness_of(pa.Table.from_batches([batch]), to_microseconds(end))
-            total, mature = total + found.predictions, mature + found.mature
-            known = batch.filter(batch.column("converted").is_valid())
+            labelled = batch.column("converted").is_valid()
+            # Superseded ones without a label can never get one: they count neither for nor against.
+            can_have = labelled.to_numpy(zero_copy_only=False) | ~batch.column("superseded").to_numpy(
+                zero_copy_only=False
+            )
+            total, mature = total + batch.num_rows, mature + int(can_have.sum())
+            known = batch.filter(labelled)
             converted.append(known.column("converted").to_numpy(zero_copy_only=False).astype(np.bool_))
             probabilities.append(known.column("probability").to_numpy())
         won = np.concatenate(converted)

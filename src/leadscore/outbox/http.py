@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ import httpx
 
 from leadscore.outbox.attempts import SendResult, result_of_status
 
+# At INFO it writes down each request's whole address, and those of channels are secrets.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 # A connection that is not there soon is not there; an answer may take longer.
 _TIMEOUTS: Final = httpx.Timeout(10.0, connect=5.0)
 # Nothing left this machine yet when these are raised.

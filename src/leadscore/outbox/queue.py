@@ -259,6 +259,13 @@ def settle(
     return bool(done.rowcount)
 
 
+def due_channels(connection: sa.Connection, now: int) -> tuple[str, ...]:
+    """Channels that have a message whose time has come, by name."""
+    due = sa.and_(outbox.c.state == "waiting", outbox.c.next_at <= now)
+    query = sa.select(outbox.c.channel).where(due).distinct()
+    return tuple(sorted(connection.execute(query).scalars()))
+
+
 def dead_letters(connection: sa.Connection, *, limit: int = 1_000) -> tuple[DeadLetter, ...]:
     """Messages that were given up, newest first."""
     columns = [outbox.c[name] for name in DeadLetter.__slots__]

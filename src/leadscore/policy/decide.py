@@ -126,7 +126,7 @@ def _budget_free(rules: RetrainRules, state: PolicyState, now: datetime) -> date
 
 
 def _no_drift(rules: RetrainRules, state: PolicyState, known: PolicyState) -> str:
-    """Why nothing is due: nothing asks for it, or nobody can tell."""
+    """Say why nothing is due: no trigger asks for it, or none can tell."""
     broken = _broken(known)
     if broken is not None:
         return f"{broken} That is no reason to retrain; tell the owner of the data."

@@ -1,4 +1,4 @@
-"""What a policy decides from, and what it decides: plain values, no clock and no cluster."""
+"""Inputs and decisions of a policy: plain values, without clock or cluster."""
 
 from __future__ import annotations
 

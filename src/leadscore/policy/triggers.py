@@ -1,4 +1,4 @@
-"""Which triggers are due: each looks at the state alone and answers with a candidate or nothing."""
+"""Find the triggers that are due: each maps the state to a candidate or None."""
 
 from __future__ import annotations
 

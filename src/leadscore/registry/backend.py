@@ -1,4 +1,4 @@
-"""MLflow behind a small typed surface: quiet, bounded in time, its failures in our words."""
+"""MLflow behind a small typed interface: quiet, bounded in time, its failures as LeadScoreErrors."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class StoredVersion:
 
 
 def registry_id(tracking_uri: str) -> str:
-    """A short name of the registry behind a URI, the same whoever logs in; never holds a secret."""
+    """A short name of the registry behind a URI, independent of the login and without secrets."""
     parts = urlsplit(tracking_uri)
     place = f"{parts.scheme}://{parts.hostname or ''}:{parts.port or ''}{parts.path}"
     return hashlib.sha256(place.encode()).hexdigest()[:16]
@@ -269,7 +269,7 @@ def _stored(version: Version) -> StoredVersion:
 
 
 def _probe(tracking_uri: str) -> None:
-    """Knock before the seconds-long import and MLflow's own retries; UnavailableError if nobody is there."""
+    """Connect before the seconds-long import and MLflow's own retries; UnavailableError if none answers."""
     parts = urlsplit(tracking_uri)
     scheme = parts.scheme.partition("+")[0]
     if parts.hostname is None or scheme not in _PORTS:
@@ -302,7 +302,7 @@ def _in_our_words(doing: str) -> Generator[None]:
         ) from error
     except OSError as error:  # requests' exceptions are OSErrors too
         raise UnavailableError(f"Cannot {doing}: {error.strerror or error}.") from error
-    # The types meant here can only be named after importing what may not be installed; others pass.
+    # The types meant here can only be named after importing packages that may be absent.
     except Exception as error:
         if _is(error, "mlflow.exceptions", "MlflowException") or _is(
             error, "leadscore.registry.rest", "RegistryAnswerError"
@@ -314,7 +314,7 @@ def _in_our_words(doing: str) -> Generator[None]:
 
 
 def _is(error: Exception, module: str, name: str) -> bool:
-    """Whether it is of a type whose module nobody needs to import for that: who raised it has."""
+    """Whether it is of that type, without importing the type's module: it is loaded if it raised."""
     kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(error, kind)
 

@@ -1,4 +1,4 @@
-"""Verified copies of model artefacts on this machine: why a known version starts while MLflow is down.
+"""Verified copies of model artefacts on this machine: a cached version starts while MLflow is down.
 
 Layout under `home.models`: `NAME/7/` (an artefact), `NAME/aliases.json` (where aliases pointed when last
 seen, and the digests of the cached versions). No MLflow in here.

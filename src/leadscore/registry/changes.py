@@ -1,4 +1,4 @@
-"""Changing who is champion: each decision noted, done, completed and recorded, whoever dies in between."""
+"""Change the champion: each decision is noted, done, completed and recorded, also over crashes."""
 
 from __future__ import annotations
 

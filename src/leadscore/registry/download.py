@@ -2,8 +2,8 @@
 
 The manifest first, then what it lists, each up to its size.
 
-MLflow's clients write a file as long as its server goes on sending. They are given a pipe instead: whoever
-reads it stops at the size that the manifest states, and at a deadline.
+MLflow's clients write a file as long as its server goes on sending. They are given a pipe instead, and its
+reader stops at the size in the manifest, and at a deadline.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
-"""What the registry asks of MLflow most, without importing MLflow.
+"""Reads and small writes of the registry without importing MLflow, which takes seconds of CPU.
 
-That takes seconds of CPU before each command.
-
-MLflow's package imports pandas, FastAPI and OpenTelemetry whatever is wanted of it. Looking at models,
-moving aliases and writing tags are a few calls of its REST API (`rest`), or a few rows of its database
-(`tables`), whose schema is known for the version that we pin. Everything else, and every place that is
-not surely understood (another schema, another database, settings of MLflow's own for TLS,
-authentication or workspaces), is left to MLflow's client.
+MLflow's package always imports pandas, FastAPI and OpenTelemetry. Looking at models, moving aliases and
+writing tags are a few calls of its REST API (`rest`), or a few rows of its database (`tables`), whose schema
+is known for the version that we pin. Everything else, and every place that is not surely understood (another
+schema, another database, settings of MLflow's own for TLS, authentication or workspaces), is left to MLflow's
+client.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from urllib.parse import urlsplit
 
 from leadscore.registry.mlflow_client import RegistryClient
 
-# What of MLflow's settings is not read here: with any of them its own client is used.
+# MLflow's settings that are not read here: with any of them its own client is used.
 _UNREAD: Final = (
     "MLFLOW_ENABLE_WORKSPACES", "MLFLOW_WORKSPACE", "MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4",
     "MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH",

@@ -67,7 +67,7 @@ class ModelRegistry:
         return self.resolve(f"{check_name(name)}/{version}")
 
     def resolve(self, ref: str) -> ModelVersion:
-        """The version that `NAME@alias`, `NAME/7` or `NAME` (its champion) means now."""
+        """Return the version that `NAME@alias`, `NAME/7` or `NAME` (its champion) means now."""
         parsed = ModelRef.parse(ref)
         model = self._backend.model(parsed.name)
         version = parsed.version if parsed.alias is None else model.aliases.get(parsed.alias)

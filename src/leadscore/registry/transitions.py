@@ -2,8 +2,8 @@
 
 MLflow changes one alias or tag per call, so a promotion is several calls and a process can die between any
 two. Each decision is therefore first noted as pending; its first call, moving one alias or tag, is the moment
-it happens; everything after that follows from the pending note and the snapshot, and can be done by whoever
-comes next.
+it happens; everything after that follows from the pending note and the snapshot, and can be done by the next
+process.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _earlier(snapshot: Snapshot, pending: VersionDecision | None = None) -> int 
 
 
 def check_archival(snapshot: Snapshot, version: int) -> None:
-    """Refuse to archive what serves or is about to (RefusedError) or does not exist (NotFoundError)."""
+    """Refuse to archive the champion or challenger (RefusedError) or an unknown version (NotFoundError)."""
     _check_exists(snapshot, version)
     for alias in (CHAMPION, CHALLENGER):
         if snapshot.aliases.get(alias) == version:

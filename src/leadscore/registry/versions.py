@@ -1,4 +1,4 @@
-"""What the registry speaks of: references, versions, stages, decisions (plain values, no MLflow)."""
+"""References, versions, stages and decisions of the registry (plain values, no MLflow)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Approval: an authenticated person says yes or no, once, to exactly these bytes on exactly this evidence.
 
 This is the one place that records an answer, and the one that says whether an answer on record counts.
-Whoever may write the event store can put any text into it; what counts is the proof that only the person
-could make (`leadscore.identity.approvers`), checked again by whoever acts on it.
+Anybody who may write the event store can put any text into it. An answer counts by its proof
+(`leadscore.identity.approvers`), which is checked again before it is acted on.
 """
 
 from __future__ import annotations
@@ -51,10 +51,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def evidence_id(self) -> str:
-        """Primary key of the one answer that there can be.
-
-        The database, not a look before, keeps out a second.
-        """
+        """Primary key of an answer, by which the database keeps out a second one."""
         about = msgspec.json.encode((self.model, self.version, self.digest, sorted(self.evidence)))
         return f"{APPROVAL}-{self.ref}-{hashlib.sha256(about).hexdigest()[:16]}"
 
@@ -96,7 +93,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def statement_of(binding: Binding, verdict: ApprovalVerdict, reason: str) -> bytes:
-    """What a person says, in the bytes that are proven: all that an approval means, and nothing else."""
+    """Return the bytes that a proof signs: everything that an approval means."""
     return msgspec.json.encode((APPROVAL, verdict, reason, _sorted(binding)))
 
 
@@ -166,14 +163,12 @@ def record_approval(
         known, number = _known(store, said, approvers, now)
         if known is not None:
             return known, False
-        # The primary key, not a look before, keeps out a second answer. One that does not count takes no
-        # one's place.
+        # The primary key keeps out a second answer. One that does not count blocks no other.
         name = binding.evidence_id if number == 1 else f"{binding.evidence_id}-{number}"
         try:
             return said, store.record(Evidence(name, APPROVAL, binding.ref, at, document, person.caller))
         except ConflictError:
-            # Somebody answered between our look and our write; the look now finds it, and says whether it
-            # agrees.
+            # Another answer was written after our read; reading again finds it and tells whether it agrees.
             again = _known(store, said, approvers, now)
             if again[0] is None and again[1] == number:
                 raise

@@ -1,9 +1,9 @@
-"""What the replay expects a canary's analysis to see. Pure.
+"""Compute the PSI that a canary's analysis will see, from the replay. Pure.
 
 The canary's analysis compares two versions on different leads, in fixed bins of probability and by
 grade, by the PSI. The replay knows what that figure comes to on the same leads, so it is computed
-here over the same bins, on all requests and on the newest alone (the market may have turned a
-moment ago), and its sampling error is added.
+here over the same bins, on all requests and on the newest alone (the population may have shifted
+just now), and its sampling error is added.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from leadscore.release.expected import ExpectedPsi
 from leadscore.scoring.grades import GRADES
 from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 
-# The market of the canary is rather that of the newest requests.
+# The canary's leads will be most like the newest requests.
 NEWEST: Final = 2_000
 ERRORS: Final = 2.0
 _DRAWS: Final = 200

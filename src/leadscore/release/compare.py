@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from leadscore.arrays import Codes, Floats
-from leadscore.drift.statistics.distances import half_row_psi
+from leadscore.drift.statistics.distances import half_row_psi, largest_gap
 from leadscore.intervals import Estimate, auc_difference, auc_estimate
 from leadscore.release.expected import ExpectedPsi, allowance
 from leadscore.scoring.grades import GRADES
@@ -118,7 +118,7 @@ def distribution(champion: Floats, candidate: Floats) -> Distribution:
     ]
     return Distribution(
         psi=float(half_row_psi(counts[0], counts[1]).sum()),
-        ks=_ks(champion, candidate),
+        ks=largest_gap(champion, candidate),
         champion_mean=float(champion.mean()),
         candidate_mean=float(candidate.mean()),
         edges=HISTOGRAM_EDGES,
@@ -179,7 +179,7 @@ def known_outcomes(
 def objections(
     known: KnownOutcomes, latency: Latency, *, ratio: float = 2.0, free_us: float = 50.0
 ) -> list[str]:
-    """What speaks against the candidate so clearly that no person need be asked."""
+    """Return the reasons that refuse the candidate without asking a person."""
     found: list[str] = []
     if known.difference is not None and known.difference.high < 0:
         d = known.difference
@@ -198,7 +198,7 @@ def objections(
 def remarks(
     spread: Distribution, order: Ranks, grades: GradeChanges, known: KnownOutcomes, expected: ExpectedPsi
 ) -> list[str]:
-    """What the person who approves should look at."""
+    """Return remarks for the person who approves."""
     found: list[str] = []
     if spread.psi >= NOTABLE_PSI:
         found.append(
@@ -222,12 +222,6 @@ def remarks(
             "outcomes favour fast ones."
         )
     return found
-
-
-def _ks(a: Floats, b: Floats) -> float:
-    both = np.concatenate([a, b])
-    below = [np.searchsorted(np.sort(x), both, side="right") / len(x) for x in (a, b)]
-    return float(np.max(np.abs(below[0] - below[1])))
 
 
 def _correlation(result: object) -> float:

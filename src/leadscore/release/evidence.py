@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +28,7 @@ from leadscore.release.states import (
     EndObservation,
     Finish,
     GateObservation,
+    ReleaseReport,
     ReleaseSpec,
     ReleaseStatus,
     ReportObservation,
@@ -48,18 +48,10 @@ RELEASE = "release"
 EXPERIMENT = "experiment"
 
 
-class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What every report says about itself (replay, shadow, KPI); the rest of its document is its own.
+class ReportHeader(ReleaseReport, frozen=True, kw_only=True):
+    """What the release machine reads of a report; the rest of its document is its own.
 
     Attributes:
-        release: Release that asked for it, "" if a person did.
-        number: Which of the release's reports it is.
-        model: Registered name.
-        version: Candidate.
-        digest: Its artefact digest.
-        passed: Nothing speaks against the candidate.
-        summary: In a sentence.
-        until: End of the data, ISO 8601.
         too_few: Shadow: there were fewer leads than the release asks for, so it says nothing for or against.
         leads: KPI: mature leads of the candidate. Shadow with `too_few`: leads that both had scored.
         judged: KPI: whether so many could have shown a fall. A record that does not say so supports nothing.
@@ -67,14 +59,6 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
             that does not say so allows nothing.
     """
 
-    release: str
-    number: int = 1
-    model: str
-    version: int
-    digest: str
-    passed: bool
-    summary: str
-    until: datetime
     too_few: bool = False
     leads: int = 0
     judged: bool = False
@@ -158,31 +142,11 @@ def record_end(store: EventStore, spec: ReleaseSpec, status: ReleaseStatus, fini
     )
 
 
-def record_comparison(store: EventStore, found: Comparison, at: int) -> str:
-    """Record a replay's or a shadow's report; returns its evidence id.
+def record_report(store: EventStore, kind: str, said: Comparison | ReportHeader | KpiReport, at: int) -> str:
+    """Record a replay's, a shadow's or a soak's report; returns its evidence id.
 
-    A release has one of each: the first counts.
-    """
-    return _record_report(store, found.kind, found, at)
-
-
-def record_refusal(store: EventStore, kind: str, said: ReportHeader, at: int) -> str:
-    """Record that a release's report found too little to compare.
-
-    Returns its evidence id, whose first record counts.
-    """
-    return _record_report(store, kind, said, at)
-
-
-def record_kpi(store: EventStore, found: KpiReport, at: int) -> str:
-    """Record a report of the watch, once per release and number; returns its evidence id."""
-    return _record_report(store, KPI, found, at)
-
-
-def _record_report(store: EventStore, kind: str, said: Comparison | ReportHeader | KpiReport, at: int) -> str:
-    """A release's report has an id of its own, and its first record counts.
-
-    A person's is one more with each evaluation.
+    A release's report has an id of its own, and its first record counts. A person's is one more with each
+    evaluation.
     """
     ref = f"{said.model}/{said.version}"
     evidence_id = report_id(kind, said.release, said.number) if said.release else f"{kind}-{ref}-{at}"
@@ -210,7 +174,7 @@ class ReleaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
         requested: Whether its question to a person is on record.
         approval: Answer to it that counts; None while there is none, or no question.
         unproven: What is wrong with the last answer that does not count; "" if there is none such.
-        kpi: Newest report of its watch.
+        kpi: Newest report of its soak.
         ended: How it ended.
     """
 

@@ -1,7 +1,4 @@
-"""A/B as a long canary: is B better, worse, or not known yet? Safe to ask at any time, as often as one likes.
-
-Pure.
-"""
+"""Judge an A/B test: B is better, worse, or not known yet. Valid however often it is evaluated. Pure."""
 
 from __future__ import annotations
 
@@ -73,7 +70,7 @@ class ExperimentMetric(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     base: float
     now: ExperimentEvaluation | None
-    looks: tuple[ExperimentEvaluation, ...]
+    evaluations: tuple[ExperimentEvaluation, ...] = msgspec.field(name="looks")
 
     @property
     def better(self) -> bool:
@@ -217,34 +214,36 @@ def decide_experiment(
 
 def _conversion(cohort: Cohort, plan: ExperimentPlan) -> ExperimentMetric:
     sequence, full = conversion_sequence(cohort.converted, cohort.second, plan, plan.alpha / 2)
-    looks = tuple(
+    evaluations = tuple(
         ExperimentEvaluation(int(full[block - 1]), float(value), float(low), float(high))
         for block, value, low, high in zip(
-            sequence.looks, sequence.centre, sequence.low, sequence.high, strict=True
+            sequence.evaluations, sequence.centre, sequence.low, sequence.high, strict=True
         )
     )
     base = _mean(cohort.converted[~cohort.second])
-    return ExperimentMetric(name="conversion", base=base, now=looks[-1] if looks else None, looks=looks)
+    return ExperimentMetric(
+        name="conversion", base=base, now=evaluations[-1] if evaluations else None, evaluations=evaluations
+    )
 
 
 def _revenue(cohort: Cohort, plan: ExperimentPlan) -> ExperimentMetric:
     base = _mean(cohort.value[~cohort.second])
     if not len(cohort.value):
-        return ExperimentMetric(name="revenue per lead", base=base, now=None, looks=())
+        return ExperimentMetric(name="revenue per lead", base=base, now=None, evaluations=())
     centre, low, high, after = revenue_sequence(cohort, plan, plan.alpha / 2)
     places = np.flatnonzero(after)
     if not len(places):
-        return ExperimentMetric(name="revenue per lead", base=base, now=None, looks=())
+        return ExperimentMetric(name="revenue per lead", base=base, now=None, evaluations=())
     # Every lead is an evaluation; the plot shows some of them, and the last.
     best_low, best_high = np.maximum.accumulate(low[places]), np.minimum.accumulate(high[places])
     shown = evaluation_points(len(places)) - 1
-    looks = tuple(
+    evaluations = tuple(
         ExperimentEvaluation(
             int(places[i]) + 1, float(centre[places[i]]), float(best_low[i]), float(best_high[i])
         )
         for i in shown
     )
-    return ExperimentMetric(name="revenue per lead", base=base, now=looks[-1], looks=looks)
+    return ExperimentMetric(name="revenue per lead", base=base, now=evaluations[-1], evaluations=evaluations)
 
 
 def _arm(cohort: Cohort, mask: npt.NDArray[np.bool_], version: int) -> Arm:

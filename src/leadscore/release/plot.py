@@ -22,13 +22,17 @@ def draw(found: Experiment, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = cast("Any", figure.subplots(len(found.metrics), 1, squeeze=False))
     for (axis,), metric in zip(axes, found.metrics, strict=True):
-        leads = [look.leads for look in metric.looks]
+        leads = [evaluation.leads for evaluation in metric.evaluations]
         axis.axhline(0, color="#57606a", linewidth=1)
         if leads:
-            low, high = ([getattr(look, end) for look in metric.looks] for end in ("low", "high"))
+            low, high = (
+                [getattr(evaluation, end) for evaluation in metric.evaluations] for end in ("low", "high")
+            )
             axis.fill_between(leads, low, high, step="post", color="#0969da", alpha=0.2)
-            axis.step(leads, [look.value for look in metric.looks], where="post", color="#0969da")
-            # The first looks are wide beyond meaning: the scale follows the second half.
+            axis.step(
+                leads, [evaluation.value for evaluation in metric.evaluations], where="post", color="#0969da"
+            )
+            # The first evaluations are wide beyond meaning: the scale follows the second half.
             reach = max(abs(v) for v in low[len(low) // 2 :] + high[len(high) // 2 :])
             axis.set_ylim(-1.2 * reach, 1.2 * reach)
         else:

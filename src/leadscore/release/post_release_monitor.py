@@ -1,4 +1,4 @@
-"""The watch's report from the event store."""
+"""Make the soak's report from the event store."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from leadscore.sequences import Floats
 def report_soak(
     store: EventStore, about: SoakRequest, plan: SoakPlan, *, baseline_days: float = 28.0
 ) -> KpiReport:
-    """Read both versions' leads and hold one against the other.
+    """Read both versions' leads and compare them.
 
     Args:
         store: The log.
         about: Which versions, since when, up to when.
-        plan: As chosen before the watch.
-        baseline_days: Days before the watch from which the version before is read.
+        plan: As chosen before the soak.
+        baseline_days: Days before the soak from which the version before is read.
 
     Raises:
         UnavailableError: The log cannot be read.

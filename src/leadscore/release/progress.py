@@ -1,4 +1,4 @@
-"""Where a version stands on its way to traffic, from what is on record."""
+"""Show how far a version is on its way to traffic, from the records."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _compared(store: EventStore, version: ModelVersion) -> ReleaseCheck:
 def _approval(
     asked: list[tuple[Evidence, Binding]], answered: list[tuple[Evidence, Approval, str]]
 ) -> ReleaseCheck:
-    """The open question, else the newest answer that counts, else one that does not, which is none."""
+    """Return the open question, else the newest answer that counts, else the newest that does not."""
     unproven = next(((record, said, why) for record, said, why in answered if why), None)
     says = (
         ""

@@ -1,7 +1,4 @@
-"""Replay: the candidate scores what was logged, answering nobody.
-
-A report says what would have been different.
-"""
+"""Replay: score logged requests with the candidate and report what would have been different."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ from leadscore.release.translate import Translation, translation
 from leadscore.scoring.model import ScoringModel
 from leadscore.training.gate import microseconds_per_lead
 
-# Fewer leads than this say nothing about how distributions differ.
+# With fewer leads distributions cannot be compared.
 FEWEST_ROWS = 100
 # Grades and deciles of a logged answer may differ from a fresh one by rounding of float32 features only.
 SAME = 1e-9
@@ -173,7 +170,7 @@ def replay(
 
 
 def _answered(batches: Generator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
-    """Without what the shadow said: nobody was answered with it, and its requests are in the log twice."""
+    """Leave out the shadow's predictions: they answered no caller, and their requests are logged twice."""
     for batch in batches:
         keep = np.array([role != SHADOW_ROLE for role in batch.column("role").to_pylist()], dtype=bool)
         rows = batch if keep.all() else batch.filter(pa.array(keep))

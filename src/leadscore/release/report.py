@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -29,24 +28,17 @@ from leadscore.release.compare import (
     remarks,
 )
 from leadscore.release.expected import ExpectedPsi
+from leadscore.release.states import ReleaseReport
 
 ComparisonKind = Literal["replay", "shadow"]
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """The report; the first fields are a `ReportHeader`.
+class Comparison(ReleaseReport, frozen=True, kw_only=True):
+    """The report of a replay or a shadow.
 
     Attributes:
         kind: `replay`: both models scored what was logged. `shadow`: the candidate scored copies of requests,
             and both answers are as they were logged.
-        release: Release that asked for it; "" if a person did.
-        number: Which of the release's reports it is: a shadow that saw too few leads is reported on again.
-        model: Registered name.
-        version: Candidate.
-        digest: Its artefact digest.
-        passed: Nothing speaks against the candidate so clearly that no person need be asked.
-        summary: In a sentence.
-        until: End of the window.
         champion: Version compared with.
         champion_digest: Its artefact digest.
         since: Begin of the window.
@@ -71,14 +63,6 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: ComparisonKind = "replay"
-    release: str
-    number: int = 1
-    model: str
-    version: int
-    digest: str
-    passed: bool
-    summary: str
-    until: datetime
     champion: int
     champion_digest: str
     since: datetime
@@ -97,11 +81,6 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[str, ...]
     seconds: float
     expected: ExpectedPsi | None = None
-
-    @property
-    def ref(self) -> str:
-        """The candidate, `leads/7`."""
-        return f"{self.model}/{self.version}"
 
 
 @dataclass(frozen=True, slots=True)

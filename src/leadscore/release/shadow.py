@@ -1,4 +1,4 @@
-"""Shadow: what a candidate said about copies of requests, beside the answers to the originals."""
+"""Shadow: compare a candidate's answers to copies of requests with the answers to the originals."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ShadowQuestion:
 
     @property
     def least(self) -> int:
-        """Pairs without which nothing is said."""
+        """Pairs that a report needs."""
         return max(self.minimum_leads, FEWEST_ROWS)
 
     @property

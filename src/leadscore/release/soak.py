@@ -1,9 +1,9 @@
-"""The watch after 100 %: has the business got worse since the candidate took over? Pure.
+"""Judge the soak at 100 %: whether business has got worse since the candidate took over. Pure.
 
-There is no second arm any more, so the candidate's leads are held against those of the version before, over
-the weeks before the release, each lead given the same exposure. That is not a randomised comparison: days
-differ. Therefore a fall must be larger than `margin` as well as supported, and the sequence for the candidate
-holds at every look at once, so hourly reports do not add up to a false alarm. Two days bring few outcomes;
+There is no second arm any more, so the candidate's leads are compared with those of the version before, in
+the weeks before the release, each after the same exposure. That is not a randomised comparison: days differ.
+Therefore a fall must be larger than `margin` as well as supported, and the sequence for the candidate holds
+at all evaluations at once, so hourly reports do not add up to a false alarm. Two days bring few outcomes;
 until they come, one figure without labels stands in: the share of leads that get grade A. If it falls beyond
 `proxy_margin` of what the version before gave, sales has nothing to work on, whatever the outcomes will be.
 """
@@ -17,14 +17,15 @@ import numpy as np
 from scipy import stats
 
 from leadscore.release.cohorts import Cohort
+from leadscore.release.states import ReleaseReport
 from leadscore.sequences import Floats, asymptotic_sequence, betting_sequence
 
-# Figures that are looked at; each has an equal part of alpha.
+# Figures that are tested; each has an equal part of alpha.
 _FIGURES = 3
 
 
 class SoakPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Chosen before the watch.
+    """Chosen before the soak.
 
     Attributes:
         alpha: Probability that an unchanged business is ever called fallen beyond the margin.
@@ -42,7 +43,7 @@ class SoakPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class SoakMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure of the watch.
+    """One figure of the soak.
 
     Attributes:
         name: Which.
@@ -65,20 +66,12 @@ class SoakMetric(msgspec.Struct, frozen=True, kw_only=True):
     fallen: bool
 
 
-class KpiReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A report of the watch; the first fields are a `ReportHeader`.
+class KpiReport(ReleaseReport, frozen=True, kw_only=True):
+    """A report of the soak; `passed` means that there is no supported fall.
 
     Attributes:
-        release: Release that asked; "" if a person did.
-        number: Which report of the watch.
-        model: Registered name.
-        version: Candidate.
-        digest: Its artefact digest.
-        passed: No supported fall.
         judged: Whether a fall could have been seen at all: with so many leads, a candidate with which nobody
             converts would have been found. Without it, `passed` says nothing for the candidate.
-        summary: In a sentence.
-        until: Up to when leads and outcomes were read.
         previous: The version before.
         since: When the candidate had all traffic.
         exposure_hours: How long each lead was given.
@@ -89,15 +82,7 @@ class KpiReport(msgspec.Struct, frozen=True, kw_only=True):
         plan: As chosen.
     """
 
-    release: str
-    number: int
-    model: str
-    version: int
-    digest: str
-    passed: bool
     judged: bool
-    summary: str
-    until: datetime
     previous: int
     since: datetime
     exposure_hours: float
@@ -106,11 +91,6 @@ class KpiReport(msgspec.Struct, frozen=True, kw_only=True):
     baseline_leads: int
     figures: tuple[SoakMetric, ...]
     plan: SoakPlan
-
-    @property
-    def ref(self) -> str:
-        """The candidate, `leads/7`."""
-        return f"{self.model}/{self.version}"
 
 
 class SoakRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +110,7 @@ class SoakRequest(msgspec.Struct, frozen=True, kw_only=True):
 def evaluate_soak(
     before: Cohort, now: Cohort, proxies: tuple[Floats, Floats], plan: SoakPlan, about: SoakRequest
 ) -> KpiReport:
-    """Hold the candidate's leads against those of the version before.
+    """Compare the candidate's leads with those of the version before.
 
     Args:
         before: Mature leads of the version before.
@@ -167,7 +147,7 @@ def evaluate_soak(
 
 
 def _share(name: str, before: Floats, now: Floats, margin: float, alpha: float) -> SoakMetric:
-    """A share of leads: exact binomial interval before (looked at once), betting sequence now."""
+    """A share of leads: exact binomial interval before (evaluated once), betting sequence now."""
     base, floor = _mean(before), 0.0
     if len(before):
         hits = round(float(before.sum()))
@@ -199,7 +179,7 @@ def _share(name: str, before: Floats, now: Floats, margin: float, alpha: float) 
 
 
 def _would_see_a_loss(leads: int, conversion: SoakMetric, alpha: float) -> bool:
-    """Whether the worst of all, no conversion among so many leads, would have been called a fall."""
+    """Whether no conversion at all among so many leads would have been called a fall."""
     if not leads:
         return False
     worst = betting_sequence(np.zeros(leads), alpha)

@@ -1,6 +1,4 @@
-"""What the release machine speaks of.
-
-What is asked for, what was decided so far, what is seen now, what to do next. Only data.
+"""Data of the release machine: spec, status, observations and actions.
 
 A field that is None was looked for and is not there; a read that failed ends the step instead (unknown is not
 empty).
@@ -43,8 +41,8 @@ class ReleaseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         approval_seconds: How long a request for approval stands; then the release is rejected.
         soak_seconds: How long the business KPI is watched at 100 %.
         soak_every_seconds: How often a KPI report is made in that time.
-        soak_exposure_seconds: How long each lead is given to convert before the watch counts it.
-        soak_minimum_leads: Mature leads of the candidate without which a watch supports nothing; 0: no fall
+        soak_exposure_seconds: How long each lead is given to convert before the soak counts it.
+        soak_minimum_leads: Mature leads of the candidate without which a soak supports nothing; 0: no fall
             is enough.
         abort: A person wants it stopped.
     """
@@ -106,6 +104,35 @@ class ReleaseStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     watch_since: datetime | None = None
     retreat: Retreat | None = None
     kpi: str = ""
+
+
+class ReleaseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields that the reports of replays, shadows and soaks share.
+
+    Attributes:
+        release: Release that asked for it; "" if a person did.
+        number: Which of the release's reports it is: a shadow that saw too few leads is reported on again.
+        model: Registered name.
+        version: Candidate.
+        digest: Its artefact digest.
+        passed: Nothing speaks against the candidate so clearly that no person need be asked.
+        summary: In a sentence.
+        until: End of the data.
+    """
+
+    release: str
+    number: int = 1
+    model: str
+    version: int
+    digest: str
+    passed: bool
+    summary: str
+    until: datetime
+
+    @property
+    def ref(self) -> str:
+        """The candidate, `leads/7`."""
+        return f"{self.model}/{self.version}"
 
 
 # --- What is seen -----------------------------------------------------------------------------------------
@@ -216,7 +243,7 @@ class Observations(msgspec.Struct, frozen=True, kw_only=True):
         shadow: The shadow workload, whoever started it; None: not there.
         mirror: What copies requests to it.
         rollout: None: not there.
-        kpi: Newest KPI report of this release's watch.
+        kpi: Newest KPI report of this release's soak.
         blocked_by: Name of an older unfinished release of the same Rollout, or "".
         ended: What `Finish` recorded (one record per release); None: nothing yet.
     """
@@ -313,7 +340,7 @@ class PatchRollout(msgspec.Struct, frozen=True, tag=True):
 
 
 class ReportKpi(msgspec.Struct, frozen=True, tag=True):
-    """Create (or adopt) the Job of the watch's report `number`.
+    """Create (or adopt) the Job of the soak's report `number`.
 
     The business KPI since `since` against `previous`.
     """
@@ -362,7 +389,7 @@ Action = (
 
 
 class Step(msgspec.Struct, frozen=True):
-    """Do `action`, write `status` (if it differs), look and decide again, until the action is a Wait."""
+    """Do `action`, write `status` (if it differs), observe and decide again, until the action is a Wait."""
 
     action: Action
     status: ReleaseStatus

@@ -1,4 +1,4 @@
-"""The part of the release machine that touches traffic: canary, watch, promotion, and the way back. Pure."""
+"""The part of the release machine that touches traffic: canary, soak, promotion, and the way back. Pure."""
 
 from __future__ import annotations
 
@@ -75,21 +75,21 @@ def soaking(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, now: d
             status, f"No other version to compare with; watched until {end:%Y-%m-%d %H:%M} UTC.", end
         )
     if rollout.stable != spec.version or rollout.state != "Healthy":
-        return _wait(status, f"The watch is over; the Rollout is {rollout.state} at {rollout.weight} %.")
+        return _wait(status, f"The soak is over; the Rollout is {rollout.state} at {rollout.weight} %.")
     if _is_champion(spec, seen):
         words = (
             f"{spec.ref} is champion: approved by {status.approved_by}, watched until "
             f"{end:%Y-%m-%d %H:%M} UTC."
         )
         return _finish(status, Finish("Promoted", words + _in_spite(spec, seen, previous)))
-    reason = f"Released by {spec.release}: gate, approval of {status.approved_by}, canary and watch passed."
+    reason = f"Released by {spec.release}: gate, approval of {status.approved_by}, canary and soak passed."
     return Step(Promote(spec.version, status.champion, reason), status)
 
 
 def _begin(
     spec: ReleaseSpec, status: ReleaseStatus, seen: Observations, rollout: RolloutObservation, now: datetime
 ) -> Step:
-    """The one place from which a candidate comes to traffic: everything is asked again, from fresh reads."""
+    """Start the canary after every condition was checked again, from fresh reads."""
     against = _against(spec, status, seen)
     if against:
         return _finish(status, Finish("Aborted", against))
@@ -101,8 +101,7 @@ def _begin(
             status, " ".join(words.split()), needs_human_since=status.since or now, unproven=seen.unproven
         )
     if answer.evidence != status.approval:
-        # The one that it went on by counts no more (its key was revoked, or it is of a release that proved
-        # nothing).
+        # The earlier answer no longer counts (its key was revoked, or it has no proof).
         by = f"Approved by {answer.by}: {answer.reason}"
         return Step(
             Note(),
@@ -122,12 +121,12 @@ def _kpi(
     previous: int,
     now: datetime,
 ) -> Step | None:
-    """The watch's next step.
+    """The soak's next step.
 
     None when its last report is there and supports the candidate, or a person has promoted it.
 
-    The last report must reach to the end of the watch and have seen enough to find a fall:
-    without it the candidate is not promoted, however long ago the watch ended. Reports go on
+    The last report must reach to the end of the soak and have seen enough to find a fall:
+    without it the candidate is not promoted, however long ago the soak ended. Reports go on
     until then, because a late fall must still be found.
     """
     end = since + timedelta(seconds=spec.soak_seconds)
@@ -141,7 +140,7 @@ def _kpi(
     due, upcoming = reports_due(spec, since, now)
     if due > report.number and report.state != "running":
         return Step(ReportKpi(spec.version, previous, since, due), status)
-    # Whatever the report is doing, a watch that has lasted twice its time needs a person.
+    # After twice its time a soak needs a person, whatever its report's state.
     patience = end + timedelta(seconds=spec.soak_seconds)
     needs_human_since = patience if now >= patience else None
     if report.state == "failed":
@@ -167,20 +166,20 @@ def _kpi(
 
 
 def reports_due(spec: ReleaseSpec, since: datetime, now: datetime) -> tuple[int, datetime]:
-    """How many KPI reports of a watch that began at `since` are due now, and when the next one is.
+    """How many KPI reports of a soak that began at `since` are due now, and when the next one is.
 
-    One per interval, and one more at the end. From twice the watch on a person is asked, and the time between
+    One per interval, and one more at the end. From twice the soak on a person is asked, and the time between
     reports doubles: a late fall is still found, and a release that nobody answers makes a handful of Jobs a
     year, not thousands. The number only rises.
     """
-    every, watch = timedelta(seconds=spec.soak_every_seconds), timedelta(seconds=spec.soak_seconds)
-    passed, patience = max(now - since, timedelta()), 2 * watch
+    every, soak = timedelta(seconds=spec.soak_every_seconds), timedelta(seconds=spec.soak_seconds)
+    passed, patience = max(now - since, timedelta()), 2 * soak
     regular = min(passed, patience)
-    number = regular // every + (regular >= watch)
+    number = regular // every + (regular >= soak)
     if passed < patience:
         upcoming = (passed // every + 1) * every
-        if passed < watch:
-            upcoming = min(upcoming, watch)
+        if passed < soak:
+            upcoming = min(upcoming, soak)
         return number, since + (upcoming if upcoming <= patience else patience + every)
     # The k-th report after that is due 1, 3, 7, 15 … intervals later.
     more = ((passed - patience) // every + 1).bit_length() - 1
@@ -197,7 +196,7 @@ def _lacking(spec: ReleaseSpec, report: ReportObservation) -> str:
 
 
 def _undecided(spec: ReleaseSpec, lacking: str, now: datetime, end: datetime) -> str:
-    """What is said of a watch that is over and has seen too little.
+    """Return the reason of a soak that is over and has seen too few leads.
 
     It goes on for as long again, then a person is asked.
     """
@@ -214,9 +213,9 @@ def _undecided(spec: ReleaseSpec, lacking: str, now: datetime, end: datetime) ->
 
 
 def _in_spite(spec: ReleaseSpec, seen: Observations, previous: int | None) -> str:
-    """What is added where a person has decided for the candidate because the watch could not, or ""."""
+    """What is added where a person has decided for the candidate because the soak could not, or ""."""
     lacking = "" if previous is None else _lacking(spec, seen.kpi)
-    return f" A person promoted it; the watch supports nothing: {lacking}." if lacking else ""
+    return f" A person promoted it; the soak supports nothing: {lacking}." if lacking else ""
 
 
 def _is_champion(spec: ReleaseSpec, seen: Observations) -> bool:
@@ -276,7 +275,7 @@ def _target(spec: ReleaseSpec, status: ReleaseStatus, seen: Observations) -> int
 
 
 def _taken(spec: ReleaseSpec, status: ReleaseStatus, phase: Retreat, rollout: RolloutObservation) -> Step:
-    """Somebody else set the Rollout: it is theirs, we do not fight over it."""
+    """Leave a Rollout that somebody else has set as it is."""
     words = f"Somebody else set the Rollout to {_named(spec, rollout.desired)}; it is left as it is."
     reason = f"{status.reason} {words}" if status.retreat else words
     return _finish(status, Finish(phase, reason))

@@ -1,7 +1,7 @@
 """The model artefact: one flat folder, every file in its manifest by digest, no pickle anywhere.
 
-Format 1. Whoever reads an artefact verifies it first; whoever writes one does it through `writing_artefact`,
-so that a folder with the artefact's name is either complete or absent.
+Format 1. Readers verify an artefact first; writers use `writing_artefact`, so that a folder with its name is
+complete or absent.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MODEL_FILES: Mapping[str, str] = {"xgboost": "model.ubj", "lightgbm": "model.txt
 
 _MIB = 1024 * 1024
 MAX_MANIFEST_BYTES = _MIB
-# Documents take many times their size as objects; trees and tables are arrays.
+# A document takes many times its size as objects, so its bound is smaller than that of trees and tables.
 _LIMITS = {"json": 32 * _MIB, "yaml": MAX_BYTES, "md": 16 * _MIB}
 MAX_FILE_BYTES = 512 * _MIB
 MAX_BYTES_IN_ALL = 1024 * _MIB
@@ -261,7 +261,7 @@ def _check_manifest(manifest: ArtefactManifest) -> None:
             raise ArtefactError(f"{name} is over the limit of {_limit(name)} bytes ({entry.size}).")
     if manifest.size > MAX_BYTES_IN_ALL:
         raise ArtefactError(f"The files that {MANIFEST} lists have {manifest.size} bytes, too many together.")
-    # The name goes into every record, and a database refuses what no person would write.
+    # The name goes into every record, and a database refuses control characters.
     if not _MODEL_NAME.fullmatch(manifest.name):
         raise ArtefactError(
             f"{MANIFEST} names a model {manifest.name[:40]!r}, which is no usable name.",

@@ -1,4 +1,4 @@
-"""From margin (log-odds of the trees) to a probability that means what it says."""
+"""Map margins (log-odds of the trees) to calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BETA_REACH, _BETA_KNOTS = 16.0, 129
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A non-decreasing map from margin to probability, fitted by training, applied by every scorer.
 
-    Never decreasing in floating point either: a lead with the higher margin never gets the lower probability.
+    It does not decrease in floating point either: a higher margin never gets a lower probability.
 
     Attributes:
         method: `identity` (the logistic function), `intercept` (shifted, for another base rate), `platt` (the

@@ -1,4 +1,4 @@
-"""A forest of decision trees, whichever library grew it, checked once so that evaluators need no checks.
+"""A forest of decision trees of either library, checked once so that evaluators need no checks.
 
 A reader (`xgboost_ubj`, `lightgbm_text`) hands over its trees as `RawTree` columns; `assemble` verifies that
 they are trees, renumbers them and returns a `Forest`. Whatever passes `assemble` can be evaluated without
@@ -202,7 +202,7 @@ def _column(parts: Sequence[npt.NDArray[np.generic]], dtype: type[Number]) -> np
 
 
 def _check_columns(index: int, tree: RawTree, features: int) -> None:
-    """Everything about a tree's numbers that does not need the graph."""
+    """Check a tree's numbers as far as that does not need the graph."""
     nodes = len(tree.left)
     columns = (
         tree.right,

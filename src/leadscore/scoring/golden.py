@@ -1,4 +1,4 @@
-"""Golden rows: what the training library itself answered, so that a wrong evaluator never serves."""
+"""Golden rows: rows with the training library's own answers, to check an evaluator before it serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a salesperson sees of a probability: a grade A-D and a score 0-100."""
+"""Grades A-D and scores 0-100 from probabilities."""
 
 from __future__ import annotations
 

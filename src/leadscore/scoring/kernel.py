@@ -106,7 +106,7 @@ def _native(forest: Forest, slots: Slots, paths: Paths, threads: int, oracle: Ke
 
 
 def _agree(native: Kernel, oracle: Kernel, features: int) -> bool:
-    """Whether the kernel computes what NumPy does, on rows that meet missing, huge and unknown values."""
+    """Tell whether the kernel computes what NumPy does, on rows with missing, huge and unknown values."""
     random = np.random.default_rng(7)
     rows = random.integers(-2, 40, (8, features)).astype(np.float32)
     rows[random.random(rows.shape) < 0.2] = np.nan

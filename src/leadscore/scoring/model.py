@@ -1,4 +1,4 @@
-"""A model ready to score: verified, its evaluator proven on golden rows, every part at hand."""
+"""A model ready to score: verified, with an evaluator that was checked on golden rows."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class ScoringModel:
         backend: Literal["auto", "native", "numpy"] = "auto",
         threads: int = 1,
     ) -> Self:
-        """Verify an artefact folder, read it, and prove the evaluator on its golden rows.
+        """Verify an artefact folder, read it, and check the evaluator on its golden rows.
 
         Args:
             directory: The artefact folder.
@@ -100,7 +100,7 @@ class ScoringModel:
         profile = ReferenceProfile.from_json(read(artefact.REFERENCE))
         _check_profile(profile, contract)
         calibration = Calibration.from_json(read(artefact.CALIBRATION))
-        # What does not fit its type is refused by comparing, not by a warning on somebody's terminal.
+        # Numbers beyond their type are refused by the comparison below; NumPy's warning adds nothing.
         with _naming(manifest.model_file), np.errstate(over="ignore", invalid="ignore"):
             forest = _read_forest(read(manifest.model_file), manifest.algorithm)
             if forest.features != len(contract.inputs):

@@ -1,4 +1,4 @@
-"""What exact path-dependent TreeSHAP needs to know of a forest, worked out once.
+"""Constants of a forest that exact path-dependent TreeSHAP needs, computed once.
 
 A tree's Shapley values, with absent features averaged by training cover (Lundberg, Erion & Lee 2018,
 "Consistent Individualized Feature Attribution for Tree Ensembles"), are sums over leaves with value v on

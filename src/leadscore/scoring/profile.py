@@ -1,4 +1,4 @@
-"""The reference profile: what the training leads looked like, feature by feature, in a few kilobytes.
+"""The reference profile: distributions of the training leads' features, in a few kilobytes.
 
 Live counters, drift checks and LIME compare with it; `leadscore.drift.reference` builds it.
 """
@@ -73,8 +73,8 @@ def comparable_cells(kind: str, counts: Sequence[int], missing: int) -> tuple[in
     Bins, categories or truth values, absent values last.
 
     An encoded lead has NaN for a category that the contract does not list as for no value at all, so most
-    references (and the service's counters) have both in one number. They are one cell here, whoever can tell
-    them apart; the cell of unlisted categories stays, empty, so that places of cells do not change.
+    references (and the service's counters) have both in one number. They are one cell here; the cell of
+    unlisted categories stays, empty, so that places of cells do not change.
 
     Args:
         kind: Of the feature.

@@ -1,7 +1,7 @@
-"""What one feature value did to a score, as a sentence for a salesperson.
+"""Say in a sentence for sales what a feature's value did to a score.
 
-Built once per contract from each feature's description, unit and categories; saying it is then a look-up
-(categories, yes/no, unknown) or one short format (numbers). Same value, same words.
+Built once per contract from each feature's description, unit and categories; then it is looked up
+(categories, yes/no, unknown) or formatted (numbers).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def sentences_of(feature: Feature) -> Listed | Measured:
 
 
 def label_of(feature: Feature) -> str:
-    """How people call the feature: its description if that is a short phrase, else its name in words."""
+    """Return the feature's description if that is a short phrase, else its name in words."""
     phrase = feature.description.strip()
     if not (phrase.startswith("“") and phrase.endswith("”")):  # a column's own name may have any sign
         phrase = re.split(r"[.;](?:\s|$)|\s*\(", phrase, maxsplit=1)[0].strip(" .")

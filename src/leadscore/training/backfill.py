@@ -1,4 +1,4 @@
-"""A table of past leads as the log would have it, had the model scored them when they came."""
+"""Log a table of past leads as if the model had scored them when they came."""
 
 from __future__ import annotations
 
@@ -39,10 +39,9 @@ def backfill(
 ) -> Appended:
     """Log the table's leads as scored by a model at their creation, with the outcomes that are known.
 
-    A system that had leads before it had LeadScore can so be retrained, replayed and watched from
-    the first day. Ids are made from model, lead and time: the same table again adds nothing. An
-    outcome counts as told when the contract's `target.known_at` says, without such a column when
-    the lead was created. Warnings are not kept.
+    So a system with older leads can be retrained, replayed and watched from the first day. Ids are made from
+    model, lead and time: the same table again adds nothing. An outcome counts as told when the contract's
+    `target.known_at` says, without such a column when the lead was created. Warnings are not kept.
 
     Args:
         store: Where to.
@@ -74,7 +73,7 @@ def backfill(
     table = table.filter(pa.array(inside))
     if not table.num_rows:
         raise BadInputError("The table has no lead of that time to log.", hint="Take an earlier --since.")
-    # Leads of the past are logged even if the contract has come to require a field since.
+    # Old leads are logged even if they lack a field that the contract requires by now.
     lenient = msgspec.structs.replace(
         contract, features=tuple(msgspec.structs.replace(f, required=False) for f in contract.features)
     )

@@ -70,7 +70,7 @@ class Parts:
 
 
 def check_writable(out: Path) -> None:
-    """Refuse before an hour of tuning what could not be written after it.
+    """Refuse before tuning what could not be written afterwards.
 
     Raises:
         ConflictError: `out` exists and is not an empty folder.

@@ -190,7 +190,7 @@ def _logistic(
 def _in_order_of_time(
     fitters: Mapping[str, Fitter], margins: Floats, converted: Flags, weights: Floats
 ) -> dict[str, tuple[float, bool]]:
-    """Per method its mean loss on later blocks and whether it is beyond doubt lower than that of the margins.
+    """Return per method its mean loss on later blocks, and whether that is significantly below the margins'.
 
     A method that cannot be fitted on some block is left out.
     """

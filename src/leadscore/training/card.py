@@ -48,7 +48,7 @@ class Origin:
 
 
 def model_card(origin: Origin, contract: FeatureContract, evidence: TrainingEvidence) -> str:
-    """The card as Markdown, written from the evidence alone."""
+    """Return the card as Markdown, from the evidence alone."""
     tuning, window, fit = evidence.tuning, evidence.window, evidence.calibration
     parameters = msgspec.to_builtins(tuning.parameters).items()
     return render_markdown(
@@ -96,7 +96,7 @@ def named_figures(evidence: TrainingEvidence) -> tuple[tuple[str, Estimate], ...
 
 
 def limits_of_use(evidence: TrainingEvidence) -> tuple[str, ...]:
-    """What the evidence does not support, in sentences."""
+    """Say in sentences what the evidence does not support."""
     window, found = (
         evidence.window,
         ["It says who is likely to convert, not whether contacting them causes it."],
@@ -134,7 +134,7 @@ def limits_of_use(evidence: TrainingEvidence) -> tuple[str, ...]:
 
 
 def _about_rates(window: WindowRecord) -> tuple[str, ...]:
-    """Where training's conversion rate and the true one part."""
+    """Say where training's conversion rate differs from the true one."""
     if not window.rates or window.delay is None:
         return ()
     labelled = window.train + window.calibration + window.holdout
@@ -142,7 +142,7 @@ def _about_rates(window: WindowRecord) -> tuple[str, ...]:
 
 
 def _about_rows(window: WindowRecord) -> Iterable[str]:
-    """Outcomes nobody listed, rows left out, ids that come again, and labels that came late."""
+    """Say how many outcomes are unlisted, rows left out, ids repeated and labels late."""
     for sentence in window.unlisted:
         yield f"{sentence}."
     out = window.left_out
@@ -184,7 +184,7 @@ def _windows(window: WindowRecord) -> list[tuple[str, str, str, str]]:
 
 
 def _answer(evidence: TrainingEvidence) -> str:
-    """What was said about the suspicions."""
+    """Say how suspicions were answered."""
     if not evidence.suspicions:
         return (
             "No column, and not the model as a whole, tells more than a lead that has just come in can tell."

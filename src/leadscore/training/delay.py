@@ -14,10 +14,10 @@ from leadscore.intervals import Flags, Floats
 
 # Under this many dated outcomes of a class its delays say nothing.
 MIN_DATED = 20
-# A larger share of outcomes without a date, in either class, and the dated ones may not speak for the rest.
+# With a larger share of undated outcomes in either class, the dated ones may not represent the rest.
 _MAX_UNDATED = 0.05
-# Outcomes at this share of the greatest age, and later, say what is still to come; fewer than that many, and
-# nothing is.
+# Outcomes after this share of the greatest age tell what is still to come; with fewer than that many, none is
+# expected.
 _TAIL = 0.8
 _MIN_LATE = 5
 _NAMES = ("losses", "wins")

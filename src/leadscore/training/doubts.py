@@ -1,4 +1,4 @@
-"""Suspicions of leaks: which are answered, by whom, and in which words people are told."""
+"""Suspicions of leaks: which are answered, by whom, and their sentences for people."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from leadscore.scoring.artefact import METRICS
 def explained_by(columns: Iterable[Suspicion], found: Iterable[Suspicion]) -> tuple[Suspicion, ...]:
     """Suspicions of a model's figures, answered where a column that was known before explains them.
 
-    A column that alone is nearly certain makes a model that is; if nobody doubts it, the model's figures are
-    no news.
+    A column that alone predicts nearly surely makes such a model: where the column is answered for, the model
+    is too.
     """
     seen = tuple(columns)
     answered = bool(seen) and not unexplained(seen)
@@ -25,7 +25,7 @@ def explained_by(columns: Iterable[Suspicion], found: Iterable[Suspicion]) -> tu
 
 
 def check_word(word: str) -> str:
-    """A person's word in the form `NAME: reason`; BadInputError unless both are there."""
+    """Check a person's answer of the form `NAME: reason`; BadInputError unless both are there."""
     name, colon, reason = word.partition(":")
     if not (colon and name.strip() and reason.strip()):
         raise BadInputError(
@@ -39,7 +39,7 @@ def check_word(word: str) -> str:
 
 
 def answer_for(directory: Path, word: str | None) -> str | None:
-    """The word that lets an artefact be promoted in spite of suspicions found in its training.
+    """Return the answer that lets an artefact be promoted in spite of suspicions found in its training.
 
     Args:
         directory: The verified artefact.

@@ -19,7 +19,7 @@ _ROWS = 1000
 _BINS = 8
 _QUANTILES = np.linspace(0, 1, _BINS + 1)[1:-1]
 _SHAPES = 6
-# Fewer leads in a bin or category, and its mean is noise (and may be one person's).
+# With fewer leads in a bin or category its mean is noise, and may tell about one person.
 _MIN_BIN = 10
 
 

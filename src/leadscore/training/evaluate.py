@@ -1,4 +1,4 @@
-"""How good a model is on leads it has not seen: each figure with its interval."""
+"""Measure a model on leads it has not seen: each figure with its interval."""
 
 from __future__ import annotations
 
@@ -219,5 +219,5 @@ class _Figures:
 
 
 def _revenue(converted: Flags, value: Floats | None) -> Floats | None:
-    """Revenue counts only where the lead converted: tables may carry an estimate for the others."""
+    """Return the revenue of converted leads, 0 for the others: for those tables may carry an estimate."""
     return None if value is None else np.where(converted, np.nan_to_num(value, nan=0.0), 0.0)

@@ -1,4 +1,4 @@
-"""Everything a run can show for its model: the document `metrics.json`."""
+"""The evidence of a training run: the document `metrics.json`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class HoldoutFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainingEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is worth and how it came to be.
+    """A model's figures and how it was trained.
 
     Attributes:
         metrics: Figures on the hold-out window, each with its interval.

@@ -1,4 +1,4 @@
-"""Does the model treat groups alike?
+"""Compare how the model treats groups.
 
 Selection rates and error rates per slice of each sensitive attribute.
 """

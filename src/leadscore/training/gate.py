@@ -1,4 +1,4 @@
-"""Challenger against champion on the same held-out leads: may it take over?"""
+"""Judge a challenger against the champion on the same held-out leads."""
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false
@@ -114,7 +114,7 @@ def microseconds_per_lead(model: ScoringModel, matrix: npt.NDArray[np.float32]) 
             model.score_row(row)
             durations.append(time.perf_counter_ns() - started)
         rounds.append(statistics.median(durations) / 1000)
-    # Other load only ever adds: the best round is the nearest to the truth.
+    # Other load only adds time: the fastest round is the best estimate.
     return min(rounds)
 
 
@@ -129,7 +129,7 @@ def with_missing_columns(contract: FeatureContract, table: pa.Table) -> pa.Table
 
 
 def _side(model: ScoringModel, table: pa.Table, latency: LatencyProbe) -> GateSide:
-    # Leads of the past must be scored even if the contract has come to require a field since.
+    # Old leads are scored even if they lack a field that the contract requires by now.
     lenient = msgspec.structs.replace(
         model.contract,
         features=tuple(msgspec.structs.replace(f, required=False) for f in model.contract.features),

@@ -1,4 +1,4 @@
-"""The gate's questions, as pure functions of two models' probabilities on the same leads."""
+"""The gate's checks, as pure functions of two models' probabilities on the same leads."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def rows_check(rows: int, thresholds: GateThresholds) -> Check:
 
 
 def leaks_check(suspicions: Sequence[Suspicion], accepted: str | None) -> Check:
-    """Whether nothing looks as if it were known only after the outcome, or somebody has answered for it."""
+    """Check that no leak is suspected, or that a person answered for it."""
     open_ones = unexplained(suspicions)
     if not suspicions:
         why = "no column, and not the model as a whole, knows more than a lead that has just come in can tell"
@@ -143,7 +143,7 @@ class _Bootstrap:
 def _bootstrap(
     champion: GateSide, challenger: GateSide, held: HeldOut, thresholds: GateThresholds, seed: int
 ) -> _Bootstrap:
-    """Both models on the same resamples: what differs between them is not the luck of the draw."""
+    """Measure both models on the same resamples, so that chance cancels in their difference."""
     amounts = held.converted.astype(np.float64) if _earned(held) is None else _earned(held)
     figures = [_PairFigures(side, held, amounts, thresholds.capacity) for side in (champion, challenger)]
     point = np.ones((1, len(held.converted)), dtype=np.float32)
@@ -236,7 +236,7 @@ def _ece(bootstrap: _Bootstrap, thresholds: GateThresholds) -> Check:
 def _slice_aucs(
     champion: GateSide, challenger: GateSide, held: HeldOut, thresholds: GateThresholds
 ) -> Iterator[Check]:
-    """Per attribute the slice that lost most; small slices are not judged, and that is said."""
+    """Check per attribute the slice that lost most; tell how many slices are too small to judge."""
     for attribute in held.slices:
         worst: tuple[str, float, float, Estimate] | None = None
         unjudged = 0
@@ -252,7 +252,7 @@ def _slice_aucs(
             change = auc_difference(labels, p_1, p_2, thresholds.confidence)
             if first is None or second is None or change is None:
                 continue
-            # A loss counts where the interval supports it: a supported one outranks a larger guess.
+            # A loss that its interval supports counts before a larger one that it does not.
             if worst is None or (change.high, change.value) < (worst[3].high, worst[3].value):
                 worst = (name, first.value, second.value, change)
         note = f" ({unjudged} slice(s) too small to judge)" if unjudged else ""

@@ -1,4 +1,4 @@
-"""Leads as arrays: what the contract says of a table, in order of time, as training and judging see it."""
+"""Leads as arrays in order of time, for training and judging."""
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false
@@ -137,7 +137,7 @@ def id_numbers(contract: FeatureContract, table: pa.Table) -> npt.NDArray[np.int
 
 
 def newest_moment(time: Dates | None, known_at: Dates | None, known: Flags) -> int | None:
-    """The newest lead or known outcome of a table, in microseconds: until then every lead was followed.
+    """Return the time of the newest lead or known outcome, in microseconds: leads were followed until then.
 
     None without times.
 
@@ -193,6 +193,6 @@ def _known_at(contract: FeatureContract, table: pa.Table, name: str | None) -> D
 
 
 def _known_ticks(known_at: Dates) -> Ticks:
-    """A label without a date counts as known from the beginning: nothing says otherwise."""
+    """Return when labels became known; one without a date counts as known from the beginning."""
     ticks = known_at.astype(np.int64)
     return np.where(np.isnat(known_at), np.iinfo(np.int64).min, ticks)

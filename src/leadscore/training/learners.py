@@ -1,4 +1,4 @@
-"""XGBoost and LightGBM behind one face.
+"""XGBoost and LightGBM behind one interface.
 
 Prepared folds, early-stopped fits, model bytes without time or place.
 """

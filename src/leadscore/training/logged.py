@@ -1,6 +1,6 @@
 """Logged predictions and their outcomes as a table to train on.
 
-What the service was asked, back in its own columns.
+Requests are decoded back into the contract's columns.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def logged_leads(
         ConflictError: The window holds predictions under another contract.
         UnavailableError: The store cannot be read.
     """
-    window = labelled_window(store, start, end, contract=contract, model_name=model).table
+    window = labelled_window(store, start, end, contract=contract, model_name=model)
     window = window.filter(pa.array(np.isin(window.column("role").to_numpy(), _ANSWERED)))
     leads, labelled = window.column("lead_id"), window.column("converted").is_valid().to_numpy()
-    # A lead that is scored again after its outcome (a nightly batch does it to all) keeps the score that was
-    # judged.
+    # A lead that is scored again after its outcome (as nightly batches do) keeps the score that the outcome
+    # judges.
     judged = leads.filter(pa.array(labelled)).unique()
     judged = pc.is_in(leads, value_set=judged).to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
     keep = labelled | ~(judged | window.column("superseded").to_numpy())

@@ -1,4 +1,4 @@
-"""How a model fares as time goes on: its figures month by month on labelled leads."""
+"""Measure a model month by month on labelled leads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from leadscore.scoring.model import ScoringModel
 from leadscore.training.evaluate import Evaluation, evaluate
 from leadscore.training.split import MIN_CLASS, count_classes
 
-# With a smaller share of known outcomes a month's figures are those of the quick ones.
+# With a smaller share of known outcomes a month's figures are biased to the quick ones.
 _COMPLETE = 0.8
 
 

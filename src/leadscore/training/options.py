@@ -1,4 +1,4 @@
-"""What a training run may be told."""
+"""Options of a training run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from leadscore.training.doubts import check_word
 
 
 class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a wrong decision costs, in any one unit: working a lead in vain, leaving out one that converts."""
+    """Costs of wrong decisions in one unit: working a lead in vain, leaving out one that converts."""
 
     false_positive: float
     false_negative: float

@@ -55,7 +55,7 @@ class ForestParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 def defaults(algorithms: Sequence[Algorithm]) -> tuple[ForestParameters, ...]:
-    """What is tried before the sampler: for each library a middle course and a cautious one."""
+    """Return the trials before the sampler's own: for each library a moderate and a cautious one."""
     middle = tuple(ForestParameters(algorithm=a) for a in algorithms)
     cautious = tuple(
         ForestParameters(algorithm=a, max_depth=3, learning_rate=0.1, min_child_rows=60, l2=5.0)

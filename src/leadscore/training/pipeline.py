@@ -1,8 +1,9 @@
-"""The road from a table of leads to an artefact with its evidence."""
+"""Train a model from a table of leads and write the artefact with its evidence."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from leadscore.contract import FeatureContract, contract_version
 from leadscore.contract.leaks import Suspicion, matrix_suspicions, model_suspicions
+from leadscore.cpus import cpu_limit
 from leadscore.data.matrix import encode_batch
 from leadscore.drift.reference import build_profile
 from leadscore.errors import RefusedError
@@ -22,7 +24,6 @@ from leadscore.scoring.artefact import ArtefactManifest, DataSnapshot
 from leadscore.scoring.grades import Grades
 from leadscore.training import bundle
 from leadscore.training.calibrate import CalibrationFit, fit_calibration
-from leadscore.training.cpus import available_cpus
 from leadscore.training.doubts import explained_by
 from leadscore.training.drivers import explain_model
 from leadscore.training.evaluate import Evaluation, evaluate
@@ -91,7 +92,7 @@ def train(
         ConflictError: `out` exists.
         UnavailableError: The study or `out` cannot be written; no half artefact is left.
     """
-    run = _Run(contract, options, options.threads or available_cpus(), progress or Silent())
+    run = _Run(contract, options, options.threads or cpu_limit(whole=math.ceil), progress or Silent())
     bundle.check_writable(out)
     run.progress.stage("Reading the leads")
     chosen = select_leads(table, contract, options, threads=run.threads, now=now)
@@ -202,7 +203,7 @@ def _split(chosen: TrainingSelection, options: TrainOptions) -> Split:
         leads.ticks,
         calibration=options.calibration,
         holdout=options.holdout,
-        gap=_gap(options),
+        gap=0 if options.no_time else int(options.gap_days * DAY),
         mature=chosen.mature,
         ids=leads.ids,
     )
@@ -370,7 +371,7 @@ def _record(chosen: TrainingSelection, split: Split, recent: Sample | None, *, t
 def _suspicions(
     columns: tuple[Suspicion, ...], evaluation: Evaluation, tuning: Tuning
 ) -> tuple[Suspicion, ...]:
-    """What single columns and the figures of the whole model give reason to suspect."""
+    """Return suspicions of leaks from single columns and from the figures of the whole model."""
     folds = tuning.fold_aucs
     found = model_suspicions(
         auc=evaluation.estimates.auc.value,
@@ -390,7 +391,3 @@ def _late(leads: LabelledLeads, split: Split) -> int | None:
     if leads.known is None:
         return None
     return int(np.count_nonzero(leads.known[split.train] > leads.ticks[split.calibration_start]))
-
-
-def _gap(options: TrainOptions) -> int:
-    return 0 if options.no_time else int(options.gap_days * DAY)

@@ -1,4 +1,4 @@
-"""What a training run tells whoever watches it."""
+"""Progress of a training run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
     def stage(self, sentence: str) -> None:
         """Say nothing."""

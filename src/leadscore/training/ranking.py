@@ -1,4 +1,4 @@
-"""Leads in the order a model would work them: who converts, and what is earned, in the top of the list."""
+"""Conversions and revenue in the top of the list of leads by score."""
 
 from __future__ import annotations
 

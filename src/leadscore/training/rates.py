@@ -1,4 +1,4 @@
-"""Does training see the true conversion rate?
+"""Compare training's conversion rate with the true one.
 
 The rate of the known outcomes beside the one without selection.
 """
@@ -66,7 +66,7 @@ def wilson(share: float, n: float) -> Estimate:
 def rate_warnings(
     rates: tuple[WindowRate, ...], delay: DelayRecord, *, unknown: int, labelled: int
 ) -> tuple[str, ...]:
-    """Where training's rate and the truth's part, in sentences.
+    """Say in sentences where training's rate differs from the true one.
 
     Args:
         rates: Of the windows, training first.

@@ -1,4 +1,4 @@
-"""A retraining that somebody else asked for: claimed, done and reported once, however often it is started."""
+"""Claim, run and report a requested retraining once, however often it is started."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def find_report(store: EventStore, run: str) -> RetrainReport | None:
 
 
 def claim(store: EventStore, request: RetrainRequest) -> None:
-    """Make this attempt ours before anything is done for it.
+    """Claim the retraining before anything is done for it.
 
     Kubernetes may run a Job's pod twice (kubernetes#62772).
 
@@ -144,6 +144,6 @@ def _record(store: EventStore, request: RetrainRequest, report: RetrainReport) -
     try:
         store.record(item)
     except ConflictError:
-        # Another attempt was faster; the first report stands for everybody.
+        # Another attempt was faster; the first report counts.
         return find_report(store, request.run) or report
     return report

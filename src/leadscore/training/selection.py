@@ -44,9 +44,9 @@ from leadscore.training.window import (
     utc_moment,
 )
 
-# Where at most this share of the leads is still open, there is no selection to speak of.
+# With at most this share of open leads, selection by delay is negligible.
 _OPEN = 0.02
-# Younger than that age, the known outcomes of a class stand for more than four times as many leads.
+# At a younger age the known outcomes of a class would be weighted by more than four.
 _USABLE = 0.25
 
 
@@ -164,7 +164,7 @@ def select_leads(
 def _without_open_untimed(table: pa.Table, contract: FeatureContract) -> tuple[pa.Table, int]:
     """Leave out leads that have neither a time nor an outcome.
 
-    A CRM lists what nobody has begun to work on.
+    CRMs list leads that are not worked on yet.
     """
     if contract.time is None or contract.time not in table.column_names:
         return table, 0

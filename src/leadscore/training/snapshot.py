@@ -1,4 +1,4 @@
-"""What a run was made from: a digest of the data, the revision of the code, the versions of the libraries."""
+"""Record what a run was made from: digest of the data, revision of the code, versions of libraries."""
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false

@@ -1,6 +1,6 @@
 """Time-based windows and cross-validation folds.
 
-Never the future in the past, never a tie or a lead on two sides.
+No training data from the future, and no tie or lead on two sides.
 
 Leads are admitted before a cut by their age at it, whole cohorts with every outcome that
 the table knows, and never because an outcome happened to be known at the cut: where losses
@@ -21,10 +21,10 @@ from leadscore.training.window import RowNumbers
 Ticks = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int64]
 
-# Fewer leads of a class than this say nothing about a ranking.
+# With fewer leads of a class a ranking cannot be judged.
 MIN_CLASS = 5
 _WEEK = 7 * 86_400_000_000
-# Leads of whole weeks begin some time after midnight and end some time before.
+# The first and last lead of whole weeks are some time after and before midnight.
 _NIGHT = 16 * 3_600_000_000
 # The share of the leads before a cut that must stay if training waits for the age of its outcomes.
 _AFFORDABLE = 0.5

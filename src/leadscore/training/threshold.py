@@ -1,4 +1,4 @@
-"""Where the grades and the decision begin."""
+"""Thresholds of the grades and of the decision."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision and everything it rests on.
+    """The gate's decision with its evidence.
 
     Attributes:
         passed: Whether the challenger may become champion.
@@ -110,7 +110,7 @@ class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def suspected(self) -> bool:
-        """Whether a leak is suspected that nobody has answered for."""
+        """Whether there is an unanswered suspicion of a leak."""
         return any(check.name == LEAKS and not check.passed for check in self.checks)
 
 

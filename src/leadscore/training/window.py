@@ -145,8 +145,8 @@ def mature_until(time: Dates, known: npt.NDArray[np.bool_], share: float) -> np.
     None if there is no such week.
 
     A week counts only if it is complete together with the week before it as well, and weeks
-    of fewer than five leads are taken together with the one before: one quick outcome in a
-    short last week does not make a table mature.
+    of fewer than five leads are taken together with the one before: one quick outcome must not make a short
+    last week count as mature.
     """
     first = time.min()
     week = ((time - first) // _WEEK).astype(np.intp)

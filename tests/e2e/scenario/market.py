@@ -16,7 +16,7 @@ from loadtests.leads import Lead
 
 from leadscore.data.synthetic import Scenario, simulate, synthetic_contract
 
-Mood = Literal["calm", "covariate_shift", "pipeline_bug", "poor"]
+Mood = Literal["no_drift", "covariate_shift", "pipeline_bug", "poor"]
 
 _ROWS = 4_000
 # So strong that a minute which is half calm still shows it.
@@ -34,7 +34,7 @@ class Market:
     """
 
     def __init__(self, seed: int = 3) -> None:
-        self.mood: Mood = "calm"
+        self.mood: Mood = "no_drift"
         self._chance = random.Random(seed)
         self._numbers = itertools.count()
         # Ids of two streams never meet.

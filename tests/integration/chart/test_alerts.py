@@ -53,6 +53,17 @@ def release(phase: str, asked: float | None) -> Object:
     return {"metadata": {"name": "leads-7"}, "spec": {"model": "leads", "version": 7}, "status": status}
 
 
+def away(reason: str) -> Object:
+    ready = {
+        "type": "Ready", "status": "False", "reason": reason, "message": "Nothing is decided here.",
+        "lastTransitionTime": ago(minutes=1),
+    }  # fmt: skip
+    item = (
+        detector("none", "none") if reason == "EventStoreUnavailable" else release("AwaitingApproval", None)
+    )
+    return {**item, "status": {**item["status"], "conditions": [ready]}}
+
+
 DETECTORS, RUNS, RELEASES = "driftdetectors", "retrainruns", "modelreleases"
 # What is there, and the alerts that it makes. Those with a time to wait are pending by then.
 SCENES: dict[str, tuple[list[tuple[str, Object]], set[str]]] = {
@@ -75,6 +86,8 @@ SCENES: dict[str, tuple[list[tuple[str, Object]], set[str]]] = {
     "failed-first": ([(RUNS, run("a", "Failed", 2))], {"RetrainFailed"}),
     "waits": ([(RELEASES, release("AwaitingApproval", 1.5))], {"ReleaseWaitsForApproval"}),
     "undecided": ([(RELEASES, release("Watching", 2))], {"ReleaseWaitsForApproval"}),
+    "store-away": ([(DETECTORS, away("EventStoreUnavailable"))], {"EventStoreUnavailable"}),
+    "registry-away": ([(RELEASES, away("RegistryUnavailable"))], {"RegistryUnavailable"}),
     "stands-by": ([(DETECTORS, detector("critical", "pipeline_bug"))], {"OperatorSilent"}),
     "blind": ([], {"OperatorSilent"}),
 }
@@ -101,7 +114,7 @@ def rules(chart: Chart) -> list[Object]:
     (rule,) = (m for m in made if m["kind"] == "PrometheusRule")
     (group,) = rule["spec"]["groups"]
     ours = [each for each in group["rules"] if "leadscore_operator" in each["expr"] or _of_objects(each)]
-    assert len(ours) == 7
+    assert len(ours) == 9
     return [
         {
             "name": scene,
@@ -119,7 +132,9 @@ def rules(chart: Chart) -> list[Object]:
 
 
 def _of_objects(rule: Object) -> bool:
-    return any(f"leadscore_{kind}_" in rule["expr"] for kind in ("drift", "retrain", "release"))
+    return any(
+        f"leadscore_{kind}_" in rule["expr"] for kind in ("drift", "retrain", "release", "unavailable")
+    )
 
 
 @pytest.fixture(scope="module")

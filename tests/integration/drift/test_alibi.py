@@ -52,4 +52,3 @@ def test_online_detector_reads_row_by_row_and_says_at_which_it_alarmed() -> None
     row = result.windows[0].alarm_row
     assert row is not None
     assert 5 <= row <= 40
-    assert result.prepare_seconds > 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from tests.support.events import outcome, prediction
 from tests.unit.drift.streams import CONTRACT, DAY, START, leads, probabilities, reference
 
 from leadscore.contract import contract_version
@@ -27,6 +28,7 @@ from leadscore.monitoring.records import latest_record, read_history
 from leadscore.monitoring.windows import StoredWindows, aligned
 
 BASE = reference()
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OPTIONS = DriftOptions(false_alarms=FalseAlarms(expected=1, per_hours=2_000 * 24), season="none")
 
 
@@ -63,6 +65,20 @@ def store(tmp_path):
 
 def run(store):
     return DetectorRun(BASE, StoredWindows(store, BASE), OPTIONS, DAY, "daily", grade=grade)
+
+
+def test_a_lead_that_was_scored_again_before_its_outcome_is_not_waited_for(tmp_path):
+    def scored(name, lead, at):
+        return prediction(name, lead, scored_at=at, model_name="leads", model_version="1")
+
+    with EventStore(f"sqlite:///{tmp_path / 'few.db'}") as few:
+        few.append(
+            [scored("labelled", "L-1", 10), scored("superseded", "L-2", 10), scored("waiting", "L-2", 20)],
+            [outcome("o1", "L-1", occurred_at=30)],
+        )
+        found = StoredWindows(few, BASE).outcomes(EPOCH, EPOCH + DAY).labels
+    assert (found.predictions, found.labelled, found.mature, found.mature_labelled) == (3, 1, 2, 1)
+    assert found.share == 0.5
 
 
 def test_a_detector_goes_on_where_it_stopped_and_judges_no_window_twice(store):

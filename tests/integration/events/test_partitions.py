@@ -110,7 +110,7 @@ def test_an_outcome_finds_its_prediction_in_another_month(store: EventStore) -> 
         [outcome("o1", occurred_at=NOW, recorded_at=NOW)],
     )
     start, end = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-    table = labelled_window(store, start, end).table
+    table = labelled_window(store, start, end)
     assert table["converted"].to_pylist() == [None, True]
     assert table["superseded"].to_pylist() == [True, False]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.support.events import outcome, prediction
 
@@ -16,8 +17,9 @@ from leadscore.events.store import EventStore
 from leadscore.events.windows import (
     feature_matrix,
     iter_labelled,
+    iter_predictions,
     labelled_window,
-    predictions_window,
+    to_microseconds,
 )
 
 START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,8 +36,13 @@ CONTRACT = FeatureContract(
 )
 
 
+def scored(store: EventStore, *, contract: FeatureContract | None = None, **only: str) -> pa.Table:
+    selection = PredictionSelection(to_microseconds(START), to_microseconds(END), **only)
+    return pa.Table.from_batches(iter_predictions(store, selection, contract=contract))
+
+
 def labels(store: EventStore, known_by: datetime | None = None) -> dict[str, bool | None]:
-    table = labelled_window(store, START, END, known_by=known_by).table
+    table = labelled_window(store, START, END, known_by=known_by)
     return dict(zip(table["prediction_id"].to_pylist(), table["converted"].to_pylist(), strict=True))
 
 
@@ -51,7 +58,7 @@ def test_a_window_is_half_open_ordered_and_filtered(store: EventStore) -> None:
         ],
         [],
     )
-    ids = predictions_window(store, START, END, role="champion", model_version="7")["prediction_id"]
+    ids = scored(store, role="champion", model_version="7")["prediction_id"]
     assert ids.to_pylist() == ["first", "a", "b"]
 
 
@@ -59,7 +66,7 @@ def test_features_come_as_float32_columns_by_contract(store: EventStore) -> None
     row = np.array([1.5, np.nan, 1.0], dtype="<f4")
     version = contract_version(CONTRACT)
     store.append([prediction("p1", features=row.tobytes(), contract_version=version)], [])
-    table = predictions_window(store, START, END, contract=CONTRACT)
+    table = scored(store, contract=CONTRACT)
     assert table["role"].to_pylist() == ["champion"]
     assert table["features.role"].to_pylist() == [1.5]
     matrix = feature_matrix(table, CONTRACT)
@@ -69,28 +76,27 @@ def test_features_come_as_float32_columns_by_contract(store: EventStore) -> None
 
 def test_an_empty_window_has_the_columns_of_a_full_one(store: EventStore) -> None:
     empty = labelled_window(store, START, END, contract=CONTRACT)
-    assert empty.completeness.share is None
     row = np.zeros(3, dtype="<f4").tobytes()
     store.append([prediction("p1", features=row, contract_version=contract_version(CONTRACT))], [])
-    assert labelled_window(store, START, END, contract=CONTRACT).table.schema == empty.table.schema
-    assert feature_matrix(empty.table, CONTRACT).shape == (0, 3)
+    assert labelled_window(store, START, END, contract=CONTRACT).schema == empty.schema
+    assert feature_matrix(empty, CONTRACT).shape == (0, 3)
 
 
 def test_another_contract_in_the_window_is_refused_not_skipped(store: EventStore) -> None:
     store.append([prediction("p1", contract_version="other")], [])
     with pytest.raises(ConflictError, match="1 under other"):
-        predictions_window(store, START, END, contract=CONTRACT)
+        scored(store, contract=CONTRACT)
 
 
 def test_a_feature_row_of_the_wrong_length_is_named(store: EventStore) -> None:
     store.append([prediction("p1", features=b"1234", contract_version=contract_version(CONTRACT))], [])
     with pytest.raises(DamagedRowError, match="4 bytes"):
-        predictions_window(store, START, END, contract=CONTRACT)
+        scored(store, contract=CONTRACT)
 
 
 def test_a_time_without_zone_is_refused(store: EventStore) -> None:
     with pytest.raises(BadInputError):
-        predictions_window(store, datetime(2026, 1, 1), END)  # noqa: DTZ001
+        labelled_window(store, datetime(2026, 1, 1), END)  # noqa: DTZ001
 
 
 def test_an_outcome_that_names_a_prediction_belongs_to_it(store: EventStore) -> None:
@@ -149,22 +155,6 @@ def test_a_window_can_be_read_as_of_an_earlier_moment(store: EventStore) -> None
     )
     assert labels(store, known_by=START + timedelta(microseconds=150)) == {"p1": False}
     assert labels(store, known_by=START + timedelta(microseconds=50)) == {"p1": None}
-
-
-def test_completeness_counts_mature_predictions_that_can_have_a_label(store: EventStore) -> None:
-    store.append(
-        [
-            prediction("labelled", "L-1", scored_at=10),
-            prediction("superseded", "L-2", scored_at=10),
-            prediction("waiting", "L-2", scored_at=20),
-            prediction("young", "L-3", scored_at=900_000),
-        ],
-        [outcome("o1", "L-1", occurred_at=30)],
-    )
-    window = labelled_window(store, START, END, known_by=END, maturity=timedelta(milliseconds=500))
-    found = window.completeness
-    assert (found.predictions, found.labelled, found.mature, found.mature_labelled) == (4, 1, 2, 1)
-    assert found.share == 0.5
 
 
 def test_large_windows_come_in_batches_from_one_snapshot(store: EventStore) -> None:

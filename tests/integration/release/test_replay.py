@@ -17,7 +17,7 @@ from leadscore.errors import RefusedError, UnauthorizedError
 from leadscore.events.store import EventStore
 from leadscore.registry.store import ModelRegistry
 from leadscore.release import page, replay
-from leadscore.release.evidence import REPLAY, binding_for, observe_report, record_comparison
+from leadscore.release.evidence import REPLAY, binding_for, observe_report, record_report
 from leadscore.release.report import Comparison
 
 
@@ -55,7 +55,11 @@ def test_a_worse_model_is_objected_to_with_its_interval(store: EventStore, regis
 def test_a_release_s_replay_is_recorded_once(store: EventStore, registry: ModelRegistry) -> None:
     first = replayed(store, registry, "leads/2", release="uid-9")
     again = replayed(store, registry, "leads/2", release="uid-9")
-    assert record_comparison(store, first, 10) == record_comparison(store, again, 11) == "replay-uid-9-1"
+    assert (
+        record_report(store, first.kind, first, 10)
+        == record_report(store, again.kind, again, 11)
+        == "replay-uid-9-1"
+    )
     seen = observe_report(store.evidence(kind=REPLAY, subject="leads/2"), REPLAY, "uid-9")
     assert (seen.state, seen.number, seen.passed, seen.digest) == ("done", 1, True, first.digest)
 

@@ -29,7 +29,7 @@ from leadscore.release.evidence import (
     binding_for,
     newest_comparison,
     observe_report,
-    record_comparison,
+    record_report,
 )
 from leadscore.release.report import Comparison
 from leadscore.release.shadow import ShadowQuestion, TooFewLeadsError, compare_shadow
@@ -180,7 +180,9 @@ def test_a_release_s_shadow_is_recorded_once_and_is_what_an_approval_is_bound_to
 ) -> None:
     found = compared(shadowed, models, release="uid-9")
     assert (
-        record_comparison(shadowed, found, 10) == record_comparison(shadowed, found, 11) == "shadow-uid-9-1"
+        record_report(shadowed, found.kind, found, 10)
+        == record_report(shadowed, found.kind, found, 11)
+        == "shadow-uid-9-1"
     )
     seen = observe_report(shadowed.evidence(kind=SHADOW, subject="leads/2"), SHADOW, "uid-9")
     assert (seen.state, seen.passed, seen.digest, seen.expected) == (

@@ -17,7 +17,7 @@ from leadscore.cli import main
 from leadscore.errors import RefusedError
 from leadscore.events.store import EventStore
 from leadscore.release.cohorts import read_cohort
-from leadscore.release.evidence import KPI, observe_report, record_kpi
+from leadscore.release.evidence import KPI, observe_report, record_report
 from leadscore.release.post_release_monitor import report_soak
 from leadscore.release.soak import SoakPlan, SoakRequest
 from leadscore.release.states import ReportObservation
@@ -117,7 +117,7 @@ def test_the_newest_report_of_a_watch_is_the_one_with_the_highest_number(busy: E
     )  # fmt: skip
     found = report_soak(busy, about, SoakPlan())
     for at, number in enumerate((2, 10, 9)):
-        record_kpi(busy, msgspec.structs.replace(found, number=number), at)
+        record_report(busy, KPI, msgspec.structs.replace(found, number=number), at)
     assert observe_report(busy.evidence(kind=KPI, subject="leads/2"), KPI, "uid-5").number == 10
     assert observe_report(busy.evidence(kind=KPI, subject="leads/2"), KPI, "uid-6") == ReportObservation()
 

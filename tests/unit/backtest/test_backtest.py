@@ -15,12 +15,13 @@ from typer.testing import CliRunner
 
 from leadscore.backtest.policy_file import read_policy
 from leadscore.backtest.replay import Backtest, replay_stream
-from leadscore.backtest.strategies import ByPolicy, EveryDays, Never, PsiAbove, largest_gap, psi_strategy
+from leadscore.backtest.strategies import ByPolicy, EveryDays, Never, PsiAbove
 from leadscore.backtest.stream import BacktestStream, prepare_stream
 from leadscore.cli.backtest import backtest
 from leadscore.contract import dump_contract
 from leadscore.data.synthetic import Scenario, generate, synthetic_contract
 from leadscore.data.tables import write_table
+from leadscore.drift.statistics.distances import half_row_psi, largest_gap
 from leadscore.errors import BadInputError, NotFoundError, RefusedError
 from leadscore.policy.spec import DriftTrigger, PerformanceTrigger, RetrainRules, Triggers
 
@@ -137,8 +138,8 @@ def test_ks_statistic_is_scipys() -> None:
 
 
 def test_psi_of_equal_shares_is_nothing_and_of_an_empty_bin_finite() -> None:
-    assert psi_strategy((100, 200), (50, 100)) == pytest.approx(0.0, abs=1e-4)
-    assert np.isfinite(psi_strategy((100, 0), (50, 50)))
+    assert half_row_psi(np.array([100, 200]), np.array([50, 100])).sum() == pytest.approx(0.0, abs=1e-4)
+    assert np.isfinite(half_row_psi(np.array([100, 0]), np.array([50, 50])).sum())
 
 
 SPEC = (

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 from benchmarks import alibi_answer
-from benchmarks.drift_charts import OUTCOME_LOOK, chart_statistics, looks_of, outcome_statistics
+from benchmarks.drift_charts import OUTCOME_ROWS, chart_statistics, evaluations_of, outcome_statistics
 from benchmarks.drift_contenders import ALIBI_WINDOW, WINDOW, counts_of, cvm_statistics, ks_statistics
 from benchmarks.drift_delay import Leads, cut_for, first_alarm, run_length
 from benchmarks.rows import drift_watch_outcomes
@@ -117,22 +117,22 @@ def test_statistics_after_each_lead_are_those_of_the_detector_until_it_alarms():
 
 def test_statistics_of_late_outcomes_are_those_of_the_chart_until_it_alarms():
     rng = np.random.default_rng(3)
-    rows = 30 * OUTCOME_LOOK
+    rows = 30 * OUTCOME_ROWS
     time = np.datetime64("2025-03-01", "ms") + (np.arange(rows) * 0.05 * 86_400_000).astype("timedelta64[ms]")
     days = np.exp(rng.normal(0.5, 1.0, rows))
     known = time + (days * 86_400_000).astype("timedelta64[ms]")
     scores = rng.beta(2, 8, rows).astype(np.float32)
     leads = Leads(scores[:, None], rng.random(rows) < scores, time, known)
     chart = OutcomeChart(OutcomeNull(0.1, 0.9, -0.2, 0.2), run_length=1e6, horizon=12)
-    arrived, seen = looks_of(leads)
+    arrived, seen = evaluations_of(leads)
     state, said = start_outcomes(chart), []
     p, waited = scores.astype(np.float64), (known - time) / np.timedelta64(1, "D")
-    for look in range(1, 31):
-        new = seen == look
+    for evaluation in range(1, 31):
+        new = seen == evaluation
         step = watch_outcomes(
             chart,
             state,
-            p[arrived == look],
+            p[arrived == evaluation],
             NewOutcomes(arrived[new], p[new], leads.converted[new], waited[new]),
         )
         state, said = step.state, [*said, step.statistic]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import pytest
 from tests.support.chart import Chart, Manifest, environment
 
+from leadscore.monitoring.endpoint import MonitorEndpoint, MonitorHealth
+
 One = Callable[..., Manifest]
 ON = ("console.enabled=true", "monitor.enabled=true")
 CHANNELS = (
@@ -102,6 +104,16 @@ def test_people_s_tokens_are_for_the_console_s_client_and_without_one_it_takes_n
     assert names.count("LEADSCORE_OIDC_AUDIENCE") == 1
     assert environment(pod)["LEADSCORE_OIDC_ISSUER"] == "https://login.example.com"
     assert "LEADSCORE_OIDC_ISSUER" not in environment(template(one, "console", *OIDC))
+
+
+def test_a_store_that_is_away_starts_no_monitor_again(one: One) -> None:
+    (container,) = template(one, "monitor")["spec"]["containers"]
+    endpoint = MonitorEndpoint(lambda: MonitorHealth(status="unknown", leading=True), (), {})
+    said: list[str] = []
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        asked = {"REQUEST_METHOD": "GET", "PATH_INFO": container[probe]["httpGet"]["path"]}
+        endpoint(asked, lambda status, *_: said.append(status))  # type: ignore[arg-type]
+    assert said == ["200 OK"] * 3
 
 
 def test_channels_are_a_folder_so_that_a_changed_secret_needs_no_restart(one: One) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.chart import CHART, Chart, Manifest, queries
+from tests.support.monitor_metrics import monitor_page
 
 from leadscore.release.expected import ExpectedPsi
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile
@@ -30,8 +31,8 @@ SERIES = re.compile(r"(leadscore_[a-z0-9_]+)(?:\{([^}]*(?:\{\{[^}]*\}\}[^}]*)*)\
 
 
 @pytest.fixture(scope="module")
-def exported() -> dict[str, set[str]]:
-    """Every series that the service and the operator export, with its labels."""
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """Every series that the service, the operator and the monitor export, with its labels."""
     features = (
         FeatureProfile(
             name="employees",
@@ -65,6 +66,7 @@ def exported() -> dict[str, set[str]]:
     every = tuple(MetricSample(each, ("x",) * len(each.labels), 1.0) for each in CATALOGUE)
     figures.hold(("driftdetectors", "leads"), every)
     text += exposition(OperatorCollector(health, figures, lambda: None, lambda: 0, 120.0)).decode()
+    text += monitor_page(tmp_path_factory.mktemp("monitor")).decode()
     series: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -231,7 +233,9 @@ def test_every_alert_links_to_its_runbook(one: One) -> None:
 
 
 def test_without_an_address_an_alert_names_the_runbooks_file(one: One) -> None:
-    rules = one("PrometheusRule", "monitoring.alerts.enabled=true", OPERATOR)["spec"]["groups"][0]["rules"]
+    rules = one("PrometheusRule", "monitoring.alerts.enabled=true", "monitor.enabled=true", OPERATOR)["spec"][
+        "groups"
+    ][0]["rules"]
     assert len(rules) == len(list((CHART / "files" / "alerts").rglob("*.yaml")))
     for rule in rules:
         assert "runbook_url" not in rule["annotations"]

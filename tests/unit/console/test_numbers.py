@@ -15,12 +15,19 @@ NOW = datetime(2026, 11, 29, 14, 3, tzinfo=UTC)
     [
         (1234567, "count", "1,234,567"), (0.1234, "share", "12.3 %"), (0.00012, "share", "0.012 %"),
         (0.0, "share", "0.0 %"), (0.81234, "number", "0.8123"), (12.345, "number", "12.35"),
-        (1234.5, "number", "1,234"), (12.4, "milliseconds", "12.40 ms"), (2.0, "per_second", "2.000 /s"),
+        (1234.5, "number", "1,234"), (12.4, "milliseconds", "12 ms"),
+        (9.26, "milliseconds", "9.3 ms"), (0.31, "milliseconds", "0.31 ms"),
+        (0.24493, "index", "0.245"), (3.44, "times", "3.4 ×"), (2.0, "per_second", "2.000 /s"),
         (12345.6, "money", "12,346"), (9.5, "money", "9.50"),
     ],
 )  # fmt: skip
 def test_a_number_is_written_in_one_way(value: float, unit: numbers.NumberUnit, text: str) -> None:
-    assert numbers.value_text(value, unit) == text
+    assert numbers.value_text(value, unit) == text.replace(" ", "\u00a0")
+
+
+def test_a_tiny_index_is_not_written_as_none() -> None:
+    assert numbers.value_text(0.0002, "index") == "< 0.001"
+    assert numbers.value_text(0.0, "index") == "0.000"
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
@@ -29,7 +36,10 @@ def test_what_is_no_number_is_unknown(value: float | None) -> None:
 
 
 def test_an_interval_has_both_ends_or_is_not_shown() -> None:
-    assert numbers.interval_text(Measure(value=0.1, n=3, low=0.05, high=0.2), "share") == "5.0 % to 20.0 %"
+    assert (
+        numbers.interval_text(Measure(value=0.1, n=3, low=0.05, high=0.2), "share")
+        == "5.0\u00a0% to 20.0\u00a0%"
+    )
     assert numbers.interval_text(Measure(value=0.1, n=3, low=0.05), "share") == ""
 
 

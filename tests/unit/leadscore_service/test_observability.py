@@ -94,6 +94,18 @@ def test_successes_are_silent_and_failures_and_slow_ones_are_not(
     assert "54321" not in JsonLines().format(record)
 
 
+@pytest.mark.parametrize(("sent", "said"), [(TRACE, TRACE[3:35]), ("none", ""), (TRACE + "x", "")])
+def test_a_line_names_the_callers_trace_and_the_stored_prediction(
+    make_service, lead, caplog, sent: str, said: str
+) -> None:
+    service = make_service(LEADSCORE_LOG_SAMPLE="1").start()
+    with caplog.at_level(logging.INFO, logger="leadscore_service.requests"):
+        logging.getLogger().addHandler(caplog.handler)
+        reply = service.post("/score-lead", lead, {"traceparent": sent}).json
+    fields = caplog.records[0].fields
+    assert (fields["trace_id"], fields["prediction_id"]) == (said, reply["prediction_id"])
+
+
 def test_all_successes_are_logged_when_all_are_sampled(make_service, lead, caplog) -> None:
     service = make_service(LEADSCORE_LOG_SAMPLE="1").start()
     with caplog.at_level(logging.INFO, logger="leadscore_service.requests"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leadscore_service.errors import SettingsError
-from leadscore_service.settings import Settings, cpu_limit
+from leadscore_service.settings import Settings
 
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 SOURCE = Path(__file__).parents[3] / "bentos" / "leadscore_service"
@@ -48,31 +47,6 @@ def test_an_empty_value_is_the_default() -> None:
     assert Settings.from_environment(
         {"LEADSCORE_THREADS": "", "LEADSCORE_AUTH": ""}
     ) == Settings.from_environment({})
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({}, None),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "150000 100000"}, 1),
-        ({"cpu.max": "garbage"}, None),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
-    ],
-)
-def test_threads_follow_the_quota_and_never_exceed_the_affinity(tmp_path, files, expected) -> None:
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
-    affinity = len(os.sched_getaffinity(0))
-    assert cpu_limit(tmp_path) == (affinity if expected is None else expected)
-
-
-def test_a_large_quota_is_cut_to_the_affinity(tmp_path) -> None:
-    (tmp_path / "cpu.max").write_text("6400000 100000")
-    assert cpu_limit(tmp_path) == min(64, len(os.sched_getaffinity(0)))
 
 
 def test_the_documentation_lists_every_variable() -> None:

@@ -1,4 +1,4 @@
-"""One may look after every lead: simulated, beside the fixed-horizon test that one may not."""
+"""An experiment may be evaluated after every lead: simulated, beside the fixed-horizon test that may not."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
+from tests.support.betting import log_capital
 
 from leadscore.release.cohorts import Cohort, Lead, mature
 from leadscore.release.experiment import Experiment, ExperimentPlan, judge_experiment, revenue_sequence
 from leadscore.sequences import (
     asymptotic_sequence,
     betting_sequence,
-    log_capital,
     pooled_spread,
     scores_of_difference,
     split_e_value,
@@ -134,8 +134,8 @@ def test_a_betting_sequence_narrows_and_one_look_lies_around_what_was_seen(seed:
     found = betting_sequence(x, 0.05)
     assert (np.diff(found.low) >= 0).all()
     assert (np.diff(found.high) <= 0).all()
-    # Several looks are intersected: an early one that missed stays, and may leave out what was seen later.
-    once = betting_sequence(x, 0.05, looks=np.array([400]))
+    # Several evaluations are intersected: an early one that missed stays, and may exclude later values.
+    once = betting_sequence(x, 0.05, evaluations=np.array([400]))
     assert once.low[-1] <= once.centre[-1] <= once.high[-1]
 
 

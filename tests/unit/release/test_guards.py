@@ -507,7 +507,7 @@ def test_the_watch_begins_with_all_traffic_whether_or_not_argo_calls_it_stable()
     waits(found, "Canary at 99 %, Paused.", rollout=msgspec.structs.replace(partly, message=""))
 
 
-# --- The watch's reports ----------------------------------------------------------------------------------
+# --- The soak's reports -----------------------------------------------------------------------------------
 
 
 def reported(after: timedelta, **report: object) -> World:
@@ -618,7 +618,7 @@ def test_only_a_healthy_rollout_is_promoted() -> None:
     found = watched_through()
     assert isinstance(about(found).action, Promote)
     for change in ({"stable": 6}, {"state": "Progressing"}):
-        waits(found, "The watch is over", rollout=msgspec.structs.replace(found.rollout, **change))
+        waits(found, "The soak is over", rollout=msgspec.structs.replace(found.rollout, **change))
 
 
 def test_a_report_about_other_bytes_supports_nothing_and_condemns_nothing() -> None:

@@ -306,7 +306,7 @@ def test_a_person_s_promotion_ends_a_watch_that_could_not_decide() -> None:
     world.settle()
     assert (world.status.phase, world.champions) == ("Promoted", [7])
     assert world.status.reason.endswith(
-        "A person promoted it; the watch supports nothing: 12 of at least 200 leads had their exposure."
+        "A person promoted it; the soak supports nothing: 12 of at least 200 leads had their exposure."
     )
 
 

@@ -1,4 +1,4 @@
-"""The watch calls a real fall one, and an unchanged business hardly ever, however often it looks."""
+"""A soak reports a real fall, and hardly ever an unchanged business, however often it is evaluated."""
 
 from __future__ import annotations
 

@@ -71,36 +71,7 @@ PRODUCT = [
 COMMANDS = sorted((ROOT / "src" / "leadscore" / "cli").glob("*.py"))
 # Public names that the product itself does not use, and why they are there.
 REACHED_FROM_OUTSIDE = {
-    "log_capital": "the definition that the bounds of experiments are tested against",
-    "process_caller": "commands and Jobs take it as soon as their records carry a caller",
-    "backlogs": "of the outbox, which alerts are about to use, like the next three",
-    "dead_letters": "of the outbox",
-    "prune": "of the outbox",
-    "send_again": "of the outbox",
-    "enqueue": "of the outbox",
-    "deliver_due": "of the outbox",
-    "post_json": "of the outbox",
-    "predictions_window": "what notebooks and tests read whole windows with; the product reads batches",
-    "read_freshness": "pages of the console are to call it",
-    "read_business": "pages of the console are to call it",
-    "read_conversion_series": "pages of the console are to call it",
-    "read_traffic": "pages of the console are to call it",
-    "read_latency": "pages of the console are to call it",
-    "read_score_distribution": "pages of the console are to call it",
-    "find_model_facts": "pages of the console are to call it",
-    "read_auc_series": "pages of the console are to call it",
-    "read_quality": "pages of the console are to call it",
-    "read_feature_drift": "pages of the console are to call it",
-    "read_drift_series": "pages of the console are to call it",
-    "read_fairness": "pages of the console are to call it",
-    "read_latest_verdicts": "pages of the console are to call it",
-    "read_verdicts": "pages of the console are to call it",
-    "action_form": "pages of the console are to call it",
-    "new_figure": "pages of the console are to call it",
-    "facts_block": "pages of the console are to call it",
-    "chart_text": "pages of the console are to call it",
-    "series_colour": "pages of the console are to call it",
-    "chart_block": "pages of the console are to call it",
+    "prometheus_rule": "what the chart's files of alerts are made of, by tools/chart",
 }
 
 

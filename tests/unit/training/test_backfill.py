@@ -43,7 +43,7 @@ def test_the_log_gives_back_the_leads_their_scores_and_their_outcomes(
     np.testing.assert_array_equal(encode_table(contract, logged), encode_table(contract, leads)[rows])
     np.testing.assert_array_equal(labels(contract, logged), labels(contract, leads)[rows])
     np.testing.assert_array_equal(matrix_times(contract, logged), matrix_times(contract, leads)[rows])
-    window = labelled_window(store, START, END, model_name="crm", model_version="1").table
+    window = labelled_window(store, START, END, model_name="crm", model_version="1")
     expected = model.score_rows(encode_table(contract, leads))[rows]
     np.testing.assert_allclose(window.column("probability").to_numpy(), expected)
     assert set(window.column("request_id").to_pylist()) == {BACKFILL}
@@ -61,8 +61,8 @@ def test_an_outcome_counts_as_told_when_it_became_known(
 ) -> None:
     backfill(store, model, "crm", 1, leads)
     early = datetime(2026, 2, 1, tzinfo=UTC)
-    then = labelled_window(store, START, early, model_name="crm", known_by=early).table
-    now = labelled_window(store, START, early, model_name="crm").table
+    then = labelled_window(store, START, early, model_name="crm", known_by=early)
+    now = labelled_window(store, START, early, model_name="crm")
     assert 0 < then.column("converted").drop_null().length() < now.column("converted").drop_null().length()
 
 

@@ -5,7 +5,36 @@ from __future__ import annotations
 from typing import Final
 
 from leadscore.console.page import ConsoleAction, ConsolePage
-from leadscore.console.pages import releases
+from leadscore.console.pages import (
+    alerts,
+    business,
+    drift,
+    fairness,
+    investigations,
+    lead,
+    leads,
+    live,
+    model,
+    overview,
+    releases,
+)
 
-PAGES: Final[tuple[ConsolePage, ...]] = (releases.PAGE,)
-ACTIONS: Final[tuple[ConsoleAction, ...]] = (releases.ANSWER, releases.ROLL_BACK)
+PAGES: Final[tuple[ConsolePage, ...]] = (
+    overview.PAGE,
+    leads.PAGE,
+    lead.PAGE,
+    investigations.PAGE,
+    business.PAGE,
+    live.PAGE,
+    alerts.PAGE,
+    drift.PAGE,
+    model.PAGE,
+    releases.PAGE,
+    fairness.PAGE,
+)
+ACTIONS: Final[tuple[ConsoleAction, ...]] = (
+    releases.ANSWER,
+    releases.ROLL_BACK,
+    *alerts.ALERT_ACTIONS,
+    investigations.START,
+)

@@ -1,4 +1,4 @@
-"""The values of a category column: which are one text, which may be one, and which stand for none."""
+"""Values of a category column: which are the same text, which may be, and which are placeholders."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def spellings(seen: TextCounts) -> list[list[tuple[str, int]]]:
 
 
 def placeholders(seen: TextCounts) -> list[tuple[str, int]]:
-    """Values that stand for no answer: what a form shows before one is chosen, `unknown`, `test`."""
+    """Return placeholder values: what a form shows before a choice, `unknown`, `test`."""
     return [(text, count) for text, count in seen if _plain(text) in _PLACEHOLDERS]
 
 

@@ -1,4 +1,4 @@
-"""How a column of text writes its numbers: the marks, the currency, the words between them."""
+"""Guess how a column of text writes its numbers: marks, currency, words between them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ _MOSTLY = 0.5  # of the rows: numbers with some bounds between them, not categor
 _NEARLY_ALL = 0.95  # of the rows: what is no number then is a mistake
 
 _CODE = re.compile(r"[+-]?0[0-9]+\Z|[0-9]{17,}\Z")
-# What every reader takes for a number: most columns hold nothing else, and a million of these are read at
-# once.
+# Plain numbers, the usual case, in a form that reads a million of them at once.
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?\Z")
 _AMOUNT = r"[$€£]?\s?[0-9][0-9.,' ]*\s?[%kKmM$€£]?"
 _BOUND = re.compile(
@@ -204,7 +203,7 @@ def _between(
     values = (read_number(text, decimals) for text in texts if decimals.decimal not in text)
     plain = [abs(value) for value in values if value is not None]
     if any(value >= 1000 for value in plain):
-        return decimals, None  # who groups thousands groups them all
+        return decimals, None  # grouped numbers are grouped throughout
     if any(unit not in {"", "%"} for unit in map(unit_of, marked)):
         return thousands, None  # no currency in use writes three decimals
     if plain and len(marked) >= _SURE_NUMBERS:

@@ -1,4 +1,4 @@
-"""How people call a column: a description and a unit from its name, so that reasons read as sentences.
+"""Make a description and a unit from a column's name, so that reasons read as sentences.
 
 `first_response_hours` becomes "First response" in hours, `num_visits` "Number of visits", `TimeOnSite` "Time
 on site". A name with an abbreviation that nobody can write out for certain (`emp.var.rate`) stays as it is,
@@ -92,7 +92,7 @@ def with_phrase(feature: Feature) -> Feature:
 
 
 def says_nothing(name: str) -> bool:
-    """Whether no reader could tell from the name what the column holds (`Var1`, `x3`)."""
+    """Whether the name does not tell what the column holds (`Var1`, `x3`)."""
     return _SAYS_NOTHING.match(name.strip()) is not None
 
 
@@ -133,7 +133,7 @@ def _number_phrase(feature: Numeric, words: list[str]) -> tuple[str, str]:
 
 
 def _counted(words: list[str], *, integer: bool) -> list[str]:
-    """What a number counts ("page views"), or nothing where it does not count."""
+    """Return what a number counts ("page views"), or "" where it does not count."""
     if len(words) > 2 and words[0] in {"number", "no", "nr"} and words[1] == "of":
         return words[2:]
     end = next((i for i, word in enumerate(words) if i and word in _PREPOSITIONS), len(words))

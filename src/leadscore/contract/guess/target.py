@@ -1,4 +1,4 @@
-"""Which value of the target means converted, which mean "not", and which that nobody knows yet."""
+"""Guess which values of the target mean converted, not converted, and open."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def meaning_of(value: object) -> Meaning:
         # 1, 0 and y mean something alone; in "Stage 1", "Tier 0" and "Plan Y" they do not.
         words = [word for word in words if len(word) > 1 and not word[0].isdigit()]
     if any(word in _LOST for word in words):
-        # "no" alone is lost; "no decision yet" is said by its other words.
+        # "no" alone means lost; in "no decision yet" the other words decide.
         rest = [word for word in words if word not in _NOT]
         if any(word in _LOST for word in rest) or not rest:
             return "lost"

@@ -1,4 +1,4 @@
-"""How a column writes its times: ISO 8601, day or month first, AM/PM, or a count since some day."""
+"""Guess how a column writes its times: ISO 8601, day or month first, AM/PM, or a count since some day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaks: columns and models that know the outcome better than a lead that has just come in can tell it."""
+"""Leaks: columns and models that know more of the outcome than was known when the lead came in."""
 
 from leadscore.contract.leaks.columns import column_suspicion, later_suspicion, matrix_suspicions, value_names
 from leadscore.contract.leaks.models import model_suspicions

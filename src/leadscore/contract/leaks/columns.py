@@ -1,4 +1,4 @@
-"""How well one column alone tells the outcome: what is too good to be known when a lead comes in."""
+"""Suspect single columns that tell the outcome too well to be known when a lead comes in."""
 
 from __future__ import annotations
 

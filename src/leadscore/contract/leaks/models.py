@@ -1,4 +1,4 @@
-"""A model that is too good is a fault report: its figures looked at for leaks that no single column shows."""
+"""Suspect a model's figures that are too good, for leaks that no single column shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def model_suspicions(
     validation_auc: float | None = None,
     validation_error: float = 0.0,
 ) -> tuple[Suspicion, ...]:
-    """What a model's figures on its hold-out give reason to suspect.
+    """Return suspicions from a model's figures on its hold-out.
 
     An AUC of 0.95 or more is suspected where sampling error does not explain it (lower 99 % bound of at least
     0.9). So is a hold-out AUC that exceeds the cross-validated one by 0.1 and by three

@@ -11,7 +11,7 @@ SuspicionKind = Literal["tells_outcome", "presence", "value", "later", "model_au
 
 
 class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is too good to be known when a lead comes in.
+    """A column or model that tells too much to be known when a lead comes in.
 
     Attributes:
         column: The column; empty where the model as a whole is meant.

@@ -57,7 +57,7 @@ _COUNTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """A table and what no real table has.
+    """A table with the true probabilities, which no real table has.
 
     Attributes:
         table: As `generate` gives it.

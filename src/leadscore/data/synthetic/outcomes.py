@@ -41,11 +41,11 @@ def draw_outcomes(
     streams: Streams,
     loss_delay: float | None = None,
 ) -> SyntheticOutcomes:
-    """Let chance decide.
+    """Draw outcomes. The delay is log-normal with a median of two weeks.
 
-    The delay is log-normal with a median of two weeks: one in twenty takes more than ten weeks. A loss takes
-    a little longer to be admitted than a win, so a table cut off today holds too many wins among its latest
-    leads; with `loss_delay`, the median of the losses in days, it takes as long as that.
+    One in twenty takes more than ten weeks. A loss takes a little longer to be admitted than a win, so a
+    table cut off today holds too many wins among its latest leads; with `loss_delay`, the median of the
+    losses in days, it takes as long as that.
     """
     converted = streams.uniform("converted") < probability
     won, lost = _PACE

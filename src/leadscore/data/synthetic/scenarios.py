@@ -1,4 +1,4 @@
-"""What can happen to the synthetic CRM, from when, how strongly and how suddenly."""
+"""Scenarios of the synthetic CRM: what changes, from when, how strongly and how suddenly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leadscore.data.synthetic.arrivals import Times
 from leadscore.errors import BadInputError
 
 ScenarioName = Literal[
-    "calm",
+    "no_drift",
     "covariate_shift",
     "new_categories",
     "missingness",
@@ -25,7 +25,7 @@ ScenarioName = Literal[
 ]
 
 SCENARIOS: dict[ScenarioName, str] = {
-    "calm": "Nothing changes.",
+    "no_drift": "Nothing changes.",
     "covariate_shift": (
         "Marketing moves to social media and marketplaces in the south and east: other, smaller leads."
     ),

@@ -87,7 +87,7 @@ def _lasting(leads: SyntheticLeads) -> Floats:
 
 
 def _fit(leads: SyntheticLeads) -> Floats:
-    """What goes together, and what does not."""
+    """Interactions."""
     large = leads.company_size >= _LARGE
     spoken = np.where(leads.language == _ENGLISH, 0.0, 0.15)
     thin = (leads.legal_form == _CORPORATION) & (_known(leads.budget, 2500.0) < 2500.0)

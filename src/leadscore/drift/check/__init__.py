@@ -1,1 +1,1 @@
-"""The check: methods at work, what they find weighed and named, and one verdict of them all. Pure."""
+"""The drift check: run the methods, combine and explain their findings, give one verdict. Pure."""

@@ -99,7 +99,7 @@ def _worst(
     found += [_joint(finding) for finding in report.methods if finding.severity != "none"]
     performance = report.performance
     if outcomes is not None and performance is not None and performance.severity != "none":
-        # What may be chance is in the sentences, not among the findings.
+        # Insignificant results are in the sentences, not among the findings.
         found += [
             f
             for f in outcomes.worst
@@ -141,7 +141,7 @@ def _confidence(
 def _reasons(
     report: DriftReport, univariate: DriftVerdict, outcomes: DriftVerdict | None, concept: Severity
 ) -> tuple[str, ...]:
-    """The most severe method speaks first."""
+    """Order methods by severity, the most severe first."""
     notes = [note for note in report.notes if note not in univariate.reasons]
     features = list(univariate.reasons)
     others = [sentence(finding, report) for finding in report.methods]

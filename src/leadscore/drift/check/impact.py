@@ -1,7 +1,4 @@
-"""How much a change matters to the model's users.
-
-Shapley-weighted impact, and leads whose grade it has changed.
-"""
+"""Impact of a change: Shapley-weighted, and as leads whose grade it has changed."""
 
 from __future__ import annotations
 

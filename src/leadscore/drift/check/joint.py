@@ -1,7 +1,4 @@
-"""The methods `mmd`, `classifier` and `alibi:…` at work.
-
-One p-value each, held against their share of the budget.
-"""
+"""Run the methods `mmd`, `classifier` and `alibi:…`: one p-value each against its share of the budget."""
 
 from __future__ import annotations
 
@@ -47,10 +44,10 @@ def joint_report(
         method: Which.
         reference: With a sample.
         window: With rows.
-        options: Least effect, lines, seed.
+        options: Least effect, thresholds, seed.
         level: p-value from which it breaches.
         ignored: Features that are known to follow the week: the sample has leads of all
-            hours, so they would speak of the hour.
+            hours, so they would report the hour.
 
     Raises:
         BadInputError: No rows on one of the sides, or a level so small that no number of permutations reaches
@@ -133,7 +130,7 @@ def _judged(
     severity: Severity = "none"
     if test.p_value <= level and (effect is None or effect >= options.min_effect):
         severity = "moderate" if effect is None else options.thresholds.severity(effect)
-        # A calibrated breach is real, however small.
+        # A significant result is at least moderate.
         severity = "moderate" if severity == "none" else severity
     return MethodReport(
         method=method,

@@ -1,6 +1,4 @@
-"""All methods together: a window, outcomes and a memory go in.
-
-One report, one verdict and the next memory come out. Pure.
+"""Judge a window by all methods: from window, outcomes and memory to report, verdict and next memory. Pure.
 
 The methods share one budget of false alarms, in equal parts: the chance that any of them signals on an
 unchanged stream is at most the sum of their chances. The univariate checks spend their part as `budget`
@@ -42,9 +40,9 @@ from leadscore.drift.windows.history import ALL, History, Judged, Trail, check_o
 from leadscore.drift.windows.inputs import LeadWindow, Reference
 from leadscore.errors import BadInputError
 
-# A joint test of fewer rows says nothing.
+# With fewer rows a joint test is not made.
 _LEAST_ROWS: Final = 20
-# Simulated outcomes of more leads would not change the interval that anybody reads.
+# More simulated leads would not change the interval's shown digits.
 _MOST_EXPECTED: Final = 100_000
 
 
@@ -72,7 +70,7 @@ def method_level(options: DriftOptions, every: timedelta) -> float:
     """
     if options.mode == "thresholds":
         return options.thresholds.p
-    return min(0.5, 1.0 / (options.false_alarms.run_length(every) * options.looks))
+    return min(0.5, 1.0 / (options.false_alarms.run_length(every) * options.alarming_methods))
 
 
 def judge_window(

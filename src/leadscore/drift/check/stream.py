@@ -46,7 +46,7 @@ class StandingAlarms:
 
     @property
     def newest(self) -> ChartEvaluation | None:
-        """The one that was raised last; None if none stands."""
+        """Return the latest alarm; None if none stands."""
         return max(
             (a for a in (self.leads, self.outcomes) if a is not None), key=lambda a: a.at, default=None
         )
@@ -63,7 +63,7 @@ def standing_alarms(found: WatchReport, start: datetime) -> StandingAlarms:
     """
     told = found.outcomes
     pairs = [(found.leads.alarms.last, found.leads.now)]
-    pairs.append((None, None) if told is None else (told.said.alarms.last, told.said.look))
+    pairs.append((None, None) if told is None else (told.said.alarms.last, told.said.evaluation))
     leads, outcomes = (
         alarm
         if alarm is not None and now is not None and (alarm.at >= start or alarm.lead == now.lead)
@@ -153,7 +153,7 @@ def unjudged_stream(
 
 
 def silent_since(newest: datetime | None, start: datetime) -> str:
-    """Return the sentence about a feed that brings nothing.
+    """Return the sentence about a silent feed.
 
     `newest` is its last lead's time, if it ever had one.
     """
@@ -170,7 +170,7 @@ def _verdict(
     name, _, version = found.model.rpartition("/")
     alarm = alarms.newest
     state, reasons = _state(found, rows, start)
-    calm = DriftVerdict(
+    no_drift = DriftVerdict(
         detector=SEQUENTIAL,
         model_name=name,
         model_version=version,
@@ -179,23 +179,23 @@ def _verdict(
         rows=rows,
         severity="none",
         drifted=False,
-        confidence=_calm_confidence(found) if state == "judged" else 0.0,
+        confidence=_no_drift_confidence(found) if state == "judged" else 0.0,
         reasons=reasons,
         state=state,
     )
     if alarm is None:
-        return calm
+        return no_drift
     severities: list[Severity] = [] if alarms.outcomes is None else [_outcome_severity(alarms.outcomes)]
     worst = [] if alarms.outcomes is None else [_sign(alarms.outcomes, severities[0])]
     if alarms.leads is not None:
         changed = () if diagnosis is None else diagnosis.verdict.worst
-        # A calibrated alarm is at least moderate, whatever the diagnosis of so few leads finds.
+        # An alarm is at least moderate, even where the diagnosis of so few leads finds nothing.
         severities.append(worst_severity(f.severity for f in changed) if changed else "moderate")
         worst += list(changed) or [_sign(alarms.leads, "moderate")]
     began = [_began(alarms.leads, diagnosis), None if alarms.outcomes is None else alarms.outcomes.since]
     since = min((moment for moment in began if moment is not None), default=alarm.at)
     return msgspec.structs.replace(
-        calm,
+        no_drift,
         # It is about the leads up to the alarm: as long as that one stands, the verdict is the same one.
         window_start=min(since, alarm.at),
         window_end=alarm.at + _MOMENT,
@@ -204,7 +204,7 @@ def _verdict(
         drifted=True,
         worst=tuple(worst),
         since=since,
-        confidence=_chance_less(alarm.statistic),
+        confidence=float(np.clip(1.0 - np.exp(-alarm.statistic), 0.0, 1.0)),
         triage="unclear"
         if diagnosis is None or diagnosis.verdict.triage == "none"
         else diagnosis.verdict.triage,
@@ -227,7 +227,7 @@ def _state(found: WatchReport, rows: int, start: datetime) -> tuple[VerdictState
         return "silent", (silent_since(found.newest, start),)
     if leads.now is None:
         return "not_judged", (
-            f"Not judged: {leads.waiting} leads have come, and the charts look at every {found.plan.every}.",
+            f"Not judged: {leads.waiting} leads came; the charts are evaluated every {found.plan.every}.",
         )
     share = leads.now.statistic / leads.now.level
     first = (
@@ -236,11 +236,11 @@ def _state(found: WatchReport, rows: int, start: datetime) -> tuple[VerdictState
     )
     sentences = [f"{first} ({_budget(found)})."]
     told = found.outcomes
-    if told is not None and told.said.look is not None:
-        look = told.said.look
+    if told is not None and told.said.evaluation is not None:
+        evaluation = told.said.evaluation
         sentences.append(
-            f"The chart of outcomes stands at {max(0.0, look.statistic / look.level):.0%} of its level, with"
-            f" {told.said.known:,} outcomes known and {told.said.waiting:,} waited for."
+            f"The chart of outcomes stands at {max(0.0, evaluation.statistic / evaluation.level):.0%} of its"
+            f" level, with {told.said.known:,} outcomes known and {told.said.waiting:,} waited for."
         )
     return "judged", tuple(sentences)
 
@@ -250,21 +250,23 @@ def _alarm_reasons(
 ) -> tuple[str, ...]:
     sentences: list[str] = []
     if alarms.leads is not None:
-        look = alarms.leads
-        sign = look.signs[0]
+        evaluation = alarms.leads
+        sign = evaluation.signs[0]
         sentences.append(
-            f"{sign.feature} ({sign.how}) has left its reference with lead {look.lead:,} of "
-            f"{look.at:%Y-%m-%d %H:%M} UTC: {look.statistic:.1f} over a level of "
-            f"{look.level:.1f} ({_budget(found)})."
+            f"{sign.feature} ({sign.how}) has left its reference with lead {evaluation.lead:,} of "
+            f"{evaluation.at:%Y-%m-%d %H:%M} UTC: {evaluation.statistic:.1f} over a level of "
+            f"{evaluation.level:.1f} ({_budget(found)})."
         )
         if diagnosis is not None and diagnosis.verdict.severity != "none":
             sentences += diagnosis.verdict.reasons
     if alarms.outcomes is not None:
-        look = alarms.outcomes
-        began = "" if look.since is None else f", most likely since {look.since:%Y-%m-%d %H:%M} UTC"
+        evaluation = alarms.outcomes
+        began = (
+            "" if evaluation.since is None else f", most likely since {evaluation.since:%Y-%m-%d %H:%M} UTC"
+        )
         sentences.append(
-            f"Outcomes: {look.signs[0].how}{began}; {look.statistic:.1f} over a level of {look.level:.1f}"
-            f" ({_budget(found)})."
+            f"Outcomes: {evaluation.signs[0].how}{began}; {evaluation.statistic:.1f} over a level of "
+            f"{evaluation.level:.1f} ({_budget(found)})."
         )
     return tuple(sentences)
 
@@ -273,24 +275,24 @@ def _budget(found: WatchReport) -> str:
     return f"one false alarm in {found.plan.run_length:,.0f} leads"
 
 
-def _began(look: ChartEvaluation | None, diagnosis: DriftReport | None) -> datetime | None:
+def _began(evaluation: ChartEvaluation | None, diagnosis: DriftReport | None) -> datetime | None:
     """The chart of features cannot tell when a change began.
 
     With the leads that it still knows, at the latest.
     """
-    if look is None:
+    if evaluation is None:
         return None
-    return look.at if diagnosis is None else diagnosis.verdict.window_start
+    return evaluation.at if diagnosis is None else diagnosis.verdict.window_start
 
 
-def _sign(look: ChartEvaluation, severity: Severity) -> FeatureVerdict:
-    sign = look.signs[0]
+def _sign(evaluation: ChartEvaluation, severity: Severity) -> FeatureVerdict:
+    sign = evaluation.signs[0]
     return FeatureVerdict(
-        # Outcomes against probabilities are the score's affair.
+        # Outcomes against probabilities are reported for the score.
         feature="score" if sign.feature == "outcomes" else sign.feature,
         statistic="outcomes" if sign.feature == "outcomes" else f"qt_ewma_{sign.how}",
-        value=look.statistic,
-        cut=look.level,
+        value=evaluation.statistic,
+        critical_value=evaluation.level,
         effect=sign.distance or 0.0,
         p_value=float(np.exp(-sign.surprise)) if sign.distance is not None else None,
         severity=severity,
@@ -298,18 +300,16 @@ def _sign(look: ChartEvaluation, severity: Severity) -> FeatureVerdict:
     )
 
 
-def _outcome_severity(look: ChartEvaluation) -> Severity:
-    """Only another model fixes a changed relation of leads to outcomes: it is at least significant."""
-    how = look.signs[0].how
+def _outcome_severity(evaluation: ChartEvaluation) -> Severity:
+    """Return the severity of changed outcomes, at least significant: only another model fixes them."""
+    how = evaluation.signs[0].how
     return "critical" if "far " in how or "no longer" in how else "significant"
 
 
-def _chance_less(statistic: float) -> float:
-    return float(np.clip(1.0 - np.exp(-statistic), 0.0, 1.0))
-
-
-def _calm_confidence(found: WatchReport) -> float:
+def _no_drift_confidence(found: WatchReport) -> float:
     """The share of the way to the level that is left, of the chart that is nearest to its own."""
-    looks = [found.leads.now, found.outcomes.said.look if found.outcomes else None]
-    ways = [1.0 - look.statistic / look.level for look in looks if look is not None]
+    evaluations = [found.leads.now, found.outcomes.said.evaluation if found.outcomes else None]
+    ways = [
+        1.0 - evaluation.statistic / evaluation.level for evaluation in evaluations if evaluation is not None
+    ]
     return float(np.clip(min(ways, default=0.0), 0.0, 1.0))

@@ -1,4 +1,4 @@
-"""From a report to the verdict that everybody reads, with sentences."""
+"""Make a report's verdict, with sentences for people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_FEATURES = 10
 def no_verdict(
     reference: Reference, window: LeadWindow, reason: str, state: VerdictState = "judged"
 ) -> DriftVerdict:
-    """A verdict that says nothing but why."""
+    """Return a verdict of a window that was not judged, with the reason."""
     return DriftVerdict(
         detector=DETECTOR,
         model_name=reference.model_name,
@@ -60,7 +60,7 @@ def verdict_of(
         drifted=history.drifted,
         worst=tuple(_feature(feature, report) for feature in changed[:_MOST_FEATURES]),
         since=history.since,
-        confidence=_confidence(report, calm=severity == "none"),
+        confidence=_confidence(report, no_drift=severity == "none"),
         triage=triage,
         reasons=(*reasons, *report.notes),
         kind="prediction" if changed and all(f.kind == "score" for f in changed) else "data",
@@ -90,7 +90,7 @@ def _feature(feature: FeatureReport, report: DriftReport) -> FeatureVerdict:
             feature=feature.name,
             statistic="psi",
             value=feature.statistics.psi,
-            cut=report.options.thresholds.moderate,
+            critical_value=report.options.thresholds.moderate,
             effect=feature.effect,
             p_value=feature.statistics.chi_square_p,
             severity=feature.severity,
@@ -101,7 +101,7 @@ def _feature(feature: FeatureReport, report: DriftReport) -> FeatureVerdict:
         feature=feature.name,
         statistic=_STATISTIC[strongest.name],
         value=strongest.value,
-        cut=strongest.cut,
+        critical_value=strongest.critical_value,
         effect=feature.effect,
         p_value=strongest.p_value,
         severity=feature.severity,
@@ -133,7 +133,7 @@ def _note(feature: FeatureReport) -> str:
     return ", ".join(parts)
 
 
-def _confidence(report: DriftReport, *, calm: bool) -> float:
+def _confidence(report: DriftReport, *, no_drift: bool) -> float:
     """Of a change: that an unchanged stream would not show it.
 
     Of no drift: that a moderate change would have been seen.
@@ -142,8 +142,8 @@ def _confidence(report: DriftReport, *, calm: bool) -> float:
         ps = [f.statistics.chi_square_p for f in report.features]
         smallest = min(ps, default=1.0)
         # Bonferroni over the features: fixed thresholds have no joint calibration.
-        return 0.0 if calm else max(0.0, 1.0 - min(1.0, smallest * len(ps)))
-    if not calm:
+        return 0.0 if no_drift else max(0.0, 1.0 - min(1.0, smallest * len(ps)))
+    if not no_drift:
         return 1.0 - report.p_value
     return _power(report)
 
@@ -157,11 +157,11 @@ def _power(report: DriftReport) -> float:
     size = report.options.thresholds.moderate * window * known / (window + known)
     for feature in report.features:
         test = _named(feature, "distribution")
-        if test is None or test.cut is None:
+        if test is None or test.critical_value is None:
             continue
         degrees = max(1, sum(1 for n in feature.reference[:-1] if n) - 1)
-        cut = test.cut * window * known / (window + known)
-        chance = float(stats.ncx2.sf(cut, degrees, size))
+        critical = test.critical_value * window * known / (window + known)
+        chance = float(stats.ncx2.sf(critical, degrees, size))
         chances.append(chance if math.isfinite(chance) else 0.0)
     return min(1.0, max(0.0, min(chances, default=0.0)))
 

@@ -1,7 +1,7 @@
-"""What kind of change it is: a pipeline that broke (tell the data owner) or a market that moved (retrain).
+"""Classify a change: a broken pipeline (tell the data owner) or a population shift (retrain).
 
-Retraining on broken data makes the breakage part of the model, so each changed feature is held against the
-ways in which data pipelines are known to break. A feature that none of them explains has moved.
+Retraining on broken data would teach the model the fault, so each changed feature is compared with known
+faults of data pipelines. A feature that none of them explains has shifted.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def triage(
         best = max(found, key=lambda f: f.confidence, default=_moved(suspect))
         findings.extend(found or [best])
         side = "pipeline_bug" if best.points_to == "pipeline_bug" else "market_moved"
-        # A hundredfold PSI is not a hundred times the evidence.
+        # A hundred times the PSI must not count a hundred times.
         weight = min(report.effect, 1.0) + 1e-9
         weights[side] += weight
         certainty[side] += weight * best.confidence
@@ -95,7 +95,7 @@ def _nulls(suspect: Suspect) -> TriageFinding | None:
     # nulls.
     unlisted = figures.unseen_rate if figures.absent_merged else 0.0
     if after < before or (unlisted and after - before <= unlisted):
-        # Values that begin to come are no broken pipeline.
+        # Values that appear where there were none are no fault.
         return None
     said = f" or unlisted ({unlisted:.1%} unlisted)" if figures.absent_merged else ""
     # A field that is gone altogether is a broken feed; a few more gaps may be a form that asks less.
@@ -228,7 +228,10 @@ def _unseen(suspect: Suspect) -> TriageFinding | None:
 
 
 def _one_source(suspect: Suspect) -> TriageFinding | None:
-    """The change sits in the rows of one category of another feature: one feed changed, not the market."""
+    """Find a change that is confined to one category of another feature.
+
+    One feed changed, not the population.
+    """
     sample, rows = suspect.reference.sample, suspect.window.rows
     if sample is None or rows is None or suspect.report.effect < 0.05:
         return None
@@ -257,8 +260,8 @@ def _within(
     outside = _both_counts(cells, [~i for i in inside], size)
     change, rest = excess_psi(*within), excess_psi(*outside)
     statistic, degrees = st.chi_square(*outside)
-    calm_outside = rest < 0.02 or st.chi_square_p(statistic, degrees) > 0.01
-    if change < 0.25 or not calm_outside or rest > 0.1 * change:
+    unchanged_outside = rest < 0.02 or st.chi_square_p(statistic, degrees) > 0.01
+    if change < 0.25 or not unchanged_outside or rest > 0.1 * change:
         return None
     name = suspect.reference.contract.inputs[other].name
     return TriageFinding(

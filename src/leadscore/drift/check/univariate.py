@@ -1,4 +1,4 @@
-"""The check: a window, a reference and a memory go in; a report and the next memory come out. Pure."""
+"""Check each feature of a window: from window, reference and memory to a report and the next memory. Pure."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _test_reports(
         TestReport(
             name=test.name,
             value=test.value,
-            cut=test.cut(level),
+            critical_value=test.critical_value(level),
             p_value=test.p_value,
             effect=test.effect,
             breached=counts and test.p_value <= level and test.effect >= options.min_effect,
@@ -176,7 +176,7 @@ def _test_reports(
 
 
 def _line_severity(figures: Statistics, options: DriftOptions) -> Severity:
-    """By the fixed thresholds; a change that chance explains (p) is none whatever its size."""
+    """Return the severity by the fixed thresholds; `none` unless p is significant."""
     thresholds = options.thresholds
     if figures.chi_square_p >= thresholds.p:
         return "none"
@@ -185,7 +185,7 @@ def _line_severity(figures: Statistics, options: DriftOptions) -> Severity:
 
 
 def _budget_severity(effect: float, options: DriftOptions) -> Severity:
-    """A calibrated breach is real, however small: at least moderate."""
+    """Return the severity of a significant change: at least moderate."""
     severity = options.thresholds.severity(effect)
     return "moderate" if severity == "none" else severity
 
@@ -244,7 +244,7 @@ def _notes(reference: Reference, options: DriftOptions, baseline: ComparisonBase
     notes: list[str] = []
     if reference.sample is None and options.mode == "budget":
         notes.append(
-            "No reference sample: features are taken to be independent, so cuts are a little strict."
+            "No reference sample: features count as independent, so critical values are a little strict."
         )
     if baseline.follows and baseline.seasonal.rows == 0:
         listed = ", ".join(sorted(baseline.follows))

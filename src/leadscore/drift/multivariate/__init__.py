@@ -1,1 +1,1 @@
-"""All features together: has their joint distribution changed?"""
+"""Tests of all features together."""

@@ -31,7 +31,7 @@ _SECONDS: Final = 1_800
 
 
 class AlibiFailedError(LeadScoreError):
-    """alibi-detect ran and failed, or answered what is not an answer; there is no verdict."""
+    """alibi-detect failed or its output cannot be read; there is no verdict."""
 
     code = "alibi_failed"
 
@@ -43,27 +43,25 @@ class AlibiWindow(msgspec.Struct, frozen=True):
         drift: Its own decision.
         p_values: Per feature (offline detectors), not corrected for their number.
         distances: Per feature: its statistic; of the last row that was read (online detectors).
-        cut: The p-value below which (offline), or the statistic above which (online) it decides.
+        critical_value: The p-value below which (offline), or the statistic above which (online) it decides.
         alarm_row: Row of the first alarm, counted from 1 (online); None without one.
     """
 
     drift: bool
     p_values: tuple[float, ...]
     distances: tuple[float, ...]
-    cut: float
+    critical_value: float
     alarm_row: int | None
 
 
 class AlibiResult(msgspec.Struct, frozen=True):
-    """Answers, and the seconds that setting up the detector and judging took (imports not counted)."""
+    """The worker's answers, one per window."""
 
-    prepare_seconds: float
-    judge_seconds: float
     windows: tuple[AlibiWindow, ...]
 
 
 class AlibiJob(msgspec.Struct, frozen=True):
-    """What is asked of the worker, as it stands in `job.json`."""
+    """A job for the worker: the content of `job.json`."""
 
     detector: AlibiName
     options: Options

@@ -1,4 +1,4 @@
-"""Joint tests: has the distribution of all features together changed, even where each one alone has not?
+"""Two-sample tests of the joint distribution of all features.
 
 Both tests compare the reference sample with a window and have exact p-values by permutation: under no change
 the rows are exchangeable, so the observed statistic is one among the permuted ones (Phipson & Smyth 2010).

@@ -1,4 +1,1 @@
-"""Outcomes: does the model still rank leads and mean its probabilities?
-
-Also, what may be said before outcomes are known.
-"""
+"""Performance by outcomes (ranking and calibration), and its estimate before outcomes are known."""

@@ -1,4 +1,4 @@
-"""How good is the model probably, before any outcome is known?
+"""Estimate the model's performance before outcomes are known.
 
 CBPE (confidence-based performance estimation; NannyML): if the probabilities are calibrated, a lead with
 probability p is a positive with weight p and a negative with weight 1 - p, so the AUC of a window follows
@@ -25,7 +25,7 @@ _DRAWS = 200
 
 
 class ExpectedPerformance(msgspec.Struct, frozen=True, kw_only=True):
-    """What the probabilities promise.
+    """The expected performance.
 
     Attributes:
         rows: Leads.

@@ -1,15 +1,15 @@
-"""Concept drift: does the model still rank leads and mean its probabilities, now that outcomes are known?
+"""Measure ranking and calibration on leads with known outcomes, to find concept drift.
 
 Only mature leads are judged, those old enough that their outcome should be known: among
 younger ones wins come in before losses are admitted, and any figure of them would flatter the
-model. How complete the labels are is part of every answer, and a window whose labels are not
-complete enough is said to be unjudged, never fine.
+model. Every result says how complete its labels are; a window with too few labels is not judged, and that is
+no "fine".
 """
 
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -31,32 +31,15 @@ from leadscore.reliability import CALIBRATION_BINS, bin_codes
 _NEWTON_STEPS: Final = 40
 
 
-class LabelState(Protocol):
-    """How much of a window's truth is known (`events.windows.LabelCompleteness` is one)."""
-
-    @property
-    def predictions(self) -> int:
-        """In the window."""
-        ...
-
-    @property
-    def labelled(self) -> int:
-        """Of these, with an outcome."""
-        ...
-
-    @property
-    def mature(self) -> int:
-        """Of these, old enough that the outcome should be known."""
-        ...
-
-    @property
-    def mature_labelled(self) -> int:
-        """Of the mature ones, with an outcome."""
-        ...
-
-
 class LabelCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `LabelState` in a record."""
+    """How many labels of a window are known.
+
+    Attributes:
+        predictions: In the window.
+        labelled: Of these, with an outcome.
+        mature: Of these, old enough for their outcome to be known, and not superseded without one.
+        mature_labelled: Of the mature ones, with an outcome.
+    """
 
     predictions: int
     labelled: int
@@ -68,14 +51,9 @@ class LabelCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Labelled share of the mature predictions; None when there are none."""
         return self.mature_labelled / self.mature if self.mature else None
 
-    @classmethod
-    def of(cls, state: LabelState) -> LabelCounts:
-        """A copy of any label state."""
-        return cls(state.predictions, state.labelled, state.mature, state.mature_labelled)
-
 
 class PerformanceMetrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the outcomes of a window say about the model.
+    """Figures of the model from a window's outcomes.
 
     Attributes:
         labels: How complete they are.
@@ -107,7 +85,7 @@ class PerformanceMetrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 def measure_window(
     converted: Flags,
     probabilities: Floats,
-    labels: LabelState,
+    labels: LabelCounts,
     *,
     confidence: float = 0.95,
     seed: int = 0,
@@ -136,7 +114,7 @@ def measure_window(
     p = np.asarray(probabilities, dtype=np.float64)
     brier, ece = _bootstrapped(converted, p, confidence, seed)
     return PerformanceMetrics(
-        labels=LabelCounts.of(labels),
+        labels=labels,
         rows=len(converted),
         positives=int(converted.sum()),
         confidence=confidence,

@@ -1,7 +1,4 @@
-"""The method `performance` at work.
-
-A window of mature leads with their outcomes, judged against the hold-out.
-"""
+"""Run the method `performance`: judge mature leads with their outcomes against the hold-out."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from leadscore.reliability import CalibrationBin
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PerformanceBaseline:
-    """What the model was worth on its hold-out.
+    """Figures of the model on its hold-out.
 
     Attributes:
         auc: With its interval.
@@ -85,7 +82,7 @@ class PerformanceReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def severity(self) -> Severity:
-        """Of what is beyond chance: a loss that may be chance is reported, and is no finding."""
+        """Return the severity of a significant loss; others are reported and are no finding."""
         return worst_severity((self.verdict.ranking if self.certain else "none", self.verdict.calibration))
 
 
@@ -102,7 +99,7 @@ def judge_outcomes(
             `options.performance.confidence`.
     """
     wanted = options.performance
-    # Two looks, at the ranking and at the calibration, share the chance.
+    # Two tests, of the ranking and of the calibration, share the chance.
     confidence = wanted.confidence if level is None else 1.0 - level / 2
     limits = PerformanceThresholds(
         max_drop=wanted.max_drop,

@@ -1,4 +1,4 @@
-"""What the figures of a window mean: has the model become worse than it may, and is that certain?"""
+"""Judge the figures of a window: is the model worse than allowed, beyond chance?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from leadscore.drift.options import PerformanceThresholds
 from leadscore.drift.performance.cbpe import ExpectedPerformance
-from leadscore.drift.performance.measure import LabelCounts, LabelState, PerformanceMetrics, conversions_ratio
+from leadscore.drift.performance.measure import LabelCounts, PerformanceMetrics, conversions_ratio
 from leadscore.drift.verdict import (
     SEVERITIES,
     DriftVerdict,
@@ -53,7 +53,7 @@ class PerformanceVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge_performance(
     figures: PerformanceMetrics | None,
-    labels: LabelState,
+    labels: LabelCounts,
     baseline: Estimate,
     limits: PerformanceThresholds | None = None,
     *,
@@ -70,8 +70,7 @@ def judge_performance(
     """
     limits = limits or PerformanceThresholds()
     auc = None if figures is None else figures.auc
-    counts = LabelCounts.of(labels)
-    missing = _unjudgeable(figures, counts, limits)
+    missing = _unjudgeable(figures, labels, limits)
     if missing or figures is None or auc is None:
         return PerformanceVerdict(
             judged=False,
@@ -81,7 +80,7 @@ def judge_performance(
             ranking="none",
             calibration="none",
             reasons=(f"Not judged: {missing or 'one of the outcomes is missing'}.",),
-            silent=counts.mature > 0 and counts.mature_labelled == 0,
+            silent=labels.mature > 0 and labels.mature_labelled == 0,
         )
     spread = float(np.hypot(_deviation(auc, figures.confidence), _deviation(baseline, baseline_confidence)))
     loss = baseline.value - auc.value
@@ -177,7 +176,7 @@ def _calibration(figures: PerformanceMetrics, limits: PerformanceThresholds) -> 
     expected = figures.positives / figures.observed_expected.value
     ratio = conversions_ratio(figures.positives, figures.rows, expected, limits.confidence)
     certain = not ratio.low <= 1.0 <= ratio.high
-    # Half as many and twice as many are equally far.
+    # On the log scale: half as many and twice as many count alike.
     distance = abs(float(np.log(max(ratio.value, 1e-9))))
     allowed = float(np.log1p(limits.miscalibration))
     if not certain or distance <= allowed:
@@ -228,7 +227,7 @@ def loss_or_gain(drop: Estimate) -> tuple[str, Estimate]:
 def _worst(verdict: PerformanceVerdict, figures: PerformanceMetrics) -> tuple[FeatureVerdict, ...]:
     ratio = figures.observed_expected
     drop = verdict.drop or Estimate(0.0, 0.0, 0.0)
-    # A loss that may be chance goes by another name.
+    # An insignificant loss is named otherwise.
     lost = FeatureVerdict(
         feature="score",
         statistic="auc_drop" if drop.low > 0.0 else "auc_drop_uncertain",

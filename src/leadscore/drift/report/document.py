@@ -22,7 +22,7 @@ class TestReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: `distribution`, `shift`, `missing`, `unseen` or `range`.
         value: Divergence on PSI's scale, |z| of the rank sum, or a rate of the window.
-        cut: Value from which it breaches; None for rates and in mode `thresholds`.
+        critical_value: Value from which it breaches; None for rates and in mode `thresholds`.
         p_value: Chance of as much evidence on an unchanged stream.
         effect: Size of the change against the training reference, PSI less noise.
         breached: Whether the p-value and the effect both cross.
@@ -32,7 +32,7 @@ class TestReport(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     value: float
-    cut: float | None
+    critical_value: float | None = msgspec.field(name="cut")
     p_value: float
     effect: float
     breached: bool

@@ -35,7 +35,7 @@ from leadscore.reports import Html, render_html
 
 _MOST_PLOTS: Final = 12
 _FINDING_COLUMNS: Final = ("feature", "pattern", "points to", "confidence")
-_TEST_COLUMNS: Final = ("feature", "test · unit", "value", "cut", "p", "size", "breached")
+_TEST_COLUMNS: Final = ("feature", "test · unit", "value", "critical value", "p", "size", "breached")
 
 
 def to_html(report: DriftReport) -> str:
@@ -83,7 +83,7 @@ def _tests(report: DriftReport) -> list[tuple[str, ...]]:
             feature.name,
             " · ".join(TESTS[test.name]),
             f"{test.value:.4g}",
-            "–" if test.cut is None else f"{test.cut:.4g}",
+            "–" if test.critical_value is None else f"{test.critical_value:.4g}",
             p_words(test.p_value),
             f"{test.effect:.3f}",
             "yes" if test.breached else "no",

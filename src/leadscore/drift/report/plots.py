@@ -107,7 +107,7 @@ def _shares(feature: FeatureReport) -> tuple[np.ndarray, np.ndarray, list[str]]:
     used = np.flatnonzero(before + after > 0)
     if len(used) <= _MOST_CELLS:
         return before[used], after[used], [feature.labels[i] for i in used]
-    # What differs most is what the reader looks for.
+    # The cells that differ most are kept.
     by_change = used[np.argsort(-np.abs(after - before)[used], kind="stable")]
     kept, rest = np.sort(by_change[: _MOST_CELLS - 1]), by_change[_MOST_CELLS - 1 :]
     labels = [feature.labels[i] for i in kept] + [f"{len(rest)} others"]

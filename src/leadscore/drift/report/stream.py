@@ -13,10 +13,10 @@ def stream_headline(found: WatchReport) -> str:
     """Return one sentence: the first alarm of any chart, or that there is none."""
     told = found.outcomes
     spoken = [found.leads.alarms.first, told.said.alarms.first if told else None]
-    alarms = [look for look in spoken if look]
+    alarms = [evaluation for evaluation in spoken if evaluation]
     if not alarms:
         return "No alarm"
-    first = min(alarms, key=lambda look: look.at)
+    first = min(alarms, key=lambda evaluation: evaluation.at)
     sign = first.signs[0]
     began = "" if first.since is None else f"; it began, most likely, {_began(first)}"
     return f"ALARM: {sign.feature} ({sign.how}), {_when(first)}{began}"
@@ -28,7 +28,7 @@ def stream_budget(found: WatchReport) -> str:
     left = f"; without {', '.join(found.plan.without)}" if found.plan.without else ""
     return (
         f"{found.model} since {found.since:%Y-%m-%d %H:%M}; one false alarm in "
-        f"{found.plan.run_length:,.0f} leads{rate}, looked for every {found.plan.every:,}{left}"
+        f"{found.plan.run_length:,.0f} leads{rate}, tested every {found.plan.every:,}{left}"
     )
 
 
@@ -51,7 +51,7 @@ def stream_rows(found: WatchReport) -> list[tuple[str, ...]]:
     rows = [_row("leads", leads.followed, leads.waiting, leads.alarms, leads.now)]
     if found.outcomes:
         said = found.outcomes.said
-        rows.append(_row("outcomes", said.followed, said.pending, said.alarms, said.look))
+        rows.append(_row("outcomes", said.followed, said.pending, said.alarms, said.evaluation))
     return rows
 
 
@@ -63,11 +63,11 @@ def sign_tables(found: WatchReport) -> list[tuple[str, list[tuple[str, ...]]]]:
             title,
             [
                 (s.feature, s.how, f"{s.surprise:.2f}", "–" if s.distance is None else f"{s.distance:.3f}")
-                for s in look.signs
+                for s in evaluation.signs
             ],
         )
-        for title, look in pairs
-        if look is not None
+        for title, evaluation in pairs
+        if evaluation is not None
     ]
 
 
@@ -93,10 +93,12 @@ def outcome_lines(told: OutcomeReport) -> list[str]:
             "More outcomes are missing than known. Are losses reported too, not wins alone? Are there more "
             "leads a day than --leads-per-day says?"
         )
-    if said.look is not None:
-        bet = f"Outcomes now: {said.look.signs[0].how}"
+    if said.evaluation is not None:
+        bet = f"Outcomes now: {said.evaluation.signs[0].how}"
         lines.append(
-            bet + (f", since {_began(said.look)}" if said.look.since else "") + " is what they say most."
+            bet
+            + (f", since {_began(said.evaluation)}" if said.evaluation.since else "")
+            + " is what they say most."
         )
     return lines
 
@@ -117,9 +119,9 @@ def _row(
     )
 
 
-def _when(look: ChartEvaluation) -> str:
-    return f"{look.at:%Y-%m-%d %H:%M}, lead {look.lead:,}"
+def _when(evaluation: ChartEvaluation) -> str:
+    return f"{evaluation.at:%Y-%m-%d %H:%M}, lead {evaluation.lead:,}"
 
 
-def _began(look: ChartEvaluation) -> str:
-    return f"{look.since:%Y-%m-%d %H:%M}, lead {look.since_lead:,}"
+def _began(evaluation: ChartEvaluation) -> str:
+    return f"{evaluation.since:%Y-%m-%d %H:%M}, lead {evaluation.since_lead:,}"

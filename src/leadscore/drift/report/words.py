@@ -57,7 +57,7 @@ def span(report: DriftReport) -> str:
 
 
 def calibration(report: DriftReport) -> str:
-    """What the sizes are, and where the cuts come from."""
+    """Explain the sizes, and where the critical values come from."""
     found = report.calibration
     if found is None:
         thresholds = report.options.thresholds
@@ -69,9 +69,13 @@ def calibration(report: DriftReport) -> str:
         )
     rule = report.options.hysteresis
     needed = "" if rule.windows == 1 else f" ({rule.breaches} of {rule.windows} windows make an alarm)"
-    shares = "" if report.options.looks == 1 else f" (1/{report.options.looks} of the budget is theirs)"
+    shares = (
+        ""
+        if report.options.alarming_methods == 1
+        else f" (1/{report.options.alarming_methods} of the budget is theirs)"
+    )
     return (
-        "The size of a change is the PSI of what its test looks at (all bins, or a rate), less what noise "
+        "The size of a change is the PSI of what its test compares (all bins, or a rate), less what noise "
         f"alone gives. One false alarm in {found.run_length:,.0f} windows{shares}{needed} leaves each "
         f"window a chance of {found.breach_expected:.2g}; shared by {found.tests} tests against "
         f"{found.pooled_rows:,} leads, each breaches at p ≤ {found.level:.2g} and a size of at least "

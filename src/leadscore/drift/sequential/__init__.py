@@ -1,4 +1,4 @@
-"""Charts for streams: a detector that looks again and again, with a given expected run length."""
+"""Charts for streams: detectors that are evaluated again and again, with a given expected run length."""
 
 from leadscore.drift.sequential.boundary import Boundary, NullPaths, simulate_boundary, upper_quantile
 from leadscore.drift.sequential.chart import (

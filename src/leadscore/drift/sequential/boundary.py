@@ -1,6 +1,6 @@
 """Alarm levels that give a monitored stream the expected run length that was asked for.
 
-A chart looks at its stream window after window, so its false alarms are counted by the run length to the
+A chart is evaluated window after window, so its false alarms are counted by the run length to the
 first one on an unchanged stream (ARL0). Any statistic whose behaviour without change can be simulated
 gets levels here: at each window the level is the one that one in ARL0 of the simulated streams that are
 still silent would cross, so the time to a false alarm is geometric with mean ARL0 (Margavio, Conerly,
@@ -75,8 +75,8 @@ def simulate_boundary(
     """Levels at which one in `run_length` of the silent streams signals at each window.
 
     The levels are simulated for twice the run length (at most `most_windows`); later ones keep the last.
-    Streams that cross are replaced by copies of silent ones, so their number stays and the rest carry what
-    silence says about them: that their reference happened to be a good one.
+    Streams that cross are replaced by copies of silent ones, so their number stays and the rest have the
+    distribution of streams without an alarm so far.
 
     Args:
         paths: Streams at their beginning; some 2,000 or more.
@@ -99,7 +99,7 @@ def simulate_boundary(
     window = 1
     while window <= horizon:
         length = _block_length(window, hazard)
-        # A stream that speaks stays loud for a while: what counts is whether it spoke in the block at all.
+        # A stream that signals keeps a high statistic for a while: it counts once per block.
         loudest = np.max([paths.step(rng) for _ in range(length)], axis=0)
         level = round(upper_quantile(loudest, 1.0 - (1.0 - hazard) ** length), 9)
         _replace(paths, np.flatnonzero(loudest <= level), len(loudest), rng)

@@ -13,7 +13,7 @@ from leadscore.drift.sequential.histograms import (
     Histogram,
     HistogramLayout,
     HistogramPaths,
-    LookKind,
+    HistogramTestKind,
     faded,
 )
 from leadscore.drift.sequential.sample import Codes, SamplePaths
@@ -61,8 +61,8 @@ class HistogramStep(msgspec.Struct, frozen=True):
         statistic: Largest surprise, -log p.
         level: An alarm is above it.
         alarm: Whether it is.
-        surprises: Largest surprise of each histogram over its looks and the memories, in their order.
-        looks: Which look that was.
+        surprises: Largest surprise of each histogram over its tests and the memories, in their order.
+        kinds: Kind of the test that gave it.
         distances: Chi-square distance of each histogram's faded shares from the reference's, sum (z - p)^2 /
             p, in the memory that is most surprised.
         memory: Weight of the newest window in that memory.
@@ -73,7 +73,7 @@ class HistogramStep(msgspec.Struct, frozen=True):
     level: float
     alarm: bool
     surprises: tuple[float, ...]
-    looks: tuple[LookKind, ...]
+    kinds: tuple[HistogramTestKind, ...]
     distances: tuple[float, ...]
     memory: float
 
@@ -136,7 +136,7 @@ class HistogramDetector:
         Args:
             state: From `start` or the last step.
             counts: For each histogram the window's rows per cell (bins or categories, then
-                missing), as `cells_of` orders them.
+                missing), as `cell_codes` orders them.
 
         Raises:
             BadInputError: No rows, or counts that do not fit the histograms.
@@ -157,15 +157,15 @@ class HistogramDetector:
             level=level,
             alarm=alarm,
             surprises=tuple(value for value, _ in best),
-            looks=tuple(kind for _, kind in best),
+            kinds=tuple(kind for _, kind in best),
             distances=tuple(self.layout.distances(means[loudest]).tolist()),
             memory=float(memories[loudest]),
         )
 
-    def _best(self, surprise: Floats, histogram: int) -> tuple[float, LookKind]:
-        own: list[tuple[float, LookKind]] = [
-            (float(surprise[i]), look.kind)
-            for i, (owner, look) in enumerate(self.layout.looks)
+    def _best(self, surprise: Floats, histogram: int) -> tuple[float, HistogramTestKind]:
+        own: list[tuple[float, HistogramTestKind]] = [
+            (float(surprise[i]), test.kind)
+            for i, (owner, test) in enumerate(self.layout.tests)
             if owner == histogram
         ]
         return max(own)

@@ -4,10 +4,10 @@ Frittoli, Carrera & Boracchi (2021): bins hold equal shares of the reference (fo
 bins are its quantile bins), an exponentially weighted mean of each window's bin shares is compared with
 the reference's by Pearson's statistic, and the alarm levels depend on counts alone, so they hold whatever
 the feature's distribution. Four things are ours: rows come in windows; several memories are watched at
-once, a short one for leaps and a long one for creeping change; beside the shape of a histogram its mean
-rank, its missing values and its rare and unseen cells are looked at by themselves, since a change of one
-share drowns among many bins; and every look is read on its own -log p scale, so that all of them share one
-level and the chart speaks with its most surprising look.
+once, a short one for leaps and a long one for creeping change; besides the shape of a histogram its mean
+rank, its missing values and its rare and unseen cells are tested by themselves, since a change of one
+share drowns among many bins; and every test is read on its own -log p scale, so that all of them share one
+level and the chart answers with its most surprising test.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from scipy.special import betainc, chdtrc
 
 from leadscore.drift.sequential.boundary import Floats, StreamNumbers
 from leadscore.errors import BadInputError
-from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, comparable_cells
+from leadscore.scoring.profile import ReferenceProfile, comparable_cells, feature_cells
 
-LookKind = Literal["shape", "shift", "missing", "rare", "unseen"]
+HistogramTestKind = Literal["shape", "shift", "missing", "rare", "unseen"]
 
 MEMORIES: Final = (0.05, 0.2, 1.0)
 
@@ -45,10 +45,10 @@ class HistogramTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             by the mean rank of the bins (Wilcoxon's scores, of which median's, lower against upper half, lose
             a third of the information about a moved normal feature); `rare` and `unseen`: more rows than
             expected in cells that the reference has few or none of, by the tail of the negative binomial.
-        groups: For each cell its group, -1 for cells that are not looked at.
+        groups: For each cell its group, -1 for cells that are not tested.
     """
 
-    kind: LookKind
+    kind: HistogramTestKind
     groups: tuple[int, ...]
 
 
@@ -58,29 +58,27 @@ class Histogram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         name: Of the feature; `score` for the model's probability.
         counts: Reference rows per cell: bins or categories, then missing.
-        looks: How it is tested.
+        tests: How it is tested.
     """
 
     name: str
     counts: tuple[int, ...]
-    looks: tuple[HistogramTest, ...]
+    tests: tuple[HistogramTest, ...] = msgspec.field(name="looks")
 
 
 def histograms_of(profile: ReferenceProfile, window_rows: int) -> tuple[Histogram, ...]:
     """The chart's histograms: every feature with its missing values as the last cell, and the score last."""
     features = tuple(
-        make_histogram(f.name, histogram_cells(f), window_rows, ordered=f.kind == "numeric", missing=True)
+        make_histogram(
+            f.name,
+            comparable_cells(f.kind, f.counts, f.missing),
+            window_rows,
+            ordered=f.kind == "numeric",
+            missing=True,
+        )
         for f in profile.features
     )
     return (*features, make_histogram("score", profile.score_counts, window_rows, ordered=True))
-
-
-def histogram_cells(feature: FeatureProfile) -> tuple[int, ...]:
-    """A feature's reference counts in the order in which windows bring theirs (`cell_codes`).
-
-    Bins, then absent values.
-    """
-    return comparable_cells(feature.kind, feature.counts, feature.missing)
 
 
 def cell_codes(
@@ -93,22 +91,18 @@ def cell_codes(
         matrix: Encoded leads (rows, features).
         probabilities: Their scores (rows,).
     """
-    columns = [_codes(feature, matrix[:, i]) for i, feature in enumerate(profile.features)]
+    columns = [
+        feature_cells(feature, np.array(feature.edges), matrix[:, i])
+        for i, feature in enumerate(profile.features)
+    ]
     scores = np.searchsorted(profile.score_edges, probabilities, side="right")
     return np.stack([*columns, scores], axis=1).astype(np.intp)
-
-
-def _codes(feature: FeatureProfile, column: npt.NDArray[np.float32]) -> StreamNumbers:
-    missing = np.isnan(column)
-    present = np.where(missing, 0.0, column)
-    binned = np.searchsorted(feature.edges, present, side="right") if feature.kind == "numeric" else present
-    return np.where(missing, len(feature.counts), binned).astype(np.intp)
 
 
 def make_histogram(
     name: str, counts: Sequence[int], window_rows: int, *, ordered: bool, missing: bool = False
 ) -> Histogram:
-    """A histogram with every look that its cells allow.
+    """Make a histogram with every test that its cells allow.
 
     Args:
         name: Of the feature.
@@ -120,27 +114,27 @@ def make_histogram(
     total = sum(counts)
     frequent = [count * window_rows >= _RARE * total for count in counts]
     place = {cell: i for i, cell in enumerate(c for c, often in enumerate(frequent) if often)}
-    looks: list[HistogramTest] = []
+    tests: list[HistogramTest] = []
     if len(place) > 1:
-        looks.append(HistogramTest("shape", tuple(place.get(i, -1) for i in range(len(counts)))))
+        tests.append(HistogramTest("shape", tuple(place.get(i, -1) for i in range(len(counts)))))
     bins = len(counts) - missing
     if ordered and bins > 2:
-        looks.append(HistogramTest("shift", (*(0,) * bins, -1)[: len(counts)]))
+        tests.append(HistogramTest("shift", (*(0,) * bins, -1)[: len(counts)]))
     if missing and frequent[-1] and len(place) > 2:
-        looks.append(HistogramTest("missing", (*(0,) * bins, 1)))
+        tests.append(HistogramTest("missing", (*(0,) * bins, 1)))
     rare = tuple(0 if count and not often else -1 for count, often in zip(counts, frequent, strict=True))
     unseen = tuple(-1 if count else 0 for count in counts)
-    looks += [
-        look for look in (HistogramTest("rare", rare), HistogramTest("unseen", unseen)) if 0 in look.groups
+    tests += [
+        test for test in (HistogramTest("rare", rare), HistogramTest("unseen", unseen)) if 0 in test.groups
     ]
-    return Histogram(name, tuple(counts), tuple(looks))
+    return Histogram(name, tuple(counts), tuple(tests))
 
 
 class HistogramLayout:
-    """Where each histogram's cells and looks are in flat rows, and the reference's shares.
+    """Where each histogram's cells and tests are in flat rows, and the reference's shares.
 
     Args:
-        histograms: With at least one look each.
+        histograms: With at least one test each.
         memories: Weights of the newest window, each within (0, 1].
     """
 
@@ -163,25 +157,25 @@ class HistogramLayout:
         # Of the Dirichlet posterior of the true shares.
         self.weights = np.concatenate([_posterior(self.counts[s]) for s in self.slices])
         self.memories = np.array(memories)
-        self.looks = tuple((i, look) for i, h in enumerate(histograms) for look in h.looks)
+        self.tests = tuple((i, test) for i, h in enumerate(histograms) for test in h.tests)
         self._grouping = tuple(_grouping(h) for h in histograms)
-        sizes = [max(look.groups) + 1 for _, look in self.looks]
+        sizes = [max(test.groups) + 1 for _, test in self.tests]
         self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
         self._freedom = np.maximum(np.array(sizes) - 1, 1)
         self._expected = self._grouped(self.shares)
         # A mean rank has variance 1 per row and no share of its own to be measured by.
-        moved = np.repeat([look.kind == "shift" for _, look in self.looks], sizes)
+        moved = np.repeat([test.kind == "shift" for _, test in self.tests], sizes)
         self._scale = np.where(moved, 1.0, self._expected)
-        self._excess = np.flatnonzero([look.kind in EXCESS for _, look in self.looks])
+        self._excess = np.flatnonzero([test.kind in EXCESS for _, test in self.tests])
         held = self._grouped(self.counts)[self._starts[self._excess]]
         # Rare cells are few in the reference: what it leaves open about them is not normal.
         self._successes = held + HALF
-        ordinary = np.setdiff1d(np.arange(len(self.looks)), self._excess)
+        ordinary = np.setdiff1d(np.arange(len(self.tests)), self._excess)
         self._alike = _same(self._freedom[ordinary], ordinary)
         self._alike_excess = _same(self._successes, np.arange(len(self._excess)))
 
     def surprise(self, means: Floats, spread: Floats) -> Floats:
-        """-log p of each memory and look, (..., memories, looks), of means (..., memories, cells).
+        """-log p of each memory and test, (..., memories, tests), of means (..., memories, cells).
 
         Args:
             means: Faded cell shares.
@@ -194,17 +188,17 @@ class HistogramLayout:
         return _surprise(p_value)
 
     def loudest(self, means: Floats, spread: Floats) -> Floats:
-        """Largest of `surprise` over memories and looks, (...), for a fraction of its cost.
+        """Largest of `surprise` over memories and tests, (...), for a fraction of its cost.
 
-        p-values fall as the statistic rises, so among looks of the same degrees of freedom, or of as many
+        p-values fall as the statistic rises, so among tests of the same degrees of freedom, or of as many
         reference rows, only the largest statistic is turned into one.
         """
         pearson, seen = self._read(means, spread)
         p_value = np.ones(means.shape[:-2])
-        for freedom, looks in self._alike:
-            np.minimum(p_value, chdtrc(freedom, pearson[..., looks].max(axis=(-1, -2))), out=p_value)
-        for successes, looks in self._alike_excess:
-            rarest = self._rarer(seen[..., looks].max(axis=-1, keepdims=True), spread, successes)
+        for freedom, tests in self._alike:
+            np.minimum(p_value, chdtrc(freedom, pearson[..., tests].max(axis=(-1, -2))), out=p_value)
+        for successes, tests in self._alike_excess:
+            rarest = self._rarer(seen[..., tests].max(axis=-1, keepdims=True), spread, successes)
             np.minimum(p_value, rarest.min(axis=(-1, -2)), out=p_value)
         return _surprise(p_value)
 
@@ -320,15 +314,15 @@ def _same(values: npt.NDArray[np.generic], places: StreamNumbers) -> list[tuple[
 
 def _grouping(histogram: Histogram) -> Floats:
     """Cells to groups of all evaluations as a matrix of zeros and ones, (cells, groups)."""
-    if not histogram.looks:
-        raise BadInputError(f"The histogram of {histogram.name!r} has no look: it cannot change.")
+    if not histogram.tests:
+        raise BadInputError(f"The histogram of {histogram.name!r} has no test: it cannot change.")
     parts: list[Floats] = []
-    for look in histogram.looks:
-        part = np.zeros((len(histogram.counts), max(look.groups) + 1))
-        for cell, group in enumerate(look.groups):
+    for test in histogram.tests:
+        part = np.zeros((len(histogram.counts), max(test.groups) + 1))
+        for cell, group in enumerate(test.groups):
             if group >= 0:
                 part[cell, group] = 1.0
-        parts.append(_ranks(histogram, part) if look.kind == "shift" else part)
+        parts.append(_ranks(histogram, part) if test.kind == "shift" else part)
     return np.concatenate(parts, axis=1)
 
 

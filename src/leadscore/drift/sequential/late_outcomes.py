@@ -129,8 +129,8 @@ class OutcomeChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         null: Outcomes of the reference.
-        run_length: Expected looks to a false alarm.
-        horizon: Looks for which a lead's outcome is waited for; later ones are left out.
+        run_length: Expected evaluations to a false alarm.
+        horizon: Evaluations for which a lead's outcome is waited for; later ones are left out.
         bets: With equal weights.
         boundary: Simulated levels of the log e-detector; None for the level that always holds,
             log(run_length).
@@ -146,28 +146,28 @@ class OutcomeChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not self.run_length > 1.0 or self.horizon < 1 or not self.bets:
             raise ValueError("a chart of outcomes needs a run length above 1, a horizon and bets")
 
-    def level(self, look: int) -> float:
-        """Level of the log e-detector at a look, counted from 1."""
-        return float(np.log(self.run_length)) if self.boundary is None else self.boundary.at(look)
+    def level(self, evaluation: int) -> float:
+        """Level of the log e-detector at an evaluation, counted from 1."""
+        return float(np.log(self.run_length)) if self.boundary is None else self.boundary.at(evaluation)
 
 
 class OutcomeState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the chart stands between evaluations.
 
     Attributes:
-        look: Looks since the start or the last alarm.
+        evaluation: Evaluations since the start or the last alarm.
         blocks: Log evidence of the leads that arrived at each of the last `horizon`
-            looks, (looks, bets), oldest first.
+            evaluations, (evaluations, bets), oldest first.
         before: Log of the sum over changes that began before those, up to the first of them, (bets,).
     """
 
-    look: int
+    evaluation: int
     blocks: tuple[tuple[float, ...], ...]
     before: tuple[float, ...]
 
 
 class OutcomeStep(msgspec.Struct, frozen=True):
-    """The chart's answer to a look.
+    """The chart's answer to an evaluation.
 
     Attributes:
         state: To go on with; after an alarm the chart starts afresh.
@@ -175,7 +175,7 @@ class OutcomeStep(msgspec.Struct, frozen=True):
         level: An alarm is above it.
         alarm: Whether it is.
         bet: The one that has won most.
-        since: Look with whose leads its change most likely began; 0 if before all that are kept.
+        since: Evaluation with whose leads its change most likely began; 0 if before all that are kept.
     """
 
     state: OutcomeState
@@ -190,13 +190,13 @@ class NewOutcomes(msgspec.Struct, frozen=True):
     """Outcomes that became known since the last evaluation.
 
     Attributes:
-        look: At which each lead arrived, counted like the state's, (n,).
+        evaluation: Number of the one at which each lead arrived, counted like the state's, (n,).
         probabilities: What had been predicted (n,).
         converted: What became of them (n,).
         days: From the lead to its outcome (n,).
     """
 
-    look: StreamNumbers
+    evaluation: StreamNumbers
     probabilities: Floats
     converted: Flags
     days: Floats
@@ -210,7 +210,7 @@ def start_outcomes(chart: OutcomeChart) -> OutcomeState:
 def watch_outcomes(
     chart: OutcomeChart, state: OutcomeState, arrived: Floats, known: NewOutcomes
 ) -> OutcomeStep:
-    """Take in a look: the leads that arrived since the last one, and the outcomes that became known.
+    """Take in the leads that arrived since the last evaluation, and the outcomes that became known.
 
     Args:
         chart: What is watched.
@@ -221,30 +221,32 @@ def watch_outcomes(
     Raises:
         BadInputError: An outcome of a lead that is yet to come.
     """
-    look = state.look + 1
-    if len(known.look) and int(known.look.max()) > look:
-        raise BadInputError(f"An outcome of a lead of look {int(known.look.max())} at look {look}.")
+    evaluation = state.evaluation + 1
+    if len(known.evaluation) and int(known.evaluation.max()) > evaluation:
+        raise BadInputError(
+            f"An outcome of a lead of evaluation {int(known.evaluation.max())} at {evaluation}."
+        )
     blocks = np.zeros((len(state.blocks) + 1, len(chart.bets)))
     blocks[:-1] = np.array(state.blocks).reshape(-1, len(chart.bets))
     blocks[-1] = arrival_ratios(chart, arrived).sum(axis=0)
     before = np.array(state.before)
     if len(blocks) > chart.horizon:
         before, blocks = np.logaddexp(before, 0.0) + blocks[0], blocks[1:]
-    first = look - len(blocks) + 1
-    kept = known.look >= first
+    first = evaluation - len(blocks) + 1
+    kept = known.evaluation >= first
     otherwise, won = outcome_ratios(chart, known.probabilities[kept], known.days[kept])
     gained = np.where(known.converted[kept][:, None], won, otherwise)
-    np.add.at(blocks, known.look[kept] - first, gained)
+    np.add.at(blocks, known.evaluation[kept] - first, gained)
     since = blocks[::-1].cumsum(axis=0)[::-1]
     logs = np.logaddexp(np.logaddexp.reduce(since, axis=0), before + since[0])
     statistic = float(distinct(np.logaddexp.reduce(logs) - np.log(len(logs))))
-    level = chart.level(look)
+    level = chart.level(evaluation)
     best = int(np.argmax(logs))
     # The likeliest beginning among the kept ones, unless the ones before weigh more.
     began = int(np.argmax(since[:, best]))
     older = before[best] + since[0, best] > since[began, best]
     alarm = statistic > level
-    after = OutcomeState(look, tuple(map(tuple, blocks.tolist())), tuple(before.tolist()))
+    after = OutcomeState(evaluation, tuple(map(tuple, blocks.tolist())), tuple(before.tolist()))
     return OutcomeStep(
         state=start_outcomes(chart) if alarm else after,
         statistic=statistic,

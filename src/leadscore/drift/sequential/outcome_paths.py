@@ -41,38 +41,40 @@ class OutcomeReference(msgspec.Struct, frozen=True):
 def design_outcome_chart(
     reference: OutcomeReference,
     *,
-    look_rows: int,
-    look_days: float,
+    evaluation_rows: int,
+    evaluation_days: float,
     run_length: float,
     horizon: int,
     wait: float = np.inf,
     bets: tuple[Bet, ...] = BETS,
     streams: int = _STREAMS,
-    most_looks: int = MOST_WINDOWS,
+    most_evaluations: int = MOST_WINDOWS,
 ) -> OutcomeChart:
     """Simulate the levels for a reference: same arguments, same chart.
 
     Args:
         reference: Simulated leads are drawn from it.
-        look_rows: Leads from one evaluation to the next, on average.
-        look_days: Days from one evaluation to the next.
-        run_length: Expected looks to a false alarm.
-        horizon: Looks for which an outcome is waited for: as long as it takes for nine of ten to come.
+        evaluation_rows: Leads from one evaluation to the next, on average.
+        evaluation_days: Days from one evaluation to the next.
+        run_length: Expected evaluations to a false alarm.
+        horizon: Evaluations for which an outcome is waited for: as long as it takes for nine of ten to come.
         wait: Days after which an outcome is left out, whatever the horizon.
         bets: What is bet on.
         streams: Simulated; more make the levels steadier.
-        most_looks: Simulated at most, see `simulate_boundary`.
+        most_evaluations: Simulated at most, see `simulate_boundary`.
 
     Raises:
-        BadInputError: The reference has too few conversions, or a look has no leads or no length.
+        BadInputError: The reference has too few conversions, or an evaluation has no leads or no length.
     """
-    if look_rows < 1 or not look_days > 0.0:
-        raise BadInputError(f"A look of {look_rows} leads and {look_days:g} days.", hint="Both are above 0.")
+    if evaluation_rows < 1 or not evaluation_days > 0.0:
+        raise BadInputError(
+            f"{evaluation_rows} leads and {evaluation_days:g} days per evaluation.", hint="Both are above 0."
+        )
     null = fit_null(reference.probabilities, reference.converted, reference.days)
     chart = OutcomeChart(null, run_length, horizon, bets)
     rng = np.random.default_rng(_SEED)
-    paths = OutcomePaths(chart, reference, look_rows, look_days, streams, rng, wait=wait)
-    boundary = simulate_boundary(paths, run_length, rng, most_windows=most_looks)
+    paths = OutcomePaths(chart, reference, evaluation_rows, evaluation_days, streams, rng, wait=wait)
+    boundary = simulate_boundary(paths, run_length, rng, most_windows=most_evaluations)
     return msgspec.structs.replace(chart, boundary=boundary)
 
 
@@ -81,16 +83,16 @@ class OutcomePaths:
 
     A simulated lead is a whole row of the reference: score, outcome, days. Each stream has a truth of its
     own, a bootstrap of the reference (Efron 1979), for what a finite one leaves open about scores and
-    calibration. The leads of a look come evenly between its two ends.
+    calibration. The leads of an evaluation come evenly between its two ends.
 
-    Memory is some `size * (reference + 3 * horizon * look_rows)` bytes, times two where the reference has
-    65,536 rows.
+    Memory is some `size * (reference + 3 * horizon * evaluation_rows)` bytes, times two where the
+    reference has 65,536 rows.
 
     Args:
         chart: What is watched.
         reference: Leads to draw from.
-        look_rows: Leads from one evaluation to the next.
-        look_days: Days from one evaluation to the next.
+        evaluation_rows: Leads from one evaluation to the next.
+        evaluation_days: Days from one evaluation to the next.
         size: Streams.
         rng: Source of the truths.
         wait: Days after which an outcome is left out.
@@ -100,8 +102,8 @@ class OutcomePaths:
         self,
         chart: OutcomeChart,
         reference: OutcomeReference,
-        look_rows: int,
-        look_days: float,
+        evaluation_rows: int,
+        evaluation_days: float,
         size: int,
         rng: np.random.Generator,
         *,
@@ -113,24 +115,26 @@ class OutcomePaths:
         arrival = arrival_ratios(chart, reference.probabilities)[:, self._betting]
         self._arrival = arrival.astype(np.float32)
         rows = len(reference.probabilities)
-        self._lags = np.where(reference.days <= wait, reference.days / look_days, np.inf).astype(np.float32)
-        # What is left of the look when each of its leads comes, in looks.
-        self._left = (np.arange(look_rows)[::-1] / look_rows).astype(np.float32)
+        self._lags = np.where(reference.days <= wait, reference.days / evaluation_days, np.inf).astype(
+            np.float32
+        )
+        # Part of the evaluation's span that is left when each of its leads comes.
+        self._left = (np.arange(evaluation_rows)[::-1] / evaluation_rows).astype(np.float32)
         small = np.min_scalar_type(rows - 1)
         self._truth = rng.integers(0, rows, (size, rows), dtype=small)
-        self._horizon, self._rows, self._look = chart.horizon, look_rows, 0
-        # Rings over the last `horizon` looks: a look's place is its number modulo the horizon, and so is the
-        # place of the look at which an outcome comes; `horizon` itself is the place of those that never come.
-        ring = (size, chart.horizon, look_rows)
+        self._horizon, self._rows, self._evaluation = chart.horizon, evaluation_rows, 0
+        # Rings over the last `horizon` evaluations. The place of one is its number modulo the horizon;
+        # `horizon` itself is the place of the outcomes that never come.
+        ring = (size, chart.horizon, evaluation_rows)
         self._drawn = np.zeros(ring, dtype=small)
         self._due = np.full(ring, chart.horizon, dtype=np.min_scalar_type(chart.horizon))
         self._blocks = np.zeros((size, chart.horizon, len(chart.bets)), dtype=np.float32)
         self._before = np.full((size, len(chart.bets)), -np.inf)
 
     def step(self, rng: np.random.Generator) -> Floats:
-        """Log of each stream's mean e-detector after one more look, (streams,)."""
-        size, place = len(self._truth), self._look % self._horizon
-        if self._look >= self._horizon:
+        """Log of each stream's mean e-detector after one more evaluation, (streams,)."""
+        size, place = len(self._truth), self._evaluation % self._horizon
+        if self._evaluation >= self._horizon:
             self._before = np.logaddexp(self._before, 0.0) + self._blocks[:, place]
         picked = rng.integers(0, self._truth.shape[1], (size, self._rows), dtype=np.int32)
         drawn = np.take_along_axis(self._truth, picked, axis=1)
@@ -141,7 +145,7 @@ class OutcomePaths:
         self._blocks[:, place] = 0.0
         self._blocks[:, place, self._betting] = self._arrival[drawn].sum(axis=1)
         self._take_in(np.flatnonzero(self._due == place))
-        self._look += 1
+        self._evaluation += 1
         return self._statistic()
 
     def _take_in(self, known: StreamNumbers) -> None:
@@ -154,8 +158,8 @@ class OutcomePaths:
         self._blocks.reshape(-1, self._blocks.shape[2])[blocks[first]] += gained
 
     def _statistic(self) -> Floats:
-        kept = min(self._look, self._horizon)
-        places = (self._look - 1 - np.arange(kept)) % self._horizon
+        kept = min(self._evaluation, self._horizon)
+        places = (self._evaluation - 1 - np.arange(kept)) % self._horizon
         since = np.cumsum(self._blocks[:, places], axis=1)
         highest = since.max(axis=(1, 2), keepdims=True)
         total = np.exp(since - highest).sum(axis=(1, 2), dtype=np.float64)

@@ -180,12 +180,12 @@ def drawn_truths(layout: HistogramLayout, cells: Codes, size: int, rng: np.rando
 
 
 def rare_cells(layout: HistogramLayout) -> StreamNumbers:
-    """Cells that have looks of their own because a window hardly ever has a lead in them."""
+    """Cells that have tests of their own because a window hardly ever has a lead in them."""
     found = [
         layout.slices[owner].start + cell
-        for owner, look in layout.looks
-        if look.kind in EXCESS
-        for cell, group in enumerate(look.groups)
+        for owner, test in layout.tests
+        if test.kind in EXCESS
+        for cell, group in enumerate(test.groups)
         if group >= 0
     ]
     return np.array(sorted(found), dtype=np.intp)

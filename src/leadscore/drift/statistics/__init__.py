@@ -1,1 +1,1 @@
-"""Distances and tests of counts, their exact nulls, and the cuts that a budget of false alarms draws."""
+"""Distances and tests of counts, their exact nulls, and critical values from a budget of false alarms."""

@@ -1,4 +1,4 @@
-"""From a budget of false alarms to the cut of every test.
+"""From a budget of false alarms to the critical value of every test.
 
 The chain: budget and schedule → mean run length in windows → chance of an accidental breach per window
 (`runlength`) → chance per test, by the exact null of each (`null`) and by how much they overlap (`overlap`).
@@ -12,10 +12,9 @@ depend on that division only and later ones on the pooled rows only. So p-values
 independent, exactly, whatever the population and however small the reference (the argument of conformal test
 martingales: Vovk, Nouretdinov and Gammerman 2003).
 
-Discrete statistics keep their atoms: no coin is tossed to use up the rest of a level, because an alarm that a
-coin raised cannot be explained to anybody. The level is instead raised until the *sum* over all tests
-is spent; with few tests and tiny windows fewer false alarms than asked may be possible, and
-`CriticalValues.expected` says so.
+Discrete statistics keep their atoms: levels are not randomised, as an alarm must be explainable by the data.
+The level is instead raised until the *sum* over all tests is spent; with few tests and tiny windows fewer
+false alarms than asked may be possible, and `CriticalValues.expected` says so.
 """
 
 from __future__ import annotations

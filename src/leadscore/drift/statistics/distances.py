@@ -7,7 +7,7 @@ value the results are those of the raw samples.
 Empty cells are handled by name, never by a small constant: a cell empty on both sides says nothing and is
 left out; Jensen-Shannon, chi-square and G are finite by definition; PSI and KL, which are infinite where one
 side is empty, take half a row for the empty side (Krichevsky-Trofimov's estimate for that cell), so the
-result depends on how many rows say that the cell is empty and not on a number somebody chose.
+result depends on the number of rows and not on a chosen constant.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ import numpy.typing as npt
 from leadscore.arrays import Counts, Floats
 
 _HALF_ROW: Final = 0.5
+
+
+def largest_gap(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:
+    """Return the two-sample KS statistic of raw values: the largest gap of the distribution functions."""
+    both = np.concatenate([first, second])
+    below = [np.searchsorted(np.sort(values), both, side="right") / len(values) for values in (first, second)]
+    return float(np.abs(below[0] - below[1]).max())
 
 
 def psi(reference: Counts, window: Counts) -> float:

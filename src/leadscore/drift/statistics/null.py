@@ -1,8 +1,8 @@
-"""What a two-sample statistic does when nothing has changed: its exact conditional null, sampled in the tail.
+"""Exact conditional null distributions of two-sample statistics, sampled in the tail.
 
 Two nulls, both free of the population and of asymptotics. Cells that were fixed beforehand (categories): if
 window and reference are draws of one population then, given the pooled counts, the window's are
-multivariate hypergeometric. Cells cut at the reference's own quantiles (numbers): the reference's counts
+multivariate hypergeometric. Cells that end at the reference's own quantiles (numbers): the reference's counts
 are no random numbers then, but the population's shares are, Dirichlet with the reference's counts as
 parameters (uniform spacings, David and Nagaraja 2003 § 2), so the window's counts, given the reference and
 the windows without drift before, are Dirichlet-multinomial. Taking the first for the second would alarm 3 %
@@ -62,7 +62,7 @@ class Tail:
         index = int(np.searchsorted(self.values, round(statistic, 9) - 2e-9))
         return float(max(self.tail[min(index, len(self.tail) - 1)], 1e-300))
 
-    def cut(self, level: float) -> tuple[float, float]:
+    def critical_value(self, level: float) -> tuple[float, float]:
         """Smallest value whose tail is at most `level`, and that tail.
 
         (inf, 0) if no value is rare enough.
@@ -74,7 +74,7 @@ class Tail:
 
     def achieved(self, level: float) -> float:
         """P(p-value <= level): at most `level`, less where the statistic is discrete."""
-        return self.cut(level)[1]
+        return self.critical_value(level)[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +117,7 @@ def sample_cells(
     rng: np.random.Generator,
     *,
     ordered: bool,
-    quantile_cut: bool = False,
+    quantile_bins: bool = False,
     effort: int = 1,
 ) -> CellsNull | None:
     """Draws of the null of two samples over the same cells; None if there is nothing that could differ.
@@ -127,7 +127,7 @@ def sample_cells(
         window: Counts (cells,).
         rng: Source of the draws: the same seed gives the same critical values.
         ordered: Also reach into the tails of a shift along the cells' order.
-        quantile_cut: The cells were cut at quantiles of the reference (rows that it has gained since do not
+        quantile_bins: The cells end at quantiles of the reference (rows that it has gained since do not
             matter).
         effort: Times the usual number of draws, whose error of a tail probability is a tenth of it.
     """
@@ -136,8 +136,8 @@ def sample_cells(
     reference, window = reference[used], window[used]
     if n == 0 or m == 0 or len(reference) < 2:
         return None
-    if quantile_cut:
-        # A cell that the reference lost (it cannot be cut empty) keeps half a row: shares must be possible.
+    if quantile_bins:
+        # A cell that the reference lost (none is empty at first) keeps half a row: shares must be possible.
         concentrations = np.maximum(reference, 0.5)
         total = float(concentrations.sum())
         null = _Null(m, concentrations / total, (total + m) / (total + 1), total)

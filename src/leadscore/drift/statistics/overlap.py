@@ -1,4 +1,4 @@
-"""How much the tests of one window overlap: features that move together alarm together.
+"""Estimate how much the tests of one window overlap, as correlated features alarm together.
 
 The chance that any of many tests alarms is less than the sum of their chances. How much less depends
 on how the features hang together, which a sample of reference rows tells. Under no change the

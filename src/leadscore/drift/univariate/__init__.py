@@ -1,1 +1,1 @@
-"""Each feature alone: a window beside what it is compared with, like hours with like hours."""
+"""Comparisons of single features of a window with their reference, season by season."""

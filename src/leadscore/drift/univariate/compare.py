@@ -1,4 +1,4 @@
-"""One feature of a window beside its reference: every statistic, every test, and how large the change is."""
+"""Compare one feature of a window with its reference: statistics, tests, and the size of the change."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Test:
         """Chance of as much evidence on an unchanged stream."""
         return self.tail.p_value(self.statistic)
 
-    def cut(self, level: float) -> float | None:
+    def critical_value(self, level: float) -> float | None:
         """The value from which the test breaches at a level.
 
         None for rates, and if nothing is rare enough.
         """
-        cut = self.tail.cut(level)[0]
-        return None if self.scale is None or math.isinf(cut) else cut * self.scale
+        critical = self.tail.critical_value(level)[0]
+        return None if self.scale is None or math.isinf(critical) else critical * self.scale
 
 
 def excess_psi(reference: Counts, window: Counts) -> float:
@@ -130,12 +130,12 @@ def feature_tests(
         rng: Of the null's draws.
         effort: Of the null's draws.
         in_range: Whether the reference is known to keep the contract's range.
-        seasonal: Whether the pool is of a part of the week, without the rows that the bins were cut by.
+        seasonal: Whether the pool is of a part of the week, without the rows that the bins were made of.
     """
     tests = list(
         _cell_tests(
             index, _cells(profile, base), _cells(profile, pool), _cells(profile, window), rng,
-            ordered=profile.kind == "numeric", quantile_cut=profile.kind == "numeric" and not seasonal,
+            ordered=profile.kind == "numeric", quantile_bins=profile.kind == "numeric" and not seasonal,
             effort=effort,
         )
     )  # fmt: skip
@@ -174,7 +174,7 @@ def score_tests(
     if not window or not pool:
         return ()
     cells = (np.array(base), np.array(pool), np.array(window))
-    return _cell_tests(index, *cells, rng, ordered=True, quantile_cut=not seasonal, effort=effort)
+    return _cell_tests(index, *cells, rng, ordered=True, quantile_bins=not seasonal, effort=effort)
 
 
 def name_of(profile: ReferenceProfile, feature: int) -> str:
@@ -190,10 +190,10 @@ def _cell_tests(
     rng: np.random.Generator,
     *,
     ordered: bool,
-    quantile_cut: bool,
+    quantile_bins: bool,
     effort: int,
 ) -> tuple[Test, ...]:
-    null = sample_cells(pool, window, rng, ordered=ordered, quantile_cut=quantile_cut, effort=effort)
+    null = sample_cells(pool, window, rng, ordered=ordered, quantile_bins=quantile_bins, effort=effort)
     if null is None:
         return ()
     # G times this is on the scale of PSI (both are quadratic in small changes), yet finite for empty cells.

@@ -31,7 +31,7 @@ class ComparisonBaseline:
         stratum: Part of the week, or `all`.
         follows: Features that are compared with that part.
         general: Training reference and windows without drift.
-        seasonal: Calm windows of that part.
+        seasonal: Windows without drift of that part.
         base: What the size of a change is measured against: the training reference, or the part of the week.
         pool: What its significance is measured against.
         base_scores: The same for the score.
@@ -95,13 +95,15 @@ def calibrate(
     """The tests of a window and the critical values that keep the budget; `every` as in `check`."""
     tests = _tests(reference, window, options, baseline)
     # Methods share the budget: this one may raise every so-many-eth of the false alarms.
-    run_length = options.false_alarms.run_length(every or window.end - window.start) * options.looks
+    run_length = (
+        options.false_alarms.run_length(every or window.end - window.start) * options.alarming_methods
+    )
     breach = breach_probability(run_length, options.hysteresis)
     tails = tuple(test.tail for test in tests)
     blocks = score_blocks(reference.cells, tuple((test.feature, test.name) for test in tests))
-    cuts = solve_level(tails, blocks, breach, seed=options.seed)
+    values = solve_level(tails, blocks, breach, seed=options.seed)
     smallest = min((test.p_value for test in tests), default=1.0)
-    return Calibrated(tests, cuts, window_p_value(tails, cuts.overlap, smallest), run_length)
+    return Calibrated(tests, values, window_p_value(tails, values.overlap, smallest), run_length)
 
 
 def _tests(

@@ -1,4 +1,4 @@
-"""Like with like: leads of a Monday morning are compared with earlier Monday mornings.
+"""Compare leads with earlier ones of the same part of the week (Monday mornings with Monday mornings).
 
 A window of a day or less covers a part of the week only, and much about leads follows the week (who works at
 weekends, how fast somebody answers, the weekday itself). The detector's memory keeps windows without drift
@@ -26,7 +26,7 @@ from leadscore.scoring.profile import ReferenceProfile
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
-# A feature is seasonal for good once it is: chance must not make it so, over all features and all checks.
+# A feature stays seasonal once it is found so: the level allows for all features and all checks.
 _LEVEL: Final = 1e-6
 _LEAST_EFFECT: Final = 0.005
 

@@ -1,4 +1,1 @@
-"""The charts at work on a model's own stream.
-
-Planned from a budget of false alarms, followed lead by lead, resumed. Pure.
-"""
+"""Charts of a model's stream: planned from a budget of false alarms, followed lead by lead, resumed. Pure."""

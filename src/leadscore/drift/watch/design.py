@@ -57,7 +57,7 @@ class WatchDesign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def fingerprint(baseline: ChartBaseline, plan: WatchPlan) -> str:
-    """What the charts depend on, as a digest: same digest, same levels."""
+    """Return a digest of everything that the charts' levels depend on."""
     digest = hashlib.sha256(msgspec.json.encode((baseline.profile, plan)))
     found = baseline.outcomes if plan.outcomes is not None else None
     labels = () if found is None else (found.converted, found.days, found.age)
@@ -99,7 +99,7 @@ def design_watch(baseline: ChartBaseline, plan: WatchPlan) -> WatchDesign:
     leads = design_chart(
         histograms,
         window_rows=plan.every,
-        run_length=plan.looks,
+        run_length=plan.evaluations,
         sample=codes,
         memories=tuple(sorted({min(1.0, 2 / (leads / plan.every + 1)) for leads in _MEMORIES})),
     )

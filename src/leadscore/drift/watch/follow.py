@@ -1,4 +1,4 @@
-"""A stream followed lead by lead: what the charts said, and where to go on."""
+"""Follow the leads of a stream through their chart, resumable at any lead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
         at: When the last of them was.
         at_rows: How many of them were scored in that very microsecond: bulk requests have one time.
         state: The chart's; None where it begins afresh.
-        look: What it showed last.
+        evaluation: What it showed last.
         alarms: What it said.
     """
 
@@ -34,7 +34,7 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
     at: int = 0
     at_rows: int = 0
     state: HistogramState | None = None
-    look: ChartEvaluation | None = None
+    evaluation: ChartEvaluation | None = msgspec.field(default=None, name="look")
     alarms: Alarms = Alarms()
 
 
@@ -58,7 +58,7 @@ def follow_leads(
     every = design.plan.every
     detector = HistogramDetector(design.leads)
     widths = [len(histogram.counts) for histogram in design.leads.histograms]
-    state, look, alarms = track.state, track.look, track.alarms
+    state, evaluation, alarms = track.state, track.evaluation, track.alarms
     followed = len(codes) // every * every
     for end in range(every, followed + 1, every):
         group = codes[end - every : end]
@@ -66,8 +66,8 @@ def follow_leads(
         step = detector.watch(state or detector.start(), counts)
         followed_since = (state.window if state else 0) + 1
         known = min(followed_since, round(2 / step.memory - 1)) * every
-        look = _look(detector, step, int(at[end - 1]), track.seen + end, known)
-        alarms = alarms.and_one(look) if step.alarm else alarms
+        evaluation = _evaluation_of(detector, step, int(at[end - 1]), track.seen + end, known)
+        alarms = alarms.and_one(evaluation) if step.alarm else alarms
         # After an alarm the chart's state is that of its beginning, which None stands for.
         state = None if step.alarm else step.state
         on_evaluation(every)
@@ -81,15 +81,15 @@ def follow_leads(
         at=last,
         at_rows=held + (track.at_rows if track.seen and track.at == last else 0),
         state=state,
-        look=look,
+        evaluation=evaluation,
         alarms=alarms,
     )
 
 
-def _look(
+def _evaluation_of(
     detector: HistogramDetector, step: HistogramStep, at: int, lead: int, newest: int
 ) -> ChartEvaluation:
     names = [histogram.name for histogram in detector.chart.histograms]
-    signs = [Sign(*found) for found in zip(names, step.looks, step.surprises, step.distances, strict=True)]
+    signs = [Sign(*found) for found in zip(names, step.kinds, step.surprises, step.distances, strict=True)]
     worst = sorted(signs, key=lambda sign: -sign.surprise)[:_WORST]
     return ChartEvaluation(as_utc(at), lead, step.statistic, step.level, tuple(worst), newest=newest)

@@ -23,19 +23,17 @@ from leadscore.errors import BadInputError
 USUAL_WAIT: Final = 30.0
 # Share of the outcomes that are waited for.
 _COME: Final = 0.95
-# Looks in the time that an outcome is waited for; finer ones delay what it says by less than it takes to come
-# anyway.
-_LOOKS: Final = 40
-# Looks are counted in leads: if those come faster than was learnt, their outcomes take more looks. So many
-# times are allowed for.
+# Evaluations in the time that an outcome is waited for: more of them would report hardly sooner.
+_EVALUATIONS: Final = 40
+# Evaluations are counted in leads. Leads may come so many times faster than was learnt.
 _FASTER: Final = 1.5
 # Leads charted in the time that an outcome is waited for: as many as can be simulated in a minute and 300
 # MiB, and not more than so many per row of the reference, up to which the run length was seen to be kept.
 _MOST_CHARTED: Final = 10_000
 _MOST_PER_ROW: Final = 8
-_LEAST_LOOKS: Final = 4
-# Levels are simulated for so many looks at most: ten times as long as outcomes are waited for.
-_MOST_LOOKS: Final = 10 * _LOOKS
+_LEAST_EVALUATIONS: Final = 4
+# Levels are simulated for so many evaluations at most: ten times as long as outcomes are waited for.
+_MOST_EVALUATIONS: Final = 10 * _EVALUATIONS
 _SALT: Final = b"leadscore outcomes"
 
 
@@ -117,18 +115,19 @@ def design_outcomes(
         every: Leads of the stream from one evaluation to the next, at least.
 
     Raises:
-        BadInputError: The reference has too few leads that are old enough, or the run length too few looks.
+        BadInputError: The reference has too few leads that are old enough, or the run length too few
+            evaluations.
     """
     reference = mature_reference(probabilities, sample, plan.wait)
     waiting = plan.leads_per_day * plan.wait
     most = min(_MOST_PER_ROW * len(reference.converted), _MOST_CHARTED)
     share = min(1.0, float(f"{most / waiting:.2g}")) if most else 1.0
     per_day = plan.leads_per_day * share
-    rows = max(1, round(every * share), math.ceil(per_day * plan.wait / _LOOKS))
-    looks = run_length * share / rows
-    if looks < _LEAST_LOOKS:
+    rows = max(1, round(every * share), math.ceil(per_day * plan.wait / _EVALUATIONS))
+    evaluations = run_length * share / rows
+    if evaluations < _LEAST_EVALUATIONS:
         raise BadInputError(
-            f"A false alarm of outcomes every {run_length / plan.leads_per_day:.2g} days, looked for every"
+            f"A false alarm of outcomes every {run_length / plan.leads_per_day:.2g} days, tested every"
             f" {rows / per_day:.2g} days: outcomes are waited for {plan.wait:g} days.",
             hint=(
                 "Accept fewer false alarms, wait for outcomes less long "
@@ -138,12 +137,12 @@ def design_outcomes(
     try:
         chart = design_outcome_chart(
             reference,
-            look_rows=rows,
-            look_days=rows / per_day,
-            run_length=looks,
+            evaluation_rows=rows,
+            evaluation_days=rows / per_day,
+            run_length=evaluations,
             horizon=math.ceil(_FASTER * plan.wait * per_day / rows) + 1,
             wait=plan.wait,
-            most_looks=_MOST_LOOKS,
+            most_evaluations=_MOST_EVALUATIONS,
         )
     except BadInputError as error:
         raise BadInputError(

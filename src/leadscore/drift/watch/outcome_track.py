@@ -1,4 +1,4 @@
-"""A stream's outcomes followed look by look: what the chart of outcomes says of all that have come."""
+"""Follow a stream's outcomes through the chart of outcomes."""
 
 from __future__ import annotations
 
@@ -48,11 +48,10 @@ def follow_outcomes(
     *,
     on_evaluation: Callable[[ChartEvaluation], object] = lambda _: None,
 ) -> OutcomesSaid:
-    """The chart of outcomes over all of them, from the first on.
+    """Chart all outcomes, from the first on.
 
-    An outcome belongs to the look by whose last lead it was known, and counts for the
-    look of its own lead. Of leads that fill no evaluation nothing is taken in, nor of
-    outcomes that became known since the last one.
+    An outcome is taken in at the first evaluation whose last lead came after it was known, and counts for the
+    evaluation of its own lead. Leads and outcomes since the last whole evaluation are left for later.
 
     Args:
         design: The chart.
@@ -60,33 +59,33 @@ def follow_outcomes(
         on_evaluation: Told what each evaluation shows.
     """
     every = design.every
-    looks = len(leads.at) // every
-    rows, pending = looks * every, len(leads.at) % every
+    evaluations = len(leads.at) // every
+    rows, pending = evaluations * every, len(leads.at) % every
     leads = _first(leads if design.timed else _asked(leads, design.wait), rows)
     arrived, ends = np.arange(rows) // every + 1, leads.at[every - 1 :: every]
     seen = np.maximum(np.searchsorted(ends, leads.known, side="left") + 1, arrived)
     some = leads.known != NEVER
     days = np.where(some, np.maximum(leads.known - leads.at, 0), np.inf) / _DAY
     in_time = (days <= design.wait) & (seen - arrived < design.chart.horizon)
-    taken = in_time & (seen <= looks)
+    taken = in_time & (seen <= evaluations)
     order = np.flatnonzero(taken)
     order = order[np.argsort(seen[order], kind="stable")]
-    bounds = np.searchsorted(seen[order], np.arange(1, looks + 2))
-    state, offset, look, alarms = start_outcomes(design.chart), 0, None, Alarms()
-    for end in range(1, looks + 1):
+    bounds = np.searchsorted(seen[order], np.arange(1, evaluations + 2))
+    state, offset, evaluation, alarms = start_outcomes(design.chart), 0, None, Alarms()
+    for end in range(1, evaluations + 1):
         new = order[bounds[end - 1] : bounds[end]]
-        # The chart knows nothing any more of leads from before the last alarm.
+        # After an alarm the chart starts afresh, without the leads before it.
         new = new[arrived[new] > offset]
         known = NewOutcomes(arrived[new] - offset, leads.probabilities[new], leads.converted[new], days[new])
         arriving = leads.probabilities[(end - 1) * every : end * every]
         step = watch_outcomes(design.chart, state, arriving, known)
         began = (offset + step.since - 1) * every if step.since else None
-        state, look = step.state, _look(leads, step, end * every - 1, began)
-        on_evaluation(look)
+        state, evaluation = step.state, _evaluation_of(leads, step, end * every - 1, began)
+        on_evaluation(evaluation)
         if step.alarm:
-            alarms, offset = alarms.and_one(look), end
-    last = int(ends[-1]) if looks else 0
-    young = (last - leads.at <= design.wait * _DAY) & (looks - arrived < design.chart.horizon - 1)
+            alarms, offset = alarms.and_one(evaluation), end
+    last = int(ends[-1]) if evaluations else 0
+    young = (last - leads.at <= design.wait * _DAY) & (evaluations - arrived < design.chart.horizon - 1)
     # Scored again before any outcome: it goes to the newer score.
     replaced = leads.replaced & ~some
     waiting = ~taken & young & ~(some & ~in_time) & ~replaced
@@ -97,7 +96,7 @@ def follow_outcomes(
         waiting=int(waiting.sum()),
         unknown=int((~taken & ~waiting & ~replaced).sum()),
         replaced=int(replaced.sum()),
-        look=look,
+        evaluation=evaluation,
         alarms=alarms,
     )
 
@@ -118,7 +117,7 @@ def _asked(leads: Charted, wait: float) -> Charted:
     return replace(leads, known=np.where(came, leads.at + age, NEVER))
 
 
-def _look(leads: Charted, step: OutcomeStep, last: int, began: int | None) -> ChartEvaluation:
+def _evaluation_of(leads: Charted, step: OutcomeStep, last: int, began: int | None) -> ChartEvaluation:
     return ChartEvaluation(
         at=as_utc(int(leads.at[last])),
         lead=int(leads.number[last]),

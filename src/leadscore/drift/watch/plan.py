@@ -10,9 +10,8 @@ import msgspec
 from leadscore.drift.runlength import FalseAlarms
 from leadscore.errors import BadInputError
 
-# Looks between two false alarms: grouping leads only delays what each of them says, here by 1/250 of the run
-# length.
-_LOOKS: Final = 250
+# Evaluations between two false alarms: grouping leads delays an alarm by at most 1/250 of the run length.
+_EVALUATIONS: Final = 250
 
 
 class OutcomePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,17 +56,17 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         outcomes: OutcomePlan | None = None,
         without: tuple[str, ...] = (),
     ) -> Self:
-        """A plan; without `every` the charts look some 250 times per run length.
+        """A plan; without `every` the charts are evaluated some 250 times per run length.
 
         Raises:
             BadInputError: There would be an alarm at every evaluation.
         """
-        step = every or max(1, int(run_length / _LOOKS))
+        step = every or max(1, int(run_length / _EVALUATIONS))
         if not (math.isfinite(run_length) and run_length > step):
             raise BadInputError(
-                f"A false alarm every {run_length:g} leads, looked for every {step}: that is an "
+                f"A false alarm every {run_length:g} leads, tested every {step}: that is an "
                 "alarm at every evaluation.",
-                hint="Accept fewer false alarms, or look more often.",
+                hint="Accept fewer false alarms, or evaluate more often.",
             )
         return cls(run_length=run_length, every=step, outcomes=outcomes, without=without)
 
@@ -77,8 +76,8 @@ class WatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.run_length * (1 if self.outcomes is None else 2)
 
     @property
-    def looks(self) -> float:
-        """Looks at features and score to a false alarm of their chart."""
+    def evaluations(self) -> float:
+        """Evaluations of the chart of features and score to its false alarm."""
         return self.own_run_length / self.every
 
 

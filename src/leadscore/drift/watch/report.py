@@ -17,7 +17,7 @@ class ChartReport(msgspec.Struct, frozen=True, kw_only=True):
         followed: Leads that it has taken in since the stream's beginning.
         waiting: Those that have come and fill no evaluation yet.
         now: What it showed last; None before the first evaluation.
-        alarms: How often it spoke, first and last.
+        alarms: Number, first and last.
     """
 
     followed: int
@@ -56,7 +56,7 @@ class WatchReport(msgspec.Struct, frozen=True, kw_only=True):
         plan: What was asked.
         leads_per_day: By which a budget in time was turned into leads, and the time of
             outcomes; None if neither was needed.
-        alarmed: Whether any chart has spoken.
+        alarmed: Whether any chart has signalled.
         leads: Features and score.
         outcomes: Outcomes against probabilities; None if they are not charted.
     """

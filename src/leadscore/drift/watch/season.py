@@ -1,4 +1,4 @@
-"""Features that follow the hour or the weekday: lead after lead they would look like drift every night."""
+"""Find features that follow the hour or the weekday: lead by lead they would look like drift every night."""
 
 from __future__ import annotations
 

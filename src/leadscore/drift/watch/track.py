@@ -12,9 +12,9 @@ class Sign(msgspec.Struct, frozen=True):
 
     Attributes:
         feature: Its name.
-        how: The look of it that is most surprising (`shape`, `shift`, `missing`, `rare`, `unseen`), or how
+        how: The test of it that is most surprising (`shape`, `shift`, `missing`, `rare`, `unseen`), or how
             outcomes differ from what was predicted.
-        surprise: -log p of that look, or the log of the e-detector.
+        surprise: -log p of that test, or the log of the e-detector.
         distance: Chi-square distance of its shares from the reference's, on PSI's scale; None for outcomes.
     """
 
@@ -63,9 +63,9 @@ class Alarms(msgspec.Struct, frozen=True):
     first: ChartEvaluation | None = None
     last: ChartEvaluation | None = None
 
-    def and_one(self, look: ChartEvaluation) -> Alarms:
+    def and_one(self, evaluation: ChartEvaluation) -> Alarms:
         """With one more."""
-        return Alarms(self.count + 1, self.first or look, look)
+        return Alarms(self.count + 1, self.first or evaluation, evaluation)
 
 
 class OutcomesSaid(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ class OutcomesSaid(msgspec.Struct, frozen=True, kw_only=True):
         waiting: Leads followed that have no outcome yet, and are young enough for one.
         unknown: Leads followed whose outcome did not come in time: left out.
         replaced: Leads followed that were scored again before any outcome: it goes to the newer score.
-        look: What it showed last; None before the first evaluation.
+        evaluation: What it showed last; None before the first evaluation.
         alarms: What it said.
     """
 
@@ -88,5 +88,5 @@ class OutcomesSaid(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     unknown: int
     replaced: int
-    look: ChartEvaluation | None
+    evaluation: ChartEvaluation | None = msgspec.field(name="look")
     alarms: Alarms

@@ -54,7 +54,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         model: `NAME/VERSION` whose reference it belongs to; a new model begins a new memory.
-        pools: Calm windows in counts, per stratum: `all`, and where seasons matter `hour-0` (Monday,
+        pools: Windows without drift in counts, per stratum: `all`, and where seasons matter `hour-0` (Monday,
             midnight) to `hour-167` or `day-0` to `day-6`.
         recent: The latest windows of the univariate checks, oldest first; as many as the hysteresis looks at.
         since: Start of their current run of breaches.
@@ -88,7 +88,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise BadInputError(f"The document is not a drift detector's history: {error}.") from error
 
     def pool(self, profile: ReferenceProfile, stratum: str) -> WindowCounts:
-        """Calm windows of a stratum so far."""
+        """How many windows without drift of a stratum are pooled."""
         return self.pools.get(stratum) or empty_counts(profile)
 
 
@@ -124,10 +124,10 @@ def advance(
     judged: Judged,
     end: datetime,
 ) -> History:
-    """The memory after a window was judged.
+    """Return the memory after a window was judged.
 
-    Windows are learned from whether they breached or not (leaving out the odd ones would make the rest look
-    calmer than calm is), until there is an alarm or enough is known.
+    Windows are pooled whether they breached or not, until there is an alarm or enough are pooled: without the
+    odd ones the rest would vary less than windows without drift do.
     """
     trail = follow(Trail(history.recent, history.since), judged, options.hysteresis)
     drifted = trail.drifted(options.hysteresis)

@@ -23,7 +23,7 @@ from leadscore.drift.windows.counts import (
     fine_grid,
     reference_counts,
 )
-from leadscore.scoring.profile import ReferenceProfile, comparable_cells
+from leadscore.scoring.profile import ReferenceProfile, comparable_cells, feature_cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +208,7 @@ def _cells(profile: ReferenceProfile, sample: Matrix, probabilities: Probabiliti
         cells_of(np.array(feature.edges) if feature.kind == "numeric" else None, sample[:, i])
         for i, feature in enumerate(profile.features)
     ]
-    # Without probabilities the score is taken to go its own way, which can only make cuts stricter.
+    # Without probabilities the score counts as independent, which can only make critical values stricter.
     scores = (
         independent_cells((np.array(profile.score_counts),), (0,))[np.arange(len(sample)) % 8_000, 0]
         if probabilities is None
@@ -231,8 +231,7 @@ def _attention(
     result: list[tuple[float, ...]] = []
     for i, feature in enumerate(profile.features):
         size = len(feature.counts) + 1
-        cells = cells_of(np.array(feature.edges) if feature.kind == "numeric" else None, rows[:, i])
-        place = np.where(cells < 0, size - 1, cells)
+        place = feature_cells(feature, np.array(feature.edges), rows[:, i])
         totals = np.bincount(place, weights=np.abs(shapley[:, i]), minlength=size)
         hits = np.bincount(place, minlength=size)
         # A cell that no row was in gets the feature's mean.

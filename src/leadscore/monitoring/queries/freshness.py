@@ -50,8 +50,7 @@ class Freshness:
 
 def read_freshness(connection: sa.Connection) -> Freshness:
     """Read how far the roll-ups are."""
-    found = {
-        row.name: as_utc(row.at)
-        for row in connection.execute(sa.select(rollup_progress.c.name, rollup_progress.c.at))
-    }
+    c = rollup_progress.c
+    query = sa.select(c.name, c.at).where(c.name.in_(("caught_up", "seen")))
+    found = {row.name: as_utc(row.at) for row in connection.execute(query)}
     return Freshness(caught_up=found.get("caught_up"), seen=found.get("seen"))

@@ -31,14 +31,14 @@ class VersionCells:
     ) -> None:
         self._facts_of = facts_of
         self._monotonic = monotonic
-        self._known: dict[tuple[str, str], CellsOfVersion] = {}
+        self._known: dict[tuple[str, str], tuple[ModelFacts, CellsOfVersion]] = {}
         self._unknown: dict[tuple[str, str], tuple[float, Uncounted]] = {}
 
     def __call__(self, name: str, version: str) -> VersionView:
         """What is known of a version."""
         key = (name, version)
         if key in self._known:
-            return self._known[key]
+            return self._known[key][1]
         asked, answer = self._unknown.get(key, (float("-inf"), Uncounted("")))
         if self._monotonic() - asked < _AGAIN_SECONDS:
             return answer
@@ -53,8 +53,15 @@ class VersionCells:
             self._unknown[key] = (self._monotonic(), answer)
             return answer
         self._unknown.pop(key, None)
-        self._known[key] = CellsOfVersion(facts.profile, contract_version(facts.contract), facts.threshold)
-        return self._known[key]
+        cells = CellsOfVersion(facts.profile, contract_version(facts.contract), facts.threshold)
+        self._known[key] = (facts, cells)
+        return cells
+
+    def facts(self, name: str, version: str) -> ModelFacts | None:
+        """What a version's artefact says; None if it cannot be had."""
+        self(name, version)
+        known = self._known.get((name, version))
+        return None if known is None else known[0]
 
     @property
     def unknown(self) -> dict[tuple[str, str], str]:

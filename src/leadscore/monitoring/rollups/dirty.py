@@ -13,20 +13,21 @@ from typing import Final
 import sqlalchemy as sa
 
 from leadscore.events.ingest import insert
+from leadscore.events.records import now_us
 from leadscore.events.schema import outcomes, predictions
 from leadscore.monitoring.rollups.leads import next_leads, refresh_leads
 from leadscore.monitoring.rollups.lookups import in_parts, is_among, look_up
 from leadscore.monitoring.rollups.progress import (
     CAUGHT_UP,
-    COMPLETE,
     LISTED_HOURS,
     LISTED_LEADS,
-    read_moment,
+    position_of,
     set_moment,
 )
-from leadscore.monitoring.rollups.tables import HOUR_US, rollup_dirty, rollup_pending
+from leadscore.monitoring.rollups.tables import HOUR_US, rollup_dirty, rollup_pending, rollup_progress
 
 _HOURS_AT_ONCE: Final = 500
+_LISTED_US: Final = 24 * HOUR_US
 _LEADS_AT_ONCE: Final = 900
 
 
@@ -65,39 +66,37 @@ def list_hours(connection: sa.Connection) -> bool:
 
     In the caller's write transaction, which notes how far it came.
     """
-    start, _ = read_moment(connection, LISTED_HOURS) or (0, "")
-    found: set[int] = set()
+    position = position_of(connection, LISTED_HOURS)
+    if position is None:
+        return True
+    start, found = int(position or 0), set[int]()
     moment = predictions.c.scored_at
-    while start != COMPLETE and len(found) < _HOURS_AT_ONCE:
+    at: int | None = start
+    while at is not None and len(found) < _HOURS_AT_ONCE:
         query = sa.select(moment).where(moment >= start).order_by(moment).limit(1)
         at = connection.execute(query).scalar_one_or_none()
-        if at is None:
-            start = COMPLETE
-        else:
-            hour = at // HOUR_US * HOUR_US
-            found.add(hour)
-            start = hour + HOUR_US
-    mark_dirty(connection, found)
-    set_moment(connection, LISTED_HOURS, start)
-    return start == COMPLETE
+        if at is not None:
+            # The next one that there is, and what follows it within a day: years without any cost one look.
+            start = at + _LISTED_US
+            inside = sa.and_(moment >= at, moment < start)
+            found.update(connection.execute(sa.select(moment // HOUR_US).where(inside).distinct()).scalars())
+    mark_dirty(connection, {hour * HOUR_US for hour in found})
+    set_moment(connection, LISTED_HOURS, now_us(), None if at is None else str(start))
+    return at is None
 
 
 def list_leads(connection: sa.Connection) -> bool:
     """The same for the scores of some leads."""
-    at, last = read_moment(connection, LISTED_LEADS) or (0, "")
-    if at == COMPLETE:
+    position = position_of(connection, LISTED_LEADS)
+    if position is None:
         return True
-    leads = next_leads(connection, last, _LEADS_AT_ONCE)
+    leads = next_leads(connection, position, _LEADS_AT_ONCE)
     refresh_leads(connection, set(leads))
-    if leads:
-        set_moment(connection, LISTED_LEADS, 0, leads[-1])
-    else:
-        set_moment(connection, LISTED_LEADS, COMPLETE)
+    set_moment(connection, LISTED_LEADS, now_us(), leads[-1] if leads else None)
     return not leads
 
 
 def start_again(connection: sa.Connection) -> None:
     """Have everything that is stored counted again, by whoever works then."""
-    set_moment(connection, LISTED_HOURS, 0)
-    set_moment(connection, LISTED_LEADS, 0)
-    set_moment(connection, CAUGHT_UP, 0)
+    again = rollup_progress.c.name.in_((CAUGHT_UP, LISTED_HOURS, LISTED_LEADS))
+    connection.execute(sa.delete(rollup_progress).where(again))

@@ -14,9 +14,6 @@ CAUGHT_UP: Final = "caught_up"
 KEPT_FROM: Final = "kept_from"
 LISTED_HOURS: Final = "listed_hours"
 LISTED_LEADS: Final = "listed_leads"
-# `at` of a listing that has come to its end.
-COMPLETE: Final = 2**62
-
 # As the migration says.
 ROLLUPS_REVISION: Final = 6
 
@@ -53,15 +50,21 @@ def read_rollup_progress(connection: sa.Connection) -> RollupProgress:
         kept_from=moments.get(KEPT_FROM),
         dirty=dirty,
         pending=bool(connection.execute(sa.select(some)).scalar_one()),
-        listed=all(moments.get(name) == COMPLETE for name in (LISTED_HOURS, LISTED_LEADS)),
+        listed=all(position_of(connection, name) is None for name in (LISTED_HOURS, LISTED_LEADS)),
     )
 
 
-def read_moment(connection: sa.Connection, name: str) -> tuple[int, str] | None:
-    """One moment and its position; None if it was never set."""
-    query = sa.select(rollup_progress.c.at, rollup_progress.c.position).where(rollup_progress.c.name == name)
+def position_of(connection: sa.Connection, name: str) -> str | None:
+    """How far a listing has come, empty before its first step; None: it is complete."""
+    query = sa.select(rollup_progress.c.position).where(rollup_progress.c.name == name)
     found = connection.execute(query).one_or_none()
-    return None if found is None else (found.at, found.position or "")
+    return "" if found is None else found.position
+
+
+def read_kept_from(connection: sa.Connection) -> int:
+    """First moment of the hours that may still be counted; 0: all may."""
+    query = sa.select(rollup_progress.c.at).where(rollup_progress.c.name == KEPT_FROM)
+    return connection.execute(query).scalar_one_or_none() or 0
 
 
 def set_moment(connection: sa.Connection, name: str, at: int, position: str | None = None) -> None:

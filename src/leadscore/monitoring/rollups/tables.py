@@ -123,7 +123,8 @@ rollup_latencies = sa.Table(
 
 # Named moments: `caught_up` (everything stored before it is counted), `seen` (the worker was at work),
 # `kept_from` (hours before it keep their counts although retention removed what they counted); and how far
-# the worker has come in finding what was stored before it first ran (`listed_hours`, `listed_leads`).
+# the worker has come in finding what was stored before it first ran (`listed_hours`, `listed_leads`, with a
+# `position` until they are complete).
 rollup_progress = sa.Table(
     "rollup_progress",
     _metadata,

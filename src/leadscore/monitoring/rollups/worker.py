@@ -8,7 +8,7 @@ sees to that), because an older read must not replace a newer one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -23,10 +23,9 @@ from leadscore.monitoring.rollups.dirty import list_hours, list_leads, mark_dirt
 from leadscore.monitoring.rollups.lookups import is_among
 from leadscore.monitoring.rollups.progress import (
     CAUGHT_UP,
-    KEPT_FROM,
     ROLLUPS_REVISION,
     SEEN,
-    read_moment,
+    read_kept_from,
     set_moment,
 )
 from leadscore.monitoring.rollups.reading import read_hours
@@ -111,12 +110,12 @@ class RollupWorker:
             began = now_us()
             found, emptied = self._resolve(give_up)
             records += found
-            listed = self._list()
+            listed = self._list(list_hours)
             span = self._newest_dirty()
             if span is not None:
                 hours += len(span)
                 counted += self._count(span)
-            elif listed and emptied:
+            elif listed and self._list(list_leads) and emptied:
                 self._note_caught_up(began)
                 return RollupRound(records, hours, counted, caught_up=True)
             if self._stopping() or monotonic() > give_up:
@@ -151,14 +150,13 @@ class RollupWorker:
             if found < limit or self._stopping() or monotonic() > give_up:
                 return total, found < limit
 
-    def _list(self) -> bool:
+    def _list(self, listing: Callable[[sa.Connection], bool]) -> bool:
         """Find some of what was stored before; whether all of it has been found."""
         for _ in range(_LISTINGS):
             with self._store.writing() as connection:
                 self._fence(connection)
-                done = list_hours(connection) and list_leads(connection)
-            if done:
-                return True
+                if listing(connection):
+                    return True
         return False
 
     def _newest_dirty(self) -> range | None:
@@ -183,14 +181,14 @@ class RollupWorker:
         counts = counter.rows()
         with self._store.writing() as connection:
             self._fence(connection)
-            kept_from, _ = read_moment(connection, KEPT_FROM) or (0, "")
+            kept_from = read_kept_from(connection)
             # An hour without a prediction has had some that were removed, or it would not be marked: what was
-            # counted then is all that is left of them. Of an hour in removal, this read may have seen a part.
+            # counted then is all that is left of them. Of an hour in removal, this read may have seen a part;
+            # its month was given up before the first of them went.
             replaced = [hour for hour in span if hour in counts and hour >= kept_from]
             for table in (*_TABLES, rollup_counted):
                 connection.execute(sa.delete(table).where(is_among(connection, table.c.hour, replaced)))
-            for hour in replaced:
-                _insert(connection, counts[hour])
+            _insert(connection, [counts[hour] for hour in replaced])
             insert(connection, rollup_counted, [(hour, at) for hour in replaced])
             connection.execute(
                 sa.delete(rollup_dirty).where(is_among(connection, rollup_dirty.c.hour, list(span)))
@@ -209,7 +207,9 @@ class RollupWorker:
             set_moment(connection, name, at)
 
 
-def _insert(connection: sa.Connection, counts: HourCounts) -> None:
-    rows = (counts.hours, counts.features, counts.latencies, counts.unprofiled)
-    for table, of_table in zip(_TABLES, rows, strict=True):
-        insert(connection, table, of_table)
+def _insert(connection: sa.Connection, counts: Sequence[HourCounts]) -> None:
+    """Insert rows of several hours, one statement a table."""
+    insert(connection, rollup_hours, [row for each in counts for row in each.hours])
+    insert(connection, rollup_features, [row for each in counts for row in each.features])
+    insert(connection, rollup_latencies, [row for each in counts for row in each.latencies])
+    insert(connection, rollup_unprofiled, [row for each in counts for row in each.unprofiled])

@@ -15,7 +15,6 @@ from leadscore.drift.performance.measure import (
 from leadscore.drift.performance.verdict import judge_performance, loss_or_gain, performance_drift
 from leadscore.drift.verdict import as_utc
 from leadscore.errors import BadInputError
-from leadscore.events.windows import LabelCompleteness
 from leadscore.intervals import Estimate, auc_estimate
 from leadscore.reliability import calibration_bins
 
@@ -30,8 +29,8 @@ def stream(rows: int, seed: int, *, slope: float = 1.0, shift: float = 0.0) -> t
     return rng.random(rows) < truth, 1 / (1 + np.exp(-logit))
 
 
-def complete(rows: int) -> LabelCompleteness:
-    return LabelCompleteness(predictions=rows + 50, labelled=rows, mature=rows, mature_labelled=rows)
+def complete(rows: int) -> LabelCounts:
+    return LabelCounts(predictions=rows + 50, labelled=rows, mature=rows, mature_labelled=rows)
 
 
 def measured(rows: int = 4_000, seed: int = 1, **truth: float) -> PerformanceMetrics:

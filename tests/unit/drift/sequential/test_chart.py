@@ -125,7 +125,7 @@ def test_a_new_category_alarms_and_is_named_as_such() -> None:
     assert not calm.alarm
     step = detector.watch(calm.state, [[49, 46, 5]])
     assert step.alarm
-    assert step.looks == ("unseen",)
+    assert step.kinds == ("unseen",)
 
 
 def test_a_window_without_rows_is_refused_and_not_taken_for_no_drift(chart: HistogramChart) -> None:

@@ -39,7 +39,7 @@ def test_a_mean_rank_finds_a_creeping_feature_that_its_shape_hides() -> None:
     layout = HistogramLayout([make_histogram("budget", (1_000,) * 10, 500, ordered=True)], (1.0,))
     creeping = layout.shares * (1 + 0.15 * np.linspace(-1, 1, 10))
     shape, shift = layout.surprise(creeping[None, :], np.array([1 / 500]))[0]
-    assert [look.kind for _, look in layout.looks] == ["shape", "shift"]
+    assert [test.kind for _, test in layout.tests] == ["shape", "shift"]
     assert shift > 1.5 * shape
 
 
@@ -49,10 +49,10 @@ def test_rare_unseen_and_missing_cells_are_looked_at_by_themselves() -> None:
         rows=1000, features=(feature,), score_edges=(0.5,), score_counts=(600, 400), quantiles=(0.5,) * 101
     )
     source, score = histograms_of(profile, window_rows=100)
-    assert source.looks == (
+    assert source.tests == (
         HistogramTest("shape", (0, 1, -1, -1, 2)),
         HistogramTest("missing", (0, 0, 0, 0, 1)),
         HistogramTest("rare", (-1, -1, 0, -1, -1)),
         HistogramTest("unseen", (-1, -1, -1, 0, -1)),
     )
-    assert score.looks == (HistogramTest("shape", (0, 1)),)
+    assert score.tests == (HistogramTest("shape", (0, 1)),)

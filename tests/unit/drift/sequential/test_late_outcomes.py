@@ -76,18 +76,18 @@ def test_a_reference_without_conversions_is_refused() -> None:
 
 
 def test_outcomes_of_leads_from_before_the_change_do_not_drown_those_after_it() -> None:
-    # Leads 1 to 20 convert as predicted, later ones hardly at all; each outcome comes ten looks after its
-    # lead.
+    # Leads 1 to 20 convert as predicted, later ones hardly at all; each outcome comes ten evaluations
+    # after its lead.
     rng = np.random.default_rng(2)
     rows, change, wait = 20, 20, 10
     state, scores, step = start_outcomes(CHART), [], None
-    for look in range(1, 41):
+    for evaluation in range(1, 41):
         scores.append(rng.beta(2, 8, rows))
         known = NOTHING
-        if look > wait:
-            p = scores[look - wait - 1]
-            won = rng.random(rows) < (p if look - wait <= change else 0.15 * p)
-            known = NewOutcomes(np.full(rows, look - wait), p, won, np.ones(rows))
+        if evaluation > wait:
+            p = scores[evaluation - wait - 1]
+            won = rng.random(rows) < (p if evaluation - wait <= change else 0.15 * p)
+            known = NewOutcomes(np.full(rows, evaluation - wait), p, won, np.ones(rows))
         step = watch_outcomes(CHART, state, scores[-1], known)
         if step.alarm:
             break
@@ -95,7 +95,7 @@ def test_outcomes_of_leads_from_before_the_change_do_not_drown_those_after_it() 
     assert step is not None
     assert step.alarm
     assert "fewer" in step.bet or "lower" in step.bet
-    # The change is dated by its leads, ten looks before the first outcome that shows it.
+    # The change is dated by its leads, ten evaluations before the first outcome that shows it.
     assert 17 <= step.since <= 24
     assert step.state == start_outcomes(CHART)
 
@@ -104,13 +104,13 @@ def test_outcomes_may_come_in_any_order() -> None:
     rng = np.random.default_rng(3)
     p, won = rng.beta(2, 8, 60), rng.random(60) < 0.1
     arrived = [p[:20], p[20:40], p[40:]]
-    looks = np.repeat([1, 2, 3], 20)
+    evaluations = np.repeat([1, 2, 3], 20)
     steps = []
     for order in (np.arange(60), rng.permutation(60)):
         state = start_outcomes(CHART)
         for scores in arrived:
             state = watch_outcomes(CHART, state, scores, NOTHING).state
-        known = NewOutcomes(looks[order], p[order], won[order], np.ones(60))
+        known = NewOutcomes(evaluations[order], p[order], won[order], np.ones(60))
         steps.append(watch_outcomes(CHART, state, np.zeros(0), known))
     assert steps[0].statistic == pytest.approx(steps[1].statistic)
 
@@ -128,7 +128,7 @@ def test_outcomes_that_are_too_late_are_left_out() -> None:
 
 def test_an_outcome_of_a_lead_that_is_yet_to_come_is_refused() -> None:
     early = NewOutcomes(np.array([2]), np.array([0.2]), np.array([True]), np.array([1.0]))
-    with pytest.raises(BadInputError, match="look 2 at look 1"):
+    with pytest.raises(BadInputError, match="evaluation 2 at 1"):
         watch_outcomes(CHART, start_outcomes(CHART), np.array([0.2]), early)
 
 

@@ -18,7 +18,7 @@ from leadscore.drift.sequential.late_outcomes import (
 from leadscore.drift.sequential.outcome_paths import OutcomePaths, OutcomeReference, design_outcome_chart
 from leadscore.errors import BadInputError
 
-LOOK_ROWS, LOOK_DAYS = 10, 0.5
+EVALUATION_ROWS, EVALUATION_DAYS = 10, 0.5
 
 
 def leads(rows: int, seed: int) -> OutcomeReference:
@@ -32,23 +32,31 @@ def leads(rows: int, seed: int) -> OutcomeReference:
 @pytest.fixture(scope="module")
 def chart() -> OutcomeChart:
     return design_outcome_chart(
-        leads(4_000, 1), look_rows=LOOK_ROWS, look_days=LOOK_DAYS, run_length=25, horizon=40
+        leads(4_000, 1),
+        evaluation_rows=EVALUATION_ROWS,
+        evaluation_days=EVALUATION_DAYS,
+        run_length=25,
+        horizon=40,
     )
 
 
 def test_same_arguments_give_the_same_chart(chart: OutcomeChart) -> None:
     again = design_outcome_chart(
-        leads(4_000, 1), look_rows=LOOK_ROWS, look_days=LOOK_DAYS, run_length=25, horizon=40
+        leads(4_000, 1),
+        evaluation_rows=EVALUATION_ROWS,
+        evaluation_days=EVALUATION_DAYS,
+        run_length=25,
+        horizon=40,
     )
     assert again == chart
 
 
 def test_achieved_run_length_is_the_requested_one(chart: OutcomeChart) -> None:
     rng = np.random.default_rng(2)
-    streams = OutcomePaths(chart, leads(4_000, 1), LOOK_ROWS, LOOK_DAYS, 4_000, rng)
+    streams = OutcomePaths(chart, leads(4_000, 1), EVALUATION_ROWS, EVALUATION_DAYS, 4_000, rng)
     watched = alarms = 0
-    for look in range(1, 101):
-        silent = streams.step(rng) <= chart.level(look)
+    for evaluation in range(1, 101):
+        silent = streams.step(rng) <= chart.level(evaluation)
         watched, alarms = watched + len(silent), alarms + int((~silent).sum())
         streams.take(np.flatnonzero(silent))
     assert watched / alarms == pytest.approx(25, rel=0.06)
@@ -57,21 +65,21 @@ def test_achieved_run_length_is_the_requested_one(chart: OutcomeChart) -> None:
 def test_a_simulated_stream_is_read_as_the_chart_reads_it(chart: OutcomeChart) -> None:
     reference = leads(400, 3)
     rng = np.random.default_rng(4)
-    paths = OutcomePaths(chart, reference, LOOK_ROWS, LOOK_DAYS, 1, rng)
+    paths = OutcomePaths(chart, reference, EVALUATION_ROWS, EVALUATION_DAYS, 1, rng)
     state = start_outcomes(chart)
     quiet = OutcomeChart(chart.null, 1e9, chart.horizon, chart.bets)
     drawn, due = [], []
-    # Each lead has yet to wait so long for the end of its look.
-    left = np.arange(LOOK_ROWS)[::-1] / LOOK_ROWS
-    for look in range(1, 61):
+    # Each lead has yet to wait so long for the end of its evaluation.
+    left = np.arange(EVALUATION_ROWS)[::-1] / EVALUATION_ROWS
+    for evaluation in range(1, 61):
         statistic = paths.step(rng)[0]
         # What the step has drawn: the newest place of its rings (private, and the only way to see it).
-        rows = paths._drawn[0, (look - 1) % chart.horizon]  # pyright: ignore[reportPrivateUsage]
+        rows = paths._drawn[0, (evaluation - 1) % chart.horizon]  # pyright: ignore[reportPrivateUsage]
         drawn.append(rows)
-        due.append(look + np.maximum(np.ceil(reference.days[rows] / LOOK_DAYS - left), 0))
+        due.append(evaluation + np.maximum(np.ceil(reference.days[rows] / EVALUATION_DAYS - left), 0))
         all_rows, all_due = np.concatenate(drawn), np.concatenate(due)
-        arrived = np.repeat(np.arange(1, look + 1), LOOK_ROWS)
-        new = all_due == look
+        arrived = np.repeat(np.arange(1, evaluation + 1), EVALUATION_ROWS)
+        new = all_due == evaluation
         picked = all_rows[new]
         known = NewOutcomes(
             arrived[new],
@@ -90,7 +98,13 @@ def test_a_chart_of_outcomes_alone_is_silent_until_one_is_known() -> None:
     late = OutcomeReference(reference.probabilities, reference.converted, reference.days + 3.0)
     bets = (Bet("fewer conversions than predicted", -0.5),)
     chart = design_outcome_chart(
-        late, look_rows=LOOK_ROWS, look_days=LOOK_DAYS, run_length=25, horizon=40, bets=bets, streams=500
+        late,
+        evaluation_rows=EVALUATION_ROWS,
+        evaluation_days=EVALUATION_DAYS,
+        run_length=25,
+        horizon=40,
+        bets=bets,
+        streams=500,
     )
     state, nothing = start_outcomes(chart), NewOutcomes(np.zeros(0, np.intp), *([np.zeros(0)] * 3))
     for _ in range(6):
@@ -101,4 +115,4 @@ def test_a_chart_of_outcomes_alone_is_silent_until_one_is_known() -> None:
 
 def test_a_look_without_leads_is_refused() -> None:
     with pytest.raises(BadInputError, match="0 leads"):
-        design_outcome_chart(leads(400, 1), look_rows=0, look_days=1.0, run_length=25, horizon=40)
+        design_outcome_chart(leads(400, 1), evaluation_rows=0, evaluation_days=1.0, run_length=25, horizon=40)

@@ -72,7 +72,7 @@ def test_so_many_leads_are_charted_as_can_be_simulated():
     assert (few.share, few.every) == (1.0, 38)
     many = design_outcomes(p, found, OutcomePlan.of(15.0, 10_000.0), run_length=30_000, every=120)
     assert many.share == pytest.approx(10_000 / 150_000, rel=0.02)
-    # Looks of charted leads are as far apart in time, and as many in the time that an outcome is waited for.
+    # Charted leads are evaluated as often in the time that an outcome is waited for.
     assert many.every / many.share / 10_000 == pytest.approx(few.every / 100, rel=0.05)
     assert few.chart.horizon == many.chart.horizon == 61
     assert many.chart.run_length == pytest.approx(few.chart.run_length, rel=0.05)
@@ -93,7 +93,7 @@ def test_a_reference_without_old_enough_leads_says_what_to_do():
 
 def test_alarms_that_are_to_come_faster_than_outcomes_are_looked_at_are_refused():
     p, found = sample()
-    with pytest.raises(BadInputError, match="looked for every"):
+    with pytest.raises(BadInputError, match="tested every"):
         design_outcomes(p, found, OutcomePlan.of(60.0, 100.0), run_length=300, every=1)
 
 

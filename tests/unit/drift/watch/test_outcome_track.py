@@ -19,7 +19,7 @@ from leadscore.drift.watch.track import ChartEvaluation
 DAY = 86_400_000_000
 BEGIN = 1_780_000_000_000_000
 EVERY, WAIT = 10, 20.0
-# A lead every hour and a half: a look takes ten of them.
+# A lead every hour and a half: an evaluation takes ten of them.
 STEP = DAY // 16
 QUIET = OutcomeDesign(
     chart=OutcomeChart(OutcomeNull(0.0, 1.0, -0.1, 0.2), run_length=1e9, horizon=40),
@@ -52,10 +52,10 @@ def simulated() -> OutcomeDesign:
     return design_outcomes(p, sample, OutcomePlan.of(WAIT, 16.0), run_length=800, every=EVERY)
 
 
-def looks_of(design: OutcomeDesign, leads: Charted) -> list[ChartEvaluation]:
-    looks: list[ChartEvaluation] = []
-    follow_outcomes(design, leads, on_evaluation=looks.append)
-    return looks
+def evaluations_of(design: OutcomeDesign, leads: Charted) -> list[ChartEvaluation]:
+    evaluations: list[ChartEvaluation] = []
+    follow_outcomes(design, leads, on_evaluation=evaluations.append)
+    return evaluations
 
 
 def later(leads: Charted, until: int) -> Charted:
@@ -72,38 +72,40 @@ def test_an_outcome_counts_for_the_look_of_its_lead_when_it_is_known():
     known = np.full(40, NEVER)
     known[3] = leads.at[34]
     won = np.arange(40) == 3
-    found = looks_of(QUIET, dataclasses.replace(leads, known=known, converted=won))
+    found = evaluations_of(QUIET, dataclasses.replace(leads, known=known, converted=won))
     state, said = start_outcomes(QUIET.chart), []
-    for look in range(1, 5):
+    for evaluation in range(1, 5):
         new = NewOutcomes(
-            np.array([1] if look == 4 else [], dtype=np.intp),
-            *(x[3:4] if look == 4 else x[:0] for x in (leads.probabilities, won)),
-            np.array([31 / 16] if look == 4 else []),
+            np.array([1] if evaluation == 4 else [], dtype=np.intp),
+            *(x[3:4] if evaluation == 4 else x[:0] for x in (leads.probabilities, won)),
+            np.array([31 / 16] if evaluation == 4 else []),
         )
-        step = watch_outcomes(QUIET.chart, state, leads.probabilities[(look - 1) * 10 : look * 10], new)
+        step = watch_outcomes(
+            QUIET.chart, state, leads.probabilities[(evaluation - 1) * 10 : evaluation * 10], new
+        )
         state, said = step.state, [*said, step.statistic]
-    assert [look.statistic for look in found] == said
-    # As an outcome of the newest look it would be worth something else.
+    assert [evaluation.statistic for evaluation in found] == said
+    # As an outcome of the newest evaluation it would be worth something else.
     wrong = NewOutcomes(np.array([4]), leads.probabilities[3:4], won[3:4], np.array([31 / 16]))
     state = start_outcomes(QUIET.chart)
-    for look in range(1, 5):
+    for evaluation in range(1, 5):
         nothing = NewOutcomes(np.zeros(0, np.intp), np.zeros(0), np.zeros(0, np.bool_), np.zeros(0))
-        arrived = leads.probabilities[(look - 1) * 10 : look * 10]
-        step = watch_outcomes(QUIET.chart, state, arrived, wrong if look == 4 else nothing)
+        arrived = leads.probabilities[(evaluation - 1) * 10 : evaluation * 10]
+        step = watch_outcomes(QUIET.chart, state, arrived, wrong if evaluation == 4 else nothing)
         state = step.state
     assert found[-1].statistic != step.statistic
 
 
 def test_outcomes_are_the_same_in_whichever_order_the_store_gives_leads_of_a_moment():
-    # A bulk request: all leads of two looks were scored in one microsecond. An outcome is known by the first
-    # of these looks, but never before its own lead's.
+    # A bulk request: all leads of two evaluations were scored in one microsecond. An outcome is known by the
+    # first of these evaluations, but never before its own lead's.
     leads = stream(60, 2)
     at = leads.at.copy()
     at[10:30] = at[10]
     leads = dataclasses.replace(leads, at=at, known=np.maximum(leads.known, at))
     first = leads.known.copy()
     first[25] = at[25]
-    found = looks_of(QUIET, dataclasses.replace(leads, known=first))
+    found = evaluations_of(QUIET, dataclasses.replace(leads, known=first))
     assert len(found) == 6
     told = follow_outcomes(QUIET, dataclasses.replace(leads, known=first))
     assert told.known + told.waiting + told.unknown == told.followed == 60
@@ -111,10 +113,10 @@ def test_outcomes_are_the_same_in_whichever_order_the_store_gives_leads_of_a_mom
 
 def test_a_stream_read_again_later_says_of_earlier_looks_what_it_said():
     leads = stream(600, 3)
-    whole = looks_of(QUIET, leads)
+    whole = evaluations_of(QUIET, leads)
     for rows in (5, 10, 155, 420):
         before = later(leads, int(leads.at[rows]))
-        assert looks_of(QUIET, before) == whole[: rows // EVERY]
+        assert evaluations_of(QUIET, before) == whole[: rows // EVERY]
 
 
 def test_a_stream_in_parts_is_the_stream():
@@ -134,8 +136,8 @@ def test_a_corrected_outcome_counts_instead_of_the_first():
     before, after = (
         follow_outcomes(QUIET, each) for each in (leads, dataclasses.replace(leads, converted=won))
     )
-    assert before.look.statistic != after.look.statistic
-    assert "more conversions" in after.look.signs[0].how or "higher" in after.look.signs[0].how
+    assert before.evaluation.statistic != after.evaluation.statistic
+    assert "more conversions" in after.evaluation.signs[0].how or "higher" in after.evaluation.signs[0].how
 
 
 def test_leads_are_known_waited_for_unknown_or_replaced():
@@ -166,18 +168,18 @@ def test_outcomes_that_stop_coming_as_predicted_alarm_and_say_since_when():
     assert "conversion" in first.signs[0].how
     assert "few" in first.signs[0].how or "lower" in first.signs[0].how
     assert 800 < first.lead < 1_300
-    # The lead with which it began is told to within some looks, although its outcome came days later.
+    # The lead with which it began is told to within some evaluations, although its outcome came days later.
     assert first.since_lead == pytest.approx(800, abs=100)
     assert first.since is not None
     assert first.since < first.at
 
 
 def test_unchanged_streams_alarm_about_as_often_as_was_asked():
-    looks = 480 // simulated().every
+    evaluations = 480 // simulated().every
     alarmed = sum(
         follow_outcomes(simulated(), stream(480, seed)).alarms.count > 0 for seed in range(100, 160)
     )
-    expected = 60 * (1 - (1 - 1 / simulated().chart.run_length) ** looks)
+    expected = 60 * (1 - (1 - 1 / simulated().chart.run_length) ** evaluations)
     assert abs(alarmed - expected) < 3.5 * np.sqrt(expected)
 
 
@@ -188,10 +190,10 @@ def test_the_chart_begins_anew_after_an_alarm_and_takes_no_outcome_of_leads_from
     leads = stream(1_000, 8, loses_from=0)
     said = follow_outcomes(loud, leads)
     assert said.alarms.count > 1
-    looks = looks_of(loud, leads)
-    alarm = next(i for i, look in enumerate(looks) if look.statistic > look.level)
-    # The look after the alarm knows of one block of leads only.
-    assert looks[alarm + 1].statistic < 1.0
+    evaluations = evaluations_of(loud, leads)
+    alarm = next(i for i, evaluation in enumerate(evaluations) if evaluation.statistic > evaluation.level)
+    # The evaluation after the alarm knows of one block of leads only.
+    assert evaluations[alarm + 1].statistic < 1.0
 
 
 def test_without_dates_an_outcome_is_asked_at_one_age_and_later_ones_never_are():
@@ -208,4 +210,4 @@ def test_without_dates_an_outcome_is_asked_at_one_age_and_later_ones_never_are()
 
 def test_a_stream_shorter_than_a_look_says_nothing():
     said = follow_outcomes(QUIET, stream(9, 10))
-    assert (said.followed, said.pending, said.look, said.alarms.count) == (0, 9, None, 0)
+    assert (said.followed, said.pending, said.evaluation, said.alarms.count) == (0, 9, None, 0)

@@ -41,7 +41,7 @@ def test_an_alarm_at_every_look_is_refused(run_length):
 def test_two_charts_share_the_false_alarms():
     late = OutcomePlan.of(10.0, 20.0)
     one, two = WatchPlan.of(1_000, every=10), WatchPlan.of(1_000, every=10, outcomes=late)
-    assert (one.looks, two.looks) == (100, 200)
+    assert (one.evaluations, two.evaluations) == (100, 200)
     design = design_watch(LABELLED, WatchPlan.of(200, every=20, outcomes=late))
     assert design.outcomes is not None
     assert design.leads.boundary.run_length == design.outcomes.chart.run_length == 20

@@ -43,8 +43,8 @@ def test_unchanged_streams_alarm_about_as_often_as_was_asked():
     # 20 evaluations, of which one in 100 may alarm: 7.3 of 40 streams, with a standard deviation of 2.4.
     assert 1 <= alarmed <= 14
     silent = next(track for track in tracks if not track.alarms.count)
-    assert (silent.seen, silent.look.lead) == (400, 400)
-    assert 0 < silent.look.statistic < silent.look.level
+    assert (silent.seen, silent.evaluation.lead) == (400, 400)
+    assert 0 < silent.evaluation.statistic < silent.evaluation.level
 
 
 def test_a_stream_that_turns_alarms_on_the_feature_that_moved():

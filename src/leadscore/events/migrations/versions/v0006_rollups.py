@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.Column("outcome_at", sa.BigInteger),
     )
     op.create_index("lead_scores_ranked", "lead_scores", ["model_name", "grade", "probability"])
+    op.create_index("lead_scores_by_lead", "lead_scores", ["lead_id"])
     op.create_index("lead_scores_by_time", "lead_scores", ["model_name", "scored_at"])
     if op.get_bind().dialect.name == "postgresql":
         _postgresql_triggers(op.get_bind())

@@ -1,0 +1,1 @@
+"""Alerts: rules over numbers become episodes, and episodes become messages to people."""

@@ -1,0 +1,235 @@
+"""Alert rules as people write them: the defaults of this package, and a file of one's own over them.
+
+A rule says in PromQL what Prometheus is to evaluate, and names the measure that the monitor evaluates by
+itself; both have the same threshold, because it stands there once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast
+
+import msgspec
+
+from leadscore.documents import MAX_BYTES, read_yaml
+from leadscore.durations import parse_duration
+from leadscore.errors import BadInputError
+from leadscore.files import read_file
+
+RULES_VARIABLE: Final = "LEADSCORE_ALERT_RULES"
+AlertSeverity: TypeAlias = Literal["info", "warning", "critical"]
+AlertUnit: TypeAlias = Literal["seconds", "share", "number"]
+_Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9]{2,79}$")]
+_Duration: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}[smhdw]$")]
+_HINT: Final = "See docs/alerts.md; `leadscore alerts list` shows the rules in force."
+
+
+class RulesFileError(BadInputError):
+    """The file of alert rules is not one; the message names the rule."""
+
+    code = "alert_rules_invalid"
+
+
+class AlertRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One rule.
+
+    Attributes:
+        alert: Its name, and its runbook's.
+        severity: Who is told: see `AlertRules.levels`.
+        summary: What is wrong, in one sentence (Prometheus fills in `{{ $labels.… }}`).
+        people: What it means for people.
+        query: PromQL of the number that is compared with the threshold.
+        only: PromQL that is put after the comparison (`and …`): when it is worth looking.
+        expr: Whole PromQL, where there is no number to compare.
+        count: PromQL of how many the number counts.
+        measure: Name of the number that the monitor reads by itself; see `alerts.measures`.
+        above: Wrong above it.
+        below: Wrong below it.
+        certain: Only if the whole interval of the number is beyond `neutral`.
+        neutral: Where nothing has changed.
+        unit: Of the number.
+        duration: How long it has to be wrong (`for` in the file).
+        keep: How long it has to be right before it is over.
+        group_by: Labels that make an alert of its own; those of several others are told in one message.
+        unless: A rule of the same group that makes this one's messages superfluous while it fires.
+        page: Of the console, that shows it.
+        action: What to type first.
+        audience: Who else should know.
+        folder: Of the chart's files: rules of the operator's and of the monitor's own metrics.
+        enabled: False: left out.
+    """
+
+    alert: _Name
+    severity: AlertSeverity
+    summary: str
+    people: str
+    query: str = ""
+    only: str = ""
+    expr: str = ""
+    count: str = ""
+    measure: str = ""
+    above: float | None = None
+    below: float | None = None
+    certain: bool = False
+    neutral: float = 0.0
+    unit: AlertUnit = "number"
+    duration: _Duration = msgspec.field(name="for", default="0m")
+    keep: _Duration = "0m"
+    group_by: tuple[str, ...] = ()
+    unless: str = ""
+    page: str = ""
+    action: str = ""
+    audience: str = ""
+    folder: Literal["", "operator", "monitor"] = ""
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.above is not None and self.below is not None:
+            raise ValueError(f"{self.alert} has both above and below")
+        compared = self.above is not None or self.below is not None
+        if bool(self.query or self.measure) != compared:
+            raise ValueError(f"{self.alert}: a query or measure and a threshold belong together")
+        if not (self.query or self.expr or self.measure):
+            raise ValueError(f"{self.alert} has neither query, expr nor measure")
+        if self.query and self.expr:
+            raise ValueError(f"{self.alert} has both query and expr")
+
+    @property
+    def for_us(self) -> int:
+        """`for` in microseconds."""
+        return round(parse_duration(self.duration, zero=True).total_seconds() * 1e6)
+
+    @property
+    def keep_us(self) -> int:
+        """`keep` in microseconds."""
+        return round(parse_duration(self.keep, zero=True).total_seconds() * 1e6)
+
+    @property
+    def threshold(self) -> float | None:
+        """What the number is compared with."""
+        return self.below if self.above is None else self.above
+
+
+class AlertRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file.
+
+    Attributes:
+        rules: Each name once.
+        levels: Channels by severity; `other` stands for every channel by URL.
+    """
+
+    api_version: Literal["leadscore.dev/v1"] = msgspec.field(name="apiVersion", default="leadscore.dev/v1")
+    kind: Literal["AlertRules"] = "AlertRules"
+    levels: dict[AlertSeverity, tuple[str, ...]] = {}
+    rules: tuple[AlertRule, ...] = ()
+
+    def named(self, alert: str) -> AlertRule | None:
+        """The rule of that name, None if there is none."""
+        return next((rule for rule in self.rules if rule.alert == alert), None)
+
+
+def default_rules() -> AlertRules:
+    """The rules that come with this release."""
+    return parse_rules(files("leadscore.alerts").joinpath("rules.yaml").read_bytes(), "rules.yaml")
+
+
+def load_rules(path: Path | None) -> AlertRules:
+    """The defaults with a file of one's own over them.
+
+    In that file, a rule whose name is known needs only what differs; one with a new name is added.
+
+    Raises:
+        RulesFileError: It cannot be read, or is no such file.
+    """
+    if path is None:
+        return default_rules()
+    try:
+        text = read_file(path, MAX_BYTES)
+    except OSError as error:
+        raise RulesFileError(f"{path} cannot be read: {error.strerror}.", hint="Check its owner.") from error
+    return parse_rules(text, path.name, over=default_rules())
+
+
+def rules_path(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that `LEADSCORE_ALERT_RULES` names; None: the defaults alone."""
+    named = environ.get(RULES_VARIABLE)
+    return Path(named) if named else None
+
+
+def parse_rules(text: bytes, origin: str, *, over: AlertRules | None = None) -> AlertRules:
+    """Read a file's content, `over` the rules that it changes.
+
+    Raises:
+        RulesFileError: It is none; the message says where.
+    """
+    document = read_yaml(text, origin, RulesFileError, hint=_HINT)
+    if not isinstance(document, dict):
+        raise RulesFileError(f"{origin} is no file of alert rules.", hint=_HINT)
+    try:
+        merged = cast("dict[str, Any]", document)
+        if over is not None:
+            merged = _merged(merged, over)
+        found = msgspec.convert(merged, type=AlertRules)
+    except msgspec.ValidationError as error:
+        raise RulesFileError(f"{origin} is no file of alert rules: {error}.", hint=_HINT) from error
+    names = [rule.alert for rule in found.rules]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RulesFileError(f"{origin} has two rules {twice}.", hint="Remove one.")
+    return msgspec.structs.replace(found, rules=tuple(rule for rule in found.rules if rule.enabled))
+
+
+def _merged(own: dict[str, Any], over: AlertRules) -> dict[str, Any]:
+    base = cast("dict[str, Any]", msgspec.to_builtins(over))
+    known: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in base["rules"]}
+    changes = own.get("rules", [])
+    if not isinstance(changes, list):
+        raise msgspec.ValidationError("`rules` is no list")
+    seen = set[str]()
+    for change in cast("list[object]", changes):
+        if not isinstance(change, dict) or not isinstance(cast("dict[str, Any]", change).get("alert"), str):
+            raise msgspec.ValidationError("each of `rules` needs its name in `alert`")
+        rule = cast("dict[str, Any]", change)
+        name = rule["alert"]
+        if name in seen:
+            raise msgspec.ValidationError(f"two rules {name}")
+        seen.add(name)
+        before = dict(known.get(name, {}))
+        # A threshold of the other kind takes the place of the default's.
+        for this, that in (("above", "below"), ("below", "above")):
+            if this in rule:
+                before.pop(that, None)
+        known[name] = before | rule
+    levels = own.get("levels", {})
+    if not isinstance(levels, dict):
+        raise msgspec.ValidationError("`levels` is no mapping")
+    return {**own, "levels": base["levels"] | levels, "rules": list(known.values())}
+
+
+def prometheus_rule(rule: AlertRule) -> dict[str, Any]:
+    """What the chart writes for Prometheus, without the name and the runbook that the template adds."""
+    labels = {"severity": rule.severity} | ({"audience": rule.audience} if rule.audience else {})
+    annotations = {"summary": rule.summary, "people": rule.people}
+    if rule.action:
+        annotations["action"] = rule.action
+    if rule.page:
+        annotations["page"] = rule.page
+    document: dict[str, Any] = {"expr": prometheus_expression(rule), "for": rule.duration}
+    if rule.keep_us:
+        document["keep_firing_for"] = rule.keep
+    return {**document, "labels": labels, "annotations": annotations}
+
+
+def prometheus_expression(rule: AlertRule) -> str:
+    """The condition in PromQL; of a number that only the monitor knows, what it says about it."""
+    if rule.expr:
+        return rule.expr.strip()
+    if not rule.query:
+        return f'max by (rule) (leadscore_alert_firing{{rule="{rule.alert}",$MATCHER}}) == 1'
+    sign = "<" if rule.above is None else ">"
+    only = f"\n{rule.only.strip()}" if rule.only else ""
+    return f"{rule.query.strip()} {sign} {rule.threshold:g}{only}"

@@ -1,0 +1,106 @@
+"""What pages read besides the store, and how their URL becomes a selection of predictions."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotInTimeError
+from threading import Lock
+from typing import Final
+
+from leadscore.console.page import PageFilter, PageRequest
+from leadscore.durations import parse_duration
+from leadscore.errors import LeadScoreError
+from leadscore.monitoring.model_facts import ModelFacts, find_model_facts
+from leadscore.monitoring.queries.counts import CountsRow, group_counts, version_order
+from leadscore.monitoring.queries.ranges import MATURITY, HourRange, Selection
+from leadscore.registry.store import ModelRegistry
+from leadscore.settings import Home
+
+# A registry that does not answer must not keep a page whose other numbers are there.
+_PATIENCE_SECONDS: Final = 1.0
+_MATURITIES: Final = ("7d", "14d", "30d", "60d", "90d")
+_DEFAULT_MATURITY: Final = f"{MATURITY.days}d"
+
+_Key = tuple[Home, str, str]
+
+
+class FactsShelf:
+    """What versions' artefacts say, read once each beside the pages. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="facts")
+        self._lock = Lock()
+        self._found: dict[_Key, Future[ModelFacts]] = {}
+
+    def find(self, home: Home, model: str, version: str) -> tuple[ModelFacts | None, str]:
+        """Return a version's facts, or None and why they cannot be had now; the next page asks again."""
+        key = (home, model, version)
+        with self._lock:
+            asked = self._found.get(key)
+            if asked is None:
+                registry = ModelRegistry(home, with_mlflow=False)
+                asked = self._pool.submit(find_model_facts, registry, model, version)
+                self._found[key] = asked
+        try:
+            return asked.result(_PATIENCE_SECONDS), ""
+        except NotInTimeError:
+            return None, f"The registry has not given {model}/{version} yet."
+        except LeadScoreError as error:
+            with self._lock:
+                self._found.pop(key, None)
+            return None, f"{model}/{version} cannot be read: {error.message}"
+
+
+SHELF: Final = FactsShelf()
+
+
+def selection_of(
+    request: PageRequest, *, roles: tuple[str, ...] = ("champion",), version: str | None = None
+) -> Selection:
+    """Return the predictions that a page is about: its model, time range, version and age of outcomes.
+
+    Args:
+        request: Of the page.
+        roles: Parts that the model played.
+        version: Instead of the one that the page is asked for; "": all.
+
+    Raises:
+        BadInputError: The age of outcomes is no duration.
+    """
+    version = request.filters.get("version", "") if version is None else version
+    return Selection(
+        model=request.model,
+        time=HourRange.of(request.since, request.until),
+        versions=(version,) if version else (),
+        roles=roles,
+        maturity=parse_duration(request.filters.get("outcomes") or _DEFAULT_MATURITY),
+    )
+
+
+def maturity_filter(request: PageRequest) -> PageFilter:
+    """Choose after how long the outcome of a lead should be known."""
+    given = request.filters.get("outcomes") or _DEFAULT_MATURITY
+    known = _MATURITIES if given in _MATURITIES else (given, *_MATURITIES)
+    choices = [(name, f"after {name.removesuffix('d')} days") for name in known]
+    return PageFilter(name="outcomes", label="Outcomes known", value=given, choices=choices)
+
+
+def version_filter(request: PageRequest, versions: tuple[str, ...], *, every: bool) -> PageFilter:
+    """Choose a version among those that scored in the time range.
+
+    Args:
+        request: Of the page.
+        versions: That there are.
+        every: Whether all of them together can be shown.
+    """
+    given = request.filters.get("version", "")
+    listed = versions if not given or given in versions else (given, *versions)
+    choices = [*([("", "All versions")] if every else []), *((v, f"Version {v}") for v in listed)]
+    value = given or ("" if every else next(iter(listed), ""))
+    return PageFilter(name="version", label="Version", value=value, choices=choices)
+
+
+def versions_by_traffic(rows: tuple[CountsRow, ...]) -> tuple[str, ...]:
+    """Return versions, the one with most predictions first."""
+    counted = group_counts(rows, lambda row: row.version)
+    return tuple(sorted(counted, key=lambda v: (-counted[v].predictions, tuple(reversed(version_order(v))))))

@@ -1,0 +1,98 @@
+"""What changed around a complaint: promotions, rollbacks, releases, drift verdicts and other records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from leadscore.documents import DECODE_ERRORS
+from leadscore.drift.verdict import Severity, as_utc
+from leadscore.events.records import Evidence
+from leadscore.events.rows import evidence_of
+from leadscore.events.schema import evidence
+from leadscore.investigation.observed import RecordedChange
+from leadscore.investigation.request import InvestigationRequest
+from leadscore.monitoring.queries.ranges import moment_us
+from leadscore.registry.versions import ModelVersion
+from leadscore.release.progress import in_a_sentence
+
+_RELEASES: Final = ("release", "approval", "kpi")
+_DRIFT: Final = "drift"
+# A detector that judges each hour writes some hundreds a month; those without drift are passed over.
+_MOST: Final = 1_000
+_WORDS: Final = {"promote": "became", "rollback": "became again"}
+
+
+class _Verdict(msgspec.Struct, frozen=True):
+    severity: Severity
+    reasons: tuple[str, ...] = ()
+
+
+class _Report(msgspec.Struct, frozen=True):
+    verdict: _Verdict
+
+
+class _Drift(msgspec.Struct, frozen=True):
+    report: _Report
+
+
+def read_changes(connection: sa.Connection, request: InvestigationRequest) -> tuple[RecordedChange, ...]:
+    """Read the records about a model from both spans, oldest first."""
+    c = evidence.c
+    of_model = sa.or_(
+        c.subject == request.model,
+        c.subject.startswith(f"{request.model}/", autoescape=True),
+    )
+    query = sa.select(evidence).where(
+        of_model,
+        c.kind.in_((*_RELEASES, _DRIFT)),
+        c.at >= moment_us(request.before.start),
+        c.at < moment_us(request.time.end),
+    )
+    records = [
+        evidence_of(tuple(row)) for row in connection.execute(query.order_by(c.at.desc()).limit(_MOST))
+    ]
+    found = [_change(record) for record in reversed(records)]
+    return tuple(change for change in found if change is not None)
+
+
+def changes_of_versions(
+    versions: Sequence[ModelVersion], request: InvestigationRequest
+) -> tuple[RecordedChange, ...]:
+    """Promotions and rollbacks in both spans, from the registry."""
+    decisions = [decision for version in versions for decision in version.decisions]
+    return tuple(
+        RecordedChange(
+            at=decision.at,
+            what=(
+                f"Version {decision.version} {_WORDS[decision.action]} the one that answers, by"
+                f" {decision.by}{f': {decision.reason}' if decision.reason else ''}."
+            ),
+            evidence=decision.id,
+            changes_model=True,
+        )
+        for decision in sorted(decisions, key=lambda d: (d.at, d.id))
+        if decision.action in _WORDS and request.before.start <= decision.at < request.time.end
+    )
+
+
+def _change(record: Evidence) -> RecordedChange | None:
+    try:
+        if record.kind != _DRIFT:
+            what = f"{record.kind.capitalize()} of {record.subject}: {in_a_sentence(record)}"
+            return RecordedChange(as_utc(record.at), what, record.evidence_id)
+        verdict = msgspec.json.decode(record.document, type=_Drift).report.verdict
+    except DECODE_ERRORS:
+        what = f"A record of {record.subject} ({record.kind}) that cannot be read."
+        return RecordedChange(as_utc(record.at), what, record.evidence_id)
+    if verdict.severity == "none":
+        return None
+    said = verdict.reasons[0] if verdict.reasons else ""
+    return RecordedChange(
+        as_utc(record.at),
+        f"The drift check found {verdict.severity} drift. {said}".strip(),
+        record.evidence_id,
+    )

@@ -1,0 +1,333 @@
+"""Steps one to four: what was observed, as findings that point to causes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+
+from leadscore.intervals import auc_of_counts
+from leadscore.investigation.comparison import (
+    LEAST_LEADS,
+    SURE,
+    PerformanceChange,
+    PromiseSample,
+    drift_of_cells,
+    loss_difference,
+    performance_change,
+)
+from leadscore.investigation.document import (
+    InvestigationFinding,
+    InvestigationStep,
+    InvestigationTable,
+)
+from leadscore.investigation.feed import (
+    Findings,
+    find_broken_field,
+    find_gaps,
+    find_repeats,
+    find_silent_outcomes,
+    find_warnings,
+    has_moved,
+)
+from leadscore.investigation.observed import Observed, SpanObservation
+from leadscore.monitoring.queries.business import SLICES, slice_of_bin
+from leadscore.monitoring.queries.counts import PredictionCounts
+from leadscore.monitoring.queries.estimates import label_completeness
+from leadscore.scoring.sentences import label_of
+
+_RELATION: Final = 0.15
+_RANKING: Final = 0.03
+
+
+def health_step(seen: Observed, found: Findings) -> InvestigationStep:
+    """Step 1: did leads and outcomes arrive, and what changed around the complaint?"""
+    unknown: list[str] = []
+    if seen.stale:
+        unknown.append(seen.stale)
+    if not seen.now.total.predictions:
+        unknown.append("No lead was scored in this time.")
+    find_gaps(seen, found)
+    find_silent_outcomes(seen, found)
+    for change in seen.changes:
+        found.add(f"{change.at:%Y-%m-%d %H:%M} UTC: {change.what}", evidence=[change.evidence])
+    if seen.now.version != seen.before.version and seen.now.version and seen.before.version:
+        found.add(
+            f"Version {seen.now.version} answered most leads, before it was version {seen.before.version}."
+        )
+    unknown += [seen.no_registry] if seen.no_registry else []
+    findings = found.take()
+    counts = [_traffic_row(name, span) for name, span in _spans(seen)]
+    wrong = [f for f in findings if f.points_to]
+    sentence = wrong[0].sentence if wrong else "Leads and outcomes arrived as before."
+    if seen.changes and not wrong:
+        sentence += f" {len(seen.changes)} changes are on record for this time."
+    return _step(
+        "Health and recent changes",
+        sentence,
+        findings,
+        unknown,
+        [_table(("", "leads scored", "leads a day", "version that answered most"), counts)],
+        blind=not seen.now.total.predictions or seen.counted_until is None,
+    )
+
+
+def conversion_step(seen: Observed, found: Findings) -> InvestigationStep:
+    """Step 2: what became of leads of each score, now against before?"""
+    rows = [
+        (name, *(_rate(_slice(span, name)) for span in (seen.before, seen.now))) for name in reversed(SLICES)
+    ]
+    rows.append(("all", *(_rate(span.mature_total) for span in (seen.before, seen.now))))
+    why = _no_outcomes(seen)
+    shares = [label_completeness(span.mature_total) for span in (seen.before, seen.now)]
+    if why:
+        sentence = why
+    else:
+        old, new = seen.before.mature_total, seen.now.mature_total
+        sentence = (
+            f"Of the leads that are old enough, {_percent(new.converted, new.labelled)} became customers,"
+            f" before it was {_percent(old.converted, old.labelled)}."
+        )
+    _describe_segment(seen, found)
+    said = [
+        (n, "unknown" if s is None else f"{s:.0%}") for n, s in zip(("before", "now"), shares, strict=True)
+    ]
+    tables = [_table(("score", "before", "now"), rows), _table(("span", "outcomes known"), said)]
+    return _step("Conversion by score", sentence, found.take(), [why] if why else [], tables, blind=bool(why))
+
+
+def data_step(seen: Observed, found: Findings) -> InvestigationStep:
+    """Step 3: do leads look as before, and do their fields arrive whole?"""
+    title = "Data quality and drift"
+    missing = seen.no_facts or seen.now.uncounted or seen.before.uncounted
+    if seen.facts is None or not seen.now.cells or not seen.before.cells:
+        why = missing or "Fields of leads were not counted in one of the two spans."
+        return _step(title, why, found.take(), [why], [], blind=True)
+    rows: list[tuple[str, ...]] = []
+    moved: list[tuple[float, str]] = []
+    labels = {feature.name: label_of(feature) for feature in seen.facts.contract.inputs}
+    for column, profile in enumerate(seen.facts.profile.features):
+        before, now = (span.cells.get(profile.name) for span in (seen.before, seen.now))
+        if before is None or now is None or len(before) != len(now):
+            continue
+        drift, label = drift_of_cells(before, now), labels[profile.name]
+        rows.append((label, f"{drift.psi:.2f}", f"{drift.absent_before:.1%}", f"{drift.absent_now:.1%}"))
+        if not find_broken_field(seen, found, column, label, drift) and has_moved(drift):
+            moved.append((drift.psi, label))
+    find_warnings(seen, found, labels)
+    find_repeats(seen, found)
+    moved.sort(reverse=True)
+    for psi, label in moved:
+        found.add(f"{label} is spread otherwise than before (PSI {psi:.2f}).", "data_drift", psi)
+    findings = found.take()
+    rows.sort(key=lambda row: -float(row[1]))
+    wrong = [f for f in findings if f.points_to]
+    sentence = wrong[0].sentence if wrong else "The leads look as before, and their fields arrive whole."
+    table = _table(("field", "PSI", "empty before", "empty now"), rows)
+    return _step(title, sentence, findings, [], [table])
+
+
+def model_step(seen: Observed, found: Findings) -> InvestigationStep:
+    """Step 4: does what is promised still come, and does the model still rank?"""
+    change = performance(seen)
+    _compare_versions(seen, found)
+    _compare_shadows(seen, found)
+    why = ""
+    if change is None:
+        why = _no_outcomes(seen) or "There are too few outcomes to say how well the model does."
+        sentence, rows = why, []
+    else:
+        days = seen.request.maturity // timedelta(days=1)
+        sentence = _describe_relation(change, found, days)
+        within = f"customers within {days} days"
+        rows = [
+            (within, *_two(change.conversion_before, change.conversion_now, "{:.1%}")),
+            ("promised by the scores", *_two(change.promised_before, change.promised_now, "{:.1%}")),
+            ("ranking (AUC)", *_two(change.ranking_before, change.ranking_now, "{:.3f}")),
+        ]
+    findings = found.take()
+    return _step(
+        "The model against its promises",
+        next((f.sentence for f in findings if f.points_to), sentence),
+        findings,
+        [why] if why else [],
+        [_table(("", "before", "now"), rows)] if rows else [],
+        blind=change is None and not any(f.points_to for f in findings),
+    )
+
+
+def performance(seen: Observed) -> PerformanceChange | None:
+    """How outcomes against promises have changed; of the segment, if one is asked for."""
+    before, now = (_outcomes(seen, span) for span in (seen.before, seen.now))
+    return None if before is None or now is None else performance_change(before, now)
+
+
+def _outcomes(seen: Observed, span: SpanObservation) -> PromiseSample | None:
+    sample = span.sample
+    if sample is None or not len(sample):
+        return None
+    chosen = ~np.isnan(sample.won)
+    segment = seen.request.segment
+    if segment is not None and seen.facts is not None:
+        column = [feature.name for feature in seen.facts.contract.inputs].index(segment.feature)
+        chosen &= sample.rows[:, column] == np.float32(seen.segment_cell)
+    return PromiseSample(sample.probabilities[chosen], sample.won[chosen])
+
+
+def _describe_relation(change: PerformanceChange, found: Findings, days: int) -> str:
+    effect = float(np.exp(change.relation) - 1)
+    ranks = change.ranking_before, change.ranking_now
+    if abs(change.relation) >= _RELATION and abs(change.relation_score) >= SURE:
+        found.add(
+            f"Leads convert {abs(effect):.0%} {'less' if effect < 0 else 'more'} than leads of the same score"
+            " did before.",
+            "concept_drift",
+            abs(change.relation),
+        )
+    if ranks[0] is not None and ranks[1] is not None:
+        drop = ranks[0] - ranks[1]
+        if drop >= _RANKING and change.ranking_score <= -SURE:
+            found.add(
+                f"The scores tell customers from others less well (AUC {ranks[1]:.3f}, it was"
+                f" {ranks[0]:.3f}).",
+                "concept_drift",
+                4 * drop,
+            )
+    return (
+        f"{change.conversion_now:.1%} became customers within {days} days, of leads whose scores promised"
+        f" {change.promised_now:.1%} in the end; before it was {change.conversion_before:.1%} of"
+        f" {change.promised_before:.1%}."
+    )
+
+
+def _compare_versions(seen: Observed, found: Findings) -> None:
+    """The same leads, scored by the version before: was the change of version the harm?"""
+    sample = seen.now.sample
+    if seen.replayed is None or sample is None:
+        if seen.not_replayed:
+            found.add(seen.not_replayed)
+        return
+    worse, score, n = loss_difference(sample.converted, sample.probabilities, seen.replayed)
+    versions = f"version {seen.now.version}", f"version {seen.before.version}"
+    if n < LEAST_LEADS:
+        found.add(f"Too few outcomes ({n}) to compare {versions[0]} with {versions[1]} on the same leads.")
+    elif score >= SURE and worse >= 0.005:
+        found.add(
+            f"On the same {n:,} leads {versions[0]} was clearly worse than {versions[1]} would have been"
+            f" (log-loss higher by {worse:.3f}).",
+            "model",
+            0.4 + 8 * worse,
+        )
+    else:
+        found.add(f"On the same {n:,} leads {versions[0]} did no worse than {versions[1]} would have done.")
+
+
+def _compare_shadows(seen: Observed, found: Findings) -> None:
+    own = _ranking(seen.now.mature or {})
+    for version, bins in seen.now.shadows.items():
+        other = _ranking(bins)
+        if own is not None and other is not None:
+            found.add(
+                f"Version {version}, which scores in the background, ranks with AUC {other:.3f}; the one that"
+                f" answers with {own:.3f}."
+            )
+
+
+def _ranking(bins: Mapping[int, PredictionCounts]) -> float | None:
+    """AUC of leads by probability bin; None without both kinds of outcome."""
+    ordered = [bins[index] for index in sorted(bins)]
+    won = np.array([c.converted for c in ordered], np.int64)
+    found = auc_of_counts(won, np.array([c.labelled for c in ordered], np.int64) - won)
+    return None if found is None else found[0].value
+
+
+def _describe_segment(seen: Observed, found: Findings) -> None:
+    segment = seen.request.segment
+    if segment is None:
+        return
+    said = [
+        "unknown" if c is None or not c.labelled else f"{_percent(c.converted, c.labelled)} of {c.labelled:,}"
+        for c in (seen.before.segment, seen.now.segment)
+    ]
+    found.add(f"Leads with {segment}: {said[1]} converted now, {said[0]} before.")
+
+
+def _no_outcomes(seen: Observed) -> str:
+    """Why nothing can be said of conversion; empty if something can."""
+    mature = seen.now.mature
+    if mature is None or not PredictionCounts.total(mature.values()).predictions:
+        young = seen.request.time.start + seen.request.maturity
+        days = seen.request.maturity // timedelta(days=1)
+        return (
+            f"No lead of this time is {days} days old yet, so what became of them is not known"
+            f" before {young:%Y-%m-%d}."
+        )
+    if seen.before.mature is None or not seen.before.mature_total.labelled:
+        return "Of the leads before, no outcome is known, so there is nothing to compare with."
+    if not seen.now.mature_total.labelled:
+        return "Of the leads that are old enough, none has an outcome."
+    return ""
+
+
+def _slice(span: SpanObservation, name: str) -> PredictionCounts:
+    bins = span.mature or {}
+    return PredictionCounts.total(counts for index, counts in bins.items() if slice_of_bin(index) == name)
+
+
+def _rate(counts: PredictionCounts) -> str:
+    if not counts.labelled:
+        return "unknown"
+    return f"{_percent(counts.converted, counts.labelled)} of {counts.labelled:,}"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "unknown"
+
+
+def _two(before: float | None, now: float | None, form: str) -> tuple[str, str]:
+    before_text, now_text = ("unknown" if v is None else form.format(v) for v in (before, now))
+    return before_text, now_text
+
+
+def _spans(seen: Observed) -> tuple[tuple[str, SpanObservation], ...]:
+    return (("before", seen.before), ("now", seen.now))
+
+
+def _traffic_row(name: str, span: SpanObservation) -> tuple[str, ...]:
+    total = PredictionCounts.total(span.by_version.values()).predictions
+    days = max(len(span.hours) / 24, 1 / 24)
+    return (name, f"{total:,}", f"{total / days:,.0f}" if total else "0", span.version or "none")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> InvestigationTable:
+    return InvestigationTable(header=tuple(header), rows=tuple(tuple(row) for row in rows))
+
+
+def _step(
+    title: str,
+    sentence: str,
+    findings: tuple[InvestigationFinding, ...],
+    unknown: Sequence[str],
+    tables: Sequence[InvestigationTable],
+    *,
+    blind: bool = False,
+) -> InvestigationStep:
+    attention = any(finding.points_to for finding in findings)
+    missing = [why for why in unknown if why and why not in sentence]
+    return InvestigationStep(
+        title=title,
+        state="attention" if attention else "unknown" if blind else "ok",
+        sentence=" ".join([sentence, *missing]),
+        findings=findings,
+        tables=tuple(tables),
+    )
+
+
+STEPS: Final[tuple[Callable[[Observed, Findings], InvestigationStep], ...]] = (
+    health_step,
+    conversion_step,
+    data_step,
+    model_step,
+)

@@ -1,0 +1,447 @@
+"""From a number to a person: rules, episodes, outbox and real receivers, on both databases."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.support.mailbox import Mailbox
+from tests.support.receiver import Receiver
+from tests.support.waiting import wait_until
+
+from leadscore.alerts.channels import ChannelSecrets, MailSender, senders
+from leadscore.alerts.chores import AlertMonitor
+from leadscore.alerts.episodes import acknowledge, read_open, read_recent, read_rule_statuses
+from leadscore.alerts.evaluate import SeriesLabels
+from leadscore.alerts.rules import AlertRule
+from leadscore.alerts.silences import add_silence, end_silence, read_silences
+from leadscore.alerts.trial import try_channels
+from leadscore.errors import BadInputError, ConflictError, NotFoundError, UnavailableError
+from leadscore.events.store import EventStore
+from leadscore.identity.caller import Caller
+from leadscore.monitoring.measures import Measure
+from leadscore.outbox.queue import backlogs
+
+US = 1_000_000
+MINUTE = 60 * US
+START = 1_800_000_000 * US
+ADA = Caller("key", "ada")
+RULES = """
+rules:
+  - {alert: Slow, severity: critical, summary: "Scoring is slow.", people: "Forms wait.", measure: test.slow,
+     above: 0.5, unit: seconds, page: live}
+  - {alert: Moved, severity: warning, summary: "{{ $labels.feature }} has moved.", people: "Maybe wrong.",
+     measure: test.moved, above: 0.25, group_by: [model_version], unless: MovedFar}
+  - {alert: MovedFar, severity: critical, summary: "{{ $labels.feature }} has moved far.", people: "Wrong.",
+     measure: test.moved, above: 0.5, group_by: [model_version]}
+"""
+
+
+class Numbers:
+    """A source of numbers that the test writes."""
+
+    name = "test"
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[SeriesLabels, Measure]] = {}
+        self.broken = False
+
+    def set(self, measure: str, value: float | None, n: int = 250, **labels: str) -> None:
+        each = Measure.missing("nothing came") if value is None else Measure(value=value, n=n)
+        self.values.setdefault(measure, {})[tuple(sorted(labels.items()))] = each
+
+    def read(self, rule: AlertRule, now: int) -> dict[SeriesLabels, Measure] | None:
+        del now
+        if not rule.measure.startswith("test."):
+            return None
+        if self.broken:
+            raise UnavailableError("the source is away")
+        return self.values.get(rule.measure, {})
+
+
+class World:
+    """A monitor with a clock and channels of its own."""
+
+    def __init__(
+        self, store: EventStore, receiver: Receiver, mailbox: Mailbox, folder: Path, name: str
+    ) -> None:
+        self.store, self.receiver, self.mailbox = store, receiver, mailbox
+        self.slack, self.pagerduty = f"/slack-{name}", f"/pagerduty-{name}"
+        self.rules = folder / "rules.yaml"
+        self.rules.write_text(RULES)
+        self.now = START
+        self.numbers = Numbers()
+        self.secrets = folder / "secrets"
+        self.secrets.mkdir()
+        self.environ = {
+            "LEADSCORE_ALERT_RULES": str(self.rules),
+            "LEADSCORE_ALERT_SECRETS": str(self.secrets),
+            "LEADSCORE_PAGERDUTY_URL": receiver.url + self.pagerduty,
+            "LEADSCORE_PAGERDUTY_KEY": "k" * 32,
+            "LEADSCORE_SMTP_URL": mailbox.url,
+            "LEADSCORE_MAIL_TO": "ada@example.com, bob@example.com",
+            "LEADSCORE_CONSOLE_URL": "https://console.example",
+            "LEADSCORE_ALERTMANAGER_TOKEN": "token",
+        }
+        (self.secrets / "LEADSCORE_SLACK_URL").write_text(receiver.url + self.slack + "\n")
+        self.monitor = self.begin()
+
+    def begin(self) -> AlertMonitor:
+        """A new process."""
+        monitor = AlertMonitor(self.store, lambda *_: None, self.environ, now=lambda: self.now)
+        monitor._readers = (self.numbers, *monitor._readers)
+        self.monitor = monitor
+        return monitor
+
+    def round(self, *, after: int = MINUTE) -> None:
+        """Look, and deliver everything."""
+        self.monitor.evaluate()
+        self.deliver()
+        self.now += after
+
+    def deliver(self) -> None:
+        def done() -> bool:
+            self.monitor.deliver()
+            # The pace of a channel is of the clock that the test holds.
+            self.now += 2 * US
+            with self.store.reading() as connection:
+                return all(each.waiting == 0 for each in backlogs(connection))
+
+        wait_until(done, what="everything delivered")
+
+    def slack_texts(self) -> list[str]:
+        return [body["text"].splitlines()[0].strip("*") for body in self.receiver.accepted(self.slack)]
+
+    def incidents(self) -> list[tuple[str, str]]:
+        return [(b["event_action"], b["dedup_key"]) for b in self.receiver.accepted(self.pagerduty)]
+
+    def alertmanager(self, status: str, *, start: int | None = None, **labels: str) -> tuple[int, str]:
+        """What Alertmanager posts for one alert."""
+        began = datetime.fromtimestamp((start or self.now) / 1e6, UTC).isoformat()
+        alert = {
+            "status": status, "labels": labels, "annotations": {"summary": "Said by Prometheus."},
+            "startsAt": began, "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://p/", "fingerprint":
+            f"{hash(tuple(sorted(labels.items()))) & 0xFFFF:x}",
+        }  # fmt: skip
+        body = {
+            "version": "4",
+            "groupKey": "{}",
+            "status": status,
+            "receiver": "leadscore",
+            "alerts": [alert],
+        }
+        return self.monitor.receiver(json.dumps(body).encode(), "Bearer token")
+
+
+@pytest.fixture
+def world(
+    store: EventStore, receiver: Receiver, mailbox: Mailbox, tmp_path: Path, request: pytest.FixtureRequest
+) -> World:
+    return World(store, receiver, mailbox, tmp_path, request.node.name.replace("[", "-").rstrip("]"))
+
+
+def test_a_critical_alert_reaches_three_receivers_once_and_is_over_afterwards(world: World) -> None:
+    world.numbers.set("test.slow", 0.2)
+    world.round()
+    world.numbers.set("test.slow", 0.9)
+    for _ in range(3):
+        world.round()
+    world.numbers.set("test.slow", 0.2)
+    for _ in range(3):
+        world.round()
+    texts = world.slack_texts()
+    assert texts == ["[critical] Scoring is slow.", "[critical] Over: Scoring is slow."]
+    (trigger, key), (resolve, same) = world.incidents()
+    assert (trigger, resolve, key) == ("trigger", "resolve", same)
+    with world.store.reading() as connection:
+        (episode,) = read_recent(connection, 0)
+    assert (episode.episode_id, episode.state) == (key, "resolved")
+    first, second = world.mailbox.mails
+    assert (first["Subject"], second["Subject"]) == tuple(texts)
+    assert world.mailbox.recipients[0] == ["ada@example.com", "bob@example.com"]
+    text = first.get_content()  # type: ignore[attr-defined]
+    for words in (
+        "Since 2027-01-15 08:0", "0.9 s; should be at most 0.5 s; n = 250", "For people: Forms wait.",
+        "Runbook: docs/runbooks/Slow.md", "Page: https://console.example/live",
+    ):  # fmt: skip
+        assert words in text, text
+    assert first["References"] == second["References"]
+    assert first["Message-ID"] != second["Message-ID"]
+
+
+def test_a_warning_reaches_slack_alone_and_twenty_features_are_one_message(world: World) -> None:
+    for number in range(20):
+        world.numbers.set("test.moved", 0.3 + number / 1000, feature=f"f{number}", model_version="7")
+    world.round()
+    world.round()
+    assert world.slack_texts() == ["[warning] f19 has moved. (20 in all)"]
+    (body,) = world.receiver.accepted(world.slack)
+    assert "and 10 more" in body["text"]
+    assert world.incidents() == []
+    assert world.mailbox.mails == []
+
+
+def test_a_worse_alert_says_it_for_both(world: World) -> None:
+    world.numbers.set("test.moved", 0.8, feature="budget", model_version="7")
+    world.round()
+    assert world.slack_texts() == ["[critical] budget has moved far."]
+    world.numbers.set("test.moved", 0.3, feature="budget", model_version="7")
+    world.round()
+    assert sorted(world.slack_texts()[1:]) == [
+        "[critical] Over: budget has moved far.",
+        "[warning] budget has moved.",
+    ]
+
+
+def test_no_data_is_told_as_unknown_after_ten_minutes_and_never_as_over(world: World) -> None:
+    world.numbers.set("test.slow", 0.9)
+    world.round()
+    world.numbers.broken = True
+    for _ in range(15):
+        world.round()
+    assert [text for text in world.slack_texts() if "slow" in text] == [
+        "[critical] Scoring is slow.",
+        "[critical] Not known any more: Scoring is slow.",
+    ]
+    with world.store.reading() as connection:
+        states = {e.rule: e.state for e in read_open(connection)}
+        status = {s.rule: (s.state, s.unknown) for _, s in read_rule_statuses(connection)}
+    assert states["Slow"] == "unknown"
+    assert status["Moved"] == ("unknown", "the source is away")
+    # That a source is away is an alert of its own.
+    assert "[warning] The source test cannot be read: alerts that need it are unknown." in world.slack_texts()
+    assert all(action == "trigger" for action, _ in world.incidents())
+
+
+def test_a_silence_hides_and_is_over_by_itself(world: World) -> None:
+    silence = add_silence(world.store, ["alert=Slow"], timedelta(minutes=5), ADA, "deploying", world.now)
+    world.numbers.set("test.slow", 0.9)
+    for _ in range(3):
+        world.round()
+    assert world.slack_texts() == []
+    with world.store.reading() as connection:
+        assert [e.rule for e in read_open(connection)] == ["Slow"]
+        assert [s.by.name for s in read_silences(connection, world.now)] == ["ada"]
+    for _ in range(4):
+        world.round()
+    assert world.slack_texts() == ["[critical] Scoring is slow."]
+    with pytest.raises(NotFoundError):
+        end_silence(world.store, silence.silence_id, ADA, world.now)
+    kinds = [(e.kind, e.caller) for e in world.store.evidence(kind="alert-silence")]
+    assert kinds == [("alert-silence", ADA)]
+
+
+@pytest.mark.parametrize(
+    ("matchers", "minutes"),
+    [([], 5), (["Slow"], 5), (["alert=Slow"], 0), (["alert=~(a+)+"], 5), (["a=~["], 5)],
+)
+def test_what_is_no_silence_is_refused(store: EventStore, matchers: list[str], minutes: int) -> None:
+    with pytest.raises(BadInputError):
+        add_silence(store, matchers, timedelta(minutes=minutes), ADA, "why", START)
+
+
+def test_an_acknowledgement_names_a_person_once(world: World) -> None:
+    world.numbers.set("test.slow", 0.9)
+    world.round()
+    with world.store.reading() as connection:
+        (episode,) = read_open(connection)
+    audience = world.monitor.audience()
+    acknowledge(world.store, audience, episode.episode_id, ADA, "rolling back", world.now)
+    with pytest.raises(ConflictError, match="ada looks after it"):
+        acknowledge(world.store, audience, episode.episode_id, Caller("key", "bob"), "me too", world.now)
+    with pytest.raises(NotFoundError):
+        acknowledge(world.store, audience, "none", ADA, "x", world.now)
+    world.round()
+    assert [action for action, _ in world.incidents()] == ["trigger", "acknowledge"]
+    assert world.slack_texts()[1] == "[critical] Looked after: Scoring is slow."
+    world.numbers.set("test.slow", 0.1)
+    world.round()
+    with pytest.raises(ConflictError, match="is over"):
+        acknowledge(world.store, audience, episode.episode_id, ADA, "late", world.now)
+
+
+def test_alertmanager_and_the_monitor_write_one_episode(world: World) -> None:
+    world.numbers.set("test.slow", 0.9)
+    world.round()
+    for _ in range(3):
+        assert world.alertmanager("firing", alertname="Slow", severity="critical", pod="a") == (200, "ok")
+    world.round()
+    world.numbers.set("test.slow", 0.1)
+    world.round()
+    with world.store.reading() as connection:
+        (episode,) = read_open(connection)
+    assert (episode.state, episode.own, len(episode.external)) == ("firing", False, 1)
+    for _ in range(2):
+        assert world.alertmanager("resolved", alertname="Slow", severity="critical", pod="a") == (200, "ok")
+    world.round()
+    assert world.slack_texts() == ["[critical] Scoring is slow.", "[critical] Over: Scoring is slow."]
+
+
+def test_an_alert_that_only_alertmanager_knows_is_told_at_its_level(world: World) -> None:
+    world.alertmanager("firing", alertname="DiskFull", severity="critical", node="n1")
+    world.alertmanager("resolved", alertname="NeverSeen", severity="critical")
+    world.deliver()
+    world.alertmanager("resolved", alertname="DiskFull", severity="critical", node="n1")
+    world.deliver()
+    assert [action for action, _ in world.incidents()] == ["trigger", "resolve"]
+    assert world.slack_texts()[0] == "[critical] Said by Prometheus."
+
+
+def test_who_is_not_alertmanager_is_refused(world: World) -> None:
+    take = world.monitor.receiver
+    assert take(b"{}", "")[0] == take(b"{}", "Bearer other")[0] == 401
+    for body in (b"", b"{}", b"[]", b'{"version":"4","alerts":[{"status":"odd"}]}', b"[" * 10_000, b"\xff"):
+        assert take(body, "Bearer token")[0] == 400
+    (world.secrets / "LEADSCORE_ALERTMANAGER_TOKEN").write_text("rotated")
+    assert world.alertmanager("firing", alertname="A")[0] == 401
+
+
+def test_a_broken_rules_file_keeps_the_old_rules_and_is_an_alert(world: World) -> None:
+    world.numbers.set("test.slow", 0.9)
+    world.round()
+    world.rules.write_text("rules: [")
+    world.round()
+    world.round()
+    assert world.slack_texts() == [
+        "[critical] Scoring is slow.",
+        "[warning] The file of alert rules cannot be read; the old rules stay in force.",
+    ]
+    world.rules.write_text(RULES.replace("above: 0.5, unit", "above: 2, unit"))
+    world.round()
+    assert sorted(world.slack_texts()[2:]) == [
+        "[critical] Over: Scoring is slow.",
+        "[warning] Over: The file of alert rules cannot be read; the old rules stay in force.",
+    ]
+
+
+def test_a_rule_that_was_taken_away_closes_its_alert_as_unknown(world: World) -> None:
+    world.numbers.set("test.slow", 0.9)
+    world.round()
+    world.rules.write_text("rules: []")
+    world.round()
+    assert world.slack_texts()[1] == "[critical] Closed without knowing: Scoring is slow."
+
+
+def test_secrets_are_read_anew_for_each_message(world: World) -> None:
+    (world.secrets / "LEADSCORE_SLACK_URL").write_text(world.receiver.url + world.slack + "-new")
+    world.numbers.set("test.slow", 0.9)
+    world.round()
+    assert world.slack_texts() == []
+    assert len(world.receiver.accepted(world.slack + "-new")) == 1
+    (world.secrets / "LEADSCORE_SLACK_URL").unlink()
+    assert "slack" not in world.monitor.audience().channels
+
+
+def test_a_message_that_cannot_be_delivered_is_an_alert_through_the_others(world: World) -> None:
+    world.receiver.plan(world.pagerduty, *["500"] * 1000)
+    world.numbers.set("test.slow", 0.9)
+    world.monitor.evaluate()
+    world.now += 20 * MINUTE
+
+    def waiting() -> bool:
+        world.monitor.deliver()
+        world.now += 2 * US
+        with world.store.reading() as connection:
+            return [each.channel for each in backlogs(connection) if each.waiting] == ["pagerduty"]
+
+    wait_until(waiting, what="the others delivered")
+    world.monitor.evaluate()
+    wait_until(waiting, what="the others delivered")
+    assert (
+        "[warning] Messages to pagerduty were given up, or wait for more than 15 minutes."
+        in world.slack_texts()
+    )
+
+
+class Killed(BaseException):
+    pass
+
+
+@contextmanager
+def killed_before(store: EventStore, number: int) -> Iterator[None]:
+    engine, count = store._engines.write, itertools.count()
+
+    def look(*_: object) -> None:
+        if next(count) == number:
+            raise Killed
+
+    for name in ("before_cursor_execute", "commit"):
+        sa.event.listen(engine, name, look)
+    try:
+        yield
+    except Killed:
+        pass
+    finally:
+        for name in ("before_cursor_execute", "commit"):
+            sa.event.remove(engine, name, look)
+
+
+def test_a_kill_between_any_two_statements_of_a_round_tells_everybody_once(
+    world: World, backend: str
+) -> None:
+    """Each time a new alert (another group), with the round killed before one more statement."""
+    kills = range(0, 40, 1 if backend == "sqlite" else 3)
+    for kill in kills:
+        world.numbers.set("test.moved", 0.9, feature="budget", model_version=f"v{kill}")
+        with killed_before(world.store, kill):
+            world.monitor.evaluate()
+        world.begin()
+        world.round()
+        world.numbers.set("test.moved", 0.1, feature="budget", model_version=f"v{kill}")
+        world.round()
+    events = world.incidents()
+    assert len(events) == len(set(events)) == 2 * len(kills)
+    assert [action for action, _ in events] == ["trigger", "resolve"] * len(kills)
+    assert len(world.slack_texts()) == 2 * len(kills)
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [("250 OK", "accepted"), ("451 later", "failed"), ("554 not that", "refused")],
+)
+def test_what_a_mail_server_says_decides(mailbox: Mailbox, reply: str, outcome: str) -> None:
+    mailbox.replies.append(reply)
+    sender = MailSender(lambda: (mailbox.url, "", "ada@example.com"))
+    assert try_channels({"email": sender}, START)["email"].outcome == outcome
+
+
+@pytest.mark.parametrize("url", ["smtp://127.0.0.1:1", "http://x", "smtp://", "nonsense"])
+def test_a_mail_server_that_is_not_there_is_a_failure(url: str) -> None:
+    sender = MailSender(lambda: (url, "", "ada@example.com"))
+    assert try_channels({"email": sender}, START)["email"].outcome == "failed"
+
+
+def test_a_test_message_says_what_came_back(receiver: Receiver) -> None:
+    environ = {
+        "LEADSCORE_SLACK_URL": receiver.url + "/slack-test",
+        "LEADSCORE_PAGERDUTY_URL": receiver.url + "/pagerduty-test",
+        "LEADSCORE_PAGERDUTY_KEY": "too short",
+        "LEADSCORE_CHANNEL_URLS": f"json://{receiver.url.removeprefix('http://')}/apprise nonsense://x",
+    }
+    results = try_channels(senders(ChannelSecrets(None, environ)), START)
+    assert {name: result.outcome for name, result in results.items()} == {
+        "slack": "accepted", "pagerduty": "refused", "other-1": "accepted", "other-2": "failed",
+    }  # fmt: skip
+    assert receiver.accepted("/slack-test")[0]["text"].startswith("*[test]")
+    assert receiver.accepted("/apprise")[0]["title"].startswith("[test]")
+
+
+def test_html_and_markup_in_labels_are_shown_as_text(world: World) -> None:
+    world.numbers.set("test.moved", 0.3, feature="<!channel> & <b>", model_version="7")
+    world.round()
+    (body,) = world.receiver.accepted(world.slack)
+    assert "<!channel>" not in body["text"]
+    assert "&lt;!channel&gt; &amp; &lt;b&gt;" in body["text"]
+
+
+def test_an_alert_is_with_its_receiver_within_a_round_and_five_seconds(world: World) -> None:
+    """Condition to receipt by the monitor's own clockwork: one look every 30 s, one delivery each second."""
+    names = {chore.name: chore.every for chore in world.monitor.chores}
+    assert names["alerts"] <= 30
+    assert names["deliver"] <= 1

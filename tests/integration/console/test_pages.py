@@ -1,0 +1,146 @@
+"""Each page in a real browser: drawn, usable with any eyes and without a mouse, and asking nobody else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+from tests.integration.console.conftest import Place, Visit, visit
+from tests.support.console_world import HOSTILE
+
+from leadscore.console.pages import PAGES
+
+PATHS = [page.path for page in PAGES]
+
+
+def serious(found: object) -> list[str]:
+    """Findings of axe-core that keep somebody from using the page."""
+    return [
+        f"{one['id']} ({one['impact']}): {node['html'][:200]}"
+        for one in found.response["violations"]  # type: ignore[attr-defined]
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_page_is_drawn_for_everybody(path: str, theme: str, browser: Browser, place: Place) -> None:
+    context = browser.new_context(viewport={"width": 1300, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
+    tab = visit(context, place.address)
+    tab.sign_in(place.keys["ada.lovelace"], path)
+
+    assert tab.page.locator("h1").inner_text() == next(p.title for p in PAGES if p.path == path)
+    assert tab.page.locator(".error").count() == 0, tab.text()[:500]
+    assert serious(Axe().run(tab.page)) == []
+    assert tab.wrong == []
+    assert tab.foreign == []
+    assert tab.page.evaluate("window.hacked") is None
+    context.close()
+
+
+def test_signing_in_is_drawn_for_everybody(tab: Visit) -> None:
+    tab.page.goto(f"{tab.address}/")
+    assert serious(Axe().run(tab.page)) == []
+    assert tab.wrong == []
+
+
+def test_the_first_page_is_small(browser: Browser, place: Place) -> None:
+    context = browser.new_context()
+    tab = visit(context, place.address)
+    tab.sign_in(place.keys["vera"])
+    context.clear_cookies()
+    session = context.new_cdp_session(tab.page)
+    session.send("Network.enable")
+    session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    received: list[float] = []
+    session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+    tab.sign_in(place.keys["vera"])
+    assert 100_000 < sum(received) < 1_500_000
+    context.close()
+
+
+def test_a_name_with_html_in_it_is_text_everywhere(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"])
+    for path in PATHS:
+        tab.go(f"{path}?q={HOSTILE}&version={HOSTILE}")
+        assert tab.page.evaluate("window.hacked") is None
+    assert tab.page.locator("#content img").count() == 0
+
+
+def test_every_page_is_reached_by_keyboard_alone(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"])
+    tab.page.keyboard.press("Tab")
+    assert tab.page.evaluate("document.activeElement.className") == "skip"
+    tab.page.keyboard.press("Enter")
+    assert tab.page.evaluate("document.activeElement.id") == "main"
+    links = tab.page.locator("nav.side a")
+    last = links.nth(links.count() - 1)
+    title = last.inner_text()
+    last.focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.wait_for_function("title => document.querySelector('#title').textContent === title", arg=title)
+    assert tab.page.evaluate("document.activeElement.id") == "title"
+    assert last.get_attribute("aria-current") == "page"
+
+
+def test_a_filter_is_in_the_address_and_the_back_button_takes_it_back(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"], "/releases")
+    tab.page.locator("form.filters select[name=version]").select_option("leads/1")
+    tab.page.wait_for_url("**/releases?version=leads%2F1")
+    tab.page.get_by_role("heading", name="leads/1", exact=True).wait_for()
+    tab.page.go_back()
+    tab.page.get_by_role("heading", name="leads/2", exact=True).wait_for()
+    assert tab.wrong == []
+
+
+def test_the_theme_is_chosen_and_kept(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"])
+    before = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    tab.page.get_by_role("button", name="Dark").click()
+    assert tab.page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    tab.page.reload()
+    tab.settle()
+    tab.page.get_by_role("button", name="Light").wait_for()
+    assert tab.page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_chart_has_its_numbers_beside_it_and_as_a_file(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"], "/releases")
+    details = tab.page.locator("details").first
+    details.locator("summary").click()
+    assert details.locator("tbody tr").count() > 5
+    with tab.page.expect_download() as waiting:
+        details.get_by_role("button", name="Save as CSV").click()
+    lines = waiting.value.path().read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "score from,score to,champion,candidate"
+    assert float(lines[1].split(",")[2]) >= 0
+
+
+def test_refresh_waits_for_its_answer_and_stops_while_nobody_looks(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"], "/releases")
+    tab.page.evaluate("document.querySelector('#shell').dataset.refresh = '0.2'")
+    open_now, most = 0, 0
+
+    def begins(request: object) -> None:
+        nonlocal open_now, most
+        if "_dash-update-component" in request.url:  # type: ignore[attr-defined]
+            open_now += 1
+            most = max(most, open_now)
+
+    def ends(request: object) -> None:
+        nonlocal open_now
+        if "_dash-update-component" in request.url:  # type: ignore[attr-defined]
+            open_now -= 1
+
+    tab.page.on("request", begins)
+    tab.page.on("requestfinished", ends)
+    for _ in range(4):
+        with tab.page.expect_response("**/_dash-update-component*"):
+            pass
+    assert most == 1
+    tab.page.get_by_role("button", name="Pause").click()
+    assert tab.page.locator("#refresh-state").inner_text() == "Paused"
+    assert json.loads(tab.page.evaluate("JSON.stringify(document.title)")) == "Releases · LeadScore"

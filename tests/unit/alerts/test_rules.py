@@ -1,0 +1,88 @@
+"""Rules as people write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leadscore.alerts.rules import (
+    RulesFileError,
+    default_rules,
+    load_rules,
+    parse_rules,
+    prometheus_expression,
+)
+
+
+def test_the_defaults_are_the_documented_numbers() -> None:
+    rules = {rule.alert: rule for rule in default_rules().rules}
+    told = {
+        "LeadScoringLatency": ("critical", 0.5),
+        "LeadScoringErrorRate": ("critical", 0.01),
+        "LeadScoringFeatureDrift": ("warning", 0.25),
+        "LeadScoringFeatureDriftCritical": ("critical", 0.5),
+        "LeadScoringConversionDrop": ("warning", -0.1),
+    }
+    assert {name: (rules[name].severity, rules[name].threshold) for name in told} == told
+    assert default_rules().levels == {
+        "info": (),
+        "warning": ("slack", "other"),
+        "critical": ("email", "slack", "pagerduty", "other"),
+    }
+
+
+def test_ones_own_file_needs_only_what_differs(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "levels: {warning: [email]}\n"
+        "rules:\n"
+        "  - {alert: LeadScoringLatency, above: 0.3}\n"
+        "  - {alert: LeadScoringUnseenCategories, enabled: false}\n"
+        "  - {alert: Mine, severity: info, summary: s, people: p, measure: service.shipper_up, below: 1}\n"
+    )
+    rules = load_rules(own)
+    latency, mine = rules.named("LeadScoringLatency"), rules.named("Mine")
+    assert latency is not None
+    assert (latency.above, latency.severity) == (0.3, "critical")
+    assert prometheus_expression(latency).endswith("> 0.3")
+    assert mine is not None
+    assert rules.named("LeadScoringUnseenCategories") is None
+    assert rules.levels["warning"] == ("email",)
+    assert rules.levels["critical"] == default_rules().levels["critical"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("rules: [", "valid YAML"),
+        ("- 1", "no file of alert rules"),
+        ("rules: {a: 1}", "no list"),
+        ("rules: [{above: 1}]", "its name"),
+        ("rules: [{alert: LeadScoringLatency, above: fast}]", "float"),
+        ("rules: [{alert: LeadScoringLatency, abov: 1}]", "abov"),
+        ("rules: [{alert: LeadScoringLatency, for: soon}]", "for"),
+        ("rules: [{alert: LeadScoringLatency, severity: fatal}]", "severity"),
+        ("rules: [{alert: LeadScoringLatency}, {alert: LeadScoringLatency}]", "two rules"),
+        ("rules: [{alert: New, severity: info, summary: s, people: p}]", "neither"),
+        ("rules: [{alert: New, severity: info, summary: s, people: p, query: x}]", "belong together"),
+        ("kind: Other", "kind"),
+        ("levels: [a]", "no mapping"),
+    ],
+)
+def test_a_broken_file_says_what_is_wrong(text: str, what: str) -> None:
+    with pytest.raises(RulesFileError, match=what):
+        parse_rules(text.encode(), "own.yaml", over=default_rules())
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RulesFileError, match="cannot be read"):
+        load_rules(tmp_path / "none.yaml")
+
+
+def test_every_rule_has_what_people_need() -> None:
+    for rule in default_rules().rules:
+        assert rule.summary.endswith("."), rule.alert
+        assert rule.people, rule.alert
+        assert rule.unless == "" or default_rules().named(rule.unless) is not None
+        assert rule.folder or "LeadScoring" in rule.alert

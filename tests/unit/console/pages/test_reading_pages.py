@@ -1,0 +1,211 @@
+"""Pages over a store: what they say when all is well, when nothing is known, and when names are hostile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import plotly.io
+import pytest
+from dash import dcc
+from dash.development.base_component import Component
+from tests.support.artefacts import build_artefact, sample_contract
+from tests.support.console import PERSON, settings
+from tests.support.rollups import ScoredLead, fill_rollups, random_leads
+
+from leadscore.console.building import PageBuilder
+from leadscore.console.metrics import ConsoleMetrics
+from leadscore.console.page import ConsolePage, PageContent, PageRequest
+from leadscore.console.pages import business, drift, fairness, live, model, overview
+from leadscore.contract import Categorical, FeatureContract
+from leadscore.events.store import EventStore
+from leadscore.identity.approvers import Approvers
+from leadscore.registry.store import ModelRegistry
+from leadscore.settings import Home
+
+NOW = datetime(2026, 11, 29, 12, 20, tzinfo=UTC)
+PAGES = (overview.PAGE, business.PAGE, live.PAGE, drift.PAGE, model.PAGE, fairness.PAGE)
+IDS = [page.title for page in PAGES]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A registry with version 1, whose country is sensitive."""
+    folder = tmp_path_factory.mktemp("home")
+    found = Home.from_environment({"LEADSCORE_HOME": str(folder)})
+    ModelRegistry(found).publish(build_artefact(folder / "a", name="leads", contract=_contract()), "leads")
+    return found
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[EventStore]:
+    path = Path(home.events_url.removeprefix("sqlite:///"))
+    for file in path.parent.glob("events.db*"):
+        file.unlink()
+    with EventStore(home.events_url) as opened:
+        yield opened
+
+
+def _contract() -> FeatureContract:
+    contract = sample_contract()
+    features = tuple(
+        Categorical(name="country", categories=f.categories, description="Country", sensitive=True)
+        if f.name == "country"
+        else f
+        for f in contract.features
+    )
+    return FeatureContract(
+        name=contract.name,
+        id=contract.id,
+        time=contract.time,
+        target=contract.target,
+        value=contract.value,
+        features=features,
+    )
+
+
+def asked(page: ConsolePage, store: EventStore, home: Home, **given: str) -> PageRequest:
+    builder = PageBuilder(
+        settings(home.root), store, Approvers(home.api_keys), ConsoleMetrics(), clock=lambda: NOW
+    )
+    return replace(builder.request(page, given, PERSON), now=NOW)
+
+
+def shown(page: ConsolePage, store: EventStore, home: Home, **given: str) -> PageContent:
+    return page.build(asked(page, store, home, **given))
+
+
+def leads(n: int = 1_500, days: float = 170.0, **changes: object) -> list[ScoredLead]:
+    found = random_leads(NOW - timedelta(days=days), days - 0.01, n, seed=3, versions=("1", "2", "10"))
+    return [replace(lead, **changes) for lead in found] if changes else found  # type: ignore[arg-type]
+
+
+def parts(component: object) -> Iterator[Component]:
+    if isinstance(component, Component):
+        yield component
+        yield from parts(getattr(component, "children", None))
+    elif isinstance(component, list | tuple):
+        for child in component:
+            yield from parts(child)
+
+
+def text(content: PageContent) -> str:
+    """Every text node."""
+
+    def walk(component: object) -> Iterator[str]:
+        if isinstance(component, str):
+            yield component
+        elif isinstance(component, Component):
+            yield from walk(getattr(component, "children", None))
+        elif isinstance(component, list | tuple):
+            for child in component:
+                yield from walk(child)
+
+    return "\n".join(walk(list(content.body)))
+
+
+def charts(content: PageContent) -> list[dict[str, object]]:
+    return [
+        json.loads(plotly.io.to_json(part.figure))
+        for part in parts(list(content.body))
+        if isinstance(part, dcc.Graph)
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_nothing_counted_is_never_good(page: ConsolePage, store: EventStore, home: Home) -> None:
+    content = shown(page, store, home)
+    assert content.verdict.level == "unknown"
+    assert all(tile.measure.value is None or tile.measure.value == 0 for tile in content.tiles)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_old_counts_are_never_good(page: ConsolePage, store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(), model="leads", caught_up=NOW - timedelta(hours=3))
+    content = shown(page, store, home)
+    assert content.verdict.level != "good"
+    assert content.as_of == NOW - timedelta(hours=3)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_three_versions_at_once_are_told_apart(page: ConsolePage, store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(n=3_000), model="leads", caught_up=NOW)
+    # Drift and fairness are of one version, here of the one that the registry has.
+    given = {"version": "1"} if page in {drift.PAGE, fairness.PAGE} else {}
+    content = shown(page, store, home, range="90d", **given)
+    assert content.verdict.sentence.endswith(".")
+    assert len(content.tiles) <= 7
+    assert content.as_of == NOW
+    assert len(charts(content)) >= 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_a_range_of_years_has_few_points(page: ConsolePage, store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(n=2_000, days=1_100), model="leads", caught_up=NOW)
+    content = shown(page, store, home, since="2023-11-29", until="2026-11-29")
+    for chart in charts(content):
+        for trace in chart["data"]:  # type: ignore[attr-defined]
+            assert len(trace["x"]) <= 340
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_a_range_before_the_first_lead_is_a_page(page: ConsolePage, store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(n=200, days=20), model="leads", caught_up=NOW)
+    content = shown(page, store, home, since="2020-01-01", until="2020-01-02")
+    assert content.verdict.level in {"unknown", "warning"}
+
+
+@pytest.mark.parametrize("page", [business.PAGE, model.PAGE, overview.PAGE], ids=lambda p: p.title)
+def test_without_outcomes_nothing_is_said_of_them(page: ConsolePage, store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(converted=None, value=None), model="leads", caught_up=NOW)
+    content = shown(page, store, home)
+    assert content.verdict.level != "good"
+    unknown = [tile for tile in content.tiles if tile.measure.value is None]
+    assert unknown
+    assert all(tile.measure.unknown for tile in unknown)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_html_in_names_is_text(page: ConsolePage, store: EventStore, home: Home) -> None:
+    hostile = '<img src=x onerror="alert(1)">'
+    found = leads(n=1_500, version=hostile, source=hostile)
+    fill_rollups(store, found, model="leads", caught_up=NOW)
+    content = shown(page, store, home)
+    # Dash writes children as text nodes; a chart would read its texts as HTML.
+    assert all("<img" not in json.dumps(chart) for chart in charts(content))
+    assert not [part for part in parts(list(content.body)) if "Markdown" in type(part).__name__]
+
+
+def test_a_version_that_the_registry_lacks_is_said_so(store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(version="99"), model="leads", caught_up=NOW)
+    content = shown(drift.PAGE, store, home)
+    assert content.verdict.level == "unknown"
+    assert "leads/99" in text(content)
+
+
+def test_drift_is_of_the_version_with_most_leads(store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(n=2_500, version="1"), model="leads", caught_up=NOW)
+    content = shown(drift.PAGE, store, home, range="90d")
+    assert "country" in text(content)
+    assert content.tiles[0].measure.n > 100
+
+
+def test_groups_of_a_sensitive_attribute_are_compared(store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(n=3_000, version="1"), model="leads", caught_up=NOW)
+    content = shown(fairness.PAGE, store, home)
+    assert content.tiles[0].label == "Selection ratio by country"
+    assert content.tiles[0].measure.value is not None
+    assert "as often as those of" in content.verdict.sentence
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=IDS[1:])
+def test_the_file_has_as_many_cells_as_its_header(page: ConsolePage, store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(n=3_000, version="1"), model="leads", caught_up=NOW)
+    assert page.export is not None
+    file = page.export(asked(page, store, home))
+    rows = list(file.rows)
+    assert rows
+    assert {len(row) for row in rows} == {len(file.header)}
