@@ -25,7 +25,7 @@ from tests.support.artefacts import build_artefact, sample_leads
 
 from leadscore.batch.run import BatchRequest, run_batch
 from leadscore.events.store import EventStore
-from leadscore.events.windows import predictions_window
+from leadscore.events.windows import labelled_window
 from leadscore.lake.schemas import SCORES
 from leadscore.lake.table import LakeTable, table_uri
 from leadscore.settings import Home
@@ -92,7 +92,7 @@ def examine(home: Home, nights: int) -> dict[str, int]:
     )
     now = datetime.now(UTC)
     with EventStore(home.events_url) as store:
-        window = predictions_window(store, now - timedelta(days=1), now + timedelta(days=1))
+        window = labelled_window(store, now - timedelta(days=1), now + timedelta(days=1))
     logged = Counter(window.column("prediction_id").to_pylist())
     wanted = nights * LEADS
     version = table.version()
