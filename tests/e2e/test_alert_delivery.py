@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from leadscore.alerts.rules import default_rules
 from tests.e2e.scenario.alerts import evaluated
 from tests.e2e.scenario.approvers import approvers_secret, people
 from tests.e2e.scenario.begin import installed, scenario
@@ -23,6 +22,8 @@ from tests.e2e.scenario.release import FULL, Release, Values, merged, scenario_v
 from tests.e2e.scenario.told import ToldGiven
 from tools.cluster.images import image_map
 from tools.images.__main__ import registry_answers
+
+from leadscore.alerts.rules import default_rules
 
 pytestmark = pytest.mark.e2e
 

@@ -59,7 +59,7 @@ _STATES: Final[dict[str, tuple[VerdictLevel, str]]] = {
     "unknown": ("unknown", "not known"),
     "pending": ("info", "begins"),
     "ok": ("good", "within bounds"),
-    "elsewhere": ("info", "in Prometheus"),
+    "elsewhere": ("info", "elsewhere"),
 }
 _LENGTHS: Final = (
     ("30m", "30 minutes"),
@@ -231,9 +231,11 @@ def _one(episode: Episode, found: _Alerts, request: PageRequest) -> Component:
 def _rules(found: _Alerts) -> Component:
     order = list(_STATES)
     statuses = sorted(found.statuses, key=lambda pair: (order.index(pair[1].state), pair[1].rule))
+    elsewhere = [status.rule for _, status in statuses if status.state == "elsewhere"]
     rows = [
         (status.rule, badge(_STATES[status.state][0], _STATES[status.state][1]), _says(status), _moment(at))
         for at, status in statuses
+        if status.state != "elsewhere"
     ]
     table = PageTable(
         header=("rule", "state", "says", "evaluated"),
@@ -242,7 +244,11 @@ def _rules(found: _Alerts) -> Component:
         name="rules",
         empty="No rule was evaluated yet: `leadscore monitor` does it.",
     )
-    return section_block("Rules", [table_block(table, caption="Rules and what they say now")])
+    parts: list[Component] = [table_block(table, caption="Rules and what they say now")]
+    if elsewhere:
+        words = f"{len(elsewhere)} more rules, which only Prometheus evaluates (the chart brings them)"
+        parts.append(html.Details([html.Summary(words), html.Ul([html.Li(name) for name in elsewhere])]))
+    return section_block("Rules", parts)
 
 
 def _silences(found: _Alerts, request: PageRequest) -> Component:
@@ -336,8 +342,6 @@ def _deliveries(found: _Alerts) -> Component:
 
 
 def _says(status: RuleStatus) -> str:
-    if status.state == "elsewhere":
-        return "Prometheus evaluates it; the chart brings the rule."
     numbers = (f"{_labels(m.labels)} {_number(m.value, m.n)}".strip() for m in status.members[:3])
     return status.unknown or "; ".join(numbers) or "–"
 

@@ -23,7 +23,12 @@ from leadscore.console.page import (
 )
 from leadscore.console.reading import maturity_filter, selection_of
 from leadscore.monitoring.measures import Measure, MeasureSeries
-from leadscore.monitoring.queries.business import BusinessRow, read_business, read_conversion_series
+from leadscore.monitoring.queries.business import (
+    BusinessRow,
+    business_rows,
+    read_business_counts,
+    read_conversion_series,
+)
 from leadscore.monitoring.queries.freshness import Freshness, read_freshness
 from leadscore.monitoring.queries.ranges import Selection
 
@@ -60,15 +65,17 @@ def build(request: PageRequest) -> PageContent:
     selection = selection_of(request)
     with request.store.reading() as connection:
         fresh = read_freshness(connection)
-        numbers = BusinessNumbers(
-            fresh=fresh,
-            total=next(iter(read_business(connection, selection, fresh)), None),
-            slices=read_business(connection, selection, fresh, "slice"),
-            grades=read_business(connection, selection, fresh, "grade"),
-            versions=read_business(connection, selection, fresh, "version"),
-            sources=read_business(connection, selection, fresh, "source"),
-            series=read_conversion_series(connection, selection, fresh),
-        )
+        counted = read_business_counts(connection, selection, fresh)
+        series = read_conversion_series(connection, selection, fresh)
+    numbers = BusinessNumbers(
+        fresh=fresh,
+        total=next(iter(business_rows(counted)), None),
+        slices=business_rows(counted, "slice"),
+        grades=business_rows(counted, "grade"),
+        versions=business_rows(counted, "version"),
+        sources=business_rows(counted, "source"),
+        series=series,
+    )
     return show_business(numbers, request, selection)
 
 

@@ -59,11 +59,12 @@ def build(request: PageRequest) -> PageContent:
 
 def _read(request: PageRequest) -> QualityNumbers:
     selection = selection_of(request, roles=(CHAMPION_ROLE, SHADOW_ROLE))
-    answered = selection_of(request)
     with request.store.reading() as connection:
         fresh = read_freshness(connection)
-        versions = versions_by_traffic(read_counts(connection, selection, ("version",)))
-        main = next(iter(versions_by_traffic(read_counts(connection, answered, ("version",)))), "")
+        rows = read_counts(connection, selection, ("version", "role"))
+    versions = versions_by_traffic(rows)
+    answered = versions_by_traffic(tuple(row for row in rows if row.role == CHAMPION_ROLE))
+    main = next(iter(answered), "")
     facts: dict[str, ModelFacts] = {}
     for version in versions:
         found, _ = SHELF.find(request.home, request.model, version)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from dash import dcc
 from dash.development.base_component import Component
 
+from leadscore.alerts.episodes import read_open, read_rule_statuses
+from leadscore.alerts.evaluate import Episode
+from leadscore.alerts.rules import AlertSeverity
 from leadscore.console.blocks import PageTable, badge, section_block, table_block
 from leadscore.console.charts import ChartWords, time_chart
 from leadscore.console.numbers import count_text, milliseconds_text, share_text
@@ -28,9 +31,9 @@ from leadscore.console.reading import selection_of, versions_by_traffic
 from leadscore.drift.verdict import as_utc
 from leadscore.events.records import Evidence
 from leadscore.monitoring.measures import Measure, MeasureSeries
-from leadscore.monitoring.queries.business import BusinessRow, read_business
+from leadscore.monitoring.queries.business import BusinessRow, business_rows, read_business_counts
 from leadscore.monitoring.queries.counts import CountsRow, read_counts
-from leadscore.monitoring.queries.freshness import Freshness, read_freshness
+from leadscore.monitoring.queries.freshness import STALE, Freshness, read_freshness
 from leadscore.monitoring.queries.ranges import HourRange, Selection
 from leadscore.monitoring.queries.traffic import LatencySummary, read_latency, read_traffic
 from leadscore.monitoring.queries.verdicts import DetectorVerdict, read_latest_verdicts
@@ -45,6 +48,9 @@ _CHANGES: Final = 10
 _RECORDS: Final = 200
 # Verdicts older than that say nothing of today.
 _OLD_VERDICT: Final = timedelta(days=8)
+_ALERT_LEVELS: Final[dict[AlertSeverity, VerdictLevel]] = {
+    "critical": "critical", "warning": "warning", "info": "info",
+}  # fmt: skip
 _RANKS: Final[dict[VerdictLevel, int]] = {"good": 0, "info": 1, "unknown": 2, "warning": 3, "critical": 4}
 
 
@@ -81,6 +87,8 @@ class OverviewNumbers:
         verdicts: Newest of each detector of the version that serves.
         changes: Newest records of releases.
         waiting: Questions of releases that nobody has answered.
+        alerts: Episodes that are not over.
+        evaluated: When the rules of alerts were evaluated last; None: never.
     """
 
     fresh: Freshness
@@ -92,6 +100,8 @@ class OverviewNumbers:
     verdicts: tuple[DetectorVerdict, ...]
     changes: tuple[Evidence, ...]
     waiting: tuple[Evidence, ...]
+    alerts: tuple[Episode, ...]
+    evaluated: datetime | None
 
     @property
     def serving(self) -> str:
@@ -112,17 +122,20 @@ def _read(request: PageRequest) -> OverviewNumbers:
         fresh = read_freshness(connection)
         versions = read_counts(connection, selection, ("version",))
         serving = next(iter(versions_by_traffic(versions)), "")
-        grades = read_business(connection, business, fresh, "grade")
+        counted = read_business_counts(connection, business, fresh)
+        statuses = read_rule_statuses(connection)
         return OverviewNumbers(
             fresh=fresh,
             versions=versions,
             traffic=read_traffic(connection, selection, fresh),
             latency=read_latency(connection, selection, fresh),
-            business=next(iter(read_business(connection, business, fresh)), None),
-            grade_a=next((row for row in grades if row.name == "A"), None),
+            business=next(iter(business_rows(counted)), None),
+            grade_a=next((row for row in business_rows(counted, "grade") if row.name == "A"), None),
             verdicts=read_latest_verdicts(connection, request.model, serving) if serving else (),
             changes=changes,
             waiting=waiting,
+            alerts=read_open(connection),
+            evaluated=as_utc(max(at for at, _ in statuses)) if statuses else None,
         )
 
 
@@ -144,7 +157,7 @@ def show_overview(numbers: OverviewNumbers, request: PageRequest) -> PageContent
         tiles=_tiles(numbers),
         body=[
             section_block("What it rests on", [_checks_table(checks)]),
-            section_block("What needs a person", [_waiting_table(numbers.waiting)]),
+            section_block("What needs a person", [_waiting_table(numbers)]),
             time_chart(
                 ChartWords(
                     title="Leads scored",
@@ -194,16 +207,36 @@ def health_checks(numbers: OverviewNumbers, request: PageRequest) -> tuple[Healt
         says=stale or "Every stored prediction and outcome is counted.",
         href="/live",
     )
+    alerts = _alert_check(numbers, request)
     if stale:
-        return (counting, _drift_check(numbers, request))
+        return (counting, alerts, _drift_check(numbers, request))
     return (
         counting,
+        alerts,
         _traffic_check(numbers),
         _latency_check(numbers),
         _drift_check(numbers, request),
         _conversion_check(numbers),
         _promise_check(numbers),
     )
+
+
+def _alert_check(numbers: OverviewNumbers, request: PageRequest) -> HealthCheck:
+    name, href = "Alerts", "/alerts"
+    firing = [episode for episode in numbers.alerts if episode.state == "firing"]
+    if firing:
+        worst = min(firing, key=lambda episode: list(_ALERT_LEVELS).index(episode.severity))
+        more = f" (and {len(firing) - 1} more)" if len(firing) > 1 else ""
+        says = f"{worst.rule} fires{more}: {worst.summary or 'see the page of alerts.'}"
+        return HealthCheck(name=name, level=_ALERT_LEVELS[worst.severity], says=says, href=href)
+    if numbers.evaluated is None or request.now - numbers.evaluated > STALE:
+        says = "Nobody evaluates alerts. Check `leadscore monitor`."
+        return HealthCheck(name=name, level="unknown", says=says, href=href)
+    unknown = [episode for episode in numbers.alerts if episode.state == "unknown"]
+    if unknown:
+        says = f"{unknown[0].rule} was firing, and its number is gone: {unknown[0].unknown}"
+        return HealthCheck(name=name, level="unknown", says=says, href=href)
+    return HealthCheck(name=name, level="good", says="No alert fires.", href=href)
 
 
 def _traffic_check(numbers: OverviewNumbers) -> HealthCheck:
@@ -292,6 +325,7 @@ def _tiles(numbers: OverviewNumbers) -> list[NumberTile]:
     if p95.value is not None:
         slow = "critical" if p95.value > SLOW_SECONDS * 1e3 else "good"
     before = None if row is None else row.before.value
+    waiting = len(numbers.waiting) + len(_unattended(numbers))
     return [
         NumberTile(
             label="Leads scored",
@@ -323,10 +357,10 @@ def _tiles(numbers: OverviewNumbers) -> list[NumberTile]:
         ),
         NumberTile(
             label="Waiting for a person",
-            measure=Measure(value=len(numbers.waiting), n=len(numbers.waiting)),
+            measure=Measure(value=waiting, n=waiting),
             unit="count",
-            level="info" if numbers.waiting else None,
-            href="/releases",
+            level="info" if waiting else None,
+            note="alerts and approvals",
         ),
     ]
 
@@ -351,21 +385,35 @@ def _checks_table(checks: Sequence[HealthCheck]) -> Component:
     )
 
 
-def _waiting_table(waiting: Sequence[Evidence]) -> Component:
+def _waiting_table(numbers: OverviewNumbers) -> Component:
+    releases = [
+        (
+            as_utc(record.at),
+            record.subject,
+            "A release asks for an approval.",
+            dcc.Link("Answer", "/releases"),
+        )
+        for record in numbers.waiting
+    ]
+    alerts = [
+        (as_utc(episode.started_at), episode.rule, episode.summary, dcc.Link("Look after it", "/alerts"))
+        for episode in _unattended(numbers)
+    ]
     return table_block(
         PageTable(
-            header=("since", "version", "what", "do"),
-            rows=[
-                (as_utc(record.at), record.subject, "A release asks for an approval.",
-                 dcc.Link("Answer it", href="/releases"))
-                for record in waiting
-            ],
+            header=("since", "about", "what", "do"),
+            rows=[*alerts, *releases],
             units={},
             name="waiting",
             empty="Nobody has to do anything.",
         ),
         caption="What needs a person",
-    )  # fmt: skip
+    )
+
+
+def _unattended(numbers: OverviewNumbers) -> list[Episode]:
+    """Alerts that fire and that nobody has said to look after."""
+    return [e for e in numbers.alerts if e.state == "firing" and e.acknowledged is None]
 
 
 def _changes_table(changes: Sequence[Evidence]) -> Component:

@@ -314,4 +314,4 @@ def _share(value: float | None) -> str:
 def _estimate(found: Estimate | None) -> str:
     if found is None:
         return UNKNOWN_TEXT
-    return f"{number_text(found.value)} ({number_text(found.low)} to {number_text(found.high)})"
+    return f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"

@@ -15,6 +15,7 @@ from dash.development.base_component import Component
 from leadscore.console.blocks import (
     PageTable,
     action_form,
+    code_marked,
     empty_block,
     facts_block,
     section_block,
@@ -120,7 +121,7 @@ def _look(request: PageRequest) -> _Seen:
         try:
             binding = binding_for(request.store, shown, request.approvers, now)
         except RefusedError as error:
-            lacking = str(error)
+            lacking = error.hint
     return _Seen(records, versions, "", progress, shown, binding, lacking)
 
 
@@ -170,7 +171,11 @@ def _one(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Compon
         ("stage", shown.stage),
         ("artefact digest", html.Code(shown.digest)),
         ("registered", f"{shown.created_at:%Y-%m-%d %H:%M} UTC"),
-        *((check.name, check.says) for check in (progress.checks if progress is not None else ())),
+        *(
+            (c.name, c.says)
+            for c in (progress.checks if progress is not None else ())
+            if c.name != "champion"
+        ),
     ]
     records = [record for record in seen.records if record.subject == shown.ref]
     return [
@@ -185,7 +190,7 @@ def _answer(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Com
     if shown.stage in {"Production", "Archived"}:
         return []
     if binding is None:
-        return [html.P(f"It cannot be answered yet: {seen.lacking}", className="hint")]
+        return [html.P(code_marked(f"It cannot be answered yet. {seen.lacking}"), className="hint")]
     if not person.may("approver"):
         return [html.P("To answer, sign in with a key that has the scope approve.", className="hint")]
     sign = (

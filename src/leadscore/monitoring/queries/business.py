@@ -33,6 +33,10 @@ BusinessGroup = Literal["version", "grade", "slice", "bin", "source"]
 SLICES: Final = ("0–20", "21–40", "41–60", "61–80", "81–100")
 
 
+# A few hundred rows at most: what every grouping is made of.
+_FINEST: Final = ("version", "grade", "bin", "source")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusinessRow:
     """What became of one group's leads.
@@ -66,49 +70,63 @@ class BusinessRow:
         return "up" if now.low > then.high else "same"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusinessCounts:
+    """What was counted of a time, by version, grade, probability bin and source.
+
+    Attributes:
+        scored: All predictions of the time.
+        mature: Those that are old enough to have an outcome.
+        before: Those of the span before, as long, that are.
+        fresh: How far the roll-ups are.
+        start: First moment of the time.
+    """
+
+    scored: tuple[CountsRow, ...]
+    mature: tuple[CountsRow, ...]
+    before: tuple[CountsRow, ...]
+    fresh: Freshness
+    start: datetime
+
+
+def read_business_counts(connection: sa.Connection, selection: Selection, fresh: Freshness) -> BusinessCounts:
+    """Count a time once; `business_rows` groups it in as many ways as are asked for."""
+    mature = None if fresh.caught_up is None else selection.mature(fresh.caught_up)
+    before = None if fresh.caught_up is None else selection.before().mature(fresh.caught_up)
+    old = () if mature is None else read_counts(connection, mature, _FINEST)
+    young = selection if mature is None else selection.after(mature.time.end)
+    new = () if young is None else read_counts(connection, young, _FINEST)
+    return BusinessCounts(
+        scored=(*old, *new),
+        mature=old,
+        before=() if before is None else read_counts(connection, before, _FINEST),
+        fresh=fresh,
+        start=selection.time.start,
+    )
+
+
 def read_business(
     connection: sa.Connection, selection: Selection, fresh: Freshness, by: BusinessGroup | None = None
 ) -> tuple[BusinessRow, ...]:
     """Return conversion and revenue of each group, or of all leads together, now against before."""
-    return business_rows(
-        _read(connection, selection, by),
-        _read_mature(connection, selection, fresh, by),
-        _read_mature(connection, selection.before(), fresh, by),
-        fresh,
-        selection.time.start,
-        by,
-    )
+    return business_rows(read_business_counts(connection, selection, fresh), by)
 
 
-def business_rows(
-    scored: Iterable[CountsRow],
-    mature: Iterable[CountsRow],
-    before: Iterable[CountsRow],
-    fresh: Freshness,
-    start: datetime,
-    by: BusinessGroup | None,
-) -> tuple[BusinessRow, ...]:
-    """Build the rows of `read_business`.
-
-    Args:
-        scored: All predictions of the time.
-        mature: Those that are old enough.
-        before: Those of the span before.
-        fresh: How far the roll-ups are.
-        start: First moment of the time.
-        by: Groups.
-    """
+def business_rows(counted: BusinessCounts, by: BusinessGroup | None = None) -> tuple[BusinessRow, ...]:
+    """Build the rows of `read_business`."""
     key = _key(by)
-    leads, old, earlier = (group_counts(rows, key) for rows in (scored, mature, before))
+    leads, old, earlier = (
+        group_counts(rows, key) for rows in (counted.scored, counted.mature, counted.before)
+    )
     names = sorted({*leads, *old, *earlier}, key=_order(by))
     nothing = PredictionCounts()
-    as_of = fresh.caught_up
+    as_of = counted.fresh.caught_up
     rates = measure_conversions([old.get(name, nothing) for name in names], as_of)
     rates_before = measure_conversions([earlier.get(name, nothing) for name in names], as_of)
     return tuple(
         BusinessRow(
             name=name,
-            leads=_count(leads.get(name, nothing), fresh, start),
+            leads=_count(leads.get(name, nothing), counted.fresh, counted.start),
             expected=_expected(old.get(name, nothing), as_of),
             conversion=rate,
             revenue=measure_revenue(old.get(name, nothing), as_of),
@@ -164,20 +182,7 @@ def bin_name(index: int) -> str:
 _BIN_NAMES: Final = tuple(bin_name(index) for index in range(PROBABILITY_BINS))
 
 
-def _read(connection: sa.Connection, selection: Selection, by: BusinessGroup | None) -> tuple[CountsRow, ...]:
-    return read_counts(connection, selection, _columns(by))
-
-
-def _read_mature(
-    connection: sa.Connection, selection: Selection, fresh: Freshness, by: BusinessGroup | None
-) -> tuple[CountsRow, ...]:
-    mature = None if fresh.caught_up is None else selection.mature(fresh.caught_up)
-    return () if mature is None else _read(connection, mature, by)
-
-
-def _columns(by: BusinessGroup | None) -> tuple[str, ...]:
-    if by is None:
-        return ()
+def _columns(by: BusinessGroup) -> tuple[str, ...]:
     return ("bin",) if by == "slice" else (by,)
 
 

@@ -121,6 +121,12 @@ class Selection:
         time = self.time.until(as_of - self.maturity)
         return None if time is None else replace(self, time=time)
 
+    def after(self, moment: datetime) -> Selection | None:
+        """Return what of it lies at or after the beginning of an hour; None if nothing does."""
+        if moment >= self.time.end:
+            return None
+        return replace(self, time=HourRange(max(moment, self.time.start), self.time.end))
+
     def before(self) -> Selection:
         """Return the same of the span before."""
         return replace(self, time=self.time.before())

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.support.console import PERSON, settings
 
+from leadscore.alerts.evaluate import Episode, EpisodeState
+from leadscore.alerts.rules import AlertSeverity
 from leadscore.console.page import PageRequest, VerdictLevel
 from leadscore.console.pages.overview import (
     HealthCheck,
@@ -58,6 +60,14 @@ def told(found: DriftVerdict | None) -> tuple[DetectorVerdict, ...]:
     return (DetectorVerdict(evidence_id="e", detector="daily", verdict=found),)
 
 
+def episode(severity: AlertSeverity, state: EpisodeState = "firing") -> Episode:
+    return Episode(
+        episode_id="e", fingerprint="f", rule="LeadScoringErrorRate", severity=severity, labels={},
+        state=state,
+        started_at=0, seen_at=0, summary="2 % of calls fail.", unknown="The service does not answer.",
+    )  # fmt: skip
+
+
 def numbers(**changes: object) -> OverviewNumbers:
     """All is well."""
     start = NOW.replace(minute=0)
@@ -72,6 +82,8 @@ def numbers(**changes: object) -> OverviewNumbers:
         "verdicts": told(verdict()),
         "changes": (),
         "waiting": (),
+        "alerts": (),
+        "evaluated": NOW,
     }  # fmt: skip
     return OverviewNumbers(**(given | changes))  # type: ignore[arg-type]
 
@@ -103,6 +115,11 @@ def test_the_score_is_trusted_when_everything_is_known_and_good(request_: PageRe
         ({"fresh": Freshness()}, "unknown", "leadscore monitor"),
         ({"fresh": Freshness(caught_up=NOW, seen=NOW - timedelta(hours=1))}, "unknown", "Nobody has counted"),
         ({"verdicts": ()}, "unknown", "No detector"),
+        ({"evaluated": None}, "unknown", "Nobody evaluates alerts"),
+        ({"evaluated": NOW - timedelta(hours=1)}, "unknown", "Nobody evaluates alerts"),
+        ({"alerts": (episode("warning"), episode("critical"))}, "critical", "fires (and 1 more)"),
+        ({"alerts": (episode("warning"),)}, "warning", "2 % of calls fail"),
+        ({"alerts": (episode("warning", "unknown"),)}, "unknown", "its number is gone"),
         ({"business": None}, "info", "not known yet"),
         ({"latency": ()}, "info", "latency is not known"),
         ({"traffic": (), "versions": ()}, "warning", "No lead was scored"),

@@ -123,6 +123,8 @@ def upgrade() -> None:
         sa.Column("converted", sa.Boolean),
         sa.Column("outcome_at", sa.BigInteger),
     )
+    # A feature over weeks is one row of hundreds of an hour.
+    op.create_index("rollup_features_by_feature", "rollup_features", ["model_name", "feature", "hour"])
     op.create_index("lead_scores_ranked", "lead_scores", ["model_name", "grade", "probability"])
     op.create_index("lead_scores_by_lead", "lead_scores", ["lead_id"])
     op.create_index("lead_scores_by_time", "lead_scores", ["model_name", "scored_at"])
