@@ -24,7 +24,9 @@ from benchmarks.row import Row, Run, Section
 from benchmarks.rows import (
     backtest,
     bank,
+    batch,
     calibration,
+    conversion_drop,
     drift_budget,
     drift_evidently,
     drift_order,
@@ -58,6 +60,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *latency.SUITES,
         *inprocess.SUITES,
         *offline.SUITES,
+        *batch.SUITES,
         *event_store.SUITES,
         *rollups.SUITES,
         *overview.SUITES,
@@ -68,6 +71,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
     "bank": (*bank.SUITES, *backtest.SUITES),
     "drift": (
         *drift_budget.SUITES,
+        *conversion_drop.SUITES,
         *drift_run_length.SUITES,
         *drift_order.SUITES,
         *drift_run_length_outcomes.SUITES,
