@@ -24,6 +24,7 @@ from benchmarks.row import Row, Run, Section
 from benchmarks.rows import (
     backtest,
     bank,
+    batch,
     calibration,
     conversion_drop,
     drift_budget,
@@ -59,6 +60,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *latency.SUITES,
         *inprocess.SUITES,
         *offline.SUITES,
+        *batch.SUITES,
         *event_store.SUITES,
         *rollups.SUITES,
         *overview.SUITES,

@@ -27,7 +27,7 @@ from leadscore.monitoring.rollups.cells import VersionCells
 from leadscore.monitoring.rollups.worker import RollupWorker
 from leadscore.registry.store import ModelRegistry
 from leadscore.release import approval
-from leadscore.release.evidence import binding_for, record_comparison
+from leadscore.release.evidence import binding_for, record_report
 from leadscore.release.replay import replay as replay_requests
 from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
@@ -104,7 +104,7 @@ def _release(store: EventStore, registry: ModelRegistry, approvers: Approvers, n
     found = replay_requests(
         store, registry, candidate, now=now, clock=time.monotonic, days=14.0, maturity=timedelta(days=5)
     )
-    record_comparison(store, found, at + 1_000_000)
+    record_report(store, found.kind, found, at + 1_000_000)
     binding = binding_for(store, candidate, approvers, time.time())
     approval.request(store, msgspec.structs.replace(binding, release="uid-1"), at=at + 2_000_000)
 

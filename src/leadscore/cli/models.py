@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leadscore.cli.options import AcceptSuspicion
+from leadscore.cli.options import AcceptSuspicion, EventsUrl
 from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
 
@@ -245,6 +245,31 @@ def _copied(cached: Path, to: Path) -> Path:
     with writing_artefact(to) as temporary:
         shutil.copytree(cached, temporary, dirs_exist_ok=True)
     return to
+
+
+@app.command("metrics")
+def metrics(
+    events_url: EventsUrl = None,
+    lake: Annotated[
+        str | None,
+        typer.Option("--lake", envvar="LEADSCORE_LAKE", show_envvar=True, help="Root of the lake."),
+    ] = None,
+    as_json: TableOrJson = False,
+) -> None:
+    """Append today's figures of each version at work to the lake's table model_metrics; once a day (UTC)."""
+    from datetime import UTC, datetime
+
+    from leadscore.events.store import EventStore
+    from leadscore.monitoring.model_facts import find_model_facts
+    from leadscore.monitoring.model_metrics import publish_model_metrics
+    from leadscore.monitoring.rollups.cells import VersionCells
+
+    home, registry = Home.from_environment(), _registry()
+    cells = VersionCells(lambda name, version: find_model_facts(registry, name, version))
+    with EventStore(events_url or home.events_url) as store:
+        done = publish_model_metrics(store, lake or home.lake, cells.facts, datetime.now(UTC))
+    said = "were written before" if done.repeated else "are written"
+    emit(done, f"Today's figures {said} (version {done.version} of model_metrics).", as_json=as_json)
 
 
 def _registry() -> ModelRegistry:

@@ -40,6 +40,8 @@ def monitor(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # It writes whole URLs, and channels have their secrets in them.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     home = Home.from_environment()
     registry, stopping = ModelRegistry(home, with_mlflow=False), threading.Event()
     options = process.MonitorOptions(host, port, parse_duration(lease).total_seconds())

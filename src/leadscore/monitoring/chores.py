@@ -16,6 +16,7 @@ _log = logging.getLogger(__name__)
 
 # The longest pause after rounds that failed.
 _LONGEST_PAUSE: Final = 60.0
+_FIRST_PAUSE: Final = 1.0
 _STANDBY: Final = 0.5
 
 
@@ -25,7 +26,8 @@ class Chore:
 
     Attributes:
         name: What logs and metrics call it.
-        run: One round. What it raises is counted and logged; the next round comes after a longer pause.
+        run: One round. What it raises is counted and logged; it is tried again after a second, then two, four
+            and so on, up to a minute.
         every: Seconds between the end of a round and the next one.
     """
 
@@ -84,15 +86,22 @@ class ChoreKeeper:
         return (self._lease_state, *(loop.state for loop in self._loops))
 
     @property
-    def store_answers(self) -> bool | None:
-        """Whether the store took the last renewal; None before the first attempt."""
+    def silence(self) -> str:
+        """Why nothing is known of the store; empty if it took a renewal within the lease's time."""
         state = self._lease_state
-        return None if not state.rounds + state.failures else not state.failing
+        if state.failing:
+            return state.error
+        if state.good_at is None:
+            return "The event store has not been asked yet."
+        # One that is asked and says nothing has not failed yet.
+        if time.time() - state.good_at > self.lease.seconds:
+            return f"The event store has not answered for more than {self.lease.seconds:g} s."
+        return ""
 
     @property
     def alive(self) -> bool:
         """Whether every thread is there: none may end before the process does."""
-        return all(loop.thread is not None and loop.thread.is_alive() for loop in self._loops)
+        return all(loop.thread is None or loop.thread.is_alive() for loop in self._loops)
 
     def start(self) -> None:
         """Begin."""
@@ -141,7 +150,8 @@ def _round(chore: Chore, state: ChoreState) -> float:
             fields = {"chore": chore.name, "error": said}
             _log.error("a chore failed", exc_info=trace, extra={"fields": fields})
         state.error = said
-        return max(chore.every, min(_LONGEST_PAUSE, chore.every * 2.0**state.failing, 2.0**state.failing))
+        # Sooner than usual at first: what was away for a moment is not to be missed for a whole interval.
+        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (state.failing - 1))
     if state.failing:
         _log.info("a chore works again", extra={"fields": {"chore": chore.name, "after": state.failing}})
     state.rounds += 1

@@ -69,6 +69,11 @@ class StoreLease:
         self._token = 0
 
     @property
+    def seconds(self) -> float:
+        """After which an unrenewed lease may be taken."""
+        return self._seconds
+
+    @property
     def renew_every(self) -> float:
         """Seconds between two renewals."""
         return self._seconds / 5

@@ -170,10 +170,8 @@ def health_of(keeper: ChoreKeeper) -> MonitorHealth:
     leading = keeper.lease.leading
     if not keeper.alive:
         return MonitorHealth(status="stopped", reason="A thread has ended.", leading=leading)
-    if not keeper.store_answers:
-        first = keeper.store_answers is None
-        reason = "The event store was not asked yet." if first else keeper.states[0].error
-        return MonitorHealth(status="unknown", reason=reason, leading=leading)
+    if keeper.silence:
+        return MonitorHealth(status="unknown", reason=keeper.silence, leading=leading)
     if not leading:
         return MonitorHealth(status="standby", reason="Another monitor is at work.")
     failing = [f"{state.name}: {state.error}" for state in keeper.states if state.failing]

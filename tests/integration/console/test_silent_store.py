@@ -15,7 +15,8 @@ from leadscore.console.app import Console
 from leadscore.console.pages import ACTIONS, PAGES
 
 
-@pytest.mark.parametrize("path", [page.path for page in PAGES])
+# A page that is asked for nothing reads nothing.
+@pytest.mark.parametrize("path", [f"{page.path}?id=L-1" for page in PAGES])
 def test_a_page_over_a_silent_database_is_unknown(path: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         made = console.settings(tmp_path, page_seconds=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,10 +16,13 @@ from tests.support.events import outcome, prediction
 from tests.support.recount import CELLS, CONTRACT, PROFILE
 
 from leadscore.contract import Boolean, Categorical, FeatureContract, Numeric, Target
+from leadscore.errors import UnavailableError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
+from leadscore.lake.table import LakeTable, table_uri
 from leadscore.monitoring.exporter import OUTCOME_WINDOW, ModelMetricsExporter
 from leadscore.monitoring.model_facts import ModelFacts
+from leadscore.monitoring.model_metrics import publish_model_metrics
 from leadscore.monitoring.queries.freshness import read_freshness
 from leadscore.monitoring.queries.quality import read_quality
 from leadscore.monitoring.queries.ranges import HourRange, Selection
@@ -143,3 +147,28 @@ def test_numbers_that_cannot_be_read_again_go(filled: EventStore) -> None:
     assert list(found["leadscore_model_measure_unknown"]) == [
         ("all", "", "", "The event store could not be read.", "")
     ]
+
+
+def test_the_lake_gets_a_days_figures_once(filled: EventStore, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    done = [
+        publish_model_metrics(filled, str(tmp_path), lambda _name, _version: FACTS, now) for _ in range(2)
+    ]
+    assert [each.repeated for each in done] == [False, True]
+    table = LakeTable(table_uri(str(tmp_path), "model_metrics"))
+    rows = [row for batch in table.read() for row in batch.to_pylist()]
+    by_measure = {row["measure"]: row for row in rows}
+    exporter = ModelMetricsExporter(filled, lambda _name, _version: FACTS)
+    exporter.refresh()
+    found = scrape(exporter)
+    for name in ("auc", "conversion_rate", "brier"):
+        ((_, value),) = found[f"leadscore_model_{name}"].items()
+        assert by_measure[name]["value"] == pytest.approx(value)
+        assert by_measure[name]["unknown"] == ""
+    assert by_measure["conversion_rate"]["completeness"] == pytest.approx(650 / 700)
+
+
+def test_nothing_is_written_while_nobody_counts(store: EventStore, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="Start `leadscore monitor`"):
+        publish_model_metrics(store, str(tmp_path), lambda _name, _version: None, datetime.now(UTC))
+    assert LakeTable(table_uri(str(tmp_path), "model_metrics")).version() is None

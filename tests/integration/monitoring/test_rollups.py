@@ -104,3 +104,22 @@ def test_each_hour_says_when_it_was_counted(store: EventStore) -> None:
         found = connection.execute(sa.select(rollup_counted)).one()
     assert found.hour == 0
     assert found.at > HOUR
+
+
+def test_hours_without_a_profile_are_counted_again_when_it_can_be_had(store: EventStore) -> None:
+    store.append(
+        [
+            prediction("p1", scored_at=10),
+            prediction("p2", scored_at=HOUR, contract_version="older"),
+        ],
+        [],
+    )
+    known: list[VersionView] = [Uncounted("no profile")]
+    worker = RollupWorker(store, lambda _name, _version: known[-1])
+    worker.run()
+    assert worker.retry_unprofiled() == 0, "it is still not there"
+    known.append(CELLS)
+    assert worker.retry_unprofiled() == 2
+    assert worker.run().hours == 2
+    assert worker.retry_unprofiled() == 0, "another contract's rows are not looked at again and again"
+    assert_equal_to_a_recount(store)

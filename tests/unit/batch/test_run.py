@@ -21,7 +21,7 @@ from leadscore.batch.run import BatchRequest, business_date, run_batch
 from leadscore.batch.status import list_nights
 from leadscore.errors import ConflictError, NotFoundError, TableError, UnavailableError
 from leadscore.events.store import EventStore
-from leadscore.events.windows import predictions_window
+from leadscore.events.windows import labelled_window
 from leadscore.lake.schemas import SCORES
 from leadscore.lake.table import LakeTable, table_uri
 from leadscore.scoring.model import ScoringModel
@@ -66,7 +66,7 @@ def scores(home: Home, day: date = DAY) -> pa.Table:
 
 def logged(store: EventStore) -> pa.Table:
     now = datetime.now(UTC)
-    return predictions_window(store, now - timedelta(days=1), now + timedelta(days=1)).sort_by("lead_id")
+    return labelled_window(store, now - timedelta(days=1), now + timedelta(days=1)).sort_by("lead_id")
 
 
 def test_every_lead_has_the_score_that_the_model_gives(

@@ -70,7 +70,7 @@ def test_of_two_keepers_one_works_and_the_other_follows_when_it_stops(store: Eve
     stop_first = keep(keepers["first"])
     wait_until(lambda: "first" in done, what="the first at work")
     stop_second = keep(keepers["second"])
-    wait_until(lambda: keepers["second"].store_answers is True, what="the second's attempt")
+    wait_until(lambda: not keepers["second"].silence, what="the second's attempt")
     assert "second" not in done
     stop_first()
     wait_until(lambda: "second" in done, what="the second at work")
@@ -98,3 +98,12 @@ def test_a_holder_that_hears_nothing_stops_before_others_may_begin(store: EventS
     assert lease.leading
     now[0] = 7.6
     assert not lease.leading
+
+
+def test_a_store_that_is_asked_and_says_nothing_is_not_taken_for_one_that_answers(store: EventStore) -> None:
+    keeper = ChoreKeeper(StoreLease(store, "x", "me", seconds=2), [])
+    assert "not been asked" in keeper.silence
+    stop = keep(keeper)
+    wait_until(lambda: not keeper.silence, what="an answer")
+    stop()
+    wait_until(lambda: "not answered" in keeper.silence, what="the lease's time")

@@ -66,4 +66,4 @@ class VersionCells:
     @property
     def unknown(self) -> dict[tuple[str, str], str]:
         """Versions whose profile could not be had, and why."""
-        return {key: answer.reason for key, (_, answer) in self._unknown.items()}
+        return {key: answer.reason for key, (_, answer) in tuple(self._unknown.items())}

@@ -16,6 +16,8 @@ from leadscore.scoring.probability_bins import PROBABILITY_EDGES
 from leadscore.scoring.profile import FeatureProfile, ReferenceProfile, feature_cells
 
 SCORE_FEATURE: Final = "score"
+# Beginning of the reason why predictions have no cells though their version's are known.
+ENCODED: Final = "encoded by"
 RollupRow = tuple[int | float | str, ...]
 """A row, its columns in the order of its table's."""
 
@@ -213,8 +215,8 @@ def _sum(bins: npt.NDArray[np.intp], weights: Floats, size: int) -> Floats:
 def _other_encoding(part: GroupedPredictions, cells: CellsOfVersion) -> str:
     """Why rows cannot be counted by these cells; empty if they can."""
     if part.group.contract_version != cells.contract_version:
-        return f"encoded by contract {part.group.contract_version}, the version's is {cells.contract_version}"
+        return f"{ENCODED} contract {part.group.contract_version}, the version's is {cells.contract_version}"
     width = 4 * len(cells.profile.features)
     if part.group.width != width:
-        return f"feature rows of {part.group.width} bytes, the contract's inputs need {width}"
+        return f"{ENCODED} something else: {part.group.width} bytes a row, the contract needs {width}"
     return ""

@@ -18,7 +18,13 @@ import sqlalchemy as sa
 from leadscore.events.ingest import insert
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
-from leadscore.monitoring.rollups.counting import HourCounter, HourCounts, VersionView
+from leadscore.monitoring.rollups.counting import (
+    ENCODED,
+    CellsOfVersion,
+    HourCounter,
+    HourCounts,
+    VersionView,
+)
 from leadscore.monitoring.rollups.dirty import list_hours, list_leads, mark_dirty, resolve_pending
 from leadscore.monitoring.rollups.lookups import is_among
 from leadscore.monitoring.rollups.progress import (
@@ -123,15 +129,21 @@ class RollupWorker:
                 return RollupRound(records, hours, counted, caught_up=False)
 
     def retry_unprofiled(self) -> int:
-        """Mark hours whose versions lacked a profile that can be had now; returns how many."""
+        """Mark hours whose versions lacked a profile that can be had now; returns how many.
+
+        Predictions that were encoded by another contract stay uncounted, whatever the version's profile is.
+        """
         t = rollup_unprofiled.c
+        lacking = sa.select(t.hour, t.model_name, t.model_version).where(~t.reason.startswith(ENCODED))
         with self._store.reading() as connection:
-            found = connection.execute(sa.select(t.hour, t.model_name, t.model_version, t.reason)).all()
+            found = connection.execute(lacking).all()
         again = {
             row.hour
             for row in found
-            if getattr(self._cells_of(row.model_name, row.model_version), "reason", "") != row.reason
+            if isinstance(self._cells_of(row.model_name, row.model_version), CellsOfVersion)
         }
+        if not again:
+            return 0
         with self._store.writing() as connection:
             self._fence(connection)
             mark_dirty(connection, again)
