@@ -61,7 +61,7 @@ EXPECTED: Final[dict[Fault, frozenset[Cause]]] = {
     "bad_version": frozenset({"model"}),
     "pipeline_bug": frozenset({"integration"}),
     "outcomes_stopped": frozenset({"integration"}),
-    "calm": frozenset({"no_fault"}),
+    "no_drift": frozenset({"no_fault"}),
     "new_categories": frozenset({"data_drift"}),
     "missingness": frozenset({"integration"}),
     "prior_shift": frozenset({"concept_drift"}),
@@ -69,7 +69,7 @@ EXPECTED: Final[dict[Fault, frozenset[Cause]]] = {
 }
 # Of these the benchmark reports how many are named right.
 CAUSES_BENCHED: Final[tuple[Fault, ...]] = (
-    "covariate_shift", "concept_drift", "bad_version", "pipeline_bug", "outcomes_stopped", "calm",
+    "covariate_shift", "concept_drift", "bad_version", "pipeline_bug", "outcomes_stopped", "no_drift",
 )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def investigate_fault(
 
 def fill(store: EventStore, world: ComplaintWorld, fault: Fault, seed: int, leads: int = _LEADS) -> None:
     """Store what the service would have stored."""
-    scenarios = [] if fault in {"calm", "bad_version", "outcomes_stopped", "sent_twice"} else [
+    scenarios = [] if fault in {"no_drift", "bad_version", "outcomes_stopped", "sent_twice"} else [
         Scenario(fault, SINCE)  # pyright: ignore[reportArgumentType]
     ]  # fmt: skip
     table = generate(
