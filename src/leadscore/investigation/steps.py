@@ -59,7 +59,8 @@ def health_step(seen: Observed, found: Findings) -> InvestigationStep:
         )
     unknown += [seen.no_registry] if seen.no_registry else []
     findings = found.take()
-    counts = [_traffic_row(name, span) for name, span in _spans(seen)]
+    days = seen.request.time.length / timedelta(days=1)
+    counts = [_traffic_row(name, span, days) for name, span in _spans(seen)]
     wrong = [f for f in findings if f.points_to]
     sentence = wrong[0].sentence if wrong else "Leads and outcomes arrived as before."
     if seen.changes and not wrong:
@@ -295,10 +296,9 @@ def _spans(seen: Observed) -> tuple[tuple[str, SpanObservation], ...]:
     return (("before", seen.before), ("now", seen.now))
 
 
-def _traffic_row(name: str, span: SpanObservation) -> tuple[str, ...]:
+def _traffic_row(name: str, span: SpanObservation, days: float) -> tuple[str, ...]:
     total = PredictionCounts.total(span.by_version.values()).predictions
-    days = max(len(span.hours) / 24, 1 / 24)
-    return (name, f"{total:,}", f"{total / days:,.0f}" if total else "0", span.version or "none")
+    return (name, f"{total:,}", f"{total / days:,.0f}", span.version or "none")
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> InvestigationTable:

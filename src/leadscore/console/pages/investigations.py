@@ -57,7 +57,8 @@ def list_content(request: PageRequest, found: Sequence[InvestigationReport]) -> 
     due = [report for report in found if report.follow_up_at <= request.now]
     sentence = "No complaint has been investigated yet."
     if found:
-        sentence = f"{len(found)} investigations; the newest: {found[0].headline}"
+        many = "1 investigation" if len(found) == 1 else f"{len(found)} investigations; the newest"
+        sentence = f"{many}: {found[0].headline}"
     if due:
         sentence += f" {len(due)} are to be looked at again."
     table = PageTable(

@@ -80,7 +80,9 @@ def _tiles(request: PageRequest, found: LeadHistory, newest: LeadAnswer) -> list
     days = (request.now - found.answers[-1].scored_at).total_seconds() / 86_400
     return [
         NumberTile(
-            label="Score", measure=Measure(value=newest.score, n=1, as_of=newest.scored_at), unit="number"
+            label="Chance to become a customer",
+            measure=Measure(value=newest.probability, n=1, as_of=newest.scored_at),
+            unit="share",
         ),
         NumberTile(label="Times scored", measure=Measure(value=times, n=times)),
         NumberTile(
@@ -142,10 +144,10 @@ def _change(found: LeadHistory, change: LeadChange) -> list[Component]:
     parts = [
         ("the lead itself", split.data),
         ("another model", split.model),
-        ("its chances anew", split.calibration),
+        ("its translation into chances", split.calibration),
     ]
-    rows = [(name, part.points) for name, part in parts]
-    rows.append(("together", change.change.points))
+    rows = [(name, f"{part.points:+.1f}") for name, part in parts]
+    rows.append(("together", f"{change.change.points:+.1f}"))
     table = PageTable(header=("from", "points"), rows=rows, units={"points": "number"}, name="change")
     return [heading, sentences, table_block(table, caption=f"Points of the score: {title}")]
 
@@ -167,7 +169,7 @@ def _history(found: LeadHistory) -> Component:
     rows = [
         (
             a.scored_at,
-            a.score,
+            f"{a.score:.1f}",
             a.grade,
             f"{a.model}/{a.version}",
             "comparison only" if a.shadow else "",
@@ -191,7 +193,7 @@ def _outcomes(found: LeadHistory) -> Component:
         (
             o.occurred_at,
             "became a customer" if o.converted else "was lost",
-            o.value,
+            "–" if o.value is None else o.value,
             "" if o.counts else "corrected later",
         )
         for o in found.outcomes

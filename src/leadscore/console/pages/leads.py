@@ -208,7 +208,7 @@ def _row(lead: ListedLead) -> tuple[object, ...]:
     why: object = "The reasons cannot be said just now."
     if lead.reasons:
         why = html.Ul([html.Li(reason) for reason in lead.reasons], className="reasons")
-    return (lead_link(lead.lead_id), lead.grade, lead.score, told, why, lead.scored_at)
+    return (lead_link(lead.lead_id), lead.grade, f"{lead.score:.1f}", told, why, lead.scored_at)
 
 
 def _filters(request: PageRequest, facts: ModelFacts | None) -> list[PageFilter]:
