@@ -44,7 +44,9 @@ def answer(store: EventStore, said: dict[str, Any]) -> object:
         return store.record(Evidence(said["id"], "gate", "crm/7", 1, "{}"))
     if said["do"] == "read":
         end = datetime(2100, 1, 1, tzinfo=UTC)
-        table = labelled_window(store, datetime(1970, 1, 1, tzinfo=UTC), end)
+        found = labelled_window(store, datetime(1970, 1, 1, tzinfo=UTC), end)
+        # The release before returns the table beside its completeness.
+        table = getattr(found, "table", found)
         pairs = zip(table["prediction_id"].to_pylist(), table["converted"].to_pylist(), strict=True)
         return {"labels": dict(pairs), "evidence": sorted(e.evidence_id for e in store.evidence())}
     raise ValueError(said["do"])

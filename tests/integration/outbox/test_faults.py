@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,6 +59,11 @@ class Clock:
         return self.now
 
 
+def new_path(name: str) -> str:
+    """A path of the receiver that no other test, on another database, has sent to."""
+    return f"/{name}-{secrets.token_hex(4)}"
+
+
 @contextmanager
 def killed_before(store: EventStore, number: int | None) -> Iterator[None]:
     """Throw before the statement or commit of this number; nothing if there are fewer."""
@@ -98,7 +104,7 @@ def run(
 ) -> tuple[int, int]:
     """Deliver two messages through a fault and a kill; how many were doubled, and how many may have been."""
     channel = f"{fault}-{kill}-{'keyed' if keyed else 'plain'}"
-    path, clock = f"/{channel}", Clock()
+    path, clock = new_path(channel), Clock()
     messages = [OutboxMessage(f"{channel}-{n}", channel, "stream", json.dumps({"n": n})) for n in (1, 2)]
     with store.writing() as connection:
         assert enqueue(connection, messages, clock()) == 2
@@ -151,15 +157,16 @@ def test_a_channel_that_asks_for_a_pause_is_left_alone_and_others_are_not(
     store: EventStore, receiver: Receiver
 ) -> None:
     clock = Clock()
-    receiver.plan("/pause", "429")
-    sender = Http(receiver.url + "/pause", keyed=False)
+    path = new_path("pause")
+    receiver.plan(path, "429")
+    sender = Http(receiver.url + path, keyed=False)
     with store.writing() as connection:
         enqueue(connection, [OutboxMessage(str(n), "pause", str(n), "{}") for n in range(3)], clock())
-    before = receiver.requests("/pause")
+    before = receiver.requests(path)
     deliver_due(store, "pause", sender, now=clock, chance=lambda: 0.0)
     clock.now += (PAUSE_SECONDS - 1) * US
     deliver_due(store, "pause", sender, now=clock, chance=lambda: 0.0)
-    assert receiver.requests("/pause") - before == 1
+    assert receiver.requests(path) - before == 1
     with store.writing() as connection:
         enqueue(connection, [OutboxMessage("other", "other", "s", "{}")], clock())
     assert deliver_due(store, "other", Http(receiver.url + "/other", keyed=False), now=clock).delivered == 1
@@ -169,7 +176,7 @@ def test_a_channel_that_asks_for_a_pause_is_left_alone_and_others_are_not(
 
 def test_ten_minutes_of_429_lose_nothing(store: EventStore, receiver: Receiver) -> None:
     """What Alertmanager drops (prometheus/alertmanager#2111): both messages, with 429 for ten minutes."""
-    clock, path = Clock(), "/slack-429"
+    clock, path = Clock(), new_path("slack-429")
     receiver.plan(path, *["429"] * 60)
     sender = Http(receiver.url + path, keyed=False)
     stream = [

@@ -146,7 +146,7 @@ def test_alibis_answer_is_asked_once_for_the_same_streams(tmp_path, monkeypatch)
 
     def answer(detector, contract, reference, windows, options):
         asked.append(dict(options))
-        return AlibiResult(1.0, 2.0, (AlibiWindow(True, (), (0.5,), 0.4, 7),))
+        return AlibiResult((AlibiWindow(True, (), (0.5,), 0.4, 7),))
 
     monkeypatch.setattr(alibi_answer, "run_alibi", answer)
     ask = functools.partial(
