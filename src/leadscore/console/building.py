@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTimeError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 from urllib.parse import urlencode
@@ -125,6 +126,12 @@ class PageBuilder:
             usual = read_range({}, page.span, self._clock())
             shown = filters_block(page.path, (), usual if page.span else None)
             return BuiltPage((shown, error_block(error.message, hint=error.hint)), "refused")
+        except Exception as error:  # noqa: BLE001 (whatever a URL says, its page is told of)
+            _log.error(
+                "a page's URL could not be read", exc_info=error, extra={"fields": {"page": page.path}}
+            )
+            why = f"This address cannot be read ({type(error).__name__}); see the log."
+            return BuiltPage((error_block(why, hint="Open the page anew."),), "refused")
         key = (page.path, tuple(sorted((k, v) for k, v in given.items() if v)), person.role)
         try:
             found = self._begin(page, request, key).result(self._settings.page_seconds)
@@ -138,7 +145,19 @@ class PageBuilder:
         except Exception as error:  # noqa: BLE001 (a page's fault must not take the shell with it)
             _log.error("a page failed", exc_info=error, extra={"fields": {"page": page.path}})
             return self._last_known(page, key, f"This page failed ({type(error).__name__}); see the log.")
-        return BuiltPage(self._show(page, found, given), "fresh")
+        try:
+            return BuiltPage(self._show(page, found, given), "fresh")
+        except Exception as error:  # noqa: BLE001 (as above)
+            _log.error("a page could not be shown", exc_info=error, extra={"fields": {"page": page.path}})
+            why = f"This page failed ({type(error).__name__}); see the log."
+            return BuiltPage((error_block(why),), "unknown")
+
+    def forget(self) -> None:
+        """Show nobody what was read before this moment, except as last known: something was changed."""
+        with self._lock:
+            self._running.clear()
+            for key, known in self._known.items():
+                self._known[key] = replace(known, finished=-math.inf)
 
     def _begin(self, page: ConsolePage, request: PageRequest, key: _Key) -> Future[_Known]:
         """The making of this page that is under way or has just ended, else a new one."""
