@@ -115,7 +115,12 @@ class PageBuilder:
     def build(self, page: ConsolePage, given: Mapping[str, str], person: ConsolePerson) -> BuiltPage:
         """Make a page; never raises, and takes no longer than the settings allow."""
         began = time.monotonic()
-        built = self._build(page, given, person)
+        try:
+            built = self._build(page, given, person)
+        except Exception as error:  # noqa: BLE001 (whatever fails, its reader is told in a sentence)
+            _log.error("a page could not be made", exc_info=error, extra={"fields": {"page": page.path}})
+            why = f"This page could not be made ({type(error).__name__}); see the log."
+            built = BuiltPage((error_block(why, hint="Open it anew."),), "unknown")
         self._metrics.pages.labels(page.path, built.result).observe(time.monotonic() - began)
         return built
 
@@ -126,12 +131,6 @@ class PageBuilder:
             usual = read_range({}, page.span, self._clock())
             shown = filters_block(page.path, (), usual if page.span else None)
             return BuiltPage((shown, error_block(error.message, hint=error.hint)), "refused")
-        except Exception as error:  # noqa: BLE001 (whatever a URL says, its page is told of)
-            _log.error(
-                "a page's URL could not be read", exc_info=error, extra={"fields": {"page": page.path}}
-            )
-            why = f"This address cannot be read ({type(error).__name__}); see the log."
-            return BuiltPage((error_block(why, hint="Open the page anew."),), "refused")
         key = (page.path, tuple(sorted((k, v) for k, v in given.items() if v)), person.role)
         try:
             found = self._begin(page, request, key).result(self._settings.page_seconds)
@@ -145,12 +144,7 @@ class PageBuilder:
         except Exception as error:  # noqa: BLE001 (a page's fault must not take the shell with it)
             _log.error("a page failed", exc_info=error, extra={"fields": {"page": page.path}})
             return self._last_known(page, key, f"This page failed ({type(error).__name__}); see the log.")
-        try:
-            return BuiltPage(self._show(page, found, given), "fresh")
-        except Exception as error:  # noqa: BLE001 (as above)
-            _log.error("a page could not be shown", exc_info=error, extra={"fields": {"page": page.path}})
-            why = f"This page failed ({type(error).__name__}); see the log."
-            return BuiltPage((error_block(why),), "unknown")
+        return BuiltPage(self._show(page, found, given), "fresh")
 
     def forget(self) -> None:
         """Show nobody what was read before this moment, except as last known: something was changed."""

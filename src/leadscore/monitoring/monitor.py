@@ -128,7 +128,7 @@ def run_monitor(
     sources: Sequence[MetricsSource],
     posts: Mapping[str, Receiver],
 ) -> None:
-    """Do the chores until SIGTERM, SIGINT or the parent's end; then finish what is done and give the lease up.
+    """Do the chores until SIGTERM, SIGINT or the parent's end; then finish, and give the lease up.
 
     Args:
         options: How.

@@ -125,8 +125,8 @@ def show_live(numbers: LiveNumbers, request: PageRequest) -> PageContent:
             time_chart(
                 ChartWords(
                     title="Latency",
-                    says="How long the service took for a call, in milliseconds: for half of them less than the "
-                    "median, for 95 and 99 of 100 less than P95 and P99. A value is known to about a quarter. "
+                    says="How long the service took for a call, in milliseconds: for half of them less than "
+                    "the median, for 95 and 99 of 100 less than P95 and P99, each known to about a quarter. "
                     "The way over the network comes on top.",
                     y_title="milliseconds",
                     unit="milliseconds",
