@@ -120,9 +120,9 @@ def test_a_file_that_is_none_is_not_found_and_nothing_is_said_of_others(
         b'{"output": "..content.children...served.data..", "inputs": []}',
         b'{"output": "..content.children...served.data..", "outputs": [], "inputs": [{"id": "url"}]}',
         (
-            b'{"output": "..content.children...served.data..", "outputs": [{"id": "content", '
-            b'"property": "children"}, {"id": "served", "property": "data"}], "inputs": [{"id": "url", "property": "href", '
-            b'"value": 5}, {"id": "tick", "property": "data", "value": 0}]}'
+            b'{"output": "..content.children...served.data..", "outputs": ['
+            b'{"id": "content", "property": "children"}, {"id": "served", "property": "data"}], "inputs": ['
+            b'{"id": "url", "property": "href", "value": 5}, {"id": "tick", "property": "data", "value": 0}]}'
         ),
     ],
 )  # fmt: skip
