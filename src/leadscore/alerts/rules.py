@@ -154,6 +154,17 @@ def load_rules(path: Path | None) -> AlertRules:
     return parse_rules(text, path.name, over=default_rules())
 
 
+def rules_or_defaults(path: Path | None) -> tuple[AlertRules, str]:
+    """The rules of `load_rules`; of a file that is none the defaults, and what is wrong with it.
+
+    For what must go on beside a broken file: showing alerts, looking after them, silencing.
+    """
+    try:
+        return load_rules(path), ""
+    except RulesFileError as error:
+        return default_rules(), error.message
+
+
 def rules_path(environ: Mapping[str, str] = os.environ) -> Path | None:
     """The file that `LEADSCORE_ALERT_RULES` names; None: the defaults alone."""
     named = environ.get(RULES_VARIABLE)
