@@ -47,7 +47,7 @@ def can_look_back(rule: AlertRule) -> bool:
 
 
 def backtest_rule(
-    rule: AlertRule, read: Callable[[str, int], Mapping[SeriesLabels, Measure]], start: int, end: int
+    rule: AlertRule, read: Callable[[AlertRule, int], Mapping[SeriesLabels, Measure]], start: int, end: int
 ) -> RuleBacktest:
     """Evaluate a rule over the past.
 
@@ -56,7 +56,7 @@ def backtest_rule(
 
     Args:
         rule: With thresholds as they are now.
-        read: Numbers of a measure at a moment (microseconds since the epoch).
+        read: Numbers of a rule at a moment (microseconds since the epoch).
         start: First moment.
         end: Last moment.
 
@@ -76,7 +76,7 @@ def backtest_rule(
     for now in moments(start, end, step):
         looks += 1
         groups: dict[SeriesLabels, dict[SeriesLabels, Measure]] = {key: {} for key in state}
-        for labels, each in read(measure, now).items():
+        for labels, each in read(rule, now).items():
             key = tuple(sorted(group_of(rule, dict(labels)).items()))
             groups.setdefault(key, {})[labels] = each
             measured += each.value is not None

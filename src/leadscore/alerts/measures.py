@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, Protocol
 
 import httpx
@@ -15,6 +16,7 @@ from leadscore.alerts.evaluate import SeriesLabels
 from leadscore.alerts.rules import AlertRule
 from leadscore.errors import LeadScoreError, UnavailableError
 from leadscore.events.store import EventStore
+from leadscore.monitoring.clock import follows_clock
 from leadscore.monitoring.measures import Measure
 from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.monitoring.queries.counts import PredictionCounts, group_counts, read_counts, read_latencies
@@ -74,10 +76,11 @@ class RollupReader:
 
     def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
         """As `MeasureReader`."""
-        return self.at(rule.measure, now) if rule.measure.startswith(_ROLLUPS) else None
+        return self.at(rule, now) if rule.measure.startswith(_ROLLUPS) else None
 
-    def at(self, measure: str, now: int) -> MeasuredSeries:
-        """A measure as it is, or as it would have been at a moment before, from the counts of now."""
+    def at(self, rule: AlertRule, now: int) -> MeasuredSeries:
+        """A rule's number as it is, or as it would have been at a moment before, from the counts of now."""
+        measure = rule.measure
         with self._store.reading() as connection:
             fresh = read_freshness(connection)
             moment = datetime.fromtimestamp(now / 1e6, UTC)
@@ -86,7 +89,7 @@ class RollupReader:
             caught_up = None if fresh.caught_up is None else min(fresh.caught_up, moment)
             known = Freshness(caught_up=caught_up, seen=fresh.seen)
             read = {
-                "rollups.feature_psi": self._psi,
+                "rollups.feature_psi": partial(self._psi, rule.without),
                 "rollups.conversion_change": self._conversion,
                 "rollups.p95_seconds": self._p95,
             }.get(measure)
@@ -97,7 +100,14 @@ class RollupReader:
                 found |= read(connection, model, known, moment)
             return found
 
-    def _psi(self, connection: sa.Connection, model: str, fresh: Freshness, now: datetime) -> MeasuredSeries:
+    def _psi(
+        self,
+        without: Sequence[str],
+        connection: sa.Connection,
+        model: str,
+        fresh: Freshness,
+        now: datetime,
+    ) -> MeasuredSeries:
         # Whole hours that are over: the hour that is under way would be compared by its first minutes.
         end = now.replace(minute=0, second=0, microsecond=0)
         time = HourRange(end - timedelta(hours=_PSI_HOURS), end)
@@ -110,7 +120,7 @@ class RollupReader:
                 found[labels] = Measure.missing(f"The artefact of version {row.version} cannot be had here.")
                 continue
             for drift in read_feature_drift(connection, Selection(model=model, time=time), fresh, facts):
-                if drift.kind == "score":
+                if drift.kind == "score" or follows_clock(drift.name, without):
                     continue
                 measure = drift.psi
                 if measure.value is not None and measure.n < PSI_LEADS:
@@ -215,14 +225,14 @@ class PrometheusReader:
         """As `MeasureReader`."""
         if not rule.query:
             return None
-        values = self._query(rule.query, now)
+        values = self._query(rule.promql, now)
         if not values:
             return {(): Measure.missing("Prometheus has no such series.")}
         counts = self._query(rule.count, now) if rule.count else {}
         kept = None
         if rule.only:
             # What the rule says after its comparison decides which of the numbers count.
-            kept = self._query(f"({rule.query.strip()}) > -Inf\n{rule.only.strip()}", now).keys()
+            kept = self._query(f"({rule.promql.strip()}) > -Inf\n{rule.only.strip()}", now).keys()
         found: MeasuredSeries = {}
         as_of = datetime.fromtimestamp(now / 1e6, UTC)
         for labels, value in values.items():

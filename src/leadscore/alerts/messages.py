@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from leadscore.alerts.evaluate import AlertMember, Episode
-from leadscore.alerts.rules import AlertRule, AlertUnit
+from leadscore.alerts.rules import AlertRule, AlertUnit, written
 
 MessageKind: TypeAlias = Literal["firing", "update", "unknown", "resolved", "closed", "acknowledged", "test"]
 # As many as a person reads; the page has all of them.
@@ -136,19 +136,10 @@ def number_lines(members: tuple[AlertMember, ...], rule: AlertRule | None) -> li
 def summary_of(rule: AlertRule, group: Mapping[str, str], members: tuple[AlertMember, ...]) -> str:
     """The rule's sentence with labels filled in: the worst number's, and how many numbers there are."""
     labels = {**(members[0].labels if members else {}), **group}
-    text = rule.summary
+    text = rule.sentence
     for name, value in labels.items():
         text = text.replace(f"{{{{ $labels.{name} }}}}", value)
     return text if len(members) < 2 else f"{text} ({len(members)} in all)"
-
-
-def written(value: float | None, unit: AlertUnit) -> str:
-    """A number with its unit, to three significant digits."""
-    if value is None:
-        return "unknown"
-    if unit == "share":
-        return f"{value * 100:.3g} %"
-    return f"{value:.3g} s" if unit == "seconds" else f"{value:.3g}"
 
 
 def _number_line(member: AlertMember, rule: AlertRule | None) -> str:

@@ -18,12 +18,15 @@ from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.durations import parse_duration
 from leadscore.errors import BadInputError
 from leadscore.files import read_file
+from leadscore.monitoring.clock import CLOCK_PARTS, clock_pattern
 
 RULES_VARIABLE: Final = "LEADSCORE_ALERT_RULES"
 AlertSeverity: TypeAlias = Literal["info", "warning", "critical"]
 AlertUnit: TypeAlias = Literal["seconds", "share", "number"]
 _Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9]{2,79}$")]
 _Duration: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}[smhdw]$")]
+_NamePart: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,79}$")]
+_THRESHOLD: Final = "{threshold}"
 _HINT: Final = "See docs/alerts.md; `leadscore alerts list` shows the rules in force."
 
 
@@ -39,13 +42,16 @@ class AlertRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     Attributes:
         alert: Its name, and its runbook's.
         severity: Who is told: see `AlertRules.levels`.
-        summary: What is wrong, in one sentence (Prometheus fills in `{{ $labels.… }}`).
+        summary: What is wrong, in one sentence (Prometheus fills in `{{ $labels.… }}`); `{threshold}` stands
+            for the threshold with its unit, without its sign.
         people: What it means for people.
-        query: PromQL of the number that is compared with the threshold.
+        query: PromQL of the number that is compared with the threshold; `$COMPARED` stands for a matcher of
+            the features that `without` leaves in.
         only: PromQL that is put after the comparison (`and …`): when it is worth looking.
         expr: Whole PromQL, where there is no number to compare.
         count: PromQL of how many the number counts.
         measure: Name of the number that the monitor reads by itself; see `alerts.measures`.
+        without: Ends of the names of features that are not compared, because they follow the clock.
         above: Wrong above it.
         below: Wrong below it.
         certain: Only if the whole interval of the number is beyond `neutral`.
@@ -71,6 +77,7 @@ class AlertRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     expr: str = ""
     count: str = ""
     measure: str = ""
+    without: tuple[_NamePart, ...] = CLOCK_PARTS
     above: float | None = None
     below: float | None = None
     certain: bool = False
@@ -97,6 +104,8 @@ class AlertRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError(f"{self.alert} has neither query, expr nor measure")
         if self.query and self.expr:
             raise ValueError(f"{self.alert} has both query and expr")
+        if _THRESHOLD in self.summary and not compared:
+            raise ValueError(f"{self.alert}: the summary has {_THRESHOLD}, and there is none")
 
     @property
     def for_us(self) -> int:
@@ -112,6 +121,30 @@ class AlertRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def threshold(self) -> float | None:
         """What the number is compared with."""
         return self.below if self.above is None else self.above
+
+    @property
+    def sentence(self) -> str:
+        """The summary with this rule's threshold, labels still to be filled in."""
+        if self.threshold is None:
+            return self.summary
+        return self.summary.replace(_THRESHOLD, written(abs(self.threshold), self.unit))
+
+    @property
+    def promql(self) -> str:
+        """The query without features that follow the clock."""
+        left_out = f'feature!~"{clock_pattern(self.without)}"' if self.without else 'feature=~".+"'
+        return self.query.replace("$COMPARED", left_out)
+
+
+def written(value: float | None, unit: AlertUnit) -> str:
+    """A number with its unit, to three significant digits; whole minutes of two or more as minutes."""
+    if value is None:
+        return "unknown"
+    if unit == "share":
+        return f"{value * 100:.3g} %"
+    if unit == "seconds":
+        return f"{value / 60:.0f} min" if value >= 120 and value % 60 == 0 else f"{value:.3g} s"
+    return f"{value:.3g}"
 
 
 class AlertRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -152,6 +185,17 @@ def load_rules(path: Path | None) -> AlertRules:
     except OSError as error:
         raise RulesFileError(f"{path} cannot be read: {error.strerror}.", hint="Check its owner.") from error
     return parse_rules(text, path.name, over=default_rules())
+
+
+def rules_or_defaults(path: Path | None) -> tuple[AlertRules, str]:
+    """The rules of `load_rules`; of a file that is none the defaults, and what is wrong with it.
+
+    For what must go on beside a broken file: showing alerts, looking after them, silencing.
+    """
+    try:
+        return load_rules(path), ""
+    except RulesFileError as error:
+        return default_rules(), error.message
 
 
 def rules_path(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -213,7 +257,7 @@ def _merged(own: dict[str, Any], over: AlertRules) -> dict[str, Any]:
 def prometheus_rule(rule: AlertRule) -> dict[str, Any]:
     """What the chart writes for Prometheus, without the name and the runbook that the template adds."""
     labels = {"severity": rule.severity} | ({"audience": rule.audience} if rule.audience else {})
-    annotations = {"summary": rule.summary, "people": rule.people}
+    annotations = {"summary": rule.sentence, "people": rule.people}
     if rule.action:
         annotations["action"] = rule.action
     if rule.page:
@@ -232,4 +276,4 @@ def prometheus_expression(rule: AlertRule) -> str:
         return f'max by (rule) (leadscore_alert_firing{{rule="{rule.alert}",$MATCHER}}) == 1'
     sign = "<" if rule.above is None else ">"
     only = f"\n{rule.only.strip()}" if rule.only else ""
-    return f"{rule.query.strip()} {sign} {rule.threshold:g}{only}"
+    return f"{rule.promql.strip()} {sign} {rule.threshold:g}{only}"

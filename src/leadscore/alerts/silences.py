@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -11,7 +12,8 @@ import msgspec
 import sqlalchemy as sa
 
 from leadscore.alerts.evaluate import Episode
-from leadscore.alerts.tables import alert_silences
+from leadscore.alerts.rules import AlertRules
+from leadscore.alerts.tables import alert_episodes, alert_rules, alert_silences
 from leadscore.errors import BadInputError, NotFoundError
 from leadscore.events.records import Evidence, new_id
 from leadscore.events.store import EventStore
@@ -20,6 +22,11 @@ from leadscore.identity.caller import Caller
 SILENCE: Final = "alert-silence"
 _LONGEST: Final = timedelta(days=30)
 LONGEST_REASON_TEXT: Final = 500
+_LONGEST_MATCHER: Final = 200
+_MOST_MATCHERS: Final = 10
+_ANY: Final = ".*"
+_INVOLVED: Final = re.compile(r"[\\^$*+?{}()\[\]]")
+_SEVERITIES: Final = ("info", "warning", "critical")
 _MATCHER: Final = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)(=~|!=|=)(.+)$", re.DOTALL)
 
 
@@ -28,7 +35,8 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         silence_id: Its id.
-        matchers: All of them must match: `alert=NAME`, `severity!=critical`, `model=~leads|trials`.
+        matchers: All of them must match: `alert=NAME`, `severity!=critical`, `model=~leads|trials.*`
+            (names, each of which may begin or end with `.*`).
         starts_at: Microseconds since the epoch.
         ends_at: It ends by itself.
         by: Who made it.
@@ -42,9 +50,25 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     by: Caller
     reason: str
 
+    @property
+    def problem(self) -> str:
+        """Why it matches nothing, as one that another release stored may not; empty if all of it is read."""
+        try:
+            for matcher in self.matchers:
+                _parsed(matcher)
+        except BadInputError as error:
+            return error.message
+        return "" if self.matchers else "It has no matcher."
+
+    @property
+    def words(self) -> str:
+        """What it matches, as it is shown to people."""
+        matchers = ", ".join(self.matchers)
+        return f"{matchers[:200]} (matches nothing: {self.problem})" if self.problem else matchers
+
     def covers(self, episode: Episode, now: int) -> bool:
         """Whether nobody is to be told of this episode now."""
-        if not self.starts_at <= now < self.ends_at:
+        if not self.starts_at <= now < self.ends_at or self.problem:
             return False
         labels = {**episode.labels, "alert": episode.rule, "severity": episode.severity}
         return all(_matches(matcher, labels) for matcher in self.matchers)
@@ -52,51 +76,79 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
 
 def _matches(matcher: str, labels: Mapping[str, str]) -> bool:
     name, sign, text = _parsed(matcher)
-    value = labels.get(name, "")
+    return _fits(sign, text, labels.get(name, ""))
+
+
+def _fits(sign: str, text: str, value: str) -> bool:
     if sign == "=~":
-        return re.fullmatch(text, value) is not None
+        return any(_alternative_fits(each, value) for each in text.split("|"))
     return (value == text) == (sign == "=")
 
 
+def _alternative_fits(alternative: str, value: str) -> bool:
+    """Compare text only: a regular expression that a person wrote could take for ever."""
+    literal = alternative.removeprefix(_ANY).removesuffix(_ANY)
+    before, after = alternative.startswith(_ANY), alternative.endswith(_ANY)
+    if before and after:
+        return literal in value
+    if before:
+        return value.endswith(literal)
+    return value.startswith(literal) if after else value == literal
+
+
 def _parsed(matcher: str) -> tuple[str, str, str]:
+    if len(matcher) > _LONGEST_MATCHER:
+        raise BadInputError(
+            f"A matcher of {len(matcher)} characters is too long.",
+            hint=f"At most {_LONGEST_MATCHER}; several matchers must all match.",
+        )
     found = _MATCHER.match(matcher)
     if found is None:
         raise BadInputError(f"{matcher[:80]!r} is no matcher.", hint="Write alert=NAME, severity!=critical.")
     name, sign, text = found.groups()
     if sign == "=~":
-        # A person's pattern is run on labels of a few words: bounded, without nesting that takes for ever.
-        if len(text) > 200 or re.search(r"[)\]][*+{]|\\[1-9]", text):
-            raise BadInputError(f"{matcher[:80]!r} is too involved.", hint="Write names with | between them.")
-        try:
-            re.compile(text)
-        except re.error as error:
-            raise BadInputError(f"{matcher[:80]!r} has no valid pattern: {error}.") from error
+        for each in text.split("|"):
+            literal = each.removeprefix(_ANY).removesuffix(_ANY)
+            if not each or _INVOLVED.search(literal):
+                raise BadInputError(
+                    f"{matcher[:80]!r} is too involved.",
+                    hint="Write names with | between them; a name may begin or end with .*, no more.",
+                )
     return name, sign, text
 
 
 def add_silence(
-    store: EventStore, matchers: Sequence[str], length: timedelta, by: Caller, reason: str, now: int
+    store: EventStore,
+    rules: AlertRules,
+    matchers: Sequence[str],
+    length: timedelta,
+    by: Caller,
+    reason: str,
+    *,
+    now: int,
 ) -> Silence:
     """Silence alerts from now on, and put on record who did.
 
     Args:
         store: Where alerts are.
-        matchers: See `Silence`.
+        rules: In force: with what was evaluated and what Alertmanager reported, the alerts that there are.
+        matchers: At most 10; see `Silence`.
         length: At most 30 days.
         by: An authenticated person.
         reason: Why.
         now: Microseconds since the epoch.
 
     Raises:
-        BadInputError: No matcher, one that is none, too long a time, or no reason.
+        BadInputError: No matcher or too many, one that is none or that names an alert or a level that there
+            is not, too long a time, or no reason.
     """
-    for matcher in matchers:
-        _parsed(matcher)
-    if not matchers or not timedelta() < length <= _LONGEST:
+    parsed = [_parsed(matcher) for matcher in matchers]
+    if not 0 < len(matchers) <= _MOST_MATCHERS or not timedelta() < length <= _LONGEST:
         raise BadInputError(
-            "A silence needs a matcher and a time of at most 30 days.",
+            f"A silence needs 1 to {_MOST_MATCHERS} matchers and a time of at most 30 days.",
             hint="leadscore alerts silence alert=LeadScoringLatency --for 2h --reason '…'",
         )
+    _check_names(store, rules, parsed)
     silence = Silence(
         silence_id=new_id(),
         matchers=tuple(matchers),
@@ -111,6 +163,25 @@ def add_silence(
         document = msgspec.json.encode(silence).decode()
         connection.execute(sa.insert(alert_silences).values(**row, document=document))
     return silence
+
+
+def _check_names(store: EventStore, rules: AlertRules, parsed: Sequence[tuple[str, str, str]]) -> None:
+    """Refuse what could never match, which somebody would take for a silence."""
+    with store.reading() as connection:
+        evaluated = connection.execute(sa.select(alert_rules.c.rule)).scalars().all()
+        reported = connection.execute(sa.select(alert_episodes.c.rule).distinct()).scalars().all()
+    alerts = {*(rule.alert for rule in rules.rules), *evaluated, *reported}
+    for name, sign, text in parsed:
+        known = {"alert": sorted(alerts), "severity": _SEVERITIES}.get(name)
+        # What is not to be matched must exist as well: `alert!=` of a name with a slip silences everything.
+        if known is None or any(_fits("=" if sign == "!=" else sign, text, each) for each in known):
+            continue
+        near = difflib.get_close_matches(text, known, n=3)
+        what = "alert" if name == "alert" else "level"
+        raise BadInputError(
+            f"No {what} is called {text[:80]!r}.",
+            hint=f"Near: {', '.join(near)}." if near else "See: leadscore alerts list.",
+        )
 
 
 def end_silence(store: EventStore, silence_id: str, by: Caller, now: int) -> Silence:

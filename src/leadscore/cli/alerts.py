@@ -16,6 +16,7 @@ from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.alerts.episodes import Audience
+    from leadscore.alerts.rules import AlertRules
     from leadscore.identity.caller import Caller
 
 app = typer.Typer(no_args_is_help=True, help="See alerts, look after them, and see who was told.")
@@ -42,13 +43,12 @@ def list_alerts(
     from leadscore.alerts.episodes import read_recent, read_rule_statuses
     from leadscore.alerts.evaluate import Episode
     from leadscore.alerts.messages import number_lines
-    from leadscore.alerts.rules import load_rules
     from leadscore.alerts.silences import read_silences
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
     from leadscore.outbox.queue import backlogs
 
-    now, in_force = now_us(), load_rules(rules)
+    now, in_force = now_us(), _rules_in_force(rules)
     begin = now - round(parse_span(since, "--since").total_seconds() * 1e6)
     with EventStore(events_url or Home.from_environment().events_url) as store, store.reading() as connection:
         statuses = read_rule_statuses(connection)
@@ -73,7 +73,7 @@ def list_alerts(
     ]
     worst = {s.rule: number_lines(s.members[:1], in_force.named(s.rule)) for _, s in statuses}
     by_rule = [(s.rule, s.state, "; ".join(worst[s.rule]) or s.unknown, _moment(at)) for at, s in statuses]
-    quiet = [(", ".join(s.matchers), s.by.name, s.reason, _moment(s.ends_at), s.silence_id) for s in silences]
+    quiet = [(s.words, s.by.name, s.reason, _moment(s.ends_at), s.silence_id) for s in silences]
     ways = [(c.channel, c.waiting, c.dead, c.delivered, c.uncertain, c.last_error) for c in channels]
     told = ("channel", "waiting", "given up", "delivered", "maybe twice", "last error")
     emit(
@@ -150,6 +150,7 @@ def silence(
     reason: Annotated[str, typer.Option("--reason", help="Why; kept for good.")] = "",
     end: Annotated[str, typer.Option("--end", help="Id of a silence to end now.")] = "",
     key_file: CredentialFile = None,
+    rules: RulesFile = None,
     events_url: EventsUrl = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -164,7 +165,9 @@ def silence(
             found = end_silence(store, end, person, now_us())
         else:
             span = parse_span(length, "--for")
-            found = add_silence(store, matcher or (), span, person, reason, now_us())
+            found = add_silence(
+                store, _rules_in_force(rules), matcher or (), span, person, reason, now=now_us()
+            )
     emit(found, f"{', '.join(found.matchers)} until {_moment(found.ends_at)} UTC", as_json=as_json)
 
 
@@ -256,10 +259,19 @@ def _audience(rules: Path | None) -> Audience:
     from leadscore.alerts.channels import ChannelSecrets, senders
     from leadscore.alerts.episodes import Audience
     from leadscore.alerts.messages import AlertLinks
-    from leadscore.alerts.rules import load_rules
 
     channels = frozenset(senders(ChannelSecrets.from_environment()))
-    return Audience(load_rules(rules), channels, AlertLinks.from_environment())
+    return Audience(_rules_in_force(rules), channels, AlertLinks.from_environment())
+
+
+def _rules_in_force(path: Path | None) -> AlertRules:
+    """The rules; beside a broken file the defaults, which is said."""
+    from leadscore.alerts.rules import rules_or_defaults
+
+    found, problem = rules_or_defaults(path)
+    if problem:
+        notes.print(f"{problem} Here the default rules are shown.", highlight=False, markup=False)
+    return found
 
 
 def _moment(at: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,6 +59,8 @@ def investigate(
         raise BadInputError(
             "Say what is complained about.", hint="--since 2026-03-01, or --lead ID, or both."
         )
+    if out is not None and since is not None:
+        _prepare(out)
     home, now = Home.from_environment(), datetime.now(UTC)
     registry = ModelRegistry(home)
     shelf = ModelShelf(registry)
@@ -81,6 +84,18 @@ def investigate(
         _write(report, out)
     shown = [_report_view(report), *([] if history is None else [_lead_view(history)])]
     emit({"investigation": report, "lead": history}, Group(*shown), as_json=as_json)
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder before anything is read or kept: a report is kept once and for all."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(
+            f"Cannot make the folder {folder}: {error.strerror or error}.", hint="Choose another with --out."
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInputError(f"Nothing can be written to {folder}.", hint="Choose another with --out.")
 
 
 def _write(report: InvestigationReport, folder: Path) -> None:

@@ -22,7 +22,7 @@ from leadscore.investigation.document import (
     StepState,
 )
 from leadscore.investigation.observed import Observed
-from leadscore.investigation.steps import performance
+from leadscore.investigation.steps import COVERED, performance
 
 _ORDER: Final[tuple[Cause, ...]] = ("integration", "model", "data_drift", "concept_drift")
 _STATES: Final[dict[Cause, StepState]] = {"no_fault": "ok", "unknown": "unknown"}
@@ -109,6 +109,7 @@ def find_cause(seen: Observed, steps: Sequence[InvestigationStep]) -> CauseVerdi
     )
     if cause in {"data_drift", "concept_drift"} and change is None:
         certainty = "low" if certainty == "low" else "medium"
+    certainty = _limited(certainty, seen)
     headline = f"Root cause: {CAUSE_NAMES[cause]}. {because[0].sentence}"
     return CauseVerdict(cause, certainty, because, headline)
 
@@ -134,7 +135,14 @@ def _nothing_found(seen: Observed, steps: Sequence[InvestigationStep]) -> CauseV
     headline = (
         "No fault found: leads, fields, scores and outcomes are as before, within what chance explains."
     )
-    return CauseVerdict("no_fault", "high", (), headline)
+    return CauseVerdict("no_fault", _limited("high", seen), (), headline)
+
+
+def _limited(certainty: Certainty, seen: Observed) -> Certainty:
+    """No more than what is known of the span before allows."""
+    if seen.covered < 0.5:
+        return "low"
+    return "medium" if seen.covered < COVERED and certainty == "high" else certainty
 
 
 def cause_step(verdict: CauseVerdict) -> InvestigationStep:

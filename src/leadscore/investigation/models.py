@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from threading import Lock
 from time import monotonic
 
@@ -14,6 +15,12 @@ from leadscore.scoring.model import ScoringModel
 _AGAIN_SECONDS = 60.0
 # Loaded models are some megabytes each; a lead or an investigation needs a few.
 _MOST = 6
+_ADDRESS = re.compile(r" at \w+://\S+")
+
+
+def reason_for_report(error: LeadScoreError) -> str:
+    """Return what went wrong, without the address of the registry: reports are passed on."""
+    return _ADDRESS.sub("", error.message)
 
 
 class ModelShelf:
@@ -58,6 +65,6 @@ class ModelShelf:
         try:
             return self.open(name, version), ""
         except LeadScoreError as error:
-            why = f"The model {ref} cannot be read: {error.message}"
+            why = f"The model {ref} cannot be read: {reason_for_report(error)}"
             self._failed[ref] = (monotonic(), why)
             return None, why

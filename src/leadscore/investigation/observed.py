@@ -76,8 +76,11 @@ class SpanObservation:
         shadows: Of versions in the shadow, mature leads by probability bin.
         cells: Of `version`, by feature; empty if they were not counted.
         uncounted: Why they were not.
-        segment: Of the segment that is asked for, leads that are old enough.
-        sample: Some of its predictions; None: none were read.
+        segment: Of the segment that is asked for, leads that are old enough; None: no segment, or none are.
+        others: Likewise, of all other leads.
+        segment_leads: Leads of the segment, old enough or not.
+        sample: Some of its predictions; None: none were read. Of a segment, if one is asked for, as `cells`
+            and `mature`, which are counted from it then.
     """
 
     version: str = ""
@@ -89,6 +92,8 @@ class SpanObservation:
     cells: CellsByFeature = field(default_factory=dict)
     uncounted: str = ""
     segment: CellCounts | None = None
+    others: CellCounts | None = None
+    segment_leads: int = 0
     sample: LeadSample | None = None
 
     @property
@@ -109,11 +114,11 @@ class Observed:
     Attributes:
         request: What is asked.
         counted_until: Until when everything stored is counted; None: nothing is.
+        first_lead: First hour in which the model scored a lead, as far as is counted; None: none is.
         stale: Why counts are not up to date; empty if they are.
         now: The span that the complaint is about.
         before: The span before.
         facts: What the version of `now` says of itself; None if it cannot be read.
-        segment_cell: Of the segment's value among its feature's cells; None: no segment, or no facts.
         no_facts: Why it cannot.
         changes: From the beginning of the span before, oldest first.
         no_registry: Why promotions are not among them; empty if they are.
@@ -129,10 +134,18 @@ class Observed:
     now: SpanObservation
     before: SpanObservation
     facts: ModelFacts | None = None
-    segment_cell: int | None = None
     no_facts: str = ""
     changes: tuple[RecordedChange, ...] = ()
     no_registry: str = ""
     outcome_days: tuple[tuple[date, int], ...] = ()
     replayed: npt.NDArray[np.float64] | None = None
     not_replayed: str = ""
+    first_lead: datetime | None = None
+
+    @property
+    def covered(self) -> float:
+        """Share of the span before in which leads were stored at all, 0 to 1."""
+        span = self.request.before
+        if self.first_lead is None:
+            return 1.0
+        return min(max((span.end - self.first_lead) / span.length, 0.0), 1.0)

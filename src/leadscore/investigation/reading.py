@@ -14,14 +14,15 @@ import numpy as np
 import sqlalchemy as sa
 
 from leadscore.contract import Boolean, Categorical, contract_version
-from leadscore.errors import BadInputError, LeadScoreError
+from leadscore.drift.verdict import as_utc
+from leadscore.errors import BadInputError, LeadScoreError, NotFoundError
 from leadscore.events.labels import PredictionSelection, select_labelled
 from leadscore.events.records import SHADOW_ROLE
-from leadscore.events.schema import outcomes
+from leadscore.events.schema import outcomes, predictions
 from leadscore.events.store import EventStore
 from leadscore.events.windows import decode_features
 from leadscore.investigation.changes import changes_of_versions, read_changes
-from leadscore.investigation.models import ModelShelf
+from leadscore.investigation.models import ModelShelf, reason_for_report
 from leadscore.investigation.observed import (
     CellsByFeature,
     LeadSample,
@@ -30,6 +31,7 @@ from leadscore.investigation.observed import (
     SpanObservation,
 )
 from leadscore.investigation.request import InvestigationRequest, LeadSegment
+from leadscore.investigation.segments import count_sample, only_segment
 from leadscore.monitoring.model_facts import ModelFacts, find_model_facts
 from leadscore.monitoring.queries.counts import (
     CellCounts,
@@ -40,8 +42,9 @@ from leadscore.monitoring.queries.counts import (
 )
 from leadscore.monitoring.queries.freshness import read_freshness
 from leadscore.monitoring.queries.ranges import HourRange, Selection, moment_us
+from leadscore.monitoring.rollups.tables import rollup_hours
 from leadscore.registry.store import ModelRegistry
-from leadscore.scoring.profile import ReferenceProfile, comparable_cells, feature_cells
+from leadscore.scoring.profile import comparable_cells
 
 # Places of a span where leads are read, and how many at each.
 _PLACES: Final = 40
@@ -58,25 +61,28 @@ def observe(
 
     Raises:
         BadInputError: The segment is of no feature of the model, or a number.
+        NotFoundError: No lead was ever scored by a model of that name.
         UnavailableError: The store cannot be read.
     """
     with store.reading() as connection:
+        first = _first_lead(connection, request.model)
         fresh = read_freshness(connection)
         as_of = None if fresh.caught_up is None else min(fresh.caught_up, request.asked_at)
         now = _span(connection, request, request.time, as_of)
         before = _span(connection, request, request.before, as_of)
         changes = read_changes(connection, request)
-        days = _outcome_days(connection, request.before.start, as_of or request.asked_at)
+        begin = max(request.before.start, first or request.before.start)
+        days = _outcome_days(connection, begin, as_of or request.asked_at)
     facts, no_facts = _facts(registry, request.model, now.version)
     old, _ = _facts(registry, request.model, before.version)
     with store.reading() as connection:
         now = _with_leads(connection, request, request.time, now, facts)
         before = _with_leads(connection, request, request.before, before, old)
-        cell = None
-        if request.segment is not None and facts is not None:
-            cell = segment_cell(facts, request.segment)
-            now = _with_segment(connection, request, request.time, now, cell)
-            before = _with_segment(connection, request, request.before, before, cell)
+        if request.segment is not None:
+            if facts is not None:
+                segment_cell(facts, request.segment)
+            now = _with_segment(connection, request, request.time, now, facts, as_of)
+            before = _with_segment(connection, request, request.before, before, old, as_of)
     before = _comparable(before, now, facts, old)
     replayed, why = _replay(shelf, request.model, now, before, facts, old)
     promoted, no_registry = _registry_changes(registry, request)
@@ -87,14 +93,29 @@ def observe(
         now=now,
         before=before,
         facts=facts,
-        segment_cell=cell,
         no_facts=no_facts,
         changes=tuple(sorted((*changes, *promoted), key=lambda change: change.at)),
         no_registry=no_registry,
         outcome_days=days,
         replayed=replayed,
         not_replayed=why,
+        first_lead=first,
     )
+
+
+def _first_lead(connection: sa.Connection, model: str) -> datetime | None:
+    """The first hour with a counted prediction of the model; None: they are stored, but not counted."""
+    c = rollup_hours.c
+    hours = sa.select(sa.func.min(c.hour)).where(c.model_name == model, c.role == _ANSWERED)
+    hour = connection.execute(hours).scalar()
+    if hour is not None:
+        return as_utc(hour)
+    stored = sa.select(sa.literal(1)).where(predictions.c.model_name == model).limit(1)
+    if connection.execute(stored).first() is None:
+        raise NotFoundError(
+            f"No lead was scored by a model named {model[:80]!r}.", hint="`leadscore models list` names them."
+        )
+    return None
 
 
 def _span(
@@ -144,7 +165,7 @@ def _facts(registry: ModelRegistry, model: str, version: str) -> tuple[ModelFact
     try:
         return find_model_facts(registry, model, version), ""
     except LeadScoreError as error:
-        return None, f"The model {model}/{version} cannot be read: {error.message}"
+        return None, f"The model {model}/{version} cannot be read: {reason_for_report(error)}"
 
 
 def _with_leads(
@@ -155,6 +176,9 @@ def _with_leads(
     facts: ModelFacts | None,
 ) -> SpanObservation:
     if facts is None or not seen.version:
+        return seen
+    if request.segment is not None:
+        # They are read once it is known which cell the segment has in this version.
         return seen
     sample = _sample(connection, request, time, facts)
     cells = {
@@ -168,9 +192,16 @@ def _with_leads(
 
 
 def _sample(
-    connection: sa.Connection, request: InvestigationRequest, time: HourRange, facts: ModelFacts
+    connection: sa.Connection,
+    request: InvestigationRequest,
+    time: HourRange,
+    facts: ModelFacts,
+    cell: int | None = None,
 ) -> LeadSample:
-    """Leads at many places of a span: as they come, so that what arrives twice is seen."""
+    """Leads at many places of a span: as they come, so that what arrives twice is seen.
+
+    Of a segment (`cell`) the database chooses the leads, so that a rare one has as many as a common one.
+    """
     start, end = moment_us(time.start), moment_us(time.end)
     edges = np.linspace(start, end, _PLACES + 1).astype(np.int64).tolist()
     version, contract = facts.version, contract_version(facts.contract)
@@ -178,9 +209,14 @@ def _sample(
     repeated = 0
     for first, last in pairwise(edges):
         selection = PredictionSelection(first, last, request.model, version, _ANSWERED, contract)
-        rows = connection.execute(
-            select_labelled(selection, moment_us(request.asked_at)).limit(_LEADS_AT_PLACE)
-        ).all()
+        query = select_labelled(selection, moment_us(request.asked_at)).limit(_LEADS_AT_PLACE)
+        if cell is not None and request.segment is not None:
+            column = [feature.name for feature in facts.contract.inputs].index(request.segment.feature)
+            stored = sa.func.substr(
+                predictions.c.features, 4 * column + 1, 4, type_=predictions.c.features.type
+            )
+            query = query.where(stored == np.array([cell], "<f4").tobytes())
+        rows = connection.execute(query).all()
         repeated += len(rows) - len({row.lead_id for row in rows})
         found.extend(rows)
     width = 4 * len(facts.contract.inputs)
@@ -223,33 +259,39 @@ def _comparable(
     return replace(before, cells=count_sample(facts.profile, before.sample.rows), uncounted="")
 
 
-def count_sample(profile: ReferenceProfile, rows: np.ndarray) -> CellsByFeature:
-    """Count encoded leads, float32 (n, inputs), by the cells of a profile."""
-    counted: dict[str, tuple[int, ...]] = {}
-    for column, feature in enumerate(profile.features):
-        cells = feature_cells(feature, np.array(feature.edges), rows[:, column])
-        sizes = np.bincount(cells, minlength=len(feature.counts) + 1).tolist()
-        counted[feature.name] = comparable_cells(feature.kind, sizes[:-1], sizes[-1])
-    return counted
-
-
 def _with_segment(
     connection: sa.Connection,
     request: InvestigationRequest,
     time: HourRange,
     seen: SpanObservation,
-    cell: int,
+    facts: ModelFacts | None,
+    as_of: datetime | None,
 ) -> SpanObservation:
-    """With the counts of a segment's leads that are old enough."""
+    """Only the segment's leads: exact counts of roll-ups, and the rest counted from a sample of them."""
     if request.segment is None:
         return seen
-    selection = Selection(
-        model=request.model, time=time, versions=(seen.version,), maturity=request.maturity
-    ).mature(request.asked_at)
-    if selection is None:
-        return seen
-    rows = read_cells(connection, selection, [request.segment.feature])
-    return replace(seen, segment=CellCounts.total(row.counts for row in rows if row.cell == cell))
+    # Which leads are the segment's only the version's contract says.
+    nothing = replace(seen, mature=None, shadows={}, cells={})
+    if facts is None:
+        return nothing
+    try:
+        cell = segment_cell(facts, request.segment)
+    except BadInputError as error:
+        return replace(nothing, uncounted=f"Version {seen.version} did not know the segment: {error.message}")
+    leads = seen.cells.get(request.segment.feature, ())
+    selection = Selection(model=request.model, time=time, versions=(seen.version,), maturity=request.maturity)
+    mature = None if as_of is None else selection.mature(as_of)
+    segment = others = None
+    if mature is not None:
+        rows = read_cells(connection, mature, [request.segment.feature])
+        segment = CellCounts.total(row.counts for row in rows if row.cell == cell)
+        others = CellCounts.total(row.counts for row in rows if row.cell != cell)
+    return replace(
+        only_segment(seen, _sample(connection, request, time, facts, cell), facts.profile, request.segment),
+        segment=segment,
+        others=others,
+        segment_leads=leads[cell] if cell < len(leads) else 0,
+    )
 
 
 def segment_cell(facts: ModelFacts, segment: LeadSegment) -> int:
@@ -314,5 +356,5 @@ def _registry_changes(
     try:
         versions = registry.versions(request.model)
     except LeadScoreError as error:
-        return (), f"The registry did not say which versions were promoted: {error.message}"
+        return (), f"The registry did not say which versions were promoted: {reason_for_report(error)}"
     return changes_of_versions(versions, request), ""

@@ -33,13 +33,18 @@ from leadscore.investigation.feed import (
     has_moved,
 )
 from leadscore.investigation.observed import Observed, SpanObservation
+from leadscore.investigation.segments import find_segment_change
 from leadscore.monitoring.queries.business import SLICES, slice_of_bin
-from leadscore.monitoring.queries.counts import PredictionCounts
+from leadscore.monitoring.queries.counts import CellCounts, PredictionCounts
 from leadscore.monitoring.queries.estimates import label_completeness
 from leadscore.scoring.sentences import label_of
 
 _RELATION: Final = 0.15
 _RANKING: Final = 0.03
+# By which factor the leads a day must differ to be told, and how much of the span before must be stored.
+_OTHER_TRAFFIC: Final = 1.5
+COVERED: Final = 0.95
+_BARELY_COVERED: Final = 0.5
 
 
 def health_step(seen: Observed, found: Findings) -> InvestigationStep:
@@ -49,6 +54,15 @@ def health_step(seen: Observed, found: Findings) -> InvestigationStep:
         unknown.append(seen.stale)
     if not seen.now.total.predictions:
         unknown.append("No lead was scored in this time.")
+    elif seen.request.segment is not None and seen.facts is not None and not seen.now.segment_leads:
+        unknown.append(f"No lead with {seen.request.segment} was counted in this time.")
+    if not seen.before.total.predictions:
+        unknown.append("No lead was scored in the time before, so there is nothing to compare with.")
+    elif seen.covered < COVERED and seen.first_lead is not None:
+        unknown.append(
+            f"The first stored lead is of {seen.first_lead:%Y-%m-%d %H:%M} UTC: only {seen.covered:.0%} of"
+            " the time before is known, and what is said of it is of that part."
+        )
     find_gaps(seen, found)
     find_silent_outcomes(seen, found)
     for change in seen.changes:
@@ -59,10 +73,16 @@ def health_step(seen: Observed, found: Findings) -> InvestigationStep:
         )
     unknown += [seen.no_registry] if seen.no_registry else []
     findings = found.take()
-    days = seen.request.time.length / timedelta(days=1)
-    counts = [_traffic_row(name, span, days) for name, span in _spans(seen)]
+    counts = [_traffic_row(seen, name, span) for name, span in _spans(seen)]
     wrong = [f for f in findings if f.points_to]
-    sentence = wrong[0].sentence if wrong else "Leads and outcomes arrived as before."
+    sentence = wrong[0].sentence if wrong else _describe_traffic(seen)
+    if seen.request.segment is not None:
+        sentence += " Arrival, changes and the table are of all leads."
+        counts += [
+            (f"{name}, {seen.request.segment}", f"{span.segment_leads:,}", "", span.version or "none")
+            for name, span in _spans(seen)
+            if seen.facts is not None
+        ]
     if seen.changes and not wrong:
         sentence += f" {len(seen.changes)} changes are on record for this time."
     return _step(
@@ -71,7 +91,10 @@ def health_step(seen: Observed, found: Findings) -> InvestigationStep:
         findings,
         unknown,
         [_table(("", "leads scored", "leads a day", "version that answered most"), counts)],
-        blind=not seen.now.total.predictions or seen.counted_until is None,
+        blind=not seen.now.total.predictions
+        or not seen.before.total.predictions
+        or seen.covered < _BARELY_COVERED
+        or seen.counted_until is None,
     )
 
 
@@ -80,18 +103,22 @@ def conversion_step(seen: Observed, found: Findings) -> InvestigationStep:
     rows = [
         (name, *(_rate(_slice(span, name)) for span in (seen.before, seen.now))) for name in reversed(SLICES)
     ]
-    rows.append(("all", *(_rate(span.mature_total) for span in (seen.before, seen.now))))
+    totals = [_converted(seen, span) for span in (seen.before, seen.now)]
+    rows.append(("all", *(_rate(counts) for counts in totals)))
     why = _no_outcomes(seen)
     shares = [label_completeness(span.mature_total) for span in (seen.before, seen.now)]
     if why:
         sentence = why
     else:
-        old, new = seen.before.mature_total, seen.now.mature_total
+        old, new = totals
         sentence = (
-            f"Of the leads that are old enough, {_percent(new.converted, new.labelled)} became customers,"
+            f"Of the {_whose(seen, 'leads')} that are old enough,"
+            f" {_percent(new.converted, new.labelled)} became customers,"
             f" before it was {_percent(old.converted, old.labelled)}."
         )
-    _describe_segment(seen, found)
+    if seen.request.segment is not None:
+        sentence += f" Rates by score and shares of known outcomes are of {_sampled(seen)}."
+    find_segment_change(seen, found)
     said = [
         (n, "unknown" if s is None else f"{s:.0%}") for n, s in zip(("before", "now"), shares, strict=True)
     ]
@@ -125,9 +152,16 @@ def data_step(seen: Observed, found: Findings) -> InvestigationStep:
     findings = found.take()
     rows.sort(key=lambda row: -float(row[1]))
     wrong = [f for f in findings if f.points_to]
-    sentence = wrong[0].sentence if wrong else "The leads look as before, and their fields arrive whole."
+    few = min(sum(next(iter(span.cells.values()))) for span in (seen.before, seen.now))
+    blind = few < LEAST_LEADS and not wrong
+    sentence = f"The {_whose(seen, 'leads')} look as before, and their fields arrive whole."
+    if blind:
+        sentence = f"Too few {_whose(seen, 'leads')} ({few}) to say whether they look as before."
+    sentence = wrong[0].sentence if wrong else sentence
+    if seen.request.segment is not None:
+        sentence += f" All of this step is of {_sampled(seen)}."
     table = _table(("field", "PSI", "empty before", "empty now"), rows)
-    return _step(title, sentence, findings, [], [table])
+    return _step(title, sentence, findings, [], [table], blind=blind)
 
 
 def model_step(seen: Observed, found: Findings) -> InvestigationStep:
@@ -161,19 +195,15 @@ def model_step(seen: Observed, found: Findings) -> InvestigationStep:
 
 def performance(seen: Observed) -> PerformanceChange | None:
     """How outcomes against promises have changed; of the segment, if one is asked for."""
-    before, now = (_outcomes(seen, span) for span in (seen.before, seen.now))
+    before, now = (_outcomes(span) for span in (seen.before, seen.now))
     return None if before is None or now is None else performance_change(before, now)
 
 
-def _outcomes(seen: Observed, span: SpanObservation) -> PromiseSample | None:
+def _outcomes(span: SpanObservation) -> PromiseSample | None:
     sample = span.sample
     if sample is None or not len(sample):
         return None
     chosen = ~np.isnan(sample.won)
-    segment = seen.request.segment
-    if segment is not None and seen.facts is not None:
-        column = [feature.name for feature in seen.facts.contract.inputs].index(segment.feature)
-        chosen &= sample.rows[:, column] == np.float32(seen.segment_cell)
     return PromiseSample(sample.probabilities[chosen], sample.won[chosen])
 
 
@@ -244,26 +274,17 @@ def _ranking(bins: Mapping[int, PredictionCounts]) -> float | None:
     return None if found is None else found[0].value
 
 
-def _describe_segment(seen: Observed, found: Findings) -> None:
-    segment = seen.request.segment
-    if segment is None:
-        return
-    said = [
-        "unknown" if c is None or not c.labelled else f"{_percent(c.converted, c.labelled)} of {c.labelled:,}"
-        for c in (seen.before.segment, seen.now.segment)
-    ]
-    found.add(f"Leads with {segment}: {said[1]} converted now, {said[0]} before.")
-
-
 def _no_outcomes(seen: Observed) -> str:
     """Why nothing can be said of conversion; empty if something can."""
     mature = seen.now.mature
+    if seen.request.segment is not None and seen.facts is None:
+        return f"Which leads have {seen.request.segment} is not known. {seen.no_facts}"
     if mature is None or not PredictionCounts.total(mature.values()).predictions:
         young = seen.request.time.start + seen.request.maturity
         days = seen.request.maturity // timedelta(days=1)
         return (
-            f"No lead of this time is {days} days old yet, so what became of them is not known"
-            f" before {young:%Y-%m-%d}."
+            f"No {_whose(seen, 'lead')} of this time is {days} days old yet, so what became of"
+            f" them is not known before {young:%Y-%m-%d}."
         )
     if seen.before.mature is None or not seen.before.mature_total.labelled:
         return "Of the leads before, no outcome is known, so there is nothing to compare with."
@@ -277,7 +298,7 @@ def _slice(span: SpanObservation, name: str) -> PredictionCounts:
     return PredictionCounts.total(counts for index, counts in bins.items() if slice_of_bin(index) == name)
 
 
-def _rate(counts: PredictionCounts) -> str:
+def _rate(counts: PredictionCounts | CellCounts) -> str:
     if not counts.labelled:
         return "unknown"
     return f"{_percent(counts.converted, counts.labelled)} of {counts.labelled:,}"
@@ -296,9 +317,46 @@ def _spans(seen: Observed) -> tuple[tuple[str, SpanObservation], ...]:
     return (("before", seen.before), ("now", seen.now))
 
 
-def _traffic_row(name: str, span: SpanObservation, days: float) -> tuple[str, ...]:
-    total = PredictionCounts.total(span.by_version.values()).predictions
-    return (name, f"{total:,}", f"{total / days:,.0f}", span.version or "none")
+def _whose(seen: Observed, what: str) -> str:
+    return what if seen.request.segment is None else f"{what} with {seen.request.segment}"
+
+
+def _sampled(seen: Observed) -> str:
+    sizes = [0 if span.sample is None else len(span.sample) for span in (seen.now, seen.before)]
+    return f"a sample of {_whose(seen, 'leads')} ({sizes[0]:,} now, {sizes[1]:,} before)"
+
+
+def _converted(seen: Observed, span: SpanObservation) -> PredictionCounts | CellCounts:
+    """All that are old enough, counted; of the segment, if one is asked for."""
+    if seen.request.segment is None:
+        return span.mature_total
+    return span.segment or CellCounts()
+
+
+def _arrived(span: SpanObservation) -> int:
+    return PredictionCounts.total(span.by_version.values()).predictions
+
+
+def _leads_a_day(seen: Observed, span: SpanObservation) -> float:
+    """Of the part of a span that is stored and counted."""
+    time = seen.request.before if span is seen.before else seen.request.time
+    start, end = max(time.start, seen.first_lead or time.start), min(time.end, seen.counted_until or time.end)
+    return _arrived(span) / max((end - start) / timedelta(days=1), 1 / 24)
+
+
+def _describe_traffic(seen: Observed) -> str:
+    """What is said where nothing is wrong."""
+    if not (_arrived(seen.now) and _arrived(seen.before)):
+        return "Whether leads arrive as before is not known."
+    before, now = (_leads_a_day(seen, span) for span in (seen.before, seen.now))
+    if now >= _OTHER_TRAFFIC * before or before >= _OTHER_TRAFFIC * now:
+        return f"{now:,.0f} leads a day arrived, before it was {before:,.0f}; no gap was seen."
+    return "Leads and outcomes arrived as before."
+
+
+def _traffic_row(seen: Observed, name: str, span: SpanObservation) -> tuple[str, ...]:
+    rate = _leads_a_day(seen, span)
+    return (name, f"{_arrived(span):,}", f"{rate:,.0f}", span.version or "none")
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> InvestigationTable:

@@ -102,6 +102,17 @@ def test_only_who_may_approve_acknowledges_and_silences(
             shell(*command)
 
 
+def test_a_broken_rules_file_keeps_nobody_from_seeing_and_looking_after_alerts(
+    shell: Shell, tmp_path: Path
+) -> None:
+    fire(shell)
+    (tmp_path / "rules.yaml").write_text("rules: [")
+    (alert,) = shell("list")["alerts"]
+    # The name is known from the store: the file cannot say it now.
+    shell("silence", "alert=Stuck", "--reason", "moving house")
+    assert shell("ack", alert["episode_id"], "--reason", "on it")["acknowledged"]
+
+
 def test_a_silence_is_made_shown_and_ended(shell: Shell) -> None:
     made = shell("silence", "alert=Stuck", "--for", "1h", "--reason", "moving house")
     assert [s["silence_id"] for s in shell("list")["silences"]] == [made["silence_id"]]

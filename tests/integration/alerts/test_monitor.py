@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from tests.support.mailbox import Mailbox
@@ -19,8 +20,9 @@ from leadscore.alerts.channels import ChannelSecrets, MailSender, senders
 from leadscore.alerts.chores import AlertMonitor
 from leadscore.alerts.episodes import acknowledge, read_open, read_recent, read_rule_statuses
 from leadscore.alerts.evaluate import SeriesLabels
-from leadscore.alerts.rules import AlertRule
-from leadscore.alerts.silences import add_silence, end_silence, read_silences
+from leadscore.alerts.rules import AlertRule, default_rules, parse_rules
+from leadscore.alerts.silences import Silence, add_silence, end_silence, read_silences
+from leadscore.alerts.tables import alert_silences
 from leadscore.alerts.trial import try_channels
 from leadscore.errors import BadInputError, ConflictError, NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
@@ -220,7 +222,10 @@ def test_no_data_is_told_as_unknown_after_ten_minutes_and_never_as_over(world: W
 
 
 def test_a_silence_hides_and_is_over_by_itself(world: World) -> None:
-    silence = add_silence(world.store, ["alert=Slow"], timedelta(minutes=5), ADA, "deploying", world.now)
+    rules = parse_rules(RULES.encode(), "own.yaml", over=default_rules())
+    silence = add_silence(
+        world.store, rules, ["alert=Slow"], timedelta(minutes=5), ADA, "deploying", now=world.now
+    )
     world.numbers.set("test.slow", 0.9)
     for _ in range(3):
         world.round()
@@ -239,11 +244,58 @@ def test_a_silence_hides_and_is_over_by_itself(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("matchers", "minutes"),
-    [([], 5), (["Slow"], 5), (["alert=Slow"], 0), (["alert=~(a+)+"], 5), (["a=~["], 5)],
+    [
+        ([], 5),
+        (["Down"], 5),
+        (["alert=LeadScoringDown"], 0),
+        (["alert=~(a+)+"], 5),
+        (["a=~["], 5),
+        (["l0=~.*.*.*.*x"], 5),
+        (["model=" + "m" * 5_000], 5),
+        ([f"l{number}=x" for number in range(50)], 5),
+        (["severity=fatal"], 5),
+        (["alert!=LeadScoringDwon"], 5),
+    ],
 )
 def test_what_is_no_silence_is_refused(store: EventStore, matchers: list[str], minutes: int) -> None:
     with pytest.raises(BadInputError):
-        add_silence(store, matchers, timedelta(minutes=minutes), ADA, "why", START)
+        add_silence(store, default_rules(), matchers, timedelta(minutes=minutes), ADA, "why", now=START)
+
+
+def test_a_silence_of_a_rule_that_there_is_not_names_near_ones(world: World) -> None:
+    rules = parse_rules(RULES.encode(), "own.yaml", over=default_rules())
+
+    def silence(matcher: str) -> None:
+        add_silence(world.store, rules, [matcher], timedelta(minutes=5), ADA, "why", now=world.now)
+
+    with pytest.raises(BadInputError, match="No alert is called 'Sloww'") as refused:
+        silence("alert=Sloww")
+    assert "Slow" in refused.value.hint
+    # What only Alertmanager knows can be silenced once it was reported.
+    with pytest.raises(BadInputError):
+        silence("alert=DiskFull")
+    world.alertmanager("firing", alertname="DiskFull", severity="critical", node="n1")
+    silence("alert=DiskFull")
+    silence("alert=~Disk.*|Slow")
+
+
+def test_a_stored_silence_that_is_not_read_any_more_matches_nothing_and_stops_nobody(world: World) -> None:
+    silence = Silence(
+        silence_id="old", matchers=("l0=~.*.*.*.*.*.*.*.*x",), starts_at=0, ends_at=world.now + 600 * MINUTE,
+        by=ADA, reason="of an older release",
+    )  # fmt: skip
+    with world.store.writing() as connection:
+        connection.execute(
+            sa.insert(alert_silences).values(
+                silence_id="old", starts_at=0, ends_at=silence.ends_at,
+                document=msgspec.json.encode(silence).decode(),
+            )
+        )  # fmt: skip
+    # Takes hours with a regular expression.
+    world.alertmanager("firing", alertname="DiskFull", severity="critical", l0="a" * 1_000)
+    world.round()
+    assert world.slack_texts() == ["[critical] Said by Prometheus."]
+    assert "matches nothing" in silence.words
 
 
 def test_an_acknowledgement_names_a_person_once(world: World) -> None:

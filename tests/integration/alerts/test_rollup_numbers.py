@@ -43,7 +43,7 @@ def rule(name: str) -> AlertRule:
 def test_a_drop_is_measured_once_its_leads_are_old_enough(store: EventStore) -> None:
     # The newest week that is 30 days old lies after the drop.
     fill(store, drop_at=DAYS - 38)
-    measure = RollupReader(store, lambda *_: None).at("rollups.conversion_change", NOW)[LABELS]
+    measure = RollupReader(store, lambda *_: None).at(rule("LeadScoringConversionDrop"), NOW)[LABELS]
     assert measure.value is not None
     assert measure.high is not None
     assert -0.31 < measure.value < -0.2
@@ -65,8 +65,8 @@ def test_looking_back_finds_the_drop_once_and_nothing_in_a_calm_time(store: Even
 def test_calm_is_within_bounds_and_an_artefact_that_is_not_there_is_unknown(store: EventStore) -> None:
     fill(store, drop_at=None)
     reader = RollupReader(store, lambda *_: None)
-    calm = reader.at("rollups.conversion_change", NOW)[LABELS]
+    calm = reader.at(rule("LeadScoringConversionDrop"), NOW)[LABELS]
     assert calm.value == 0
-    psi = reader.at("rollups.feature_psi", NOW - 10 * HOUR_US)
+    psi = reader.at(rule("LeadScoringFeatureDrift"), NOW - 10 * HOUR_US)
     assert all(each.value is None and each.unknown for each in psi.values())
-    assert reader.at("rollups.lag_seconds", NOW)[()].value == 0
+    assert reader.at(rule("LeadScoringRollupLag"), NOW)[()].value == 0

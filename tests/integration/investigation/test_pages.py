@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from tests.integration.investigation.conftest import CachedHome
 from tests.support.artefacts import sample_matrix
 from tests.support.console import PERSON
 from tests.support.events import outcome, prediction
+from typer.testing import CliRunner
 
+from leadscore.cli.main import app
 from leadscore.console.page import ActionRequest, ConsolePage, PageContent, PageRequest, read_range
 from leadscore.console.pages import investigations, lead, leads
 from leadscore.contract import contract_version
@@ -22,8 +25,10 @@ from leadscore.errors import BadInputError, ConflictError, NotFoundError
 from leadscore.events.records import Prediction
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
+from leadscore.investigation.reading import observe
+from leadscore.investigation.request import InvestigationRequest, LeadSegment
 from leadscore.monitoring.model_facts import find_model_facts
-from leadscore.monitoring.queries.ranges import moment_us
+from leadscore.monitoring.queries.ranges import HourRange, moment_us
 from leadscore.monitoring.rollups.cells import VersionCells
 from leadscore.monitoring.rollups.worker import RollupWorker
 from leadscore.registry.store import ModelRegistry
@@ -218,3 +223,64 @@ def test_a_segment_is_investigated_by_its_own_leads(filled: EventStore, cached: 
     said = shown(investigations.build(ask(investigations.PAGE, filled, cached, {
         "id": filled.evidence(kind="investigation")[0].evidence_id})))  # fmt: skip
     assert "leads with country=DE" in said
+
+
+def test_only_leads_of_the_segment_are_looked_at(filled: EventStore, cached: CachedHome) -> None:
+    model = cached.shelf.open("leads", "1")
+    column = [feature.name for feature in model.contract.inputs].index("country")
+    matrix = sample_matrix(model.contract, 60, seed=3)
+    german = int((matrix[:, column] == 0.0).sum()) + int(matrix[0, column] == 0.0)
+    registry = ModelRegistry(cached.home)
+    request = InvestigationRequest(
+        model="leads", time=HourRange.of(NOW - 6 * DAY, NOW), asked_at=NOW,
+        segment=LeadSegment("country", "DE"),
+    )  # fmt: skip
+    seen = observe(filled, registry, cached.shelf, request)
+    assert seen.now.sample is not None
+    assert 0 < german < 60
+    assert len(seen.now.sample) == german == seen.now.segment_leads
+    assert set(seen.now.sample.rows[:, column]) == {0.0}
+    assert {sum(cells) for cells in seen.now.cells.values()} == {german}
+    assert "http" not in seen.no_registry
+    assert "does not answer" in seen.no_registry
+
+
+@pytest.mark.parametrize("model", ["", "<script>alert(1)</script>", "other", "x" * 100_000])
+def test_a_model_that_scored_no_lead_is_refused_and_nothing_kept(
+    filled: EventStore, cached: CachedHome, model: str
+) -> None:
+    since = f"{NOW - 6 * DAY:%Y-%m-%d}"
+    with pytest.raises((BadInputError, NotFoundError)):
+        investigations.start_investigation(action(filled, cached, since=since, model=model))
+    assert filled.evidence(kind="investigation") == ()
+
+
+def test_a_text_without_end_is_refused(filled: EventStore, cached: CachedHome) -> None:
+    since = f"{NOW - 6 * DAY:%Y-%m-%d}"
+    with pytest.raises(BadInputError, match="too long"):
+        investigations.start_investigation(
+            action(filled, cached, since=since, segment="country=" + "D" * 300)
+        )
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_the_folder_of_a_report_is_made_before_anything_is_kept(
+    filled: EventStore, cached: CachedHome, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    blocked: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("LEADSCORE_HOME", str(cached.home.root))
+    monkeypatch.setenv("LEADSCORE_TRACKING_URI", "http://127.0.0.1:9")
+    folder = tmp_path / "new" / "reports"
+    if blocked:
+        folder.parent.write_text("a file")
+    asked = f"{NOW - 6 * DAY:%Y-%m-%d}"
+    given = ["investigate", "--since", asked, "--out", str(folder), "--events-url", url]
+    done = CliRunner().invoke(app, given)
+    kept = filled.evidence(kind="investigation")
+    if blocked:
+        assert done.exit_code != 0
+        assert kept == ()
+    else:
+        assert done.exit_code == 0, done.output
+        assert len(kept) == 1
+        assert {path.suffix for path in folder.iterdir()} == {".html", ".md"}

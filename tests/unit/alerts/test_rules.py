@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from leadscore.alerts.messages import summary_of
 from leadscore.alerts.rules import (
     RulesFileError,
     default_rules,
     load_rules,
     parse_rules,
     prometheus_expression,
+    prometheus_rule,
 )
 
 
@@ -86,3 +88,34 @@ def test_every_rule_has_what_people_need() -> None:
         assert rule.people, rule.alert
         assert rule.unless == "" or default_rules().named(rule.unless) is not None
         assert rule.folder or "LeadScoring" in rule.alert
+
+
+def test_a_sentence_takes_its_number_from_the_rule() -> None:
+    own = b"rules: [{alert: LeadScoringLatency, above: 0.3}, {alert: LeadScoringRollupLag, above: 90}]"
+    rules = parse_rules(own, "own.yaml", over=default_rules())
+    told = {rule.alert: summary_of(rule, {}, ()) for rule in rules.rules}
+    assert told["LeadScoringLatency"] == "The P95 of /score-lead is above 0.3 s."
+    assert told["LeadScoringRollupLag"].endswith("more than 90 s old.")
+    assert told["LeadScoringShipperLag"].endswith("more than 15 min old.")
+    assert "at least 10 % less often" in told["LeadScoringConversionDrop"]
+    assert not any("{threshold}" in text for text in told.values())
+    assert not any("{threshold}" in str(prometheus_rule(rule)) for rule in rules.rules)
+    with pytest.raises(RulesFileError, match="threshold"):
+        parse_rules(
+            b"rules: [{alert: New, severity: info, summary: 'above {threshold}', people: p, expr: x}]", "o"
+        )
+
+
+def test_parts_of_the_clock_are_left_out_of_drift_in_promql_as_in_roll_ups() -> None:
+    own = b"rules: [{alert: LeadScoringFeatureDriftCritical, without: [shift]}]"
+    rules = parse_rules(own, "own.yaml", over=default_rules())
+    for name, left_out in (
+        ("LeadScoringFeatureDrift", "(hour|hour_of_day|weekday|"),
+        ("LeadScoringFeatureDriftCritical", "(shift)"),
+    ):
+        rule = rules.named(name)
+        assert rule is not None
+        expression = prometheus_expression(rule)
+        assert "$COMPARED" not in expression
+        assert expression.count('feature!~"') == rule.query.count("$COMPARED") == 6
+        assert left_out in expression

@@ -20,13 +20,14 @@ from leadscore.alerts.episodes import (
 )
 from leadscore.alerts.evaluate import Episode, RuleStatus
 from leadscore.alerts.messages import AlertLinks
-from leadscore.alerts.rules import AlertRules, load_rules, rules_path
+from leadscore.alerts.rules import AlertRules, rules_or_defaults, rules_path
 from leadscore.alerts.silences import LONGEST_REASON_TEXT, Silence, add_silence, end_silence, read_silences
 from leadscore.console.blocks import (
     PageTable,
     action_form,
     badge,
     empty_block,
+    error_block,
     facts_block,
     section_block,
     table_block,
@@ -80,6 +81,7 @@ class _Alerts:
     silences: tuple[Silence, ...]
     channels: tuple[ChannelBacklog, ...]
     rules: AlertRules
+    broken: str
 
     @property
     def evaluated_at(self) -> datetime | None:
@@ -97,9 +99,12 @@ def build(request: PageRequest) -> PageContent:
             read_rule_statuses(connection),
             read_silences(connection, now),
             backlogs(connection),
-            load_rules(rules_path()),
+            *rules_or_defaults(rules_path()),
         )
     body: list[Component] = []
+    if found.broken:
+        hint = "What is shown here is said by the default rules; the monitor keeps those it had."
+        body.append(error_block(found.broken, hint=hint))
     firing = [episode for episode in found.open if episode.state != "pending"]
     body += [_one(episode, found, request) for episode in firing]
     if not firing:
@@ -252,9 +257,7 @@ def _rules(found: _Alerts) -> Component:
 
 
 def _silences(found: _Alerts, request: PageRequest) -> Component:
-    rows = [
-        (", ".join(s.matchers), s.by.name, s.reason, _moment(s.ends_at), s.silence_id) for s in found.silences
-    ]
+    rows = [(s.words, s.by.name, s.reason, _moment(s.ends_at), s.silence_id) for s in found.silences]
     table = PageTable(
         header=("alerts", "by", "reason", "until", "id"),
         rows=rows,
@@ -293,7 +296,7 @@ def _silence_form(found: _Alerts) -> Component:
 
 
 def _end_form(found: _Alerts) -> Component:
-    choices = [(s.silence_id, f"{', '.join(s.matchers)} ({s.by.name})") for s in found.silences]
+    choices = [(s.silence_id, f"{s.words} ({s.by.name})") for s in found.silences]
     return action_form(
         "end-silence", [_choice("Silence", "silence", choices)], submit="End it now", label="End a silence"
     )
@@ -372,7 +375,7 @@ def _caller(person: ConsolePerson) -> Caller:
 
 def _acknowledge(request: ActionRequest) -> ActionResult:
     channels = frozenset(senders(ChannelSecrets.from_environment()))
-    audience = Audience(load_rules(rules_path()), channels, AlertLinks.from_environment())
+    audience = Audience(rules_or_defaults(rules_path())[0], channels, AlertLinks.from_environment())
     episode = acknowledge(
         request.store,
         audience,
@@ -387,11 +390,12 @@ def _acknowledge(request: ActionRequest) -> ActionResult:
 def _silence(request: ActionRequest) -> ActionResult:
     silence = add_silence(
         request.store,
+        rules_or_defaults(rules_path())[0],
         [f"alert={request.fields.get('alert', '')}"],
         parse_duration(request.fields.get("length", "")),
         _caller(request.person),
         request.fields.get("reason", ""),
-        _microseconds(request.now),
+        now=_microseconds(request.now),
     )
     return ActionResult(sentence=f"Nobody is told of it until {moment_text(_moment(silence.ends_at))}.")
 

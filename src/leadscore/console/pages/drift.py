@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from dash.development.base_component import Component
@@ -23,6 +24,7 @@ from leadscore.console.page import (
 from leadscore.console.reading import SHELF, selection_of, version_filter, versions_by_traffic
 from leadscore.drift.options import SCORE
 from leadscore.drift.verdict import Severity
+from leadscore.monitoring.clock import follows_clock
 from leadscore.monitoring.measures import Measure, MeasureSeries
 from leadscore.monitoring.queries.counts import read_counts
 from leadscore.monitoring.queries.drift import (
@@ -117,7 +119,9 @@ def _read(request: PageRequest) -> DriftNumbers:
 
 
 def _worst(features: Sequence[FeatureDrift]) -> tuple[str, ...]:
-    return tuple(f.name for f in features if f.psi.value is not None)[:_MOST_LINES]
+    # A step of a few hours or days holds few hours of the day or weekdays: such lines are always far off.
+    known = (f.name for f in features if f.psi.value is not None and not follows_clock(f.name))
+    return tuple(islice(known, _MOST_LINES))
 
 
 def show_drift(numbers: DriftNumbers, request: PageRequest) -> PageContent:
@@ -243,7 +247,8 @@ def _charts(numbers: DriftNumbers) -> list[Component]:
         time_chart(
             ChartWords(
                 title="Change over time",
-                says="PSI of the features that changed most. Gaps: too few leads to tell change from chance.",
+                says="PSI of the features that changed most, without those that say when a lead came "
+                "(choose one to see it). Gaps: too few leads to tell change from chance.",
                 y_title="PSI",
                 unit="index",
                 name="drift-over-time",

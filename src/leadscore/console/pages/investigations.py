@@ -42,6 +42,8 @@ from leadscore.registry.store import ModelRegistry
 _LEVELS: Final[dict[Cause, VerdictLevel]] = {"no_fault": "good", "unknown": "unknown"}
 _RUNNING: Final = threading.Lock()
 _LONGEST: Final = timedelta(days=400)
+# Longest texts that the form's fields may hold; whatever is kept is kept for good.
+_FIELDS: Final = {"since": 40, "until": 40, "segment": 200, "model": 200}
 
 
 def build(request: PageRequest) -> PageContent:
@@ -161,9 +163,13 @@ def start_investigation(request: ActionRequest) -> ActionResult:
     """Run an investigation and keep it under the name of whoever asked; one at a time.
 
     Raises:
-        BadInputError: The time or the segment is none.
+        BadInputError: The time or the segment is none, or a text is too long.
+        NotFoundError: No lead was scored by such a model.
         ConflictError: One is running.
     """
+    for name, most in _FIELDS.items():
+        if len(request.fields.get(name, "")) > most:
+            raise BadInputError(f"The field {name} is too long.", hint=f"At most {most} characters.")
     given = {name: request.fields.get(name, "") for name in ("since", "until")}
     if not given["since"]:
         raise BadInputError("Since when?", hint="Give the first day of the complaint.")

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 from tests.support.artefacts import build_artefact
 from tests.support.rollups import ScoredLead, fill_rollups, random_leads
 from tests.support.stores import fresh_url
 
+from leadscore.alerts.measures import RollupReader
+from leadscore.alerts.rules import default_rules
 from leadscore.drift.performance.cbpe import expected_auc
 from leadscore.drift.statistics.distances import psi
 from leadscore.events.store import EventStore
@@ -53,6 +56,22 @@ def old(version: str, role: str) -> list[ScoredLead]:
         and mature.time.start <= lead.at < mature.time.end
         and lead.converted is not None
     ]
+
+
+def test_an_alert_compares_all_features_but_those_that_follow_the_clock(
+    store: EventStore, facts: ModelFacts
+) -> None:
+    rule = default_rules().named("LeadScoringFeatureDrift")
+    assert rule is not None
+    last = max(lead.at for lead in LEADS) + timedelta(hours=1)
+
+    def compared(without: tuple[str, ...]) -> set[str | None]:
+        reader = RollupReader(store, lambda *_: facts)
+        found = reader.at(msgspec.structs.replace(rule, without=without), int(last.timestamp() * 1e6))
+        return {dict(labels).get("feature") for labels in found}
+
+    assert {"budget", "source"} <= compared(())
+    assert compared(()) - compared(("source",)) == {"source"}
 
 
 def test_quality_is_that_of_the_raw_labels(store: EventStore, facts: ModelFacts) -> None:

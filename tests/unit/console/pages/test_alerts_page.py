@@ -147,3 +147,24 @@ def test_an_alert_is_silenced_for_a_time_and_the_silence_is_ended(store: EventSt
         assert read_silences(connection, us(later)) == ()
     with pytest.raises(BadInputError):
         act(store, tmp_path, "silence", alert="LeadScoringErrorRate", length="2h", reason=" ")
+
+
+def test_a_broken_rules_file_hides_nothing_and_is_said(
+    store: EventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated(store, NOW, "firing")
+    fire(store)
+    (tmp_path / "broken.yaml").write_text("rules: [")
+    monkeypatch.setenv("LEADSCORE_ALERT_RULES", str(tmp_path / "broken.yaml"))
+    content = look(store, tmp_path)
+    assert "broken.yaml is not valid YAML" in str(content.body[0])
+    assert content.verdict.sentence.startswith("LeadScoringErrorRate")
+    act(store, tmp_path, "silence", alert="LeadScoringErrorRate", length="2h", reason="load test")
+    act(store, tmp_path, "acknowledge", episode="e1", reason="rolling back")
+    with store.reading() as connection:
+        assert all(episode.acknowledged for episode in read_open(connection))
+
+
+def test_a_silence_of_an_alert_that_there_is_not_is_refused(store: EventStore, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="No alert is called"):
+        act(store, tmp_path, "silence", alert="LeadScoringLatencyy", length="2h", reason="load test")
