@@ -76,7 +76,7 @@ def test_builds_with_and_without_cached_layers_are_the_same_bytes(registry, tmp_
     parts = [(MODEL.folder / "Dockerfile", "Dockerfile"), (artefact, "model")]
     archives = []
     for fresh in (True, True, False):
-        built = build.assemble(planned, parts, silent, fresh=fresh)
+        built = build.assemble(planned, parts, silent, registry=registry, fresh=fresh)
         archives.append((built.digest, Path(built.archive).read_bytes(), built.bill.read_text()))
     assert archives[0] == archives[1] == archives[2]
 
