@@ -19,6 +19,7 @@ def monitor(
     lease: Annotated[
         str, typer.Option(help="After how long a silent monitor is replaced by another: 15s.")
     ] = "15s",
+    parent: Annotated[int | None, typer.Option("--exit-with-parent", hidden=True)] = None,
 ) -> None:
     """Keep roll-ups up to date, evaluate alerts and deliver messages until Ctrl-C; of several one works."""
     import logging
@@ -44,7 +45,7 @@ def monitor(
     logging.getLogger("httpx").setLevel(logging.WARNING)
     home = Home.from_environment()
     registry, stopping = ModelRegistry(home, with_mlflow=False), threading.Event()
-    options = process.MonitorOptions(host, port, parse_duration(lease).total_seconds())
+    options = process.MonitorOptions(host, port, parse_duration(lease).total_seconds(), parent=parent)
     with EventStore(events_url or home.events_url, answer_seconds=60.0) as store:
         held = StoreLease(
             store, process.MONITOR_LEASE, process.monitor_identity(), seconds=options.lease_seconds

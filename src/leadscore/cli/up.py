@@ -21,7 +21,7 @@ from leadscore.settings import Home
 # Enough leads for the default minimum of 10,000 in the latest six months, few enough to wait for.
 _ROWS, _MONTHS, _START = 40_000, 8.0, datetime(2026, 1, 1, tzinfo=UTC)
 _KEY_NAME = "local"
-_SCOPES: tuple[KeyScope, ...] = ("score", "explain", "outcomes", "view")
+_SCOPES: tuple[KeyScope, ...] = ("score", "explain", "outcomes", "view", "metrics")
 _TABLE = "synthetic-leads.parquet"
 _NOTICE = (
     "A simulated CRM sends these leads, and its days take 10 seconds. What is older than the first start was "
@@ -81,7 +81,8 @@ def up(
         started = Companions(home.root / "logs")
         parent = ("--exit-with-parent", str(os.getpid()))
         if console:
-            started.start(Companion("monitor", ("monitor", "--host", host, "--port", str(monitor_port))))
+            watches = ("monitor", "--host", host, "--port", str(monitor_port), *parent)
+            started.start(Companion("monitor", watches, _watched(url, key)))
             listen = ("--host", host, "--port", str(console_port), "--name", name)
             demo = ("--demo",) if made_up else ()
             notice = {"LEADSCORE_CONSOLE_NOTICE": _NOTICE} if made_up else {}
@@ -103,6 +104,13 @@ def up(
         return started
 
     run_service(Service(f"{name}@champion", host, port, 1, "keys", home.api_keys, key), beside=beside)
+
+
+def _watched(url: str, key: str) -> dict[str, str]:
+    """Where the monitor sees how this service does, unless somebody has said so already."""
+    if "LEADSCORE_METRICS_URLS" in os.environ:
+        return {}
+    return {"LEADSCORE_METRICS_URLS": f"{url}/metrics", "LEADSCORE_METRICS_KEY": key}
 
 
 def _history(home: Home, name: str) -> None:

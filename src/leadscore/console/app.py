@@ -10,13 +10,15 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import prometheus_client
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from dash import dcc as dash_core
 from dash.development.base_component import Component
+from dash.exceptions import DependencyException
 from flask import Flask, g, jsonify, request
 from werkzeug.wrappers import Response
 
@@ -48,6 +50,29 @@ from leadscore.identity.oidc import TokenVerifier
 _HERE: Final = Path(__file__).parent
 _REFRESH_SECONDS: Final = 5
 _ROLES: Final = {"viewer": "may look", "approver": "may approve", "admin": "may administer"}
+
+
+class _Place(msgspec.Struct):
+    id: str
+    property: str
+
+
+class _Href(_Place):
+    value: str | None = None
+
+
+class _Tick(_Place):
+    value: int | None = None
+
+
+class _Asked(msgspec.Struct):
+    """What our one callback is asked; Dash itself fails on anything else."""
+
+    output: Literal["..content.children...served.data.."]
+    outputs: tuple[_Place, _Place]
+    inputs: tuple[_Href, _Tick]
+    changedPropIds: list[str] = []  # noqa: N815 (Dash's name)
+    state: tuple[()] = ()
 
 
 class Console:
@@ -89,6 +114,8 @@ class Console:
         # a request runs in the other order: compressed last.
         self.flask.after_request(compress)
         self._guard.install(self.flask, lambda: self._script_hashes)
+        self.flask.before_request(_check_asked)
+        self.flask.register_error_handler(DependencyException, _no_such_file)
         self._script_hashes = tuple(self._dash().csp_hashes())
 
     def _dash(self) -> Dash:
@@ -192,7 +219,10 @@ class Console:
 
     def _serve(self, href: str | None, tick: int | None) -> tuple[list[Component], dict[str, object]]:
         """The one callback: a URL's page, as it is now."""
-        parts = urlsplit(href or "/")
+        try:
+            parts = urlsplit(href or "/")
+        except ValueError:  # such as a bracket of an IPv6 address alone
+            parts = urlsplit("/no-such-page")
         page = self._pages.get(parts.path.rstrip("/") or "/")
         told: dict[str, object] = {"tick": tick, "path": parts.path, "at": f"{self._clock():%H:%M:%S}"}
         if page is None:
@@ -213,6 +243,7 @@ class Console:
             raise NotFoundError(f"There is no action {name[:40]!r}.", hint="Load the page again.")
         fields = {key: value.strip() for key, value in request.form.items()}
         result = self._done(action, fields, person)
+        self._builder.forget()
         oidc = self._sign_in.oidc
         if not result.login_nonce:
             return cast("Response", jsonify({"sentence": result.sentence, "redirect": ""}))
@@ -274,6 +305,20 @@ class Console:
     def serve_metrics(self, host: str, port: int) -> None:
         """Answer Prometheus on a port of its own, which no ingress leads to."""
         prometheus_client.start_http_server(port, host, self.metrics.registry)
+
+
+def _check_asked() -> None:
+    if request.path != "/_dash-update-component":
+        return
+    try:
+        msgspec.json.decode(request.get_data(), type=_Asked)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadInputError("This is no request of the console's pages.", hint="Load the page.") from error
+
+
+def _no_such_file(error: DependencyException) -> Response:
+    del error  # it lists every file there is
+    return Response("There is no such file.\n", status=404, mimetype="text/plain")
 
 
 def _csv(found: PageExport) -> Iterator[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTimeError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 from urllib.parse import urlencode
@@ -114,7 +115,12 @@ class PageBuilder:
     def build(self, page: ConsolePage, given: Mapping[str, str], person: ConsolePerson) -> BuiltPage:
         """Make a page; never raises, and takes no longer than the settings allow."""
         began = time.monotonic()
-        built = self._build(page, given, person)
+        try:
+            built = self._build(page, given, person)
+        except Exception as error:  # noqa: BLE001 (whatever fails, its reader is told in a sentence)
+            _log.error("a page could not be made", exc_info=error, extra={"fields": {"page": page.path}})
+            why = f"This page could not be made ({type(error).__name__}); see the log."
+            built = BuiltPage((error_block(why, hint="Open it anew."),), "unknown")
         self._metrics.pages.labels(page.path, built.result).observe(time.monotonic() - began)
         return built
 
@@ -139,6 +145,13 @@ class PageBuilder:
             _log.error("a page failed", exc_info=error, extra={"fields": {"page": page.path}})
             return self._last_known(page, key, f"This page failed ({type(error).__name__}); see the log.")
         return BuiltPage(self._show(page, found, given), "fresh")
+
+    def forget(self) -> None:
+        """Show nobody what was read before this moment, except as last known: something was changed."""
+        with self._lock:
+            self._running.clear()
+            for key, known in self._known.items():
+                self._known[key] = replace(known, finished=-math.inf)
 
     def _begin(self, page: ConsolePage, request: PageRequest, key: _Key) -> Future[_Known]:
         """The making of this page that is under way or has just ended, else a new one."""

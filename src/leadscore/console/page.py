@@ -32,6 +32,7 @@ RANGES: Final = ("1h", "24h", "7d", "30d", "90d", "365d")
 # More tiles are not read: what matters is said in the sentence above them.
 MOST_TILES: Final = 7
 _LONGEST: Final = timedelta(days=3_660)
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +266,8 @@ def read_range(given: Mapping[str, str], default: str, now: datetime) -> TimeRan
         return TimeRange(now - length, now, span)
     start = _moment(since, "since") if since else None
     end = _moment(until, "until", end=True) if until else now
-    start = end - timedelta(days=1) if start is None else start
+    if start is None:
+        start = end - min(timedelta(days=1), end - _FIRST)
     if start >= end:
         raise BadInputError(
             f"The time range is empty: {start:%Y-%m-%d %H:%M} is not before {end:%Y-%m-%d %H:%M} (UTC).",
@@ -281,10 +283,11 @@ def read_range(given: Mapping[str, str], default: str, now: datetime) -> TimeRan
 def _moment(text: str, name: str, *, end: bool = False) -> datetime:
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        if len(text) == 10 and end:  # the whole last day
+            found += timedelta(days=1)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise BadInputError(
-            f"{text[:40]!r} is no day.", hint=f"Write {name} as 2026-11-29 or 2026-11-29T14:00:00Z."
+            f"{text[:40]!r} is no day, or none that can be counted with.",
+            hint=f"Write {name} as 2026-11-29 or 2026-11-29T14:00:00Z.",
         ) from error
-    if len(text) == 10 and end:  # the whole last day
-        found += timedelta(days=1)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

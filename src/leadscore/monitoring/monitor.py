@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _log = logging.getLogger(__name__)
 MONITOR_LEASE: Final = "monitor"
 _ROLLUP_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 60.0
+_PARENT_SECONDS: Final = 1.0
 
 
 class RollupChores:
@@ -109,12 +111,14 @@ class MonitorOptions:
         port: Port to listen on; 0: any.
         lease_seconds: After which a silent monitor is replaced.
         identity: Name in the lease; unique.
+        parent: Process that started this one, and without which it ends; None: it stays.
     """
 
     host: str
     port: int
     lease_seconds: float
     identity: str = ""
+    parent: int | None = None
 
 
 def run_monitor(
@@ -124,7 +128,7 @@ def run_monitor(
     sources: Sequence[MetricsSource],
     posts: Mapping[str, Receiver],
 ) -> None:
-    """Do the chores until SIGTERM or SIGINT; then finish what is being done and give the lease up.
+    """Do the chores until SIGTERM, SIGINT or the parent's end; then finish, and give the lease up.
 
     Args:
         options: How.
@@ -142,6 +146,14 @@ def run_monitor(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+
+    def end_with(parent: int) -> None:
+        while os.getppid() == parent and not keeper.stopping.wait(_PARENT_SECONDS):
+            pass
+        keeper.stopping.set()
+
+    if options.parent is not None:
+        threading.Thread(target=end_with, args=(options.parent,), daemon=True).start()
 
     def leading_only() -> Iterator[Metric]:
         yield from keeper_metrics(keeper)

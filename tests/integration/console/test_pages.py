@@ -144,3 +144,68 @@ def test_refresh_waits_for_its_answer_and_stops_while_nobody_looks(tab: Visit, p
     tab.page.get_by_role("button", name="Pause").click()
     assert tab.page.locator("#refresh-state").inner_text() == "Paused"
     assert json.loads(tab.page.evaluate("JSON.stringify(document.title)")) == "Releases · LeadScore"
+
+
+def wait_until_held(tab: Visit) -> None:
+    """Until a refresh was due and has been held; one is due every 100 ms."""
+    tab.page.evaluate("document.querySelector('#shell').dataset.refresh = '0.1'")
+    tab.page.wait_for_function(
+        "() => document.querySelector('#refresh-state').textContent.startsWith('Waiting')"
+    )
+
+
+def test_what_was_opened_stays_open_and_the_focus_stays(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"], "/releases")
+    details = tab.page.locator("details").first
+    details.locator("summary").click()
+    wait_until_held(tab)
+    assert details.get_attribute("open") is not None
+    assert tab.page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    # Focus elsewhere: what is open is still read.
+    tab.page.locator("#theme-switch").focus()
+    with tab.page.expect_event("console", lambda said: said.text == "later"):
+        tab.page.evaluate("setTimeout(() => console.log('later'), 1000)")
+    assert details.get_attribute("open") is not None
+    details.locator("summary").click()
+    tab.page.locator("#theme-switch").focus()
+    with tab.page.expect_response("**/_dash-update-component*"):
+        pass
+
+
+def test_a_date_that_was_typed_stays_until_it_is_applied(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"], "/live")
+    tab.page.get_by_role("textbox", name="From").fill("2026-11-01")
+    tab.page.locator("#theme-switch").focus()
+    wait_until_held(tab)
+    assert tab.page.get_by_role("textbox", name="From").input_value() == "2026-11-01"
+    tab.page.get_by_role("button", name="Apply").click()
+    tab.page.wait_for_url("**since=2026-11-01**")
+    tab.page.locator("#theme-switch").focus()
+    with tab.page.expect_response("**/_dash-update-component*"):
+        pass
+
+
+def test_a_page_that_cannot_be_had_is_said_and_comes_back(tab: Visit, place: Place) -> None:
+    tab.page.route("**/_dash-update-component*", lambda route: route.fulfill(status=500, body="no"))
+    tab.page.goto(f"{tab.address}/live")
+    tab.page.get_by_label("API key").fill(place.keys["vera"])
+    tab.page.get_by_role("button", name="Sign in").click()
+    tab.page.get_by_text("The console failed (HTTP 500).").wait_for()
+    assert "Loading" not in tab.text()
+    tab.page.unroute("**/_dash-update-component*")
+    tab.settle()
+    assert tab.page.locator("#said").inner_text() == ""
+
+
+def test_a_time_that_cannot_be_counted_with_is_a_page(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"], "/live?until=9999-12-31")
+    assert "Write until as" in tab.text()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_page_is_wider_than_a_phone(path: str, browser: Browser, place: Place) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    tab = visit(context, place.address)
+    tab.sign_in(place.keys["vera"], f"{path}?q={'x' * 900}")
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()

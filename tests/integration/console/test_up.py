@@ -15,6 +15,9 @@ from tests.support.console_world import make_world
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
+from leadscore.alerts.episodes import read_rule_statuses
+from leadscore.events.store import EventStore
+
 
 def answers(url: str) -> bool:
     try:
@@ -22,6 +25,30 @@ def answers(url: str) -> bool:
             return bool(reply.status == 200)
     except OSError:
         return False
+
+
+def known(store: EventStore) -> set[str]:
+    """Rules whose number is known."""
+    with store.reading() as connection:
+        return {status.rule for _, status in read_rule_statuses(connection) if status.state == "ok"}
+
+
+def test_a_killed_one_leaves_nothing_behind(tmp_path: Path) -> None:
+    home = make_world(tmp_path)
+    service, console, monitor = (free_port() for _ in range(3))
+    command = [sys.executable, "-m", "leadscore.cli", "up", "--port", str(service)]
+    command += ["--console-port", str(console), "--monitor-port", str(monitor)]
+    environ = {**os.environ, "LEADSCORE_HOME": str(home.root)}
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    urls = [
+        f"http://127.0.0.1:{service}/readyz", f"http://127.0.0.1:{console}/readyz",
+        f"http://127.0.0.1:{monitor}/livez",
+    ]  # fmt: skip
+    for url in urls:
+        wait_until(lambda url=url: answers(url), seconds=120, what=url)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(answers(url) for url in urls), seconds=60, what="the end of all")
 
 
 def test_the_console_opens_beside_the_service_and_ends_with_it(tmp_path: Path) -> None:
@@ -48,6 +75,9 @@ def test_the_console_opens_beside_the_service_and_ends_with_it(tmp_path: Path) -
         ) as me:
             assert me.post("/sign-in", data={"key": key[0], "next": "/"}).status_code == 303
             assert me.get("/").status_code == 200
+        # The monitor looks at the service itself, so that one that is down is an alert.
+        with EventStore(home.events_url) as store:
+            wait_until(lambda: "LeadScoringDown" in known(store), what="an answer of LeadScoringDown")
         # The model is not the synthetic CRM's: nobody sends made-up leads to it.
         assert "simulated CRM" not in said.read_text()
     finally:

@@ -35,6 +35,8 @@ def test_a_moment_with_another_zone_is_turned_to_utc() -> None:
         {"range": "soon"}, {"range": "0d"}, {"range": "999w"}, {"since": "x"},
         {"since": "2026-11-03", "until": "2026-11-01"},
         {"since": "2027-01-01", "until": "2027-01-02"}, {"since": "1990-01-01"},
+        {"until": "9999-12-31"}, {"until": "0001-01-01T00:00:00Z"}, {"since": "0001-01-01T00:00:00+14:00"},
+        {"until": "9999-12-31T23:59:59-14:00"},
     ],
 )  # fmt: skip
 def test_a_range_that_is_none_is_said(given: dict[str, str]) -> None:

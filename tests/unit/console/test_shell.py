@@ -99,3 +99,52 @@ def test_the_bundle_is_of_the_same_plotly_as_the_figures() -> None:
 
 def test_pages_are_never_kept_by_browsers(viewer: Visitor) -> None:
     assert viewer.client.get("/").headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path", ["leadscore/x.js", "leadscore.console/app.py", "dash/x.js", "dash/../x", "no/x"]
+)
+def test_a_file_that_is_none_is_not_found_and_nothing_is_said_of_others(
+    tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    person, _ = visitor(tmp_path)
+    reply = person.client.get(f"/_dash-component-suites/{path}")
+    assert (reply.status_code, reply.text) == (404, "There is no such file.\n")
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"null", b"[]", b"{}", b'{"output": "x"}', b"\xff",
+        b'{"output": "..content.children...served.data..", "inputs": []}',
+        b'{"output": "..content.children...served.data..", "outputs": [], "inputs": [{"id": "url"}]}',
+        (
+            b'{"output": "..content.children...served.data..", "outputs": ['
+            b'{"id": "content", "property": "children"}, {"id": "served", "property": "data"}], "inputs": ['
+            b'{"id": "url", "property": "href", "value": 5}, {"id": "tick", "property": "data", "value": 0}]}'
+        ),
+    ],
+)  # fmt: skip
+def test_a_body_that_no_page_sends_is_refused(
+    viewer: Visitor, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = viewer.client.post(
+        "/_dash-update-component", data=body, content_type="application/json",
+        headers=OURS | {"X-CSRFToken": viewer.token()},
+    )  # fmt: skip
+    assert reply.status_code == 400
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "query", ["until=9999-12-31", "since=0001-01-01T00:00:00%2B14:00", "range=99999999999999999999w"]
+)
+def test_a_time_that_cannot_be_counted_with_is_a_sentence(viewer: Visitor, query: str) -> None:
+    reply = update(viewer, f"/leads?{query}")
+    assert reply.status_code == 200
+    assert "Write" in reply.text or "shorter" in reply.text
+
+
+def test_an_address_that_is_none_is_said(viewer: Visitor) -> None:
+    assert "There is no such page." in update(viewer, "]//[").text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from leadscore.console.charts import (
@@ -31,6 +32,7 @@ from leadscore.monitoring.queries.traffic import (
     LatencySummary,
     ScoreDistribution,
     read_latency,
+    read_newest,
     read_score_distribution,
     read_traffic,
 )
@@ -38,6 +40,10 @@ from leadscore.monitoring.queries.traffic import (
 # What a caller may wait at most, as the alert has it.
 SLOW_SECONDS: Final = 0.5
 _HOUR: Final = timedelta(hours=1)
+_MINUTE: Final = timedelta(minutes=1)
+# Leads that come by chance leave a gap of twenty times the mean less than once in e^20 gaps.
+_QUIET_GAPS: Final = 20
+_QUIET_LEAST: Final = timedelta(minutes=5)
 _FAILED: Final = "A refused or failed call leaves no prediction. The alerts watch the service's own counters."
 
 
@@ -48,6 +54,7 @@ class LiveNumbers:
     Attributes:
         fresh: How far the counts are.
         traffic: Leads per step, by version, roles together.
+        newest: When the newest of them was scored; None if there was none.
         sources: Leads per step, by where they came from.
         latency: By version.
         scores: By version.
@@ -55,6 +62,7 @@ class LiveNumbers:
 
     fresh: Freshness
     traffic: tuple[MeasureSeries, ...]
+    newest: datetime | None
     sources: tuple[MeasureSeries, ...]
     latency: tuple[LatencySummary, ...]
     scores: tuple[ScoreDistribution, ...]
@@ -69,9 +77,11 @@ def _read(request: PageRequest) -> LiveNumbers:
     selection = selection_of(request)
     with request.store.reading() as connection:
         fresh = read_freshness(connection)
+        traffic = read_traffic(connection, selection, fresh)
         return LiveNumbers(
             fresh=fresh,
-            traffic=read_traffic(connection, selection, fresh),
+            traffic=traffic,
+            newest=read_newest(connection, selection, traffic),
             sources=read_traffic(connection, selection, fresh, "source"),
             latency=read_latency(connection, selection, fresh),
             scores=read_score_distribution(connection, selection, fresh),
@@ -115,8 +125,9 @@ def show_live(numbers: LiveNumbers, request: PageRequest) -> PageContent:
             time_chart(
                 ChartWords(
                     title="Latency",
-                    says="How long callers waited, in milliseconds: half of them less than the median, "
-                    "95 and 99 of 100 less than P95 and P99. A value is known to about a quarter.",
+                    says="How long the service took for a call, in milliseconds: for half of them less than "
+                    "the median, for 95 and 99 of 100 less than P95 and P99, each known to about a quarter. "
+                    "The way over the network comes on top.",
                     y_title="milliseconds",
                     unit="milliseconds",
                     name="latency",
@@ -165,7 +176,13 @@ def live_verdict(numbers: LiveNumbers, request: PageRequest) -> PageVerdict:
     quiet = _quiet_hours(numbers)
     if quiet >= 2:
         return PageVerdict(level="warning", sentence=f"No lead has been scored for {quiet} hours.")
-    answered = f"{total.value:,.0f} leads were scored"
+    silent = silence(numbers.traffic, numbers.newest, request)
+    if silent:
+        return PageVerdict(level="unknown", sentence=silent)
+    return _speed_verdict(numbers, f"{total.value:,.0f} leads were scored")
+
+
+def _speed_verdict(numbers: LiveNumbers, answered: str) -> PageVerdict:
     measured = [s for s in numbers.latency if s.percentiles[1].value is not None]
     if not measured:
         return PageVerdict(
@@ -176,12 +193,39 @@ def live_verdict(numbers: LiveNumbers, request: PageRequest) -> PageVerdict:
     if p95 > SLOW_SECONDS * 1e3:
         return PageVerdict(
             level="critical",
-            sentence=f"Version {slowest.version} is slow: 5 of 100 callers waited longer than "
-            f"{milliseconds_text(p95)}. {answered}.",
+            sentence=f"Version {slowest.version} is slow: the service took longer than "
+            f"{milliseconds_text(p95)} for 5 of 100 calls. {answered}.",
         )
     return PageVerdict(
-        level="good", sentence=f"{answered}; 95 of 100 callers waited less than {milliseconds_text(p95)}."
+        level="good",
+        sentence=f"{answered}; the service took less than {milliseconds_text(p95)} for 95 of 100 calls.",
     )
+
+
+def silence(traffic: Sequence[MeasureSeries], newest: datetime | None, request: PageRequest) -> str:
+    """Say that nothing was scored for longer than the traffic before explains; empty if that is not so.
+
+    The rule: at least five minutes, and twenty times the mean time between leads from the range's first
+    to its newest. Callers without leads (a night) and a service that is down look the same from here.
+    """
+    if newest is None or request.until < request.now:
+        return ""
+    n = sum(point.measure.n for line in traffic for point in line.points)
+    start = min(point.start for line in traffic for point in line.points if point.measure.n)
+    gap, quiet = (newest - start) / n, request.now - newest
+    if quiet < max(_QUIET_LEAST, _QUIET_GAPS * gap):
+        return ""
+    length = f"{quiet // _MINUTE} minutes" if quiet < 2 * _HOUR else f"{quiet // _HOUR} hours"
+    return (
+        f"Nothing was scored for {length}, and a lead came every {_span_text(gap)} before. "
+        "Check the service, and that the CRM calls it."
+    )
+
+
+def _span_text(span: timedelta) -> str:
+    if span < timedelta(seconds=1.5):
+        return "second or more often"
+    return f"{span.total_seconds():.0f} s" if span < 2 * _MINUTE else f"{span / _MINUTE:.0f} minutes"
 
 
 def leads_total(series: tuple[MeasureSeries, ...], fresh: Freshness) -> Measure:

@@ -25,7 +25,7 @@ from leadscore.console.page import (
     VerdictLevel,
 )
 from leadscore.console.pages.drift import SEVERITY_LEVELS
-from leadscore.console.pages.live import SLOW_SECONDS, in_milliseconds, leads_total
+from leadscore.console.pages.live import SLOW_SECONDS, in_milliseconds, leads_total, silence
 from leadscore.console.pages.model import MISCALIBRATED
 from leadscore.console.reading import selection_of, versions_by_traffic
 from leadscore.drift.verdict import as_utc
@@ -35,7 +35,7 @@ from leadscore.monitoring.queries.business import BusinessRow, business_rows, re
 from leadscore.monitoring.queries.counts import CountsRow, read_counts
 from leadscore.monitoring.queries.freshness import STALE, Freshness, read_freshness
 from leadscore.monitoring.queries.ranges import HourRange, Selection
-from leadscore.monitoring.queries.traffic import LatencySummary, read_latency, read_traffic
+from leadscore.monitoring.queries.traffic import LatencySummary, read_latency, read_newest, read_traffic
 from leadscore.monitoring.queries.verdicts import DetectorVerdict, read_latest_verdicts
 from leadscore.release.approval import open_requests
 from leadscore.release.evidence import ended_releases
@@ -81,6 +81,7 @@ class OverviewNumbers:
         fresh: How far the counts are.
         versions: Predictions of the time by version, of answers that reached callers.
         traffic: Over time, by version.
+        newest: When the newest lead of it was scored; None if there was none.
         latency: By version.
         business: All leads of the last 90 days, against the 90 before; None if there were none.
         grade_a: Those of grade A.
@@ -94,6 +95,7 @@ class OverviewNumbers:
     fresh: Freshness
     versions: tuple[CountsRow, ...]
     traffic: tuple[MeasureSeries, ...]
+    newest: datetime | None
     latency: tuple[LatencySummary, ...]
     business: BusinessRow | None
     grade_a: BusinessRow | None
@@ -124,10 +126,12 @@ def _read(request: PageRequest) -> OverviewNumbers:
         serving = next(iter(versions_by_traffic(versions)), "")
         counted = read_business_counts(connection, business, fresh)
         statuses = read_rule_statuses(connection)
+        traffic = read_traffic(connection, selection, fresh)
         return OverviewNumbers(
             fresh=fresh,
             versions=versions,
-            traffic=read_traffic(connection, selection, fresh),
+            traffic=traffic,
+            newest=read_newest(connection, selection, traffic),
             latency=read_latency(connection, selection, fresh),
             business=next(iter(business_rows(counted)), None),
             grade_a=next((row for row in business_rows(counted, "grade") if row.name == "A"), None),
@@ -213,7 +217,7 @@ def health_checks(numbers: OverviewNumbers, request: PageRequest) -> tuple[Healt
     return (
         counting,
         alerts,
-        _traffic_check(numbers),
+        _traffic_check(numbers, request),
         _latency_check(numbers),
         _drift_check(numbers, request),
         _conversion_check(numbers),
@@ -239,11 +243,14 @@ def _alert_check(numbers: OverviewNumbers, request: PageRequest) -> HealthCheck:
     return HealthCheck(name=name, level="good", says="No alert fires.", href=href)
 
 
-def _traffic_check(numbers: OverviewNumbers) -> HealthCheck:
+def _traffic_check(numbers: OverviewNumbers, request: PageRequest) -> HealthCheck:
     total = leads_total(numbers.traffic, numbers.fresh)
     if not total.value:
         says = "No lead was scored in this time. Check that the CRM calls the service."
         return HealthCheck(name="Traffic", level="warning", says=says, href="/live")
+    silent = silence(numbers.traffic, numbers.newest, request)
+    if silent:
+        return HealthCheck(name="Traffic", level="unknown", says=silent, href="/live")
     shares = ", ".join(
         f"version {row.version} {share_text(row.counts.predictions / total.value)}"
         for row in sorted(numbers.versions, key=lambda row: -row.counts.predictions)
@@ -257,9 +264,9 @@ def _latency_check(numbers: OverviewNumbers) -> HealthCheck:
     if p95.value is None:
         return HealthCheck(name="Latency", level="unknown", says=p95.unknown, href="/live", essential=False)
     slow = p95.value > SLOW_SECONDS * 1e3
-    says = f"95 of 100 callers wait less than {milliseconds_text(p95.value)}."
+    says = f"The service took less than {milliseconds_text(p95.value)} for 95 of 100 calls."
     if slow:
-        says = f"5 of 100 callers wait longer than {milliseconds_text(p95.value)}."
+        says = f"The service took longer than {milliseconds_text(p95.value)} for 5 of 100 calls."
     return HealthCheck(name="Latency", level="critical" if slow else "good", says=says, href="/live")
 
 

@@ -21,7 +21,19 @@
   const fetched = window.fetch;
   let leaving = false;
   window.fetch = async function (...given) {
-    const reply = await fetched.apply(this, given);
+    const page = String(given[0] && given[0].url || given[0]).includes("/_dash-update-component");
+    const refresh = page && asked;
+    if (page) { asked = false; }
+    let reply;
+    try { reply = await fetched.apply(this, given); }
+    catch (error) { if (page) { failed("The console does not answer."); } throw error; }
+    if (page && !reply.ok && reply.status !== 401) { failed(`The console failed (HTTP ${reply.status}).`); }
+    // Somebody began to read or write while the page was being made: what they see stays.
+    if (refresh && reply.ok && held()) {
+      clearTimeout(watchdog);
+      later();
+      return new Response(null, { status: 204 });
+    }
     if (reply.status === 401 && !leaving) {
       const told = await reply.clone().json().catch(() => ({}));
       if (told.code === "session_refused") {
@@ -33,23 +45,34 @@
     return reply;
   };
 
-  // --- Refresh: one request at a time, none while nobody looks or somebody types ----------------------------
-  let timer = 0, watchdog = 0, tick = 0, paused = false, shown = null;
+  // --- Refresh: one request at a time, none while nobody looks or somebody is at work in the page -----------
+  let timer = 0, watchdog = 0, tick = 0, paused = false, shown = null, asked = false, address = "";
   const seconds = () => Number((find("shell") || { dataset: {} }).dataset.refresh || 5);
-  const typing = () => {
+  // A refresh makes the page anew: it would close what was opened, take the focus and wipe what was typed.
+  const held = () => {
     const at = document.activeElement;
-    if (at && at.closest && at.closest("#content form")) { return true; }
-    return [...document.querySelectorAll("#content form.action")].some((form) => form.dataset.touched);
+    if (at && at.closest && at.closest("#content")) { return true; }
+    return document.querySelector("#content details[open], #content form[data-touched]") !== null;
   };
   function say(text) { const at = find("refresh-state"); if (at && at.textContent !== text) { at.textContent = text; } }
   function later() {
     clearTimeout(timer);
     if (!paused) { timer = setTimeout(ask, seconds() * 1000); }
   }
-  function ask() {
+  function failed(words) {
+    clearTimeout(watchdog);
+    say("No answer from the console");
+    const at = document.querySelector("#content > p.hint");
+    if (at) { at.textContent = "Nothing could be loaded."; }
+    tell(words, "critical", "What is shown may be old. It is asked again by itself; or load the page again.");
+    find("said").firstChild.dataset.failed = "true";
+    later();
+  }
+  function ask(anyway) {
     if (document.hidden || paused) { return; }
-    if (typing()) { later(); return; }
+    if (anyway !== true && held()) { say("Waiting while you are at work here"); later(); return; }
     tick += 1;
+    asked = anyway !== true;
     watchdog = setTimeout(() => {
       say("No answer from the console");
       later();
@@ -67,6 +90,12 @@
       clearTimeout(watchdog);
       const moved = shown !== null && shown !== told.path;
       shown = told.path;
+      if (address !== location.href) {
+        address = location.href;
+        for (const form of document.querySelectorAll("#content form.filters")) { delete form.dataset.touched; }
+      }
+      const fault = document.querySelector("#said [data-failed]");
+      if (fault) { fault.remove(); }
       const title = find("title");
       if (title && title.textContent !== told.title) { title.textContent = told.title; }
       document.title = `${told.title} · LeadScore`;
@@ -116,6 +145,7 @@
       kept.set(name, value);
     }
     const query = kept.toString();
+    delete form.dataset.touched;
     go(form.getAttribute("action") + (query ? `?${query}` : ""));
   }
   document.addEventListener("submit", (event) => {
@@ -131,7 +161,7 @@
   });
   document.addEventListener("input", (event) => {
     const form = event.target.form;
-    if (form && form.dataset.action) { form.dataset.touched = "true"; }
+    if (form && (form.dataset.action || form.dataset.filters)) { form.dataset.touched = "true"; }
   });
   function cookie(name) {
     const found = document.cookie.split("; ").find((one) => one.startsWith(`${name}=`));
@@ -153,7 +183,7 @@
       delete form.dataset.touched;
       tell(told.sentence, "good");
       document.activeElement.blur();
-      ask();
+      ask(true);
     } catch (error) {
       tell("The console did not answer; nothing is known to have been done.", "critical", "Load the page and look.");
     } finally {

@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
+from leadscore.drift.verdict import as_utc
+from leadscore.events.schema import predictions
 from leadscore.monitoring.measures import Measure, MeasurePoint, MeasureSeries
 from leadscore.monitoring.queries.counts import (
     CountsRow,
@@ -20,7 +22,7 @@ from leadscore.monitoring.queries.counts import (
     version_order,
 )
 from leadscore.monitoring.queries.freshness import Freshness
-from leadscore.monitoring.queries.ranges import HourRange, Selection
+from leadscore.monitoring.queries.ranges import HourRange, Selection, moment_us
 from leadscore.monitoring.rollups.tables import LATENCY_EDGES_US, PROBABILITY_BINS
 
 TrafficGroup = Literal["version", "role", "source", "grade"]
@@ -71,6 +73,29 @@ def traffic_series(
         )
         for name in sorted({name for name, _ in counts}, key=version_order)
     )
+
+
+def read_newest(
+    connection: sa.Connection, selection: Selection, traffic: Sequence[MeasureSeries]
+) -> datetime | None:
+    """Return when the newest prediction of the counted traffic was scored; None if there was none.
+
+    Looks only into the newest step that has any; what is not stored any more counts as of the step's end.
+    """
+    steps = [(p.start, p.end) for line in traffic for p in line.points if p.measure.n]
+    if not steps:
+        return None
+    start, end = max(steps)
+    c = predictions.c
+    query = sa.select(c.scored_at).where(
+        c.model_name == selection.model, c.scored_at >= moment_us(start), c.scored_at < moment_us(end)
+    )
+    if selection.roles:
+        query = query.where(c.role.in_(selection.roles))
+    if selection.versions:
+        query = query.where(c.model_version.in_(selection.versions))
+    found = connection.scalar(query.order_by(c.scored_at.desc()).limit(1))
+    return end if found is None else as_utc(found)
 
 
 def count_measure(count: int, start: datetime, fresh: Freshness) -> Measure:

@@ -76,6 +76,7 @@ def numbers(**changes: object) -> OverviewNumbers:
         "fresh": Freshness(caught_up=NOW, seen=NOW),
         "versions": (CountsRow(start=start, version="7", counts=PredictionCounts(predictions=5_000)),),
         "traffic": (MeasureSeries(name="7", points=(point,)),),
+        "newest": NOW - timedelta(minutes=1),
         "latency": answered(0.02),
         "business": business(measure(0.11, 0.10, 0.12), measure(0.115, 0.10, 0.13), 0.11),
         "grade_a": None,
@@ -123,6 +124,8 @@ def test_the_score_is_trusted_when_everything_is_known_and_good(request_: PageRe
         ({"business": None}, "info", "not known yet"),
         ({"latency": ()}, "info", "latency is not known"),
         ({"traffic": (), "versions": ()}, "warning", "No lead was scored"),
+        ({"newest": NOW - timedelta(minutes=42)}, "unknown", "Nothing was scored for 42 minutes"),
+        ({"newest": NOW - timedelta(minutes=4)}, "good", "can be trusted"),
         (
             {"business": business(measure(0.08, 0.07, 0.09), measure(0.115, 0.10, 0.13), 0.08)},
             "warning",
@@ -136,7 +139,7 @@ def test_the_score_is_trusted_when_everything_is_known_and_good(request_: PageRe
         (
             {"latency": answered(0.9)},
             "critical",
-            "wait longer than 900",
+            "took longer than 900",
         ),
         (
             {"verdicts": told(verdict(drifted=True, severity="critical"))},

@@ -14,6 +14,7 @@ from dash import dcc
 from dash.development.base_component import Component
 from tests.support.artefacts import build_artefact, sample_contract
 from tests.support.console import PERSON, settings
+from tests.support.events import prediction
 from tests.support.rollups import ScoredLead, fill_rollups, random_leads
 
 from leadscore.console.building import PageBuilder
@@ -23,6 +24,7 @@ from leadscore.console.pages import business, drift, fairness, live, model, over
 from leadscore.contract import Categorical, FeatureContract
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
+from leadscore.monitoring.queries.ranges import moment_us
 from leadscore.registry.store import ModelRegistry
 from leadscore.settings import Home
 
@@ -209,3 +211,24 @@ def test_the_file_has_as_many_cells_as_its_header(page: ConsolePage, store: Even
     rows = list(file.rows)
     assert rows
     assert {len(row) for row in rows} == {len(file.header)}
+
+
+@pytest.mark.parametrize("page", [overview.PAGE, live.PAGE], ids=["Overview", "Live"])
+def test_a_silence_that_the_traffic_before_does_not_explain_is_said(
+    page: ConsolePage, store: EventStore, home: Home
+) -> None:
+    start = NOW - timedelta(hours=6)
+    steady = [
+        replace(lead, at=start + timedelta(minutes=n), role="champion", source="api")
+        for n, lead in enumerate(random_leads(start, 0.2, 300, seed=3, versions=("1",)))
+    ]
+    newest = steady[-1].at
+    fill_rollups(store, steady, model="leads", caught_up=NOW)
+    # Only the newest moment is read from the log; an older one's place is no matter.
+    store.append([prediction("p", model_name="leads", scored_at=moment_us(newest))], [])
+    content = shown(page, store, home)
+    assert content.verdict.level == "unknown"
+    assert "Nothing was scored for 61 minutes" in content.verdict.sentence + text(content)
+    earlier = newest + timedelta(minutes=10)
+    request = replace(asked(page, store, home), now=earlier, until=earlier)
+    assert "Nothing was scored for" not in live.live_verdict(live._read(request), request).sentence
