@@ -97,13 +97,10 @@ def claim_run(store: EventStore, wanted: BatchClaim) -> BatchClaim:
         at=wanted.at,
         document=msgspec.json.encode(wanted).decode(),
     )
-    known = find_claim(store, wanted.subject)
-    if known is not None:
-        return known
     try:
         store.record(item)
     except ConflictError:
-        # Somebody else was first in between.
+        # Somebody else was first.
         known = find_claim(store, wanted.subject)
         if known is None:
             raise

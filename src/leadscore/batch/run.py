@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -28,7 +27,7 @@ from leadscore.errors import ConflictError, NotFoundError
 from leadscore.events.records import Prediction, now_us
 from leadscore.events.store import EventStore
 from leadscore.lake.schemas import LEAD_STATES, SCORES
-from leadscore.lake.table import LakeTable, TableCommit, table_uri
+from leadscore.lake.table import LakeTable, TableCommit, locate, table_uri
 from leadscore.registry.model_reference import fetch_model
 from leadscore.scoring.grades import GRADES
 from leadscore.scoring.model import ScoringModel
@@ -123,7 +122,7 @@ def _states_of(home: Home, name: str, version: str) -> LakeTable:
 
 
 def _new_claim(request: BatchRequest, name: str, version: str, digest: str, states: LakeTable) -> BatchClaim:
-    leads = _located(request.leads)
+    leads = locate(request.leads)
     newest = LakeTable(leads).version()
     if newest is None:
         raise NotFoundError(
@@ -143,7 +142,7 @@ def _new_claim(request: BatchRequest, name: str, version: str, digest: str, stat
 
 
 def _check_claim(claim: BatchClaim, request: BatchRequest, digest: str) -> None:
-    if claim.leads != _located(request.leads) or claim.digest != digest:
+    if claim.leads != locate(request.leads) or claim.digest != digest:
         raise ConflictError(
             f"The run {claim.subject} was begun with {claim.leads} and the artefact {claim.digest[:12]}.",
             hint="End it with the same table and model; another table is another model's or date's run.",
@@ -201,12 +200,11 @@ def _log(store: EventStore, predictions: Sequence[Prediction]) -> None:
 
 def _commit(home: Home, claim: BatchClaim, batches: Iterable[pa.RecordBatch]) -> TableCommit:
     scores = LakeTable(table_uri(home.lake, SCORES.name), SCORES)
-    commit = scores.commit_of(claim.application, _ONCE)
-    if commit is None:
-        return scores.write(batches, application=claim.application, number=_ONCE)
-    # Committed by whoever was killed after it: what is left to do needs the digests and the counts.
-    for _ in batches:
-        pass
+    commit = scores.write(batches, application=claim.application, number=_ONCE)
+    if commit.repeated:
+        # Committed by whoever was killed after it: what is left to do needs the digests and the counts.
+        for _ in batches:
+            pass
     return commit
 
 
@@ -228,7 +226,3 @@ def _read_states(states: LakeTable, version: int) -> LeadStates:
         for i in range(2)
     ]
     return LeadStates.of(*columns)
-
-
-def _located(leads: str) -> str:
-    return leads if "://" in leads else str(Path(leads).absolute())

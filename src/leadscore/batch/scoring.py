@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from leadscore.batch.digests import Digests, LeadStates, id_digests, row_digests
 from leadscore.batch.records import BatchClaim
 from leadscore.contract import Categorical, contract_version
-from leadscore.data.ahead import map_ahead
+from leadscore.data.ahead import map_ahead, with_first_rows
 from leadscore.data.matrix import encode_batch, lead_ids
 from leadscore.data.notation import Notation
 from leadscore.errors import TableError
@@ -83,10 +83,8 @@ def check_ids(model: ScoringModel, read: Callable[[], Iterable[pa.RecordBatch]])
 
 
 def _ids(model: ScoringModel, batches: Iterable[pa.RecordBatch]) -> Generator[pa.Array]:
-    row = 1
-    for batch in batches:
-        yield lead_ids(model.contract, batch, first_row=row)
-        row += batch.num_rows
+    for first_row, batch in with_first_rows(batches):
+        yield lead_ids(model.contract, batch, first_row=first_row)
 
 
 def score_changed(
@@ -113,23 +111,17 @@ def score_changed(
     """
     notation = Notation()
 
-    def numbered() -> Generator[tuple[int, pa.RecordBatch]]:
-        start = 0
-        for batch in batches:
-            yield start, batch
-            start += batch.num_rows
-
     def score(piece: tuple[int, pa.RecordBatch]) -> ScoredRows:
-        start, batch = piece
-        encoded = encode_batch(model.contract, batch, first_row=start + 1, notation=notation)
+        first_row, batch = piece
+        encoded = encode_batch(model.contract, batch, first_row=first_row, notation=notation)
         rows = row_digests(encoded.matrix)
         changed = np.ones(len(rows), np.bool_)
         if known is not None:
-            changed = known.changed(ids[start : start + len(rows)], rows)
-        leads = lead_ids(model.contract, batch, first_row=start + 1).filter(pa.array(changed))
+            changed = known.changed(ids[first_row - 1 : first_row - 1 + len(rows)], rows)
+        leads = lead_ids(model.contract, batch, first_row=first_row).filter(pa.array(changed))
         return _scored(model, claim, rows, leads, encoded.matrix[changed], rows[changed])
 
-    yield from map_ahead(score, numbered(), threads)
+    yield from map_ahead(score, with_first_rows(batches), threads)
     notation.check(model.contract.formats)
 
 

@@ -7,11 +7,13 @@ from concurrent.futures import TimeoutError as NotInTimeError
 from threading import Lock
 from typing import Final
 
+import sqlalchemy as sa
+
 from leadscore.console.page import PageFilter, PageRequest
 from leadscore.durations import parse_duration
 from leadscore.errors import LeadScoreError
 from leadscore.monitoring.model_facts import ModelFacts, find_model_facts
-from leadscore.monitoring.queries.counts import CountsRow, group_counts, version_order
+from leadscore.monitoring.queries.counts import CountsRow, group_counts, read_counts, version_order
 from leadscore.monitoring.queries.ranges import MATURITY, HourRange, Selection
 from leadscore.registry.store import ModelRegistry
 from leadscore.settings import Home
@@ -98,6 +100,13 @@ def version_filter(request: PageRequest, versions: tuple[str, ...], *, every: bo
     choices = [*([("", "All versions")] if every else []), *((v, f"Version {v}") for v in listed)]
     value = given or ("" if every else next(iter(listed), ""))
     return PageFilter(name="version", label="Version", value=value, choices=choices)
+
+
+def read_versions(connection: sa.Connection, request: PageRequest) -> tuple[tuple[str, ...], str]:
+    """Return the versions that scored in the time, and which of them the page is about; "" if none scored."""
+    every = selection_of(request, version="")
+    versions = versions_by_traffic(read_counts(connection, every, ("version",)))
+    return versions, request.filters.get("version") or next(iter(versions), "")
 
 
 def versions_by_traffic(rows: tuple[CountsRow, ...]) -> tuple[str, ...]:

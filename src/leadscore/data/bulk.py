@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from leadscore.contract import Categorical, FeatureContract, Numeric
 from leadscore.contract.plain import bounds
-from leadscore.data.ahead import map_ahead
+from leadscore.data.ahead import map_ahead, with_first_rows
 from leadscore.data.atomic import replacing
 from leadscore.data.matrix import encode_batch, lead_ids
 from leadscore.data.notation import Notation
@@ -199,18 +199,12 @@ def _score(
     features = [feature.name for feature in contract.inputs]
     texts = [feature.name for feature in contract.inputs if isinstance(feature, Categorical)]
     schema = _schema(contract)
-    first_row = 1
-
-    def numbered() -> Iterator[tuple[int, pa.RecordBatch]]:
-        nonlocal first_row
-        for batch in iter_batches(source, [contract.id, *features], batch_rows, dictionary=texts):
-            yield first_row, batch
-            first_row += batch.num_rows
+    batches = iter_batches(source, [contract.id, *features], batch_rows, dictionary=texts)
 
     def score(piece: tuple[int, pa.RecordBatch]) -> _Scored:
         return _score_batch(model, schema, piece[1], piece[0], notation)
 
-    yield from map_ahead(score, numbered(), threads)
+    yield from map_ahead(score, with_first_rows(batches), threads)
 
 
 def _score_batch(

@@ -6,7 +6,7 @@ then says whether the commit has happened, also to whoever was killed before the
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -52,18 +52,15 @@ class LakeTable:
     Args:
         uri: Folder or URL (`s3://bucket/lake/scores`).
         described: Its columns; None for a table that somebody else writes.
-        storage_options: Credentials of an object store; empty: from the environment, as deltalake reads it.
     """
 
     def __init__(
         self,
         uri: str,
         described: TableSchema | None = None,
-        storage_options: Mapping[str, str] | None = None,
     ) -> None:
         self.uri = uri
         self._described = described
-        self._options = dict(storage_options or {})
 
     def version(self) -> int | None:
         """The newest version; None if there is no such table yet.
@@ -77,25 +74,13 @@ class LakeTable:
     def commit_of(self, application: str, number: int) -> TableCommit | None:
         """The commit of that name, if it has happened (or a later one of that application)."""
         found = self._find()
-        if found is None:
-            return None
-        known = found.transaction_version(application)
-        return TableCommit(found.version(), repeated=True) if known is not None and known >= number else None
-
-    def schema(self, version: int | None = None) -> pa.Schema:
-        """Columns of a version (None: the newest).
-
-        Raises:
-            NotFoundError: There is no such table or version.
-        """
-        return pa.schema(self._open(version).schema().to_arrow())
+        return None if found is None else _commit_in(found, application, number)
 
     def read(
         self,
         version: int | None = None,
         columns: Sequence[str] | None = None,
         *,
-        where: ds.Expression | None = None,
         dictionary: Sequence[str] = (),
     ) -> Generator[pa.RecordBatch]:
         """Rows of one version, in batches; memory does not grow with the table.
@@ -103,7 +88,6 @@ class LakeTable:
         Args:
             version: Which; None: the newest when this is called.
             columns: Only these, in this order.
-            where: Only rows for which it holds.
             dictionary: Text columns to hand out dictionary-encoded (several times faster).
 
         Raises:
@@ -121,7 +105,6 @@ class LakeTable:
                 require_columns(self.uri, found.schema.names, columns)
             yield from found.to_batches(
                 columns=None if columns is None else list(columns),
-                filter=where,
                 batch_size=_GROUP_ROWS // 2,
                 batch_readahead=2,
                 fragment_readahead=1,
@@ -134,9 +117,8 @@ class LakeTable:
         application: str,
         number: int,
         mode: Literal["append", "overwrite"] = "append",
-        notes: Mapping[str, str] | None = None,
     ) -> TableCommit:
-        """Commit rows, unless a commit of this name has happened.
+        """Commit rows, unless a commit of this name has happened: then none of the batches is made.
 
         Memory does not grow with the rows. An error that is raised while the batches are made ends the commit
         before it happens.
@@ -146,7 +128,6 @@ class LakeTable:
             application: Who writes, and what about.
             number: Which of its commits; later ones are greater.
             mode: `overwrite` replaces all rows.
-            notes: Kept in the table's history.
 
         Raises:
             BadInputError: The table there has other types; whatever is raised while the batches are made.
@@ -156,10 +137,12 @@ class LakeTable:
         assert self._described is not None  # noqa: S101 - tables of others are only read
         from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake  # noqa: PLC0415
 
-        done = self.commit_of(application, number)
-        if done is not None:
-            return done
-        self._check_schema(self._described)
+        found = self._find()
+        if found is not None:
+            done = _commit_in(found, application, number)
+            if done is not None:
+                return done
+            self._check_schema(found, self._described)
         pipe = _Pipe()
         with self._translated(), ThreadPoolExecutor(1) as pool:
             writer = pool.submit(
@@ -170,11 +153,8 @@ class LakeTable:
                 partition_by=list(self._described.partition_by) or None,
                 schema_mode="merge",
                 configuration=_PROPERTIES,
-                storage_options=self._options or None,
                 writer_properties=WriterProperties(compression="SNAPPY", max_row_group_size=_GROUP_ROWS),
-                commit_properties=CommitProperties(
-                    custom_metadata=dict(notes or {}), app_transactions=[Transaction(application, number)]
-                ),
+                commit_properties=CommitProperties(app_transactions=[Transaction(application, number)]),
             )
             pipe.feed(batches, writer)
             writer.result()
@@ -207,11 +187,8 @@ class LakeTable:
             )
         return len(gone)
 
-    def _check_schema(self, described: TableSchema) -> None:
+    def _check_schema(self, found: DeltaTable, described: TableSchema) -> None:
         """Refuse a table whose columns have other types: a writer that may add columns would convert ours."""
-        found = self._find()
-        if found is None:
-            return
         from deltalake import Schema  # noqa: PLC0415
 
         known = {field.name: field.type for field in found.schema().fields}
@@ -230,7 +207,7 @@ class LakeTable:
 
         with self._translated():
             try:
-                return DeltaTable(self.uri, storage_options=self._options or None)
+                return DeltaTable(self.uri)
             except TableNotFoundError:
                 return None
 
@@ -317,14 +294,19 @@ class BatchesEndedError(Exception):
     """Tells the writer, and nobody else, that no commit is wanted."""
 
 
-def is_url(location: str) -> bool:
-    """Whether a location is a URL rather than a folder."""
-    return "://" in location
+def locate(folder: str) -> str:
+    """A URL as it is, a folder by its whole path: what records may name."""
+    return folder if "://" in folder else str(Path(folder).absolute())
 
 
 def table_uri(root: str, name: str) -> str:
     """Where a table of the lake at `root` (folder or URL) lies."""
-    return f"{root.rstrip('/')}/{name}" if is_url(root) else str(Path(root).absolute() / name)
+    return f"{locate(root).rstrip('/')}/{name}"
+
+
+def _commit_in(found: DeltaTable, application: str, number: int) -> TableCommit | None:
+    known = found.transaction_version(application)
+    return TableCommit(found.version(), repeated=True) if known is not None and known >= number else None
 
 
 def _line(error: Exception) -> str:

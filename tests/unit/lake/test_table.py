@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from leadscore.errors import BadInputError, NotFoundError, TableError, UnavailableError
 from leadscore.lake.schemas import LEAD_STATES, SCORES
-from leadscore.lake.table import LakeTable, TableCommit, is_url, table_uri
+from leadscore.lake.table import LakeTable, TableCommit, locate, table_uri
 
 
 def batches(count: int, start: int = 0) -> Iterator[pa.RecordBatch]:
@@ -126,4 +126,4 @@ def test_a_log_that_is_cut_off_is_said(table: LakeTable) -> None:
 )
 def test_a_lake_lies_in_a_folder_or_at_a_url(root: str, uri: str) -> None:
     assert table_uri(root, "scores") == uri
-    assert is_url(root) == root.startswith("s3")
+    assert locate(root) == root

@@ -21,12 +21,11 @@ from leadscore.console.page import (
     PageVerdict,
     VerdictLevel,
 )
-from leadscore.console.reading import SHELF, selection_of, version_filter, versions_by_traffic
+from leadscore.console.reading import SHELF, read_versions, selection_of, version_filter
 from leadscore.drift.options import SCORE
 from leadscore.drift.verdict import Severity
 from leadscore.monitoring.clock import follows_clock
 from leadscore.monitoring.measures import Measure, MeasureSeries
-from leadscore.monitoring.queries.counts import read_counts
 from leadscore.monitoring.queries.drift import (
     THRESHOLDS,
     FeatureDrift,
@@ -85,11 +84,9 @@ def build(request: PageRequest) -> PageContent:
 
 def _read(request: PageRequest) -> DriftNumbers:
     selection = selection_of(request)
-    every = selection_of(request, version="")
     with request.store.reading() as connection:
         fresh = read_freshness(connection)
-        versions = versions_by_traffic(read_counts(connection, every, ("version",)))
-        version = request.filters.get("version") or next(iter(versions), "")
+        versions, version = read_versions(connection, request)
         if not version:
             return DriftNumbers(fresh=fresh, versions=(), version="")
         latest = read_latest_verdicts(connection, request.model, version)

@@ -23,11 +23,10 @@ from leadscore.console.page import (
 from leadscore.console.reading import (
     SHELF,
     maturity_filter,
+    read_versions,
     selection_of,
     version_filter,
-    versions_by_traffic,
 )
-from leadscore.monitoring.queries.counts import read_counts
 from leadscore.monitoring.queries.fairness import (
     LEAST_GROUP,
     AttributeRates,
@@ -70,11 +69,9 @@ def build(request: PageRequest) -> PageContent:
 
 def _read(request: PageRequest) -> FairnessNumbers:
     selection = selection_of(request)
-    every = selection_of(request, version="")
     with request.store.reading() as connection:
         fresh = read_freshness(connection)
-        versions = versions_by_traffic(read_counts(connection, every, ("version",)))
-    version = request.filters.get("version") or next(iter(versions), "")
+        versions, version = read_versions(connection, request)
     if not version:
         return FairnessNumbers(fresh=fresh, versions=(), why_none="No lead was scored in this time.")
     facts, why = SHELF.find(request.home, request.model, version)
