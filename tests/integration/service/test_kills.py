@@ -84,10 +84,13 @@ def test_a_killed_worker_is_replaced_within_seconds_and_counters_go_on(serve, le
     wait_until(lambda: served.metric("leadscore_worker_starts_total") == 2, what="both workers")
     for _ in range(20):
         httpx.post(f"{served.url}/score-lead", content=lead_body, headers=JSON).raise_for_status()
+    requests = 'leadscore_http_requests_total{endpoint="/score-lead"'
+    # A request is counted after its reply has left (the count has its duration), so the caller may be first.
+    wait_until(lambda: served.metric(requests) == 20, what="all of them to be counted")
     os.kill(served.workers()[0], signal.SIGKILL)
     wait_until(lambda: len(served.workers()) == 2, what="a new worker")
     wait_until(lambda: served.metric("leadscore_worker_starts_total") == 3, what="its start")
-    assert served.metric('leadscore_http_requests_total{endpoint="/score-lead"') == 20
+    assert served.metric(requests) == 20
 
 
 def test_a_worker_that_comes_back_never_says_not_ready(serve, lead_body) -> None:
