@@ -68,7 +68,8 @@ def judge_nights(nights: ModelNights, schedule: NightSchedule, now: datetime) ->
         return Freshness(kind=NIGHTS, holds=True, reason="NightEnded", message=text, about=day.isoformat())
     if nights.first is None:
         return None
-    text = f"No night has ended yet; the first is {nights.first}, due at {schedule.due_at(nights.first):%FT%RZ}."
+    due = schedule.due_at(nights.first)
+    text = f"No night has ended yet; the first is {nights.first}, due at {due:%Y-%m-%dT%H:%MZ}."
     return Freshness(kind=NIGHTS, holds=None, reason="NoNightYet", message=text)
 
 

@@ -99,12 +99,13 @@ def test_the_champion_of_the_served_model_is_what_scores(one: One) -> None:
 def test_runs_monitor_and_operator_know_the_same_nights(one: One) -> None:
     settings = (*ON, *SEEN, "operator.enabled=true", "batch.at=03:15", "batch.timeZone=Europe/Berlin")
     expected = {"ZONE": "Europe/Berlin", "AT": "03:15", "GRACE": "6h", "MODELS": "leads"}
-    made = [pod(night(one, *settings[4:]))]
-    made += [one("Deployment", *settings, ending=f"-{n}")["spec"]["template"] for n in ("monitor", "operator")]
-    for template in made:
+    run = pod(night(one, *settings))
+    made = (one("Deployment", *settings, ending=f"-{n}") for n in ("monitor", "operator"))
+    others = (each["spec"]["template"] for each in made)
+    for template in (run, *others):
         told = environment(template)
         assert {key: told[f"LEADSCORE_BATCH_{key}"] for key in expected} == expected
-    told = environment(made[0])
+    told = environment(run)
     schedule = NightSchedule.from_environment(told)
     assert schedule.newest_due(datetime(2026, 7, 1, 1, 15, tzinfo=UTC)) == date(2026, 7, 1)
 

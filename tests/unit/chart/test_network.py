@@ -199,6 +199,7 @@ def test_the_shipped_production_values_work_under_a_policy_that_is_enforced(
     assert {port for *_, port in more} <= {443, 587, 5432, 6443}
     assert {b for _, b, port in more if port == 5432} & {"internet", "object store", "metadata"} == set()
     migrating = {"mlflow-migrate", "events-migrate"}
+    nights = {"batch", "batch-publish", "batch-maintain"}
     assert {a for a, *_ in more} <= {
         "scoring",
         "jobs",
@@ -206,7 +207,7 @@ def test_the_shipped_production_values_work_under_a_policy_that_is_enforced(
         "operator",
         "console",
         "monitor",
-    } | migrating
+    } | migrating | nights
     assert not {b for _, b, _ in more} & set(pods(found, tmp_path))
 
 
