@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from leadscore.batch.schedule import NightSchedule
 from leadscore.batch.status import ModelNights
+from leadscore.crm.status import TargetStatus, longest_wait
 from leadscore.errors import LeadScoreError
 from leadscore_operator.plan import Event
 from leadscore_operator.statuses import Condition, DetectorStatus, condition_now
 
 NIGHTS: Final = "BatchUpToDate"
+TARGETS: Final = "CrmSyncHealthy"
 # Nobody tells the operator of a night: it asks so often.
 ASK_AGAIN: Final = timedelta(minutes=5)
 _UNREAD: Final = "NotRead"
+# Targets that one message names.
+_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,44 @@ def judge_nights(nights: ModelNights, schedule: NightSchedule, now: datetime) ->
     return Freshness(kind=NIGHTS, holds=None, reason="NoNightYet", message=text)
 
 
+def judge_targets(found: Sequence[TargetStatus], now: datetime) -> Freshness | None:
+    """Say whether every CRM target has the scores that it should; None if there is no target.
+
+    Args:
+        found: How each target does.
+        now: With a zone.
+    """
+    if not found:
+        return None
+    failing = {each.name: text for each in found if (text := _trouble(each, now))}
+    if not failing:
+        count = sum(each.leads for each in found)
+        targets = "1 target has" if len(found) == 1 else f"{len(found)} targets have"
+        text = f"{targets} the scores of {count:,} leads, and nothing waits for long."
+        return Freshness(kind=TARGETS, holds=True, reason="Delivered", message=text)
+    more = len(failing) - _NAMED
+    said = [*list(failing.values())[:_NAMED], *([f"{more} more."] if more > 0 else [])]
+    text = f"{' '.join(said)} `leadscore crm status` says more."
+    return Freshness(
+        kind=TARGETS, holds=False, reason="NotDelivered", message=text, about=",".join(sorted(failing))
+    )
+
+
+def _trouble(target: TargetStatus, now: datetime) -> str:
+    """What is wrong with a target; empty if nothing is."""
+    backlog, name = target.backlog, target.name
+    if target.state != "on":
+        return f"{name} is {target.state}: {target.reason}"
+    why = f" {backlog.last_error}" if backlog.last_error else ""
+    if backlog.dead:
+        return f"{backlog.dead:,} scores for {name} were given up.{why}"
+    oldest = backlog.oldest_at
+    if oldest is not None and now.timestamp() * 1e6 - oldest > longest_wait(backlog.channel):
+        since = datetime.fromtimestamp(oldest / 1e6, UTC)
+        return f"{backlog.waiting:,} scores wait for {name} since {since:%Y-%m-%dT%H:%MZ}.{why}"
+    return ""
+
+
 def not_read(kind: str, error: LeadScoreError) -> Freshness:
     """The condition of something that could not be asked."""
     return Freshness(kind=kind, holds=None, reason=_UNREAD, message=str(error)[:1000])
@@ -98,9 +140,9 @@ def freshness_conditions(
 
 
 def freshness_events(seen: Sequence[Freshness]) -> tuple[Event, ...]:
-    """Return an event for each night that has ended or was missed; the same one is written once."""
+    """Return an event for each night, and each set of targets that fail; the same one is written once."""
     return tuple(
         Event(each.reason, each.message, each.about, "Normal" if each.holds else "Warning")
         for each in seen
-        if each.holds is not None
+        if each.about
     )

@@ -8,9 +8,19 @@ from datetime import datetime
 
 from leadscore.batch.schedule import NightSchedule, night_models
 from leadscore.batch.status import read_nights
+from leadscore.crm.status import read_target_statuses
+from leadscore.crm.tables import CRM_REVISION
+from leadscore.crm.targets import load_targets, targets_path
 from leadscore.errors import LeadScoreError
 from leadscore.events.store import EventStore
-from leadscore_operator.decide.freshness import NIGHTS, Freshness, judge_nights, not_read
+from leadscore_operator.decide.freshness import (
+    NIGHTS,
+    TARGETS,
+    Freshness,
+    judge_nights,
+    judge_targets,
+    not_read,
+)
 
 
 class FreshnessReader:
@@ -18,7 +28,8 @@ class FreshnessReader:
 
     Args:
         store: The event store; None: there is none.
-        environ: When nights are due and of which models (`LEADSCORE_BATCH_…`).
+        environ: When nights are due and of which models (`LEADSCORE_BATCH_…`), and the file of CRM targets
+            (`LEADSCORE_CRM`).
 
     Raises:
         BadInputError: A variable cannot be read.
@@ -28,6 +39,7 @@ class FreshnessReader:
         self._store = store
         self._schedule = NightSchedule.from_environment(environ)
         self._models = night_models(environ)
+        self._targets = targets_path(environ)
 
     def read(self, model: str, now: datetime) -> tuple[Freshness, ...]:
         """Return what is known of a model; what cannot be asked is unknown, and holds nothing else up.
@@ -36,13 +48,30 @@ class FreshnessReader:
             model: Its name.
             now: With a zone.
         """
-        if self._store is None or model not in self._models:
+        if self._store is None:
             return ()
+        found = (self._nights(self._store, model, now), self._crm(self._store, model, now))
+        return tuple(each for each in found if each is not None)
+
+    def _nights(self, store: EventStore, model: str, now: datetime) -> Freshness | None:
+        if model not in self._models:
+            return None
         try:
-            (found,) = (
-                each for each in read_nights(self._store, self._schedule, now, [model]) if each.model == model
-            )
+            nights = read_nights(store, self._schedule, now, [model])
         except LeadScoreError as error:
-            return (not_read(NIGHTS, error),)
-        judged = judge_nights(found, self._schedule, now)
-        return () if judged is None else (judged,)
+            return not_read(NIGHTS, error)
+        return judge_nights(next(each for each in nights if each.model == model), self._schedule, now)
+
+    def _crm(self, store: EventStore, model: str, now: datetime) -> Freshness | None:
+        if self._targets is None:
+            return None
+        try:
+            # Read anew: the file changes without a restart.
+            targets = load_targets(self._targets)
+            store.require_revision(CRM_REVISION)
+            with store.reading() as connection:
+                found = read_target_statuses(connection, targets)
+        except LeadScoreError as error:
+            return not_read(TARGETS, error)
+        others = {target.name for target in targets.targets if target.model not in {"", model}}
+        return judge_targets([each for each in found if each.name not in others], now)

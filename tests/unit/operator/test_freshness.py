@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, detector
@@ -15,9 +16,11 @@ from tests.unit.operator.objects import NOW, WORKLOAD, Manifest, detector
 from leadscore.batch.records import BatchClaim, BatchRecord, claim_run, expect_nights, save_record
 from leadscore.batch.schedule import NightSchedule
 from leadscore.batch.status import ModelNights
+from leadscore.crm.status import TargetStatus
 from leadscore.events.store import EventStore
+from leadscore.outbox.queue import ChannelBacklog
 from leadscore_operator.decide.detector import DetectorObservation, plan_detector
-from leadscore_operator.decide.freshness import ASK_AGAIN, Freshness, judge_nights
+from leadscore_operator.decide.freshness import ASK_AGAIN, Freshness, judge_nights, judge_targets
 from leadscore_operator.plan import Plan
 from leadscore_operator.reconcile.freshness import FreshnessReader
 
@@ -103,6 +106,56 @@ def test_without_nights_a_detector_is_as_it_was() -> None:
     assert done.again == datetime(2026, 3, 11, tzinfo=UTC)
 
 
+# --- CRM targets --------------------------------------------------------------------------------------------
+
+
+def target(name: str = "salesforce", **changes: Any) -> TargetStatus:
+    backlog = {"waiting": 0, "oldest_at": None, "dead": 0, "last_error": ""}
+    backlog |= {key: changes.pop(key) for key in list(changes) if key in backlog}
+    channel = ChannelBacklog(f"crm:{name}", delivered=9, uncertain=0, **backlog)
+    about = {"kind": "salesforce", "state": "on", "reason": "", "leads": 1_500}
+    return TargetStatus(name=name, backlog=channel, **(about | changes))
+
+
+def minutes_ago(minutes: float) -> int:
+    return round((NOW - timedelta(minutes=minutes)).timestamp() * 1e6)
+
+
+def test_targets_that_have_their_scores_are_healthy_and_without_any_nothing_is_said() -> None:
+    said = judge_targets([target(), target("hubspot", waiting=3, oldest_at=minutes_ago(1))], NOW)
+    assert said is not None
+    assert (said.holds, said.reason, said.about) == (True, "Delivered", "")
+    assert "3,000 leads" in said.message
+    assert judge_targets([], NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"dead": 2, "last_error": "400: no such field."}, "2 scores for salesforce were given up. 400: no"),
+        ({"waiting": 7, "oldest_at": minutes_ago(20)}, "7 scores wait for salesforce since 2026-03-10T11:40Z."),
+        ({"state": "disabled", "reason": "It answered 410."}, "salesforce is disabled: It answered 410."),
+        ({"state": "unknown", "reason": "It is gone."}, "salesforce is unknown: It is gone."),
+    ],
+)
+def test_a_target_that_lacks_scores_is_named_with_the_reason(
+    changes: dict[str, Any], sentence: str
+) -> None:
+    said = judge_targets([target("a"), target(**changes)], NOW)
+    assert said is not None
+    assert (said.holds, said.reason, said.about) == (False, "NotDelivered", "salesforce")
+    assert sentence in said.message
+    done = plan([said])
+    assert condition(done, "CrmSyncHealthy")["status"] == "False"
+    assert [(e.type, e.reason) for e in done.events] == [("Warning", "NotDelivered")]
+
+
+def test_a_long_list_of_failing_targets_is_cut() -> None:
+    said = judge_targets([target(f"t{i}", dead=1) for i in range(5)], NOW)
+    assert said is not None
+    assert "2 more." in said.message
+
+
 # --- what the store says ------------------------------------------------------------------------------------
 
 
@@ -135,6 +188,16 @@ def test_a_store_that_is_away_makes_it_unknown_and_holds_nothing_up(tmp_path: Pa
     assert (condition(done)["status"], condition(done)["reason"]) == ("Unknown", "NotRead")
     assert condition(done, "Ready")["status"] == "True"
     assert done.events == ()
+
+
+def test_a_broken_file_of_targets_is_unknown_until_it_is_mended(store: EventStore, tmp_path: Path) -> None:
+    file = tmp_path / "crm.yaml"
+    reader = FreshnessReader(store, {"LEADSCORE_CRM": str(file)})
+    (said,) = reader.read("leads", NOW)
+    assert (said.kind, said.holds) == ("CrmSyncHealthy", None)
+    file.write_text("targets: [{name: warehouse, kind: table}, {name: b2b, kind: table, model: other}]")
+    (said,) = reader.read("leads", NOW)
+    assert (said.holds, said.message[:8]) == (True, "1 target")
 
 
 def test_without_a_store_or_without_nights_nothing_is_asked(store: EventStore) -> None:
