@@ -15,7 +15,7 @@ from leadscore.policy.state import Observation
 from leadscore_operator.decide.cron import next_run
 from leadscore_operator.decide.freshness import (
     ASK_AGAIN,
-    Freshness,
+    JudgedCondition,
     freshness_conditions,
     freshness_events,
 )
@@ -58,7 +58,7 @@ class DetectorObservation:
     words: Mapping[str, TerminationMessage]
     left: Sequence[Manifest] = ()
     installation: Manifest | None = None
-    freshness: Sequence[Freshness] = ()
+    freshness: Sequence[JudgedCondition] = ()
 
 
 def detector_status(detector: Manifest) -> DetectorStatus:

@@ -27,7 +27,7 @@ _NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Freshness:
+class JudgedCondition:
     """One condition as it is now.
 
     Attributes:
@@ -45,7 +45,7 @@ class Freshness:
     about: str = ""
 
 
-def judge_nights(nights: ModelNights, schedule: NightSchedule, now: datetime) -> Freshness | None:
+def judge_nights(nights: ModelNights, schedule: NightSchedule, now: datetime) -> JudgedCondition | None:
     """Say whether every night that should have ended has; None if the model has no nights.
 
     Args:
@@ -61,7 +61,7 @@ def judge_nights(nights: ModelNights, schedule: NightSchedule, now: datetime) ->
             f"Job says why, and `leadscore batch status --model {nights.model}` which dates."
         )
         about = missed[-1].isoformat()
-        return Freshness(kind=NIGHTS, holds=False, reason="NightMissed", message=text, about=about)
+        return JudgedCondition(kind=NIGHTS, holds=False, reason="NightMissed", message=text, about=about)
     if nights.records:
         day = max(nights.records)
         record = nights.records[day]
@@ -69,15 +69,17 @@ def judge_nights(nights: ModelNights, schedule: NightSchedule, now: datetime) ->
             f"{record.scored:,} of {record.leads:,} leads were scored for {day} by version "
             f"{record.claim.version}; the others have not changed."
         )
-        return Freshness(kind=NIGHTS, holds=True, reason="NightEnded", message=text, about=day.isoformat())
+        return JudgedCondition(
+            kind=NIGHTS, holds=True, reason="NightEnded", message=text, about=day.isoformat()
+        )
     if nights.first is None:
         return None
     due = schedule.due_at(nights.first)
     text = f"No night has ended yet; the first is {nights.first}, due at {due:%Y-%m-%dT%H:%MZ}."
-    return Freshness(kind=NIGHTS, holds=None, reason="NoNightYet", message=text)
+    return JudgedCondition(kind=NIGHTS, holds=None, reason="NoNightYet", message=text)
 
 
-def judge_targets(found: Sequence[TargetStatus], now: datetime) -> Freshness | None:
+def judge_targets(found: Sequence[TargetStatus], now: datetime) -> JudgedCondition | None:
     """Say whether every CRM target has the scores that it should; None if there is no target.
 
     Args:
@@ -91,11 +93,11 @@ def judge_targets(found: Sequence[TargetStatus], now: datetime) -> Freshness | N
         count = sum(each.leads for each in found)
         targets = "1 target has" if len(found) == 1 else f"{len(found)} targets have"
         text = f"{targets} the scores of {count:,} leads, and nothing waits for long."
-        return Freshness(kind=TARGETS, holds=True, reason="Delivered", message=text)
+        return JudgedCondition(kind=TARGETS, holds=True, reason="Delivered", message=text)
     more = len(failing) - _NAMED
     said = [*list(failing.values())[:_NAMED], *([f"{more} more."] if more > 0 else [])]
     text = f"{' '.join(said)} `leadscore crm status` says more."
-    return Freshness(
+    return JudgedCondition(
         kind=TARGETS, holds=False, reason="NotDelivered", message=text, about=",".join(sorted(failing))
     )
 
@@ -115,13 +117,13 @@ def _trouble(target: TargetStatus, now: datetime) -> str:
     return ""
 
 
-def not_read(kind: str, error: LeadScoreError) -> Freshness:
+def not_read(kind: str, error: LeadScoreError) -> JudgedCondition:
     """The condition of something that could not be asked."""
-    return Freshness(kind=kind, holds=None, reason=_UNREAD, message=str(error)[:1000])
+    return JudgedCondition(kind=kind, holds=None, reason=_UNREAD, message=str(error)[:1000])
 
 
 def freshness_conditions(
-    seen: Sequence[Freshness], old: DetectorStatus, now: datetime, generation: int
+    seen: Sequence[JudgedCondition], old: DetectorStatus, now: datetime, generation: int
 ) -> tuple[Condition, ...]:
     """Return the conditions to write beside Ready."""
     return tuple(
@@ -139,7 +141,7 @@ def freshness_conditions(
     )
 
 
-def freshness_events(seen: Sequence[Freshness]) -> tuple[Event, ...]:
+def freshness_events(seen: Sequence[JudgedCondition]) -> tuple[Event, ...]:
     """Return an event for each night, and each set of targets that fail; the same one is written once."""
     return tuple(
         Event(each.reason, each.message, each.about, "Normal" if each.holds else "Warning")

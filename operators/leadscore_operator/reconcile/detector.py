@@ -7,7 +7,7 @@ from datetime import datetime
 
 from leadscore.errors import BadInputError
 from leadscore_operator.decide.detector import DetectorObservation, plan_detector, unread, without
-from leadscore_operator.decide.freshness import Freshness
+from leadscore_operator.decide.freshness import JudgedCondition
 from leadscore_operator.decide.jobs import TerminationMessage, job_end
 from leadscore_operator.errors import KubeError
 from leadscore_operator.kube.resources import (
@@ -77,7 +77,7 @@ async def _words(
 
 async def _fresh(
     context: ReconcileContext, reader: FreshnessReader, detector: Manifest
-) -> tuple[Freshness, ...]:
+) -> tuple[JudgedCondition, ...]:
     model = decode(detector["spec"], DetectorSpec, "spec").model_name
     return await asyncio.to_thread(reader.read, model, context.clock.now())
 

@@ -16,7 +16,7 @@ from leadscore.events.store import EventStore
 from leadscore_operator.decide.freshness import (
     NIGHTS,
     TARGETS,
-    Freshness,
+    JudgedCondition,
     judge_nights,
     judge_targets,
     not_read,
@@ -41,7 +41,7 @@ class FreshnessReader:
         self._models = night_models(environ)
         self._targets = targets_path(environ)
 
-    def read(self, model: str, now: datetime) -> tuple[Freshness, ...]:
+    def read(self, model: str, now: datetime) -> tuple[JudgedCondition, ...]:
         """Return what is known of a model; what cannot be asked is unknown, and holds nothing else up.
 
         Args:
@@ -53,7 +53,7 @@ class FreshnessReader:
         found = (self._nights(self._store, model, now), self._crm(self._store, model, now))
         return tuple(each for each in found if each is not None)
 
-    def _nights(self, store: EventStore, model: str, now: datetime) -> Freshness | None:
+    def _nights(self, store: EventStore, model: str, now: datetime) -> JudgedCondition | None:
         if model not in self._models:
             return None
         try:
@@ -62,7 +62,7 @@ class FreshnessReader:
             return not_read(NIGHTS, error)
         return judge_nights(next(each for each in nights if each.model == model), self._schedule, now)
 
-    def _crm(self, store: EventStore, model: str, now: datetime) -> Freshness | None:
+    def _crm(self, store: EventStore, model: str, now: datetime) -> JudgedCondition | None:
         if self._targets is None:
             return None
         try:

@@ -20,7 +20,7 @@ from leadscore.crm.status import TargetStatus
 from leadscore.events.store import EventStore
 from leadscore.outbox.queue import ChannelBacklog
 from leadscore_operator.decide.detector import DetectorObservation, plan_detector
-from leadscore_operator.decide.freshness import ASK_AGAIN, Freshness, judge_nights, judge_targets
+from leadscore_operator.decide.freshness import ASK_AGAIN, JudgedCondition, judge_nights, judge_targets
 from leadscore_operator.plan import Plan
 from leadscore_operator.reconcile.freshness import FreshnessReader
 
@@ -42,13 +42,13 @@ def nights(*ended: date, first: date | None = None) -> ModelNights:
     return ModelNights(model="leads", first=first or min(ended, default=None), claims=claims, records=records)
 
 
-def judged(found: ModelNights, now: datetime = NOW) -> Freshness:
+def judged(found: ModelNights, now: datetime = NOW) -> JudgedCondition:
     said = judge_nights(found, NightSchedule(), now)
     assert said is not None
     return said
 
 
-def plan(seen: Sequence[Freshness], status: Manifest | None = None, now: datetime = NOW) -> Plan:
+def plan(seen: Sequence[JudgedCondition], status: Manifest | None = None, now: datetime = NOW) -> Plan:
     observation = DetectorObservation(detector(status), [], [], {}, freshness=seen)
     return plan_detector(observation, WORKLOAD, now)
 
@@ -133,14 +133,15 @@ def test_targets_that_have_their_scores_are_healthy_and_without_any_nothing_is_s
     ("changes", "sentence"),
     [
         ({"dead": 2, "last_error": "400: no such field."}, "2 scores for salesforce were given up. 400: no"),
-        ({"waiting": 7, "oldest_at": minutes_ago(20)}, "7 scores wait for salesforce since 2026-03-10T11:40Z."),
+        (
+            {"waiting": 7, "oldest_at": minutes_ago(20)},
+            "7 scores wait for salesforce since 2026-03-10T11:40Z.",
+        ),
         ({"state": "disabled", "reason": "It answered 410."}, "salesforce is disabled: It answered 410."),
         ({"state": "unknown", "reason": "It is gone."}, "salesforce is unknown: It is gone."),
     ],
 )
-def test_a_target_that_lacks_scores_is_named_with_the_reason(
-    changes: dict[str, Any], sentence: str
-) -> None:
+def test_a_target_that_lacks_scores_is_named_with_the_reason(changes: dict[str, Any], sentence: str) -> None:
     said = judge_targets([target("a"), target(**changes)], NOW)
     assert said is not None
     assert (said.holds, said.reason, said.about) == (False, "NotDelivered", "salesforce")
