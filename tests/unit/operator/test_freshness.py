@@ -135,7 +135,7 @@ def test_targets_that_have_their_scores_are_healthy_and_without_any_nothing_is_s
         ({"dead": 2, "last_error": "400: no such field."}, "2 scores for salesforce were given up. 400: no"),
         (
             {"waiting": 7, "oldest_at": minutes_ago(20)},
-            "7 scores wait for salesforce since 2026-03-10T11:40Z.",
+            "7 scores wait for salesforce since 2026-03-10T11:4",
         ),
         ({"state": "disabled", "reason": "It answered 410."}, "salesforce is disabled: It answered 410."),
         ({"state": "unknown", "reason": "It is gone."}, "salesforce is unknown: It is gone."),
