@@ -15,7 +15,7 @@ from leadscore.alerts.conversion import BASELINE_DAYS, WINDOW_DAYS, conversion_c
 from leadscore.alerts.evaluate import SeriesLabels
 from leadscore.alerts.rules import AlertRule
 from leadscore.batch.records import expect_nights
-from leadscore.batch.schedule import NightSchedule
+from leadscore.batch.schedule import NightSchedule, night_models
 from leadscore.batch.status import read_nights
 from leadscore.errors import LeadScoreError, UnavailableError
 from leadscore.events.store import EventStore
@@ -40,8 +40,6 @@ _PSI_HOURS: Final = 6
 _LATENCY_LEADS: Final = 100
 _DAY: Final = timedelta(days=1)
 _STUCK_US: Final = 15 * 60 * SECOND_US
-# Names of models that have nights, also if none was ever run.
-_NIGHT_MODELS: Final = "LEADSCORE_BATCH_MODELS"
 
 
 class MeasureReader(Protocol):
@@ -229,7 +227,7 @@ class NightReader:
         if rule.measure != "batch.missed_nights":
             return None
         schedule = NightSchedule.from_environment(self._environ)
-        models = self._environ.get(_NIGHT_MODELS, "").replace(",", " ").split()
+        models = night_models(self._environ)
         for model in models:
             expect_nights(self._store, model, now)
         moment = datetime.fromtimestamp(now / 1e6, UTC)
