@@ -102,7 +102,7 @@ def _looking(address: str, key: str) -> Generator[_Viewers]:
                 reply = client.post(
                     "/_dash-update-component",
                     json=_asked(f"{address}{path}", tick),
-                    headers={"X-CSRFToken": client.cookies.get("_csrf_token", "")},
+                    headers={"X-CSRFToken": client.cookies.get("_csrf_token") or ""},
                 )
                 took = time.perf_counter() - started
                 if reply.status_code == 200:
@@ -157,7 +157,7 @@ def _beside(
         pages += seen.seconds
     how = (
         f"{_VIEWERS} people, a page each {_REFRESH_SECONDS:.0f} s, {_RATE:.0f} requests a second, one"
-        f" database; {rounds} rounds of {seconds:.0f} s with and without them; console and service share a core"
+        f" database; {rounds} rounds of {seconds:.0f} s with and without them; one core for both"
     )
     return [
         Row(
