@@ -20,7 +20,7 @@ from leadscore.errors import BadInputError
 ZONE_VARIABLE: Final = "LEADSCORE_BATCH_ZONE"
 AT_VARIABLE: Final = "LEADSCORE_BATCH_AT"
 GRACE_VARIABLE: Final = "LEADSCORE_BATCH_GRACE"
-_MODELS_VARIABLE: Final = "LEADSCORE_BATCH_MODELS"
+MODELS_VARIABLE: Final = "LEADSCORE_BATCH_MODELS"
 # Nights before these are not made up by themselves, and not missed any more.
 CATCH_UP_DAYS: Final = 7
 MISSED_DAYS: Final = 14
@@ -86,8 +86,8 @@ class NightSchedule:
 
 
 def night_models(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Names of models that have nights, also if none was ever run (`LEADSCORE_BATCH_MODELS`)."""
-    return tuple(environ.get(_MODELS_VARIABLE, "").replace(",", " ").split())
+    """Names of models that have nights, also if none was ever run."""
+    return tuple(environ.get(MODELS_VARIABLE, "").replace(",", " ").split())
 
 
 def due_nights(schedule: NightSchedule, now: datetime, first: date | None, days: int) -> tuple[date, ...]:

@@ -136,11 +136,10 @@ def status(
     from leadscore.batch.schedule import NightSchedule
     from leadscore.batch.status import read_nights
     from leadscore.events.store import EventStore
-    from leadscore.registry.model_reference import model_name
 
     home = Home.from_environment()
     schedule, now = NightSchedule.parse(zone, at, grace), datetime.now(UTC)
-    names = [model_name(model)] if model else []
+    names = [_name(model)] if model else []
     with EventStore(events_url or home.events_url) as store:
         found = read_nights(store, schedule, now, names)
     nights = {
@@ -232,13 +231,19 @@ def verify(
         )
 
 
+def _name(model: str) -> str:
+    """The name in a model reference; imported here because the console's image has no registry."""
+    from leadscore.registry.model_reference import model_name
+
+    return model_name(model)
+
+
 def _due(schedule: NightSchedule, now: datetime, model: str, events_url: str | None) -> tuple[date, ...]:
     from leadscore.batch.schedule import plan_nights
     from leadscore.batch.status import read_nights
     from leadscore.events.store import EventStore
-    from leadscore.registry.model_reference import model_name
 
-    name = model_name(model)
+    name = _name(model)
     with EventStore(events_url or Home.from_environment().events_url) as store:
         (nights,) = [each for each in read_nights(store, schedule, now, [name]) if each.model == name]
     dates = plan_nights(schedule, now, nights.first, nights.records)

@@ -182,8 +182,10 @@ def test_a_table_that_cannot_be_written_holds_up_no_other(store: EventStore, lak
     assert {each.table: each.rows for each in done} == {"outcomes": 1, "drift_metrics": 0}
     assert [str(error) for error in failed] == [
         "Which leads were scored is not known: Nothing has been counted yet. Start `leadscore monitor`.",
-        f"The figures of {now:%Y-%m-%d} are not known: Nothing has been counted yet."
-        " Start `leadscore monitor`.",
+        (
+            f"The figures of {now:%Y-%m-%d} are not known: Nothing has been counted yet."
+            " Start `leadscore monitor`."
+        ),
     ]
     count(store)
     done, failed = publish_lake(store, lake, facts_of, datetime.now(UTC))
