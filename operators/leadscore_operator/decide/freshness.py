@@ -55,12 +55,13 @@ def judge_nights(nights: ModelNights, schedule: NightSchedule, now: datetime) ->
     """
     missed = nights.missed(schedule, now)
     if missed:
+        newest = max(missed)
         more = f" and {len(missed) - 1} more" if len(missed) > 1 else ""
         text = (
-            f"The scores of {missed[-1]}{more} are missing: the run should have ended by now. The log of its "
+            f"The scores of {newest}{more} are missing: the run should have ended by now. The log of its "
             f"Job says why, and `leadscore batch status --model {nights.model}` which dates."
         )
-        about = missed[-1].isoformat()
+        about = newest.isoformat()
         return JudgedCondition(kind=NIGHTS, holds=False, reason="NightMissed", message=text, about=about)
     if nights.records:
         day = max(nights.records)
