@@ -22,7 +22,7 @@ from leadscore.outbox.tables import outbox
 from leadscore.settings import Home
 
 ROOT = Path(__file__).parents[3]
-LEADS, KILLS = 60, 6
+LEADS, KILLS = 40, 4
 
 
 def test_killed_at_any_moment_every_lead_has_its_newest_score(
