@@ -24,13 +24,13 @@ _NUMBER: Final = re.compile(
     re.IGNORECASE,
 )
 _NUMBER_WORDS: Final = frozenset(
-    (
+    (  # noqa: SIM905 (read across)
         "zero two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
         "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds "
         "thousand thousands million millions billion billions dozen dozens double doubled doubles doubling "
         "triple tripled triples twice thrice half halved halves halving third thirds quarter quarters fifth "
         "fifths tenth tenths fold"
-    ).split()  # noqa: SIM905 (sixty words are read across)
+    ).split()
 )
 
 

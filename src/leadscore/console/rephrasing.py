@@ -1,7 +1,8 @@
 """Sentences said anew by a language model, where somebody has set one up; it decides nothing.
 
-It is given finished sentences, aggregates only, and its text is shown only if it brings no number that they
-do not have. A page never waits for it: until its text is there, and whenever it does not hold, ours are shown.
+It is given finished sentences, aggregates only, and its text is shown only if it brings no number that
+they do not have. A page never waits for it: until its text is there, and whenever it does not hold, ours are
+shown.
 """
 
 from __future__ import annotations

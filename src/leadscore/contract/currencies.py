@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 CURRENCIES: Final = frozenset(
-    (
+    (  # noqa: SIM905 (read across)
         "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN "
         "BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP "
         "GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS "
@@ -14,5 +14,5 @@ CURRENCIES: Final = frozenset(
         "RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP "
         "TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW "
         "ZWG "
-    ).split()  # noqa: SIM905 (as the standard lists them)
+    ).split()
 )

@@ -16,6 +16,8 @@ from leadscore.console.pages import ACTIONS, PAGES
 from leadscore.identity.apikeys import create_key
 from leadscore.settings import Home
 
+__all__ = ["browser"]
+
 
 @dataclass
 class Place:

@@ -19,6 +19,8 @@ import yaml
 from playwright.sync_api import Browser, Page
 from tests.support.browser import browser, watch
 
+__all__ = ["browser"]
+
 ROOT = Path(__file__).parents[3]
 DIAGRAMS = sorted(
     path.relative_to(ROOT / "docs").as_posix()

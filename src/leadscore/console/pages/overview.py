@@ -59,9 +59,9 @@ def build(request: PageRequest) -> PageContent:
 def first_steps(model: str, numbers: OverviewNumbers) -> PageContent:
     """Say what to do first on an installation that has scored nothing yet."""
     train = (
-        "Train a model on leads whose outcome you know: `leadscore train --data TABLE --contract contract.yaml "
-        f"--name {model}`. `leadscore contract infer TABLE --target COLUMN --id COLUMN -o contract.yaml` "
-        "proposes the contract."
+        "Train a model on leads whose outcome you know: "
+        f"`leadscore train --data TABLE --contract contract.yaml --name {model}`. "
+        "`leadscore contract infer TABLE --target COLUMN --id COLUMN -o contract.yaml` proposes the contract."
     )
     serve = f"leadscore serve --model {model}@champion"
     steps = [

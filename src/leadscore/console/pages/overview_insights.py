@@ -155,8 +155,8 @@ def _moved(row: BusinessRow, quoted: dict[str, QuotedMeasure]) -> InsightFinding
             numbers={"leads": leads, "customers": customers},
         ),
         do=InsightSentence(
-            template="See on the page Business which grades and sources have fallen, and begin an investigation "
-            "of the cause."
+            template="See on the page Business which grades and sources have fallen, and begin an "
+            "investigation of the cause."
             if fallen
             else "See on the page Business which sources bring them."
         ),
