@@ -37,9 +37,19 @@ def typed() -> list[str]:
     return sorted(" ".join(command.split()) for command in found if command.startswith("leadscore "))
 
 
+# Code 8: there were too few leads to judge, which is an answer, too.
+ENDS: dict[str, set[int]] = {"leadscore drift check": {0, 8}}
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return make_world(tmp_path_factory.mktemp("runbooks"))
+    """A home whose leads a detector has looked at."""
+    home = make_world(tmp_path_factory.mktemp("runbooks"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEADSCORE_HOME", str(home.root))
+        looked = CliRunner().invoke(app, ["drift", "check", "--detector", "daily", "--window", "5d"])
+    assert looked.exit_code in {0, 8}, looked.exception
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +87,8 @@ def test_a_command_of_a_runbook_ends_well(command: str, home: Home, tmp_path: Pa
 
     done = CliRunner().invoke(app, shlex.split(words)[1:], input=key)
 
-    assert done.exit_code == 0, (words, done.output, done.exception)
+    wanted = next((codes for begin, codes in ENDS.items() if words.startswith(begin)), {0})
+    assert done.exit_code in wanted, (words, done.output, done.exception)
     assert done.output.strip()
     if "report.html" in words:
         assert "</html>" in (tmp_path / "report.html").read_text()
