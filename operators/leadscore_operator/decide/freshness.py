@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from leadscore.batch.schedule import NightSchedule
 from leadscore.batch.status import ModelNights
-from leadscore.crm.status import TargetStatus, longest_wait
 from leadscore.errors import LeadScoreError
 from leadscore_operator.plan import Event
 from leadscore_operator.statuses import Condition, DetectorStatus, condition_now
+
+if TYPE_CHECKING:
+    from leadscore.crm.status import TargetStatus
 
 NIGHTS: Final = "BatchUpToDate"
 TARGETS: Final = "CrmSyncHealthy"
@@ -105,6 +107,9 @@ def judge_targets(found: Sequence[TargetStatus], now: datetime) -> JudgedConditi
 
 def _trouble(target: TargetStatus, now: datetime) -> str:
     """What is wrong with a target; empty if nothing is."""
+    # It brings NumPy, which an operator without CRM targets does not need.
+    from leadscore.crm.status import longest_wait  # noqa: PLC0415
+
     backlog, name = target.backlog, target.name
     if target.state != "on":
         return f"{name} is {target.state}: {target.reason}"

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from leadscore.batch.schedule import NightSchedule, night_models
 from leadscore.batch.status import read_nights
-from leadscore.crm.status import read_target_statuses
 from leadscore.crm.tables import CRM_REVISION
 from leadscore.crm.targets import load_targets, targets_path
 from leadscore.errors import LeadScoreError
@@ -65,6 +64,9 @@ class FreshnessReader:
     def _crm(self, store: EventStore, model: str, now: datetime) -> JudgedCondition | None:
         if self._targets is None:
             return None
+        # It brings NumPy, which an operator without CRM targets does not need.
+        from leadscore.crm.status import read_target_statuses  # noqa: PLC0415
+
         try:
             # Read anew: the file changes without a restart.
             targets = load_targets(self._targets)
