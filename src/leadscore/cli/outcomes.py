@@ -15,6 +15,8 @@ from leadscore.errors import BadInputError, TableError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from leadscore.events.matching import OutcomeMatch
@@ -98,11 +100,8 @@ def import_outcomes(
     news = _read_new(path, source, events_url) if only_new else None
     rows = read_table(path) if news is None else news.rows
     if news is not None and not rows.num_columns:
-        emit(
-            {"rows": 0, "version": news.version},
-            f"Nothing is new in version {news.version}.",
-            as_json=as_json,
-        )
+        told = {"rows": 0, "version": news.version}
+        emit(told, f"Nothing is new in version {news.version}.", as_json=as_json)
         return
     found = outcomes_from_table(rows, columns, recorded_at=now, source=source, formats=formats, now=now)
     if found.problems:
@@ -115,10 +114,7 @@ def import_outcomes(
         notes.print(
             f"{len({p.row for p in found.problems})} bad rows written to {reject_file}.", style="yellow"
         )
-    for sentence in found.unlisted:
-        notes.print(
-            f"[yellow]warning[/]: {escape(f'{converted_col}: {sentence}')}.", highlight=False, soft_wrap=True
-        )
+    _warn_of_values(converted_col, found.unlisted)
     with EventStore(events_url or Home.from_environment().events_url) as store:
         before = store.already_recorded(found.outcomes)
         for start in range(0, len(found.outcomes), _BATCH):
@@ -166,6 +162,13 @@ def _note_import(store: EventStore, news: NewRows, source: str, new: int, now: i
         table=news.table, source=source, version=news.version, rows=news.rows.num_rows, new=new
     )
     note_import(store, found, now)
+
+
+def _warn_of_values(column: str, unlisted: Sequence[str]) -> None:
+    for sentence in unlisted:
+        notes.print(
+            f"[yellow]warning[/]: {escape(f'{column}: {sentence}')}.", highlight=False, soft_wrap=True
+        )
 
 
 def _warn(match: OutcomeMatch) -> None:
