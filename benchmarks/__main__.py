@@ -45,6 +45,7 @@ from benchmarks.rows import (
     offline,
     overview,
     rollups,
+    spark,
     throughput,
     training,
 )
@@ -61,6 +62,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *inprocess.SUITES,
         *offline.SUITES,
         *batch.SUITES,
+        *spark.SUITES,
         *event_store.SUITES,
         *rollups.SUITES,
         *overview.SUITES,
