@@ -27,9 +27,10 @@ spark=$("$folder/bin/python" -c 'import os, pyspark; print(os.path.dirname(pyspa
 printf 'print("Delta is there")\n' > "$folder/fetch.py"
 SPARK_HOME="$spark" PYSPARK_PYTHON="$folder/bin/python" "$spark/bin/spark-submit" --master "local[1]" \
     --packages "$(sed -n 's/^# packages: //p' "$pins/jars.sha256")" --conf "spark.jars.ivy=$folder/ivy" \
+    --conf "spark.jars.ivySettings=$pins/ivysettings.xml" \
     "$folder/fetch.py" >"$folder/fetch.log" 2>&1 \
     || { echo "error: Delta Lake's jars could not be fetched:" >&2; tail -n 5 "$folder/fetch.log" >&2; exit 1; }
-(cd "$folder/ivy/jars" && sha256sum --check --quiet "$pins/jars.sha256")
+(cd "$folder/ivy/jars" && grep -v "^#" "$pins/jars.sha256" | sha256sum --check --quiet)
 # On the path of every Spark that this environment starts.
 cp "$folder"/ivy/jars/*.jar "$spark/jars/"
 mkdir -p "$spark/conf"

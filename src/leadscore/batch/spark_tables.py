@@ -158,7 +158,7 @@ def spark_errors() -> Generator[None]:
 
 
 def _is_absent(error: Exception) -> bool:
-    return re.search(r"NOT_FOUND|FILE_NOT_EXIST|DELTA_MISSING|DELTA_PATH|VERSION_NOT", str(error)) is not None
+    return re.search(r"NOT_FOUND|FILE_NOT_EXIST|DELTA_MISSING|DELTA_TABLE_ONLY|DELTA_PATH|VERSION_NOT", str(error)) is not None
 
 
 def _first_line(error: Exception) -> str:

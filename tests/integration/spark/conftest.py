@@ -34,13 +34,14 @@ class SparkEnvironment:
             "PYTHONPATH": str(ROOT / "src"),
             "PYSPARK_PYTHON": str(self.python),
             "PYSPARK_SUBMIT_ARGS": "--master local[2] --conf spark.ui.enabled=false "
-            "--conf spark.sql.shuffle.partitions=2 --conf spark.driver.bindAddress=127.0.0.1 "
+            "--conf spark.sql.shuffle.partitions=2 --conf spark.databricks.delta.snapshotPartitions=2 "
+            "--conf spark.ui.showConsoleProgress=false --conf spark.driver.bindAddress=127.0.0.1 "
             "--conf spark.driver.host=127.0.0.1 pyspark-shell",
             **environ,
         }
         return subprocess.run(
             [str(self.python), *arguments],
-            env=variables, capture_output=True, text=True, timeout=200, check=False,
+            env=variables, capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def spark_environment() -> SparkEnvironment:
     if shutil.which("java") is None and os.environ.get("CI") != "true":
         pytest.skip("Java is not installed: `make system` installs it")
     done = subprocess.run(
-        [str(ROOT / "tools" / "setup" / "spark.sh")], capture_output=True, text=True, timeout=280, check=False
+        [str(ROOT / "tools" / "setup" / "spark.sh")], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     return SparkEnvironment(Path(done.stdout.strip().rpartition(" ")[2]) / "bin" / "python")

@@ -51,15 +51,8 @@ def main(folder: Path) -> dict[str, object]:
         return [SparkTable(spark, f"{home.lake}/{name}").version() for name in names]
 
     found: dict[str, object] = {"first": night(), "again": night()}
-    for number, (step, after) in enumerate(
-        [
-            ("claim_run", True),
-            ("commit", False),
-            ("commit", True),
-            ("_keep_states", True),
-            ("save_record", False),
-        ]
-    ):
+    steps = (("commit", False), ("commit", True), ("save_record", False))
+    for number, (step, after) in enumerate(steps):
         with dying(step, after=after):
             died = night(1 + number)
         found[f"{step} {after}"] = [died, night(1 + number)]

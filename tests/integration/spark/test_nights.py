@@ -26,9 +26,9 @@ from leadscore.lake.table import LakeTable, table_uri
 from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
 
-pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.timeout(290)]
+pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.timeout(1_200)]
 DAY = date(2026, 11, 29)
-CUT = ("claim_run True", "commit False", "commit True", "_keep_states True", "save_record False")
+CUT = ("commit False", "commit True", "save_record False")
 
 
 @pytest.fixture

@@ -89,4 +89,3 @@ def test_ids_are_digested_as_one_machine_does() -> None:
 def test_what_somebody_else_says_is_not_taken_for_ours() -> None:
     assert said_by_worker("java.lang.OutOfMemoryError: Java heap space") is None
     assert said_by_worker(MARK + '{"kind": "SystemExit", "message": "x", "hint": ""}') is None
-

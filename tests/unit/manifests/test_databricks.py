@@ -78,7 +78,7 @@ def parse(arguments: list[str]) -> None:
     command: Any = typer.main.get_command(app)
     context, rest = None, list(arguments)
     while hasattr(command, "resolve_command"):
-        context = command.make_context("leadscore", [], parent=context, resilient_parsing=True)
+        context = command.context_class(command, info_name="leadscore", parent=context)
         _, command, rest = command.resolve_command(context, rest)
     command.make_context("leadscore", rest, parent=context)
 
