@@ -4,6 +4,9 @@ A worker is a process that lives longer than a task. It reads the model once, fr
 gave to the job, and takes it only if it is the artefact that the run has claimed.
 """
 
+# pyspark is installed where there is Spark, not in this project's own environment.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import json
@@ -143,7 +146,7 @@ def _naming_lead(contract: FeatureContract, recent: Iterable[tuple[int, pa.Recor
 
 
 def _folder(archive: str) -> Path:
-    from pyspark import SparkFiles  # noqa: PLC0415 - only where there is Spark
+    from pyspark import SparkFiles  # noqa: PLC0415
 
     return Path(SparkFiles.get(archive))
 
