@@ -22,7 +22,8 @@ rm -rf "$folder"
 # Not from the project's folder: its constraints are for its own environment.
 cd "$HOME"
 uv venv --quiet --python 3.11 "$folder"
-uv pip install --quiet --python "$folder/bin/python" -r "$pins/requirements.txt"
+# Without the cache, which would keep what pyspark is built from: 2 GB.
+uv pip install --quiet --no-cache --python "$folder/bin/python" -r "$pins/requirements.txt"
 spark=$("$folder/bin/python" -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')
 printf 'print("Delta is there")\n' > "$folder/fetch.py"
 SPARK_HOME="$spark" PYSPARK_PYTHON="$folder/bin/python" "$spark/bin/spark-submit" --master "local[1]" \

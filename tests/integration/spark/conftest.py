@@ -36,6 +36,7 @@ class SparkEnvironment:
             "PYSPARK_SUBMIT_ARGS": "--master local[2] --conf spark.ui.enabled=false "
             "--conf spark.sql.shuffle.partitions=2 --conf spark.databricks.delta.snapshotPartitions=2 "
             "--conf spark.ui.showConsoleProgress=false --conf spark.driver.bindAddress=127.0.0.1 "
+            "--conf spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 "
             "--conf spark.driver.host=127.0.0.1 pyspark-shell",
             **environ,
         }
