@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # SCHEMA.TABLE or CATALOG.SCHEMA.TABLE: a table of the catalog. Everything else is a folder or URL.
 _CATALOG_NAME: Final = re.compile(r"\w+(\.\w+){1,2}")
+# Conditions by which Spark and Delta say that a table, version or file is not there.
+_ABSENT: Final = re.compile(r"NOT_FOUND|FILE_NOT_EXIST|DELTA_MISSING|DELTA_TABLE_ONLY|DELTA_PATH|VERSION_NOT")
 # Each business date and model version is committed once to each table.
 _ONCE: Final = 1
 
@@ -158,7 +160,7 @@ def spark_errors() -> Generator[None]:
 
 
 def _is_absent(error: Exception) -> bool:
-    return re.search(r"NOT_FOUND|FILE_NOT_EXIST|DELTA_MISSING|DELTA_TABLE_ONLY|DELTA_PATH|VERSION_NOT", str(error)) is not None
+    return _ABSENT.search(str(error)) is not None
 
 
 def _first_line(error: Exception) -> str:

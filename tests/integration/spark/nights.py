@@ -26,6 +26,7 @@ from leadscore.batch.run import BatchRequest
 from leadscore.batch.spark_tables import SparkTable, spark_errors
 from leadscore.batch.spark_worker import SparkWork
 from leadscore.errors import LeadScoreError, UnavailableError
+from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
 
 DAY = date(2026, 11, 29)
@@ -57,7 +58,7 @@ def main(folder: Path) -> dict[str, object]:
             died = night(1 + number)
         found[f"{step} {after}"] = [died, night(1 + number)]
     found["bad"] = {name: night(10 + number, name) for number, name in enumerate(BAD)}
-    found["loads"] = loads(spark)
+    found["loads"] = loads(spark, request)
     found["other model"] = other_model(spark, request, home)
     spark.stop()
     return found
@@ -81,18 +82,24 @@ def dying(step: str, *, after: bool) -> Generator[None]:
         yield
 
 
-def loads(spark: SparkSession) -> list[list[int]]:
-    """Of each Python worker: how often it has read a model, and how often it had it already."""
+def loads(spark: SparkSession, request: BatchRequest) -> list[list[int]]:
+    """Of each of six tasks: its worker, how often that has read a model, and how often it had it already."""
+    leads, folder = SparkTable(spark, request.leads), Path(request.model)
+    digest = ScoringModel.load(folder).digest
+    claim = batch_spark._new_claim(request, "sample", "7", digest, leads)
 
     def look(batches: Iterable[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
         import os
 
-        for _ in batches:
-            info = spark_worker._model.cache_info()
-            yield pa.RecordBatch.from_pylist([{"pid": os.getpid(), "misses": info.misses, "hits": info.hits}])
+        for _ in spark_worker.score_partition(work, batches):
+            pass
+        info = spark_worker._model.cache_info()
+        yield pa.RecordBatch.from_pylist([{"pid": os.getpid(), "misses": info.misses, "hits": info.hits}])
 
-    rows = spark.range(0, 4, 1, 4).mapInArrow(look, "pid bigint, misses bigint, hits bigint").collect()
-    return [list(row) for row in rows]
+    with batch_spark.model_archive(spark, folder, digest) as archive:
+        work = SparkWork(claim, archive, None)
+        frame = leads.read().repartition(6).mapInArrow(look, "pid bigint, misses bigint, hits bigint")
+        return [list(row) for row in frame.collect()]
 
 
 def other_model(spark: SparkSession, request: BatchRequest, home: Home) -> dict[str, str]:

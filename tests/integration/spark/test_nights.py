@@ -132,9 +132,11 @@ def test_leads_that_cannot_be_scored_end_in_a_sentence_and_in_no_commit(table: s
     assert found["versions"] == last["versions"]
 
 
-def test_a_worker_reads_the_model_once_for_all_its_tasks_and_nights(nights: Nights) -> None:
-    assert {misses for _, misses, _ in nights.found["loads"]} == {1}
-    assert max(hits for _, _, hits in nights.found["loads"]) > 5
+def test_a_worker_reads_the_model_once_for_all_its_tasks(nights: Nights) -> None:
+    tasks = nights.found["loads"]
+    assert len(tasks) == 6
+    assert {misses for _, misses, _ in tasks} == {1}
+    assert max(hits for _, _, hits in tasks) >= 2
 
 
 def test_a_worker_refuses_a_model_that_the_run_has_not_claimed(nights: Nights) -> None:

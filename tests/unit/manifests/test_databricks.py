@@ -47,7 +47,7 @@ def filled(value: Any) -> Any:
 
 def test_there_are_the_three_jobs() -> None:
     assert sorted(JOBS) == ["leadscore_batch", "leadscore_drift", "leadscore_retrain"]
-    assert {target for target in ROOT_FILE["targets"]} == {"development", "production"}
+    assert set(ROOT_FILE["targets"]) == {"development", "production"}
 
 
 @pytest.mark.parametrize("name", sorted(JOBS))
