@@ -70,7 +70,8 @@ def up(
             "--data and --contract belong together.",
             hint="`leadscore contract infer TABLE --target … --id … -o contract.yaml` proposes a contract.",
         )
-    for wanted in (port, *((console_port, monitor_port, receiver_port) if console else ())):
+    beside_it = (console_port, monitor_port, *((receiver_port,) if data is None else ()))
+    for wanted in (port, *(beside_it if console else ())):
         check_free(host, wanted)
     home = Home.from_environment()
     try:
