@@ -79,7 +79,7 @@ def up(
         notes.print(f"{champion.ref} is champion already: nothing to train.", highlight=False)
     except NotFoundError:
         table, described = (data, contract) if data is not None and contract is not None else _synthetic(home)
-        train.train(data=table, contract=described, name=name, trials=trials)
+        train.train(data=str(table), contract=described, name=name, trials=trials)
     key = _local_key(home)
     made_up = data is None and (home.root / _TABLE).exists()
     if console and made_up:
