@@ -35,6 +35,7 @@ LeadsOption = Annotated[
         help="Delta table of leads: folder or URL.",
     ),
 ]
+DateOption = Annotated[str, typer.Option("--date", help="Business date; today if left out.")]
 ZoneOption = Annotated[
     str,
     typer.Option(
@@ -69,7 +70,7 @@ ThreadsOption = Annotated[int, typer.Option(min=1, help="Scoring threads.")]
 def run(
     model: ModelOption,
     leads: LeadsOption,
-    day: Annotated[str, typer.Option("--date", help="Business date; today if left out.")] = "",
+    day: DateOption = "",
     due: Annotated[
         bool, typer.Option("--due", help="Every date of a week that is due and has not ended, oldest first.")
     ] = False,
@@ -96,6 +97,38 @@ def run(
     found = [_run(each, model, leads, everything, _grades(reasons), threads, events_url) for each in dates]
     documents = [_document(each) for each in found]
     emit(documents if due else documents[0], _view(found), as_json=as_json)
+
+
+@app.command("spark")
+def spark(
+    model: ModelOption,
+    leads: Annotated[
+        str,
+        typer.Option(
+            "--leads",
+            envvar="LEADSCORE_BATCH_LEADS",
+            show_envvar=True,
+            help="Delta table of leads: folder, URL or CATALOG.SCHEMA.TABLE.",
+        ),
+    ],
+    day: DateOption = "",
+    zone: ZoneOption = "UTC",
+    reasons: ReasonsOption = ",".join(_GRADES),
+    events_url: EventsUrl = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score all leads on Spark, where one machine is too small; a second run of a date does nothing."""
+    from leadscore.batch.run import BatchRequest
+    from leadscore.batch.schedule import NightSchedule
+    from leadscore.batch.spark import open_session, run_on_spark
+
+    today = NightSchedule.parse(zone, "00:00", "0h").business_date(datetime.now(UTC))
+    when = _date(day, "--date") if day else today
+    home = Home.from_environment()
+    request = BatchRequest(date=when, model=model, leads=leads, everything=True, reasons=_grades(reasons))
+    session = open_session(f"leadscore batch {when.isoformat()}")
+    found = run_on_spark(request, home, events_url or home.events_url, session)
+    emit(_document(found), _view([found]), as_json=as_json)
 
 
 @app.command("backfill")
