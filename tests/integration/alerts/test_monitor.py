@@ -138,7 +138,7 @@ class World:
             "receiver": "leadscore",
             "alerts": [alert],
         }
-        return self.monitor.receiver(json.dumps(body).encode(), "Bearer token")
+        return self.monitor.receiver(json.dumps(body).encode(), {"authorization": "Bearer token"})
 
 
 @pytest.fixture
