@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 import sqlalchemy as sa
@@ -26,6 +26,7 @@ from leadscore.alerts.messages import AlertLinks
 from leadscore.alerts.rules import AlertRules, default_rules, load_rules, rules_path
 from leadscore.alerts.scrape import ScrapeReader
 from leadscore.alerts.webhook import AlertmanagerReceiver
+from leadscore.crm.status import is_crm_channel, longest_wait
 from leadscore.errors import LeadScoreError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
@@ -33,7 +34,7 @@ from leadscore.monitoring.chores import Chore
 from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.outbox.attempts import SendResult
 from leadscore.outbox.queue import OutboxMessage, backlogs, due_channels, prune
-from leadscore.outbox.worker import deliver_due
+from leadscore.outbox.worker import ChannelPool, deliver_due
 
 _log = logging.getLogger(__name__)
 EVALUATE_SECONDS: Final = 30.0
@@ -84,8 +85,7 @@ class AlertMonitor:
         self._failing: Mapping[str, str] = {}
         self._statuses: tuple[RuleStatus, ...] = ()
         self._readers = self._all_readers(facts)
-        self._pool = ThreadPoolExecutor(_CHANNELS_AT_ONCE, thread_name_prefix="deliver")
-        self._running: dict[str, Future[object]] = {}
+        self._pool = ChannelPool(_CHANNELS_AT_ONCE)
         self.receiver = AlertmanagerReceiver(
             store, self.audience, lambda: self._secrets.get(ALERTMANAGER_TOKEN), now
         )
@@ -124,24 +124,16 @@ class AlertMonitor:
             LeadScoreError: The outbox cannot be used.
         """
         with self._store.reading() as connection:
-            due = due_channels(connection, self._now())
+            due = [c for c in due_channels(connection, self._now()) if not is_crm_channel(c)]
         known = senders(self._secrets) if due else {}
         for channel in due:
-            running = self._running.get(channel)
-            if running is not None and not running.done():
-                continue
             sender = known.get(channel) or _NotSetUp()
-            self._running[channel] = self._pool.submit(
-                deliver_due, self._store, channel, sender, now=self._now
-            )
-        for channel, future in tuple(self._running.items()):
-            if future.done():
-                del self._running[channel]
-                future.result()
+            self._pool.run(channel, partial(deliver_due, self._store, channel, sender, now=self._now))
+        self._pool.collect()
 
     def finish(self) -> None:
         """Wait for what is being sent just now."""
-        self._pool.shutdown(wait=True)
+        self._pool.close()
 
     def prune(self) -> None:
         """Forget what was delivered a month ago."""
@@ -178,7 +170,7 @@ class AlertMonitor:
         names = {
             "waiting": "Messages that wait.",
             "oldest_seconds": "Age of the oldest message that waits.",
-            "undelivered": "Messages that were given up, or wait for more than 15 minutes.",
+            "undelivered": "Messages that were given up, or wait too long (a table's 36 h, others 15 min).",
             "uncertain": "Attempts whose end nobody knows, and that were repeated.",
         }
         made = {
@@ -187,7 +179,7 @@ class AlertMonitor:
         }
         for each in channels:
             age = 0.0 if each.oldest_at is None else (now - each.oldest_at) / 1e6
-            stuck = each.waiting if age > 900 else 0
+            stuck = each.waiting if age * 1e6 > longest_wait(each.channel) else 0
             values = (each.waiting, age, each.dead + stuck, each.uncertain)
             for family, value in zip(made.values(), values, strict=True):
                 family.add_metric([each.channel], value)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from leadscore.alerts.conversion import BASELINE_DAYS, WINDOW_DAYS, conversion_change
 from leadscore.alerts.evaluate import SeriesLabels
 from leadscore.alerts.rules import AlertRule
+from leadscore.crm.status import longest_wait
 from leadscore.errors import LeadScoreError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.monitoring.clock import follows_clock
@@ -27,7 +28,6 @@ from leadscore.monitoring.queries.ranges import MATURITY, HourRange, Selection
 from leadscore.monitoring.queries.traffic import percentile
 from leadscore.monitoring.rollups.tables import HOUR_US, rollup_hours
 from leadscore.outbox.queue import backlogs
-from leadscore.outbox.tables import SECOND_US
 
 MeasuredSeries = dict[SeriesLabels, Measure]
 _ROLLUPS: Final = "rollups."
@@ -36,7 +36,6 @@ PSI_LEADS: Final = 2_000
 _PSI_HOURS: Final = 6
 _LATENCY_LEADS: Final = 100
 _DAY: Final = timedelta(days=1)
-_STUCK_US: Final = 15 * 60 * SECOND_US
 
 
 class MeasureReader(Protocol):
@@ -199,7 +198,7 @@ class MonitorReader:
             found = backlogs(connection)
         series: MeasuredSeries = {(): Measure(value=0.0, n=0)} if not found else {}
         for each in found:
-            stuck = each.oldest_at is not None and now - each.oldest_at > _STUCK_US
+            stuck = each.oldest_at is not None and now - each.oldest_at > longest_wait(each.channel)
             count = each.dead + (each.waiting if stuck else 0)
             series[(("channel", each.channel),)] = Measure(value=float(count), n=0)
         return series

@@ -19,6 +19,7 @@ from leadscore.cli import (
     batch,
     bench,
     contract,
+    crm,
     data,
     drift,
     evaluate,
@@ -69,6 +70,7 @@ app.command("approve", rich_help_panel=_LEARN)(approve.approve)
 app.command("score", rich_help_panel=_USE)(score.score)
 app.command("explain", rich_help_panel=_USE)(explain.explain)
 app.add_typer(batch.app, name="batch", rich_help_panel=_USE)
+app.add_typer(crm.app, name="crm", rich_help_panel=_USE)
 app.command("investigate", rich_help_panel=_USE)(investigate.investigate)
 app.add_typer(outcomes.app, name="outcomes", rich_help_panel=_USE)
 app.add_typer(drift.app, name="drift", rich_help_panel=_USE)

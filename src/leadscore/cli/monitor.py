@@ -27,8 +27,10 @@ def monitor(
     import threading
 
     from leadscore.alerts.chores import AlertMonitor
+    from leadscore.crm.chores import CrmMonitor
     from leadscore.durations import parse_duration
     from leadscore.events.store import EventStore
+    from leadscore.investigation.models import ModelShelf
     from leadscore.logs import JsonLines
     from leadscore.monitoring import monitor as process
     from leadscore.monitoring.chores import Chore, ChoreKeeper
@@ -56,9 +58,11 @@ def monitor(
         measures = Chore("measures", exporter.refresh, _MEASURES_SECONDS)
         # What else is done by one process only: add its chores, metrics and receivers here.
         alerts = AlertMonitor(store, cells.facts, check=held.check)
-        keeper = ChoreKeeper(held, (*rollups.chores, measures, *alerts.chores), stopping)
-        sources = (rollups.metrics, exporter.metrics, alerts.metrics)
+        crm = CrmMonitor(store, home, ModelShelf(registry, backend="auto").open, check=held.check)
+        keeper = ChoreKeeper(held, (*rollups.chores, measures, *alerts.chores, *crm.chores), stopping)
+        sources = (rollups.metrics, exporter.metrics, alerts.metrics, crm.metrics)
         try:
             process.run_monitor(options, keeper, sources=sources, posts={"/alertmanager": alerts.receiver})
         finally:
             alerts.finish()
+            crm.finish()

@@ -1,6 +1,7 @@
 """`leadscore up`: everything on one machine, from a table to a running service, skipping what is done.
 
-Beside the service run the monitor (roll-ups, alerts), the console, and a simulated CRM that sends leads.
+Beside the service run the monitor (roll-ups, alerts, write-back), the console, a simulated CRM that sends
+leads, and a receiver of webhooks that shows which scores it is told.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ _NOTICE = (
 )
 # What the console shows on its first day: leads of two months that the model has not been trained on.
 _HISTORY_ROWS, _HISTORY_DAYS = 10_000, 60
+# What the nightly run scores: leads that are open in the synthetic CRM, few enough to watch them arrive.
+_NIGHT_ROWS, _NIGHT_DAYS = 500, 14
+_ENDPOINT = "local-receiver"
 
 
 def up(
@@ -49,6 +53,9 @@ def up(
         bool, typer.Option(help="Whether a simulated CRM sends leads (only with the synthetic one's model).")
     ] = True,
     rate: Annotated[float, typer.Option(help="Leads a second that it sends.")] = 2.0,
+    receiver_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the receiver that is told of its scores.")
+    ] = 8060,
 ) -> None:
     """Train if there is no champion yet, make an API key if there is none, serve, and open the console.
 
@@ -63,7 +70,7 @@ def up(
             "--data and --contract belong together.",
             hint="`leadscore contract infer TABLE --target … --id … -o contract.yaml` proposes a contract.",
         )
-    for wanted in (port, *((console_port, monitor_port) if console else ())):
+    for wanted in (port, *((console_port, monitor_port, receiver_port) if console else ())):
         check_free(host, wanted)
     home = Home.from_environment()
     try:
@@ -76,13 +83,16 @@ def up(
     made_up = data is None and (home.root / _TABLE).exists()
     if console and made_up:
         _history(home, name)
+        _night(home, name)
+    told = _receiver(home, host, receiver_port) if console and made_up else None
 
     def beside(url: str) -> Companions:
         started = Companions(home.root / "logs")
         parent = ("--exit-with-parent", str(os.getpid()))
         if console:
             watches = ("monitor", "--host", host, "--port", str(monitor_port), *parent)
-            started.start(Companion("monitor", watches, _watched(url, key)))
+            networks = {} if told is None else {"LEADSCORE_WEBHOOK_NETWORKS": _networks(host)}
+            started.start(Companion("monitor", watches, _watched(url, key) | networks))
             listen = ("--host", host, "--port", str(console_port), "--name", name)
             demo = ("--demo",) if made_up else ()
             notice = {"LEADSCORE_CONSOLE_NOTICE": _NOTICE} if made_up else {}
@@ -93,6 +103,13 @@ def up(
                 "leadscore keys create FIRST.LAST --scope view --scope approve)",
                 highlight=False,
                 markup=False,
+            )
+        if told is not None:
+            listens = ("crm", "receiver", "--host", host, "--port", str(receiver_port), *parent)
+            started.start(Companion("CRM receiver", listens, {"LEADSCORE_WEBHOOK_SECRET": told}))
+            notes.print(
+                f"Receiver of webhooks: http://{host}:{receiver_port} – changed scores arrive there, signed",
+                highlight=False,
             )
         if traffic and made_up:
             sends = ("simulate", "--url", url, "--rate", str(rate), *parent)
@@ -138,6 +155,54 @@ def _history(home: Home, name: str) -> None:
     with EventStore(home.events_url) as store:
         backfill(store, scorer, version.name, version.version, table)
     write_table(table, kept)
+
+
+def _night(home: Home, name: str) -> None:
+    """Today's run over the synthetic CRM's open leads, a Delta table; nothing if it has been."""
+    from leadscore.batch.run import BatchRequest, run_batch
+    from leadscore.data import synthetic
+    from leadscore.events.store import EventStore
+    from leadscore.lake.schemas import TableSchema
+    from leadscore.lake.table import LakeTable, table_uri
+
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    leads = synthetic.generate(
+        rows=_NIGHT_ROWS, seed=4, start=today - timedelta(days=_NIGHT_DAYS), months=_NIGHT_DAYS / 30
+    )
+    table = LakeTable(table_uri(home.lake, "crm_leads"), TableSchema("crm_leads", leads.schema))
+    table.write(leads.to_batches(), application="leadscore/up", number=1)
+    with EventStore(home.events_url) as store:
+        request = BatchRequest(date=today.date(), model=f"{name}@champion", leads=table.uri)
+        record = run_batch(request, home, store).record
+    notes.print(
+        f"Nightly run of {record.claim.date}: {record.scored:,} of {record.leads:,} leads are new or changed",
+        highlight=False,
+    )
+
+
+def _receiver(home: Home, host: str, port: int) -> str:
+    """The secret of the endpoint that leads to the receiver beside us; made if there is none."""
+    from leadscore.crm.endpoints import add_endpoint, read_endpoints, read_key, remove_endpoint
+    from leadscore.crm.signing import write_secret
+    from leadscore.events.records import now_us
+    from leadscore.events.store import EventStore
+    from leadscore.identity.process import process_caller
+
+    key, url, who = read_key(home, make=True), f"http://{host}:{port}/", process_caller()
+    with EventStore(home.events_url) as store:
+        with store.reading() as connection:
+            found = next((e for e in read_endpoints(connection) if e.name == _ENDPOINT), None)
+        if found is not None and (found.url, found.key_mark) == (url, key.mark):
+            return write_secret(key.secret(_ENDPOINT, found.generation))
+        if found is not None:
+            remove_endpoint(store, _ENDPOINT, who, now_us())
+        return add_endpoint(store, key, _ENDPOINT, url, who, now_us())[1]
+
+
+def _networks(host: str) -> str:
+    """What is listed already, this machine, and the address that we listen on."""
+    listed = os.environ.get("LEADSCORE_WEBHOOK_NETWORKS", "")
+    return " ".join((listed, "127.0.0.0/8", host if host[:1].isdigit() else ""))
 
 
 def _synthetic(home: Home) -> tuple[Path, Path]:

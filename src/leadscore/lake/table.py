@@ -76,6 +76,11 @@ class LakeTable:
         found = self._find()
         return None if found is None else _commit_in(found, application, number)
 
+    def last_number(self, application: str) -> int | None:
+        """The greatest number among an application's commits; None: it has made none."""
+        found = self._find()
+        return None if found is None else found.transaction_version(application)
+
     def read(
         self,
         version: int | None = None,

@@ -21,6 +21,7 @@ from leadscore.outbox.tables import SECOND_US, outbox, outbox_channels
 # Longer than any attempt takes.
 LEASE_SECONDS: Final = 60.0
 _KEEP_SECONDS: Final = 30 * 86_400.0
+_STREAMS_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,8 @@ def enqueue(
             and are not being sent just now: only the newest state counts.
         give_up_seconds: Age at which it becomes a dead letter.
     """
-    new = 0
-    for message in messages:
-        row = {
+    rows = [
+        {
             "message_id": message.message_id,
             "channel": message.channel,
             "stream": message.stream,
@@ -143,24 +143,38 @@ def enqueue(
             "uncertain": 0,
             "last_error": "",
         }
-        insert = _insert(connection, outbox).values(row).on_conflict_do_nothing()
-        number = connection.execute(insert.returning(outbox.c.number)).scalar()
-        if number is None:
-            continue
-        new += 1
-        if replace_waiting:
-            connection.execute(
-                sa.update(outbox)
-                .where(
-                    outbox.c.channel == message.channel,
-                    outbox.c.stream == message.stream,
-                    outbox.c.state == "waiting",
-                    outbox.c.number < number,
-                    outbox.c.lease.is_(None),
-                )
-                .values(state="replaced", settled_at=now)
-            )
-    return new
+        for message in messages
+    ]
+    if not rows:
+        return 0
+    insert = _insert(connection, outbox).on_conflict_do_nothing()
+    returned = insert.returning(outbox.c.number, outbox.c.channel, outbox.c.stream)
+    new = connection.execute(returned, rows).all()
+    if replace_waiting:
+        by_channel: dict[str, list[str]] = {}
+        for _, channel, stream in new:
+            by_channel.setdefault(channel, []).append(stream)
+        for channel, streams in by_channel.items():
+            for start in range(0, len(streams), _STREAMS_AT_ONCE):
+                _replace_older(connection, channel, streams[start : start + _STREAMS_AT_ONCE], now)
+    return len(new)
+
+
+def _replace_older(connection: sa.Connection, channel: str, streams: Sequence[str], now: int) -> None:
+    """Let only the newest message of each stream wait, and what is being sent just now."""
+    newer = outbox.alias("newer")
+    after = sa.exists().where(
+        newer.c.channel == outbox.c.channel,
+        newer.c.stream == outbox.c.stream,
+        newer.c.state == "waiting",
+        newer.c.number > outbox.c.number,
+    )
+    waits = sa.and_(outbox.c.channel == channel, outbox.c.state == "waiting", outbox.c.lease.is_(None))
+    connection.execute(
+        sa.update(outbox)
+        .where(waits, outbox.c.stream.in_(streams), after)
+        .values(state="replaced", settled_at=now)
+    )
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
@@ -273,8 +287,20 @@ def dead_letters(connection: sa.Connection, *, limit: int = 1_000) -> tuple[Dead
     return tuple(DeadLetter(*row) for row in connection.execute(query))
 
 
-def send_again(connection: sa.Connection, numbers: Sequence[int], now: int) -> int:
+def send_again(
+    connection: sa.Connection,
+    numbers: Sequence[int],
+    now: int,
+    *,
+    give_up_seconds: float = GIVE_UP_SECONDS,
+) -> int:
     """Let dead letters be tried anew, from the first attempt; returns how many.
+
+    Args:
+        connection: Of a transaction that writes.
+        numbers: Which.
+        now: Microseconds since the epoch.
+        give_up_seconds: How long to try.
 
     Raises:
         NotFoundError: One of them is no dead letter; nothing was changed.
@@ -287,7 +313,7 @@ def send_again(connection: sa.Connection, numbers: Sequence[int], now: int) -> i
             f"There is no dead letter {missing[0]}.", hint="See: leadscore alerts dead-letters."
         )
     again = {"state": "waiting", "attempts": 0, "next_at": now, "settled_at": None}
-    until = now + round(GIVE_UP_SECONDS * SECOND_US)
+    until = now + round(give_up_seconds * SECOND_US)
     return connection.execute(sa.update(outbox).where(dead).values(**again, give_up_at=until)).rowcount
 
 

@@ -8,6 +8,7 @@ from leadscore.console.page import ConsoleAction, ConsolePage
 from leadscore.console.pages import (
     alerts,
     business,
+    crm,
     drift,
     fairness,
     investigations,
@@ -27,6 +28,7 @@ PAGES: Final[tuple[ConsolePage, ...]] = (
     business.PAGE,
     live.PAGE,
     alerts.PAGE,
+    crm.PAGE,
     drift.PAGE,
     model.PAGE,
     releases.PAGE,
@@ -36,5 +38,6 @@ ACTIONS: Final[tuple[ConsoleAction, ...]] = (
     releases.ANSWER,
     releases.ROLL_BACK,
     *alerts.ALERT_ACTIONS,
+    *crm.CRM_ACTIONS,
     investigations.START,
 )

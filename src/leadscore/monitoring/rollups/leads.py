@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.schema import outcomes, predictions
 from leadscore.monitoring.rollups.lookups import in_parts, is_among
-from leadscore.monitoring.rollups.tables import lead_scores
+from leadscore.monitoring.rollups.progress import CHANGES
+from leadscore.monitoring.rollups.tables import lead_scores, rollup_progress
 
 
 def refresh_leads(connection: sa.Connection, leads: set[str]) -> None:
@@ -21,11 +22,40 @@ def refresh_leads(connection: sa.Connection, leads: set[str]) -> None:
 
     A lead whose answers have all been removed has no row afterwards.
     """
+    if not leads:
+        return
+    number = _next_change(connection)
     for part in in_parts(connection, sorted(leads)):
         these = is_among(connection, lead_scores.c.lead_id, part)
         connection.execute(sa.delete(lead_scores).where(these))
         columns = [column.name for column in lead_scores.columns]
-        connection.execute(sa.insert(lead_scores).from_select(columns, _newest(connection, part)))
+        connection.execute(sa.insert(lead_scores).from_select(columns, _newest(connection, part, number)))
+
+
+def has_unnumbered(connection: sa.Connection) -> bool:
+    """Whether a monitor of the release before has written rows, which have no number of their change."""
+    some = sa.select(sa.literal(1)).select_from(lead_scores).where(lead_scores.c.change.is_(None))
+    return bool(connection.execute(sa.select(sa.exists(some))).scalar_one())
+
+
+def number_changes(connection: sa.Connection, limit: int) -> None:
+    """Give such rows a number, in the caller's write transaction: they have changed."""
+    key = sa.tuple_(lead_scores.c.model_name, lead_scores.c.lead_id)
+    some = sa.select(lead_scores.c.model_name, lead_scores.c.lead_id)
+    some = some.where(lead_scores.c.change.is_(None)).limit(limit)
+    number = _next_change(connection)
+    connection.execute(sa.update(lead_scores).where(key.in_(some)).values(change=number))
+
+
+def _next_change(connection: sa.Connection) -> int:
+    """The next number; whoever else takes one waits until this transaction ends."""
+    p = rollup_progress.c
+    row = p.name == CHANGES
+    taken = sa.update(rollup_progress).where(row).values(at=p.at + 1).returning(p.at)
+    found = connection.execute(taken).scalar_one_or_none()
+    if found is None:
+        connection.execute(sa.insert(rollup_progress).values(name=CHANGES, at=1, position=None))
+    return found or 1
 
 
 def next_leads(connection: sa.Connection, after: str, limit: int) -> list[str]:
@@ -35,7 +65,7 @@ def next_leads(connection: sa.Connection, after: str, limit: int) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def _newest(connection: sa.Connection, leads: Sequence[str]) -> sa.Select[*tuple[Any, ...]]:
+def _newest(connection: sa.Connection, leads: Sequence[str], number: int) -> sa.Select[*tuple[Any, ...]]:
     p = predictions.c
     stream: dict[str, Any] = {
         "partition_by": (p.model_name, p.lead_id),
@@ -74,6 +104,7 @@ def _newest(connection: sa.Connection, leads: Sequence[str]) -> sa.Select[*tuple
             *(column for column in ranked.c if column.name != "newest"),
             outcomes.c.converted,
             outcomes.c.occurred_at,
+            sa.literal(number, sa.BigInteger),
         )
         .select_from(ranked.outerjoin(outcomes, outcomes.c.outcome_id == newest_outcome))
         .where(ranked.c.newest)

@@ -12,10 +12,11 @@ from leadscore.monitoring.rollups.tables import rollup_dirty, rollup_pending, ro
 SEEN: Final = "seen"
 CAUGHT_UP: Final = "caught_up"
 KEPT_FROM: Final = "kept_from"
+CHANGES: Final = "changes"
 LISTED_HOURS: Final = "listed_hours"
 LISTED_LEADS: Final = "listed_leads"
 # As the migration says.
-ROLLUPS_REVISION: Final = 6
+ROLLUPS_REVISION: Final = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,8 @@ rollup_progress = sa.Table(
 
 # The newest answer that each lead was given (any role but shadow), the one before, and the lead's newest
 # outcome (by `recorded_at`). `grade_changed_at`: when it was first given the grade that it has now, after
-# another one; null: it never had another.
+# another one; null: it never had another. `change`: a number that is greater than that of every row written
+# before; null: a monitor of the release before wrote the row.
 lead_scores = sa.Table(
     "lead_scores",
     _metadata,
@@ -154,4 +155,5 @@ lead_scores = sa.Table(
     sa.Column("grade_changed_at", sa.BigInteger),
     sa.Column("converted", sa.Boolean),
     sa.Column("outcome_at", sa.BigInteger),
+    sa.Column("change", sa.BigInteger),
 )

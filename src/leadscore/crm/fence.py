@@ -1,0 +1,85 @@
+"""An older score never overwrites a newer one: what a target has, by the sequence of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import sqlalchemy as sa
+
+from leadscore.crm.tables import crm_states
+from leadscore.crm.updates import ScoreUpdate, parse_update
+from leadscore.errors import BadInputError
+from leadscore.outbox.attempts import SendResult
+from leadscore.outbox.queue import OutboxMessage
+
+_AT_ONCE: Final = 500
+
+
+def stale_updates(connection: sa.Connection, target: str, updates: Sequence[ScoreUpdate]) -> frozenset[str]:
+    """Ids of messages that the target has, or has something newer than: they must not be sent.
+
+    Asked in the transaction that claims them.
+    """
+    return frozenset(
+        update.message_id(target)
+        for update, written in _written(connection, target, updates)
+        if written is not None and written >= update.sequence
+    )
+
+
+def note_written(connection: sa.Connection, target: str, updates: Sequence[ScoreUpdate]) -> None:
+    """Keep what the target has now, in the transaction that settles its messages."""
+    if not updates:
+        return
+    c, at, name = crm_states.c, sa.bindparam("at", type_=sa.BigInteger), sa.bindparam("id", type_=sa.Text)
+    older = sa.or_(
+        c.written_at.is_(None), c.written_at < at, sa.and_(c.written_at == at, c.written_id < name)
+    )
+    statement = (
+        sa.update(crm_states)
+        .where(c.target == target, c.lead_id == sa.bindparam("lead", type_=sa.Text), older)
+        .values(written_at=at, written_id=name)
+    )
+    rows = [{"lead": u.lead_id, "at": u.scored_at, "id": u.prediction_id} for u in updates]
+    connection.execute(statement, rows)
+
+
+def _written(
+    connection: sa.Connection, target: str, updates: Sequence[ScoreUpdate]
+) -> Iterable[tuple[ScoreUpdate, tuple[int, str] | None]]:
+    c = crm_states.c
+    for start in range(0, len(updates), _AT_ONCE):
+        part = updates[start : start + _AT_ONCE]
+        query = sa.select(c.lead_id, c.written_at, c.written_id).where(
+            c.target == target, c.lead_id.in_([update.lead_id for update in part])
+        )
+        found = {row.lead_id: row for row in connection.execute(query)}
+        for update in part:
+            row = found.get(update.lead_id)
+            yield update, None if row is None or row.written_at is None else (row.written_at, row.written_id)
+
+
+class SequenceFence:
+    """The fence of one target, for messages that are delivered one by one.
+
+    Args:
+        target: Whose.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+
+    def passes(self, connection: sa.Connection, message: OutboxMessage) -> bool:
+        """Whether it is news to the target; one that cannot be read is the sender's to refuse."""
+        try:
+            update = parse_update(message.payload)
+        except BadInputError:
+            return True
+        return not stale_updates(connection, self._target, [update])
+
+    def note(self, connection: sa.Connection, message: OutboxMessage, result: SendResult, now: int) -> None:
+        """Keep what was accepted."""
+        del now
+        if result.outcome == "accepted":
+            note_written(connection, self._target, [parse_update(message.payload)])
