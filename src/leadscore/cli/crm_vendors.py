@@ -1,4 +1,4 @@
-"""`leadscore crm check` and `pull`: what a CRM's own API says of fields and of outcomes."""
+"""`leadscore crm check`, `pull` and `reconcile`: what a CRM says of its fields, outcomes and records."""
 
 from __future__ import annotations
 
@@ -72,6 +72,59 @@ def pull(
     ]  # fmt: skip
     columns = ("target", "changed deals", "new outcomes", "known", "open", "without a lead", "until (UTC)")
     emit(found, table("Outcomes", columns, rows, right=columns[1:6]), as_json=as_json)
+
+
+@app.command("reconcile")
+def reconcile(
+    targets: _TargetsFile = None,
+    target: _TargetOption = "",
+    most: Annotated[int, typer.Option(min=1, help="How many disagreements to list; all are counted.")] = 100,
+    events_url: EventsUrl = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read back what was written, and list where a CRM and the log disagree; exit code 5 if they do."""
+    from rich.console import Group
+
+    from leadscore.crm.tables import CRM_REVISION
+    from leadscore.crm.vendors.connect import connect
+    from leadscore.crm.vendors.reconcile import MEANINGS, reconcile_target
+    from leadscore.errors import RefusedError
+    from leadscore.events.store import EventStore
+
+    wanted = _chosen(targets, target)
+    with EventStore(events_url or Home.from_environment().events_url) as store:
+        store.require_revision(CRM_REVISION)
+        found = [reconcile_target(store, each, connect(each), most=most) for each in wanted]
+    counted = [
+        (each.target, each.looked_at, each.looked_at - sum(each.counts.values()),
+         "; ".join(f"{count} {kind}" for kind, count in each.counts.items()))
+        for each in found
+    ]  # fmt: skip
+    rows = [
+        (each.target, m.lead_id, MEANINGS[m.kind], m.written, m.found, m.score, m.expected)
+        for each in found
+        for m in each.mismatches
+    ]
+    columns = ("target", "lead", "what", "score written", "score found", "value found", "value written")
+    emit(
+        found,
+        Group(
+            table(
+                "Records read back",
+                ("target", "records", "agree", "disagree"),
+                counted,
+                right=("records", "agree"),
+            ),
+            table("Disagreements", columns, rows),
+        ),
+        as_json=as_json,
+    )
+    bad = [each.target for each in found if each.counts]
+    if bad:
+        raise RefusedError(
+            f"{', '.join(bad)} holds other scores than were written.",
+            hint="Write them again: leadscore crm sync --target NAME --again.",
+        )
 
 
 def _chosen(path: Path | None, name: str) -> list[CrmTarget]:

@@ -18,8 +18,8 @@ from leadscore.crm.vendors.link import VendorLink
 from leadscore.crm.vendors.protocol import Verdict
 from leadscore.crm.vendors.salesforce import SalesforceVendor
 from leadscore.crm.vendors.salesforce_bulk import (
-    ENDED,
-    RESULTS,
+    JOB_ENDED,
+    JOB_RESULTS,
     ask_job,
     ask_results,
     change_job,
@@ -146,6 +146,6 @@ def _ended(link: VendorLink, vendor: SalesforceVendor, job: str) -> dict[str, Ve
         # Whoever made it was killed before it was closed: it never began.
         job_of(link.send(change_job(job, "Aborted")))
         return {}
-    if state not in ENDED:
+    if state not in JOB_ENDED:
         return None
-    return verdicts_of(vendor, [link.send(ask_results(job, which)) for which in RESULTS])
+    return verdicts_of(vendor, [link.send(ask_results(job, which)) for which in JOB_RESULTS])

@@ -36,19 +36,20 @@ class VendorChores:
         self.failing: dict[str, str] = {}
 
     def link(self, name: str) -> VendorLink | None:
-        """The link of a target; None where it has no API, or is gone.
-
-        Raises:
-            BadInputError: The target is none.
-        """
+        """The link of a target; None where it has no API, is gone, or cannot be used (see `failing`)."""
         target = self._targets().named(name)
         if target is None or target.kind not in VENDOR_KINDS:
             return None
         known = self._links.get(name)
         # A link holds a token: it stays for as long as the target is the same.
         if known is None or known[0] != target:
-            known = (target, connect(target))
+            try:
+                known = (target, connect(target))
+            except LeadScoreError as error:
+                self._fails(name, error)
+                return None
             self._links[name] = known
+            self.failing.pop(name, None)
         return known[1]
 
     def pull(self) -> None:
@@ -64,12 +65,17 @@ class VendorChores:
             try:
                 self._pull(target)
             except LeadScoreError as error:
-                self.failing[target.name] = error.message
+                self._fails(target.name, error)
                 failed = failed or error
             else:
                 self.failing.pop(target.name, None)
         if failed is not None:
             raise failed
+
+    def _fails(self, name: str, error: LeadScoreError) -> None:
+        if self.failing.get(name) != error.message:
+            _log.error("a CRM target fails", extra={"fields": {"target": name, "error": str(error)}})
+        self.failing[name] = error.message
 
     def _pull(self, target: CrmTarget) -> None:
         source, link = outcome_pull(target), self.link(target.name)

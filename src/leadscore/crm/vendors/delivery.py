@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 # Long enough for a batch and its halves; what is left when it is nearly over waits for the next round, so
 # that nothing is sent that somebody else has claimed meanwhile.
-LEASE_SECONDS: Final = 240.0
+_LEASE_SECONDS: Final = 240.0
 _AT_ONCE: Final = 100
 _HELD_SECONDS: Final = 30.0
 # So many records refused one after the other, and none written: it is not the records.
@@ -183,7 +183,7 @@ def deliver_batches(
             due = count_due(connection, channel, at) if isinstance(vendor, SalesforceVendor) else 0
             bulk = isinstance(vendor, SalesforceVendor) and due >= vendor.bulk_from
             claims = () if bulk else claim_batch(
-                connection, channel, at, most=vendor.batch_size, lease_seconds=LEASE_SECONDS
+                connection, channel, at, most=vendor.batch_size, lease_seconds=_LEASE_SECONDS
             )  # fmt: skip
             batch, others = sendable(connection, target, claims, vendor)
             turn = take_turn(connection, channel, at, vendor.pace_seconds) if batch else at
@@ -191,7 +191,7 @@ def deliver_batches(
             return _round_of(counts + start_job(store, channel, link, vendor, now=now, chance=chance))
         if not claims:
             break
-        lease_ends = at + round((LEASE_SECONDS - SECONDS - NEAR_SECONDS) * SECOND_US)
+        lease_ends = at + round((_LEASE_SECONDS - SECONDS - NEAR_SECONDS) * SECOND_US)
         sending = _Sending(store, channel, link, now, wait, lease_ends)
         sending.send(batch, turn)
         with store.writing() as connection:

@@ -50,7 +50,7 @@ from leadscore.crm.vendors.values import (
 )
 from leadscore.errors import BadInputError
 
-API: Final = "/api/data/v9.2"
+_API: Final = "/api/data/v9.2"
 _ODATA: Final[Mapping[str, str]] = {
     "Accept": "application/json",
     "Content-Type": "application/json; charset=utf-8",
@@ -125,7 +125,7 @@ class DynamicsVendor:
             }
             for update in updates
         ]
-        path = f"{API}/{self._set}/Microsoft.Dynamics.CRM.UpdateMultiple"
+        path = f"{_API}/{self._set}/Microsoft.Dynamics.CRM.UpdateMultiple"
         return VendorRequest("POST", path, msgspec.json.encode({"Targets": targets}), _ODATA)
 
     def decode(self, updates: Sequence[ScoreUpdate], reply: VendorReply) -> tuple[Verdict, ...]:
@@ -160,7 +160,7 @@ class DynamicsVendor:
             "$select": ",".join((self._key, *self.fields.values())),
             "$filter": f"Microsoft.Dynamics.CRM.In(PropertyName='{self._key}',PropertyValues=[{ids}])",
         }
-        return VendorRequest("GET", f"{API}/{self._set}?{_encoded(query)}", headers=_ODATA)
+        return VendorRequest("GET", f"{_API}/{self._set}?{_encoded(query)}", headers=_ODATA)
 
     def decode_read(self, reply: VendorReply) -> dict[str, RecordState]:
         """Rows that do not exist are left out."""
@@ -171,7 +171,7 @@ class DynamicsVendor:
     def encode_describe(self) -> VendorRequest:
         """The table's columns."""
         query = _encoded({"$select": "LogicalName,AttributeType,IsValidForUpdate"})
-        path = f"{API}/EntityDefinitions(LogicalName='{self.object}')/Attributes?{query}"
+        path = f"{_API}/EntityDefinitions(LogicalName='{self.object}')/Attributes?{query}"
         return VendorRequest("GET", path, headers=_ODATA)
 
     def decode_describe(self, reply: VendorReply) -> tuple[str, ...]:
@@ -201,7 +201,7 @@ class DynamicsVendor:
             "$filter": f"{source.modified} ge {iso_time(since)}",
             "$orderby": f"{source.modified},{source.key}",
         }
-        return VendorRequest("GET", f"{API}/{source.object}?{_encoded(query)}", headers=headers)
+        return VendorRequest("GET", f"{_API}/{source.object}?{_encoded(query)}", headers=headers)
 
     def decode_deals(self, source: OutcomeFields, reply: VendorReply) -> tuple[tuple[DealState, ...], str]:
         """Rows; `@odata.nextLink` names the next page, at the same address only."""
@@ -209,7 +209,7 @@ class DynamicsVendor:
         page = members(reply.document)
         following = text_of(page.get("@odata.nextLink"))
         home = self.address.rstrip("/")
-        following = following.removeprefix(home) if following.startswith(f"{home}{API}/") else ""
+        following = following.removeprefix(home) if following.startswith(f"{home}{_API}/") else ""
         return tuple(deal_state(source, members(each)) for each in items(page.get("value"))), following
 
     @property

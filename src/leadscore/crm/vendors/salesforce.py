@@ -50,7 +50,7 @@ from leadscore.crm.vendors.values import (
 )
 from leadscore.errors import BadInputError
 
-API: Final = "/services/data/v62.0"
+SALESFORCE_API: Final = "/services/data/v62.0"
 BULK_FROM: Final = 200_000
 _ID: Final = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 _CHECK: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -127,7 +127,7 @@ class SalesforceVendor:
             for update in updates
         ]
         body = msgspec.json.encode({"allOrNone": False, "records": records})
-        return VendorRequest("PATCH", f"{API}/composite/sobjects", body)
+        return VendorRequest("PATCH", f"{SALESFORCE_API}/composite/sobjects", body)
 
     def decode(self, updates: Sequence[ScoreUpdate], reply: VendorReply) -> tuple[Verdict, ...]:
         """By the ids in the answer; by order only where an entry has none and all others are in order."""
@@ -154,7 +154,9 @@ class SalesforceVendor:
     def encode_read(self, lead_ids: Sequence[str]) -> VendorRequest:
         """The records' mapped fields."""
         body = {"ids": [self.record_key(each) for each in lead_ids], "fields": ["Id", *self.fields.values()]}
-        return VendorRequest("POST", f"{API}/composite/sobjects/{self.object}", msgspec.json.encode(body))
+        return VendorRequest(
+            "POST", f"{SALESFORCE_API}/composite/sobjects/{self.object}", msgspec.json.encode(body)
+        )
 
     def decode_read(self, reply: VendorReply) -> dict[str, RecordState]:
         """A record that does not exist is a null in the answer."""
@@ -168,7 +170,7 @@ class SalesforceVendor:
 
     def encode_describe(self) -> VendorRequest:
         """The object's fields, as the integration's user sees them."""
-        return VendorRequest("GET", f"{API}/sobjects/{self.object}/describe")
+        return VendorRequest("GET", f"{SALESFORCE_API}/sobjects/{self.object}/describe")
 
     def decode_describe(self, reply: VendorReply) -> tuple[str, ...]:
         """Missing, read-only or of another type."""
@@ -203,14 +205,14 @@ class SalesforceVendor:
             f"SELECT {', '.join(names)} FROM {source.object} "  # noqa: S608 (names are checked when read)
             f"WHERE {source.modified} >= {iso_time(since)} ORDER BY {source.modified}, {source.key}"
         )
-        return VendorRequest("GET", f"{API}/query?" + urlencode({"q": query}, quote_via=quote))
+        return VendorRequest("GET", f"{SALESFORCE_API}/query?" + urlencode({"q": query}, quote_via=quote))
 
     def decode_deals(self, source: OutcomeFields, reply: VendorReply) -> tuple[tuple[DealState, ...], str]:
         """Records of the query; `nextRecordsUrl` names the next page."""
         require_ok(reply, _errors_of(items(reply.document)), f"say how its {source.object} records stand")
         page = members(reply.document)
         following = text_of(page.get("nextRecordsUrl"))
-        if not following.startswith(f"{API}/"):
+        if not following.startswith(f"{SALESFORCE_API}/"):
             following = ""
         return tuple(deal_state(source, members(each)) for each in items(page.get("records"))), following
 

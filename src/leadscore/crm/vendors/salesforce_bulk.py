@@ -16,14 +16,14 @@ import msgspec
 from leadscore.crm.updates import ScoreUpdate
 from leadscore.crm.vendors.answers import VendorRefusedError, require_ok
 from leadscore.crm.vendors.protocol import WRITTEN, VendorReply, VendorRequest, Verdict
-from leadscore.crm.vendors.salesforce import API, SalesforceVendor
+from leadscore.crm.vendors.salesforce import SALESFORCE_API, SalesforceVendor
 from leadscore.crm.vendors.values import field_values, members, shown, text_of
 from leadscore.errors import BadInputError
 
-_JOBS: Final = f"{API}/jobs/ingest"
+_JOBS: Final = f"{SALESFORCE_API}/jobs/ingest"
 _CSV: Final = {"Accept": "text/csv"}
-RESULTS: Final = ("successfulResults", "failedResults", "unprocessedrecords")
-ENDED: Final = frozenset(("JobComplete", "Failed", "Aborted"))
+JOB_RESULTS: Final = ("successfulResults", "failedResults", "unprocessedrecords")
+JOB_ENDED: Final = frozenset(("JobComplete", "Failed", "Aborted"))
 
 
 def make_job(vendor: SalesforceVendor) -> VendorRequest:
@@ -55,7 +55,7 @@ def ask_job(job: str) -> VendorRequest:
 
 
 def ask_results(job: str, which: str) -> VendorRequest:
-    """One of `RESULTS` of a job that has ended."""
+    """One of `JOB_RESULTS` of a job that has ended."""
     return VendorRequest("GET", f"{_JOBS}/{job}/{which}/", headers=_CSV)
 
 
@@ -78,13 +78,13 @@ def verdicts_of(vendor: SalesforceVendor, results: Sequence[VendorReply]) -> dic
 
     Args:
         vendor: Whose record ids they are.
-        results: The answers to `ask_results`, in the order of `RESULTS`.
+        results: The answers to `ask_results`, in the order of `JOB_RESULTS`.
 
     Raises:
         VendorRefusedError: One of them is none.
     """
     found: dict[str, Verdict] = {}
-    for which, reply in zip(RESULTS, results, strict=True):
+    for which, reply in zip(JOB_RESULTS, results, strict=True):
         require_ok(reply, shown(reply.body.decode("utf-8", "replace")), "say what became of a job")
         for row in csv.DictReader(io.StringIO(reply.body.decode("utf-8", "replace"))):
             try:
