@@ -169,7 +169,7 @@ def receiver(
     from leadscore.crm.signing import read_secret
 
     stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
     server = ReceiverServer(host, port, ReceivedScores(read_secret(secret)))
     notes.print(f"http://{host}:{server.port} shows what arrives", highlight=False)
     while not stopping.wait(0.5) and not _orphaned(parent):

@@ -130,7 +130,7 @@ def choose_scores(
                 continue
             if mapped != _digest(target):
                 if mapped:
-                    start_again(connection, target.name, target.channel, now())
+                    tell_anew(connection, target.name, target.channel, now())
                 set_cursor(connection, target.name, _MAPPING, _digest(target), now())
             found = _put_in(connection, target, updates, now())
             position = f"{rows[-1].change}/{rows[-1].lead_id}" if rows else "0/"
@@ -141,7 +141,7 @@ def choose_scores(
     return Choice(looked, chosen, complete=False)
 
 
-def start_again(connection: sa.Connection, target: str, channel: str, now: int) -> None:
+def tell_anew(connection: sa.Connection, target: str, channel: str, now: int) -> None:
     """Let a target be told of every lead anew, in the caller's write transaction.
 
     For a mapping that has changed, and for a CRM that has lost what it was told. What waits stays; the ids of
@@ -195,7 +195,7 @@ def _digest(target: Subscriber) -> str:
     return hashlib.sha256(said).hexdigest()[:32]
 
 
-def _changes(connection: sa.Connection, model: str, place: str) -> Sequence[sa.Row[Any]]:
+def _changes(connection: sa.Connection, model: str, place: str) -> Sequence[sa.Row[*tuple[Any, ...]]]:
     """The next leads whose newest score has changed, in the order of the changes."""
     number, _, lead = place.partition("/")
     c, p = lead_scores.c, predictions.c
@@ -214,9 +214,11 @@ def _changes(connection: sa.Connection, model: str, place: str) -> Sequence[sa.R
     return connection.execute(query).all()
 
 
-def _updates(rows: Sequence[sa.Row[Any]], target: Subscriber, models: ModelSource) -> list[ScoreUpdate]:
+def _updates(
+    rows: Sequence[sa.Row[*tuple[Any, ...]]], target: Subscriber, models: ModelSource
+) -> list[ScoreUpdate]:
     """What the target would be told; without leads that were scored afterwards, for history's sake."""
-    explain = _Explainer(models) if "reasons" in target.told else lambda _: ()
+    explain = _Explainer(models) if "reasons" in target.told else None
     return [
         ScoreUpdate(
             lead_id=row.lead_id,
@@ -226,7 +228,7 @@ def _updates(rows: Sequence[sa.Row[Any]], target: Subscriber, models: ModelSourc
             probability=row.probability,
             score=row.score,
             grade=row.grade,
-            reasons=explain(row),
+            reasons=() if explain is None else explain(row),
             scored_at=row.scored_at,
         )
         for row in rows
@@ -241,7 +243,7 @@ class _Explainer:
         self._models = models
         self._opened: dict[tuple[str, str], ScoringModel | None] = {}
 
-    def __call__(self, row: sa.Row[Any]) -> tuple[str, ...]:
+    def __call__(self, row: sa.Row[*tuple[Any, ...]]) -> tuple[str, ...]:
         key = (row.model_name, row.model_version)
         if key not in self._opened:
             try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from leadscore.crm.choose import Choice, ModelSource, Subscriber, choose_scores, start_again
+from leadscore.crm.choose import Choice, ModelSource, Subscriber, choose_scores, tell_anew
 from leadscore.crm.endpoints import read_endpoints
 from leadscore.crm.tables import CRM_REVISION
 from leadscore.crm.targets import CrmTarget, CrmTargets
@@ -66,7 +66,7 @@ def sync_targets(
     for each in chosen:
         if again:
             with store.writing() as connection:
-                start_again(connection, each.name, each.channel, now())
+                tell_anew(connection, each.name, each.channel, now())
         looked = put = 0
         while True:
             choice = choose_scores(store, each, models, now)

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from tests.support.scored_leads import no_models, score_leads
 
-from leadscore.crm.choose import Subscriber, choose_scores, start_again
+from leadscore.crm.choose import Subscriber, choose_scores, tell_anew
 from leadscore.crm.status import read_target_statuses
 from leadscore.crm.sync import sync_targets
 from leadscore.crm.targets import CrmTargets
@@ -122,7 +122,7 @@ def test_a_crm_that_lost_what_it_had_is_told_again(store: EventStore) -> None:
     choose(store)
     with store.writing() as connection:
         connection.execute(sa.update(outbox).values(state="delivered", settled_at=NOW))
-        start_again(connection, "sf", "crm:sf", NOW)
+        tell_anew(connection, "sf", "crm:sf", NOW)
     assert choose(store) == (1, 1)
 
 
