@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -103,7 +103,7 @@ def reconcile_target(
     while written := _written(store, target.name, after):
         states = read_back(link, [each.lead_id for each in written])
         for each in written:
-            mismatch = compare_record(each, states[each.lead_id], target.fields.keys())
+            mismatch = _compare(each, states[each.lead_id], target.fields.keys())
             if mismatch is not None:
                 counts[mismatch.kind] += 1
                 if len(found) < most:
@@ -112,9 +112,7 @@ def reconcile_target(
     return Reconciliation(target.name, looked, dict(sorted(counts.items())), tuple(found))
 
 
-def compare_record(
-    written: _Written, state: RecordState | None, mapped: Sequence[str] | set[str]
-) -> Mismatch | None:
+def _compare(written: _Written, state: RecordState | None, mapped: Collection[str]) -> Mismatch | None:
     """In what way a record is not what was written; None: it is."""
 
     def mismatch(kind: Disagreement) -> Mismatch:

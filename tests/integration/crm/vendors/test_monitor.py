@@ -92,7 +92,8 @@ def test_scores_reach_their_records_and_what_was_won_comes_back(
     worlds["salesforce"].crm.deals = [
         {
             "Id": "006000000000001", "LeadScore_Lead__c": record_id("salesforce", 1),
-            "StageName": "Closed Won", "Amount": 5.0, "CloseDate": "2026-11-01", "SystemModstamp": "2026-11-02T10:00:00.000+0000",
+            "StageName": "Closed Won", "Amount": 5.0, "CloseDate": "2026-11-01",
+            "SystemModstamp": "2026-11-02T10:00:00.000+0000",
         }
     ]  # fmt: skip
     next(chore for chore in monitor.chores if chore.name == "crm-outcomes").run()
