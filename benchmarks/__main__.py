@@ -48,6 +48,7 @@ from benchmarks.rows import (
     rollups,
     throughput,
     training,
+    viewers,
 )
 from leadscore.errors import LeadScoreError
 
@@ -65,6 +66,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
         *event_store.SUITES,
         *rollups.SUITES,
         *overview.SUITES,
+        *viewers.SUITES,
         *footprint.SUITES,
     ),
     "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
@@ -87,7 +89,14 @@ SUITES = tuple(suite for suites in PARTS.values() for suite in suites)
 # Its data, or a server, is not the project's to give: whoever has none can still meet every goal.
 _MAY_LACK_DATA = frozenset(
     name
-    for suite in (*bank.SUITES, *backtest.SUITES, *event_store.SUITES, *rollups.SUITES, *overview.SUITES)
+    for suite in (
+        *bank.SUITES,
+        *backtest.SUITES,
+        *event_store.SUITES,
+        *rollups.SUITES,
+        *overview.SUITES,
+        *viewers.SUITES,
+    )
     for name in suite.rows
 )
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from benchmarks.processes import Plan
 from leadscore.identity.apikeys import create_key
 
-_COMMAND = str(Path(sys.executable).parent / "leadscore")
+COMMAND = str(Path(sys.executable).parent / "leadscore")
 
 
 def service_plan(artefact: Path, folder: Path) -> Plan:
     """The service on one artefact, its spool, event store and keys under `folder`."""
     return Plan(
         name="leadscore",
-        command=(_COMMAND, "serve", "--port", "{port}"),
+        command=(COMMAND, "serve", "--port", "{port}"),
         ready="/readyz",
         folder=folder,
         environ={"LEADSCORE_MODEL_DIR": str(artefact), "LEADSCORE_THREADS": "1", **_home(folder)},

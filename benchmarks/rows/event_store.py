@@ -85,6 +85,11 @@ def fresh_store() -> Generator[EventStore]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def url_of(store: EventStore) -> str:
+    """The URL of a fresh store, for other processes: its server's password included."""
+    return f"{os.environ[_URL].rpartition('/')[0]}/{store.name.rpartition('/')[2]}"
+
+
 def _ingest(bench: Bench, store: EventStore, count: int) -> Row:
     bench.say(f"store: {count:,} predictions by one shipper")
     features = np.random.default_rng(0).standard_normal((count, _FEATURES)).astype("<f4")

@@ -69,12 +69,13 @@ def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     days, loads = (_DAYS, 60) if full else (10, 3)
     with fresh_store() as store:
         now = datetime.now(UTC)
-        _fill(bench, store, now, days)
+        fill_counts(bench, store, now, days)
         rows = _overview(bench, store, now, days, loads)
     return [row for row in rows if row.name in wanted]
 
 
-def _fill(bench: Bench, store: EventStore, now: datetime, days: int) -> None:
+def fill_counts(bench: Bench, store: EventStore, now: datetime, days: int) -> None:
+    """Put what the worker would have counted in `days` until now into an empty store on PostgreSQL."""
     hour = int(now.timestamp()) // 3_600
     with store.writing() as connection:
         for day in range(days):

@@ -8,17 +8,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from datetime import timedelta
+from typing import Any, Final, cast
 
 import numpy as np
 
 from benchmarks.bench import FULL, Bench, Suite
-from benchmarks.event_history import EventHistory, fill_history
+from benchmarks.event_history import MODEL, EventHistory, fill_history
 from benchmarks.row import Row, at_least, at_most
 from benchmarks.rows.event_store import fresh_store
 from leadscore.contract import contract_version
 from leadscore.events.records import Prediction, new_id, now_us
 from leadscore.events.store import EventStore
+from leadscore.investigation import reading
+from leadscore.investigation.request import InvestigationRequest
+from leadscore.investigation.run import conclude_investigation
+from leadscore.monitoring.queries.ranges import HourRange
 from leadscore.monitoring.rollups.cells import VersionCells
 from leadscore.monitoring.rollups.counting import Uncounted
 from leadscore.monitoring.rollups.progress import read_rollup_progress
@@ -31,12 +36,13 @@ _A_SECOND: Final = 200
 def _measure(bench: Bench, wanted: frozenset[str]) -> list[Row]:
     full = bench.effort.bulk_rows == FULL.bulk_rows
     rows: list[Row] = []
-    if wanted & {"rollup-rate", "rollup-lag"}:
+    if wanted & {"rollup-rate", "rollup-lag", "investigation-time"}:
         with fresh_store() as store:
             count = 10_000_000 if full else 50_000
             history = fill_history(store, predictions=count, outcomes=count // 20, say=bench.say)
             rows += [
                 _rate(bench, store, history, count, 120.0 if full else 10.0),
+                _investigation(bench, store, history, count),
                 _lag(bench, store, history, 60 if full else 3),
             ]
     if "rollup-triggers" in wanted:
@@ -64,6 +70,35 @@ def _rate(bench: Bench, store: EventStore, history: EventHistory, count: int, se
         goal=at_least(50_000),
         beside=f"the worker's own processor time {cpu / max(1, done.predictions) * 1e6:.1f} µs a row",
         how=f"the newest {done.hours:,} hours ({done.predictions:,} predictions, 25 features) of {count:,}",
+    )
+
+
+def _investigation(bench: Bench, store: EventStore, history: EventHistory, count: int) -> Row:
+    """What was counted last is compared: two weeks with the two before, as people mostly ask."""
+    bench.say("investigation: reading")
+    request = InvestigationRequest(
+        model=MODEL, time=HourRange(history.end - timedelta(days=14), history.end), asked_at=history.end
+    )
+    facts, changes, replay = reading._facts, reading._registry_changes, reading._replay  # noqa: SLF001
+    try:
+        # There is no registry: what it would say is known, and no model is asked again.
+        reading._facts = lambda _registry, _name, version: (history.facts.get(version), "")  # noqa: SLF001
+        reading._registry_changes = lambda _registry, _request: ((), "")  # noqa: SLF001
+        reading._replay = lambda *_: (None, "")  # noqa: SLF001
+        started = time.perf_counter()
+        seen = reading.observe(store, cast("Any", None), cast("Any", None), request)
+        report = conclude_investigation(seen)
+        took = time.perf_counter() - started
+    finally:
+        reading._facts, reading._registry_changes, reading._replay = facts, changes, replay  # noqa: SLF001
+    return Row(
+        name="investigation-time",
+        what=f"an investigation on {count:,} predictions, PostgreSQL",
+        value=took,
+        unit="s",
+        goal=at_most(30.0),
+        beside=f"{seen.now.total.predictions:,} predictions of two weeks; it says: {report.cause}",
+        how="two weeks with the two before; roll-ups, records and 20,000 leads read, without a registry",
     )
 
 
@@ -177,4 +212,9 @@ def _contract_version(history: EventHistory) -> str:
     return contract_version(history.facts["7"].contract)
 
 
-SUITES = (Suite(("rollup-rate", "rollup-lag", "rollup-triggers", "rollup-rate-sqlite"), _measure),)
+SUITES = (
+    Suite(
+        ("rollup-rate", "investigation-time", "rollup-lag", "rollup-triggers", "rollup-rate-sqlite"),
+        _measure,
+    ),
+)
