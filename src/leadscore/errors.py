@@ -43,6 +43,9 @@ class LeadScoreError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        # A sentence that ends with what another one said may have two full stops.
+        if message.endswith("..") and not message.endswith("..."):
+            message = message[:-1]
         # What quotes a name that somebody else chose may be of any length; a log line and a reply may not.
         self.message = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} …"
         super().__init__(self.message)

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import io
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from leadscore.console.pages import PAGES
+from tools.chromium import MISSING, chromium, find_chromium
 
 TO = Path(__file__).parents[2] / "docs" / "console"
 _WIDTH, _HEIGHT, _TALLEST = 1280, 860, 1_700
@@ -32,12 +32,11 @@ def main(
     only: Annotated[str, typer.Option(help="Only this page, by its path.")] = "",
 ) -> None:
     """Sign in, and take each page in the light theme, the first one in the dark theme too."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    program = find_chromium()
     if program is None:
-        raise SystemExit("There is no Chromium: `make system` installs it.")
+        raise SystemExit(MISSING)
     TO.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with chromium(program) as browser:
         for theme in ("light", "dark"):
             context = browser.new_context(
                 viewport={"width": _WIDTH, "height": _HEIGHT},
@@ -58,7 +57,6 @@ def main(
                 page.wait_for_function(_DRAWN)
                 _keep(page, name if theme == "light" else f"{name}-dark")
             context.close()
-        browser.close()
 
 
 def _keep(page: Page, name: str) -> None:

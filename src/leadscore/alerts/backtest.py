@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import sqlalchemy as sa
+
 from leadscore.alerts.evaluate import Episode, SeriesLabels, evaluate_rule, group_of
 from leadscore.alerts.measures import moments
-from leadscore.alerts.rules import AlertRule
+from leadscore.alerts.rules import FEATURE_PSI, AlertRule
 from leadscore.errors import BadInputError
 from leadscore.monitoring.measures import Measure
+from leadscore.monitoring.rollups.tables import rollup_hours
 
+# Some ten minutes of work.
+MOST_LOOKS: Final = 20_000
 # How often a measure is looked at, and which roll-up answers for it.
 _STEPS: Final = {
     "rollups.conversion_change": ("rollups.conversion_change", timedelta(days=1)),
-    "rollups.feature_psi": ("rollups.feature_psi", timedelta(hours=6)),
+    FEATURE_PSI: (FEATURE_PSI, timedelta(hours=6)),
     "rollups.p95_seconds": ("rollups.p95_seconds", timedelta(hours=1)),
     "service.p95_seconds": ("rollups.p95_seconds", timedelta(hours=1)),
 }
@@ -61,7 +66,7 @@ def backtest_rule(
         end: Last moment.
 
     Raises:
-        BadInputError: No roll-up keeps what this rule looks at.
+        BadInputError: No roll-up keeps what this rule looks at, or it is too long a time.
     """
     found = _STEPS.get(rule.measure)
     if found is None:
@@ -70,6 +75,12 @@ def backtest_rule(
             hint="Can be looked back at: rules with the measures " + ", ".join(sorted(_STEPS)) + ".",
         )
     measure, step = found
+    asked = (end - start) // (step // timedelta(microseconds=1)) + 1
+    if asked > MOST_LOOKS:
+        raise BadInputError(
+            f"{rule.alert} would have been looked at {asked:,} times in this time.",
+            hint=f"At most {MOST_LOOKS:,} looks are gone through: choose a shorter time with --last.",
+        )
     state: dict[SeriesLabels, Episode] = {}
     over: list[Episode] = []
     looks = measured = 0
@@ -96,3 +107,8 @@ def backtest_rule(
     return RuleBacktest(
         rule.alert, measure, looks, measured, tuple(sorted(fired, key=lambda e: e.started_at))
     )
+
+
+def first_counted(connection: sa.Connection) -> int | None:
+    """The first hour that was counted, microseconds since the epoch: before it no rule can have fired."""
+    return connection.execute(sa.select(sa.func.min(rollup_hours.c.hour))).scalar_one()

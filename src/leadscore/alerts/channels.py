@@ -106,7 +106,8 @@ class SlackSender:
         """Post the message."""
         said = _decoded(message)
         links = " · ".join(
-            f"<{url}|{name}>" if "://" in url else f"{name}: {url}" for name, url in said.links
+            f"<{_slack_address(url)}|{_slack_text(name)}>" if "://" in url else _slack_text(f"{name}: {url}")
+            for name, url in said.links
         )
         lines = [f"*{_slack_text(said.title)}*", *map(_slack_text, said.lines), links]
         body = {"text": "\n".join(line for line in lines if line), "unfurl_links": False}
@@ -249,3 +250,8 @@ def _decoded(message: OutboxMessage) -> AlertMessage:
 
 def _slack_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _slack_address(url: str) -> str:
+    """An address within `<…|…>`, whose own marks would end it (api.slack.com, Formatting text)."""
+    return _slack_text(url).replace("|", "%7C").replace(" ", "%20")

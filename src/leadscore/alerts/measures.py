@@ -13,11 +13,10 @@ import sqlalchemy as sa
 
 from leadscore.alerts.conversion import BASELINE_DAYS, WINDOW_DAYS, conversion_change
 from leadscore.alerts.evaluate import SeriesLabels
-from leadscore.alerts.rules import AlertRule
+from leadscore.alerts.rules import FEATURE_PSI, AlertRule
 from leadscore.crm.status import longest_wait
 from leadscore.errors import LeadScoreError, UnavailableError
 from leadscore.events.store import EventStore
-from leadscore.monitoring.clock import follows_clock
 from leadscore.monitoring.measures import Measure
 from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.monitoring.queries.counts import PredictionCounts, group_counts, read_counts, read_latencies
@@ -88,7 +87,7 @@ class RollupReader:
             caught_up = None if fresh.caught_up is None else min(fresh.caught_up, moment)
             known = Freshness(caught_up=caught_up, seen=fresh.seen)
             read = {
-                "rollups.feature_psi": partial(self._psi, rule.without),
+                FEATURE_PSI: partial(self._psi, rule.without),
                 "rollups.conversion_change": self._conversion,
                 "rollups.p95_seconds": self._p95,
             }.get(measure)
@@ -118,8 +117,9 @@ class RollupReader:
             if facts is None:
                 found[labels] = Measure.missing(f"The artefact of version {row.version} cannot be had here.")
                 continue
-            for drift in read_feature_drift(connection, Selection(model=model, time=time), fresh, facts):
-                if drift.kind == "score" or follows_clock(drift.name, without):
+            selection = Selection(model=model, time=time)
+            for drift in read_feature_drift(connection, selection, fresh, facts, without):
+                if drift.kind == "score" or drift.clock:
                     continue
                 measure = drift.psi
                 if measure.value is not None and measure.n < PSI_LEADS:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
@@ -81,7 +82,9 @@ class AlertLinks:
 
     def of(self, rule: AlertRule | None, alert: str) -> tuple[tuple[str, str], ...]:
         """The links of an alert. A runbook's name is always said, so that it is found without an address."""
-        runbook = f"{self.runbooks}/{alert}.md" if self.runbooks else f"docs/runbooks/{alert}.md"
+        # An alert of Alertmanager's may be called anything.
+        name = quote(alert, safe="")
+        runbook = f"{self.runbooks}/{name}.md" if self.runbooks else f"docs/runbooks/{name}.md"
         page = f"{self.console}/{rule.page}" if rule is not None and rule.page and self.console else ""
         return (("Runbook", runbook), *((("Page", page),) if page else ()))
 
@@ -126,9 +129,11 @@ def alert_message(
     )
 
 
-def number_lines(members: tuple[AlertMember, ...], rule: AlertRule | None) -> list[str]:
-    """Each number with how many it counts and the threshold, the worst first."""
-    lines = [_number_line(member, rule) for member in members[:_LISTED]]
+def number_lines(
+    members: tuple[AlertMember, ...], rule: AlertRule | None, *, bound: bool = True
+) -> list[str]:
+    """Each number with its unit, how many it counts and, if asked for, its threshold; the worst first."""
+    lines = [_number_line(member, rule, bound=bound) for member in members[:_LISTED]]
     more = len(members) - _LISTED
     return [*lines, *([f"and {more} more; the page has all of them."] if more > 0 else [])]
 
@@ -142,15 +147,21 @@ def summary_of(rule: AlertRule, group: Mapping[str, str], members: tuple[AlertMe
     return text if len(members) < 2 else f"{text} ({len(members)} in all)"
 
 
-def _number_line(member: AlertMember, rule: AlertRule | None) -> str:
+def bound_text(rule: AlertRule) -> str:
+    """What a rule's number should be, with its unit; a dash where only Prometheus knows."""
+    if rule.threshold is None:
+        return "–"
+    return f"at {'most' if rule.above is not None else 'least'} {written(rule.threshold, rule.unit)}"
+
+
+def _number_line(member: AlertMember, rule: AlertRule | None, *, bound: bool) -> str:
     unit = "number" if rule is None else rule.unit
     whose = ", ".join(f"{name} {text}" for name, text in sorted(member.labels.items()))
     parts = [written(member.value, unit)]
     if member.low is not None or member.high is not None:
         parts.append(f"between {_end(member.low, unit)} and {_end(member.high, unit)}")
-    if rule is not None and rule.threshold is not None:
-        bound = "at most" if rule.above is not None else "at least"
-        parts.append(f"should be {bound} {written(rule.threshold, unit)}")
+    if bound and rule is not None and rule.threshold is not None:
+        parts.append(f"should be {bound_text(rule)}")
     if member.n:
         parts.append(f"n = {member.n:,}")
     return f"{whose + ': ' if whose else ''}{'; '.join(parts)}"

@@ -20,6 +20,7 @@ from leadscore.errors import BadInputError
 from leadscore.files import read_file
 from leadscore.monitoring.clock import CLOCK_PARTS, clock_pattern
 
+FEATURE_PSI: Final = "rollups.feature_psi"
 RULES_VARIABLE: Final = "LEADSCORE_ALERT_RULES"
 AlertSeverity: TypeAlias = Literal["info", "warning", "critical"]
 AlertUnit: TypeAlias = Literal["seconds", "share", "number"]
@@ -159,6 +160,12 @@ class AlertRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     kind: Literal["AlertRules"] = "AlertRules"
     levels: dict[AlertSeverity, tuple[str, ...]] = {}
     rules: tuple[AlertRule, ...] = ()
+
+    @property
+    def clock_parts(self) -> tuple[str, ...]:
+        """Ends of the names of features that PSI is not asked of: pages and metrics leave out the same."""
+        psi = (rule.without for rule in self.rules if rule.measure == FEATURE_PSI)
+        return next(psi, CLOCK_PARTS)
 
     def named(self, alert: str) -> AlertRule | None:
         """The rule of that name, None if there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, cast
 
 import msgspec
@@ -21,6 +21,7 @@ from leadscore.events.store import EventStore
 
 _log = logging.getLogger(__name__)
 MAX_ALERTS: Final = 1_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LABELS: Final = 64
 _TEXT: Final = 1_000
 
@@ -120,8 +121,12 @@ def receive_alerts(connection: sa.Connection, audience: Audience, alerts: list[_
 
 
 def _begun(name: str, severity: AlertSeverity, group: dict[str, str], alert: _Alert, now: int) -> Episode:
-    """An episode that began when Alertmanager says, unless that is in the future."""
-    started = min(round(alert.starts_at.timestamp() * 1e6), now) if alert.starts_at.tzinfo else now
+    """An episode that began when Alertmanager says, unless that is in the future or no time at all."""
+    started = now
+    if alert.starts_at.tzinfo is not None:
+        # Go writes a time that is absent as the first moment of the year 1, in whatever zone.
+        said = round((alert.starts_at - _EPOCH) / timedelta(microseconds=1))
+        started = min(said, now) if said > 0 else now
     return new_episode(name, severity, group, started)
 
 

@@ -182,7 +182,7 @@ def backtest(
     as_json: JsonOption = False,
 ) -> None:
     """Say how often a rule, with its thresholds as they are now, would have fired."""
-    from leadscore.alerts.backtest import backtest_rule, can_look_back
+    from leadscore.alerts.backtest import backtest_rule, can_look_back, first_counted
     from leadscore.alerts.measures import RollupReader
     from leadscore.alerts.rules import load_rules
     from leadscore.errors import NotFoundError
@@ -202,6 +202,14 @@ def backtest(
     with EventStore(events_url or home.events_url) as store:
         cells = VersionCells(lambda name, version: find_model_facts(registry, name, version))
         reader = RollupReader(store, cells.facts)
+        with store.reading() as connection:
+            first = first_counted(connection)
+        if first is not None and first > start:
+            start = first
+            notes.print(f"Counts begin at {_moment(first)} UTC: looked at since then.", highlight=False)
+        elif first is None:
+            start = now
+            notes.print("Nothing has been counted yet: there is nothing to look back at.", highlight=False)
         found = [backtest_rule(rule, reader.at, start, now) for rule in wanted]
     rows = [
         (

@@ -54,10 +54,13 @@ def monitor(
         )
         cells = VersionCells(lambda name, version: find_model_facts(registry, name, version))
         rollups = process.RollupChores(store, cells, held, stopping.is_set)
-        exporter = ModelMetricsExporter(store, cells.facts)
-        measures = Chore("measures", exporter.refresh, _MEASURES_SECONDS)
         # What else is done by one process only: add its chores, metrics and receivers here.
         alerts = AlertMonitor(store, cells.facts, check=held.check)
+        # What alerts do not compare, metrics do not either.
+        exporter = ModelMetricsExporter(
+            store, cells.facts, without=lambda: alerts.audience().rules.clock_parts
+        )
+        measures = Chore("measures", exporter.refresh, _MEASURES_SECONDS)
         crm = CrmMonitor(store, home, ModelShelf(registry, backend="auto").open, check=held.check)
         keeper = ChoreKeeper(held, (*rollups.chores, measures, *alerts.chores, *crm.chores), stopping)
         sources = (rollups.metrics, exporter.metrics, alerts.metrics, crm.metrics)

@@ -26,6 +26,7 @@ from leadscore import __version__
 from leadscore.console.assets import StaticFiles
 from leadscore.console.building import PageBuilder
 from leadscore.console.compression import compress
+from leadscore.console.ended_sessions import EndedSessions
 from leadscore.console.fields import attributes
 from leadscore.console.guard import Guard
 from leadscore.console.metrics import ConsoleMetrics
@@ -39,6 +40,7 @@ from leadscore.console.page import (
     ConsolePerson,
     PageExport,
 )
+from leadscore.console.page_tables import exported_tables
 from leadscore.console.sessions import SessionKeeper
 from leadscore.console.settings import ConsoleSettings
 from leadscore.console.sign_in import SignIn, local_path
@@ -104,15 +106,19 @@ class Console:
         self._builder = PageBuilder(settings, self._store, self._approvers, self.metrics, clock=clock)
         self._static = StaticFiles(_HERE / "static")
         self._sessions = SessionKeeper(settings)
-        self._guard = Guard(settings, self._sessions, self.metrics)
+        self._ended = EndedSessions(self._store, settings.session.total_seconds())
+        self._guard = Guard(settings, self._sessions, self._ended, self.metrics)
         self.flask = Flask("leadscore.console", static_folder=None, template_folder=str(_HERE / "templates"))
         self.flask.config["MAX_CONTENT_LENGTH"] = 256 * 1024
-        self._sign_in = SignIn(settings, self._guard, self._sessions, self.metrics, self._static.url)
+        self._sign_in = SignIn(
+            settings, self._guard, self._sessions, self._ended, self.metrics, self._static.url
+        )
         self._sign_in.answered = self._answered
         self._script_hashes: tuple[str, ...] = ()
         # Before Dash, which asks for its layout on the first request, whoever that is from. What comes behind
         # a request runs in the other order: compressed last.
         self.flask.after_request(compress)
+        self.flask.after_request(self._found)
         self._guard.install(self.flask, lambda: self._script_hashes)
         self.flask.before_request(_check_asked)
         self.flask.register_error_handler(DependencyException, _no_such_file)
@@ -208,6 +214,14 @@ class Console:
             **attributes({"data-refresh": str(_REFRESH_SECONDS)}),
         )
 
+    def _found(self, response: Response) -> Response:
+        """Dash answers every path with its shell; where no page is, the status says so, too."""
+        if response.status_code == 200 and response.mimetype == "text/html" and request.method == "GET":
+            path = request.path.rstrip("/") or "/"
+            if path not in self._pages and path != "/sign-in":
+                response.status_code = 404
+        return response
+
     def _navigation(self) -> list[Component]:
         found: list[Component] = []
         for group in GROUPS:
@@ -291,11 +305,14 @@ class Console:
         return self._done(action, fields | {"credential": token.decode("ascii")}, person).sentence
 
     def _export(self, path: str) -> Response:
-        page = self._pages.get(f"/{path}".rstrip("/") or "/")
-        if page is None or page.export is None:
-            raise NotFoundError(f"/{path[:60]} has no file.", hint="Save its tables instead.")
+        page = self._pages.get("/" if path == "overview" else f"/{path}".rstrip("/"))
+        if page is None:
+            raise NotFoundError(f"There is no page /{path[:60]}.", hint="Open one and export it there.")
         asked = self._builder.request(page, dict(request.args.items()), g.person)
-        found = page.export(asked)
+        if page.export is not None:
+            found = page.export(asked)
+        else:
+            found = exported_tables(page.title.lower(), page.build(asked))
         return Response(
             _csv(found),
             mimetype="text/csv",

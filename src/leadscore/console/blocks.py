@@ -19,6 +19,7 @@ from leadscore.console.fields import FormField, attributes
 from leadscore.console.numbers import (
     UNKNOWN_TEXT,
     age_text,
+    column_title,
     count_text,
     interval_text,
     moment_text,
@@ -124,9 +125,7 @@ def table_block(table: PageTable, *, caption: str) -> Component:
     """A table with a button that saves it as CSV; a sentence where it has no row."""
     if not table.rows:
         return empty_block(table.empty)
-    head = html.Thead(
-        html.Tr([html.Th(name, scope="col", className=_side(table, name)) for name in table.header])
-    )
+    head = html.Thead(html.Tr([_column(table, name) for name in table.header]))
     body = html.Tbody(
         [
             html.Tr([_cell(table, name, cell) for name, cell in zip(table.header, row, strict=True)])
@@ -151,6 +150,12 @@ def table_block(table: PageTable, *, caption: str) -> Component:
         ],
         className="table",
     )
+
+
+def _column(table: PageTable, name: str) -> Component:
+    # In a file, where no cell says its unit, the column does.
+    in_files = attributes({"data-value": column_title(name, table.units.get(name))})
+    return html.Th(name, scope="col", className=_side(table, name), **in_files)
 
 
 def _side(table: PageTable, name: str) -> str:

@@ -28,6 +28,7 @@ from leadscore.console.blocks import (
 from leadscore.console.metrics import ConsoleMetrics
 from leadscore.console.numbers import age_text, moment_text
 from leadscore.console.page import ConsolePage, ConsolePerson, PageContent, PageRequest, TimeRange, read_range
+from leadscore.console.page_tables import has_tables
 from leadscore.console.settings import ConsoleSettings
 from leadscore.errors import BadInputError, NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
@@ -188,7 +189,8 @@ class PageBuilder:
     def _show(self, page: ConsolePage, known: _Known, given: Mapping[str, str]) -> tuple[Component, ...]:
         content = known.content
         query = urlencode({name: value for name, value in given.items() if value})
-        export = "" if page.export is None else f"/export{page.path}?{query}"
+        exports = page.export is not None or has_tables(content)
+        export = f"/export{'/overview' if page.path == '/' else page.path}?{query}" if exports else ""
         now = self._clock()
         tiles = [tiles_block(content.tiles, now)] if content.tiles else []
         as_of = content.as_of

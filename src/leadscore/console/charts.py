@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -12,13 +11,13 @@ from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, chart_block
 from leadscore.console.numbers import interval_text, value_text
-from leadscore.console.page import NumberUnit
+from leadscore.console.page import Money, NumberName, NumberUnit
 from leadscore.console.palette import DASHES, REFERENCE_GREY, SYMBOLS, chart_text, new_figure, series_colour
 from leadscore.monitoring.measures import Measure, MeasureSeries
 
-_FORMATS: Final[Mapping[NumberUnit, str]] = {
+_FORMATS: Final[Mapping[NumberName, str]] = {
     "count": ",d", "share": ".0%", "number": "~g", "index": "~g", "times": "~g",
-    "milliseconds": ",~r", "per_second": "~g", "money": ",~r",
+    "milliseconds": ",~r", "per_second": "~g",
 }  # fmt: skip
 
 # A threshold that many times above all values would make them a flat line.
@@ -71,7 +70,7 @@ def time_chart(
         thresholds: Horizontal lines, with what they mean; those far above all values are left out.
         floor: Where the axis begins if no value is lower.
     """
-    figure = new_figure(y_title=words.y_title, y_format=_FORMATS[words.unit])
+    figure = new_figure(y_title=words.y_title, y_format=_axis_format(words.unit))
     for place, line in enumerate(series):
         _band(figure, line, place)
         _line(figure, line, place, words.unit, f"{of} {line.name}" if of == "version" else line.name)
@@ -119,7 +118,7 @@ def group_chart(
         thresholds: Horizontal lines, with what they mean; those far above all values are left out.
     """
     known = [group for group in groups if any(measure.value is not None for measure in group.measures)]
-    figure = new_figure(x_title=of, y_title=words.y_title, y_format=_FORMATS[words.unit])
+    figure = new_figure(x_title=of, y_title=words.y_title, y_format=_axis_format(words.unit))
     # Names such as 21–40 or true stay names.
     figure.update_xaxes(type="category")
     figure.update_layout(barmode="group", bargap=0.3)
@@ -172,9 +171,8 @@ def group_chart(
     return chart_block(words.title, figure, table, says=words.says)
 
 
-def series_rows(series: Sequence[MeasureSeries]) -> list[tuple[datetime, datetime, str, Measure]]:
-    """Every point of some series, for a CSV file."""
-    return [(point.start, point.end, line.name, point.measure) for line in series for point in line.points]
+def _axis_format(unit: NumberUnit) -> str:
+    return ",~r" if isinstance(unit, Money) else _FORMATS[unit]
 
 
 def _titles(kind: str, kinds: Sequence[str]) -> tuple[str, str, str, str]:

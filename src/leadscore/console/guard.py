@@ -13,6 +13,7 @@ import msgspec
 from flask import Flask, Request, Response, g, redirect, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from leadscore.console.ended_sessions import EndedSessions
 from leadscore.console.metrics import ConsoleMetrics
 from leadscore.console.page import ConsolePerson
 from leadscore.console.sessions import ConsoleSession, SessionKeeper, SessionRefusedError
@@ -25,7 +26,10 @@ CSRF_COOKIE: Final = "_csrf_token"
 CSRF_HEADER: Final = "X-CSRFToken"
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 # What anybody may read: nothing in it is of an installation.
-_OPEN: Final = ("/static/", "/_dash-component-suites/", "/sign-in", "/healthz", "/readyz", "/_favicon.ico")
+_OPEN_FOLDERS: Final = ("/static/", "/_dash-component-suites/")
+_OPEN_PATHS: Final = frozenset(
+    ("/sign-in", "/sign-in/oidc", "/sign-in/callback", "/healthz", "/readyz", "/_favicon.ico")
+)
 
 
 class CrossSiteError(ForbiddenError):
@@ -40,12 +44,20 @@ class Guard:
     Args:
         settings: The console's.
         sessions: Reads sessions.
+        ended: Those that people have ended.
         metrics: Where refusals are counted.
     """
 
-    def __init__(self, settings: ConsoleSettings, sessions: SessionKeeper, metrics: ConsoleMetrics) -> None:
+    def __init__(
+        self,
+        settings: ConsoleSettings,
+        sessions: SessionKeeper,
+        ended: EndedSessions,
+        metrics: ConsoleMetrics,
+    ) -> None:
         self._settings = settings
         self._sessions = sessions
+        self._ended = ended
         self._metrics = metrics
         # Browsers keep a cookie of this name for https and this host alone (RFC 6265bis, 4.1.3.2).
         self.cookie = "__Host-leadscore" if settings.is_secure else "leadscore_session"
@@ -105,7 +117,7 @@ class Guard:
         if request.method not in _SAFE and not _is_same_origin(request):
             self.refused("cross_site")
             raise CrossSiteError("This request comes from another site.", hint="Use the console's own pages.")
-        if request.path.startswith(_OPEN):
+        if request.path in _OPEN_PATHS or request.path.startswith(_OPEN_FOLDERS):
             return None
         try:
             session, person = self._sessions.read(
@@ -113,6 +125,8 @@ class Guard:
             )
         except SessionRefusedError as error:
             return self._not_in(error)
+        if self._ended.has_ended(session):
+            return self._not_in(SessionRefusedError("signed_out", "This session was ended by signing out."))
         g.session, g.person = session, person
         if request.method not in _SAFE and not hmac.compare_digest(
             request.headers.get(CSRF_HEADER, "").encode("latin-1", "replace"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from leadscore.console.page import NumberUnit
+from leadscore.console.page import Money, NumberName, NumberUnit
 from leadscore.monitoring.measures import Measure
 
 UNKNOWN_TEXT: Final = "unknown"
@@ -46,12 +46,13 @@ def milliseconds_text(value: float) -> str:
     return f"{value:,.{decimals}f}\u00a0ms"
 
 
-def money_text(value: float) -> str:
-    """Whole units of whatever the outcomes are in, `12,345`; cents below a hundred."""
-    return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
+def money_text(value: float, currency: str = "") -> str:
+    """Whole units, `EUR 12,345`; cents below a hundred; no sign where the currency is not known."""
+    amount = f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{currency}\u00a0{amount}" if currency else amount
 
 
-_WRITERS: Final[Mapping[NumberUnit, Callable[[float], str]]] = {
+_WRITERS: Final[Mapping[NumberName, Callable[[float], str]]] = {
     "count": count_text,
     "share": share_text,
     "number": number_text,
@@ -59,13 +60,25 @@ _WRITERS: Final[Mapping[NumberUnit, Callable[[float], str]]] = {
     "times": lambda value: f"{value:,.1f}\u00a0×",
     "milliseconds": milliseconds_text,
     "per_second": lambda value: f"{number_text(value)}\u00a0/s",
-    "money": money_text,
 }
+
+
+_UNIT_NAMES: Final[Mapping[NumberName, str]] = {
+    "share": "share of 1", "milliseconds": "ms", "per_second": "per s", "times": "times",
+}  # fmt: skip
 
 
 def value_text(value: float | None, unit: NumberUnit) -> str:
     """A number as people read it; `unknown` for None or what is not finite."""
-    return UNKNOWN_TEXT if value is None or not math.isfinite(value) else _WRITERS[unit](value)
+    if value is None or not math.isfinite(value):
+        return UNKNOWN_TEXT
+    return money_text(value, unit.currency) if isinstance(unit, Money) else _WRITERS[unit](value)
+
+
+def column_title(name: str, unit: NumberUnit | None) -> str:
+    """A column's name in a file, where no cell says the unit: `conversion rate (share of 1)`."""
+    said = unit.currency if isinstance(unit, Money) else "" if unit is None else _UNIT_NAMES.get(unit, "")
+    return f"{name} ({said})" if said and said not in name else name
 
 
 def interval_text(measure: Measure, unit: NumberUnit) -> str:
@@ -87,3 +100,9 @@ def age_text(moment: datetime, now: datetime) -> str:
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {word} ago"
     return f"{seconds:.0f} s ago"
+
+
+def as_sentence(text: str) -> str:
+    """A text with exactly one full stop at its end: what it is put together from may bring one of its own."""
+    ended = text.rstrip()
+    return ended if ended.endswith(("!", "?", "…")) else f"{ended.rstrip('.')}."

@@ -24,7 +24,7 @@ from leadscore.settings import Home
 ConsoleRole = Literal["viewer", "approver", "admin"]
 PageGroup = Literal["Sales", "Operations", "Model", "Compliance"]
 VerdictLevel = Literal["good", "info", "warning", "critical", "unknown"]
-NumberUnit = Literal["count", "share", "number", "index", "times", "milliseconds", "per_second", "money"]
+NumberName = Literal["count", "share", "number", "index", "times", "milliseconds", "per_second"]
 
 GROUPS: Final[tuple[PageGroup, ...]] = ("Sales", "Operations", "Model", "Compliance")
 RANKS: Final[Mapping[ConsoleRole, int]] = {"viewer": 0, "approver": 1, "admin": 2}
@@ -33,6 +33,16 @@ RANGES: Final = ("1h", "24h", "7d", "30d", "90d", "365d")
 MOST_TILES: Final = 7
 _LONGEST: Final = timedelta(days=3_660)
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """The unit of revenue: a currency as ISO 4217 has it, or none where the contract does not say."""
+
+    currency: str = ""
+
+
+NumberUnit = NumberName | Money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +185,7 @@ class ConsolePage:
         group: Whose page it is.
         question: What the page answers, for the tooltip and the documentation.
         build: Makes its content.
-        export: Makes its CSV file at `/export/…`; None: only its tables can be saved.
+        export: Makes its CSV file at `/export/…`; None: the file holds the tables that the page shows.
         span: Time range if none is given; "": the page has none.
         hidden: Whether it is reached from another page only, and stands in no navigation.
     """
@@ -268,6 +278,11 @@ def read_range(given: Mapping[str, str], default: str, now: datetime) -> TimeRan
     end = _moment(until, "until", end=True) if until else now
     if start is None:
         start = end - min(timedelta(days=1), end - _FIRST)
+    if since and until and start >= end:
+        raise BadInputError(
+            f"From ({since[:40]}) is after To ({until[:40]}).",
+            hint="Choose a first day that is not after the last.",
+        )
     if start >= end:
         raise BadInputError(
             f"The time range is empty: {start:%Y-%m-%d %H:%M} is not before {end:%Y-%m-%d %H:%M} (UTC).",

@@ -113,3 +113,9 @@ def versions_by_traffic(rows: tuple[CountsRow, ...]) -> tuple[str, ...]:
     """Return versions, the one with most predictions first."""
     counted = group_counts(rows, lambda row: row.version)
     return tuple(sorted(counted, key=lambda v: (-counted[v].predictions, tuple(reversed(version_order(v))))))
+
+
+def currency_of(request: PageRequest, version: str) -> str:
+    """The currency that a version's contract names for revenue; empty if it names none, or cannot be read."""
+    facts = SHELF.find(request.home, request.model, version)[0] if version else None
+    return "" if facts is None else facts.contract.currency or ""

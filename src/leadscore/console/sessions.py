@@ -24,7 +24,7 @@ from leadscore.identity.oidc import Token
 _SALT: Final = "leadscore.dev/v1 console "
 _VIEW_HINT: Final = "leadscore keys create NAME --scope view"
 
-Refusal = Literal["no_session", "forged", "expired", "revoked"]
+Refusal = Literal["no_session", "forged", "expired", "revoked", "signed_out"]
 
 
 class SessionRefusedError(UnauthorizedError):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote, urlsplit
 
-from flask import Flask, redirect, render_template, request
+from flask import Flask, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
+from leadscore.console.ended_sessions import EndedSessions
 from leadscore.console.guard import Guard
 from leadscore.console.metrics import ConsoleMetrics
 from leadscore.console.oidc_login import OidcLogin, PendingLogin
@@ -17,12 +19,18 @@ from leadscore.console.page import ConsolePerson
 from leadscore.console.sessions import SessionKeeper
 from leadscore.console.settings import ConsoleSettings
 from leadscore.errors import BadInputError, LeadScoreError
+from leadscore.identity.caller import Caller
+
+_log = logging.getLogger(__name__)
 
 _WHY = {
     "no_session": "",
     "expired": "Your session has ended. Sign in again to go on where you were.",
     "revoked": "The key that you signed in with is not valid any more.",
     "forged": "Your session is not valid here. Sign in again.",
+    "signed_out": "That session was ended by signing out.",
+    "unsure": "You are signed out here, and the event store did not take it down: a copy of your session "
+    "may be good until it ends. Revoke the key where one may have been taken.",
 }
 LOGIN_COOKIE = "leadscore_login"
 
@@ -34,6 +42,7 @@ class SignIn:
         settings: The console's.
         guard: Gives and takes sessions.
         sessions: Opens them.
+        ended: Where the end of one is kept.
         metrics: Where sign-ins are counted.
         asset: URL of a static file.
     """
@@ -43,12 +52,14 @@ class SignIn:
         settings: ConsoleSettings,
         guard: Guard,
         sessions: SessionKeeper,
+        ended: EndedSessions,
         metrics: ConsoleMetrics,
         asset: Callable[[str], str],
     ) -> None:
         self._settings = settings
         self._guard = guard
         self._sessions = sessions
+        self._ended = ended
         self._metrics = metrics
         self._asset = asset
         self.oidc = None if settings.oidc is None else OidcLogin(settings, settings.oidc)
@@ -97,7 +108,14 @@ class SignIn:
         return response
 
     def _out(self) -> Response:
+        """End the session here and everywhere; 503 where only this process can know of it."""
+        person: ConsolePerson = g.person
         response = Response(status=204)
+        try:
+            self._ended.end(g.session, Caller(person.kind, person.name, person.address))
+        except LeadScoreError as error:
+            _log.error("a sign-out is not on record", extra={"fields": {"error": error.message}})
+            response = Response(status=503)
         self._guard.end(response)
         return response
 

@@ -83,6 +83,9 @@ def _roles(a: FeatureContract, b: FeatureContract) -> Iterator[ContractChange]:
         yield ContractChange("target.known_at", what, (), "only training reads it")
     if a.value != b.value:
         yield ContractChange("value", f"{a.value!r} became {b.value!r}", (), "only evaluation reads it")
+    if a.currency != b.currency:
+        what = f"{a.currency or 'none'} became {b.currency or 'none'}"
+        yield ContractChange("currency", what, (), "pages name it beside revenue")
     if a.unknown_fields != b.unknown_fields:
         stricter = b.unknown_fields == "refuse"
         why = (

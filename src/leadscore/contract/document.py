@@ -78,7 +78,7 @@ def _without_defaults_of_later_keys(document: dict[str, object]) -> dict[str, ob
 
     A contract that does not use them keeps the version that it had before they existed.
     """
-    kept = {key: value for key, value in document.items() if key != "formats" or value}
+    kept = {key: value for key, value in document.items() if key not in {"formats", "currency"} or value}
     kept["target"] = {k: v for k, v in _keys(document["target"]).items() if k != "open_values" or v}
     features = cast("list[dict[str, object]]", document["features"])
     kept["features"] = [{k: v for k, v in f.items() if k != "known_before" or v} for f in features]

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.contract.currencies import CURRENCIES
 from leadscore.errors import ContractError
 
 # Names that the API itself uses beside the features of a lead.
@@ -109,6 +110,7 @@ class FeatureContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         time: Column with the lead's creation time; None forbids time-based splits.
         target: Outcome column.
         value: Column with the revenue of a converted lead, in one currency; None if unknown.
+        currency: Which currency that is, by its code in ISO 4217 (`EUR`); None if nobody has said.
         features: In the order that the model sees them (those with `input: true`).
         unknown_fields: What the API does with a key the contract does not name.
         formats: By column name, how tables write it where that is not the usual way.
@@ -121,6 +123,7 @@ class FeatureContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     time: str | None = None
     target: Target
     value: str | None = None
+    currency: str | None = None
     unknown_fields: Literal["refuse", "warn"] = msgspec.field(name="unknownFields", default="refuse")
     features: tuple[Feature, ...]
     formats: dict[str, ColumnFormat] = msgspec.field(default_factory=dict)
@@ -194,6 +197,7 @@ def _check(contract: FeatureContract) -> None:
     for feature in contract.features:
         _check_feature(feature)
     _check_target(contract.target)
+    _check_currency(contract)
     for column, form in contract.formats.items():
         _check_format(contract, column, form)
 
@@ -203,6 +207,21 @@ def _check_target(target: Target) -> None:
         raise ContractError(
             f"The target's positive value {target.positive!r} is listed as open, too.",
             hint="Take it out of `open_values`.",
+        )
+
+
+def _check_currency(contract: FeatureContract) -> None:
+    if contract.currency is None:
+        return
+    if contract.currency not in CURRENCIES:
+        raise ContractError(
+            f"The currency {contract.currency[:20]!r} is no code of ISO 4217.",
+            hint="Write three capital letters, such as EUR, USD or CHF.",
+        )
+    if contract.value is None:
+        raise ContractError(
+            "The contract names a currency and no `value` column.",
+            hint="Name the column with the revenue, or remove `currency`.",
         )
 
 

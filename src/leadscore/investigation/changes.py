@@ -1,4 +1,4 @@
-"""What changed around a complaint: promotions, rollbacks, releases, drift verdicts and other records."""
+"""What changed around a complaint: promotions, rollbacks, releases, drift verdicts, alerts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from leadscore.alerts.episodes import read_recent
+from leadscore.alerts.evaluate import Episode
 from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.verdict import Severity, as_utc
 from leadscore.events.records import Evidence
@@ -23,6 +25,7 @@ _RELEASES: Final = ("release", "approval", "kpi")
 _DRIFT: Final = "drift"
 # A detector that judges each hour writes some hundreds a month; those without drift are passed over.
 _MOST: Final = 1_000
+_MOST_ALERTS: Final = 50
 _WORDS: Final = {"promote": "became", "rollback": "became again"}
 
 
@@ -77,6 +80,30 @@ def changes_of_versions(
         for decision in sorted(decisions, key=lambda d: (d.at, d.id))
         if decision.action in _WORDS and request.before.start <= decision.at < request.time.end
     )
+
+
+def read_alerts(connection: sa.Connection, request: InvestigationRequest) -> tuple[RecordedChange, ...]:
+    """Read the alerts that fired in both spans and are not of another model, oldest first."""
+    begin, end = moment_us(request.before.start), moment_us(request.time.end)
+    found = [
+        episode
+        for episode in read_recent(connection, begin, limit=_MOST)
+        if episode.fired_at is not None
+        and begin <= episode.fired_at < end
+        and episode.labels.get("model", request.model) == request.model
+    ]
+    # Of a rule that comes and goes for weeks, the newest say enough.
+    return tuple(_alert(episode) for episode in reversed(found[:_MOST_ALERTS]))
+
+
+def _alert(episode: Episode) -> RecordedChange:
+    fired = as_utc(episode.fired_at or episode.started_at)
+    until = (
+        "it still fires" if episode.ended_at is None else f"until {as_utc(episode.ended_at):%Y-%m-%d %H:%M}"
+    )
+    said = episode.summary.rstrip(".") or "it says no more"
+    what = f"The {episode.severity} alert {episode.rule} fired ({until}): {said}."
+    return RecordedChange(fired, what, episode.episode_id)
 
 
 def _change(record: Evidence) -> RecordedChange | None:

@@ -21,7 +21,7 @@ from leadscore.events.records import SHADOW_ROLE
 from leadscore.events.schema import outcomes, predictions
 from leadscore.events.store import EventStore
 from leadscore.events.windows import decode_features
-from leadscore.investigation.changes import changes_of_versions, read_changes
+from leadscore.investigation.changes import changes_of_versions, read_alerts, read_changes
 from leadscore.investigation.models import ModelShelf, reason_for_report
 from leadscore.investigation.observed import (
     CellsByFeature,
@@ -70,7 +70,7 @@ def observe(
         as_of = None if fresh.caught_up is None else min(fresh.caught_up, request.asked_at)
         now = _span(connection, request, request.time, as_of)
         before = _span(connection, request, request.before, as_of)
-        changes = read_changes(connection, request)
+        changes = (*read_changes(connection, request), *read_alerts(connection, request))
         begin = max(request.before.start, first or request.before.start)
         days = _outcome_days(connection, begin, as_of or request.asked_at)
     facts, no_facts = _facts(registry, request.model, now.version)

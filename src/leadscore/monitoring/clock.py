@@ -1,7 +1,8 @@
 """Features that say when a lead came: in a few hours they differ from training without any change.
 
-Six hours hold one weekday, which training had seven of. The contract does not say which features are parts of
-a time, so their names are asked. Over whole weeks, and by detectors, they are compared as all others.
+Six hours hold one weekday, which training had seven of, and a month is one of twelve. The contract does not
+say which features are parts of a time, so their names are asked. Pages, metrics and alerts compare none of
+them; detectors, whose windows and seasons are chosen, do.
 """
 
 from __future__ import annotations

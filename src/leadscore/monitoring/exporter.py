@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from leadscore.events.store import EventStore
+from leadscore.monitoring.clock import CLOCK_PARTS
 from leadscore.monitoring.measures import Measure
 from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.monitoring.queries.business import read_business
@@ -80,6 +81,7 @@ class ModelMetricsExporter:
     Args:
         store: Where the roll-ups are.
         facts_of: What a version's artefact says, by model name and version; None if it cannot be had.
+        without: Ends of the names of features that are not compared, as they are now (`monitoring.clock`).
         now: The time.
         monotonic: A clock that nobody sets.
     """
@@ -89,11 +91,13 @@ class ModelMetricsExporter:
         store: EventStore,
         facts_of: Callable[[str, str], ModelFacts | None],
         *,
+        without: Callable[[], Sequence[str]] = lambda: CLOCK_PARTS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._facts_of = facts_of
+        self._without = without
         self._now = now
         self._monotonic = monotonic
         self._last: _Snapshot | None = None
@@ -107,7 +111,7 @@ class ModelMetricsExporter:
         asked, now = self._monotonic(), self._now()
         with self._store.reading() as connection:
             fresh = read_freshness(connection)
-            versions = read_version_measures(connection, fresh, self._facts_of, now)
+            versions = read_version_measures(connection, fresh, self._facts_of, now, self._without())
         self._last = _Snapshot(asked, fresh.stale(now), versions)
 
     def metrics(self) -> Iterable[Metric]:
@@ -129,6 +133,7 @@ def read_version_measures(
     fresh: Freshness,
     facts_of: Callable[[str, str], ModelFacts | None],
     now: datetime,
+    without: Sequence[str] = CLOCK_PARTS,
 ) -> tuple[VersionMeasures, ...]:
     """Read what is known of every version that has scored within the window of outcomes.
 
@@ -137,6 +142,7 @@ def read_version_measures(
         fresh: How far the roll-ups are.
         facts_of: What a version's artefact says.
         now: End of the windows.
+        without: Ends of the names of features that are not compared.
     """
     time_of_outcomes, today = HourRange.last(OUTCOME_WINDOW, now), HourRange.last(DRIFT_WINDOW, now)
     key = (rollup_hours.c.model_name, rollup_hours.c.model_version, rollup_hours.c.role)
@@ -155,7 +161,7 @@ def read_version_measures(
         for row in read_quality(connection, of_outcomes, fresh, {} if facts is None else {version: facts}):
             measures |= {"auc": row.auc, "expected_auc": row.expected_auc, "precision": row.precision}
             measures |= {"recall": row.recall, "f1": row.f1, "brier": row.brier}
-        drift = () if facts is None else read_feature_drift(connection, of_today, fresh, facts)
+        drift = () if facts is None else read_feature_drift(connection, of_today, fresh, facts, without)
         if facts is None:
             measures["drift"] = Measure.missing("The version's profile cannot be had.")
         found.append(VersionMeasures((name, version, role), measures, drift))

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from leadscore.drift.verdict import as_utc
 from leadscore.errors import BadInputError, ConflictError, RefusedError, UnauthorizedError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
@@ -277,7 +278,7 @@ def _known(
             return earlier, 0
         raise RefusedError(
             f"{said.binding.ref} was {earlier.verdict} by {earlier.by} ({earlier.reason}; evidence"
-            f" {record.evidence_id}, {record.at // 1_000_000} s since the epoch); an answer is given once.",
+            f" {record.evidence_id}, {as_utc(record.at):%Y-%m-%d %H:%M} UTC); an answer is given once.",
             hint="To stop a release that was approved, set `abort: true` on it; to ask anew, make new "
             "evidence (`leadscore release replay` or `shadow`).",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -343,6 +344,39 @@ def test_an_alert_that_only_alertmanager_knows_is_told_at_its_level(world: World
     world.deliver()
     assert [action for action, _ in world.incidents()] == ["trigger", "resolve"]
     assert world.slack_texts()[0] == "[critical] Said by Prometheus."
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00-14:00", "1969-12-31T23:59:59Z",
+     "9999-12-31T23:59:59-14:00"],
+)  # fmt: skip
+def test_a_start_that_is_no_time_is_now(world: World, start: str) -> None:
+    alert = {
+        "status": "firing", "labels": {"alertname": "DiskFull", "severity": "critical"}, "annotations": {},
+        "startsAt": start, "endsAt": start, "generatorURL": "", "fingerprint": "ab",
+    }  # fmt: skip
+    body = json.dumps({"version": "4", "alerts": [alert]}).encode()
+    assert world.monitor.receiver(body, "Bearer token") == (200, "ok")
+    with world.store.reading() as connection:
+        (episode,) = read_open(connection)
+    assert episode.started_at == world.now
+    world.deliver()
+    assert world.slack_texts() == ["[critical] DiskFull"]
+
+
+def test_a_name_from_elsewhere_cannot_write_links_into_slack(world: World) -> None:
+    hostile = "<http://evil.example|click> & <!channel>|x"
+    world.alertmanager("firing", alertname=hostile, severity="critical")
+    world.deliver()
+    (body,) = world.receiver.accepted(world.slack)
+    for line in body["text"].splitlines():
+        # What Slack reads as a link, a mention or a command stands between angle brackets.
+        assert "<http://evil" not in line
+        assert "<!" not in line
+        for link in re.findall(r"<([^>]*)>", line):
+            assert link.count("|") == 1
+            assert link.startswith("https://")
 
 
 def test_who_is_not_alertmanager_is_refused(world: World) -> None:

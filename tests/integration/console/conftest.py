@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
+from tests.support.browser import browser, watch
 from tests.support.console_world import make_world, serving, settings_of
 
 from leadscore.console.app import Console
 from leadscore.console.pages import ACTIONS, PAGES
 from leadscore.identity.apikeys import create_key
 from leadscore.settings import Home
+
+__all__ = ["browser"]
 
 
 @dataclass
@@ -38,20 +39,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     console = Console(settings_of(home), PAGES, ACTIONS)
     with serving(console.flask) as address:
         yield Place(home, console, address, keys)
-
-
-# Of a module only: while a browser is open, its event loop runs in this thread.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no Chromium: `make system` installs it")
-        pytest.skip("there is no Chromium here: `make system` installs it with apt")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @dataclass
@@ -92,9 +79,7 @@ class Visit:
 def visit(context: BrowserContext, address: str) -> Visit:
     context.set_default_timeout(30_000)
     made = Visit(context, context.new_page(), address)
-    made.page.on("request", lambda request: made.asked.append(request.url))
-    made.page.on("console", lambda said: made.wrong.append(said.text) if said.type == "error" else None)
-    made.page.on("pageerror", lambda error: made.wrong.append(str(error)))
+    watch(made.page, made.asked, made.wrong)
     return made
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 from tests.integration.console.conftest import Place, Visit, visit
-from tests.support.console_world import HOSTILE
+from tests.support import console as consoles
+from tests.support.console_world import HOSTILE, serving
 
+from leadscore.console.app import Console
 from leadscore.console.pages import PAGES
 
 PATHS = [page.path for page in PAGES]
@@ -38,6 +41,8 @@ def test_a_page_is_drawn_for_everybody(path: str, theme: str, browser: Browser, 
     assert tab.wrong == []
     assert tab.foreign == []
     assert tab.page.evaluate("window.hacked") is None
+    # A sentence that is put together from others ends once.
+    assert ".. " not in tab.text().replace("\n", " ") + " "
     context.close()
 
 
@@ -115,7 +120,7 @@ def test_a_chart_has_its_numbers_beside_it_and_as_a_file(tab: Visit, place: Plac
     with tab.page.expect_download() as waiting:
         details.get_by_role("button", name="Save as CSV").click()
     lines = waiting.value.path().read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "score from,score to,champion,candidate"
+    assert lines[0] == "score from,score to,champion (share of 1),candidate (share of 1)"
     assert float(lines[1].split(",")[2]) >= 0
 
 
@@ -209,3 +214,42 @@ def test_no_page_is_wider_than_a_phone(path: str, browser: Browser, place: Place
     tab.sign_in(place.keys["vera"], f"{path}?q={'x' * 900}")
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
+
+
+def test_an_address_without_a_page_is_said_and_not_found(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"])
+    reply = tab.page.goto(f"{tab.address}/sign-inx")
+    tab.settle()
+    assert reply is not None
+    assert reply.status == 404
+    assert "There is no such page." in tab.text()
+
+
+def test_days_in_the_wrong_order_are_a_page_that_says_so(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"], "/live?since=2026-11-20&until=2026-11-10")
+    assert "From (2026-11-20) is after To (2026-11-10)." in tab.text()
+    assert tab.page.locator("form.filters").count() == 1
+
+
+def test_a_pages_file_holds_the_rows_of_all_its_tables(tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["vera"], "/live")
+    rows = tab.page.locator("#content tbody tr").count()
+    with tab.page.expect_download() as waiting:
+        tab.page.get_by_role("link", name="Export CSV").click()
+    lines = waiting.value.path().read_text(encoding="utf-8").splitlines()
+    assert len(lines) == rows + 1 > 40
+    assert lines[0].startswith("table,from (UTC),version,leads,")
+    assert "latency in ms" in lines[0]
+
+
+def test_the_watermark_of_a_demo_lies_behind_what_is_read(browser: Browser, tmp_path: Path) -> None:
+    key = consoles.key(tmp_path, "view")
+    console = Console(consoles.settings(tmp_path, demo=True), [consoles.page()], ())
+    with serving(console.flask) as address:
+        context = browser.new_context()
+        tab = visit(context, address)
+        tab.sign_in(key)
+        mark = "getComputedStyle(document.querySelector('.shell'), '::after')"
+        assert tab.page.evaluate(f"{mark}.content") == '"DEMO"'
+        assert int(tab.page.evaluate(f"{mark}.zIndex")) < 0
+        context.close()

@@ -61,6 +61,12 @@ def test_an_approval_counts_for_whoever_checks_it(own: Place, browser: Browser) 
     assert (said.verdict, said.by, said.reason) == ("approved", "ada", "The replay is fine.")
     assert own.keys["ada"] not in record.document
     tab.page.get_by_text("Nothing waits for an answer").wait_for()
+    # What was decided stands where the form was.
+    assert tab.page.locator("form[data-action=answer]").count() == 0
+    decided = tab.page.get_by_text("by ada on 20").inner_text().replace("\n", " ")
+    assert "Approved" in decided
+    assert f"{time.gmtime().tm_year}-" in decided
+    assert "UTC: The replay is fine." in decided
     assert tab.wrong == []
     context.close()
 
@@ -182,3 +188,17 @@ def test_demo_data_is_marked_on_every_page(tmp_path: Path, browser: Browser) -> 
         tab.sign_in(key)
         assert "Nothing here is of your organisation." in tab.page.locator("main").inner_text()
         context.close()
+
+
+def test_signing_out_ends_the_session_for_a_copy_of_it_too(own: Place, browser: Browser) -> None:
+    context = browser.new_context()
+    tab = visit(context, own.address)
+    tab.sign_in(own.keys["vera"])
+    copied = context.cookies()
+    tab.page.get_by_role("button", name="Sign out").click()
+    tab.page.get_by_label("API key").wait_for()
+    context.add_cookies(copied)  # type: ignore[arg-type]
+    tab.page.goto(f"{own.address}/leads")
+    tab.page.get_by_text("That session was ended by signing out.").wait_for()
+    assert consoles.refusals(own.console) == {"session_signed_out": 1}
+    context.close()

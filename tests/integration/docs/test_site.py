@@ -16,7 +16,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
+from tests.support.browser import browser, watch
+
+__all__ = ["browser"]
 
 ROOT = Path(__file__).parents[3]
 DIAGRAMS = sorted(
@@ -75,21 +78,6 @@ def address(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
-# Of this module only: while a browser is open, its event loop runs in this thread, and no other test can run
-# one.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no Chromium: `make system` installs it")
-        pytest.skip("there is no Chromium here: `make system` installs it with apt")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @dataclass
 class Reading:
     """A page that somebody reads, with what went wrong and what it asked for."""
@@ -104,9 +92,7 @@ def reading(browser: Browser) -> Iterator[Reading]:
     context = browser.new_context(viewport={"width": 1300, "height": 900})
     context.add_init_script(_OPEN_SHADOWS)
     made = Reading(context.new_page())
-    made.page.on("request", lambda request: made.asked.append(request.url))
-    made.page.on("console", lambda said: made.wrong.append(said.text) if said.type == "error" else None)
-    made.page.on("pageerror", lambda error: made.wrong.append(str(error)))
+    watch(made.page, made.asked, made.wrong)
     made.page.on("requestfailed", lambda request: made.wrong.append(f"not there: {request.url}"))
     yield made
     context.close()

@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 
 import click
 import pytest
 import typer
 import yaml
 from tests.support.chart import CHART, ROOT
+from tests.support.runbooks import NAMES, RUNBOOKS, commands
 
 from leadscore.alerts.messages import AlertLinks
 from leadscore.alerts.rules import default_rules
 from leadscore.cli.main import app
 
-RUNBOOKS = ROOT / "docs" / "runbooks"
-NAMES = sorted(path.stem for path in RUNBOOKS.glob("LeadScoring*.md"))
 KUBECTL = {"get", "describe", "logs", "exec", "top", "port-forward", "argo", "annotate", "create", "patch"}
 PROMQL = re.compile(r"^(sum|max|min|histogram_quantile|increase|rate|count|avg|topk|time)\b")
-
-
-def fenced(text: str) -> Iterator[str]:
-    """Commands and queries of the blocks, continued lines put together."""
-    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
-        waiting = ""
-        for line in block.splitlines():
-            waiting += re.sub(r"(^|\s{2,})#.*$", "", line).rstrip()
-            if waiting.endswith("\\"):
-                waiting = waiting[:-1]
-            elif waiting.count("(") > waiting.count(")"):
-                waiting += " "
-            else:
-                if waiting.strip():
-                    yield waiting.strip()
-                waiting = ""
-        assert not waiting.strip(), waiting
-
-
-def inline(text: str) -> Iterator[str]:
-    """Commands within sentences: what begins with a program's name and goes on."""
-    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    for found in re.findall(r"`((?:leadscore|kubectl) [^`]+)`", text):
-        yield " ".join(found.split())
-
-
-def commands(name: str) -> list[str]:
-    text = (RUNBOOKS / f"{name}.md").read_text()
-    return [*fenced(text), *inline(text)]
 
 
 def runbook_queries(name: str) -> list[str]:

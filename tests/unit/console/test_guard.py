@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from tests.support import console
-from tests.support.console import OURS, noted, refusals, visitor
+from tests.support.console import OURS, Visitor, noted, refusals, visitor
 
 from leadscore.console.page import ActionRequest
 from leadscore.console.sessions import SessionKeeper, role_of
+from leadscore.errors import UnavailableError
 from leadscore.identity.apikeys import create_key, revoke_key
 from leadscore.identity.proxies import TrustedProxies
 
@@ -178,8 +179,68 @@ def test_the_role_is_the_highest_of_the_scopes(scopes: list[str], role: str | No
     assert role_of(scopes) == role
 
 
-def test_signing_out_takes_the_session_away(tmp_path: Path) -> None:
-    person, _ = visitor(tmp_path)
-    person.sign_in(console.key(tmp_path, "view"))
-    assert person.client.post("/sign-out", headers=OURS | {"X-CSRFToken": person.token()}).status_code == 204
+def sign_out(person: Visitor) -> int:
+    reply = person.client.post("/sign-out", headers=OURS | {"X-CSRFToken": person.token()})
+    return int(reply.status_code)
+
+
+def test_a_copy_of_a_session_opens_nothing_after_signing_out(tmp_path: Path) -> None:
+    person, made = visitor(tmp_path)
+    secret = console.key(tmp_path, "view")
+    person.sign_in(secret)
+    kept = {name: person.client.get_cookie(name) for name in ("leadscore_session", "_csrf_token")}
+    assert sign_out(person) == 204
     assert person.client.get("/").status_code == 303
+    # Here, in a process that starts later, and in one that has been running beside.
+    later, beside = (visitor(tmp_path)[0] for _ in range(2))
+    for thief in (person, later, beside):
+        for name, cookie in kept.items():
+            assert cookie is not None
+            thief.client.set_cookie(name, cookie.value)
+        assert "why=signed_out" in thief.client.get("/").headers["Location"]
+    assert refusals(made) == {"session_signed_out": 1}
+    # Another session of the same person goes on.
+    again, _ = visitor(tmp_path)
+    again.sign_in(secret)
+    assert again.client.get("/").status_code == 200
+
+
+def test_the_end_of_a_session_reaches_a_process_that_knows_it_already(tmp_path: Path) -> None:
+    here, _ = visitor(tmp_path)
+    there, other = visitor(tmp_path)
+    here.sign_in(console.key(tmp_path, "view"))
+    cookie = here.client.get_cookie("leadscore_session")
+    assert cookie is not None
+    there.client.set_cookie("leadscore_session", cookie.value)
+    assert there.client.get("/").status_code == 200
+    assert sign_out(here) == 204
+    # It reads anew once what it knows is two seconds old.
+    other._ended._monotonic = lambda: time.monotonic() + 3
+    assert "why=signed_out" in there.client.get("/").headers["Location"]
+
+
+def test_a_sign_out_that_cannot_be_recorded_is_said_and_holds_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, made = visitor(tmp_path)
+    person.sign_in(console.key(tmp_path, "view"))
+    cookie = person.client.get_cookie("leadscore_session")
+
+    def fails(_: object) -> bool:
+        raise UnavailableError("The event store does not answer.")
+
+    monkeypatch.setattr(made._store, "record", fails)
+    assert sign_out(person) == 503
+    assert cookie is not None
+    person.client.set_cookie("leadscore_session", cookie.value)
+    assert "why=signed_out" in person.client.get("/").headers["Location"]
+    assert "may be good until it ends" in person.client.get("/sign-in?why=unsure").text.replace("\n", " ")
+
+
+@pytest.mark.parametrize("path", ["/sign-inx", "/sign-in/nowhere", "/nowhere", "/static"])
+def test_an_address_without_a_page_is_for_who_is_signed_in_and_not_found(path: str, tmp_path: Path) -> None:
+    person, _ = visitor(tmp_path)
+    assert person.client.get(path).status_code == 303
+    person.sign_in(console.key(tmp_path, "view"))
+    assert person.client.get(path).status_code == 404
+    assert person.client.get("/").status_code == 200

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from leadscore.console import numbers
+from leadscore.console.page import Money
 from leadscore.monitoring.measures import Measure
 
 NOW = datetime(2026, 11, 29, 14, 3, tzinfo=UTC)
@@ -18,7 +19,8 @@ NOW = datetime(2026, 11, 29, 14, 3, tzinfo=UTC)
         (1234.5, "number", "1,234"), (12.4, "milliseconds", "12 ms"),
         (9.26, "milliseconds", "9.3 ms"), (0.31, "milliseconds", "0.31 ms"),
         (0.24493, "index", "0.245"), (3.44, "times", "3.4 ×"), (2.0, "per_second", "2.000 /s"),
-        (12345.6, "money", "12,346"), (9.5, "money", "9.50"),
+        (12345.6, Money(), "12,346"), (9.5, Money(), "9.50"),
+        (12345.6, Money("EUR"), "EUR 12,346"), (-9.5, Money("CHF"), "CHF -9.50"),
     ],
 )  # fmt: skip
 def test_a_number_is_written_in_one_way(value: float, unit: numbers.NumberUnit, text: str) -> None:
@@ -50,3 +52,27 @@ def test_an_interval_has_both_ends_or_is_not_shown() -> None:
 )  # fmt: skip
 def test_an_age_has_one_unit(seconds: float, text: str) -> None:
     assert numbers.age_text(NOW - timedelta(seconds=seconds), NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("It fires", "It fires."),
+        ("It fires.", "It fires."),
+        ("It fires..", "It fires."),
+        ("Does it? ", "Does it?"),
+    ],
+)
+def test_a_sentence_has_one_full_stop(text: str, sentence: str) -> None:
+    assert numbers.as_sentence(text) == sentence
+
+
+@pytest.mark.parametrize(
+    ("unit", "title"),
+    [
+        ("share", "rate (share of 1)"), ("milliseconds", "rate (ms)"), (Money("EUR"), "rate (EUR)"),
+        (Money(), "rate"), ("count", "rate"), (None, "rate"),
+    ],
+)  # fmt: skip
+def test_a_column_of_a_file_names_its_unit(unit: numbers.NumberUnit | None, title: str) -> None:
+    assert numbers.column_title("rate", unit) == title

@@ -48,3 +48,8 @@ def test_a_page_has_few_numbers() -> None:
     tiles = [NumberTile(label="x", measure=Measure(value=1, n=1))] * 8
     with pytest.raises(ValueError, match="at most 7"):
         PageContent(verdict=PageVerdict(level="good", sentence="x"), tiles=tiles)
+
+
+def test_days_in_the_wrong_order_are_said_as_they_were_given() -> None:
+    with pytest.raises(BadInputError, match=r"From \(2026-11-20\) is after To \(2026-11-10\)"):
+        read_range({"since": "2026-11-20", "until": "2026-11-10"}, "24h", NOW)

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from dash import html
 from dash.development.base_component import Component
 
 from leadscore.alerts.channels import ChannelSecrets, senders
-from leadscore.alerts.episodes import (
-    Audience,
-    acknowledge,
-    read_open,
-    read_recent,
-    read_rule_statuses,
-)
+from leadscore.alerts.episodes import Audience, acknowledge, read_recent
 from leadscore.alerts.evaluate import Episode, RuleStatus
-from leadscore.alerts.messages import AlertLinks
-from leadscore.alerts.rules import AlertRules, rules_or_defaults, rules_path
+from leadscore.alerts.messages import AlertLinks, bound_text, number_lines
+from leadscore.alerts.rules import AlertRule, AlertRules, rules_or_defaults, rules_path
 from leadscore.alerts.silences import LONGEST_REASON_TEXT, Silence, add_silence, end_silence, read_silences
+from leadscore.console.alert_summary import ALERT_LEVELS, AlertsNow, alerts_verdict, read_alerts_now
 from leadscore.console.blocks import (
     PageTable,
     action_form,
@@ -33,7 +28,7 @@ from leadscore.console.blocks import (
     table_block,
 )
 from leadscore.console.fields import FormField
-from leadscore.console.numbers import UNKNOWN_TEXT, age_text, moment_text, number_text
+from leadscore.console.numbers import age_text, moment_text
 from leadscore.console.page import (
     ActionRequest,
     ActionResult,
@@ -43,7 +38,6 @@ from leadscore.console.page import (
     NumberTile,
     PageContent,
     PageRequest,
-    PageVerdict,
     VerdictLevel,
 )
 from leadscore.durations import parse_duration
@@ -51,9 +45,6 @@ from leadscore.identity.caller import Caller
 from leadscore.monitoring.measures import Measure
 from leadscore.outbox.queue import ChannelBacklog, backlogs
 
-# Rules that were evaluated longer ago say nothing about now.
-_STALE: Final = timedelta(minutes=5)
-_LEVELS: Final[dict[str, VerdictLevel]] = {"critical": "critical", "warning": "warning", "info": "info"}
 # Of rules, those first that somebody should look at.
 _STATES: Final[dict[str, tuple[VerdictLevel, str]]] = {
     "firing": ("critical", "fires"),
@@ -62,6 +53,8 @@ _STATES: Final[dict[str, tuple[VerdictLevel, str]]] = {
     "ok": ("good", "within bounds"),
     "elsewhere": ("info", "elsewhere"),
 }
+# Of a rule with twenty numbers, the worst ones.
+_NUMBERS: Final = 3
 _LENGTHS: Final = (
     ("30m", "30 minutes"),
     ("2h", "2 hours"),
@@ -73,20 +66,14 @@ _LENGTHS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Alerts:
-    """What the store says about alerts."""
+    """What the store and the rules file say about alerts."""
 
-    open: tuple[Episode, ...]
+    now: AlertsNow
     recent: tuple[Episode, ...]
-    statuses: tuple[tuple[int, RuleStatus], ...]
     silences: tuple[Silence, ...]
     channels: tuple[ChannelBacklog, ...]
     rules: AlertRules
     broken: str
-
-    @property
-    def evaluated_at(self) -> datetime | None:
-        """When the rules were evaluated last."""
-        return max((_moment(at) for at, _ in self.statuses), default=None)
 
 
 def build(request: PageRequest) -> PageContent:
@@ -94,9 +81,8 @@ def build(request: PageRequest) -> PageContent:
     now = _microseconds(request.now)
     with request.store.reading() as connection:
         found = _Alerts(
-            read_open(connection),
+            read_alerts_now(connection),
             read_recent(connection, _microseconds(request.since), limit=300),
-            read_rule_statuses(connection),
             read_silences(connection, now),
             backlogs(connection),
             *rules_or_defaults(rules_path()),
@@ -105,47 +91,21 @@ def build(request: PageRequest) -> PageContent:
     if found.broken:
         hint = "What is shown here is said by the default rules; the monitor keeps those it had."
         body.append(error_block(found.broken, hint=hint))
-    firing = [episode for episode in found.open if episode.state != "pending"]
-    body += [_one(episode, found, request) for episode in firing]
-    if not firing:
+    body += [_one(episode, found, request) for episode in found.now.told]
+    if not found.now.told:
         body.append(section_block("Open alerts", [empty_block("No alert is open.")]))
     body += [_rules(found), _silences(found, request), _history(found), _deliveries(found)]
     return PageContent(
-        verdict=_verdict(found, firing, request.now),
-        tiles=_tiles(found, firing, request.now),
+        verdict=alerts_verdict(found.now, request.now),
+        tiles=_tiles(found, request.now),
         body=body,
-        as_of=found.evaluated_at,
+        as_of=found.now.evaluated_at,
     )
 
 
-def _verdict(found: _Alerts, firing: Sequence[Episode], now: datetime) -> PageVerdict:
-    at = found.evaluated_at
-    if at is None or now - at > _STALE:
-        since = "never" if at is None else age_text(at, now)
-        more = f" {len(firing)} were open then." if firing else ""
-        return PageVerdict(
-            level="unknown",
-            sentence=f"Whether something is wrong is not known: rules were evaluated {since}.{more} "
-            "Is `leadscore monitor` running?",
-        )
-    worst = next(
-        (e for level in _LEVELS for e in firing if e.severity == level and e.state == "firing"), None
-    )
-    if worst is not None:
-        others = len(firing) - 1
-        more = "" if not others else f" {others} more {'is' if others == 1 else 'are'} open."
-        return PageVerdict(
-            level=_LEVELS[worst.severity], sentence=f"{worst.rule}: {worst.summary or 'fires'}.{more}"
-        )
-    if firing or any(status.state == "unknown" for _, status in found.statuses):
-        return PageVerdict(level="unknown", sentence="Nothing fires, but not every rule has its number.")
-    return PageVerdict(level="good", sentence="No alert fires, and every rule has its number.")
-
-
-def _tiles(found: _Alerts, firing: Sequence[Episode], now: datetime) -> list[NumberTile]:
-    at = found.evaluated_at
-    stale = at is None or now - at > _STALE
-    rules = len(found.statuses)
+def _tiles(found: _Alerts, now: datetime) -> list[NumberTile]:
+    at, stale = found.now.evaluated_at, found.now.is_stale(now)
+    rules = len(found.now.statuses)
 
     def count(label: str, number: int, level: VerdictLevel) -> NumberTile:
         measure = (
@@ -155,11 +115,11 @@ def _tiles(found: _Alerts, firing: Sequence[Episode], now: datetime) -> list[Num
         )
         return NumberTile(label=label, measure=measure, level=level if number and not stale else None)
 
-    severe = [e for e in firing if e.state == "firing"]
+    firing = found.now.firing
     return [
-        count("Critical", sum(e.severity == "critical" for e in severe), "critical"),
-        count("Warnings", sum(e.severity == "warning" for e in severe), "warning"),
-        count("Rules without a number", sum(s.state == "unknown" for _, s in found.statuses), "unknown"),
+        count("Critical", sum(e.severity == "critical" for e in firing), "critical"),
+        count("Warnings", sum(e.severity == "warning" for e in firing), "warning"),
+        count("Rules without a number", len(found.now.unmeasured), "info"),
         NumberTile(
             label="Silences in force",
             measure=Measure(value=len(found.silences), n=len(found.silences), as_of=now),
@@ -177,18 +137,17 @@ def _one(episode: Episode, found: _Alerts, request: PageRequest) -> Component:
     facts: list[tuple[str, object]] = [
         ("since", f"{moment_text(since)} ({age_text(since, request.now)})"),
         *((name, value) for name, value in sorted(episode.labels.items())),
-        *(
-            (_labels(member.labels) or "number", _number(member.value, member.n))
-            for member in episode.members[:5]
-        ),
+        *((("measured", text)) for text in number_lines(episode.members, rule)),
     ]
     if episode.unknown:
         facts.append(("not known now", episode.unknown))
-    if rule is not None:
-        facts += [("what it means", rule.people), ("first", html.Code(rule.action) if rule.action else "–")]
-    runbook = f"{links.runbooks}/{episode.rule}.md" if links.runbooks else ""
-    name = f"docs/runbooks/{episode.rule}.md"
-    facts.append(("runbook", html.A(episode.rule, href=runbook) if runbook else html.Code(name)))
+    if rule is not None and rule.people:
+        facts.append(("what it means", rule.people))
+    if rule is not None and rule.action:
+        facts.append(("do first", html.Code(rule.action)))
+    (_, runbook), *_ = links.of(rule, episode.rule)
+    then = html.A("the runbook", href=runbook) if links.runbooks else html.Code(runbook)
+    facts.append(("do then" if rule is not None and rule.action else "do", then))
     if rule is not None and rule.page:
         facts.append(("shown on", html.A(rule.page.capitalize(), href=f"/{rule.page}")))
     if silenced is not None:
@@ -201,7 +160,7 @@ def _one(episode: Episode, found: _Alerts, request: PageRequest) -> Component:
     state = (
         badge("unknown", "unknown")
         if episode.state == "unknown"
-        else badge(_LEVELS[episode.severity], episode.severity)
+        else badge(ALERT_LEVELS[episode.severity], episode.severity)
     )
     parts: list[Component] = [html.P([state, f" {episode.summary}"]), facts_block(facts)]
     if episode.acknowledged is not None:
@@ -234,26 +193,52 @@ def _one(episode: Episode, found: _Alerts, request: PageRequest) -> Component:
 
 
 def _rules(found: _Alerts) -> Component:
-    order = list(_STATES)
-    statuses = sorted(found.statuses, key=lambda pair: (order.index(pair[1].state), pair[1].rule))
-    elsewhere = [status.rule for _, status in statuses if status.state == "elsewhere"]
-    rows = [
-        (status.rule, badge(_STATES[status.state][0], _STATES[status.state][1]), _says(status), _moment(at))
-        for at, status in statuses
-        if status.state != "elsewhere"
-    ]
+    states, levels = list(_STATES), list(ALERT_LEVELS)
+
+    def place(pair: tuple[int, RuleStatus]) -> tuple[int, int, str]:
+        rule = found.rules.named(pair[1].rule)
+        severity = len(levels) if rule is None else levels.index(rule.severity)
+        return states.index(pair[1].state), severity, pair[1].rule
+
+    statuses = sorted(found.now.statuses, key=place)
+    since = {episode.rule: episode.fired_at or episode.started_at for episode in reversed(found.now.told)}
     table = PageTable(
-        header=("rule", "state", "says", "evaluated"),
-        rows=rows,
+        header=("rule", "level", "state", "number now", "should be", "since", "do", "evaluated"),
+        rows=[
+            _rule_row(status, at, found.rules.named(status.rule), since.get(status.rule))
+            for at, status in statuses
+            if status.state != "elsewhere"
+        ],
         units={},
         name="rules",
         empty="No rule was evaluated yet: `leadscore monitor` does it.",
     )
     parts: list[Component] = [table_block(table, caption="Rules and what they say now")]
+    elsewhere = [status.rule for _, status in statuses if status.state == "elsewhere"]
     if elsewhere:
         words = f"{len(elsewhere)} more rules, which only Prometheus evaluates (the chart brings them)"
         parts.append(html.Details([html.Summary(words), html.Ul([html.Li(name) for name in elsewhere])]))
     return section_block("Rules", parts)
+
+
+def _rule_row(status: RuleStatus, at: int, rule: AlertRule | None, since: int | None) -> tuple[object, ...]:
+    level, words = _STATES[status.state]
+    if rule is not None and status.state == "firing":
+        level = ALERT_LEVELS[rule.severity]
+    numbers = number_lines(status.members[:_NUMBERS], rule, bound=False)
+    links = AlertLinks.from_environment()
+    (_, runbook), *_ = links.of(rule, status.rule)
+    return (
+        status.rule,
+        "–" if rule is None else rule.severity,
+        badge(level, words),
+        # Of several numbers some may be unknown: that is said beside those that are known.
+        html.Ul([html.Li(text) for text in numbers]) if numbers else status.unknown or "–",
+        "–" if rule is None else bound_text(rule),
+        "–" if since is None else _moment(since),
+        html.A("Runbook", href=runbook) if links.runbooks else html.Code(runbook),
+        _moment(at),
+    )
 
 
 def _silences(found: _Alerts, request: PageRequest) -> Component:
@@ -314,7 +299,7 @@ def _history(found: _Alerts) -> Component:
             _moment(e.fired_at or e.started_at),
             "–" if e.ended_at is None else _moment(e.ended_at),
             e.rule,
-            badge(_LEVELS[e.severity], e.severity),
+            badge(ALERT_LEVELS[e.severity], e.severity),
             e.state,
             e.summary,
             "nobody" if e.acknowledged is None else e.acknowledged.by.name,
@@ -342,16 +327,6 @@ def _deliveries(found: _Alerts) -> Component:
         empty="Nothing was to be delivered yet. Channels are set up by LEADSCORE_SLACK_URL and the like.",
     )
     return section_block("Deliveries", [table_block(table, caption="Messages by channel")])
-
-
-def _says(status: RuleStatus) -> str:
-    numbers = (f"{_labels(m.labels)} {_number(m.value, m.n)}".strip() for m in status.members[:3])
-    return status.unknown or "; ".join(numbers) or "–"
-
-
-def _number(value: float | None, n: int) -> str:
-    said = UNKNOWN_TEXT if value is None else number_text(value)
-    return f"{said} (n = {n:,})" if n else said
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -10,18 +10,18 @@ from dash import html
 from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, section_block, table_block
-from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart, series_rows, time_chart
+from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart, time_chart
 from leadscore.console.numbers import money_text, share_text
 from leadscore.console.page import (
     ConsolePage,
+    Money,
     NumberTile,
     PageContent,
-    PageExport,
     PageRequest,
     PageVerdict,
     VerdictLevel,
 )
-from leadscore.console.reading import maturity_filter, selection_of
+from leadscore.console.reading import currency_of, maturity_filter, selection_of
 from leadscore.monitoring.measures import Measure, MeasureSeries
 from leadscore.monitoring.queries.business import (
     BusinessRow,
@@ -49,6 +49,7 @@ class BusinessNumbers:
         versions: By version.
         sources: By where they came from.
         series: Conversion over time, by version.
+        currency: Of revenue, as ISO 4217 has it; empty if the contract does not say.
     """
 
     fresh: Freshness
@@ -58,6 +59,7 @@ class BusinessNumbers:
     versions: tuple[BusinessRow, ...]
     sources: tuple[BusinessRow, ...]
     series: tuple[MeasureSeries, ...]
+    currency: str = ""
 
 
 def build(request: PageRequest) -> PageContent:
@@ -67,16 +69,22 @@ def build(request: PageRequest) -> PageContent:
         fresh = read_freshness(connection)
         counted = read_business_counts(connection, selection, fresh)
         series = read_conversion_series(connection, selection, fresh)
+    versions = business_rows(counted, "version")
     numbers = BusinessNumbers(
         fresh=fresh,
         total=next(iter(business_rows(counted)), None),
         slices=business_rows(counted, "slice"),
         grades=business_rows(counted, "grade"),
-        versions=business_rows(counted, "version"),
+        versions=versions,
         sources=business_rows(counted, "source"),
         series=series,
+        currency=currency_of(request, _most_traffic(versions)),
     )
     return show_business(numbers, request, selection)
+
+
+def _most_traffic(versions: tuple[BusinessRow, ...]) -> str:
+    return max(versions, key=lambda row: row.leads.n).name if versions else ""
 
 
 def show_business(numbers: BusinessNumbers, request: PageRequest, selection: Selection) -> PageContent:
@@ -220,10 +228,10 @@ def _tiles(numbers: BusinessNumbers) -> list[NumberTile]:
         NumberTile(
             label="Revenue per lead",
             measure=total.revenue,
-            unit="money",
+            unit=Money(numbers.currency),
             note=""
             if total.revenue_before.value is None
-            else f"before: {money_text(total.revenue_before.value)}",
+            else f"before: {money_text(total.revenue_before.value, numbers.currency)}",
         ),
     ]
 
@@ -273,7 +281,7 @@ def _groups_table(numbers: BusinessNumbers) -> Component:
             rows=rows,
             units={
                 **dict.fromkeys(shares, "share"),
-                "revenue per lead": "money",
+                "revenue per lead": Money(numbers.currency),
                 "leads": "count",
                 "outcomes": "count",
             },
@@ -305,27 +313,11 @@ def _span(selection: Selection) -> str:
     return f"{days:.0f} days" if days >= 2 else f"{selection.time.length / timedelta(hours=1):.0f} hours"
 
 
-def export(request: PageRequest) -> PageExport:
-    """Make the CSV file: conversion over time by version."""
-    selection = selection_of(request)
-    with request.store.reading() as connection:
-        series = read_conversion_series(connection, selection, read_freshness(connection))
-    return PageExport(
-        name="business",
-        header=("from", "to", "version", "conversion", "low", "high", "n", "outcomes_known", "unknown"),
-        rows=[
-            (start, end, name, m.value, m.low, m.high, m.n, m.completeness, m.unknown)
-            for start, end, name, m in series_rows(series)
-        ],
-    )
-
-
 PAGE: Final = ConsolePage(
     path="/business",
     title="Business",
     group="Sales",
     question="Do leads with better scores become customers, and what are they worth?",
     build=build,
-    export=export,
     span="90d",
 )

@@ -9,13 +9,13 @@ from typing import Final
 
 from dash.development.base_component import Component
 
+from leadscore.alerts.rules import rules_or_defaults, rules_path
 from leadscore.console.blocks import PageTable, badge, empty_block, section_block, table_block
-from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart, series_rows, time_chart
+from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart, time_chart
 from leadscore.console.page import (
     ConsolePage,
     NumberTile,
     PageContent,
-    PageExport,
     PageFilter,
     PageRequest,
     PageVerdict,
@@ -24,7 +24,6 @@ from leadscore.console.page import (
 from leadscore.console.reading import SHELF, read_versions, selection_of, version_filter
 from leadscore.drift.options import SCORE
 from leadscore.drift.verdict import Severity
-from leadscore.monitoring.clock import follows_clock
 from leadscore.monitoring.measures import Measure, MeasureSeries
 from leadscore.monitoring.queries.drift import (
     THRESHOLDS,
@@ -84,6 +83,8 @@ def build(request: PageRequest) -> PageContent:
 
 def _read(request: PageRequest) -> DriftNumbers:
     selection = selection_of(request)
+    # What alerts do not compare, the page does not either.
+    without = rules_or_defaults(rules_path())[0].clock_parts
     with request.store.reading() as connection:
         fresh = read_freshness(connection)
         versions, version = read_versions(connection, request)
@@ -98,11 +99,11 @@ def _read(request: PageRequest) -> DriftNumbers:
             fresh=fresh, versions=versions, version=version, why_no_facts=why, latest=latest, history=history
         )
     with request.store.reading() as connection:
-        features = read_feature_drift(connection, selection, fresh, facts)
+        features = read_feature_drift(connection, selection, fresh, facts, without)
         asked = request.filters.get("feature", "")
         chosen = asked if any(f.name == asked for f in features) else features[0].name
         lines = (chosen,) if chosen == asked else _worst(features)
-        series = read_drift_series(connection, selection, fresh, facts, lines)
+        series = read_drift_series(connection, selection, fresh, facts, lines, without)
     return DriftNumbers(
         fresh=fresh,
         versions=versions,
@@ -116,8 +117,7 @@ def _read(request: PageRequest) -> DriftNumbers:
 
 
 def _worst(features: Sequence[FeatureDrift]) -> tuple[str, ...]:
-    # A step of a few hours or days holds few hours of the day or weekdays: such lines are always far off.
-    known = (f.name for f in features if f.psi.value is not None and not follows_clock(f.name))
+    known = (f.name for f in features if f.psi.value is not None)
     return tuple(islice(known, _MOST_LINES))
 
 
@@ -204,7 +204,7 @@ def _tiles(numbers: DriftNumbers) -> list[NumberTile]:
             if counted
             else Measure.missing("There are too few leads.", n=n, as_of=as_of),
             unit="count",
-            note=f"PSI of {THRESHOLDS.moderate:g} or more",
+            note=f"PSI of {THRESHOLDS.moderate:g} or more{_left_out(numbers)}",
         ),
         NumberTile(
             label="PSI by chance alone",
@@ -215,6 +215,11 @@ def _tiles(numbers: DriftNumbers) -> list[NumberTile]:
             note=f"of {worst.name}, so few leads as there are",
         ),
     ]
+
+
+def _left_out(numbers: DriftNumbers) -> str:
+    clocks = [feature.name for feature in numbers.features if feature.clock]
+    return f"; without {', '.join(clocks)}: when a lead came" if clocks else ""
 
 
 def _level(feature: FeatureDrift) -> VerdictLevel | None:
@@ -244,8 +249,8 @@ def _charts(numbers: DriftNumbers) -> list[Component]:
         time_chart(
             ChartWords(
                 title="Change over time",
-                says="PSI of the features that changed most, without those that say when a lead came "
-                "(choose one to see it). Gaps: too few leads to tell change from chance.",
+                says="PSI of the features that changed most, without those that say when a lead came. "
+                "Gaps: too few leads to tell change from chance.",
                 y_title="PSI",
                 unit="index",
                 name="drift-over-time",
@@ -348,21 +353,11 @@ def _verdict_table(found: Sequence[DetectorVerdict]) -> Component:
     )
 
 
-def export(request: PageRequest) -> PageExport:
-    """Make the CSV file: PSI over time."""
-    return PageExport(
-        name="drift",
-        header=("from", "to", "feature", "psi", "n", "unknown"),
-        rows=[(a, b, name, m.value, m.n, m.unknown) for a, b, name, m in series_rows(_read(request).series)],
-    )
-
-
 PAGE: Final = ConsolePage(
     path="/drift",
     title="Drift",
     group="Model",
     question="Are today's leads like those that the model was trained on?",
     build=build,
-    export=export,
     span="7d",
 )

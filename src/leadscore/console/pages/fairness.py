@@ -14,7 +14,6 @@ from leadscore.console.page import (
     ConsolePage,
     NumberTile,
     PageContent,
-    PageExport,
     PageFilter,
     PageRequest,
     PageVerdict,
@@ -237,30 +236,11 @@ def _groups_table(attribute: str, groups: Sequence[GroupRates]) -> Component:
     )
 
 
-def export(request: PageRequest) -> PageExport:
-    """Make the CSV file: every group."""
-    numbers = _read(request)
-    shown = [*numbers.sensitive, *([] if numbers.chosen is None else [numbers.chosen])]
-    return PageExport(
-        name="fairness",
-        header=("attribute", "group", "leads", "selection_rate", "true_positive_rate", "false_positive_rate"),
-        rows=[
-            (
-                *(rates.attribute, group.name, group.leads, group.selection_rate.value),
-                *(group.true_positive_rate.value, group.false_positive_rate.value),
-            )
-            for rates in shown
-            for group in rates.groups
-        ],
-    )
-
-
 PAGE: Final = ConsolePage(
     path="/fairness",
     title="Fairness",
     group="Compliance",
     question="Are groups of leads called likely alike?",
     build=build,
-    export=export,
     span="90d",
 )

@@ -11,6 +11,7 @@ from leadscore.console.blocks import PageTable, chart_block, empty_block, sectio
 from leadscore.console.numbers import age_text
 from leadscore.console.page import (
     ConsolePage,
+    Money,
     NumberTile,
     PageContent,
     PageFilter,
@@ -19,6 +20,8 @@ from leadscore.console.page import (
 )
 from leadscore.console.pages.sales_words import shelf_of
 from leadscore.console.palette import DASHES, SYMBOLS, chart_text, new_figure, series_colour
+from leadscore.console.reading import currency_of
+from leadscore.errors import NotFoundError
 from leadscore.investigation.lead_history import LeadAnswer, LeadChange, LeadHistory, read_lead
 from leadscore.monitoring.measures import Measure
 
@@ -27,13 +30,25 @@ _MOST_CHANGES: Final = 10
 
 def build(request: PageRequest) -> PageContent:
     """Read the lead and make the page."""
-    wanted = request.filters.get("id", "").strip()
-    if not wanted:
+    wanted = request.filters.get("id", "")
+    if not wanted.strip():
         return _asking()
-    return lead_content(request, read_lead(request.store, shelf_of(request, "change"), wanted))
+    found = _find(request, wanted)
+    return lead_content(request, found, currency_of(request, found.answers[0].version))
 
 
-def lead_content(request: PageRequest, found: LeadHistory) -> PageContent:
+def _find(request: PageRequest, wanted: str) -> LeadHistory:
+    """The lead of exactly that id; where there is none, of that id without the spaces around it."""
+    shelf, trimmed = shelf_of(request, "change"), wanted.strip()
+    try:
+        return read_lead(request.store, shelf, wanted)
+    except NotFoundError:
+        if trimmed == wanted:
+            raise
+        return read_lead(request.store, shelf, trimmed)
+
+
+def lead_content(request: PageRequest, found: LeadHistory, currency: str = "") -> PageContent:
     """Build the page of a lead. Pure."""
     given = [answer for answer in found.answers if not answer.shadow]
     newest = given[0] if given else found.answers[0]
@@ -44,7 +59,7 @@ def lead_content(request: PageRequest, found: LeadHistory) -> PageContent:
             _why(newest),
             *_changes(found),
             _history(found),
-            _outcomes(found),
+            _outcomes(found, currency),
         ],
         filters=[PageFilter(name="id", label="Lead", value=found.lead_id)],
     )
@@ -58,9 +73,14 @@ def _asking() -> PageContent:
     )
 
 
+def _shown_id(lead_id: str) -> str:
+    """An id with spaces around it in quotes: they are part of it, and nobody sees them otherwise."""
+    return lead_id if lead_id == lead_id.strip() else f"“{lead_id}” (with the spaces around it)"
+
+
 def _verdict(request: PageRequest, found: LeadHistory, newest: LeadAnswer) -> PageVerdict:
     said = (
-        f"Lead {found.lead_id} has grade {newest.grade} (score {newest.score:.1f}), scored"
+        f"Lead {_shown_id(found.lead_id)} has grade {newest.grade} (score {newest.score:.1f}), scored"
         f" {age_text(newest.scored_at, request.now)}"
     )
     if found.outcomes:
@@ -188,7 +208,7 @@ def _history(found: LeadHistory) -> Component:
     return chart_block("All scores", figure, table, says=f"Scored by {many} of the model.{older}")
 
 
-def _outcomes(found: LeadHistory) -> Component:
+def _outcomes(found: LeadHistory, currency: str) -> Component:
     rows = [
         (
             o.occurred_at,
@@ -201,7 +221,7 @@ def _outcomes(found: LeadHistory) -> Component:
     table = PageTable(
         header=("when", "what", "value", "note"),
         rows=rows,
-        units={"value": "money"},
+        units={"value": Money(currency)},
         name="outcomes",
         empty="Nothing has been told yet. Close the lead in the CRM when it is won or lost.",
     )

@@ -11,7 +11,6 @@ from leadscore.console.charts import (
     ChartWords,
     MeasuredGroup,
     group_chart,
-    series_rows,
     time_chart,
 )
 from leadscore.console.numbers import milliseconds_text
@@ -19,7 +18,6 @@ from leadscore.console.page import (
     ConsolePage,
     NumberTile,
     PageContent,
-    PageExport,
     PageRequest,
     PageVerdict,
     VerdictLevel,
@@ -128,7 +126,7 @@ def show_live(numbers: LiveNumbers, request: PageRequest) -> PageContent:
                     says="How long the service took for a call, in milliseconds: for half of them less than "
                     "the median, for 95 and 99 of 100 less than P95 and P99, each known to about a quarter. "
                     "The way over the network comes on top.",
-                    y_title="milliseconds",
+                    y_title="latency in ms",
                     unit="milliseconds",
                     name="latency",
                     empty="No request was answered in this time.",
@@ -316,22 +314,11 @@ def _score_groups(scores: tuple[ScoreDistribution, ...]) -> list[MeasuredGroup]:
     ]
 
 
-def export(request: PageRequest) -> PageExport:
-    """Make the CSV file: leads per step and version."""
-    numbers = _read(request)
-    return PageExport(
-        name="live",
-        header=("from", "to", "version", "leads", "unknown"),
-        rows=[(start, end, name, m.value, m.unknown) for start, end, name, m in series_rows(numbers.traffic)],
-    )
-
-
 PAGE: Final = ConsolePage(
     path="/live",
     title="Live",
     group="Operations",
     question="How much is scored now, and how fast?",
     build=build,
-    export=export,
     span="24h",
 )

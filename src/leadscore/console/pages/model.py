@@ -10,13 +10,12 @@ from typing import Final
 from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, chart_block, section_block, table_block
-from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart, series_rows, time_chart
+from leadscore.console.charts import ChartWords, MeasuredGroup, group_chart, time_chart
 from leadscore.console.numbers import index_text, interval_text, share_text
 from leadscore.console.page import (
     ConsolePage,
     NumberTile,
     PageContent,
-    PageExport,
     PageRequest,
     PageVerdict,
 )
@@ -287,24 +286,11 @@ def _versions_table(qualities: Sequence[ModelQuality]) -> Component:
     )
 
 
-def export(request: PageRequest) -> PageExport:
-    """Make the CSV file: AUC over time by version."""
-    return PageExport(
-        name="model",
-        header=("from", "to", "version", "auc", "low", "high", "n", "outcomes_known", "unknown"),
-        rows=[
-            (a, b, name, m.value, m.low, m.high, m.n, m.completeness, m.unknown)
-            for a, b, name, m in series_rows(_read(request).series)
-        ],
-    )
-
-
 PAGE: Final = ConsolePage(
     path="/model",
     title="Model",
     group="Model",
     question="Does the model still rank leads, and mean its probabilities?",
     build=build,
-    export=export,
     span="90d",
 )

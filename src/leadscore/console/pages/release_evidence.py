@@ -89,12 +89,13 @@ class _Soak(msgspec.Struct, frozen=True, kw_only=True):
     figures: tuple[_Figure, ...]
 
 
-def evidence_blocks(records: Iterable[Evidence], digest: str) -> list[Component]:
+def evidence_blocks(records: Iterable[Evidence], digest: str, currency: str = "") -> list[Component]:
     """What is on record about exactly these bytes, newest of each kind.
 
     Args:
         records: Of one version, newest first.
         digest: Artefact digest; what is about other bytes is left out.
+        currency: Of revenue; empty if nobody has said.
     """
     newest: dict[str, Evidence] = {}
     for record in records:
@@ -107,9 +108,9 @@ def evidence_blocks(records: Iterable[Evidence], digest: str) -> list[Component]
         if kind in newest:
             found += _comparison(newest[kind])
     if EXPERIMENT in newest:
-        found.append(_experiment(newest[EXPERIMENT]))
+        found.append(_experiment(newest[EXPERIMENT], currency))
     if KPI in newest:
-        found.append(_soak(newest[KPI]))
+        found.append(_soak(newest[KPI], currency))
     return found
 
 
@@ -238,15 +239,15 @@ def _spread(found: _Comparison, name: str) -> Component:
     return chart_block(f"Scores in the {name.lower()}", figure, table, says=says)
 
 
-def _experiment(record: Evidence) -> Component:
+def _experiment(record: Evidence, currency: str) -> Component:
     found = msgspec.json.decode(record.document, type=Experiment)
     table = PageTable(
         header=("figure", "A", "B minus A", "interval", "leads"),
         rows=[
-            (metric.name, metric.base, None, UNKNOWN_TEXT, 0)
+            (_figure_name(metric.name, currency), metric.base, None, UNKNOWN_TEXT, 0)
             if metric.now is None
             else (
-                metric.name,
+                _figure_name(metric.name, currency),
                 metric.base,
                 metric.now.value,
                 f"{number_text(metric.now.low)} to {number_text(metric.now.high)}",
@@ -269,13 +270,13 @@ def _experiment(record: Evidence) -> Component:
     )
 
 
-def _soak(record: Evidence) -> Component:
+def _soak(record: Evidence, currency: str) -> Component:
     found = msgspec.json.decode(record.document, type=_Soak)
     table = PageTable(
         header=("figure", "before", "now", "interval", "fall tolerated", "verdict"),
         rows=[
             (
-                one.name,
+                _figure_name(one.name, currency),
                 one.before,
                 one.now,
                 UNKNOWN_TEXT
@@ -301,6 +302,10 @@ def _soak(record: Evidence) -> Component:
             table_block(table, caption="Business figures since the release"),
         ],
     )
+
+
+def _figure_name(name: str, currency: str) -> str:
+    return f"{name} ({currency})" if currency and name.startswith("revenue") else name
 
 
 def _passed(passed: bool) -> str:

@@ -6,6 +6,7 @@ a token that the issuer gave out for exactly this statement proves it. Nothing h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -15,6 +16,7 @@ from dash.development.base_component import Component
 from leadscore.console.blocks import (
     PageTable,
     action_form,
+    badge,
     code_marked,
     empty_block,
     facts_block,
@@ -22,6 +24,7 @@ from leadscore.console.blocks import (
     table_block,
 )
 from leadscore.console.fields import FormField
+from leadscore.console.numbers import as_sentence, moment_text
 from leadscore.console.page import (
     ActionRequest,
     ActionResult,
@@ -35,14 +38,24 @@ from leadscore.console.page import (
     PageVerdict,
 )
 from leadscore.console.pages.release_evidence import evidence_blocks
+from leadscore.console.reading import currency_of
 from leadscore.drift.verdict import as_utc
 from leadscore.errors import BadInputError, ForbiddenError, RefusedError, UnavailableError
 from leadscore.events.records import Evidence
+from leadscore.identity.approvers import Approvers
 from leadscore.identity.caller import KEY
 from leadscore.monitoring.measures import Measure
 from leadscore.registry.store import ModelRegistry
 from leadscore.registry.versions import ModelVersion
-from leadscore.release.approval import LONGEST_REASON, ApprovalVerdict, Binding, nonce_for, record_approval
+from leadscore.release.approval import (
+    LONGEST_REASON,
+    Approval,
+    ApprovalVerdict,
+    Binding,
+    answers_of,
+    nonce_for,
+    record_approval,
+)
 from leadscore.release.evidence import binding_for
 from leadscore.release.progress import ReleaseProgress, in_a_sentence, release_progress
 
@@ -61,6 +74,8 @@ class _Seen:
         progress: Of the newest ones that are not archived.
         shown: The version whose evidence is shown; None: there is none.
         binding: What an answer about it would be about; None: it cannot be answered, and `lacking` says why.
+        answer: The newest one about these bytes that counts, and whether it is the answer to that question.
+        currency: Of revenue in its evidence; empty if its contract does not say.
     """
 
     records: tuple[Evidence, ...]
@@ -70,6 +85,15 @@ class _Seen:
     shown: ModelVersion | None
     binding: Binding | None
     lacking: str
+    answer: tuple[Evidence, Approval] | None = None
+    currency: str = ""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the question that the evidence poses now has its answer: there is one of each."""
+        if self.binding is None or self.answer is None:
+            return False
+        return self.answer[1].binding.evidence_id == self.binding.evidence_id
 
 
 def build(request: PageRequest) -> PageContent:
@@ -116,13 +140,30 @@ def _look(request: PageRequest) -> _Seen:
     if shown is None:
         waiting = [v for v, p in zip(live, progress, strict=True) if _waits(p)]
         shown = next(iter([*waiting, *live]), None)
+    if shown is None:
+        return _Seen(records, versions, "", progress, None, None, "")
     binding, lacking = None, ""
-    if shown is not None:
-        try:
-            binding = binding_for(request.store, shown, request.approvers, now)
-        except RefusedError as error:
-            lacking = error.hint
-    return _Seen(records, versions, "", progress, shown, binding, lacking)
+    try:
+        binding = binding_for(request.store, shown, request.approvers, now)
+    except RefusedError as error:
+        lacking = f"{as_sentence(error.message)} {error.hint}"
+    answered = newest_answer(answers_of(request.store, shown.ref), shown.digest, request.approvers, now)
+    currency = currency_of(request, str(shown.version))
+    return _Seen(records, versions, "", progress, shown, binding, lacking, answered, currency)
+
+
+def newest_answer(
+    answers: Sequence[tuple[Evidence, Approval]], digest: str, approvers: Approvers, now: float
+) -> tuple[Evidence, Approval] | None:
+    """The newest answer about some bytes that counts, of answers that are newest first; else None."""
+    return next(
+        (
+            (record, said)
+            for record, said in answers
+            if said.binding.digest == digest and not said.why_not(approvers, now)
+        ),
+        None,
+    )
 
 
 def _waits(progress: ReleaseProgress) -> bool:
@@ -180,17 +221,33 @@ def _one(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Compon
     records = [record for record in seen.records if record.subject == shown.ref]
     return [
         section_block(f"{shown.ref}", [facts_block(facts), *_answer(seen, shown, person)]),
-        *evidence_blocks(records, shown.digest),
+        *evidence_blocks(records, shown.digest, seen.currency),
     ]
 
 
 def _answer(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Component]:
     """The form of an answer, or why there is none."""
     binding = seen.binding
-    if shown.stage in {"Production", "Archived"}:
-        return []
+    decided = [] if seen.answer is None else [_decided(*seen.answer)]
+    if seen.is_answered or shown.stage in {"Production", "Archived"}:
+        return decided
     if binding is None:
-        return [html.P(code_marked(f"It cannot be answered yet. {seen.lacking}"), className="hint")]
+        return [*decided, html.P(code_marked(f"It cannot be approved. {seen.lacking}"), className="hint")]
+    if decided:
+        decided.append(html.P("There is newer evidence since, so it can be answered anew.", className="hint"))
+    return [*decided, *_question(binding, shown, person)]
+
+
+def _decided(record: Evidence, said: Approval) -> Component:
+    """Who answered what, when, and why."""
+    approved = said.verdict == "approved"
+    badges = badge("good" if approved else "critical", "Approved" if approved else "Denied")
+    words = f" by {said.by} on {moment_text(as_utc(record.at))}: {as_sentence(said.reason)}"
+    then = " Its release goes on by itself." if approved else " Its release has ended; train another version."
+    return html.P([badges, words, then])
+
+
+def _question(binding: Binding, shown: ModelVersion, person: ConsolePerson) -> list[Component]:
     if not person.may("approver"):
         return [html.P("To answer, sign in with a key that has the scope approve.", className="hint")]
     sign = (

@@ -220,7 +220,8 @@
       themed();
     } else if (button.id === "sign-out") {
       window.fetch("/sign-out", { method: "POST", headers: { "X-CSRFToken": cookie("_csrf_token") } })
-        .finally(() => location.assign("/sign-in"));
+        .then((reply) => location.assign(reply.status === 503 ? "/sign-in?why=unsure" : "/sign-in"))
+        .catch(() => location.assign("/sign-in"));
     }
   });
 

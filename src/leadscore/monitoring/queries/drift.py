@@ -18,6 +18,7 @@ from leadscore.arrays import Counts
 from leadscore.drift.options import SCORE, EffectThresholds
 from leadscore.drift.statistics.distances import chi_square, kl, kolmogorov_smirnov, psi
 from leadscore.drift.verdict import Severity
+from leadscore.monitoring.clock import CLOCK_PARTS, follows_clock
 from leadscore.monitoring.measures import Measure, MeasurePoint, MeasureSeries
 from leadscore.monitoring.model_facts import ModelFacts, cell_names, range_names
 from leadscore.monitoring.queries.counts import CellRow, read_cells
@@ -26,6 +27,9 @@ from leadscore.monitoring.queries.ranges import Selection
 from leadscore.scoring.profile import comparable_cells
 
 THRESHOLDS: Final = EffectThresholds()
+_CLOCK: Final = (
+    "It says when a lead came: a time shorter than that of training differs in it without a change."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class FeatureDrift:
         chi_square: Pearson's statistic over its degrees of freedom: about 1 without a change.
         chance: The PSI that unchanged leads would show on average, so few as they are.
         severity: Where the PSI lies among the familiar thresholds; None while it is unknown.
+        clock: Whether it says when a lead came, and is not compared for that reason.
     """
 
     name: str
@@ -57,6 +62,7 @@ class FeatureDrift:
     chi_square: Measure
     chance: float | None
     severity: Severity | None
+    clock: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,23 +74,35 @@ class _Layout:
 
 
 def read_feature_drift(
-    connection: sa.Connection, selection: Selection, fresh: Freshness, facts: ModelFacts
+    connection: sa.Connection,
+    selection: Selection,
+    fresh: Freshness,
+    facts: ModelFacts,
+    without: Sequence[str] = CLOCK_PARTS,
 ) -> tuple[FeatureDrift, ...]:
     """Return the drift of each feature and the score, the largest PSI first.
+
+    Features that say when a lead came have counts and no distance: pages, metrics and alerts leave them out.
 
     Args:
         connection: Of the event store.
         selection: Which predictions; only those of the facts' version are read.
         fresh: How far the roll-ups are.
         facts: Of the version, whose training leads are compared with.
+        without: Ends of the names of such features (`monitoring.clock`).
     """
-    return feature_drifts(read_cells(connection, _of_version(selection, facts)), fresh, facts)
+    rows = read_cells(connection, _of_version(selection, facts))
+    return feature_drifts(rows, fresh, facts, without)
 
 
-def feature_drifts(rows: Iterable[CellRow], fresh: Freshness, facts: ModelFacts) -> tuple[FeatureDrift, ...]:
+def feature_drifts(
+    rows: Iterable[CellRow], fresh: Freshness, facts: ModelFacts, without: Sequence[str] = CLOCK_PARTS
+) -> tuple[FeatureDrift, ...]:
     """Build the results of `read_feature_drift`."""
     counted = _counted(rows)
-    found = [_compare(layout, counted.get(layout.name, {}), fresh) for layout in _layouts(facts).values()]
+    found = [
+        _compare(layout, counted.get(layout.name, {}), fresh, without) for layout in _layouts(facts).values()
+    ]
     return tuple(sorted(found, key=lambda drift: (drift.psi.value is None, -(drift.psi.value or 0.0))))
 
 
@@ -94,10 +112,11 @@ def read_drift_series(
     fresh: Freshness,
     facts: ModelFacts,
     features: Sequence[str],
+    without: Sequence[str] = CLOCK_PARTS,
 ) -> tuple[MeasureSeries, ...]:
     """Return the PSI of features over time; steps with too few leads are unknown."""
     rows = read_cells(connection, _of_version(selection, facts), features, selection.time.coarse_step)
-    return drift_series(rows, selection, fresh, facts, features)
+    return drift_series(rows, selection, fresh, facts, features, without)
 
 
 def drift_series(
@@ -106,6 +125,7 @@ def drift_series(
     fresh: Freshness,
     facts: ModelFacts,
     features: Sequence[str],
+    without: Sequence[str] = CLOCK_PARTS,
 ) -> tuple[MeasureSeries, ...]:
     """Build the series of `read_drift_series`."""
     layouts = _layouts(facts)
@@ -120,7 +140,7 @@ def drift_series(
                 MeasurePoint(
                     start=start,
                     end=end,
-                    measure=_compare(layouts[name], counted.get(start, {}).get(name, {}), fresh).psi,
+                    measure=_compare(layouts[name], counted.get(start, {}).get(name, {}), fresh, without).psi,
                 )
                 for start, end in selection.time.steps(selection.time.coarse_step)
             ),
@@ -168,12 +188,15 @@ def _counted(rows: Iterable[CellRow]) -> dict[str, dict[int, int]]:
     return found
 
 
-def _compare(layout: _Layout, counted: Mapping[int, int], fresh: Freshness) -> FeatureDrift:
+def _compare(
+    layout: _Layout, counted: Mapping[int, int], fresh: Freshness, without: Sequence[str]
+) -> FeatureDrift:
     reference = np.array(layout.reference, dtype=np.int64)
     window = np.array([counted.get(cell, 0) for cell in range(len(reference))], dtype=np.int64)
     n = int(window.sum())
     chance = _chance(reference, window)
-    why = _missing(layout, n, chance)
+    clock = layout.kind != "score" and follows_clock(layout.name, without)
+    why = _CLOCK if clock else _missing(layout, n, chance)
 
     def measure(value: float) -> Measure:
         if why:
@@ -197,6 +220,7 @@ def _compare(layout: _Layout, counted: Mapping[int, int], fresh: Freshness) -> F
         chi_square=measure(statistic / degrees if degrees else 0.0),
         chance=chance,
         severity=None if why else THRESHOLDS.severity(stability),
+        clock=clock,
     )
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from tests.support.console import PERSON, settings
 
-from leadscore.alerts.evaluate import Episode, EpisodeState
-from leadscore.alerts.rules import AlertSeverity
+from leadscore.alerts.evaluate import Episode, EpisodeState, RuleState, RuleStatus
+from leadscore.alerts.rules import AlertSeverity, default_rules
+from leadscore.console.alert_summary import AlertsNow, alerts_verdict
+from leadscore.console.insights import chosen_insights, numbers_in
 from leadscore.console.page import PageRequest, VerdictLevel
-from leadscore.console.pages.overview import (
-    HealthCheck,
-    OverviewNumbers,
-    health_checks,
-    trust_verdict,
-)
+from leadscore.console.pages.overview import first_steps
+from leadscore.console.pages.overview_checks import HealthCheck, health_checks, trust_verdict
+from leadscore.console.pages.overview_insights import overview_findings
+from leadscore.console.pages.overview_numbers import OverviewNumbers
 from leadscore.drift.verdict import DriftVerdict, Severity
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
@@ -68,6 +68,15 @@ def episode(severity: AlertSeverity, state: EpisodeState = "firing") -> Episode:
     )  # fmt: skip
 
 
+def alerts(
+    *episodes: Episode, evaluated: datetime | None = NOW, states: tuple[RuleState, ...] = ("ok", "ok")
+) -> AlertsNow:
+    """Episodes that are open, and what the rules said when they were evaluated."""
+    at = 0 if evaluated is None else int(evaluated.timestamp() * 1e6)
+    found = [(at, RuleStatus(rule=f"Rule{place}", state=state)) for place, state in enumerate(states)]
+    return AlertsNow(open=episodes, statuses=() if evaluated is None else tuple(found))
+
+
 def numbers(**changes: object) -> OverviewNumbers:
     """All is well."""
     start = NOW.replace(minute=0)
@@ -83,8 +92,7 @@ def numbers(**changes: object) -> OverviewNumbers:
         "verdicts": told(verdict()),
         "changes": (),
         "waiting": (),
-        "alerts": (),
-        "evaluated": NOW,
+        "alerts": alerts(),
     }  # fmt: skip
     return OverviewNumbers(**(given | changes))  # type: ignore[arg-type]
 
@@ -116,11 +124,13 @@ def test_the_score_is_trusted_when_everything_is_known_and_good(request_: PageRe
         ({"fresh": Freshness()}, "unknown", "leadscore monitor"),
         ({"fresh": Freshness(caught_up=NOW, seen=NOW - timedelta(hours=1))}, "unknown", "Nobody has counted"),
         ({"verdicts": ()}, "unknown", "No detector"),
-        ({"evaluated": None}, "unknown", "Nobody evaluates alerts"),
-        ({"evaluated": NOW - timedelta(hours=1)}, "unknown", "Nobody evaluates alerts"),
-        ({"alerts": (episode("warning"), episode("critical"))}, "critical", "fires (and 1 more)"),
-        ({"alerts": (episode("warning"),)}, "warning", "2 % of calls fail"),
-        ({"alerts": (episode("warning", "unknown"),)}, "unknown", "its number is gone"),
+        ({"alerts": alerts(evaluated=None)}, "unknown", "rules were never evaluated"),
+        ({"alerts": alerts(evaluated=NOW - timedelta(hours=1))}, "unknown", "evaluated 60 min ago"),
+        ({"alerts": alerts(episode("warning"), episode("critical"))}, "critical", "1 more is open"),
+        ({"alerts": alerts(episode("warning"))}, "warning", "2 % of calls fail"),
+        ({"alerts": alerts(episode("warning", "unknown"))}, "unknown", "its number is gone"),
+        ({"alerts": alerts(states=("ok", "unknown"))}, "info", "1 of 2 rules has no number: Rule1."),
+        ({"alerts": alerts(states=("unknown", "unknown"))}, "unknown", "2 of 2 rules have no number"),
         ({"business": None}, "info", "not known yet"),
         ({"latency": ()}, "info", "latency is not known"),
         ({"traffic": (), "versions": ()}, "warning", "No lead was scored"),
@@ -160,6 +170,73 @@ def test_whatever_is_wrong_or_unknown_is_what_it_says(
     found = judged(numbers(**changes), request_)
     assert found[0] == level
     assert says in found[1].replace("\u00a0", " ")
+    assert ".." not in found[1]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        alerts(),
+        alerts(evaluated=None),
+        alerts(evaluated=NOW - timedelta(minutes=6)),
+        alerts(states=("ok", "unknown")),
+        alerts(states=("unknown", "elsewhere")),
+        alerts(episode("info")),
+        alerts(episode("warning", "unknown")),
+        alerts(episode("critical"), evaluated=NOW - timedelta(hours=1)),
+    ],
+)
+def test_the_overview_is_never_better_than_the_page_of_alerts(
+    given: AlertsNow, request_: PageRequest
+) -> None:
+    page = alerts_verdict(given, NOW)
+    level, sentence = judged(numbers(alerts=given), request_)
+    assert level == page.level
+    assert page.level == "good" or page.sentence in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "first"),
+    [
+        ({}, "of the leads of the last 90 days became customers, 11.5"),
+        ({"alerts": alerts(episode("critical"))}, "The alert LeadScoringErrorRate fires: 2 % of calls fail."),
+        (
+            {"business": business(measure(0.08, 0.07, 0.09), measure(0.115, 0.10, 0.13), 0.08)},
+            "Conversion has fallen from 11.5",
+        ),
+        (
+            {"business": business(measure(0.11, 0.10, 0.12), measure(0.11, 0.10, 0.13), 0.2)},
+            "Scores promised that 20.0",
+        ),
+        ({"business": None}, "is not known yet"),
+        ({"verdicts": told(verdict(drifted=True, severity="critical"))}, "Leads differ from those"),
+    ],
+)
+def test_what_is_wrong_is_said_in_three_to_five_sentences_with_measured_numbers(
+    changes: dict[str, object], first: str
+) -> None:
+    said = chosen_insights(overview_findings(numbers(**changes), default_rules()))
+    assert 3 <= len(said) <= 5
+    assert first in said[0].text.replace("\u00a0", " ")
+    for sentence in said:
+        quoted = {number for q in sentence.numbers.values() for number in numbers_in(q.text)}
+        named = {number for name in sentence.names.values() for number in numbers_in(name)}
+        assert numbers_in(sentence.text) <= quoted | named
+        assert ".." not in sentence.text
+
+
+@pytest.mark.parametrize(
+    ("trained", "says"),
+    [
+        (False, "There is nothing here yet. Next: train a model"),
+        (True, "has scored no lead yet. Next: start the service"),
+        (None, "the registry of models does not answer"),
+    ],
+)
+def test_an_empty_installation_says_the_next_step(trained: bool | None, says: str) -> None:
+    content = first_steps("leads", numbers(begun=False, trained=trained))
+    assert says in content.verdict.sentence
+    assert content.verdict.level == "info"
 
 
 def test_what_is_wrong_is_said_before_what_is_unknown() -> None:
