@@ -11,6 +11,7 @@ LEADSCORE_HOME ?= .leadscore
 PORT ?= 3000
 CONSOLE_PORT ?= 8050
 MONITOR_PORT ?= 9464
+RECEIVER_PORT ?= 8060
 export LEADSCORE_HOME
 # Files of scenarios that are run at once, each in namespaces of its own: they mostly wait. 0: one after the other, for figures
 # that nothing beside them disturbs.
@@ -29,7 +30,7 @@ setup:  ## Install what is missing (uv, the locked Python environment, the nativ
 
 .PHONY: up
 up: setup  ## Train on the synthetic CRM (or DATA=, CONTRACT=), serve, open the console; Ctrl-C stops it
-	$(RUN) leadscore up --port $(PORT) --console-port $(CONSOLE_PORT) --monitor-port $(MONITOR_PORT) $(if $(DATA),--data $(DATA)) $(if $(CONTRACT),--contract $(CONTRACT))
+	$(RUN) leadscore up --port $(PORT) --console-port $(CONSOLE_PORT) --monitor-port $(MONITOR_PORT) --receiver-port $(RECEIVER_PORT) $(if $(DATA),--data $(DATA)) $(if $(CONTRACT),--contract $(CONTRACT))
 
 .PHONY: test
 test: setup system  ## Set up and run every test; the cluster's too, where a cluster is possible
@@ -54,7 +55,7 @@ fuzz: setup  ## Damage what strangers send and what is read, find what does not 
 	$(if $(FUZZ),nice -n 10 $(RUN) python -m tests.fuzz $(FUZZ),for what in arrow http documents models; do nice -n 10 $(RUN) python -m tests.fuzz $$what || exit 1; done)
 
 .PHONY: system
-system:  ## Install the distribution's packages that tests need (PostgreSQL, Chromium)
+system:  ## Install the distribution's packages that tests need (PostgreSQL, Chromium, Java)
 	@tools/setup/system.sh
 
 .PHONY: lint
@@ -72,11 +73,12 @@ lint: setup  ## Format check, lint, types, import contract, fresh docs and lock
 	$(UV) lock --check
 
 .PHONY: docs
-docs: setup  ## Regenerate what is made from code and figures (docs/cli.md, the chart's schema and table, benchmark tables)
+docs: setup  ## Regenerate what is made from code and figures (docs/cli.md, the chart's schema and table, benchmark tables, …)
 	$(RUN) python tools/docs/cli_reference.py
 	$(RUN) python -m tools.chart
 	$(RUN) python -m benchmarks.pages
 	$(RUN) python -m tools.docs.decisions
+	for extra in spark train; do tools/setup/databricks.sh $$extra >manifests/databricks/requirements/$$extra.txt; done
 
 .PHONY: docs-site
 docs-site: setup  ## The documentation as a site (build/docs-site), readable without a network; a dead link fails it
@@ -104,6 +106,10 @@ load:  ## 25 req/s for 60 s against http://127.0.0.1:$(PORT), with the SLO verdi
 .PHONY: drift-alibi
 drift-alibi: setup  ## alibi-detect 0.11.4 in an environment of its own (800 MB), for `alibi:` drift detectors
 	@tools/setup/alibi.sh
+
+.PHONY: spark
+spark: setup  ## PySpark 4.0.2 with Delta Lake in an environment of its own (700 MB), for `leadscore batch spark`
+	@tools/setup/spark.sh
 
 .PHONY: build
 build: setup  ## The wheel (with the native kernel) and the bento

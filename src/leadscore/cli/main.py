@@ -27,6 +27,7 @@ from leadscore.cli import (
     explain,
     investigate,
     keys,
+    lake,
     models,
     monitor,
     outcomes,
@@ -80,6 +81,7 @@ app.command("console", rich_help_panel=_RUN)(console_command.console)
 app.command("simulate", rich_help_panel=_RUN)(simulate.simulate)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
+app.add_typer(lake.app, name="lake", rich_help_panel=_RUN)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_RUN)
 app.command("monitor", rich_help_panel=_RUN)(monitor.monitor)
 app.command("bench", rich_help_panel=_RUN)(bench.bench)
@@ -116,3 +118,16 @@ def run() -> None:
         # The reader (`| head`) is gone; keep the interpreter from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.OK)
+
+
+def run_task() -> None:
+    """Run the command line inside another program: returns when it ended well.
+
+    Raises:
+        RuntimeError: It ended with another exit code than 0; what is wrong has been printed.
+    """
+    try:
+        run()
+    except SystemExit as end:
+        if end.code not in {None, 0}:
+            raise RuntimeError(f"leadscore ended with exit code {end.code}, see above.") from end
