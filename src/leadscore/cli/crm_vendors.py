@@ -140,6 +140,7 @@ def _chosen(path: Path | None, name: str) -> list[CrmTarget]:
     if not found:
         what = f"There is no target {name}" if name else "There is no target"
         raise NotFoundError(
-            f"{what} with an API of its own.", hint="LEADSCORE_CRM names the file of targets."
+            f"{what} with an API of its own.",
+            hint="LEADSCORE_CRM names the file of targets. Webhooks and tables cannot be read back.",
         )
     return found
