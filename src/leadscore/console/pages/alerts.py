@@ -231,7 +231,7 @@ def _rule_row(status: RuleStatus, rule: AlertRule | None, since: int | None) -> 
     (_, runbook), *_ = links.of(rule, status.rule)
     do = html.A("Runbook", href=runbook) if links.runbooks else f"`{runbook}`"
     return (
-        status.rule,
+        html.Span(status.rule, className="short"),
         html.Span("–" if rule is None else rule.severity, className="short"),
         html.Span([badge(level, words), begun]),
         # Of several numbers some may be unknown: the rule has its number all the same.
