@@ -54,7 +54,7 @@ fuzz: setup  ## Damage what strangers send and what is read, find what does not 
 	$(if $(FUZZ),nice -n 10 $(RUN) python -m tests.fuzz $(FUZZ),for what in arrow http documents models; do nice -n 10 $(RUN) python -m tests.fuzz $$what || exit 1; done)
 
 .PHONY: system
-system:  ## Install the distribution's packages that tests need (PostgreSQL, Chromium)
+system:  ## Install the distribution's packages that tests need (PostgreSQL, Chromium, Java)
 	@tools/setup/system.sh
 
 .PHONY: lint
@@ -72,11 +72,12 @@ lint: setup  ## Format check, lint, types, import contract, fresh docs and lock
 	$(UV) lock --check
 
 .PHONY: docs
-docs: setup  ## Regenerate what is made from code and figures (docs/cli.md, the chart's schema and table, benchmark tables)
+docs: setup  ## Regenerate what is made from code and figures (docs/cli.md, the chart's schema and table, benchmark tables, …)
 	$(RUN) python tools/docs/cli_reference.py
 	$(RUN) python -m tools.chart
 	$(RUN) python -m benchmarks.pages
 	$(RUN) python -m tools.docs.decisions
+	for extra in spark train; do tools/setup/databricks.sh $$extra >manifests/databricks/requirements/$$extra.txt; done
 
 .PHONY: docs-site
 docs-site: setup  ## The documentation as a site (build/docs-site), readable without a network; a dead link fails it
@@ -104,6 +105,10 @@ load:  ## 25 req/s for 60 s against http://127.0.0.1:$(PORT), with the SLO verdi
 .PHONY: drift-alibi
 drift-alibi: setup  ## alibi-detect 0.11.4 in an environment of its own (800 MB), for `alibi:` drift detectors
 	@tools/setup/alibi.sh
+
+.PHONY: spark
+spark: setup  ## PySpark 4.0.2 with Delta Lake in an environment of its own (700 MB), for `leadscore batch spark`
+	@tools/setup/spark.sh
 
 .PHONY: build
 build: setup  ## The wheel (with the native kernel) and the bento

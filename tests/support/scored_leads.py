@@ -20,7 +20,7 @@ def score_leads(
     made: list[Prediction] = []
     for lead, probability, at in scores:
         one = prediction(
-            f"p-{lead}-{at}", lead, scored_at=at, model_name="leads", probability=probability, **fields
+            f"p-{lead}-{at}", lead, scored_at=at, probability=probability, **{"model_name": "leads", **fields}
         )
         found = {name: getattr(one, name) for name in one.__struct_fields__}
         made.append(

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What tests and the bench need from the distribution: PostgreSQL's server, libfaketime (the fault tests step an operator's
-# clock), Chromium (the documentation's pages are looked at), and wrk for the bench. Nothing is started here.
+# clock), Chromium (the documentation's pages are looked at), Java (Spark), and wrk for the bench. Nothing is started here.
 #   system.sh [bench]
 set -eu
 want="postgresql"
@@ -13,6 +13,9 @@ fi
 if [ "${1:-}" != bench ] && ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1 \
     && ! command -v google-chrome >/dev/null 2>&1; then
     want="$want chromium"
+fi
+if ! command -v java >/dev/null 2>&1; then
+    want="$want openjdk-17-jre-headless"
 fi
 if [ "${1:-}" = bench ] && ! command -v wrk >/dev/null 2>&1; then
     want="$want wrk"

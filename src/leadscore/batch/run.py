@@ -29,10 +29,10 @@ from leadscore.events.store import EventStore
 from leadscore.lake.schemas import LEAD_STATES, SCORES
 from leadscore.lake.table import LakeTable, TableCommit, locate, table_uri
 from leadscore.registry.model_reference import fetch_model
+from leadscore.revision import code_revision
 from leadscore.scoring.grades import GRADES
 from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
-from leadscore.training.snapshot import code_revision
 
 _LOG_ROWS: Final = 10_000
 _STATE_ROWS: Final = 131_072
@@ -113,7 +113,7 @@ def run_batch(
     claim = find_claim(store, subject) or claim_run(
         store, _new_claim(request, name, version, model.digest, states)
     )
-    _check_claim(claim, request, model.digest)
+    check_claim(claim, locate(request.leads), model.digest)
     return BatchResult(_carry_out(claim, model, home, store, request.threads, progress), repeated=False)
 
 
@@ -141,8 +141,9 @@ def _new_claim(request: BatchRequest, name: str, version: str, digest: str, stat
     )
 
 
-def _check_claim(claim: BatchClaim, request: BatchRequest, digest: str) -> None:
-    if claim.leads != locate(request.leads) or claim.digest != digest:
+def check_claim(claim: BatchClaim, leads: str, digest: str) -> None:
+    """Refuse to go on with a run from another table of leads, or with another artefact."""
+    if claim.leads != leads or claim.digest != digest:
         raise ConflictError(
             f"The run {claim.subject} was begun with {claim.leads} and the artefact {claim.digest[:12]}.",
             hint="End it with the same table and model; another table is another model's or date's run.",

@@ -34,6 +34,7 @@ LeadsOption = Annotated[
         help="Delta table of leads: folder or URL.",
     ),
 ]
+DateOption = Annotated[str, typer.Option("--date", help="Business date; today if left out.")]
 ZoneOption = Annotated[
     str, typer.Option("--zone", help="Time zone of business dates, such as Europe/Berlin.")
 ]
@@ -47,7 +48,7 @@ ThreadsOption = Annotated[int, typer.Option(min=1, help="Scoring threads.")]
 def run(
     model: ModelOption,
     leads: LeadsOption,
-    day: Annotated[str, typer.Option("--date", help="Business date; today if left out.")] = "",
+    day: DateOption = "",
     zone: ZoneOption = "UTC",
     everything: Annotated[bool, typer.Option("--all", help="Score also what has not changed.")] = False,
     reasons: ReasonsOption = ",".join(_GRADES),
@@ -60,6 +61,36 @@ def run(
 
     when = _date(day, "--date") if day else business_date(datetime.now(UTC), _zone(zone))
     found = _run(when, model, leads, everything, _grades(reasons), threads, events_url)
+    emit(_document(found), _view([found]), as_json=as_json)
+
+
+@app.command("spark")
+def spark(
+    model: ModelOption,
+    leads: Annotated[
+        str,
+        typer.Option(
+            "--leads",
+            envvar="LEADSCORE_BATCH_LEADS",
+            show_envvar=True,
+            help="Delta table of leads: folder, URL or CATALOG.SCHEMA.TABLE.",
+        ),
+    ],
+    day: DateOption = "",
+    zone: ZoneOption = "UTC",
+    reasons: ReasonsOption = ",".join(_GRADES),
+    events_url: EventsUrl = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score all leads on Spark, where one machine is too small; a second run of a date does nothing."""
+    from leadscore.batch.run import BatchRequest, business_date
+    from leadscore.batch.spark import open_session, run_on_spark
+
+    when = _date(day, "--date") if day else business_date(datetime.now(UTC), _zone(zone))
+    home = Home.from_environment()
+    request = BatchRequest(date=when, model=model, leads=leads, everything=True, reasons=_grades(reasons))
+    session = open_session(f"leadscore batch {when.isoformat()}")
+    found = run_on_spark(request, home, events_url or home.events_url, session)
     emit(_document(found), _view([found]), as_json=as_json)
 
 

@@ -116,3 +116,16 @@ def run() -> None:
         # The reader (`| head`) is gone; keep the interpreter from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.OK)
+
+
+def run_task() -> None:
+    """Run the command line inside another program: returns when it ended well.
+
+    Raises:
+        RuntimeError: It ended with another exit code than 0; what is wrong has been printed.
+    """
+    try:
+        run()
+    except SystemExit as end:
+        if end.code not in {None, 0}:
+            raise RuntimeError(f"leadscore ended with exit code {end.code}, see above.") from end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -17,15 +17,27 @@ _AT_ONCE: Final = 500
 
 
 def stale_updates(connection: sa.Connection, target: str, updates: Sequence[ScoreUpdate]) -> frozenset[str]:
-    """Ids of messages that the target has, or has something newer than: they must not be sent.
+    """Ids of messages that must not be sent: the target has them, or something newer has been put in since.
 
-    Asked in the transaction that claims them.
+    Asked in the transaction that claims them. Something newer may be there although nobody knows (its reply
+    was lost): so it does not matter what became of it.
     """
-    return frozenset(
-        update.message_id(target)
-        for update, written in _written(connection, target, updates)
-        if written is not None and written >= update.sequence
-    )
+    found: set[str] = set()
+    c = crm_states.c
+    for start in range(0, len(updates), _AT_ONCE):
+        part = updates[start : start + _AT_ONCE]
+        query = sa.select(crm_states).where(
+            c.target == target, c.lead_id.in_([update.lead_id for update in part])
+        )
+        states = {row.lead_id: row for row in connection.execute(query)}
+        for update in part:
+            row = states.get(update.lead_id)
+            if row is None:
+                continue
+            has = row.written_at is not None and (row.written_at, row.written_id) >= update.sequence
+            if has or (row.chosen_at, row.chosen_id) > update.sequence:
+                found.add(update.message_id(target))
+    return frozenset(found)
 
 
 def note_written(connection: sa.Connection, target: str, updates: Sequence[ScoreUpdate]) -> None:
@@ -43,21 +55,6 @@ def note_written(connection: sa.Connection, target: str, updates: Sequence[Score
     )
     rows = [{"lead": u.lead_id, "at": u.scored_at, "id": u.prediction_id} for u in updates]
     connection.execute(statement, rows)
-
-
-def _written(
-    connection: sa.Connection, target: str, updates: Sequence[ScoreUpdate]
-) -> Iterable[tuple[ScoreUpdate, tuple[int, str] | None]]:
-    c = crm_states.c
-    for start in range(0, len(updates), _AT_ONCE):
-        part = updates[start : start + _AT_ONCE]
-        query = sa.select(c.lead_id, c.written_at, c.written_id).where(
-            c.target == target, c.lead_id.in_([update.lead_id for update in part])
-        )
-        found = {row.lead_id: row for row in connection.execute(query)}
-        for update in part:
-            row = found.get(update.lead_id)
-            yield update, None if row is None or row.written_at is None else (row.written_at, row.written_id)
 
 
 class SequenceFence:

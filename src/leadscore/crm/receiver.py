@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -179,6 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Take a message."""
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit() and int(length) <= _MOST_BYTES):
+            self.close_connection = True
             self._answer(413, f"At most {_MOST_BYTES} bytes.", "text/plain")
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -191,7 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        # Whoever asked may be gone.
+        with suppress(OSError):
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name in the standard library)
         """Say nothing: the page does."""

@@ -20,6 +20,7 @@ from leadscore.data.matrix import encode_batch
 from leadscore.drift.reference import build_profile
 from leadscore.errors import RefusedError
 from leadscore.intervals import Floats
+from leadscore.revision import code_revision
 from leadscore.scoring.artefact import ArtefactManifest, DataSnapshot
 from leadscore.scoring.grades import Grades
 from leadscore.training import bundle
@@ -37,7 +38,7 @@ from leadscore.training.plots import draw_plots
 from leadscore.training.progress import Progress, Silent
 from leadscore.training.rates import window_rate
 from leadscore.training.selection import TrainingSelection, select_leads
-from leadscore.training.snapshot import code_revision, library_versions, table_digest
+from leadscore.training.snapshot import library_versions, table_digest
 from leadscore.training.split import (
     MIN_CLASS,
     Split,

@@ -1,4 +1,4 @@
-"""Record what a run was made from: digest of the data, revision of the code, versions of libraries."""
+"""Record what a run was made from: digest of the data, versions of libraries."""
 
 # Arrow makes its compute functions when it is imported.
 # pyright: reportAttributeAccessIssue=false
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import lightgbm
 import numpy as np
@@ -18,10 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xgboost
 
-import leadscore
-
 _CHUNK_ROWS = 65_536
-_GIT_SECONDS = 10
 
 
 def table_digest(table: pa.Table) -> str:
@@ -34,17 +29,6 @@ def table_digest(table: pa.Table) -> str:
     for name in table.column_names:
         digest.update(b"\0" + name.encode() + b"\0" + _column_digest(table.column(name)))
     return digest.hexdigest()
-
-
-def code_revision() -> str:
-    """Git commit of the checkout of this code (`+changed` if it was edited), else the package version."""
-    folder = Path(__file__).resolve().parent
-    # An installed package may lie inside somebody else's repository: only trust one that tracks this file.
-    if _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
-        return f"leadscore {leadscore.__version__}"
-    commit = _git(folder, "rev-parse", "HEAD")
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "..")
-    return f"leadscore {leadscore.__version__} {commit}{'+changed' if changed else ''}"
 
 
 def library_versions() -> dict[str, str]:
@@ -99,13 +83,3 @@ _WIDEST: tuple[tuple[Callable[[pa.DataType], bool], pa.DataType], ...] = (
     (pa.types.is_floating, pa.float64()),
     (pa.types.is_decimal, pa.float64()),
 )
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Output of a git command; None where git, or the repository, is not there."""
-    command = ["git", "-C", str(folder), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_GIT_SECONDS)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

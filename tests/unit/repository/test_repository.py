@@ -71,6 +71,7 @@ PRODUCT = [
 COMMANDS = sorted((ROOT / "src" / "leadscore" / "cli").glob("*.py"))
 # Public names that the product itself does not use, and why they are there.
 REACHED_FROM_OUTSIDE = {
+    "run_task": "the wheel's entry point `leadscore-task`",
     "prometheus_rule": "what the chart's files of alerts are made of, by tools/chart",
 }
 

@@ -1,0 +1,95 @@
+"""Write-back as the monitor does it: one target's trouble is not another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+from tests.integration.crm.conftest import Inbox
+from tests.support.scored_leads import no_models, score_leads
+from tests.support.waiting import wait_until
+
+from leadscore.crm.chores import CrmMonitor
+from leadscore.crm.endpoints import WebhookEndpoint
+from leadscore.crm.status import read_target_statuses
+from leadscore.crm.targets import load_targets
+from leadscore.errors import ConflictError
+from leadscore.events.store import EventStore
+from leadscore.settings import Home
+
+TARGETS = """
+targets:
+  - {name: warehouse, kind: table, model: leads}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "crm.yaml"
+    path.write_text(TARGETS)
+    return path
+
+
+@pytest.fixture
+def crm(store: EventStore, home: Home, file: Path) -> Iterator[CrmMonitor]:
+    environ = {"LEADSCORE_CRM": str(file), "LEADSCORE_WEBHOOK_NETWORKS": "127.0.0.0/8"}
+    made = CrmMonitor(store, home, no_models, environ)
+    yield made
+    made.finish()
+
+
+def figures(crm: CrmMonitor) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for family in crm.metrics():
+        for sample in family.samples:
+            found[" ".join((sample.name, *sample.labels.values()))] = sample.value
+    return found
+
+
+def test_an_endpoint_is_told_and_a_table_waits(
+    crm: CrmMonitor, store: EventStore, inbox: Inbox, endpoint: WebhookEndpoint, file: Path
+) -> None:
+    score_leads(store, [("a", 0.1, 10), ("b", 0.7, 10)])
+    crm.choose()
+    crm.deliver()
+    wait_until(lambda: len(inbox.got) == 2, what="both delivered")
+    crm.finish()
+    with store.reading() as connection:
+        told, waits = read_target_statuses(connection, load_targets(file))
+    assert (told.name, told.backlog.delivered, told.backlog.waiting) == ("crm-one", 2, 0)
+    assert (waits.name, waits.backlog.delivered, waits.backlog.waiting) == ("warehouse", 0, 2)
+    assert [chore.name for chore in crm.chores][:2] == ["crm-choose", "crm-deliver"]
+
+
+def test_a_broken_file_is_said_and_what_was_read_before_goes_on(
+    crm: CrmMonitor, store: EventStore, file: Path
+) -> None:
+    crm.choose()
+    assert figures(crm)["leadscore_crm_targets_broken"] == 0
+    file.write_text("targets: [")
+    score_leads(store, [("a", 0.1, 10)])
+    crm.choose()
+    found = figures(crm)
+    assert found["leadscore_crm_targets_broken"] == 1
+    assert found["leadscore_crm_target_failing warehouse"] == 0
+    file.write_text(TARGETS)
+    with store.reading() as connection:
+        (status,) = read_target_statuses(connection, load_targets(file))
+    assert status.backlog.waiting == 1
+
+
+def test_a_target_that_cannot_be_chosen_for_holds_up_no_other(
+    crm: CrmMonitor, store: EventStore, endpoint: WebhookEndpoint, file: Path
+) -> None:
+    score_leads(store, [("a", 0.1, 10)])
+    score_leads(store, [("a", 0.1, 20)], model_name="other")
+    with pytest.raises(ConflictError, match="does not say whose scores"):
+        crm.choose()
+    found = figures(crm)
+    assert found["leadscore_crm_target_failing crm-one"] == 1
+    assert found["leadscore_crm_target_failing warehouse"] == 0
+    with store.reading() as connection:
+        statuses = {s.name: s.backlog.waiting for s in read_target_statuses(connection, load_targets(file))}
+    assert cast("dict[str, int]", statuses) == {"crm-one": 0, "warehouse": 1}
