@@ -11,6 +11,7 @@ LEADSCORE_HOME ?= .leadscore
 PORT ?= 3000
 CONSOLE_PORT ?= 8050
 MONITOR_PORT ?= 9464
+RECEIVER_PORT ?= 8060
 export LEADSCORE_HOME
 # Files of scenarios that are run at once, each in namespaces of its own: they mostly wait. 0: one after the other, for figures
 # that nothing beside them disturbs.
@@ -29,7 +30,7 @@ setup:  ## Install what is missing (uv, the locked Python environment, the nativ
 
 .PHONY: up
 up: setup  ## Train on the synthetic CRM (or DATA=, CONTRACT=), serve, open the console; Ctrl-C stops it
-	$(RUN) leadscore up --port $(PORT) --console-port $(CONSOLE_PORT) --monitor-port $(MONITOR_PORT) $(if $(DATA),--data $(DATA)) $(if $(CONTRACT),--contract $(CONTRACT))
+	$(RUN) leadscore up --port $(PORT) --console-port $(CONSOLE_PORT) --monitor-port $(MONITOR_PORT) --receiver-port $(RECEIVER_PORT) $(if $(DATA),--data $(DATA)) $(if $(CONTRACT),--contract $(CONTRACT))
 
 .PHONY: test
 test: setup system  ## Set up and run every test; the cluster's too, where a cluster is possible

@@ -27,6 +27,7 @@ from benchmarks.rows import (
     batch,
     calibration,
     conversion_drop,
+    crm_vendors,
     drift_budget,
     drift_evidently,
     drift_order,
@@ -72,6 +73,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
     ),
     "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
     "investigation": (*investigation.SUITES,),
+    "crm": (*crm_vendors.SUITES,),
     "bank": (*bank.SUITES, *backtest.SUITES),
     "drift": (
         *drift_budget.SUITES,

@@ -30,6 +30,7 @@ from leadscore_operator.kube.credentials import load_configuration
 from leadscore_operator.kube.resources import DETECTORS, POLICIES, RELEASES, RUNS, Resource
 from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.detector import reconcile_detector
+from leadscore_operator.reconcile.freshness import FreshnessReader
 from leadscore_operator.reconcile.outages import Outages
 from leadscore_operator.reconcile.policy import reconcile_policy
 from leadscore_operator.reconcile.release import reconcile_release
@@ -69,7 +70,7 @@ async def run_operator(options: OperatorOptions) -> None:
         applier = Applier(guarded, store, clock, lambda: lease.token, options.identity)
         context = ReconcileContext(guarded, applier, clock, workload)
         parts: dict[Resource, Reconcile] = {
-            DETECTORS: partial(reconcile_detector, context),
+            DETECTORS: partial(reconcile_detector, context, FreshnessReader(store)),
             POLICIES: partial(reconcile_policy, context),
             RUNS: partial(reconcile_run, context),
             RELEASES: partial(reconcile_release, context, store, _registry(options), approvers),

@@ -183,17 +183,17 @@ def condition_now(
     old: Status | ModelReleaseStatus,
     now: datetime,
     *,
-    ready: bool,
+    ready: bool | None,
     reason: str,
     message: str,
     generation: int,
     kind: str = "Ready",
 ) -> tuple[Condition]:
-    """Return the one condition, `Ready` or another, as it is now.
+    """Return the one condition, `Ready` or another, as it is now; None is unknown.
 
     Its time moves only when its status does.
     """
-    status = "True" if ready else "False"
+    status = "Unknown" if ready is None else "True" if ready else "False"
     before = next((c for c in old.conditions if (c.type, c.status) == (kind, status)), None)
     since = now if before is None else before.last_transition_time
     return (

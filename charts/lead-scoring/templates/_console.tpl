@@ -29,6 +29,8 @@ http{{ if or .Values.console.tlsSecret (eq .Values.trafficRouting.provider "gate
 {{- with $v.monitoring.alerts.runbookUrl }}
 - {name: LEADSCORE_RUNBOOK_URL, value: {{ . | quote }}}
 {{- end }}
+{{- include "leadscore.batchEnv" . }}
+{{- include "leadscore.crmViewerEnv" . | nindent 0 }}
 {{- include "leadscore.caEnv" . }}
 {{- end -}}
 
@@ -42,6 +44,7 @@ http{{ if or .Values.console.tlsSecret (eq .Values.trafficRouting.provider "gate
 {{- if and (eq .Values.model.source "registry") .Values.mlflow.artifactClaim }}
 - {name: artefacts, mountPath: /artefacts, readOnly: true}
 {{- end }}
+{{- include "leadscore.crmViewerMounts" . | nindent 0 }}
 {{- end -}}
 
 {{- define "leadscore.viewerVolumes" -}}
@@ -55,6 +58,7 @@ http{{ if or .Values.console.tlsSecret (eq .Values.trafficRouting.provider "gate
 - name: artefacts
   persistentVolumeClaim: {claimName: {{ .Values.mlflow.artifactClaim }}, readOnly: true}
 {{- end }}
+{{- include "leadscore.crmViewerVolumes" . | nindent 0 }}
 {{- end -}}
 
 {{/* Probes ask the process and never the store: one that is away is no reason to start a pod again. The path that says it lives. */}}

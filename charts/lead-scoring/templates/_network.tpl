@@ -73,6 +73,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if and $v.monitor.enabled $v.monitor.channels.existingSecret (not $n.channelsEgress) -}}
 {{- fail "networkPolicy.enabled allows only what it names, and nothing names the channels of monitor.channels.existingSecret: no alert would reach anybody. Set networkPolicy.channelsEgress, such as [{ports: [{port: 443}, {port: 587}]}]." -}}
 {{- end -}}
+{{- if and (include "leadscore.crmApis" .) (not $n.crmEgress) -}}
+{{- fail "networkPolicy.enabled allows only what it names, and nothing names the CRMs of crm.targets: no score would reach them. Set networkPolicy.crmEgress, such as [{ports: [{port: 443}]}]." -}}
+{{- end -}}
+{{- if and $v.batch.enabled (or (contains "://" $v.batch.leads) (contains "://" $v.batch.lake)) (not $n.objectStoreEgress) -}}
+{{- fail "networkPolicy.enabled allows only what it names, and nothing names the object store of batch.leads and batch.lake: no night could be scored. Set networkPolicy.objectStoreEgress, such as [{ports: [{port: 443}]}]." -}}
+{{- end -}}
 {{- if $v.scoring.otlpEndpoint -}}
 {{- fail (printf "networkPolicy.enabled allows only what it names, and nothing names the collector %s. Set networkPolicy.extraEgress." $v.scoring.otlpEndpoint) -}}
 {{- end -}}

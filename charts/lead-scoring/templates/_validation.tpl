@@ -96,7 +96,7 @@
 {{- fail "model.version=0 names no version and model.keepLive=false keeps none. Name a version, or leave model.keepLive true." -}}
 {{- end -}}
 {{- $own := append (keys (include "leadscore.ownLabels" (dict "root" . "component" "scoring") | fromYaml)) (include "leadscore.versionLabel" .) -}}
-{{- range $where, $labels := dict "commonLabels" $v.commonLabels "scoring.podLabels" $v.scoring.podLabels "operator.podLabels" $v.operator.podLabels "operator.jobs.podLabels" $v.operator.jobs.podLabels "mlflow.podLabels" $v.mlflow.podLabels "postgresql.podLabels" $v.postgresql.podLabels "loadTest.podLabels" $v.loadTest.podLabels "console.podLabels" $v.console.podLabels "monitor.podLabels" $v.monitor.podLabels "events.migration.podLabels" $v.events.migration.podLabels -}}
+{{- range $where, $labels := dict "commonLabels" $v.commonLabels "scoring.podLabels" $v.scoring.podLabels "operator.podLabels" $v.operator.podLabels "operator.jobs.podLabels" $v.operator.jobs.podLabels "mlflow.podLabels" $v.mlflow.podLabels "postgresql.podLabels" $v.postgresql.podLabels "loadTest.podLabels" $v.loadTest.podLabels "batch.podLabels" $v.batch.podLabels "console.podLabels" $v.console.podLabels "monitor.podLabels" $v.monitor.podLabels "events.migration.podLabels" $v.events.migration.podLabels -}}
 {{- range $key, $_ := $labels -}}
 {{- if has $key $own -}}
 {{- fail (printf "%s sets %s, which the chart sets itself: selectors or the served version depend on it. Set model.version for a version; take another label for anything else." $where $key) -}}
@@ -131,6 +131,8 @@
 {{- end -}}
 {{- end -}}
 {{- include "leadscore.refuseConsole" . -}}
+{{- include "leadscore.refuseBatch" . -}}
+{{- include "leadscore.refuseCrm" . -}}
 {{- end -}}
 
 {{- define "leadscore.refuseConsole" -}}
@@ -158,5 +160,52 @@
 {{- end -}}
 {{- if and $v.monitor.channels.existingSecret (not $v.monitor.enabled) -}}
 {{- fail "monitor.channels.existingSecret is set and monitor.enabled is false: nobody would deliver an alert. Set monitor.enabled=true." -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "leadscore.refuseBatch" -}}
+{{- $v := .Values -}}
+{{- $b := $v.batch -}}
+{{- if $b.enabled -}}
+{{- if not (include "leadscore.trackingUri" .) -}}
+{{- fail "batch.enabled scores with the version that is champion in the registry, and there is none: with a version from the values, one that is only on trial would score every lead. Set mlflow.enabled=true or model.registry.trackingUri." -}}
+{{- end -}}
+{{- if not $b.leads -}}
+{{- fail "batch.enabled needs batch.leads: the Delta table of leads, such as s3://bucket/crm/leads." -}}
+{{- end -}}
+{{- if not (or $b.claim $b.lake) -}}
+{{- fail "batch.enabled needs a place for the lake that outlives a pod. Set batch.lake (s3://bucket/lake) or batch.claim." -}}
+{{- end -}}
+{{- range $where, $place := dict "batch.leads" $b.leads "batch.lake" $b.lake -}}
+{{- if and (hasPrefix "/" $place) (not $b.claim) (not $b.extraVolumeMounts) (not $v.pods.extraVolumeMounts) -}}
+{{- fail (printf "%s is the folder %s, and no volume is mounted there: it would be empty in each pod. Set batch.claim (mounted at /lake), or a URL." $where $place) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "leadscore.refuseCrm" -}}
+{{- $v := .Values -}}
+{{- $names := list -}}
+{{- range $v.crm.targets -}}
+{{- if has .name $names -}}
+{{- fail (printf "crm.targets has two targets %s. Each needs a name of its own." .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- if not (regexMatch "^[a-z][a-z0-9-]{0,39}$" .name) -}}
+{{- fail (printf "crm.targets: %s is no name of a target. Small letters, digits and hyphens, such as salesforce." .name) -}}
+{{- end -}}
+{{- if .credentials -}}
+{{- fail (printf "crm.targets: %s names a folder of credentials, which is the pod's affair. Set existingSecret to a Secret whose entries are its files." .name) -}}
+{{- end -}}
+{{- if and (ne .kind "table") (not .existingSecret) -}}
+{{- fail (printf "crm.targets: %s has no credentials. Set existingSecret to a Secret whose entries are their files (client_id, client_secret, …). Webhook endpoints are not targets here: leadscore crm endpoints add." .name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.crm.targets (not $v.monitor.enabled) -}}
+{{- fail "crm.targets are told by the monitor, and monitor.enabled is false: nobody would tell them. Set monitor.enabled=true." -}}
+{{- end -}}
+{{- if and (include "leadscore.crmTables" .) (not $v.batch.enabled) -}}
+{{- fail "crm.targets of kind table are tables of the lake, and batch.enabled is false: there is no lake. Set batch.enabled=true." -}}
 {{- end -}}
 {{- end -}}

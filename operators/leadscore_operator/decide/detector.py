@@ -13,6 +13,12 @@ from leadscore.drift.verdict import SEVERITIES, DriftVerdict
 from leadscore.errors import BadInputError
 from leadscore.policy.state import Observation
 from leadscore_operator.decide.cron import next_run
+from leadscore_operator.decide.freshness import (
+    ASK_AGAIN,
+    JudgedCondition,
+    freshness_conditions,
+    freshness_events,
+)
 from leadscore_operator.decide.jobs import JobEnd, TerminationMessage, job_end
 from leadscore_operator.errors import KubeError
 from leadscore_operator.kube.resources import CRONJOBS, Manifest
@@ -42,7 +48,8 @@ class DetectorObservation:
     """What was read: the object, its CronJobs, its Jobs, and the last words of the Jobs that need them.
 
     A Job that `unread` named and that has no entry in `words` has no pod (any more). `left` are CronJobs of a
-    detector that had this name before; `installation` is what CronJobs belong to.
+    detector that had this name before; `installation` is what CronJobs belong to; `freshness` is what is on
+    record of the model beside its checks.
     """
 
     detector: Manifest
@@ -51,6 +58,7 @@ class DetectorObservation:
     words: Mapping[str, TerminationMessage]
     left: Sequence[Manifest] = ()
     installation: Manifest | None = None
+    freshness: Sequence[JudgedCondition] = ()
 
 
 def detector_status(detector: Manifest) -> DetectorStatus:
@@ -114,10 +122,13 @@ def plan_detector(seen: DetectorObservation, workload: Workload, now: datetime) 
             reason="CheckFailed" if failed else "Scheduled",
             message=failed[0].message or "" if failed else "Every schedule has its CronJob.",
             generation=generation,
-        ),
+        )
+        + freshness_conditions(seen.freshness, old, now, generation),
     )
-    again = min((t for t in (soonest, reading.again) if t is not None), default=None)
-    return Plan(changes=changes, events=tuple(reading.events), status=to_wire(status), again=again)
+    asked = now + ASK_AGAIN if seen.freshness else None
+    again = min((t for t in (soonest, reading.again, asked) if t is not None), default=None)
+    events = (*reading.events, *freshness_events(seen.freshness))
+    return Plan(changes=changes, events=events, status=to_wire(status), again=again)
 
 
 class _Reading:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from leadscore.errors import BadInputError
 from leadscore_operator.decide.detector import DetectorObservation, plan_detector, unread, without
+from leadscore_operator.decide.freshness import JudgedCondition
 from leadscore_operator.decide.jobs import TerminationMessage, job_end
 from leadscore_operator.errors import KubeError
 from leadscore_operator.kube.resources import (
@@ -25,11 +27,15 @@ from leadscore_operator.reconcile.base import (
     read_termination_message,
     set_failed_condition,
 )
+from leadscore_operator.reconcile.freshness import FreshnessReader
+from leadscore_operator.resources import DetectorSpec, decode
 from leadscore_operator.specs.checks import CHECK
 from leadscore_operator.specs.workload import NAME_LABEL, PART_LABEL
 
 
-async def reconcile_detector(context: ReconcileContext, name: str) -> datetime | None:
+async def reconcile_detector(
+    context: ReconcileContext, freshness: FreshnessReader, name: str
+) -> datetime | None:
     """Read a detector and its children, and do what is to be done; when to look again."""
     detector = await get_live(context, DETECTORS, name)
     named = await context.kube.list(
@@ -46,7 +52,8 @@ async def reconcile_detector(context: ReconcileContext, name: str) -> datetime |
     jobs = await context.kube.list(JOBS, labels=f"{OWNER_LABEL}={uid}")
     try:
         words = await _words(context, detector, jobs)
-        seen = DetectorObservation(detector, cron_jobs, jobs, words, left, await _installation(context))
+        installation, fresh = await _installation(context), await _fresh(context, freshness, detector)
+        seen = DetectorObservation(detector, cron_jobs, jobs, words, left, installation, fresh)
         plan = plan_detector(seen, context.workload, context.clock.now())
     except BadInputError as error:
         await set_failed_condition(context, DETECTORS, detector, error)
@@ -66,6 +73,13 @@ async def _words(
         if said is not None:
             found[name] = said
     return found
+
+
+async def _fresh(
+    context: ReconcileContext, reader: FreshnessReader, detector: Manifest
+) -> tuple[JudgedCondition, ...]:
+    model = decode(detector["spec"], DetectorSpec, "spec").model_name
+    return await asyncio.to_thread(reader.read, model, context.clock.now())
 
 
 async def _installation(context: ReconcileContext) -> Manifest | None:

@@ -18,6 +18,7 @@ from leadscore.alerts.evaluate import RuleStatus
 from leadscore.alerts.measures import (
     MeasureReader,
     MonitorReader,
+    NightReader,
     PrometheusReader,
     RollupReader,
     read_all,
@@ -208,6 +209,7 @@ class AlertMonitor:
         readers: list[MeasureReader] = [
             RollupReader(self._store, facts),
             MonitorReader(self._store, lambda: self._broken, lambda: self._failing),
+            NightReader(self._store, environ),
         ]
         prometheus = environ.get("LEADSCORE_PROMETHEUS_URL")
         if prometheus:

@@ -14,6 +14,9 @@ import sqlalchemy as sa
 from leadscore.alerts.conversion import BASELINE_DAYS, WINDOW_DAYS, conversion_change
 from leadscore.alerts.evaluate import SeriesLabels
 from leadscore.alerts.rules import FEATURE_PSI, AlertRule
+from leadscore.batch.records import expect_nights
+from leadscore.batch.schedule import NightSchedule, night_models
+from leadscore.batch.status import read_nights
 from leadscore.crm.status import longest_wait
 from leadscore.errors import LeadScoreError, UnavailableError
 from leadscore.events.store import EventStore
@@ -202,6 +205,41 @@ class MonitorReader:
             count = each.dead + (each.waiting if stuck else 0)
             series[(("channel", each.channel),)] = Measure(value=float(count), n=0)
         return series
+
+
+class NightReader:
+    """How many nights a model has missed, by the records of its runs.
+
+    Args:
+        store: Whose records they are.
+        environ: Where the schedule is, and which models are expected to have nights.
+    """
+
+    name = "nights"
+
+    def __init__(self, store: EventStore, environ: Mapping[str, str]) -> None:
+        self._store = store
+        self._environ = environ
+
+    def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
+        """As `MeasureReader`."""
+        if rule.measure != "batch.missed_nights":
+            return None
+        schedule = NightSchedule.from_environment(self._environ)
+        models = night_models(self._environ)
+        for model in models:
+            expect_nights(self._store, model, now)
+        moment = datetime.fromtimestamp(now / 1e6, UTC)
+        found = read_nights(self._store, schedule, moment, models)
+        if not found:
+            # None was run, and none is expected: that is known.
+            return {(): Measure(value=0.0, n=0, as_of=moment)}
+        return {
+            (("model", each.model),): Measure(
+                value=float(len(each.missed(schedule, moment))), n=len(each.records), as_of=moment
+            )
+            for each in found
+        }
 
 
 class PrometheusReader:

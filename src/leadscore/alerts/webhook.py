@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, cast
 
@@ -62,13 +62,13 @@ class AlertmanagerReceiver:
         self._now = now
         self.refused = 0
 
-    def __call__(self, body: bytes, authorization: str) -> tuple[int, str]:
+    def __call__(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
         """Take a notification; status and text of the reply.
 
         5xx asks Alertmanager to send it again, which it does for as long as the alert is there.
         """
         token = self._token()
-        given = authorization.removeprefix("Bearer ").strip()
+        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
         if not token or not hmac.compare_digest(given.encode(), token.encode()):
             self.refused += 1
             return 401, "The token is not the one in LEADSCORE_ALERTMANAGER_TOKEN."

@@ -6,6 +6,7 @@ a kill, and whoever asks a year later, makes the same scores.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 from typing import Final, TypeVar
 
@@ -20,6 +21,7 @@ _Record = TypeVar("_Record")
 
 CLAIM_KIND: Final = "batch-claim"
 BATCH_KIND: Final = "batch"
+EXPECTED_KIND: Final = "batch-expected"
 
 
 class BatchClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,8 @@ class BatchClaim(msgspec.Struct, frozen=True, kw_only=True):
             scored.
         reasons: Grades whose leads get reasons.
         at: When it was claimed, microseconds since the epoch; all its scores bear this time.
+        unchanged_since: The first night that read the very same version of the table of leads: nobody has
+            written to it since; None: it has changed since the night before, or there was none.
     """
 
     date: date
@@ -47,6 +51,7 @@ class BatchClaim(msgspec.Struct, frozen=True, kw_only=True):
     states_version: int | None
     reasons: tuple[str, ...]
     at: int
+    unchanged_since: date | None = None
 
     @property
     def subject(self) -> str:
@@ -133,9 +138,39 @@ def save_record(store: EventStore, record: BatchRecord) -> None:
     )
 
 
-def list_claims(store: EventStore, limit: int) -> tuple[BatchClaim, ...]:
-    """The newest claims."""
-    return tuple(_decode(e.document, BatchClaim) for e in store.evidence(kind=CLAIM_KIND, limit=limit))
+def list_claims(store: EventStore, *, since: int) -> tuple[BatchClaim, ...]:
+    """Claims that were made since a moment (microseconds since the epoch), newest first."""
+    found = store.evidence(kind=CLAIM_KIND, since=since, limit=None)
+    return tuple(_decode(each.document, BatchClaim) for each in found)
+
+
+def list_records(store: EventStore, *, since: int) -> tuple[BatchRecord, ...]:
+    """What came of the runs that were claimed since a moment, newest first."""
+    found = store.evidence(kind=BATCH_KIND, since=since, limit=None)
+    return tuple(_decode(each.document, BatchRecord) for each in found)
+
+
+def expect_nights(store: EventStore, model: str, at: int) -> None:
+    """Note that a model is to have nights from a moment on, unless that was noted before.
+
+    Raises:
+        UnavailableError: The store cannot be used.
+    """
+    if expected_since(store, model) is not None:
+        return
+    document = msgspec.json.encode({"model": model, "at": at}).decode()
+    item = Evidence(
+        evidence_id=f"{EXPECTED_KIND}-{model}", kind=EXPECTED_KIND, subject=model, at=at, document=document
+    )
+    # Somebody else may have been first.
+    with suppress(ConflictError):
+        store.record(item)
+
+
+def expected_since(store: EventStore, model: str) -> int | None:
+    """Since when a model is expected to have nights (microseconds since the epoch); None: nobody said so."""
+    found = store.evidence(kind=EXPECTED_KIND, subject=model, limit=1)
+    return found[0].at if found else None
 
 
 def _decode(document: str, kind: type[_Record]) -> _Record:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from functools import partial
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +19,10 @@ from leadscore.batch.records import (
     claim_run,
     find_claim,
     find_record,
+    list_claims,
     save_record,
 )
-from leadscore.batch.scoring import check_ids, columns_of, score_changed
+from leadscore.batch.scoring import ScoredRows, check_ids, columns_of, score_changed
 from leadscore.errors import ConflictError, NotFoundError
 from leadscore.events.records import Prediction, now_us
 from leadscore.events.store import EventStore
@@ -38,6 +38,8 @@ _LOG_ROWS: Final = 10_000
 _STATE_ROWS: Final = 131_072
 # Each business date and model version is committed once to each table.
 _ONCE: Final = 1
+# Claims of earlier nights that are looked at for the version of the leads which they read.
+_REMEMBERED_US: Final = 35 * 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +76,6 @@ class BatchResult:
     repeated: bool
 
 
-def business_date(moment: datetime, zone: str) -> date:
-    """The date that a moment has in a time zone: what a nightly run is of, however often its hour comes."""
-    return moment.astimezone(ZoneInfo(zone)).date()
-
-
 def run_batch(
     request: BatchRequest,
     home: Home,
@@ -111,7 +108,7 @@ def run_batch(
     model = ScoringModel.load(folder, threads=1)
     states = _states_of(home, name, version)
     claim = find_claim(store, subject) or claim_run(
-        store, _new_claim(request, name, version, model.digest, states)
+        store, _new_claim(request, name, version, model.digest, states, store)
     )
     check_claim(claim, locate(request.leads), model.digest)
     return BatchResult(_carry_out(claim, model, home, store, request.threads, progress), repeated=False)
@@ -121,13 +118,24 @@ def _states_of(home: Home, name: str, version: str) -> LakeTable:
     return LakeTable(table_uri(home.lake, f"{LEAD_STATES.name}/{name}/{version}"), LEAD_STATES)
 
 
-def _new_claim(request: BatchRequest, name: str, version: str, digest: str, states: LakeTable) -> BatchClaim:
+def _new_claim(
+    request: BatchRequest, name: str, version: str, digest: str, states: LakeTable, store: EventStore
+) -> BatchClaim:
     leads = locate(request.leads)
     newest = LakeTable(leads).version()
     if newest is None:
         raise NotFoundError(
             f"There is no Delta table of leads at {leads}.", hint="`--leads` names its folder or URL."
         )
+    now = now_us()
+    same = [
+        claim.date
+        for claim in list_claims(store, since=now - _REMEMBERED_US)
+        if claim.model == name
+        and claim.date < request.date
+        and claim.leads == leads
+        and claim.leads_version == newest
+    ]
     return BatchClaim(
         date=request.date,
         model=name,
@@ -137,7 +145,8 @@ def _new_claim(request: BatchRequest, name: str, version: str, digest: str, stat
         leads_version=newest,
         states_version=None if request.everything else states.version(),
         reasons=tuple(request.reasons),
-        at=now_us(),
+        at=now,
+        unchanged_since=min(same, default=None),
     )
 
 
@@ -150,6 +159,24 @@ def check_claim(claim: BatchClaim, leads: str, digest: str) -> None:
         )
 
 
+def score_night(
+    claim: BatchClaim, model: ScoringModel, home: Home, threads: int
+) -> tuple[Digests, Generator[ScoredRows]]:
+    """Score what a claim pins: digests of all lead ids, and the table's rows as they are scored.
+
+    Raises:
+        NotFoundError: A version that the claim names is gone.
+        TableError: The table has not the contract's columns or types, an id is missing or stands in two rows.
+        UnavailableError: The lake cannot be read.
+    """
+    leads, states = LakeTable(claim.leads), _states_of(home, claim.model, claim.version)
+    names, texts = columns_of(model)
+    ids = check_ids(model, partial(leads.read, claim.leads_version, [model.contract.id]))
+    known = None if claim.states_version is None else _read_states(states, claim.states_version)
+    read = leads.read(claim.leads_version, names, dictionary=texts)
+    return ids, score_changed(model, claim, read, ids, known, threads=threads)
+
+
 def _carry_out(
     claim: BatchClaim,
     model: ScoringModel,
@@ -158,10 +185,7 @@ def _carry_out(
     threads: int,
     progress: Callable[[int, int], None],
 ) -> BatchRecord:
-    leads, states = LakeTable(claim.leads), _states_of(home, claim.model, claim.version)
-    names, texts = columns_of(model)
-    ids = check_ids(model, partial(leads.read, claim.leads_version, [model.contract.id]))
-    known = None if claim.states_version is None else _read_states(states, claim.states_version)
+    ids, pieces = score_night(claim, model, home, threads)
     rows = np.empty(len(ids), np.int64)
     grades: dict[str, int] = dict.fromkeys(GRADES, 0)
     scored = 0
@@ -169,8 +193,7 @@ def _carry_out(
     def batches() -> Generator[pa.RecordBatch]:
         nonlocal scored
         seen = 0
-        read = leads.read(claim.leads_version, names, dictionary=texts)
-        for piece in score_changed(model, claim, read, ids, known, threads=threads):
+        for piece in pieces:
             _log(store, piece.predictions)
             rows[seen : seen + len(piece.rows)] = piece.rows
             seen += len(piece.rows)
@@ -181,7 +204,7 @@ def _carry_out(
             yield piece.scores
 
     commit = _commit(home, claim, batches())
-    _keep_states(states, claim, ids, rows)
+    _keep_states(_states_of(home, claim.model, claim.version), claim, ids, rows)
     record = BatchRecord(
         claim=claim,
         leads=len(ids),

@@ -168,7 +168,7 @@ def _check_places(spark: SparkSession, events_url: str, lake: str) -> None:
             "The embedded event store is a file of this machine; Spark's workers cannot reach it.",
             hint="Set LEADSCORE_EVENTS_URL to a PostgreSQL store that all of them reach.",
         )
-    if ":/" not in lake:
+    if "://" not in lake:
         raise BadInputError(
             f"The lake {lake} is a folder of this machine; Spark's workers cannot reach it.",
             hint="Set LEADSCORE_LAKE to a URL such as abfss://lake@account.dfs.core.windows.net/leadscore.",

@@ -8,17 +8,16 @@ import msgspec
 
 from leadscore.batch.records import list_claims
 from leadscore.events.store import EventStore
-from leadscore.lake.schemas import LEAD_STATES, SCORES
-from leadscore.lake.table import LakeTable, table_uri
-
-_CLAIMS = 100_000
+from leadscore.lake.schemas import LEAD_STATES, TABLES
+from leadscore.lake.table import LakeTable, locate, table_uri
+from leadscore.training.data_versions import list_training_data
 
 
 class TableUpkeep(msgspec.Struct, frozen=True, kw_only=True):
     """What was done to a table.
 
     Attributes:
-        table: Its name in the lake.
+        table: Its name in the lake, or its folder or URL.
         kept_versions: Versions that records name, which stay readable.
         joined: Files that were replaced by larger ones.
         deleted: Files that no kept version needs any more.
@@ -30,28 +29,38 @@ class TableUpkeep(msgspec.Struct, frozen=True, kw_only=True):
     deleted: int
 
 
-def maintain(store: EventStore, lake: str, *, since: int, hours: int) -> tuple[TableUpkeep, ...]:
+def maintain(
+    store: EventStore, lake: str, *, since: int, hours: int, others: Sequence[str] = ()
+) -> tuple[TableUpkeep, ...]:
     """Join small files, and delete those that neither a newer version nor a record needs.
 
-    Tables that somebody else writes, such as the leads', are left alone.
+    What a training or a night was made from stays. Tables that somebody else writes, such as the leads', are
+    left alone unless they are named.
 
     Args:
         store: Whose records name versions.
         lake: Root of the lake.
-        since: Records of runs before it (microseconds since the epoch) keep nothing.
+        since: Records of nights from before it (microseconds since the epoch) keep nothing.
         hours: Files that left a table later than this stay, for readers that are under way.
+        others: Folders or URLs of tables outside the lake.
 
     Raises:
         UnavailableError: Store or lake cannot be used.
     """
-    claims = [claim for claim in list_claims(store, _CLAIMS) if claim.at >= since]
-    named: dict[str, set[int]] = {SCORES.name: set()}
-    for claim in claims:
-        versions = named.setdefault(f"{LEAD_STATES.name}/{claim.model}/{claim.version}", set())
+    kept: dict[str, set[int]] = {}
+    states: dict[str, None] = {}
+    for claim in list_claims(store, since=since):
+        kept.setdefault(claim.leads, set()).add(claim.leads_version)
+        name = f"{LEAD_STATES.name}/{claim.model}/{claim.version}"
+        states[name] = None
         if claim.states_version is not None:
-            versions.add(claim.states_version)
+            kept.setdefault(table_uri(lake, name), set()).add(claim.states_version)
+    for data in list_training_data(store):
+        kept.setdefault(data.table, set()).add(data.version)
+    tables = {name: table_uri(lake, name) for name in (*(table.name for table in TABLES), *states)}
+    tables |= {other: locate(other) for other in others}
     found = (
-        _maintain(LakeTable(table_uri(lake, name)), name, sorted(keep), hours) for name, keep in named.items()
+        _maintain(LakeTable(uri), name, sorted(kept.get(uri, ())), hours) for name, uri in tables.items()
     )
     return tuple(each for each in found if each is not None)
 

@@ -9,13 +9,14 @@ import typer
 from rich.table import Table
 
 from leadscore.cli.options import EventsUrl, JsonOption
-from leadscore.cli.output import emit, progress_bar, table
+from leadscore.cli.output import emit, notes, progress_bar, table
 from leadscore.errors import BadInputError, RefusedError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
     from leadscore.batch.records import BatchRecord
     from leadscore.batch.run import BatchResult
+    from leadscore.batch.schedule import NightSchedule
 
 app = typer.Typer(no_args_is_help=True, help="Score a table of leads for a business date, once.")
 
@@ -36,7 +37,28 @@ LeadsOption = Annotated[
 ]
 DateOption = Annotated[str, typer.Option("--date", help="Business date; today if left out.")]
 ZoneOption = Annotated[
-    str, typer.Option("--zone", help="Time zone of business dates, such as Europe/Berlin.")
+    str,
+    typer.Option(
+        "--zone",
+        envvar="LEADSCORE_BATCH_ZONE",
+        show_envvar=True,
+        help="Time zone of business dates, such as Europe/Berlin.",
+    ),
+]
+AtOption = Annotated[
+    str,
+    typer.Option(
+        "--at", envvar="LEADSCORE_BATCH_AT", show_envvar=True, help="Time of day at which a night is due."
+    ),
+]
+GraceOption = Annotated[
+    str,
+    typer.Option(
+        "--grace",
+        envvar="LEADSCORE_BATCH_GRACE",
+        show_envvar=True,
+        help="How long after that it has to have ended; later it is missed.",
+    ),
 ]
 ReasonsOption = Annotated[
     str, typer.Option("--reasons", help="Grades whose leads get reasons: A,B,C,D or none.")
@@ -49,7 +71,11 @@ def run(
     model: ModelOption,
     leads: LeadsOption,
     day: DateOption = "",
+    due: Annotated[
+        bool, typer.Option("--due", help="Every date of a week that is due and has not ended, oldest first.")
+    ] = False,
     zone: ZoneOption = "UTC",
+    at: AtOption = "02:00",
     everything: Annotated[bool, typer.Option("--all", help="Score also what has not changed.")] = False,
     reasons: ReasonsOption = ",".join(_GRADES),
     threads: ThreadsOption = 2,
@@ -57,11 +83,20 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Score the leads that are new or have changed; a second run of a date does nothing."""
-    from leadscore.batch.run import business_date
+    from leadscore.batch.schedule import NightSchedule
 
-    when = _date(day, "--date") if day else business_date(datetime.now(UTC), _zone(zone))
-    found = _run(when, model, leads, everything, _grades(reasons), threads, events_url)
-    emit(_document(found), _view([found]), as_json=as_json)
+    if due and day:
+        raise BadInputError(
+            "--date and --due contradict each other.", hint="Name a date, or run what is due."
+        )
+    schedule, now = NightSchedule.parse(zone, at, "0h"), datetime.now(UTC)
+    if due:
+        dates = _due(schedule, now, model, events_url)
+    else:
+        dates = (_date(day, "--date") if day else schedule.business_date(now),)
+    found = [_run(each, model, leads, everything, _grades(reasons), threads, events_url) for each in dates]
+    documents = [_document(each) for each in found]
+    emit(documents if due else documents[0], _view(found), as_json=as_json)
 
 
 @app.command("spark")
@@ -83,10 +118,12 @@ def spark(
     as_json: JsonOption = False,
 ) -> None:
     """Score all leads on Spark, where one machine is too small; a second run of a date does nothing."""
-    from leadscore.batch.run import BatchRequest, business_date
+    from leadscore.batch.run import BatchRequest
+    from leadscore.batch.schedule import NightSchedule
     from leadscore.batch.spark import open_session, run_on_spark
 
-    when = _date(day, "--date") if day else business_date(datetime.now(UTC), _zone(zone))
+    today = NightSchedule.parse(zone, "00:00", "0h").business_date(datetime.now(UTC))
+    when = _date(day, "--date") if day else today
     home = Home.from_environment()
     request = BatchRequest(date=when, model=model, leads=leads, everything=True, reasons=_grades(reasons))
     session = open_session(f"leadscore batch {when.isoformat()}")
@@ -118,41 +155,52 @@ def backfill(
 
 @app.command("status")
 def status(
-    model: ModelOption,
-    days: Annotated[int, typer.Option(min=1, max=366, help="How many business dates to show.")] = 14,
+    model: Annotated[
+        str, typer.Option("--model", help="NAME; every model that has nights if left out.")
+    ] = "",
+    days: Annotated[int, typer.Option(min=1, max=35, help="How many business dates to show.")] = 14,
     zone: ZoneOption = "UTC",
+    at: AtOption = "02:00",
+    grace: GraceOption = "6h",
     events_url: EventsUrl = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which dates have ended, were begun, or are missing; exit code 5 if yesterday's is missing."""
-    from leadscore.batch.run import business_date
-    from leadscore.batch.status import list_nights
+    """Show which dates have ended, were begun, or are missing; exit code 5 if one is missed."""
+    from leadscore.batch.schedule import NightSchedule
+    from leadscore.batch.status import read_nights
     from leadscore.events.store import EventStore
-    from leadscore.registry.versions import ModelRef
 
     home = Home.from_environment()
-    today = business_date(datetime.now(UTC), _zone(zone))
+    schedule, now = NightSchedule.parse(zone, at, grace), datetime.now(UTC)
+    names = [_name(model)] if model else []
     with EventStore(events_url or home.events_url) as store:
-        nights = list_nights(store, ModelRef.parse(model).name, today, days)
+        found = read_nights(store, schedule, now, names)
+    nights = {
+        each.model: each.listed(schedule, now, days) for each in found if not names or each.model in names
+    }
     rows = [
         (
+            name,
             night.date.isoformat(),
-            night.state,
+            "MISSED" if night.missed else night.state,
             night.version or "–",
             "–" if night.record is None else f"{night.record.scored:,} of {night.record.leads:,}",
         )
-        for night in nights
+        for name, listed in nights.items()
+        for night in listed
     ]
     emit(
         nights,
-        table(f"Nights of {model}", ("date", "state", "version", "scored"), rows, right=("scored",)),
+        table("Nights", ("model", "date", "state", "version", "scored"), rows, right=("scored",)),
         as_json=as_json,
     )
-    missed = [night for night in nights if night.state == "missing" and night.date < today]
+    missed = [
+        (each.model, day) for each in found if each.model in nights for day in each.missed(schedule, now)
+    ]
     if missed:
         raise RefusedError(
-            f"{len(missed)} of the last {days} dates have no run, {missed[0].date} among them.",
-            hint="`leadscore batch backfill --since … --until …` makes them up.",
+            f"{len(missed)} nights have not ended in time, {missed[-1][0]} of {missed[-1][1]} among them.",
+            hint="`leadscore batch run --due` runs those of a week, `leadscore batch backfill` older ones.",
         )
 
 
@@ -161,10 +209,16 @@ def maintain(
     keep: Annotated[
         str, typer.Option("--keep", help="How long what a run was made from stays readable, such as 400d.")
     ] = "400d",
+    others: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table", help="Also this Delta table, such as the leads'; may be given several times."
+        ),
+    ] = None,
     events_url: EventsUrl = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Join small files of the lake, and delete those that no run of the time kept needs."""
+    """Join small files of the lake, and delete those that no training and no night of the time kept needs."""
     from leadscore.batch.upkeep import maintain as maintain_lake
     from leadscore.durations import parse_duration
     from leadscore.events.records import now_us
@@ -173,12 +227,62 @@ def maintain(
     home = Home.from_environment()
     since = now_us() - parse_duration(keep) // timedelta(microseconds=1)
     with EventStore(events_url or home.events_url) as store:
-        found = maintain_lake(store, home.lake, since=since, hours=_READERS_HOURS)
+        found = maintain_lake(store, home.lake, since=since, hours=_READERS_HOURS, others=others or ())
     rows = [
         (each.table, f"{each.kept_versions:,}", f"{each.joined:,}", f"{each.deleted:,}") for each in found
     ]
     columns = ("table", "versions kept", "files joined", "files deleted")
     emit(found, table("Lake", columns, rows, right=columns[1:]), as_json=as_json)
+
+
+@app.command("verify")
+def verify(
+    model: ModelOption,
+    day: Annotated[str, typer.Option("--date", help="Business date.")],
+    threads: ThreadsOption = 2,
+    events_url: EventsUrl = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a night again from the versions on record; exit code 5 if the lake has other scores."""
+    from leadscore.batch.verify import verify_night
+    from leadscore.events.store import EventStore
+
+    home, when = Home.from_environment(), _date(day, "--date")
+    with EventStore(events_url or home.events_url) as store:
+        found = verify_night(store, home, model, when, threads=threads)
+    claim = found.record.claim
+    said = (
+        f"{found.rows:,} scores made again from version {claim.leads_version} of {claim.leads} by "
+        f"{claim.model}/{claim.version} ({claim.digest[:12]}); {found.stored:,} are in the lake"
+    )
+    same = "all the same, to the last bit" if not found.differing else f"{found.differing:,} differ"
+    emit(found, f"{said}: {same}.", as_json=as_json)
+    if found.differing:
+        raise RefusedError(
+            f"{found.differing:,} scores of {when} are not those that its record makes.",
+            hint="Somebody has changed the table of scores, or the code: the record names its revision.",
+        )
+
+
+def _name(model: str) -> str:
+    """The name in a model reference; imported here because the console's image has no registry."""
+    from leadscore.registry.model_reference import model_name
+
+    return model_name(model)
+
+
+def _due(schedule: NightSchedule, now: datetime, model: str, events_url: str | None) -> tuple[date, ...]:
+    from leadscore.batch.schedule import plan_nights
+    from leadscore.batch.status import read_nights
+    from leadscore.events.store import EventStore
+
+    name = _name(model)
+    with EventStore(events_url or Home.from_environment().events_url) as store:
+        (nights,) = [each for each in read_nights(store, schedule, now, [name]) if each.model == name]
+    dates = plan_nights(schedule, now, nights.first, nights.records)
+    if not dates:
+        notes.print(f"Nothing is due: {schedule.newest_due(now)} has ended.", highlight=False)
+    return dates
 
 
 def _run(
@@ -199,9 +303,17 @@ def _run(
     )
     with EventStore(events_url or home.events_url) as store, progress_bar() as progress:
         task = progress.add_task(f"Scoring {day.isoformat()}", total=None)
-        return run_batch(
+        found = run_batch(
             request, home, store, progress=lambda n, of: progress.update(task, completed=n, total=of)
         )
+    since = found.record.claim.unchanged_since
+    if since is not None:
+        notes.print(
+            f"[yellow]warning[/]: {day}: nobody has written to the table of leads since the night of {since} "
+            f"(version {found.record.claim.leads_version}). Is whoever writes it late?",
+            highlight=False,
+        )
+    return found
 
 
 def _document(found: BatchResult) -> dict[str, object]:
@@ -234,18 +346,6 @@ def _date(text: str, option: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise BadInputError(f"{option} {text!r} is no date.", hint="Write it like 2026-11-29.") from error
-
-
-def _zone(name: str) -> str:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise BadInputError(
-            f"There is no time zone {name!r}.", hint="Such as Europe/Berlin or UTC."
-        ) from error
-    return name
 
 
 def _grades(text: str) -> tuple[str, ...]:

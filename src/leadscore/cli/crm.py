@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leadscore.cli import crm_endpoints
+from leadscore.cli import crm_endpoints, crm_vendors
 from leadscore.cli.options import EventsUrl, JsonOption
 from leadscore.cli.output import emit, notes, table
 from leadscore.settings import Home
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Write scores back into the CRM, and see what it has.")
 app.add_typer(crm_endpoints.app, name="endpoints")
+app.add_typer(crm_vendors.app)
 
 TargetsFile = Annotated[
     Path | None,

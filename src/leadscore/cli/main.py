@@ -27,6 +27,7 @@ from leadscore.cli import (
     explain,
     investigate,
     keys,
+    lake,
     models,
     monitor,
     outcomes,
@@ -80,6 +81,7 @@ app.command("console", rich_help_panel=_RUN)(console_command.console)
 app.command("simulate", rich_help_panel=_RUN)(simulate.simulate)
 app.add_typer(keys.app, name="keys", rich_help_panel=_RUN)
 app.add_typer(events.app, name="events", rich_help_panel=_RUN)
+app.add_typer(lake.app, name="lake", rich_help_panel=_RUN)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=_RUN)
 app.command("monitor", rich_help_panel=_RUN)(monitor.monitor)
 app.command("bench", rich_help_panel=_RUN)(bench.bench)

@@ -65,7 +65,8 @@ def monitor(
         keeper = ChoreKeeper(held, (*rollups.chores, measures, *alerts.chores, *crm.chores), stopping)
         sources = (rollups.metrics, exporter.metrics, alerts.metrics, crm.metrics)
         try:
-            process.run_monitor(options, keeper, sources=sources, posts={"/alertmanager": alerts.receiver})
+            posts = {"/alertmanager": alerts.receiver, "/crm/outcomes": crm.receiver}
+            process.run_monitor(options, keeper, sources=sources, posts=posts)
         finally:
             alerts.finish()
             crm.finish()

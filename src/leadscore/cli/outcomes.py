@@ -15,11 +15,15 @@ from leadscore.errors import BadInputError, TableError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from leadscore.events.matching import OutcomeMatch
     from leadscore.events.outcome_formats import OutcomeColumns, OutcomeFormats
     from leadscore.events.outcome_table import RowProblem
+    from leadscore.events.store import EventStore
+    from leadscore.lake.outcome_source import NewRows
 
 app = typer.Typer(no_args_is_help=True, help="Tell what became of the leads.")
 
@@ -34,7 +38,10 @@ def outcomes() -> None:
 @app.command("import")
 def import_outcomes(
     path: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="CSV, Parquet, Arrow or Delta table of outcomes.")
+        str,
+        typer.Argument(
+            metavar="TABLE", help="CSV, Parquet, Arrow or Delta table of outcomes (with --new also its URL)."
+        ),
     ],
     lead_col: Annotated[str, typer.Option(help="Column with the lead's id.")] = "lead_id",
     converted_col: Annotated[str, typer.Option(help="Column with true/false, yes/no or 1/0.")] = "converted",
@@ -69,6 +76,10 @@ def import_outcomes(
     thousands: Annotated[
         str | None, typer.Option(help="What groups the digits of the values: . , ' or a space.")
     ] = None,
+    only_new: Annotated[
+        bool,
+        typer.Option("--new", help="Of a Delta table: only what it has since this source's import before."),
+    ] = False,
     reject_file: Annotated[
         Path | None, typer.Option(help="Go on without bad rows and write them here, with the reason.")
     ] = None,
@@ -84,9 +95,14 @@ def import_outcomes(
     from leadscore.events.store import EventStore
 
     columns = OutcomeColumns(lead_col, converted_col, occurred_col, value_col, prediction_col, recorded_col)
-    rows = read_table(path)
     now = now_us()
     formats = _formats(columns, contract, time_format, decimal, thousands)
+    news = _read_new(path, source, events_url) if only_new else None
+    rows = read_table(path) if news is None else news.rows
+    if news is not None and not rows.num_columns:
+        told = {"rows": 0, "version": news.version}
+        emit(told, f"Nothing is new in version {news.version}.", as_json=as_json)
+        return
     found = outcomes_from_table(rows, columns, recorded_at=now, source=source, formats=formats, now=now)
     if found.problems:
         if reject_file is None:
@@ -98,18 +114,19 @@ def import_outcomes(
         notes.print(
             f"{len({p.row for p in found.problems})} bad rows written to {reject_file}.", style="yellow"
         )
-    for sentence in found.unlisted:
-        notes.print(
-            f"[yellow]warning[/]: {escape(f'{converted_col}: {sentence}')}.", highlight=False, soft_wrap=True
-        )
+    _warn_of_values(converted_col, found.unlisted)
     with EventStore(events_url or Home.from_environment().events_url) as store:
         before = store.already_recorded(found.outcomes)
         for start in range(0, len(found.outcomes), _BATCH):
             store.append([], found.outcomes[start : start + _BATCH])
         match = match_outcomes(store, found.outcomes)
-    fresh = {
-        o.outcome_id: (o.lead_id, o.prediction_id) for o in found.outcomes if o.outcome_id not in before.ids
-    }
+        fresh = {
+            o.outcome_id: (o.lead_id, o.prediction_id)
+            for o in found.outcomes
+            if o.outcome_id not in before.ids
+        }
+        if news is not None:
+            _note_import(store, news, source, len(fresh), now)
     corrected = sum(subject in before.subjects for subject in fresh.values())
     document = {
         "rows": rows.num_rows,
@@ -128,6 +145,30 @@ def import_outcomes(
         as_json=as_json,
     )
     _warn(match)
+
+
+def _read_new(path: str, source: str, events_url: str | None) -> NewRows:
+    from leadscore.events.store import EventStore
+    from leadscore.lake.outcome_source import read_new_outcomes
+
+    with EventStore(events_url or Home.from_environment().events_url) as store:
+        return read_new_outcomes(store, path, source)
+
+
+def _note_import(store: EventStore, news: NewRows, source: str, new: int, now: int) -> None:
+    from leadscore.lake.outcome_source import OutcomeImport, note_import
+
+    found = OutcomeImport(
+        table=news.table, source=source, version=news.version, rows=news.rows.num_rows, new=new
+    )
+    note_import(store, found, now)
+
+
+def _warn_of_values(column: str, unlisted: Sequence[str]) -> None:
+    for sentence in unlisted:
+        notes.print(
+            f"[yellow]warning[/]: {escape(f'{column}: {sentence}')}.", highlight=False, soft_wrap=True
+        )
 
 
 def _warn(match: OutcomeMatch) -> None:

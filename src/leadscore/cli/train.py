@@ -17,11 +17,13 @@ from rich.progress import TaskID
 from leadscore.cli.moments import parse_moment, parse_span
 from leadscore.cli.options import AcceptSuspicion, DelayAware, JsonOption, MinCompleteness
 from leadscore.cli.output import emit, notes, progress_bar, table
-from leadscore.errors import UnavailableError
+from leadscore.errors import BadInputError, NotFoundError, RefusedError, UnavailableError
 from leadscore.files import temporary_folder
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from leadscore.training.evidence import TrainingEvidence
     from leadscore.training.nomination import Nomination
     from leadscore.training.progress import TrialReport
@@ -29,11 +31,19 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[
-        Path, typer.Option("--data", help="Labelled leads: CSV, Parquet, Arrow or a Delta folder.")
-    ],
     contract: Annotated[Path, typer.Option("--contract", help="Contract of the leads (YAML).")],
     name: Annotated[str, typer.Option("--name", help="Model name in the registry.")],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="Labelled leads: CSV, Parquet, Arrow, or a Delta table's folder or URL."),
+    ] = None,
+    data_version: Annotated[
+        int | None, typer.Option(min=0, help="Version of that Delta table; the newest if left out.")
+    ] = None,
+    data_of: Annotated[
+        str | None,
+        typer.Option(metavar="NAME/7", help="Instead: the very rows that this version was trained on."),
+    ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials in all; a killed run goes on.")] = 50,
     months: Annotated[int, typer.Option(min=1, help="Latest months of labelled leads to use.")] = 6,
     min_records: Annotated[int, typer.Option(min=50, help="Labelled leads needed.")] = 10_000,
@@ -85,10 +95,11 @@ def train(
 ) -> None:
     """Tune, fit, calibrate, measure, publish and judge a model."""
     from leadscore.contract import load_contract
-    from leadscore.data.tables import read_table
+    from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
     from leadscore.registry.store import ModelRegistry
     from leadscore.registry.versions import check_name
+    from leadscore.training.data_versions import TrainingData, record_training_data
     from leadscore.training.nomination import nominate
     from leadscore.training.options import Costs, TrainOptions
     from leadscore.training.pipeline import train as run
@@ -115,12 +126,15 @@ def train(
         study_storage=home.studies,
         time_budget=time_budget,
     )
-    rows = read_table(data)
+    rows, pinned = _read(home, data, data_version, data_of)
     with _scratch(home.root) as scratch:
         with progress_bar() as bar:
             trained = run(rows, leads, options, out=scratch / "artefact", progress=_Bar(bar, trials))
         with EventStore(home.events_url) as store:
             result = nominate(ModelRegistry(home), store, trained, promote=promote)
+            if pinned is not None:
+                used = TrainingData(table=pinned[0], version=pinned[1], digest=trained.manifest.data.digest)
+                record_training_data(store, result.version.ref, used, now_us())
         document = {
             "model": result.version.ref,
             "champion": result.promoted,
@@ -131,6 +145,43 @@ def train(
         emit(document, _view(trained.evidence, result), as_json=as_json)
     if not as_json:
         _next_steps(result)
+
+
+def _read(
+    home: Home, data: str | None, version: int | None, of: str | None
+) -> tuple[pa.Table, tuple[str, int] | None]:
+    """The leads, and which version of which Delta table they are."""
+    import pyarrow as pa
+
+    from leadscore.data.tables import read_table, table_format
+    from leadscore.events.store import EventStore
+    from leadscore.lake.table import LakeTable, locate
+    from leadscore.training.data_versions import training_data_of
+
+    if (data is None) == (of is None) or (of is not None and version is not None):
+        raise BadInputError(
+            "Name the leads once.", hint="--data TABLE [--data-version 12], or --data-of NAME/7."
+        )
+    if of is not None:
+        with EventStore(home.events_url) as store:
+            known = training_data_of(store, of)
+        data, version = known.table, known.version
+    assert data is not None  # noqa: S101 - one of the two is given
+    if "://" not in data and table_format(Path(data)) != "delta":
+        if version is not None:
+            raise BadInputError(
+                f"{data} is no Delta table, so it has no versions.", hint="Leave out --data-version."
+            )
+        return read_table(data), None
+    table = LakeTable(locate(data))
+    if version is None:
+        version = table.version()
+        if version is None:
+            raise NotFoundError(f"There is no Delta table {data}.", hint="Check the address.")
+    batches = list(table.read(version))
+    if not batches:
+        raise RefusedError(f"Version {version} of {data} has no rows.", hint="Name another version or table.")
+    return pa.Table.from_batches(batches), (table.uri, version)
 
 
 @contextmanager

@@ -70,7 +70,8 @@ def up(
             "--data and --contract belong together.",
             hint="`leadscore contract infer TABLE --target … --id … -o contract.yaml` proposes a contract.",
         )
-    for wanted in (port, *((console_port, monitor_port, receiver_port) if console else ())):
+    beside_it = (console_port, monitor_port, *((receiver_port,) if data is None else ()))
+    for wanted in (port, *(beside_it if console else ())):
         check_free(host, wanted)
     home = Home.from_environment()
     try:
@@ -78,7 +79,7 @@ def up(
         notes.print(f"{champion.ref} is champion already: nothing to train.", highlight=False)
     except NotFoundError:
         table, described = (data, contract) if data is not None and contract is not None else _synthetic(home)
-        train.train(data=table, contract=described, name=name, trials=trials)
+        train.train(data=str(table), contract=described, name=name, trials=trials)
     key = _local_key(home)
     made_up = data is None and (home.root / _TABLE).exists()
     if console and made_up:
@@ -105,12 +106,7 @@ def up(
                 markup=False,
             )
         if told is not None:
-            listens = ("crm", "receiver", "--host", host, "--port", str(receiver_port), *parent)
-            started.start(Companion("CRM receiver", listens, {"LEADSCORE_WEBHOOK_SECRET": told}))
-            notes.print(
-                f"Receiver of webhooks: http://{host}:{receiver_port} – changed scores arrive there, signed",
-                highlight=False,
-            )
+            _start_receiver(started, host, receiver_port, told, parent)
         if traffic and made_up:
             sends = ("simulate", "--url", url, "--rate", str(rate), *parent)
             started.start(Companion("simulated CRM", sends, {"LEADSCORE_API_KEY": key}))
@@ -197,6 +193,14 @@ def _receiver(home: Home, host: str, port: int) -> str:
         if found is not None:
             remove_endpoint(store, _ENDPOINT, who, now_us())
         return add_endpoint(store, key, _ENDPOINT, url, who, now_us())[1]
+
+
+def _start_receiver(started: Companions, host: str, port: int, secret: str, parent: tuple[str, ...]) -> None:
+    listens = ("crm", "receiver", "--host", host, "--port", str(port), *parent)
+    started.start(Companion("CRM receiver", listens, {"LEADSCORE_WEBHOOK_SECRET": secret}))
+    notes.print(
+        f"Receiver of webhooks: http://{host}:{port} – changed scores arrive there, signed", highlight=False
+    )
 
 
 def _networks(host: str) -> str:

@@ -14,9 +14,12 @@ from prometheus_client.core import GaugeMetricFamily
 
 from leadscore.crm.choose import ModelSource, choose_scores
 from leadscore.crm.endpoints import WebhookEndpoint, read_endpoints, read_key
+from leadscore.crm.outcome_webhook import OutcomeReceiver
 from leadscore.crm.sync import read_subscribers
 from leadscore.crm.tables import CRM_REVISION
 from leadscore.crm.targets import CRM_CHANNEL, CrmTargets, load_targets, targets_path
+from leadscore.crm.vendors.chores import PULL_SECONDS, VendorChores
+from leadscore.crm.vendors.delivery import deliver_batches
 from leadscore.crm.webhook import EndpointGuard, WebhookSender
 from leadscore.crm.webhook_http import allowed_networks
 from leadscore.errors import LeadScoreError
@@ -67,6 +70,8 @@ class CrmMonitor:
         self._failing: dict[str, str] = {}
         self._stopped: dict[str, bool] = {}
         self._pool = ChannelPool(_CHANNELS_AT_ONCE)
+        self._vendors = VendorChores(store, lambda: self._targets, now)
+        self.receiver = OutcomeReceiver(store, environ, now)
 
     @property
     def chores(self) -> tuple[Chore, ...]:
@@ -74,6 +79,7 @@ class CrmMonitor:
         return (
             Chore("crm-choose", self.choose, CHOOSE_SECONDS),
             Chore("crm-deliver", self.deliver, CRM_DELIVER_SECONDS),
+            Chore("crm-outcomes", self._vendors.pull, PULL_SECONDS),
         )
 
     def choose(self) -> None:
@@ -114,6 +120,9 @@ class CrmMonitor:
             # What waits for a target that is switched off, or not in the file any more, goes on waiting.
             if endpoint is not None and endpoint.state == "on":
                 self._pool.run(channel, partial(self._post, endpoint))
+            link = None if endpoint is not None else self._vendors.link(channel.removeprefix(CRM_CHANNEL))
+            if link is not None:
+                self._pool.run(channel, partial(deliver_batches, self._store, channel, link, now=self._now))
         self._pool.collect()
 
     def finish(self) -> None:
@@ -131,11 +140,13 @@ class CrmMonitor:
             "leadscore_crm_target_stopped", "A target is disabled.", labels=["target"]
         )
         failing = GaugeMetricFamily(
-            "leadscore_crm_target_failing", "Changed scores of a target cannot be chosen.", labels=["target"]
+            "leadscore_crm_target_failing",
+            "Changed scores of a target cannot be chosen, or its outcomes cannot be read.",
+            labels=["target"],
         )
         for name, off in sorted(self._stopped.items()):
             stopped.add_metric([name], float(off))
-            failing.add_metric([name], float(name in self._failing))
+            failing.add_metric([name], float(name in self._failing or name in self._vendors.failing))
         yield stopped
         yield failing
 

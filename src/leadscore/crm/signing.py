@@ -19,6 +19,7 @@ WEBHOOK_SIGNATURE: Final = "webhook-signature"
 _PREFIX: Final = "whsec_"
 # As the specification advises: older ones may be somebody's recording.
 _TOLERANCE_SECONDS: Final = 300
+_LEAST_BYTES: Final = 24
 
 
 def write_secret(key: bytes) -> str:
@@ -30,12 +31,15 @@ def read_secret(text: str) -> bytes:
     """The key of a secret.
 
     Raises:
-        BadInputError: It is none; the message does not repeat it.
+        BadInputError: It is none, or too short to protect anything; the message does not repeat it.
     """
     try:
-        return base64.b64decode(text.strip().removeprefix(_PREFIX), validate=True)
-    except ValueError as error:
-        raise BadInputError("That is no webhook secret.", hint="It is whsec_ and base64.") from error
+        key = base64.b64decode(text.strip().removeprefix(_PREFIX), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) < _LEAST_BYTES:
+        raise BadInputError("That is no webhook secret.", hint="It is whsec_ and base64 of 24 bytes or more.")
+    return key
 
 
 def sign_webhook(keys: Sequence[bytes], message_id: str, seconds: int, body: bytes) -> str:

@@ -27,6 +27,7 @@ class PredictionSelection:
     model_version: str | None = None
     role: str | None = None
     contract_version: str | None = None
+    without_source: str | None = None
 
     def where(self) -> sa.ColumnElement[bool]:
         """The condition on the predictions table."""
@@ -39,6 +40,9 @@ class PredictionSelection:
             (c.contract_version, self.contract_version),
         )
         conditions += [column == value for column, value in wanted if value is not None]
+        if self.without_source is not None:
+            # Records of a release before have none.
+            conditions.append(sa.func.coalesce(c.source, "") != self.without_source)
         return sa.and_(*conditions)
 
 

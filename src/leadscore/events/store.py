@@ -185,11 +185,12 @@ class EventStore:
         *,
         kind: str | Sequence[str] | None = None,
         subject: str | None = None,
+        since: int | None = None,
         limit: int | None = 1_000,
     ) -> tuple[Evidence, ...]:
         """Return decision records of one kind, of several, or of all, newest first.
 
-        `limit` None: every one.
+        `since`: not those from before that moment (microseconds since the epoch). `limit` None: every one.
         """
         table = schema.evidence
         query = sa.select(table).order_by(table.c.at.desc(), table.c.evidence_id.desc()).limit(limit)
@@ -197,6 +198,8 @@ class EventStore:
             query = query.where(table.c.kind == kind if isinstance(kind, str) else table.c.kind.in_(kind))
         if subject is not None:
             query = query.where(table.c.subject == subject)
+        if since is not None:
+            query = query.where(table.c.at >= since)
         with self.reading() as connection:
             return tuple(evidence_of(tuple(row)) for row in connection.execute(query))
 

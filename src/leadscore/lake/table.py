@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Full, Queue
 from typing import TYPE_CHECKING, Final, Literal
@@ -30,7 +30,11 @@ _GROUP_ROWS: Final = 131_072
 # Batches that wait for the writer.
 _AHEAD: Final = 2
 _WRITER_POLL_SECONDS: Final = 0.1
-_PROPERTIES: Final = {"delta.enableDeletionVectors": "false"}
+# A version can be read for as long as its log is there; records name versions for years.
+_PROPERTIES: Final = {
+    "delta.enableDeletionVectors": "false",
+    "delta.logRetentionDuration": "interval 3650 days",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,12 @@ class TableCommit:
     Attributes:
         version: Of the table after it.
         repeated: It had happened before; nothing was written now.
+        rows: How many were written now.
     """
 
     version: int
     repeated: bool
+    rows: int = field(default=0, compare=False)
 
 
 class LakeTable:
@@ -87,6 +93,7 @@ class LakeTable:
         columns: Sequence[str] | None = None,
         *,
         dictionary: Sequence[str] = (),
+        where: ds.Expression | None = None,
     ) -> Generator[pa.RecordBatch]:
         """Rows of one version, in batches; memory does not grow with the table.
 
@@ -94,6 +101,7 @@ class LakeTable:
             version: Which; None: the newest when this is called.
             columns: Only these, in this order.
             dictionary: Text columns to hand out dictionary-encoded (several times faster).
+            where: Only rows for which this holds; folders and files without any are not read.
 
         Raises:
             NotFoundError: There is no such table or version, or its files were vacuumed away.
@@ -110,10 +118,62 @@ class LakeTable:
                 require_columns(self.uri, found.schema.names, columns)
             yield from found.to_batches(
                 columns=None if columns is None else list(columns),
+                filter=where,
                 batch_size=_GROUP_ROWS // 2,
                 batch_readahead=2,
                 fragment_readahead=1,
             )
+
+    def read_added(self, version: int, since: int) -> Generator[pa.RecordBatch]:
+        """Rows of the files that one version has and an older one had not.
+
+        What was appended in between, and what stands in a file with a row that was changed; a file that only
+        joins others is read as well, so rows may be known already.
+
+        Args:
+            version: The newer version.
+            since: The older one. If its log is gone, every row is read.
+
+        Raises:
+            NotFoundError: There is no such table or version, or its files were vacuumed away.
+            TableError: The table uses features that this reader does not follow.
+            UnavailableError: The store cannot be read.
+        """
+        try:
+            known = set(self._open(since).file_uris())
+        except NotFoundError:
+            known = set[str]()
+        table = self._open(version)
+        check_delta_features(self.uri, table)
+        with self._translated():
+            added = {name.rsplit("/", 1)[-1] for name in set(table.file_uris()) - known}
+            found = table.to_pyarrow_dataset()
+            for fragment in found.get_fragments():
+                if fragment.path.rsplit("/", 1)[-1] in added:
+                    yield from fragment.to_batches(schema=found.schema, batch_size=_GROUP_ROWS // 2)
+
+    def rows_by(self, column: str) -> dict[str, int | None]:
+        """How many rows each value of a partition column has, as the log says; None where it does not.
+
+        Empty if there is no such table. Values are texts, as folders are named.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        table = self._find()
+        if table is None:
+            return {}
+        found: dict[str, int | None] = {}
+        with self._translated():
+            files = pa.table(table.get_add_actions(flatten=True))
+            for value, count in zip(
+                files.column(f"partition.{column}").to_pylist(),
+                files.column("num_records").to_pylist(),
+                strict=True,
+            ):
+                before = found.get(str(value), 0)
+                found[str(value)] = None if count is None or before is None else before + count
+        return found
 
     def write(
         self,
@@ -161,12 +221,12 @@ class LakeTable:
                 writer_properties=WriterProperties(compression="SNAPPY", max_row_group_size=_GROUP_ROWS),
                 commit_properties=CommitProperties(app_transactions=[Transaction(application, number)]),
             )
-            pipe.feed(batches, writer)
+            rows = pipe.feed(batches, writer)
             writer.result()
         done = self.commit_of(application, number)
         if done is None:
             raise UnavailableError(f"The commit {application}/{number} to {self.uri} is not in its log.")
-        return TableCommit(done.version, repeated=False)
+        return TableCommit(done.version, repeated=False, rows=rows)
 
     def compact(self) -> int:
         """Join small files; returns how many were replaced."""
@@ -253,9 +313,13 @@ class LakeTable:
             if isinstance(error, FileNotFoundError):
                 raise NotFoundError(
                     f"A file of {self.uri} is gone: {_line(error)}.",
-                    hint="Was that version vacuumed away? Read a newer one.",
+                    hint="Was that version vacuumed away, or is a copy incomplete? Another may be whole.",
                 ) from error
-            raise UnavailableError(f"{self.uri} cannot be used: {_line(error)}.") from error
+            hint = "Is its log, or a file, half written? Whoever writes the table has to repair it."
+            raise UnavailableError(
+                f"{self.uri} cannot be used: {_line(error)}.",
+                hint=hint if isinstance(error, DeltaError) else "",
+            ) from error
 
 
 class _Pipe:
@@ -268,17 +332,20 @@ class _Pipe:
         self._queue: Queue[pa.RecordBatch | None] = Queue(_AHEAD)
         self._given_up = False
 
-    def feed(self, batches: Iterable[pa.RecordBatch], writer: Future[None]) -> None:
-        """Hand over all batches, as long as the writer takes them."""
+    def feed(self, batches: Iterable[pa.RecordBatch], writer: Future[None]) -> int:
+        """Hand over all batches, as long as the writer takes them; returns how many rows it took."""
+        rows = 0
         try:
             for batch in batches:
                 if not self._put(batch, writer):
-                    return
+                    break
+                rows += batch.num_rows
         except BaseException:
             self._given_up = True
             raise
         finally:
             self._put(None, writer)
+        return rows
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         while (batch := self._queue.get()) is not None:

@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 MetricsSource = Callable[[], Iterable[Metric]]
 """Makes the metrics of one scrape; must not wait for the store."""
-Receiver = Callable[[bytes, str], tuple[int, str]]
-"""Takes a body and the Authorization header; returns a status and a sentence."""
+Receiver = Callable[[bytes, Mapping[str, str]], tuple[int, str]]
+"""Takes a body and the headers, with names in lower case; returns a status and a sentence."""
 
 _MOST_BYTES: Final = 1_000_000
 _SECONDS: Final = 10.0
@@ -95,7 +95,7 @@ class MonitorEndpoint:
         if len(body) != length:
             return 400, "text/plain", b"The body is shorter than its Content-Length.\n"
         try:
-            status, said = receiver(body, str(environ.get("HTTP_AUTHORIZATION", "")))
+            status, said = receiver(body, _headers(environ))
         except Exception:  # noqa: BLE001 - whoever sent it must learn that it was not taken, and send it again
             _log.exception("a receiver failed")
             status, said = 500, "It was not taken; the monitor's log says why."
@@ -105,6 +105,14 @@ class MonitorEndpoint:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Collected(self.sources))
         return generate_latest(registry)
+
+
+def _headers(environ: WSGIEnvironment) -> dict[str, str]:
+    return {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
 
 
 # Statuses that fail a probe. A store that is away is no reason to start the process again.

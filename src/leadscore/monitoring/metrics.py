@@ -2,61 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from leadscore.drift.report.measured_values import figures
 from leadscore.drift.verdict import SEVERITIES
-from leadscore.errors import UnavailableError
+from leadscore.errors import ConflictError
+from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
-from leadscore.monitoring.records import DriftRecord, subject_of
+from leadscore.lake.publishing import PublishedRows
+from leadscore.lake.schemas import DRIFT_FIGURES, DRIFT_METRICS
+from leadscore.lake.table import LakeTable, locate, table_uri
+from leadscore.monitoring.records import DriftRecord, list_windows, read_windows, subject_of
 
 
 def append_metrics(path: Path, record: DriftRecord) -> bool:
-    """Append the window's figures to the Delta table `drift_metrics`.
+    """Append the window's figures to a Delta table such as the lake's `drift_metrics`, unless it has them.
 
-    A row per feature, and per figure of another method.
-
-    Each detector is one application in Delta's transaction log, with the window's end as its version: a
-    window that is written again is skipped. Returns whether rows were written.
-
-    A window that was not judged has no figures, and may be judged later.
+    Returns whether rows were written: a window that was not judged has no figures, and may be judged later.
 
     Raises:
+        BadInputError: The table there has other types.
         UnavailableError: The table cannot be read or written.
     """
-    if not record.report.judged:
-        return False
-    from deltalake import (  # noqa: PLC0415 (heavy, and rarely asked for)
-        CommitProperties,
-        DeltaTable,
-        Transaction,
-        write_deltalake,
-    )
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+    return bool(_append(LakeTable(locate(str(path)), DRIFT_METRICS), [record]))
 
+
+def publish_drift_metrics(store: EventStore, lake: str) -> PublishedRows:
+    """Append the figures of every stored window that the lake's table lacks, however late it was judged.
+
+    Args:
+        store: Whose records.
+        lake: Root of the lake: folder or URL.
+
+    Raises:
+        BadInputError: The table there has other types, or a record is damaged.
+        ConflictError: Others write to the table again and again.
+        UnavailableError: Store or lake cannot be used.
+    """
+    table = LakeTable(table_uri(lake, DRIFT_METRICS.name), DRIFT_METRICS)
+    known = _known_windows(table, table.version(), 0)
+    wanted = [each.evidence_id for each in list_windows(store) if (each.subject, each.at) not in known]
+    rows = 0
+    for start in range(0, len(wanted), _RECORDS_AT_ONCE):
+        rows += _append(table, read_windows(store, wanted[start : start + _RECORDS_AT_ONCE]))
+    return PublishedRows(DRIFT_METRICS.name, rows, table.version())
+
+
+def _append(table: LakeTable, records: Sequence[DriftRecord]) -> int:
+    """Append the figures of windows that the table lacks; returns how many rows that was.
+
+    Detectors write to one table at the same time: whoever comes second looks again.
+    """
+    judged = {_window_of(record): record for record in records if record.report.judged}
+    since = min((end for _, end in judged), default=0)
+    for again in range(_TRIES):
+        version = table.version()
+        known = _known_windows(table, version, since)
+        batches = [
+            batch
+            for window, record in judged.items()
+            if window not in known
+            for batch in metrics_table(record).to_batches()
+        ]
+        if not batches:
+            return 0
+        try:
+            done = table.write(
+                batches, application=_APPLICATION, number=0 if version is None else version + 1
+            )
+        except ConflictError:
+            if again == _TRIES - 1:
+                raise
+            continue
+        if not done.repeated:
+            return done.rows
+    return 0
+
+
+def _window_of(record: DriftRecord) -> tuple[str, int]:
     verdict = record.report.verdict
-    application = subject_of(f"{verdict.model_name}/{verdict.model_version}", record.detector)
-    version = to_microseconds(verdict.window_end)
-    try:
-        if DeltaTable.is_deltatable(str(path)):
-            known = DeltaTable(str(path)).transaction_version(application)
-            if known is not None and known >= version:
-                return False
-        write_deltalake(
-            str(path),
-            metrics_table(record),
-            mode="append",
-            # A table that an older version wrote gets the columns that it lacks.
-            schema_mode="merge",
-            commit_properties=CommitProperties(app_transactions=[Transaction(application, version)]),
-        )
-    except (DeltaError, OSError) as error:
-        raise UnavailableError(f"Cannot append to the Delta table {path}: {error}.") from error
-    return True
+    subject = subject_of(f"{verdict.model_name}/{verdict.model_version}", record.detector)
+    return subject, to_microseconds(verdict.window_end)
+
+
+def _known_windows(table: LakeTable, version: int | None, since: int) -> set[tuple[str, int]]:
+    """Detectors and ends of the windows that the table has, of those that end at a moment or later."""
+    if version is None:
+        return set()
+    found: set[tuple[str, int]] = set()
+    end = ds.field("window_end") >= pa.scalar(since, pa.timestamp("us", "UTC"))
+    for batch in table.read(version, _WINDOW_COLUMNS, where=end):
+        for row in pa.Table.from_batches([batch]).group_by(_WINDOW_COLUMNS).aggregate([]).to_pylist():
+            subject = subject_of(f"{row['model_name']}/{row['model_version']}", row["detector"])
+            found.add((subject, to_microseconds(row["window_end"])))
+    return found
 
 
 def metrics_table(record: DriftRecord) -> pa.Table:
@@ -84,7 +129,7 @@ def metrics_table(record: DriftRecord) -> pa.Table:
             "smallest_p": min((t.p_value for t in feature.tests), default=feature.statistics.chi_square_p),
             "impact": feature.impact,
             "leads_at_risk": feature.at_risk,
-            **{name: getattr(feature.statistics, name) for name in _FIGURES},
+            **{name: getattr(feature.statistics, name) for name in DRIFT_FIGURES},
         }
         for feature in record.report.features
     ]
@@ -102,27 +147,14 @@ def metrics_table(record: DriftRecord) -> pa.Table:
         }
         for figure in figures(record.report)
     ]
-    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+    return pa.Table.from_pylist(rows, schema=DRIFT_METRICS.schema)
 
 
-_FIGURES: Final = (
-    "psi", "kl", "jensen_shannon", "chi_square", "chi_square_p", "ks", "ks_p", "wasserstein", "mean",
-    "reference_mean", "missing_rate", "reference_missing_rate", "unseen_rate", "range_rate",
-)  # fmt: skip
-_MOMENT: Final = pa.timestamp("us", "UTC")
-_SCHEMA: Final = pa.schema(
-    [
-        *((name, pa.string()) for name in ("detector", "model_name", "model_version")),
-        ("window_start", _MOMENT),
-        ("window_end", _MOMENT),
-        ("rows", pa.int64()),
-        ("drifted", pa.bool_()),
-        *((name, pa.string()) for name in ("feature", "severity")),
-        *((name, pa.float64()) for name in ("effect", "smallest_p", "impact", "leads_at_risk", *_FIGURES)),
-        *((name, pa.string()) for name in ("method", "figure")),
-        *((name, pa.float64()) for name in ("value", "low", "high")),
-    ]
-)
+_APPLICATION: Final = "leadscore/drift_metrics"
+_WINDOW_COLUMNS: Final = ["detector", "model_name", "model_version", "window_end"]
+# Records are some ten kilobytes each.
+_RECORDS_AT_ONCE: Final = 500
+_TRIES: Final = 5
 
 
 def prometheus_text(record: DriftRecord) -> str:

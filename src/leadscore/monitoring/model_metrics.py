@@ -10,34 +10,13 @@ import pyarrow as pa
 
 from leadscore.errors import UnavailableError
 from leadscore.events.store import EventStore
-from leadscore.lake.schemas import TableSchema
+from leadscore.lake.schemas import MODEL_METRICS
 from leadscore.lake.table import LakeTable, TableCommit, table_uri
 from leadscore.monitoring.exporter import OUTCOME_WINDOW, VersionMeasures, read_version_measures
 from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.monitoring.queries.freshness import read_freshness
 from leadscore.monitoring.rollups.progress import ROLLUPS_REVISION
 
-_MOMENT: Final = pa.timestamp("us", tz="UTC")
-# A row for each measure of each version and role. `value` is null where it is not known; `unknown` says why.
-MODEL_METRICS: Final = TableSchema(
-    "model_metrics",
-    pa.schema(
-        [
-            pa.field("measured_at", _MOMENT, nullable=False),
-            pa.field("window_start", _MOMENT, nullable=False),
-            pa.field("model_name", pa.string(), nullable=False),
-            pa.field("model_version", pa.string(), nullable=False),
-            pa.field("role", pa.string(), nullable=False),
-            pa.field("measure", pa.string(), nullable=False),
-            pa.field("value", pa.float64()),
-            pa.field("low", pa.float64()),
-            pa.field("high", pa.float64()),
-            pa.field("leads", pa.int64(), nullable=False),
-            pa.field("completeness", pa.float64()),
-            pa.field("unknown", pa.string(), nullable=False),
-        ]
-    ),
-)
 _APPLICATION: Final = "leadscore/model_metrics"
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
+import sqlalchemy as sa
 
 from leadscore.documents import DECODE_ERRORS
 from leadscore.drift.report.document import DriftReport
 from leadscore.drift.windows.history import History
 from leadscore.errors import BadInputError, NotFoundError, UnavailableError
 from leadscore.events.records import Evidence
+from leadscore.events.schema import evidence
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
 from leadscore.registry.model_reference import find_version
@@ -59,6 +62,39 @@ def latest_record(store: EventStore, model: str, detector: str) -> DriftRecord |
     """
     found = store.evidence(kind=KIND, subject=subject_of(model, detector), limit=1)
     return _decode(found[0].document) if found else None
+
+
+class WindowKey(NamedTuple):
+    """A stored window without its report."""
+
+    evidence_id: str
+    subject: str
+    at: int
+
+
+def list_windows(store: EventStore) -> tuple[WindowKey, ...]:
+    """Every judged window of every detector, oldest first; `at` is its end, microseconds since the epoch.
+
+    Raises:
+        UnavailableError: The store cannot be read.
+    """
+    c = evidence.c
+    query = sa.select(c.evidence_id, c.subject, c.at).where(c.kind == KIND).order_by(c.at, c.evidence_id)
+    with store.reading() as connection:
+        return tuple(WindowKey(*row) for row in connection.execute(query))
+
+
+def read_windows(store: EventStore, ids: Sequence[str]) -> tuple[DriftRecord, ...]:
+    """Records by their ids, at most some hundred, oldest first.
+
+    Raises:
+        UnavailableError: The store cannot be read.
+        BadInputError: A record is damaged.
+    """
+    c = evidence.c
+    query = sa.select(c.document).where(c.evidence_id.in_(ids)).order_by(c.at, c.evidence_id)
+    with store.reading() as connection:
+        return tuple(_decode(document) for document in connection.execute(query).scalars())
 
 
 def save(store: EventStore, model: str, record: DriftRecord) -> None:

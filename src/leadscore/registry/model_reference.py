@@ -39,3 +39,16 @@ def fetch_model(ref: str, home: Home) -> tuple[str, str, Path]:
     if (Path(ref) / artefact.MANIFEST).is_file():
         return name, version, Path(ref)
     return name, version, ModelRegistry(home).fetch(f"{name}/{version}")
+
+
+def model_name(ref: str) -> str:
+    """Return the name of a model, whatever version is meant, without asking the registry.
+
+    Raises:
+        BadInputError: It is no reference.
+        ArtefactError: The folder is damaged.
+    """
+    folder = Path(ref)
+    if (folder / artefact.MANIFEST).is_file():
+        return artefact.verify_artefact(folder).name
+    return ModelRef.parse(ref).name

@@ -58,7 +58,7 @@ def logged_leads(
     matrix = feature_matrix(window, contract)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {contract.id: window.column("lead_id")}
     for index, feature in enumerate(contract.inputs):
-        columns[feature.name] = _decoded(feature, matrix[:, index])
+        columns[feature.name] = decoded_feature(feature, matrix[:, index])
     if contract.time is not None:
         columns[contract.time] = window.column("scored_at")
     columns[contract.target.column] = _target(contract, window.column("converted"))
@@ -68,7 +68,8 @@ def logged_leads(
     return pa.table(columns)
 
 
-def _decoded(feature: Feature, codes: npt.NDArray[np.float32]) -> pa.Array:
+def decoded_feature(feature: Feature, codes: npt.NDArray[np.float32]) -> pa.Array:
+    """Encoded values of an input as the contract has them: numbers, texts, flags; null where missing."""
     missing = np.isnan(codes)
     if isinstance(feature, Categorical):
         indices = pa.array(np.where(missing, 0, codes).astype(np.int32), mask=missing)

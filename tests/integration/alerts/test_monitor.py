@@ -139,7 +139,7 @@ class World:
             "receiver": "leadscore",
             "alerts": [alert],
         }
-        return self.monitor.receiver(json.dumps(body).encode(), "Bearer token")
+        return self.monitor.receiver(json.dumps(body).encode(), {"authorization": "Bearer token"})
 
 
 @pytest.fixture
@@ -357,7 +357,7 @@ def test_a_start_that_is_no_time_is_now(world: World, start: str) -> None:
         "startsAt": start, "endsAt": start, "generatorURL": "", "fingerprint": "ab",
     }  # fmt: skip
     body = json.dumps({"version": "4", "alerts": [alert]}).encode()
-    assert world.monitor.receiver(body, "Bearer token") == (200, "ok")
+    assert world.monitor.receiver(body, {"authorization": "Bearer token"}) == (200, "ok")
     with world.store.reading() as connection:
         (episode,) = read_open(connection)
     assert episode.started_at == world.now
@@ -381,9 +381,9 @@ def test_a_name_from_elsewhere_cannot_write_links_into_slack(world: World) -> No
 
 def test_who_is_not_alertmanager_is_refused(world: World) -> None:
     take = world.monitor.receiver
-    assert take(b"{}", "")[0] == take(b"{}", "Bearer other")[0] == 401
+    assert take(b"{}", {})[0] == take(b"{}", {"authorization": "Bearer other"})[0] == 401
     for body in (b"", b"{}", b"[]", b'{"version":"4","alerts":[{"status":"odd"}]}', b"[" * 10_000, b"\xff"):
-        assert take(body, "Bearer token")[0] == 400
+        assert take(body, {"authorization": "Bearer token"})[0] == 400
     (world.secrets / "LEADSCORE_ALERTMANAGER_TOKEN").write_text("rotated")
     assert world.alertmanager("firing", alertname="A")[0] == 401
 

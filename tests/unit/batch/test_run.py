@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,7 @@ from tests.support.artefacts import build_artefact, sample_contract, sample_lead
 
 from leadscore.batch import run as batch_run
 from leadscore.batch.records import find_record
-from leadscore.batch.run import BatchRequest, business_date, run_batch
-from leadscore.batch.status import list_nights
+from leadscore.batch.run import BatchRequest, run_batch
 from leadscore.errors import ConflictError, NotFoundError, TableError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.events.windows import labelled_window
@@ -242,40 +240,6 @@ def test_a_run_is_not_gone_on_with_from_another_table(
 def test_no_table_is_not_an_empty_one(home: Home, store: EventStore, request_: BatchRequest) -> None:
     with pytest.raises(NotFoundError, match="no Delta table of leads"):
         run_batch(replace(request_, leads=request_.leads + "-elsewhere"), home, store)
-
-
-def test_nights_are_ended_begun_or_missing(
-    home: Home, store: EventStore, request_: BatchRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_batch(request_, home, store)
-    with monkeypatch.context() as patch:
-        patch.setattr(batch_run, "check_ids", _dies)
-        with pytest.raises(UnavailableError):
-            run_batch(replace(request_, date=DAY + timedelta(days=2)), home, store)
-    nights = list_nights(store, "sample", DAY + timedelta(days=3), 30)
-    assert [(night.date - DAY, night.state) for night in nights] == [
-        (timedelta(days=3), "missing"),
-        (timedelta(days=2), "begun"),
-        (timedelta(days=1), "missing"),
-        (timedelta(0), "ended"),
-    ]
-    assert list_nights(store, "another", DAY, 30) == ()
-
-
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC"])
-def test_730_nights_are_730_dates_whatever_the_clock_does(zone: str) -> None:
-    """02:00 comes twice in October and never in March: a CronJob may fire twice, or an hour later."""
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    dates: list[date] = []
-    for minutes in range(0, 730 * 24 * 60 + 180, 30):
-        moment = start + timedelta(minutes=minutes)
-        local = moment.astimezone(batch_run.ZoneInfo(zone))
-        # Every firing that any scheduler might make of "0 2 * * *", those of the skipped hour included.
-        if (local.hour, local.minute) == (2, 0) or (local.hour, local.minute) == (3, 0):
-            dates.append(business_date(moment, zone))
-    every = sorted(set(dates))
-    assert len(every) in {730, 731}
-    assert all(b - a == timedelta(days=1) for a, b in pairwise(every))
 
 
 def _dies(*arguments: object) -> None:

@@ -132,7 +132,7 @@ def test_limits_are_the_documented_ones(one: One) -> None:
         name: metric["failureCondition"].split(" > ")[-1] for name, metric in metrics(one, "-gate").items()
     }
     assert limits == {
-        "error-rate": "0.02",
+        "error-rate": "0.01",
         "p95-seconds": "0.5",
         "p95-against-stable": "1.5",
         "score-psi": "0.2",

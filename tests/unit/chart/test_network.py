@@ -26,6 +26,12 @@ CHANNELS = (
     'networkPolicy.channelsEgress=[{"to":[{"ipBlock":{"cidr":"192.0.2.0/24"}}],"ports":[{"port":443}]}]'
 )
 BUNDLED = (OPERATOR, "mlflow.enabled=true", "mlflow.artifactRoot=file:///artefacts", "mlflow.artifactClaim=a")
+NIGHTS = (
+    *("batch.enabled=true", "batch.leads=/lake/leads", "batch.claim=lake"),
+    'crm.targets=[{"name":"warehouse","kind":"table"},{"name":"sf","kind":"salesforce","existingSecret":"sf"}]',
+    'networkPolicy.crmEgress=[{"to":[{"ipBlock":{"cidr":"192.0.3.0/24"}}],"ports":[{"port":443}]}]',
+)
+LAKE = (*NIGHTS, "batch.lake=s3://leadscore/lake")
 BUNDLED_REGISTRY = (*BUNDLED, "model.source=registry", "shadow.enabled=true")
 STORE = (
     'networkPolicy.objectStoreEgress=[{"to":[{"ipBlock":{"cidr":"203.0.113.0/24"}}],"ports":[{"port":443}]}]'
@@ -46,6 +52,7 @@ OUTSIDE = {
     "object store": End("object store", address="203.0.113.10"),
     "API server": End("API server", address="10.96.0.1"),
     "channels": End("channels", address="192.0.2.7"),
+    "CRM": End("CRM", address="192.0.3.7"),
     "internet": End("internet", address="198.51.100.7"),
     "metadata": End("metadata", address="169.254.169.254"),
     "DNS": End("DNS", "kube-system", {"k8s-app": "kube-dns"}, {"dns": 53}),
@@ -112,6 +119,8 @@ def needs_of_role(me: str, said: str) -> Iterator[Need]:
         yield from ((me, "Prometheus", port) for port in PORTS)
     if "LEADSCORE_ALERT_SECRETS" in said:
         yield me, "channels", 443
+    if "leadscore-crm-credentials" in said:
+        yield me, "CRM", 443
 
 
 def pods(found: tuple[Manifest, ...], tmp_path: Path) -> dict[str, End]:
@@ -152,9 +161,10 @@ def allowed(found: tuple[Manifest, ...], tmp_path: Path) -> set[Need]:
         (API,),
         (*BUNDLED, RETENTION, API),
         (*BUNDLED_REGISTRY, *SEEN, CHANNELS, API),
-        (*YOURS, *SEEN, CHANNELS, API),
+        (*BUNDLED, *SEEN, *NIGHTS, CHANNELS, API),
+        (*YOURS, *SEEN, *LAKE, CHANNELS, API),
     ],
-    ids=["default", "bundled", "bundled registry, shadow, console", "your database and object store"],
+    ids=["default", "bundled", "bundled registry, shadow, console", "nights, CRM", "yours, nights"],
 )
 def test_every_connection_that_pods_need_comes_about_and_no_other(
     chart: Chart, tmp_path: Path, settings: tuple[str, ...]
@@ -189,6 +199,7 @@ def test_the_shipped_production_values_work_under_a_policy_that_is_enforced(
     assert {port for *_, port in more} <= {443, 587, 5432, 6443}
     assert {b for _, b, port in more if port == 5432} & {"internet", "object store", "metadata"} == set()
     migrating = {"mlflow-migrate", "events-migrate"}
+    nights = {"batch", "batch-publish", "batch-maintain"}
     assert {a for a, *_ in more} <= {
         "scoring",
         "jobs",
@@ -196,7 +207,7 @@ def test_the_shipped_production_values_work_under_a_policy_that_is_enforced(
         "operator",
         "console",
         "monitor",
-    } | migrating
+    } | migrating | nights
     assert not {b for _, b, _ in more} & set(pods(found, tmp_path))
 
 
@@ -209,6 +220,9 @@ def test_what_lies_outside_and_is_allowed_by_nothing_is_refused(chart: Chart) ->
     registry = ("model.source=registry", "model.registry.trackingUri=https://mlflow.example.com")
     assert "nothing names the registry" in chart.refusal(*registry)
     assert "nothing names the collector" in chart.refusal("scoring.otlpEndpoint=http://collector:4318")
+    nights = (*BUNDLED, *SEEN, CHANNELS, *LAKE)
+    assert "Set networkPolicy.objectStoreEgress" in chart.refusal(*nights)
+    assert "Set networkPolicy.crmEgress" in chart.refusal(*nights, STORE, "networkPolicy.crmEgress=null")
 
 
 def test_every_pod_may_ask_for_names(chart: Chart, tmp_path: Path) -> None:

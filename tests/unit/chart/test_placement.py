@@ -29,6 +29,10 @@ WORKLOADS = {
     "mlflow-migrate": "mlflow",
     "events-migrate": "events.migration",
     "events-retain": "events.migration",
+    "batch": "batch",
+    "batch-publish": "batch",
+    "batch-maintain": "batch",
+    "crm-publish": "batch",
     "load-test": "loadTest",
     "helm-test": "loadTest",
 }
@@ -36,6 +40,8 @@ ALL = (
     *("operator.enabled=true", "mlflow.enabled=true", "mlflow.artifactRoot=file:///artefacts"),
     *("mlflow.artifactClaim=artefacts", "loadTest.enabled=true", "shadow.enabled=true", "shadow.version=2"),
     *("events.retention.keep=730d", "console.enabled=true", "monitor.enabled=true"),
+    *("batch.enabled=true", "batch.leads=/lake/leads", "batch.claim=lake"),
+    'crm.targets=[{"name":"warehouse","kind":"table"}]',
 )
 # What a pod spec must hold once a value is set.
 WORDS = {
@@ -133,7 +139,7 @@ def test_the_platform_may_choose_every_user(chart: Chart, tmp_path: Path) -> Non
 
 
 ACCOUNTS = {
-    **{each: each for each in ("scoring", "operator", "mlflow", "console", "monitor")},
+    **{each: each for each in ("scoring", "operator", "mlflow", "console", "monitor", "batch")},
     "jobs": "operator.jobs",
 }
 

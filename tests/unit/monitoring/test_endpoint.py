@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from prometheus_client.core import GaugeMetricFamily
@@ -15,10 +15,10 @@ from leadscore.monitoring.endpoint import EndpointServer, MonitorEndpoint, Monit
 HEALTH = {"now": MonitorHealth(status="ok", leading=True)}
 
 
-def receive(body: bytes, authorization: str) -> tuple[int, str]:
+def receive(body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
     if body == b"defect":
         raise ValueError("a defect")
-    return 202 if authorization == "Bearer x" else 401, "said"
+    return 202 if headers.get("authorization") == "Bearer x" else 401, "said"
 
 
 @pytest.fixture(scope="module")

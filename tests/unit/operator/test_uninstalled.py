@@ -24,6 +24,7 @@ from leadscore_operator.kube.resources import CRONJOBS, DEPLOYMENTS, DETECTORS
 from leadscore_operator.plan import Apply, Delete, Patch
 from leadscore_operator.reconcile.base import ReconcileContext
 from leadscore_operator.reconcile.detector import reconcile_detector
+from leadscore_operator.reconcile.freshness import FreshnessReader
 
 T = TypeVar("T")
 HOME = "leads-lead-scoring-operator"
@@ -61,13 +62,18 @@ def watched() -> Manifest:
     return item | {"metadata": item["metadata"] | {"name": "crm", "uid": "uid-crm"}}
 
 
+async def look(context: ReconcileContext, item: Manifest) -> None:
+    """One look at a detector."""
+    await reconcile_detector(context, FreshnessReader(None), item["metadata"]["name"])
+
+
 def looked(*, living: bool = True, **meta: Any) -> KubeApi:
     """A server after a look at a new detector."""
     api = KubeApi()
     api.objects[DEPLOYMENTS.path("ns", HOME)] = home(**meta)
     item = watched()
     api.objects[DETECTORS.path("ns", item["metadata"]["name"])] = item
-    talk(api, lambda context: reconcile_detector(context, item["metadata"]["name"]))
+    talk(api, lambda context: look(context, item))
     if not living:
         del api.objects[DETECTORS.path("ns", item["metadata"]["name"])]
     return api
@@ -109,7 +115,7 @@ def test_a_cron_job_of_an_operator_before_is_given_to_the_installation() -> None
 def test_a_detector_that_is_gone_takes_its_cron_jobs_with_it() -> None:
     api = looked(living=False)
     assert len(stored(api)) == 1
-    talk(api, lambda context: reconcile_detector(context, watched()["metadata"]["name"]))
+    talk(api, lambda context: look(context, watched()))
     assert stored(api) == []
 
 

@@ -101,8 +101,13 @@ def test_a_broken_file_of_targets_is_unknown_not_good(
 
 def test_only_an_administrator_has_forms(store: EventStore, tmp_path: Path) -> None:
     wait(store, tmp_path)
-    assert "/actions/rotate-endpoint" in str(look(store, tmp_path).body)
-    assert "/actions/" not in str(look(store, tmp_path, replace(ADA, role="approver")).body)
+    shown = str(look(store, tmp_path).body)
+    assert "/actions/rotate-endpoint" in shown
+    assert URL in shown
+    others = str(look(store, tmp_path, replace(ADA, role="approver")).body)
+    assert "/actions/" not in others
+    assert URL not in others
+    assert "crm.example.com" in others
 
 
 def test_a_secret_is_shown_once_and_never_on_the_page(store: EventStore, tmp_path: Path) -> None:
