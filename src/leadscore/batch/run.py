@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -23,7 +24,9 @@ from leadscore.batch.records import (
     save_record,
 )
 from leadscore.batch.scoring import ScoredRows, check_ids, columns_of, score_changed
-from leadscore.errors import ConflictError, NotFoundError
+from leadscore.data.matrix import encode_batch
+from leadscore.data.notation import Notation
+from leadscore.errors import ConflictError, NotFoundError, TableError
 from leadscore.events.records import Prediction, now_us
 from leadscore.events.store import EventStore
 from leadscore.lake.schemas import LEAD_STATES, SCORES
@@ -107,11 +110,29 @@ def run_batch(
         return BatchResult(done, repeated=True)
     model = ScoringModel.load(folder, threads=1)
     states = _states_of(home, name, version)
-    claim = find_claim(store, subject) or claim_run(
-        store, _new_claim(request, name, version, model.digest, states, store)
-    )
+    claim = find_claim(store, subject)
+    if claim is None:
+        wanted = _new_claim(request, name, version, model.digest, states, store)
+        # Before it is claimed: a claim pins the table's version, and this may be one that cannot be scored.
+        _check_leads(wanted, model)
+        claim = claim_run(store, wanted)
     check_claim(claim, locate(request.leads), model.digest)
     return BatchResult(_carry_out(claim, model, home, store, request.threads, progress), repeated=False)
+
+
+def _check_leads(claim: BatchClaim, model: ScoringModel) -> None:
+    """Refuse a table whose ids, columns or first rows cannot be scored."""
+    leads = LakeTable(claim.leads)
+    check_ids(model, partial(leads.read, claim.leads_version, [model.contract.id]))
+    names, texts = columns_of(model)
+    with closing(leads.read(claim.leads_version, names, dictionary=texts)) as batches:
+        first = next(batches, None)
+    if first is None:
+        raise TableError(
+            f"The table {claim.leads} has no leads.",
+            hint="Does its job write it anew just now? Run it again when it has rows.",
+        )
+    encode_batch(model.contract, first, first_row=1, notation=Notation())
 
 
 def _states_of(home: Home, name: str, version: str) -> LakeTable:

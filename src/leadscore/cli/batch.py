@@ -6,11 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from leadscore.cli.options import EventsUrl, JsonOption
 from leadscore.cli.output import emit, notes, progress_bar, table
-from leadscore.errors import BadInputError, RefusedError
+from leadscore.errors import BadInputError, LeadScoreError, RefusedError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
@@ -94,9 +95,21 @@ def run(
         dates = _due(schedule, now, model, events_url)
     else:
         dates = (_date(day, "--date") if day else schedule.business_date(now),)
-    found = [_run(each, model, leads, everything, _grades(reasons), threads, events_url) for each in dates]
-    documents = [_document(each) for each in found]
-    emit(documents if due else documents[0], _view(found), as_json=as_json)
+    found: list[BatchResult] = []
+    failed: list[LeadScoreError] = []
+    for each in dates:
+        try:
+            found.append(_run(each, model, leads, everything, _grades(reasons), threads, events_url))
+        except LeadScoreError as error:
+            # A night that cannot be run, as its table is gone, holds up no other.
+            failed.append(error)
+            if len(dates) > 1:
+                notes.print(f"{each}: {escape(str(error))}", style="yellow", highlight=False)
+    if found or due:
+        documents = [_document(each) for each in found]
+        emit(documents if due else documents[0], _view(found), as_json=as_json)
+    if failed:
+        raise failed[0]
 
 
 @app.command("spark")

@@ -17,6 +17,7 @@ from tests.support.artefacts import build_artefact, sample_contract, sample_lead
 from leadscore.batch import run as batch_run
 from leadscore.batch.records import find_record
 from leadscore.batch.run import BatchRequest, run_batch
+from leadscore.batch.verify import verify_night
 from leadscore.errors import ConflictError, NotFoundError, TableError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.events.windows import labelled_window
@@ -144,7 +145,7 @@ def test_a_run_that_died_at_any_step_is_gone_on_with(
         with pytest.raises(UnavailableError, match="power"):
             run_batch(request_, home, store)
     # The table has changed meanwhile: the run is of what it had claimed.
-    if step != "claim_run" or after:
+    if step not in {"claim_run", "check_ids"} or (step == "claim_run" and after):
         write_deltalake(request_.leads, sample_leads(5, seed=4), mode="overwrite")
     record = run_batch(request_, home, store).record
     assert (record.leads, record.scored) == (300, 300)
@@ -204,19 +205,72 @@ def test_a_value_of_another_type_names_its_row(home: Home, store: EventStore, re
     assert logged(store).num_rows == 0
 
 
-def test_an_empty_table_is_a_night_without_leads(
+@pytest.mark.parametrize("fault", ["twice", "text", "column"])
+def test_a_table_that_was_mended_is_scored_the_same_day(
+    fault: str, home: Home, store: EventStore, request_: BatchRequest
+) -> None:
+    table = sample_leads(300, seed=3)
+    name = next(f.name for f in sample_contract().inputs if type(f).__name__ == "Numeric")
+    bad = {
+        "twice": pa.concat_tables([table, table.slice(4, 1)]),
+        "text": table.set_column(table.column_names.index(name), name, pa.array(["many"] * 300)),
+        "column": table.drop_columns([name]),
+    }
+    write_deltalake(request_.leads, bad[fault], mode="overwrite", schema_mode="overwrite")
+    with pytest.raises(TableError):
+        run_batch(request_, home, store)
+    assert (logged(store).num_rows, store.evidence(kind="batch-claim")) == (0, ())
+    write_deltalake(request_.leads, table, mode="overwrite", schema_mode="overwrite")
+    assert run_batch(request_, home, store).record.scored == 300
+
+
+@pytest.mark.parametrize("lost", ["file", "log"])
+def test_a_half_written_table_is_said_and_nothing_is_written(
+    lost: str, home: Home, store: EventStore, request_: BatchRequest
+) -> None:
+    write_deltalake(request_.leads, sample_leads(20, seed=4), mode="append")
+    torn = sorted(Path(request_.leads).glob("*.parquet" if lost == "file" else "_delta_log/*.json"))[-1]
+    if lost == "file":
+        torn.unlink()
+    else:
+        torn.write_bytes(torn.read_bytes()[:-40])
+    with pytest.raises((NotFoundError, UnavailableError), match=str(request_.leads)):
+        run_batch(request_, home, store)
+    assert LakeTable(table_uri(home.lake, SCORES.name)).version() is None
+    assert (logged(store).num_rows, store.evidence(kind="batch-claim")) == (0, ())
+
+
+def test_yesterdays_table_is_noticed(home: Home, store: EventStore, request_: BatchRequest) -> None:
+    assert run_batch(request_, home, store).record.claim.unchanged_since is None
+    tomorrow = replace(request_, date=DAY + timedelta(days=1))
+    record = run_batch(tomorrow, home, store).record
+    assert (record.claim.unchanged_since, record.scored) == (DAY, 0)
+
+
+def test_a_night_made_again_is_the_same_to_the_last_bit(
     home: Home, store: EventStore, request_: BatchRequest
 ) -> None:
+    run_batch(request_, home, store)
+    write_deltalake(request_.leads, sample_leads(50, seed=5), mode="overwrite")
+    found = verify_night(store, home, request_.model, DAY, threads=2)
+    assert (found.rows, found.stored, found.differing) == (300, 300, 0)
+    with pytest.raises(NotFoundError, match="has ended"):
+        verify_night(store, home, request_.model, DAY - timedelta(days=1), threads=2)
+
+
+def test_an_empty_table_is_no_night(home: Home, store: EventStore, request_: BatchRequest) -> None:
     write_deltalake(request_.leads, sample_leads(20, seed=3).slice(0, 0), mode="overwrite")
-    record = run_batch(request_, home, store).record
-    assert (record.leads, record.scored) == (0, 0)
+    with pytest.raises(TableError, match="has no leads"):
+        run_batch(request_, home, store)
+    write_deltalake(request_.leads, sample_leads(20, seed=3), mode="overwrite")
+    assert run_batch(request_, home, store).record.scored == 20
 
 
 def test_a_version_that_was_vacuumed_away_is_said(
     home: Home, store: EventStore, request_: BatchRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(batch_run, "check_ids", _dies)
+        patch.setattr(batch_run, "_commit", _dies)
         with pytest.raises(UnavailableError):
             run_batch(request_, home, store)
     write_deltalake(request_.leads, sample_leads(5, seed=4), mode="overwrite")
@@ -229,7 +283,7 @@ def test_a_run_is_not_gone_on_with_from_another_table(
     home: Home, store: EventStore, request_: BatchRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(batch_run, "check_ids", _dies)
+        patch.setattr(batch_run, "_commit", _dies)
         with pytest.raises(UnavailableError):
             run_batch(request_, home, store)
     write_deltalake(str(tmp_path / "other"), sample_leads(5, seed=4))
