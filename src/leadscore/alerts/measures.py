@@ -126,7 +126,7 @@ class RollupReader:
                     continue
                 measure = drift.psi
                 if measure.value is not None and measure.n < PSI_LEADS:
-                    why = f"{measure.n} leads in {_PSI_HOURS} h; the PSI needs {PSI_LEADS}."
+                    why = f"{measure.n:,} leads in {_PSI_HOURS} h; the PSI needs {PSI_LEADS:,}."
                     measure = Measure.missing(why, n=measure.n, as_of=measure.as_of)
                 found[tuple(sorted({**dict(labels), "feature": drift.name}.items()))] = measure
         return found

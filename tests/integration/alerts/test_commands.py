@@ -10,8 +10,10 @@ import pytest
 from tests.support.receiver import Receiver
 from typer.testing import CliRunner
 
+from leadscore.alerts.backtest import backtest_rule
 from leadscore.alerts.chores import AlertMonitor
 from leadscore.alerts.episodes import read_open
+from leadscore.alerts.rules import default_rules
 from leadscore.cli.main import app
 from leadscore.errors import BadInputError, ForbiddenError, NotFoundError, UnauthorizedError, UnavailableError
 from leadscore.events.store import EventStore
@@ -137,6 +139,8 @@ def test_a_rule_is_looked_back_at_or_says_why_it_cannot_be(shell: Shell) -> None
         "LeadScoringConversionDrop",
     }  # fmt: skip
     assert all(each["episodes"] == [] for each in found)
+    # Nothing was counted: there is nothing to look back at, however long ago.
+    assert {each["looks"] for each in shell("backtest", "--last", "999w")} == {1}
     with pytest.raises(BadInputError, match="no roll-up keeps"):
         shell("backtest", "LeadScoringShipperLag")
     with pytest.raises(NotFoundError):
@@ -148,3 +152,10 @@ def test_people_get_tables(shell: Shell) -> None:
     shown = CliRunner().invoke(app, ["alerts", "list"])
     assert "Counting" in shown.stdout
     assert "Channels" in shown.stdout
+
+
+def test_a_time_that_would_take_hours_to_look_at_is_refused_in_a_sentence() -> None:
+    rule = default_rules().named("LeadScoringLatency")
+    assert rule is not None
+    with pytest.raises(BadInputError, match="167,833 times"):
+        backtest_rule(rule, lambda *_: {}, 0, 999 * 7 * 24 * 3_600_000_000)

@@ -17,6 +17,8 @@ from tests.support.console import PERSON
 from tests.support.events import outcome, prediction
 from typer.testing import CliRunner
 
+from leadscore.alerts.episodes import write_episodes
+from leadscore.alerts.evaluate import Episode
 from leadscore.cli.main import app
 from leadscore.console.page import ActionRequest, ConsolePage, PageContent, PageRequest, read_range
 from leadscore.console.pages import investigations, lead, leads
@@ -243,6 +245,42 @@ def test_only_leads_of_the_segment_are_looked_at(filled: EventStore, cached: Cac
     assert {sum(cells) for cells in seen.now.cells.values()} == {german}
     assert "http" not in seen.no_registry
     assert "does not answer" in seen.no_registry
+
+
+def test_alerts_that_fired_are_among_what_changed(filled: EventStore, cached: CachedHome) -> None:
+    def fired(name: str, days: float, **labels: str) -> Episode:
+        at = moment_us(NOW - days * DAY)
+        return Episode(
+            episode_id=name, fingerprint=name, rule="LeadScoringErrorRate", severity="critical",
+            labels=labels, state="resolved", started_at=at, seen_at=at, fired_at=at,
+            ended_at=at + 3_600_000_000, summary="3 of 100 calls fail.",
+        )  # fmt: skip
+
+    episodes = [
+        fired("ours", 2), fired("before", 9, model="leads"), fired("other", 2, model="churn"),
+        fired("long-ago", 60),
+    ]  # fmt: skip
+    with filled.writing() as connection:
+        write_episodes(connection, {}, {episode.fingerprint: episode for episode in episodes})
+    request = InvestigationRequest(model="leads", time=HourRange.of(NOW - 6 * DAY, NOW), asked_at=NOW)
+    seen = observe(filled, ModelRegistry(cached.home), cached.shelf, request)
+    told = {change.evidence: change.what for change in seen.changes}
+    assert set(told) == {"ours", "before"}
+    assert told["ours"].startswith("The critical alert LeadScoringErrorRate fired (until ")
+    assert told["ours"].endswith("): 3 of 100 calls fail.")
+
+
+def test_a_lead_whose_id_has_spaces_around_it_is_found_and_said(
+    filled: EventStore, cached: CachedHome
+) -> None:
+    row = sample_matrix(cached.shelf.open("leads", "1").contract, 1, seed=9)[0]
+    filled.append([answered(cached, "s1", " L-01 ", row, NOW - DAY)], [])
+    count(filled, cached)
+    spaced = lead.build(ask(lead.PAGE, filled, cached, {"id": " L-01 "})).verdict.sentence
+    assert "“ L-01 ” (with the spaces around it)" in spaced
+    # What was typed with spaces that are not part of the id.
+    typed = lead.build(ask(lead.PAGE, filled, cached, {"id": " L-02  "})).verdict.sentence
+    assert typed.startswith("Lead L-02 has grade")
 
 
 @pytest.mark.parametrize("model", ["", "<script>alert(1)</script>", "other", "x" * 100_000])

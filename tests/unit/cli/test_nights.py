@@ -15,11 +15,14 @@ from typer.testing import CliRunner
 
 from leadscore.batch import run as batch_run
 from leadscore.batch.records import EXPECTED_KIND, expect_nights, list_claims
+from leadscore.batch.upkeep import maintain
 from leadscore.cli.main import app
-from leadscore.errors import LeadScoreError, RefusedError, TableError, UnavailableError
+from leadscore.cli.train import _read as training_rows
+from leadscore.errors import LeadScoreError, NotFoundError, RefusedError, TableError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.lake.table import LakeTable
 from leadscore.settings import Home
+from leadscore.training.data_versions import TrainingData, record_training_data
 
 
 @pytest.fixture
@@ -96,3 +99,22 @@ def test_outcomes_of_a_table_that_is_not_there_are_a_sentence(home: Home, tmp_pa
     assert isinstance(found, LeadScoreError)
     assert not isinstance(found, RefusedError)
     assert "no Delta table" in str(found)
+
+
+def test_what_a_version_was_trained_on_can_be_read_after_a_vacuum(home: Home, tmp_path: Path) -> None:
+    crm, rows = str(tmp_path / "crm"), sample_leads(30, seed=3)
+    write_deltalake(crm, rows)
+    with EventStore(home.events_url) as store:
+        used = TrainingData(table=crm, version=0, digest="d")
+        record_training_data(store, "leads/7", used, 1)
+        for seed in (4, 5):
+            write_deltalake(crm, sample_leads(30, seed=seed), mode="overwrite")
+        (kept,) = maintain(store, home.lake, since=0, hours=0, others=[crm])
+    assert (kept.kept_versions, kept.deleted > 0) == (1, True)
+    with pytest.raises(NotFoundError, match="vacuumed"):
+        list(LakeTable(crm).read(1))
+    table, pinned = training_rows(home, None, None, "leads/7")
+    assert pinned == (crm, 0)
+    assert table.equals(rows)
+    with pytest.raises(NotFoundError, match="leads/8"):
+        training_rows(home, None, None, "leads/8")

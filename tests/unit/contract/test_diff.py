@@ -34,6 +34,7 @@ def test_equal_contracts_have_no_changes() -> None:
         (change(CONTRACT, target=Target(column="won", known_at="closed_at")), "target", ("model",)),
         (change(CONTRACT, target=Target(column="converted")), "target.known_at", ()),
         (change(CONTRACT, value=None), "value", ()),
+        (change(CONTRACT, currency="EUR"), "currency", ()),
         (change(CONTRACT, unknown_fields="warn"), "unknownFields", ()),
         (without("balance"), "balance", ("callers", "model")),
         (without("gender"), "gender", ("callers",)),

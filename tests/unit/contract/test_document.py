@@ -19,6 +19,7 @@ from leadscore.contract import (
     load_contract,
     parse_contract,
 )
+from leadscore.data.synthetic import synthetic_contract
 from leadscore.errors import ContractError
 
 _texts = st.text(
@@ -104,6 +105,14 @@ def test_people_read_name_and_type_first_and_no_defaults() -> None:
         ("name: n\nid: i\ntarget: {column: y}\nfeatures: [{type: numeric, name: a, range: [.nan, 1]}]",
             "finite"),
         ("name: n\nid: i\ntarget: {column: y}\nfeatures: [{type: numeric, name: a, rnge: [0, 1]}]", "rnge"),
+        (("name: n\nid: i\nvalue: v\ncurrency: EURO\n"
+            "target: {column: y}\nfeatures: [{type: boolean, name: a}]"),
+            "no code of ISO 4217"),
+        (("name: n\nid: i\nvalue: v\ncurrency: eur\n"
+            "target: {column: y}\nfeatures: [{type: boolean, name: a}]"),
+            "EUR, USD"),
+        ("name: n\nid: i\ncurrency: EUR\ntarget: {column: y}\nfeatures: [{type: boolean, name: a}]",
+            "no `value` column"),
     ],
 )  # fmt: skip
 def test_a_bad_contract_says_what_is_wrong(text: str, told: str) -> None:
@@ -115,3 +124,20 @@ def test_a_bad_contract_says_what_is_wrong(text: str, told: str) -> None:
 def test_a_missing_file_is_a_contract_error(tmp_path: Path) -> None:
     with pytest.raises(ContractError):
         load_contract(tmp_path / "none.yaml")
+
+
+def test_a_contract_without_a_currency_has_the_version_that_it_had_before_there_was_one() -> None:
+    # As the README shows it, and as artefacts of earlier releases have it.
+    assert contract_version(synthetic_contract()) == "d4bb0f4072d1"
+    assert "currency" not in dump_contract(synthetic_contract())
+
+
+def test_a_currency_is_part_of_the_contract_and_is_read_back() -> None:
+    text = (
+        "name: n\nid: i\nvalue: v\ncurrency: CHF\ntarget: {column: y}\nfeatures: [{type: boolean, name: a}]"
+    )
+    contract = parse_contract(text)
+    assert contract.currency == "CHF"
+    assert parse_contract(dump_contract(contract)) == contract
+    without = msgspec.structs.replace(contract, currency=None)
+    assert contract_version(contract) != contract_version(without)

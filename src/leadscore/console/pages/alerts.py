@@ -203,10 +203,10 @@ def _rules(found: _Alerts) -> Component:
     statuses = sorted(found.now.statuses, key=place)
     since = {episode.rule: episode.fired_at or episode.started_at for episode in reversed(found.now.told)}
     table = PageTable(
-        header=("rule", "level", "state", "number now", "should be", "since", "do", "evaluated"),
+        header=("rule", "level", "state", "number now", "should be", "do"),
         rows=[
-            _rule_row(status, at, found.rules.named(status.rule), since.get(status.rule))
-            for at, status in statuses
+            _rule_row(status, found.rules.named(status.rule), since.get(status.rule))
+            for _, status in statuses
             if status.state != "elsewhere"
         ],
         units={},
@@ -221,23 +221,25 @@ def _rules(found: _Alerts) -> Component:
     return section_block("Rules", parts)
 
 
-def _rule_row(status: RuleStatus, at: int, rule: AlertRule | None, since: int | None) -> tuple[object, ...]:
+def _rule_row(status: RuleStatus, rule: AlertRule | None, since: int | None) -> tuple[object, ...]:
     level, words = _STATES[status.state]
     if rule is not None and status.state == "firing":
         level = ALERT_LEVELS[rule.severity]
+    begun = "" if since is None else f" since {moment_text(_moment(since))}"
     numbers = number_lines(status.members[:_NUMBERS], rule, bound=False)
     links = AlertLinks.from_environment()
     (_, runbook), *_ = links.of(rule, status.rule)
+    do = html.A("Runbook", href=runbook) if links.runbooks else f"`{runbook}`"
     return (
-        status.rule,
-        "–" if rule is None else rule.severity,
-        badge(level, words),
-        # Of several numbers some may be unknown: that is said beside those that are known.
-        html.Ul([html.Li(text) for text in numbers]) if numbers else status.unknown or "–",
-        "–" if rule is None else bound_text(rule),
-        "–" if since is None else _moment(since),
-        html.A("Runbook", href=runbook) if links.runbooks else html.Code(runbook),
-        _moment(at),
+        html.Span(status.rule, className="short"),
+        html.Span("–" if rule is None else rule.severity, className="short"),
+        html.Span([badge(level, words), begun]),
+        # Of several numbers some may be unknown: the rule has its number all the same.
+        html.Ul([html.Li(text) for text in numbers])
+        if len(numbers) > 1
+        else next(iter(numbers), "") or status.unknown or "–",
+        html.Span("–" if rule is None else bound_text(rule), className="short"),
+        "–" if status.state == "ok" else do,
     )
 
 

@@ -49,22 +49,29 @@ def _drift(numbers: OverviewNumbers) -> InsightFinding | None:
     if worst is None:
         return None
     since = "" if worst.since is None else f" since {worst.since:%Y-%m-%d}"
-    broken = worst.triage == "pipeline_bug"
+    matters, do = {
+        "pipeline_bug": (
+            "It looks like a fault on the way of the data, so the scores of such leads are wrong.",
+            "Ask who brings the data what was changed at the source; train nothing before that.",
+        ),
+        "market_moved": (
+            "The model has seen few leads like these, so their scores may be off.",
+            "See on the page Drift which fields changed, then train again on newer leads.",
+        ),
+    }.get(
+        worst.triage,
+        (
+            "Whether a fault or the market is behind it is not clear, so scores may be off or wrong.",
+            "See on the page Drift which fields changed, and ask who brings them before anything is trained.",
+        ),
+    )
     return InsightFinding(
         level="critical" if worst.severity == "critical" else "warning",
         changed=InsightSentence(
             template="Leads differ from those that the model was trained on{since}.", names={"since": since}
         ),
-        matters=InsightSentence(
-            template="It looks like a fault on the way of the data, so the scores of such leads are wrong."
-            if broken
-            else "The model has seen few leads like these, so their scores may be off."
-        ),
-        do=InsightSentence(
-            template="Ask who brings the data what was changed at the source; train nothing before that."
-            if broken
-            else "See on the page Drift which fields changed, then train again on newer leads."
-        ),
+        matters=InsightSentence(template=matters),
+        do=InsightSentence(template=do),
     )
 
 
