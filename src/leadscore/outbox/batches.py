@@ -29,7 +29,9 @@ SettledAttempt = tuple[MessageClaim, SendResult, NextAttempt]
 def claim_batch(
     connection: sa.Connection, channel: str, now: int, *, most: int, lease_seconds: float
 ) -> tuple[MessageClaim, ...]:
-    """Take messages of a channel that are due, the first of each stream, oldest first; () if there is none.
+    """Take messages of a channel that are due, the first of each stream, as they come; () if there is none.
+
+    Of a large backlog they are not sorted first, which would read all of it for each batch.
 
     Args:
         connection: Of a transaction that writes; the claims hold once it is committed.
@@ -56,11 +58,10 @@ def claim_batch(
             sa.or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
             ~before,
         )
-        .order_by(outbox.c.next_at, outbox.c.number)
         .limit(most)
         .with_for_update(skip_locked=True, of=outbox)
     )
-    rows = connection.execute(query).all()
+    rows = sorted(connection.execute(query), key=lambda row: row.number)
     lease = secrets.token_hex(8)
     for numbers in _pieces([row.number for row in rows]):
         connection.execute(

@@ -177,18 +177,18 @@ def deliver_batches(
         found = go_on_with_job(store, channel, link, vendor, now=now, chance=chance)
         if found is not None:
             return _round_of(found)
+        with store.reading() as connection:
+            due = count_due(connection, channel, now())
+        if due >= vendor.bulk_from:
+            return _round_of(start_job(store, channel, link, vendor, now=now, chance=chance))
     for _ in range(_AT_ONCE):
         at = now()
         with store.writing() as connection:
-            due = count_due(connection, channel, at) if isinstance(vendor, SalesforceVendor) else 0
-            bulk = isinstance(vendor, SalesforceVendor) and due >= vendor.bulk_from
-            claims = () if bulk else claim_batch(
+            claims = claim_batch(
                 connection, channel, at, most=vendor.batch_size, lease_seconds=_LEASE_SECONDS
-            )  # fmt: skip
+            )
             batch, others = sendable(connection, target, claims, vendor)
             turn = take_turn(connection, channel, at, vendor.pace_seconds) if batch else at
-        if isinstance(vendor, SalesforceVendor) and bulk:
-            return _round_of(counts + start_job(store, channel, link, vendor, now=now, chance=chance))
         if not claims:
             break
         lease_ends = at + round((_LEASE_SECONDS - SECONDS - NEAR_SECONDS) * SECOND_US)
