@@ -112,7 +112,7 @@ def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], b
         keeper = ChoreKeeper(
             lease, (*rollups.chores, Chore("measures", exporter.refresh, 1.0), *alerts.chores), stopping
         )
-        status, said = alerts.receiver(json.dumps(FIRING).encode(), f"Bearer {TOKEN}")
+        status, said = alerts.receiver(json.dumps(FIRING).encode(), {"authorization": f"Bearer {TOKEN}"})
         assert status == 200, said
 
         class Page(Collector):
