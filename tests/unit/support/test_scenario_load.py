@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.e2e.scenario import load
 from tests.e2e.scenario.load import Body, Endpoint, Load, acknowledged, bodies_of
 from tests.e2e.scenario.tally import Sent, Tally, split_p_value
 from tests.support.waiting import wait_until
@@ -91,11 +92,14 @@ def test_a_broken_connection_is_one_failure_and_is_never_repeated():
     assert {failure.status for failure in tally.failures} == {0}
 
 
-def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_written_to():
+def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_written_to(monkeypatch):
     """As Traefik does after 180 s.
 
     A burst made many connections, a calm needed one, and the next burst takes them all.
     """
+    # As far below the server's limit as it is below Traefik's: a request that leaves at the very moment of
+    # the server's close is lost, whoever sends it.
+    monkeypatch.setattr(load, "_LONGEST_IDLE", 0.1)
     with serving(lambda number: 0.3 if number <= 8 or number > 200 else 200, idle=0.2) as server:
         tally = run(server, 230)
     assert server.closed_idle >= 7
