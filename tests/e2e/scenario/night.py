@@ -21,7 +21,8 @@ from tests.e2e.scenario.then import Then
 from tests.e2e.scenario.when import When
 from tests.support.artefacts import build_artefact, sample_leads
 
-LEADS: Final = 60_000
+# As many as take a quiet machine long enough to be killed in between.
+LEADS: Final = 200_000
 _JOBS: Final = "app.kubernetes.io/component=batch"
 _LOGGED: Final = "SELECT count(*) FROM predictions WHERE source = 'batch'"
 # In the registry's pod, which has the jobs image and is given the lake besides.

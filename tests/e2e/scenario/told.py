@@ -192,7 +192,9 @@ class ToldThen(Then):
             lambda: (prometheus.scalar(f"sum({self._of('leadscore_rollup_predictions_total')})") or 0) > 0,
             seconds=60, what="counted predictions",
         )  # fmt: skip
-        lag = prometheus.scalar(f"max({self._of('leadscore_rollup_lag_seconds')})")
+        behind = f"max({self._of('leadscore_rollup_lag_seconds')})"
+        wait_until(lambda: prometheus.scalar(behind) is not None, seconds=60, what="how far behind they are")
+        lag = prometheus.scalar(behind)
         assert lag is not None
         self._scene.figure("roll-ups behind the store", lag, "s", at_most=5)
         features = int(self._scene.release.psql("SELECT count(DISTINCT feature) FROM rollup_features"))
