@@ -18,6 +18,7 @@ from leadscore.crm.chores import CrmMonitor
 from leadscore.errors import LeadScoreError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
+from leadscore.outbox.queue import backlogs
 from leadscore.settings import Home
 
 
@@ -113,7 +114,15 @@ def test_a_target_that_fails_holds_up_no_other(
     for path in worlds["hubspot"].folder.iterdir():
         path.unlink()
     monitor.choose()
-    delivered(monitor, lambda: worlds["dynamics"].scored == 2)
+
+    def each_has_ended() -> bool:
+        # Each target is delivered to by a thread of its own.
+        with store.reading() as connection:
+            errors = {found.channel: found.last_error for found in backlogs(connection)}
+        failed = [errors.get(f"crm:{kind}") for kind in ("salesforce", "hubspot")]
+        return worlds["dynamics"].scored == 2 and all(failed)
+
+    delivered(monitor, each_has_ended)
     code, found = run("check")
     assert code == 5
     assert "invalid_client" in found["salesforce"][0]
