@@ -110,20 +110,23 @@ def run_batch(
         return BatchResult(done, repeated=True)
     model = ScoringModel.load(folder, threads=1)
     states = _states_of(home, name, version)
-    claim = find_claim(store, subject)
+    claim, checked = find_claim(store, subject), None
     if claim is None:
         wanted = _new_claim(request, name, version, model.digest, states, store)
         # Before it is claimed: a claim pins the table's version, and this may be one that cannot be scored.
-        _check_leads(wanted, model)
+        found = _check_leads(wanted, model)
         claim = claim_run(store, wanted)
+        # Whoever claimed it first may have pinned another version.
+        checked = found if claim == wanted else None
     check_claim(claim, locate(request.leads), model.digest)
-    return BatchResult(_carry_out(claim, model, home, store, request.threads, progress), repeated=False)
+    ids, pieces = score_night(claim, model, home, request.threads, checked)
+    return BatchResult(_carry_out(claim, home, store, ids, pieces, progress), repeated=False)
 
 
-def _check_leads(claim: BatchClaim, model: ScoringModel) -> None:
-    """Refuse a table whose ids, columns or first rows cannot be scored."""
+def _check_leads(claim: BatchClaim, model: ScoringModel) -> Digests:
+    """Refuse a table whose ids, columns or first rows cannot be scored; returns the digests of its ids."""
     leads = LakeTable(claim.leads)
-    check_ids(model, partial(leads.read, claim.leads_version, [model.contract.id]))
+    ids = _checked_ids(leads, claim, model)
     names, texts = columns_of(model)
     with closing(leads.read(claim.leads_version, names, dictionary=texts)) as batches:
         first = next(batches, None)
@@ -133,6 +136,11 @@ def _check_leads(claim: BatchClaim, model: ScoringModel) -> None:
             hint="Does its job write it anew just now? Run it again when it has rows.",
         )
     encode_batch(model.contract, first, first_row=1, notation=Notation())
+    return ids
+
+
+def _checked_ids(leads: LakeTable, claim: BatchClaim, model: ScoringModel) -> Digests:
+    return check_ids(model, partial(leads.read, claim.leads_version, [model.contract.id]))
 
 
 def _states_of(home: Home, name: str, version: str) -> LakeTable:
@@ -181,9 +189,16 @@ def check_claim(claim: BatchClaim, leads: str, digest: str) -> None:
 
 
 def score_night(
-    claim: BatchClaim, model: ScoringModel, home: Home, threads: int
+    claim: BatchClaim, model: ScoringModel, home: Home, threads: int, ids: Digests | None = None
 ) -> tuple[Digests, Generator[ScoredRows]]:
     """Score what a claim pins: digests of all lead ids, and the table's rows as they are scored.
+
+    Args:
+        claim: What is scored.
+        model: By what.
+        home: The lake.
+        threads: Scoring threads.
+        ids: Digests of the ids of the claimed version, if they have been checked; None: they are read.
 
     Raises:
         NotFoundError: A version that the claim names is gone.
@@ -192,7 +207,7 @@ def score_night(
     """
     leads, states = LakeTable(claim.leads), _states_of(home, claim.model, claim.version)
     names, texts = columns_of(model)
-    ids = check_ids(model, partial(leads.read, claim.leads_version, [model.contract.id]))
+    ids = _checked_ids(leads, claim, model) if ids is None else ids
     known = None if claim.states_version is None else _read_states(states, claim.states_version)
     read = leads.read(claim.leads_version, names, dictionary=texts)
     return ids, score_changed(model, claim, read, ids, known, threads=threads)
@@ -200,13 +215,12 @@ def score_night(
 
 def _carry_out(
     claim: BatchClaim,
-    model: ScoringModel,
     home: Home,
     store: EventStore,
-    threads: int,
+    ids: Digests,
+    pieces: Iterable[ScoredRows],
     progress: Callable[[int, int], None],
 ) -> BatchRecord:
-    ids, pieces = score_night(claim, model, home, threads)
     rows = np.empty(len(ids), np.int64)
     grades: dict[str, int] = dict.fromkeys(GRADES, 0)
     scored = 0

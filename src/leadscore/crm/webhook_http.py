@@ -13,14 +13,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Final, TypeAlias
 
 import httpcore
-import httpx
 
 from leadscore.errors import BadInputError
 from leadscore.outbox.attempts import SendResult, result_of_status
+from leadscore.outbox.http import trusted_authorities
 
 NETWORKS_VARIABLE: Final = "LEADSCORE_WEBHOOK_NETWORKS"
 # Shorter than the lease of a message by far: whoever sends holds it until the end.
@@ -103,7 +102,7 @@ def post_webhook(
     try:
         with (
             httpcore.ConnectionPool(
-                ssl_context=_authorities(), network_backend=backend, max_keepalive_connections=0
+                ssl_context=trusted_authorities(), network_backend=backend, max_keepalive_connections=0
             ) as pool,
             pool.stream("POST", url, headers=[_host(url), *sent], content=body) as reply,
         ):
@@ -218,9 +217,3 @@ class _BoundedStream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> object:
         """What the connection knows."""
         return self._inner.get_extra_info(info)
-
-
-@cache
-def _authorities() -> ssl.SSLContext:
-    # Reading them takes longer than a request.
-    return httpx.create_ssl_context()

@@ -14,8 +14,15 @@ from typing import Final
 import sqlalchemy as sa
 
 from leadscore.outbox.attempts import NextAttempt, SendResult
-from leadscore.outbox.queue import MessageClaim, OutboxMessage, hold_channel
-from leadscore.outbox.tables import SECOND_US, outbox, outbox_channels
+from leadscore.outbox.queue import (
+    MessageClaim,
+    attempt_end,
+    claim_of,
+    due_messages,
+    free_at,
+    hold_channel,
+)
+from leadscore.outbox.tables import SECOND_US, outbox
 
 # A channel that is free again within this time is waited for; one that is held longer is left alone.
 NEAR_SECONDS: Final = 2.0
@@ -40,27 +47,9 @@ def claim_batch(
         most: How many.
         lease_seconds: After which they are anybody's again.
     """
-    if _free_at(connection, channel) > now + round(NEAR_SECONDS * SECOND_US):
+    if free_at(connection, channel) > now + round(NEAR_SECONDS * SECOND_US):
         return ()
-    earlier = outbox.alias("earlier")
-    before = sa.exists().where(
-        earlier.c.channel == outbox.c.channel,
-        earlier.c.stream == outbox.c.stream,
-        earlier.c.state == "waiting",
-        earlier.c.number < outbox.c.number,
-    )
-    query = (
-        sa.select(outbox)
-        .where(
-            outbox.c.channel == channel,
-            outbox.c.state == "waiting",
-            outbox.c.next_at <= now,
-            sa.or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
-            ~before,
-        )
-        .limit(most)
-        .with_for_update(skip_locked=True, of=outbox)
-    )
+    query = due_messages(channel, now).limit(most).with_for_update(skip_locked=True, of=outbox)
     rows = sorted(connection.execute(query), key=lambda row: row.number)
     lease = secrets.token_hex(8)
     for numbers in _pieces([row.number for row in rows]):
@@ -75,7 +64,7 @@ def claim_batch(
                 attempts=outbox.c.attempts + 1,
             )
         )
-    return tuple(_claim(row, lease, row.attempts + 1) for row in rows)
+    return tuple(claim_of(row, lease, row.attempts + 1) for row in rows)
 
 
 def settle_batch(connection: sa.Connection, ends: Iterable[SettledAttempt], now: int) -> int:
@@ -97,16 +86,7 @@ def settle_batch(connection: sa.Connection, ends: Iterable[SettledAttempt], now:
             done = connection.execute(
                 sa.update(outbox)
                 .where(outbox.c.number.in_(numbers), outbox.c.lease == lease)
-                .values(
-                    state=then.state,
-                    next_at=outbox.c.next_at if then.at is None else then.at,
-                    settled_at=None if then.state == "waiting" else now,
-                    uncertain=outbox.c.uncertain + int(result.outcome == "uncertain"),
-                    lease=None,
-                    leased_until=None,
-                    last_status=result.status,
-                    last_error="" if result.outcome == "accepted" else result.detail[:500],
-                )
+                .values(attempt_end(result, then, now))
             )
             ours += done.rowcount
         if then.channel_until is not None:
@@ -132,7 +112,7 @@ def take_turn(connection: sa.Connection, channel: str, now: int, pace_seconds: f
     Returns:
         The moment, microseconds since the epoch; more than `NEAR_SECONDS` ahead, nothing was reserved.
     """
-    turn = max(now, _free_at(connection, channel))
+    turn = max(now, free_at(connection, channel))
     if turn - now <= NEAR_SECONDS * SECOND_US and pace_seconds:
         hold_channel(connection, channel, turn + round(pace_seconds * SECOND_US), "pace")
     return turn
@@ -152,19 +132,9 @@ def claims_of(connection: sa.Connection, channel: str, lease: str) -> tuple[Mess
         outbox.c.channel == channel, outbox.c.state == "waiting", outbox.c.lease == lease
     )
     return tuple(
-        _claim(row, lease, row.attempts) for row in connection.execute(query.order_by(outbox.c.number))
+        claim_of(row, lease, row.attempts) for row in connection.execute(query.order_by(outbox.c.number))
     )
-
-
-def _free_at(connection: sa.Connection, channel: str) -> int:
-    gate = sa.select(outbox_channels.c.not_before).where(outbox_channels.c.channel == channel)
-    return connection.execute(gate.with_for_update()).scalar() or 0
 
 
 def _pieces(numbers: Sequence[int]) -> Iterable[Sequence[int]]:
     return (numbers[start : start + _ROWS] for start in range(0, len(numbers), _ROWS))
-
-
-def _claim(row: sa.Row[tuple[object, ...]], lease: str, attempt: int) -> MessageClaim:
-    message = OutboxMessage(row.message_id, row.channel, row.stream, row.payload)
-    return MessageClaim(message, row.number, lease, attempt, row.give_up_at)

@@ -57,7 +57,7 @@ def exchange(
     read = bytearray()
     try:
         with (
-            httpx.Client(timeout=timeout, follow_redirects=False, verify=_authorities()) as client,
+            httpx.Client(timeout=timeout, follow_redirects=False, verify=trusted_authorities()) as client,
             client.stream(method, url, content=body, headers=dict(headers)) as reply,
         ):
             for piece in reply.iter_bytes():
@@ -93,7 +93,7 @@ def post_json(
     sent = {"Content-Type": "application/json", **(headers or {})}
     try:
         with (
-            httpx.Client(timeout=timeout, follow_redirects=False, verify=_authorities()) as client,
+            httpx.Client(timeout=timeout, follow_redirects=False, verify=trusted_authorities()) as client,
             client.stream("POST", url, content=body, headers=sent) as reply,
         ):
             return result_of_status(reply.status_code, reply.headers.get("Retry-After"), time.time())
@@ -110,7 +110,8 @@ def _not_answered(error: Exception) -> SendResult:
 
 
 @cache
-def _authorities() -> ssl.SSLContext:
+def trusted_authorities() -> ssl.SSLContext:
+    """Whose certificates are believed, read once for all requests."""
     # Reading them takes longer than a request. A connection is not kept: an old one that the receiver has
     # closed meanwhile would leave it unknown whether it took the message.
     return httpx.create_ssl_context()

@@ -193,26 +193,10 @@ def claim_next(
         now: Microseconds since the epoch.
         pace_seconds: Shortest time between two attempts at this channel.
     """
-    gate = sa.select(outbox_channels.c.not_before).where(outbox_channels.c.channel == channel)
-    not_before = connection.execute(gate.with_for_update()).scalar()
-    if not_before is not None and not_before > now:
+    if free_at(connection, channel) > now:
         return None
-    earlier = outbox.alias("earlier")
-    before = sa.exists().where(
-        earlier.c.channel == outbox.c.channel,
-        earlier.c.stream == outbox.c.stream,
-        earlier.c.state == "waiting",
-        earlier.c.number < outbox.c.number,
-    )
     query = (
-        sa.select(outbox)
-        .where(
-            outbox.c.channel == channel,
-            outbox.c.state == "waiting",
-            outbox.c.next_at <= now,
-            sa.or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
-            ~before,
-        )
+        due_messages(channel, now)
         .order_by(outbox.c.next_at, outbox.c.number)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -234,8 +218,37 @@ def claim_next(
     )
     if pace_seconds:
         hold_channel(connection, channel, now + round(pace_seconds * SECOND_US), "pace")
+    return claim_of(row, lease, row.attempts + 1)
+
+
+def due_messages(channel: str, now: int) -> sa.Select[tuple[object, ...]]:
+    """Messages of a channel that may be sent now: nobody's at present, and the first of their stream."""
+    earlier = outbox.alias("earlier")
+    before = sa.exists().where(
+        earlier.c.channel == outbox.c.channel,
+        earlier.c.stream == outbox.c.stream,
+        earlier.c.state == "waiting",
+        earlier.c.number < outbox.c.number,
+    )
+    return sa.select(outbox).where(
+        outbox.c.channel == channel,
+        outbox.c.state == "waiting",
+        outbox.c.next_at <= now,
+        sa.or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
+        ~before,
+    )
+
+
+def claim_of(row: sa.Row[tuple[object, ...]], lease: str, attempt: int) -> MessageClaim:
+    """A row of the outbox as what is held under a lease."""
     message = OutboxMessage(row.message_id, row.channel, row.stream, row.payload)
-    return MessageClaim(message, row.number, lease, row.attempts + 1, row.give_up_at)
+    return MessageClaim(message, row.number, lease, attempt, row.give_up_at)
+
+
+def free_at(connection: sa.Connection, channel: str) -> int:
+    """When a channel may be sent to, microseconds since the epoch; locked until the transaction ends."""
+    gate = sa.select(outbox_channels.c.not_before).where(outbox_channels.c.channel == channel)
+    return connection.execute(gate.with_for_update()).scalar() or 0
 
 
 def hold_channel(connection: sa.Connection, channel: str, until: int, reason: str) -> None:
@@ -257,20 +270,25 @@ def settle(
     done = connection.execute(
         sa.update(outbox)
         .where(outbox.c.number == claim.number, outbox.c.lease == claim.lease)
-        .values(
-            state=then.state,
-            next_at=outbox.c.next_at if then.at is None else then.at,
-            settled_at=None if then.state == "waiting" else now,
-            uncertain=outbox.c.uncertain + int(result.outcome == "uncertain"),
-            lease=None,
-            leased_until=None,
-            last_status=result.status,
-            last_error="" if result.outcome == "accepted" else result.detail[:500],
-        )
+        .values(attempt_end(result, then, now))
     )
     if then.channel_until is not None:
         hold_channel(connection, claim.message.channel, then.channel_until, result.detail[:500])
     return bool(done.rowcount)
+
+
+def attempt_end(result: SendResult, then: NextAttempt, now: int) -> dict[str, object]:
+    """What a row says after an attempt: how it ended, and what becomes of the message."""
+    return {
+        "state": then.state,
+        "next_at": outbox.c.next_at if then.at is None else then.at,
+        "settled_at": None if then.state == "waiting" else now,
+        "uncertain": outbox.c.uncertain + int(result.outcome == "uncertain"),
+        "lease": None,
+        "leased_until": None,
+        "last_status": result.status,
+        "last_error": "" if result.outcome == "accepted" else result.detail[:500],
+    }
 
 
 def due_channels(connection: sa.Connection, now: int) -> tuple[str, ...]:

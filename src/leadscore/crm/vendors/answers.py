@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from leadscore.crm.vendors.protocol import (
     DealState,
@@ -11,7 +12,7 @@ from leadscore.crm.vendors.protocol import (
     VendorReply,
     Verdict,
 )
-from leadscore.crm.vendors.values import read_amount, read_moment, text_of
+from leadscore.crm.vendors.values import FIELD_KINDS, read_amount, read_moment, text_of
 from leadscore.errors import UnavailableError
 from leadscore.outbox.attempts import parse_retry_after
 
@@ -127,17 +128,49 @@ def deal_state(source: OutcomeFields, values: Mapping[str, object]) -> DealState
     )
 
 
-def missing_field(field: str, thing: str, otherwise: str) -> str:
-    """The sentence on a mapped field that is not there."""
-    return f"{thing} has no field {field}: create it, {otherwise}, or correct `fields`."
+@dataclass(frozen=True, slots=True)
+class DescribedField:
+    """What a CRM says of one of its fields.
+
+    Attributes:
+        kind: Its type, by the CRM's name.
+        fits: Whether what is mapped to it can be written into that type.
+        writable: Whether the integration's user may write it.
+    """
+
+    kind: str
+    fits: bool
+    writable: bool
 
 
-def read_only_field(field: str, thing: str) -> str:
-    """The sentence on a mapped field that cannot be written."""
-    return f"The field {field} of {thing} is read-only for the integration's user: let it be edited."
+def mapping_faults(
+    thing: str,
+    fields: Mapping[str, str],
+    describe: Callable[[str, str], DescribedField | None],
+    otherwise: str,
+) -> tuple[str, ...]:
+    """Sentences on mapped fields that are missing, read-only or of another type, in the mapping's order.
 
-
-def other_type(field: str, kind: str, wanted: str) -> str:
-    """The sentence on a mapped field of another type."""
-    article = {"number": "a number", "text": "text", "time": "a date with time"}[wanted]
-    return f"The field {field} is of the type {kind}, and {article} is written to it: map another field."
+    Args:
+        thing: The object that has the fields.
+        fields: The field for each attribute of a score.
+        describe: What is known of a field, and of the kind of value that is to be written into it.
+        otherwise: What else to do about a field that is not there.
+    """
+    article = {"number": "a number", "text": "text", "time": "a date with time"}
+    found: list[str] = []
+    for name, field in fields.items():
+        wanted = FIELD_KINDS[name]
+        known = describe(field, wanted)
+        if known is None:
+            found.append(f"{thing} has no field {field}: create it, {otherwise}, or correct `fields`.")
+        elif not known.writable:
+            found.append(
+                f"The field {field} of {thing} is read-only for the integration's user: let it be edited."
+            )
+        elif not known.fits:
+            found.append(
+                f"The field {field} is of the type {known.kind}, and {article[wanted]} is written to it:"
+                " map another field."
+            )
+    return tuple(found)

@@ -17,11 +17,10 @@ import msgspec
 
 from leadscore.crm.updates import ScoreUpdate
 from leadscore.crm.vendors.answers import (
+    DescribedField,
     common_verdict,
     deal_state,
-    missing_field,
-    other_type,
-    read_only_field,
+    mapping_faults,
     record_state,
     require_ok,
     strange_answer,
@@ -38,7 +37,6 @@ from leadscore.crm.vendors.protocol import (
     Verdict,
 )
 from leadscore.crm.vendors.values import (
-    FIELD_KINDS,
     field_values,
     iso_time,
     items,
@@ -179,16 +177,17 @@ class DynamicsVendor:
         require_ok(reply, _said(reply), f"describe {self.object}")
         rows = (members(each) for each in items(members(reply.document).get("value")))
         known = {text_of(row.get("LogicalName")): row for row in rows}
-        found: list[str] = []
-        for name, target in self.fields.items():
-            described = known.get(target)
-            if described is None:
-                found.append(missing_field(target, self.object, "write its logical name"))
-            elif not described.get("IsValidForUpdate"):
-                found.append(read_only_field(target, self.object))
-            elif text_of(described.get("AttributeType")) not in _TYPES[FIELD_KINDS[name]]:
-                found.append(other_type(target, text_of(described.get("AttributeType")), FIELD_KINDS[name]))
-        return tuple(found)
+
+        def describe(field: str, wanted: str) -> DescribedField | None:
+            row = known.get(field)
+            if row is None:
+                return None
+            kind = text_of(row.get("AttributeType"))
+            return DescribedField(
+                kind, fits=kind in _TYPES[wanted], writable=bool(row.get("IsValidForUpdate"))
+            )
+
+        return mapping_faults(self.object, self.fields, describe, "write its logical name")
 
     def encode_deals(self, source: OutcomeFields, since: int, after: str) -> VendorRequest:
         """Rows of the table of opportunities."""

@@ -17,11 +17,10 @@ import msgspec
 
 from leadscore.crm.updates import ScoreUpdate
 from leadscore.crm.vendors.answers import (
+    DescribedField,
     common_verdict,
     deal_state,
-    missing_field,
-    other_type,
-    read_only_field,
+    mapping_faults,
     record_state,
     require_ok,
     strange_answer,
@@ -38,7 +37,6 @@ from leadscore.crm.vendors.protocol import (
     Verdict,
 )
 from leadscore.crm.vendors.values import (
-    FIELD_KINDS,
     field_values,
     items,
     members,
@@ -175,20 +173,17 @@ class HubSpotVendor:
         document = members(reply.document)
         require_ok(reply, _said(document), f"describe {self.object}")
         known = {text_of(each.get("name")): each for each in map(members, items(document.get("results")))}
-        found: list[str] = []
-        for name, target in self.fields.items():
-            described = known.get(target)
-            kind = FIELD_KINDS[name]
-            if described is None:
-                found.append(missing_field(target, self.object, "with that internal name"))
-            elif (
-                members(described.get("modificationMetadata")).get("readOnlyValue") is True
-                or described.get("calculated") is True
-            ):
-                found.append(read_only_field(target, self.object))
-            elif text_of(described.get("type")) != _TYPES[kind]:
-                found.append(other_type(target, text_of(described.get("type")), kind))
-        return tuple(found)
+
+        def describe(field: str, wanted: str) -> DescribedField | None:
+            row = known.get(field)
+            if row is None:
+                return None
+            kind = text_of(row.get("type"))
+            frozen = members(row.get("modificationMetadata")).get("readOnlyValue") is True
+            writable = not frozen and row.get("calculated") is not True
+            return DescribedField(kind, fits=kind == _TYPES[wanted], writable=writable)
+
+        return mapping_faults(self.object, self.fields, describe, "with that internal name")
 
     def encode_deals(self, source: OutcomeFields, since: int, after: str) -> VendorRequest:
         """A search, which pages by a number."""

@@ -17,12 +17,11 @@ import msgspec
 
 from leadscore.crm.updates import ScoreUpdate
 from leadscore.crm.vendors.answers import (
+    DescribedField,
     by_key,
     common_verdict,
     deal_state,
-    missing_field,
-    other_type,
-    read_only_field,
+    mapping_faults,
     record_state,
     require_ok,
     strange_answer,
@@ -39,7 +38,6 @@ from leadscore.crm.vendors.protocol import (
     Verdict,
 )
 from leadscore.crm.vendors.values import (
-    FIELD_KINDS,
     field_values,
     iso_time,
     items,
@@ -179,18 +177,17 @@ class SalesforceVendor:
             text_of(members(each).get("name")): members(each)
             for each in items(members(reply.document).get("fields"))
         }
-        found: list[str] = []
-        for name, target in self.fields.items():
-            described = known.get(target)
-            if described is None:
-                found.append(
-                    missing_field(target, self.object, "or give the user's permission set access to it")
-                )
-            elif not described.get("updateable"):
-                found.append(read_only_field(target, self.object))
-            elif text_of(described.get("type")) not in _TYPES[FIELD_KINDS[name]]:
-                found.append(other_type(target, text_of(described.get("type")), FIELD_KINDS[name]))
-        return tuple(found)
+
+        def describe(field: str, wanted: str) -> DescribedField | None:
+            row = known.get(field)
+            if row is None:
+                return None
+            kind = text_of(row.get("type"))
+            return DescribedField(kind, fits=kind in _TYPES[wanted], writable=bool(row.get("updateable")))
+
+        return mapping_faults(
+            self.object, self.fields, describe, "or give the user's permission set access to it"
+        )
 
     def encode_deals(self, source: OutcomeFields, since: int, after: str) -> VendorRequest:
         """A query in SOQL."""
