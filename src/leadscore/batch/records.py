@@ -125,17 +125,27 @@ def find_record(store: EventStore, subject: str) -> BatchRecord | None:
     return _decode(found[0].document, BatchRecord) if found else None
 
 
-def save_record(store: EventStore, record: BatchRecord) -> None:
-    """Keep what came of a run."""
-    store.record(
-        Evidence(
-            evidence_id=f"{BATCH_KIND}-{record.claim.subject}",
-            kind=BATCH_KIND,
-            subject=record.claim.subject,
-            at=record.claim.at,
-            document=msgspec.json.encode(record).decode(),
-        )
+def save_record(store: EventStore, record: BatchRecord) -> BatchRecord:
+    """Keep what came of a run; returns what is on record, which is another's if it has ended the run before.
+
+    Raises:
+        UnavailableError: The store cannot be used.
+    """
+    item = Evidence(
+        evidence_id=f"{BATCH_KIND}-{record.claim.subject}",
+        kind=BATCH_KIND,
+        subject=record.claim.subject,
+        at=record.claim.at,
+        document=msgspec.json.encode(record).decode(),
     )
+    try:
+        store.record(item)
+    except ConflictError:
+        known = find_record(store, record.claim.subject)
+        if known is None:
+            raise
+        return known
+    return record
 
 
 def list_claims(store: EventStore, *, since: int) -> tuple[BatchClaim, ...]:

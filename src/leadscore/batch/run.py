@@ -248,8 +248,7 @@ def _carry_out(
         scores_version=commit.version,
         code=code_revision(),
     )
-    save_record(store, record)
-    return record
+    return save_record(store, record)
 
 
 def _log(store: EventStore, predictions: Sequence[Prediction]) -> None:
