@@ -73,7 +73,7 @@ def _night(folder: Path, model: Path, leads: str, *, log: bool) -> float:
     logged = batch_run._log  # noqa: SLF001
     try:
         if not log:
-            batch_run._log = lambda _store, _predictions: None  # noqa: SLF001
+            batch_run._log = lambda _store, _claim, _piece: None  # noqa: SLF001
         with EventStore(home.events_url) as store:
             started = time.perf_counter()
             run_batch(request, home, store)

@@ -23,11 +23,11 @@ from leadscore.batch.records import (
     list_claims,
     save_record,
 )
-from leadscore.batch.scoring import ScoredRows, check_ids, columns_of, score_changed
+from leadscore.batch.scoring import ScoredRows, check_ids, columns_of, predictions_of, score_changed
 from leadscore.data.matrix import encode_batch
 from leadscore.data.notation import Notation
 from leadscore.errors import ConflictError, NotFoundError, TableError
-from leadscore.events.records import Prediction, now_us
+from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
 from leadscore.lake.schemas import LEAD_STATES, SCORES
 from leadscore.lake.table import LakeTable, TableCommit, locate, table_uri
@@ -229,12 +229,12 @@ def _carry_out(
         nonlocal scored
         seen = 0
         for piece in pieces:
-            _log(store, piece.predictions)
+            _log(store, claim, piece)
             rows[seen : seen + len(piece.rows)] = piece.rows
             seen += len(piece.rows)
             scored += piece.scores.num_rows
-            for prediction in piece.predictions:
-                grades[prediction.grade] += 1
+            for each in piece.scores.column("grade").value_counts().to_pylist():
+                grades[each["values"]] += each["counts"]
             progress(seen, len(ids))
             yield piece.scores
 
@@ -252,9 +252,9 @@ def _carry_out(
     return record
 
 
-def _log(store: EventStore, predictions: Sequence[Prediction]) -> None:
-    for start in range(0, len(predictions), _LOG_ROWS):
-        store.append(predictions[start : start + _LOG_ROWS], ())
+def _log(store: EventStore, claim: BatchClaim, piece: ScoredRows) -> None:
+    for predictions in predictions_of(claim, piece, _LOG_ROWS):
+        store.append(predictions, ())
 
 
 def _commit(home: Home, claim: BatchClaim, batches: Iterable[pa.RecordBatch]) -> TableCommit:

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from leadscore.batch.digests import id_digests
 from leadscore.batch.records import BatchClaim
-from leadscore.batch.scoring import score_changed
+from leadscore.batch.scoring import predictions_of, score_changed
 from leadscore.contract import FeatureContract
 from leadscore.data.ahead import with_first_rows
 from leadscore.data.matrix import lead_ids
@@ -67,7 +67,8 @@ def score_partition(work: SparkWork, batches: Batches) -> Generator[pa.RecordBat
                 model, work.claim, _kept(batches, recent), np.empty(0, np.int64), None, threads=1
             ):
                 if store is not None:
-                    store.append(piece.predictions, ())
+                    for predictions in predictions_of(work.claim, piece, piece.scores.num_rows):
+                        store.append(predictions, ())
                 yield piece.scores
 
 
