@@ -64,13 +64,51 @@ def check_ids(model: ScoringModel, read: Callable[[], Iterable[pa.RecordBatch]])
     Raises:
         TableError: A row has no id, or an id stands in two rows: which of them is true cannot be known.
     """
-    found = [id_digests(ids) for ids in _ids(model, read())]
+    return _distinct(model, [id_digests(ids) for ids in _ids(model, read())], read)
+
+
+def check_leads(
+    model: ScoringModel,
+    batches: Iterable[pa.RecordBatch],
+    read_ids: Callable[[], Iterable[pa.RecordBatch]],
+    *,
+    threads: int,
+) -> Digests:
+    """Refuse a table with a lead that cannot be scored; otherwise what `check_ids` returns.
+
+    Args:
+        model: Whose contract says what can be scored.
+        batches: The table's rows, with `columns_of(model)`.
+        read_ids: Reads the column of ids; called if there are ids to compare.
+        threads: Threads that read values.
+
+    Raises:
+        TableError: A value does not fit the contract, a row has no id, or an id stands in two rows.
+    """
+    notation = Notation()
+
+    def check(piece: tuple[int, pa.RecordBatch]) -> Digests:
+        first_row, batch = piece
+        encode_batch(model.contract, batch, first_row=first_row, notation=notation)
+        return id_digests(lead_ids(model.contract, batch, first_row=first_row))
+
+    found = list(map_ahead(check, with_first_rows(batches), threads))
+    notation.check(model.contract.formats)
+    return _distinct(model, found, read_ids)
+
+
+def _distinct(
+    model: ScoringModel, found: list[Digests], read_ids: Callable[[], Iterable[pa.RecordBatch]]
+) -> Digests:
+    """All digests as one array, if each stands for another lead."""
     digests = np.concatenate(found) if found else np.empty(0, np.int64)
+    found.clear()
     ordered = np.sort(digests)
     again = ordered[1:][ordered[1:] == ordered[:-1]]
+    del ordered
     if len(again):
         # Digests may collide: the ids themselves decide.
-        suspects = [ids.filter(pa.array(np.isin(id_digests(ids), again))) for ids in _ids(model, read())]
+        suspects = [ids.filter(pa.array(np.isin(id_digests(ids), again))) for ids in _ids(model, read_ids())]
         counts = pc.value_counts(pa.concat_arrays(suspects))
         twice = sorted(each["values"] for each in counts.to_pylist() if each["counts"] > 1)
         if twice:
