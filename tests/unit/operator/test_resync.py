@@ -38,7 +38,7 @@ def queued_by(rounds: int) -> list[set[Key]]:
 
 
 def test_a_policy_is_looked_at_with_every_resync_and_others_when_they_have_changed() -> None:
-    both = {(DETECTORS.plural, detector()["metadata"]["name"]), (POLICIES.plural, policy()["metadata"]["name"])}
+    ours = (POLICIES.plural, policy()["metadata"]["name"])
     first, second, third = queued_by(3)
-    assert first == both
-    assert second == third == {(POLICIES.plural, policy()["metadata"]["name"])}
+    assert first == {(DETECTORS.plural, detector()["metadata"]["name"]), ours}
+    assert second == third == {ours}
