@@ -27,8 +27,8 @@ KINDS = (DETECTORS, POLICIES, RUNS, RELEASES)
 class Resync:
     """List every kind and queue each object that has changed, or whose children have, since the last resync.
 
-    Versions are only compared for being equal, as the API asks of clients. Policies are queued each time: they
-    decide from objects that are not their children, and what one has missed nothing else would show it.
+    Versions are only compared for being equal, as the API asks of clients. Policies are queued each time:
+    each decides from objects that are not its children, and nothing else would show it what it has missed.
     """
 
     def __init__(self, kube: Kube, queue: WorkQueue[Key], health: Health) -> None:
