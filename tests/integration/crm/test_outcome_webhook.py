@@ -88,7 +88,9 @@ def test_of_several_outcomes_of_a_lead_in_one_message_the_last_counts(
 
 
 def test_a_bad_time_is_named_among_many(store: EventStore, receiver: OutcomeReceiver) -> None:
-    told = [{"lead_id": "1", "converted": True, "occurred_at": f"{year}-01-01T00:00:00Z"} for year in (2026, 2099)]
+    told = [
+        {"lead_id": "1", "converted": True, "occurred_at": f"{year}-01-01T00:00:00Z"} for year in (2026, 2099)
+    ]
     status, text = post(receiver, told)
     assert status == 400
     assert "data[1].occurred_at" in text
