@@ -74,6 +74,8 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
         grades: How many of the scored leads got each grade.
         scores_version: Version of the table of scores after it.
         code: Revision of the code that ran.
+        unseen: Per column, in how many rows stands a category that the model has not seen: they are scored
+            as missing. Columns without any, and runs on Spark, say nothing.
     """
 
     claim: BatchClaim
@@ -82,6 +84,7 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
     grades: dict[str, int]
     scores_version: int
     code: str
+    unseen: dict[str, int] = {}
 
 
 def batch_subject(model: str, version: str, day: date) -> str:

@@ -326,6 +326,12 @@ def _run(
             request, home, store, progress=lambda n, of: progress.update(task, completed=n, total=of)
         )
     _warn_of_other_table(found, leads)
+    for column, count in () if found.repeated else found.record.unseen.items():
+        notes.print(
+            f"[yellow]warning[/]: {day}: {escape(column)} holds categories the model has not seen in "
+            f"{count:,} of {found.record.leads:,} rows; they were scored as missing.",
+            highlight=False,
+        )
     since = found.record.claim.unchanged_since
     if since is not None:
         notes.print(

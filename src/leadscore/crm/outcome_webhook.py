@@ -79,7 +79,7 @@ class OutcomeReceiver:
         return 200, f"{done.outcomes} new of {len(outcomes)}"
 
     def _not_known(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Outcomes that say something else than the newest of their lead, so that a sender may repeat itself."""
+        """Outcomes that say something else than the newest of their lead: a sender may repeat itself."""
         newest = self._store.newest_outcomes(outcome.lead_id for outcome in outcomes)
         found: list[Outcome] = []
         for outcome in outcomes:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from leadscore.crm.choose import CRM_GIVE_UP_SECONDS
 from leadscore.crm.endpoints import read_endpoints
 from leadscore.crm.tables import crm_states
-from leadscore.crm.targets import CRM_CHANNEL, TABLE_CHANNEL, CrmTargets
+from leadscore.crm.targets import CRM_CHANNEL, TABLE_CHANNEL, CrmTarget, CrmTargets
 from leadscore.errors import BadInputError
 from leadscore.outbox.queue import ChannelBacklog, DeadLetter, backlogs, dead_letters, send_again
 from leadscore.outbox.tables import SECOND_US
@@ -48,18 +48,25 @@ def read_target_statuses(connection: sa.Connection, targets: CrmTargets) -> tupl
     t = crm_states.c
     written = sa.select(t.target, sa.func.count()).where(t.written_at.is_not(None)).group_by(t.target)
     leads = {name: int(count) for name, count in connection.execute(written)}
-    found: dict[str, TargetStatus] = {}
+    endpoints = read_endpoints(connection)
+    taken = {each.name for each in endpoints}
+    found: list[TargetStatus] = []
     for target in targets.targets:
-        found[target.channel] = TargetStatus(
-            name=target.name,
-            kind=target.kind,
-            state="on",
-            reason="",
-            leads=leads.get(target.name, 0),
-            backlog=counted.pop(target.channel, _nothing(target.channel)),
+        if target.name in taken:
+            found.append(_named_twice(target))
+            continue
+        found.append(
+            TargetStatus(
+                name=target.name,
+                kind=target.kind,
+                state="on",
+                reason="",
+                leads=leads.get(target.name, 0),
+                backlog=counted.pop(target.channel, _nothing(target.channel)),
+            )
         )
-    for e in read_endpoints(connection):
-        found[e.channel] = TargetStatus(
+    found.extend(
+        TargetStatus(
             name=e.name,
             kind="webhook",
             state=e.state,
@@ -68,17 +75,32 @@ def read_target_statuses(connection: sa.Connection, targets: CrmTargets) -> tupl
             failing_since=e.failing_since,
             backlog=counted.pop(e.channel, _nothing(e.channel)),
         )
+        for e in endpoints
+    )
     for channel, backlog in counted.items():
         if backlog.waiting + backlog.dead:
-            found[channel] = TargetStatus(
-                name=channel.partition(":")[2],
-                kind="",
-                state="unknown",
-                reason="It is not configured any more, and messages are left.",
-                leads=0,
-                backlog=backlog,
+            found.append(
+                TargetStatus(
+                    name=channel.partition(":")[2],
+                    kind="",
+                    state="unknown",
+                    reason="It is not configured any more, and messages are left.",
+                    leads=0,
+                    backlog=backlog,
+                )
             )
-    return tuple(sorted(found.values(), key=lambda status: status.name))
+    return tuple(sorted(found, key=lambda status: status.name))
+
+
+def _named_twice(target: CrmTarget) -> TargetStatus:
+    return TargetStatus(
+        name=target.name,
+        kind=target.kind,
+        state="disabled",
+        reason="A webhook endpoint has this name, so it is told nothing: give it another one in the file.",
+        leads=0,
+        backlog=_nothing(target.channel),
+    )
 
 
 def _nothing(channel: str) -> ChannelBacklog:

@@ -214,7 +214,7 @@ class LakeTable:
         with self._translated(), ThreadPoolExecutor(1) as pool:
             writer = pool.submit(
                 write_deltalake,
-                # Not its address: a commit of this name that came since `found` was read has to be a conflict.
+                # Not its address: a commit of this name that came since it was read has to be a conflict.
                 found,
                 pa.RecordBatchReader.from_batches(self._described.schema, pipe),
                 mode=mode,  # pyright: ignore[reportArgumentType] - typed for one mode at a time

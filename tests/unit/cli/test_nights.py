@@ -94,6 +94,18 @@ def test_a_date_runs_once_and_what_is_not_run_is_said(home: Home, tmp_path: Path
         assert [claim.date for claim in list_claims(store, since=0)] == [date(2026, 11, 20)]
 
 
+def test_categories_that_the_model_has_not_seen_are_said_and_kept(home: Home, tmp_path: Path) -> None:
+    folder, leads = build_artefact(tmp_path / "7"), str(tmp_path / "crm")
+    table = sample_leads(20, seed=3)
+    place = table.column_names.index("source")
+    write_deltalake(leads, table.set_column(place, "source", pa.array([7] * 20)))
+    night = ("batch", "run", "--model", str(folder), "--date", "2026-11-20", "--leads", leads, "--json")
+    done = run(*night)
+    assert json.loads(done.stdout)["record"]["unseen"] == {"source": 20}
+    said = " ".join(done.stderr.split())
+    assert "source holds categories the model has not seen in 20 of 20 rows" in said
+
+
 def test_a_night_that_is_twice_in_the_lake_is_not_the_same_night(home: Home, tmp_path: Path) -> None:
     folder, leads = build_artefact(tmp_path / "7"), str(tmp_path / "crm")
     write_deltalake(leads, sample_leads(20, seed=3))
