@@ -84,6 +84,11 @@ class WebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
         return CRM_CHANNEL + self.name
 
     @property
+    def gone(self) -> bool:
+        """Whether its receiver said so, and no person has decided anything since."""
+        return self.state == "disabled" and self.failing_since is not None
+
+    @property
     def subscriber(self) -> Subscriber:
         """As the choice of scores sees it: it is told everything."""
         return Subscriber(

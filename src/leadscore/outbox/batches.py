@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from leadscore.outbox.queue import MessageClaim, claim_of, free_at, hold_channel
+from leadscore.outbox.queue import PACE, MessageClaim, claim_of, free_at, hold_channel
 from leadscore.outbox.tables import SECOND_US, outbox
 
 # A channel that is free again within this time is waited for; one that is held longer is left alone.
@@ -33,7 +33,7 @@ def take_turn(connection: sa.Connection, channel: str, now: int, pace_seconds: f
     """
     turn = max(now, free_at(connection, channel))
     if turn - now <= NEAR_SECONDS * SECOND_US and pace_seconds:
-        hold_channel(connection, channel, turn + round(pace_seconds * SECOND_US), "pace")
+        hold_channel(connection, channel, turn + round(pace_seconds * SECOND_US), PACE)
     return turn
 
 

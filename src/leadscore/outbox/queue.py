@@ -25,6 +25,8 @@ _KEEP_SECONDS: Final = 30 * 86_400.0
 _STREAMS_AT_ONCE: Final = 500
 # Fewer than the variables that one statement may have (SQLite: 999 before 3.32).
 ROWS_AT_ONCE: Final = 900
+# Why a channel is held that was only just sent something.
+PACE: Final = "pace"
 # Written out, as the conditions of the indexes are: by a parameter none of them could be chosen.
 _WAITING: Final = sa.literal_column("'waiting'")
 
@@ -232,7 +234,7 @@ def claim_due(
             )
         )
     if rows and pace_seconds:
-        hold_channel(connection, channel, now + round(pace_seconds * SECOND_US), "pace")
+        hold_channel(connection, channel, now + round(pace_seconds * SECOND_US), PACE)
     return tuple(claim_of(row, lease, row.attempts + 1) for row in rows)
 
 
@@ -274,6 +276,13 @@ def free_at(connection: sa.Connection, channel: str) -> int:
     """When a channel may be sent to, microseconds since the epoch; locked until the transaction ends."""
     gate = sa.select(outbox_channels.c.not_before).where(outbox_channels.c.channel == channel)
     return connection.execute(gate.with_for_update()).scalar() or 0
+
+
+def read_holds(connection: sa.Connection, now: int) -> dict[str, tuple[int, str]]:
+    """Channels that nothing is sent to for now: until when, microseconds since the epoch, and why."""
+    c = outbox_channels.c
+    query = sa.select(c.channel, c.not_before, c.reason).where(c.not_before > now, c.reason != PACE)
+    return {channel: (until, why) for channel, until, why in connection.execute(query)}
 
 
 def hold_channel(connection: sa.Connection, channel: str, until: int, reason: str) -> None:

@@ -53,7 +53,7 @@ def test_killed_at_any_moment_every_lead_has_its_newest_score(
 
     def done() -> bool:
         with store.reading() as connection:
-            (status,) = read_target_statuses(connection, CrmTargets())
+            (status,) = read_target_statuses(connection, CrmTargets(), 0)
         return status.backlog.waiting == 0 and status.leads == LEADS
 
     process = start()
@@ -73,7 +73,7 @@ def test_killed_at_any_moment_every_lead_has_its_newest_score(
     assert newest == {lead: f"{at:020d}/p-{lead}-{at}" for lead, at in last.items()}
     assert all(len(known) == 1 for known in ids.values())
     with store.reading() as connection:
-        (status,) = read_target_statuses(connection, CrmTargets())
+        (status,) = read_target_statuses(connection, CrmTargets(), 0)
     assert status.backlog.dead == 0
     assert len(inbox.got) - len(ids) <= KILLS * WEBHOOK_PAGE
 
@@ -125,7 +125,7 @@ def test_killed_at_each_transaction_nothing_is_lost_and_a_double_has_the_same_id
             connection.execute(sa.update(outbox).where(outbox.c.lease.is_not(None)).values(leased_until=0))
         work()
         with store.reading() as connection:
-            (status,) = read_target_statuses(connection, CrmTargets())
+            (status,) = read_target_statuses(connection, CrmTargets(), 0)
         assert (status.backlog.waiting, status.backlog.dead) == (0, 0)
         arrived = [(h["webhook-id"], json.loads(body)["data"]) for h, body in inbox.got]
         assert {(s["lead_id"], s["scored_at"][-8:-6]) for _, s in arrived} >= {

@@ -57,7 +57,7 @@ def test_an_endpoint_is_told_and_a_table_waits(
     wait_until(lambda: len(inbox.got) == 2, what="both delivered")
     crm.finish()
     with store.reading() as connection:
-        told, waits = read_target_statuses(connection, load_targets(file))
+        told, waits = read_target_statuses(connection, load_targets(file), 0)
     assert (told.name, told.backlog.delivered, told.backlog.waiting) == ("crm-one", 2, 0)
     assert (waits.name, waits.backlog.delivered, waits.backlog.waiting) == ("warehouse", 0, 2)
     assert [chore.name for chore in crm.chores][:2] == ["crm-choose", "crm-deliver"]
@@ -76,7 +76,7 @@ def test_a_broken_file_is_said_and_what_was_read_before_goes_on(
     assert found["leadscore_crm_target_failing warehouse"] == 0
     file.write_text(TARGETS)
     with store.reading() as connection:
-        (status,) = read_target_statuses(connection, load_targets(file))
+        (status,) = read_target_statuses(connection, load_targets(file), 0)
     assert status.backlog.waiting == 1
 
 
@@ -91,5 +91,7 @@ def test_a_target_that_cannot_be_chosen_for_holds_up_no_other(
     assert found["leadscore_crm_target_failing crm-one"] == 1
     assert found["leadscore_crm_target_failing warehouse"] == 0
     with store.reading() as connection:
-        statuses = {s.name: s.backlog.waiting for s in read_target_statuses(connection, load_targets(file))}
+        statuses = {
+            s.name: s.backlog.waiting for s in read_target_statuses(connection, load_targets(file), 0)
+        }
     assert cast("dict[str, int]", statuses) == {"crm-one": 0, "warehouse": 1}

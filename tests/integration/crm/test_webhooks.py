@@ -92,7 +92,7 @@ def test_every_attempt_has_the_same_id_and_body_and_its_own_time(
     assert len({h["webhook-id"] for h, _ in inbox.got}) == 1
     assert len({h["webhook-signature"] for h, _ in inbox.got}) == 3
     with store.reading() as connection:
-        (status,) = read_target_statuses(connection, CrmTargets())
+        (status,) = read_target_statuses(connection, CrmTargets(), 0)
     assert (status.leads, status.backlog.delivered, status.backlog.uncertain) == (1, 1, 1)
     assert status.failing_since is None
 
@@ -122,7 +122,7 @@ def test_gone_switches_the_endpoint_off_and_keeps_what_waits(
     deliver(store, key, clock)
     assert len(inbox.got) == 1
     with store.reading() as connection:
-        (status,) = read_target_statuses(connection, CrmTargets())
+        (status,) = read_target_statuses(connection, CrmTargets(), 0)
     assert (status.state, status.backlog.waiting, status.backlog.dead) == ("disabled", 2, 0)
     assert "410" in status.reason
     clock.at += 3_600 * US
