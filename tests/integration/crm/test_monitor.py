@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.integration.crm.conftest import Inbox
+from tests.integration.crm.conftest import WHO, Inbox
 from tests.support.scored_leads import no_models, score_leads
 from tests.support.waiting import wait_until
 
+from leadscore.alerts.measures import MonitorReader
+from leadscore.alerts.rules import default_rules
 from leadscore.crm.chores import CrmMonitor
-from leadscore.crm.endpoints import WebhookEndpoint
+from leadscore.crm.endpoints import WebhookEndpoint, set_endpoint_state
 from leadscore.crm.status import read_target_statuses
 from leadscore.crm.targets import load_targets
 from leadscore.errors import ConflictError
@@ -95,3 +97,28 @@ def test_a_target_that_cannot_be_chosen_for_holds_up_no_other(
             s.name: s.backlog.waiting for s in read_target_statuses(connection, load_targets(file), 0)
         }
     assert cast("dict[str, int]", statuses) == {"crm-one": 0, "warehouse": 1}
+
+
+def test_an_endpoint_whose_receiver_is_gone_is_an_alert_until_a_person_decides(
+    crm: CrmMonitor, store: EventStore, inbox: Inbox, endpoint: WebhookEndpoint
+) -> None:
+    rule = default_rules().named("LeadScoringWebhookGone")
+    assert rule is not None
+    reader = MonitorReader(store, lambda: "", dict)
+
+    def said() -> list[float | None]:
+        found = reader.read(rule, 0)
+        assert found is not None
+        return [found[("endpoint", endpoint.name),].value]
+
+    assert said() == [0.0]
+    set_endpoint_state(store, endpoint.name, "disabled", WHO, 1)
+    assert said() == [0.0], "a person wants it so"
+    set_endpoint_state(store, endpoint.name, "on", WHO, 2)
+    inbox.usual = 410
+    score_leads(store, [("a", 0.1, 10)])
+    crm.choose()
+    crm.deliver()
+    wait_until(lambda: said() == [1.0], what="the endpoint disabled")
+    set_endpoint_state(store, endpoint.name, "disabled", WHO, 3)
+    assert said() == [0.0]

@@ -122,7 +122,10 @@ def test_gone_switches_the_endpoint_off_and_keeps_what_waits(
     deliver(store, key, clock)
     assert len(inbox.got) == 1
     with store.reading() as connection:
-        (status,) = read_target_statuses(connection, CrmTargets(), 0)
+        (status,) = read_target_statuses(connection, CrmTargets(), NOW)
+        (later,) = read_target_statuses(connection, CrmTargets(), NOW + DAY)
+    assert (status.held_until, status.held_why) == (NOW + 5 * US, "HTTP 410")
+    assert (later.held_until, later.held_why) == (None, "")
     assert (status.state, status.backlog.waiting, status.backlog.dead) == ("disabled", 2, 0)
     assert "410" in status.reason
     clock.at += 3_600 * US

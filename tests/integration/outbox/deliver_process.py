@@ -31,6 +31,7 @@ class Http:
 if __name__ == "__main__":
     url, receiver, channel, keyed = sys.argv[1:]
     with EventStore(url) as store:
+        print("ready", flush=True)  # noqa: T201 (how the test learns that it has begun)
         while True:
             deliver_due(store, channel, Http(receiver, keyed=keyed == "keyed"))
             time.sleep(0.01)
