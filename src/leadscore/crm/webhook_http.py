@@ -14,7 +14,13 @@ from typing import Final, TypeAlias
 
 from leadscore.errors import BadInputError
 from leadscore.outbox.attempts import SendResult
-from leadscore.outbox.http import SECONDS, HttpConnections, Lookup, RefusedAddressError, look_up_addresses
+from leadscore.outbox.http import (
+    REQUEST_SECONDS,
+    HttpConnections,
+    Lookup,
+    RefusedAddressError,
+    look_up_addresses,
+)
 
 NETWORKS_VARIABLE: Final = "LEADSCORE_WEBHOOK_NETWORKS"
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
@@ -83,7 +89,7 @@ def post_webhook(
     body: bytes,
     headers: Mapping[str, str],
     *,
-    seconds: float = SECONDS,
+    seconds: float = REQUEST_SECONDS,
 ) -> SendResult:
     """Post a JSON document and say what came of it.
 

@@ -25,7 +25,7 @@ import httpx
 from leadscore.outbox.attempts import SendResult, result_of_status
 
 # Shorter than the lease of a message by far: whoever sends holds it until the end.
-SECONDS: Final = 20.0
+REQUEST_SECONDS: Final = 20.0
 # A connection that is not there soon is not there; an answer may take longer.
 _CONNECT_SECONDS: Final = 5.0
 # A receiver that has closed an old connection would leave it unknown whether it took the next message.
@@ -134,7 +134,7 @@ class HttpConnections:
             return _not_answered(error)
 
     def post_json(
-        self, url: str, body: bytes, *, headers: Mapping[str, str], seconds: float = SECONDS
+        self, url: str, body: bytes, *, headers: Mapping[str, str], seconds: float = REQUEST_SECONDS
     ) -> SendResult:
         """Post a JSON document and say what came of it.
 
