@@ -19,7 +19,7 @@ class Authority:
 
     Attributes:
         bundle: What clients trust.
-        certificate: Of a server at 127.0.0.1.
+        certificate: Of a server at the address.
         key: Its private key.
     """
 
@@ -28,12 +28,12 @@ class Authority:
     key: Path
 
 
-def new_authority(folder: Path) -> Authority:
-    """Make an authority and the certificate of 127.0.0.1 in a folder."""
+def new_authority(folder: Path, address: str = "127.0.0.1") -> Authority:
+    """Make an authority and the certificate of a server at an address in a folder."""
     issuer_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Company authority")])
-    server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    addresses = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
+    addresses = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
     usage = x509.KeyUsage(
         digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
         key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,

@@ -13,18 +13,24 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import sqlalchemy as sa
 from flask import Flask
 from tests.support.artefacts import build_artefact, sample_contract, sample_labels, sample_matrix
+from tests.support.scored_leads import no_models
 from werkzeug.serving import make_server
 
 from leadscore.contract import contract_version
+from leadscore.crm.choose import choose_scores
+from leadscore.crm.endpoints import add_endpoint, find_endpoint, read_key
 from leadscore.events.records import Evidence, Outcome, Prediction
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
+from leadscore.identity.caller import Caller
 from leadscore.intervals import Estimate
 from leadscore.monitoring.model_facts import find_model_facts
 from leadscore.monitoring.rollups.cells import VersionCells
 from leadscore.monitoring.rollups.worker import RollupWorker
+from leadscore.outbox.tables import outbox
 from leadscore.registry.store import ModelRegistry
 from leadscore.release import approval
 from leadscore.release.evidence import binding_for, record_report
@@ -52,7 +58,22 @@ def make_world(root: Path) -> Home:
         _log(store, champion, now)
         _release(store, registry, Approvers(home.api_keys), now)
         roll_up(home, store)
+        _give_up(home, store, now)
     return home
+
+
+def _give_up(home: Home, store: EventStore, now: datetime) -> None:
+    """A webhook endpoint that is told of scores, and one score that it never took."""
+    at = int(now.timestamp() * 1e6)
+    ada = Caller("key", "ada.lovelace", "")
+    add_endpoint(store, read_key(home, {}, make=True), "crm-hook", "https://crm.example.com/hooks", ada, at)
+    with store.reading() as connection:
+        target = find_endpoint(connection, "crm-hook").subscriber
+    choose_scores(store, target, no_models, lambda: at, steps=1)
+    with store.writing() as connection:
+        first = sa.select(sa.func.min(outbox.c.number)).scalar_subquery()
+        lost = sa.update(outbox).where(outbox.c.number == first)
+        connection.execute(lost.values(state="dead", settled_at=at, last_error=f"HTTP 500 {HOSTILE}"))
 
 
 def roll_up(home: Home, store: EventStore) -> None:

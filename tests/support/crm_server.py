@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -82,9 +83,19 @@ class FakeCrm:
         clock: The test's time.
         limit: Requests within `window` seconds; more get 429.
         window: Seconds.
+        address: Where it listens.
+        tls: Certificate and key; None: plain HTTP.
     """
 
-    def __init__(self, clock: SimulatedClock, *, limit: int = 1_000_000, window: float = 10.0) -> None:
+    def __init__(
+        self,
+        clock: SimulatedClock,
+        *,
+        limit: int = 1_000_000,
+        window: float = 10.0,
+        address: str = "127.0.0.1",
+        tls: tuple[Path, Path] | None = None,
+    ) -> None:
         self.clock = clock
         self.records: dict[str, dict[str, Any]] = {}
         self.deleted: set[str] = set()
@@ -107,8 +118,13 @@ class FakeCrm:
         class Handler(_Handler):
             fake = crm
 
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = _Server((address, 0), Handler)
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://{address}:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     # --- for tests

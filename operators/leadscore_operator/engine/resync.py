@@ -27,7 +27,8 @@ KINDS = (DETECTORS, POLICIES, RUNS, RELEASES)
 class Resync:
     """List every kind and queue each object that has changed, or whose children have, since the last resync.
 
-    Versions are only compared for being equal, as the API asks of clients.
+    Versions are only compared for being equal, as the API asks of clients. Policies are queued each time:
+    each decides from objects that are not its children, and nothing else would show it what it has missed.
     """
 
     def __init__(self, kube: Kube, queue: WorkQueue[Key], health: Health) -> None:
@@ -36,8 +37,8 @@ class Resync:
         self._health = health
         self._known: dict[Key, frozenset[str]] = {}
 
-    async def once(self) -> int:
-        """List everything once; return how many objects were queued.
+    async def once(self) -> None:
+        """List everything once.
 
         Raises:
             LeadScoreError: A list could not be read; nothing was forgotten.
@@ -57,16 +58,13 @@ class Resync:
             for item in objects
         }
         changed = [key for key, versions in found.items() if self._known.get(key) != versions]
-        # A policy decides from objects that are not its children.
-        if changed:
-            changed += [key for key in found if key[0] == POLICIES.plural and key not in changed]
+        policies = [key for key in found if key[0] == POLICIES.plural]
         # Deleted objects are reconciled once more, so that their metrics go.
         gone = (self._known.keys() - found.keys()) | _left(cron_jobs, lists[DETECTORS.plural])
-        for key in (*changed, *gone):
+        for key in (*changed, *policies, *gone):
             self._queue.add(key)
         self._known = found
         self._health.resynced()
-        return len(changed)
 
 
 def _left(cron_jobs: Iterable[Manifest], detectors: Iterable[Manifest]) -> set[Key]:

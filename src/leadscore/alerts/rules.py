@@ -138,12 +138,14 @@ class AlertRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def written(value: float | None, unit: AlertUnit) -> str:
-    """A number with its unit, to three significant digits; whole minutes of two or more as minutes."""
+    """A number with its unit, to three significant digits; minutes where they are whole, and two or more."""
     if value is None:
         return "unknown"
     if unit == "share":
         return f"{value * 100:.3g} %"
     if unit == "seconds":
+        if 0 < abs(value) < 1:
+            return f"{value * 1000:.3g} ms"
         return f"{value / 60:.0f} min" if value >= 120 and value % 60 == 0 else f"{value:.3g} s"
     return f"{value:.3g}"
 

@@ -36,6 +36,9 @@ def infer(
     id_column: Annotated[str, typer.Option("--id", help="Column that identifies a lead.")],
     time: Annotated[str | None, typer.Option(help="Column of the lead's creation time.")] = None,
     value: Annotated[str | None, typer.Option(help="Column of the revenue.")] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="Currency of the revenue (ISO 4217, such as EUR); shown beside it.")
+    ] = None,
     known_at: Annotated[str | None, typer.Option(help="Column of the time the outcome became known.")] = None,
     positive: Annotated[str | None, typer.Option(help="The target's value that means converted.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the contract (default: the file's name).")] = None,
@@ -59,6 +62,7 @@ def infer(
         id=id_column,
         time=time,
         value=value,
+        currency=currency,
         known_at=known_at,
         positive=positive,
         name=name or path.stem,

@@ -11,9 +11,12 @@ from rich.console import Group
 from leadscore.cli.moments import parse_moment, parse_span
 from leadscore.cli.options import JsonOption
 from leadscore.cli.output import decimal, emit, table
+from leadscore.errors import LeadScoreError
 from leadscore.settings import Home
 
 if TYPE_CHECKING:
+    from leadscore.registry.store import ModelRegistry
+    from leadscore.registry.versions import ModelVersion
     from leadscore.release.experiment import Experiment
 
 
@@ -75,6 +78,7 @@ def ab(
             since=begin,
             until=now,
             exposure_days=given / timedelta(days=1),
+            currency=_currency(registry, second),
         )
         record_experiment(store, found, now_us())
     if plot is not None:
@@ -114,13 +118,15 @@ def kpi(
     from leadscore.registry.store import ModelRegistry
     from leadscore.registry.versions import ModelRef
     from leadscore.release.evidence import KPI, record_report
+    from leadscore.release.experiment import figure_title
     from leadscore.release.post_release_monitor import report_soak
     from leadscore.release.soak import SoakPlan, SoakRequest
 
     begin = parse_moment(since, "--since")
     given, earlier = parse_span(exposure, "--exposure"), parse_span(baseline, "--baseline")
     home = Home.from_environment()
-    version = ModelRegistry(home).resolve(candidate)
+    registry = ModelRegistry(home)
+    version = registry.resolve(candidate)
     before = ModelRef.parse(against)
     if before.name != version.name or before.version in {None, version.version}:
         raise BadInputError(f"{against!r} is not another version of {version.name}.", hint="--against NAME/6")
@@ -135,13 +141,14 @@ def kpi(
         since=begin,
         until=datetime.now(UTC),
         exposure_hours=given / timedelta(hours=1),
+        currency=_currency(registry, version),
     )
     with EventStore(home.events_url) as store:
         found = report_soak(store, about, SoakPlan(margin=margin), baseline_days=earlier / timedelta(days=1))
         evidence_id = record_report(store, KPI, found, now_us())
     rows = [
         (
-            f.name,
+            figure_title(f.name, found.currency),
             decimal(f.before),
             decimal(f.now),
             decimal(f.low),
@@ -157,10 +164,27 @@ def kpi(
         raise RefusedError(found.summary, hint=f"Back: leadscore models rollback {version.name}")
 
 
+def _currency(registry: ModelRegistry, version: ModelVersion) -> str:
+    """Currency of a version's contract; empty if it names none, or its artefact cannot be had.
+
+    A figure without its currency is still right; a report that waits for it is not there.
+    """
+    from leadscore.monitoring.model_facts import find_model_facts
+
+    try:
+        facts = find_model_facts(registry, version.name, str(version.version))
+    except LeadScoreError:
+        return ""
+    return facts.contract.currency or ""
+
+
 def _ab_view(found: Experiment) -> Group:
+    from leadscore.release.experiment import figure_title
+
+    revenue = figure_title("revenue per lead", found.currency)
     arms = table(
         f"{found.model}: A/B since {found.since:%Y-%m-%d %H:%M} UTC",
-        ("arm", "leads", "converted", "conversion", "revenue per lead"),
+        ("arm", "leads", "converted", "conversion", revenue),
         [
             (
                 f"{name} {found.model}/{arm.version}",
@@ -171,13 +195,13 @@ def _ab_view(found: Experiment) -> Group:
             )
             for name, arm in (("A", found.a), ("B", found.b))
         ],
-        right=("leads", "converted", "conversion", "revenue per lead"),
+        right=("leads", "converted", "conversion", revenue),
     )
     rows = [
-        (m.name, None, None, "too little seen")
+        (figure_title(m.name, found.currency), None, None, "too little seen")
         if m.now is None
         else (
-            m.name,
+            figure_title(m.name, found.currency),
             f"{m.now.value:+.4g}",
             f"{m.now.low:+.4g} to {m.now.high:+.4g}",
             "better" if m.better else "worse" if m.worse else "not known",

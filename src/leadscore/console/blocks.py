@@ -43,6 +43,7 @@ _SIGNS: Final[Mapping[VerdictLevel, tuple[str, str]]] = {
     "critical": ("✕", "Critical"),
     "unknown": ("?", "Unknown"),
 }
+_LONGEST_WORD: Final = 30
 _RANGE_WORDS: Final = {
     "1h": "Last hour", "24h": "Last 24 hours", "7d": "Last 7 days", "30d": "Last 30 days",
     "90d": "Last 90 days", "365d": "Last year",
@@ -164,19 +165,27 @@ def _side(table: PageTable, name: str) -> str:
 
 def _cell(table: PageTable, name: str, cell: object) -> Component:
     unit = table.units.get(name)
+    # On a phone, where a row is read downwards, each cell says its column.
+    label = {"data-label": name}
     if unit is not None and (cell is None or isinstance(cell, int | float)):
         return html.Td(
             value_text(cell, unit),
             className="number unknown" if cell is None else "number",
-            **attributes({"data-value": "" if cell is None else repr(cell)}),
+            **attributes({**label, "data-value": "" if cell is None else repr(cell)}),
         )
     if isinstance(cell, Component):
-        return html.Td(cell)
+        return html.Td(cell, className=_break(getattr(cell, "children", "")), **attributes(label))
     if isinstance(cell, datetime):
         shown = moment_text(cell).removesuffix(" UTC")
-        return html.Td(shown, className="when", **attributes({"data-value": cell.isoformat()}))
+        return html.Td(shown, className="when", **attributes({**label, "data-value": cell.isoformat()}))
     text = UNKNOWN_TEXT if cell is None else code_marked(str(cell))
-    return html.Td(text, className=_side(table, name))
+    classes = f"{_side(table, name)} {_break(cell)}".strip()
+    return html.Td(text, className=classes, **attributes(label))
+
+
+def _break(text: object) -> str:
+    """Words are broken only where one alone would make its column too wide: an id, a digest."""
+    return "long" if max(map(len, str(text or "").split()), default=0) > _LONGEST_WORD else ""
 
 
 def chart_block(title: str, figure: go.Figure, table: PageTable, *, says: str) -> Component:

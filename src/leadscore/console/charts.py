@@ -125,6 +125,9 @@ def group_chart(
     for place, kind in enumerate(kinds):
         measures = [group.measures[place] for group in known]
         values = [measure.value for measure in measures]
+        # A kind without a number would move the bars of the others off their names.
+        if not any(value is not None for value in values):
+            continue
         figure.add_bar(
             x=[chart_text(group.name) for group in known],
             y=values,

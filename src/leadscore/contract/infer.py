@@ -50,6 +50,7 @@ def infer_contract(
     id: str,  # noqa: A002 - the contract's own word
     time: str | None = None,
     value: str | None = None,
+    currency: str | None = None,
     known_at: str | None = None,
     positive: str | int | bool | None = None,
     name: str,
@@ -67,6 +68,7 @@ def infer_contract(
         id: Column that identifies a lead.
         time: Column of the lead's creation time.
         value: Column of the revenue.
+        currency: Of the revenue, by ISO 4217; None: nobody says.
         known_at: Column of the time at which the outcome became known.
         positive: The target's value that means "converted"; guessed if None.
         name: Name of the contract.
@@ -74,6 +76,7 @@ def infer_contract(
     Raises:
         TableError: A named column is missing, the target's values do not tell which one is "converted", or no
             column is left to be a feature.
+        ContractError: The currency is no code of ISO 4217, or there is no column of the revenue.
     """
     roles = {id: "id", time: "time", target: "target", known_at: "known_at", value: "value"}
     for column, role in roles.items():
@@ -104,6 +107,7 @@ def infer_contract(
             column=target, positive=outcome.positive, known_at=known_at, open_values=outcome.open_values
         ),
         value=value,
+        currency=currency,
         features=tuple(features),
         formats=formats,
     )

@@ -104,6 +104,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         crossed: Leads that both versions scored; they count for the first.
         verdict: What to do.
         summary: Why, in a sentence.
+        currency: Of revenue, by ISO 4217; empty if the contract of B names none.
     """
 
     model: str
@@ -119,6 +120,17 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     crossed: int
     verdict: ExperimentVerdict
     summary: str
+    currency: str = ""
+
+
+def figure_title(name: str, currency: str) -> str:
+    """A figure's name, with the currency where it is revenue: `revenue per lead (EUR)`.
+
+    Args:
+        name: As the report has it.
+        currency: By ISO 4217; empty if the contract names none.
+    """
+    return f"{name} ({currency})" if currency and name.startswith("revenue") else name
 
 
 def conversion_sequence(
@@ -166,6 +178,7 @@ def judge_experiment(
     since: datetime,
     until: datetime,
     exposure_days: float,
+    currency: str = "",
 ) -> Experiment:
     """What an A/B test says now."""
     metrics = (_conversion(cohort, plan), _revenue(cohort, plan))
@@ -186,6 +199,7 @@ def judge_experiment(
         crossed=cohort.crossed,
         verdict=verdict,
         summary=summary,
+        currency=currency,
     )
 
 

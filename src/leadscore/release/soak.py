@@ -80,6 +80,7 @@ class KpiReport(ReleaseReport, frozen=True, kw_only=True):
         baseline_leads: Mature leads of the version before.
         figures: Conversion, revenue per lead, share of grade A.
         plan: As chosen.
+        currency: Of revenue, by ISO 4217; empty if the contract names none.
     """
 
     judged: bool
@@ -91,6 +92,7 @@ class KpiReport(ReleaseReport, frozen=True, kw_only=True):
     baseline_leads: int
     figures: tuple[SoakMetric, ...]
     plan: SoakPlan
+    currency: str = ""
 
 
 class SoakRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +107,7 @@ class SoakRequest(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     until: datetime
     exposure_hours: float
+    currency: str = ""
 
 
 def evaluate_soak(

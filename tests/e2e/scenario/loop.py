@@ -305,7 +305,7 @@ class LoopThen(Then):
         """The policy's decision is to wait, and its reason says why."""
         began = self._scene.began
         said = lambda policy: _decision(policy, "Wait", pattern)  # noqa: E731
-        self._until("retrainpolicy", MODEL, said, 30, f"a wait: {pattern}", since=began)
+        self._until("retrainpolicy", MODEL, said, 60, f"a wait: {pattern}", since=began)
         return self
 
     def an_event_says(self, reason: str, pattern: str) -> Self:
@@ -456,7 +456,13 @@ class LoopThen(Then):
             return watch.until(condition, seconds=seconds, what=what, since=since).object
         except AssertionError as error:
             said = json.dumps(watch.seen[-1].object.get("status", {})) if watch.seen else "nothing"
-            raise AssertionError(f"{error}; {kind} {name} says {said}") from error
+            raise AssertionError(
+                f"{error}; {kind} {name} says {said}; the operator says:\n{self._operator_says()}"
+            ) from error
+
+    def _operator_says(self) -> str:
+        """The end of the operator's log, for whoever was not there."""
+        return self._scene.kube.run("logs", f"deployment/{FULL}-operator", "--tail=25")
 
 
 def release_of(scene: Scene) -> Object:

@@ -170,7 +170,7 @@ def test_a_critical_alert_reaches_three_receivers_once_and_is_over_afterwards(wo
     assert world.mailbox.recipients[0] == ["ada@example.com", "bob@example.com"]
     text = first.get_content()  # type: ignore[attr-defined]
     for words in (
-        "Since 2027-01-15 08:0", "0.9 s; should be at most 0.5 s; n = 250", "For people: Forms wait.",
+        "Since 2027-01-15 08:0", "900 ms; should be at most 500 ms; n = 250", "For people: Forms wait.",
         "Runbook: docs/runbooks/Slow.md", "Page: https://console.example/live",
     ):  # fmt: skip
         assert words in text, text

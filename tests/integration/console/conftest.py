@@ -35,6 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     keys = {
         "vera": create_key(home.api_keys, "vera", ["view"])[0],
         "ada.lovelace": create_key(home.api_keys, "ada.lovelace", ["view", "approve"])[0],
+        "eve.admin": create_key(home.api_keys, "eve.admin", ["view", "approve", "admin"])[0],
     }
     console = Console(settings_of(home), PAGES, ACTIONS)
     with serving(console.flask) as address:

@@ -33,7 +33,8 @@ def serious(found: object) -> list[str]:
 def test_a_page_is_drawn_for_everybody(path: str, theme: str, browser: Browser, place: Place) -> None:
     context = browser.new_context(viewport={"width": 1300, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
     tab = visit(context, place.address)
-    tab.sign_in(place.keys["ada.lovelace"], path)
+    # Whoever may do everything sees every form.
+    tab.sign_in(place.keys["eve.admin"], path)
 
     assert tab.page.locator("h1").inner_text() == next(p.title for p in PAGES if p.path == path)
     assert tab.page.locator(".error").count() == 0, tab.text()[:500]
@@ -46,8 +47,29 @@ def test_a_page_is_drawn_for_everybody(path: str, theme: str, browser: Browser, 
     context.close()
 
 
-def test_signing_in_is_drawn_for_everybody(tab: Visit) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_signing_in_is_drawn_for_everybody(theme: str, tab: Visit) -> None:
+    tab.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
     tab.page.goto(f"{tab.address}/")
+    assert serious(Axe().run(tab.page)) == []
+    assert tab.wrong == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_is_done_to_an_endpoint_before_somebody_says_what(
+    theme: str, tab: Visit, place: Place
+) -> None:
+    tab.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    tab.sign_in(place.keys["eve.admin"], "/crm")
+    assert "Some scores were given up" in tab.text()
+    form = tab.page.get_by_role("form", name="Change an endpoint")
+    form.get_by_role("button", name="Do it").click()
+    assert form.get_by_label("What to do").evaluate("field => field.validity.valueMissing")
+    for what, said in (("Send nothing", "Nothing is sent to crm-hook"), ("Send to it", "crm-hook is told")):
+        choice = form.get_by_role("option", name=what).inner_text()
+        form.get_by_label("What to do").select_option(label=choice)
+        form.get_by_role("button", name="Do it").click()
+        tab.page.get_by_text(said).wait_for()
     assert serious(Axe().run(tab.page)) == []
     assert tab.wrong == []
 
@@ -213,7 +235,36 @@ def test_no_page_is_wider_than_a_phone(path: str, browser: Browser, place: Place
     tab = visit(context, place.address)
     tab.sign_in(place.keys["vera"], f"{path}?q={'x' * 900}")
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+    # A table's rows are read downwards: no cell is beside the screen, and none a column of single letters.
+    beside, narrow = tab.page.evaluate(
+        "() => { const cells = [...document.querySelectorAll('#content td:not(:empty)')]"
+        ".filter(cell => cell.checkVisibility()).map(cell => cell.getBoundingClientRect());"
+        " return [cells.filter(c => c.right > 390).length, cells.filter(c => c.width < 200).length]; }"
+    )
+    assert (beside, narrow) == (0, 0)
+    assert serious(Axe().run(tab.page)) == []
     context.close()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_words_of_a_table_are_whole(path: str, tab: Visit, place: Place) -> None:
+    tab.sign_in(place.keys["eve.admin"], path)
+    broken = tab.page.evaluate(
+        """() => [...document.querySelectorAll('#content td')].filter(cell => cell.checkVisibility())
+        .flatMap(cell => {
+            const words = [], walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+            for (let node = walker.nextNode(); node; node = walker.nextNode())
+                for (const found of node.data.matchAll(/[^\\s\\-–/]{2,20}/g)) {
+                    const range = document.createRange();
+                    range.setStart(node, found.index);
+                    range.setEnd(node, found.index + found[0].length);
+                    if (new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1)
+                        words.push(found[0]);
+                }
+            return words.filter(word => word.length < 20);
+        })"""
+    )
+    assert broken == []
 
 
 def test_an_address_without_a_page_is_said_and_not_found(tab: Visit, place: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from tests.support.events import outcome, prediction
 from typer.testing import CliRunner
 
 from leadscore.cli import main
-from leadscore.errors import RefusedError
+from leadscore.errors import NotFoundError, RefusedError
 from leadscore.events.store import EventStore
+from leadscore.monitoring import model_facts
+from leadscore.monitoring.model_facts import ModelFacts
+from leadscore.registry.store import ModelRegistry
 from leadscore.release.cohorts import read_cohort
 from leadscore.release.evidence import KPI, observe_report, record_report
 from leadscore.release.post_release_monitor import report_soak
@@ -120,6 +124,46 @@ def test_the_newest_report_of_a_watch_is_the_one_with_the_highest_number(busy: E
         record_report(busy, KPI, msgspec.structs.replace(found, number=number), at)
     assert observe_report(busy.evidence(kind=KPI, subject="leads/2"), KPI, "uid-5").number == 10
     assert observe_report(busy.evidence(kind=KPI, subject="leads/2"), KPI, "uid-6") == ReportObservation()
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)  # what is shown does not depend on the store
+def test_revenue_says_its_currency_where_the_contract_does(
+    busy: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = model_facts.find_model_facts
+
+    def in_francs(registry: ModelRegistry, name: str, version: str) -> ModelFacts:
+        facts = find(registry, name, version)
+        contract = msgspec.structs.replace(facts.contract, value="paid", currency="CHF")
+        return replace(facts, contract=contract)
+
+    def gone(registry: ModelRegistry, name: str, version: str) -> ModelFacts:
+        raise NotFoundError("There is no such version.")
+
+    ab = [
+        "release",
+        "ab",
+        "--a",
+        "leads/1",
+        "--b",
+        "leads/2",
+        "--since",
+        BEGIN.isoformat(),
+        "--exposure",
+        "1d",
+    ]
+    kpi = [
+        "release", "kpi", "--candidate", "leads/2", "--against", "leads/1", "--since",
+        (NOW - timedelta(days=9)).isoformat(), "--exposure", "2h", "--release", "uid-7",
+    ]  # fmt: skip
+    for source, currency in ((in_francs, "CHF"), (gone, "")):
+        monkeypatch.setattr(model_facts, "find_model_facts", source)
+        for command in (ab, kpi):
+            shown = " ".join(CliRunner().invoke(main.app, command).stdout.split())
+            assert "revenue per lead" in shown
+            assert ("(CHF)" in shown) == bool(currency)
+            found = json.loads(CliRunner().invoke(main.app, [*command, "--json"]).stdout)
+            assert found.get("report", found)["currency"] == currency
 
 
 def test_a_lead_that_both_scored_counts_for_the_first_and_once(url: str) -> None:

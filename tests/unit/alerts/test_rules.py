@@ -94,7 +94,7 @@ def test_a_sentence_takes_its_number_from_the_rule() -> None:
     own = b"rules: [{alert: LeadScoringLatency, above: 0.3}, {alert: LeadScoringRollupLag, above: 90}]"
     rules = parse_rules(own, "own.yaml", over=default_rules())
     told = {rule.alert: summary_of(rule, {}, ()) for rule in rules.rules}
-    assert told["LeadScoringLatency"] == "The P95 of /score-lead is above 0.3 s."
+    assert told["LeadScoringLatency"] == "The P95 of /score-lead is above 300 ms."
     assert told["LeadScoringRollupLag"].endswith("more than 90 s old.")
     assert told["LeadScoringShipperLag"].endswith("more than 15 min old.")
     assert "at least 10 % less often" in told["LeadScoringConversionDrop"]

@@ -17,7 +17,7 @@ from leadscore.contract.check import check_table
 from leadscore.contract.infer import Inference, infer_contract
 from leadscore.contract.propose import MAX_CATEGORIES
 from leadscore.contract.ranges import widen
-from leadscore.errors import TableError
+from leadscore.errors import ContractError, TableError
 
 ROWS = 200
 RANDOM = np.random.default_rng(7)
@@ -125,6 +125,17 @@ def test_codes_with_leading_zeros_are_categories() -> None:
 def test_the_unit_of_an_amount_is_its_currency() -> None:
     features = infer(x=cycle("5 €", "7 €"), y_hours=cycle(1.5, 2.5)).contract
     assert [features.feature(n).unit for n in ("x", "y_hours")] == ["EUR", "hours"]
+
+
+def test_the_currency_of_revenue_is_what_is_said() -> None:
+    table = pa.table(BASE | {"paid": cycle(1.5, None)})
+    asked = {"target": "y", "id": "id", "name": "crm"}
+    assert infer_contract(table, **asked, value="paid", currency="CHF").contract.currency == "CHF"
+    assert infer_contract(table, **asked, value="paid").contract.currency is None
+    with pytest.raises(ContractError, match="no code of ISO 4217"):
+        infer_contract(table, **asked, value="paid", currency="francs")
+    with pytest.raises(ContractError, match="no `value` column"):
+        infer_contract(table, **asked, currency="CHF")
 
 
 def test_no_feature_is_required() -> None:

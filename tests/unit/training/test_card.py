@@ -19,7 +19,7 @@ from leadscore.errors import ArtefactError
 from leadscore.registry.versions import ModelVersion
 from leadscore.scoring import artefact
 from leadscore.scoring.model import ScoringModel
-from leadscore.training.card import limits_of_use
+from leadscore.training.card import Origin, limits_of_use, model_card
 from leadscore.training.drivers import explain_model
 from leadscore.training.nomination import Nomination
 from leadscore.training.pipeline import TrainedModel
@@ -37,6 +37,16 @@ def test_the_card_names_what_drives_the_model_and_links_its_plots(trained: Train
         assert (trained.directory / name).read_bytes().startswith(PNG)
     month = trained.evidence.window.months[0]
     assert f"| {month.month} | {month.leads:,} | {month.labelled:,} | {month.rate:.1%} |" in card
+
+
+def test_the_card_says_which_currency_revenue_is_in(trained: TrainedModel, contract: FeatureContract) -> None:
+    manifest = artefact.read_manifest(trained.directory)
+    origin = Origin("leads", manifest.algorithm, manifest.data, "r", 1, {})
+    revenue = f"{trained.evidence.holdout.revenue:,.0f}"
+    said = model_card(origin, msgspec.structs.replace(contract, currency="CHF"), trained.evidence)
+    assert f"Together they brought CHF {revenue}." in said
+    unsaid = model_card(origin, contract, trained.evidence)
+    assert f"Together they brought {revenue} (the contract names no currency)." in unsaid
 
 
 def test_the_card_and_the_command_tell_of_outcomes_that_nobody_listed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -51,7 +51,7 @@ from leadscore.crm.status import (
 )
 from leadscore.crm.tables import CRM_REVISION
 from leadscore.crm.targets import CrmTargets, load_targets, targets_path
-from leadscore.errors import LeadScoreError
+from leadscore.errors import BadInputError, LeadScoreError
 from leadscore.identity.caller import Caller
 from leadscore.monitoring.measures import Measure
 from leadscore.outbox.queue import DeadLetter
@@ -162,15 +162,9 @@ def _status_table(found: _Crm, request: PageRequest) -> Component:
     ]
     table = PageTable(
         header=(
-            "target",
-            "kind",
-            "state",
-            "leads with a score",
-            "waiting",
-            "oldest",
-            "given up",
+            *("target", "kind", "state", "leads with a score", "waiting", "oldest from", "given up"),
             "held until",
-            "says",
+            "last error",
         ),
         rows=rows,
         units={"leads with a score": "count", "waiting": "count", "given up": "count"},
@@ -219,7 +213,7 @@ def _endpoints(found: _Crm, request: PageRequest) -> Component:
         for e in found.endpoints
     ]
     table = PageTable(
-        header=("name", "address", "state", "secret number", "since", "fails"),
+        header=("name", "address", "state", "secret number", "secret since", "failing since"),
         rows=rows,
         units={},
         name="endpoints",
@@ -231,16 +225,7 @@ def _endpoints(found: _Crm, request: PageRequest) -> Component:
         return section_block("Webhook endpoints", parts)
     parts.append(_add_form())
     if found.endpoints:
-        names = [(e.name, e.name) for e in found.endpoints]
-        for action, submit, label in (
-            ("rotate-endpoint", "New secret", "Give an endpoint a new secret"),
-            ("disable-endpoint", "Disable", "Send nothing to an endpoint"),
-            ("enable-endpoint", "Enable", "Send to an endpoint again"),
-            ("remove-endpoint", "Remove", "Remove an endpoint with what waits for it"),
-        ):
-            parts.append(
-                action_form(action, [_choice("Endpoint", "name", names)], submit=submit, label=label)
-            )
+        parts.append(_change_form(found.endpoints))
     return section_block("Webhook endpoints", parts)
 
 
@@ -254,9 +239,26 @@ def _add_form() -> Component:
     )
 
 
+def _change_form(endpoints: Sequence[WebhookEndpoint]) -> Component:
+    # Nothing is chosen yet: no click alone gives an endpoint a new secret, or removes it.
+    changes = [("", "Choose …"), *((name, words) for name, (words, _) in _CHANGES.items())]
+    fields = [
+        _choice("Endpoint", "name", [(e.name, e.name) for e in endpoints]),
+        _choice("What to do", "change", changes),
+    ]
+    return action_form(
+        "change-endpoint", [html.Div(fields, className="row")], submit="Do it", label="Change an endpoint"
+    )
+
+
 def _choice(label: str, name: str, choices: Sequence[tuple[str, str]]) -> Component:
     return html.Label(
-        [label, html.Select([html.Option(words, value=value) for value, words in choices], name=name)]
+        [
+            label,
+            html.Select(
+                [html.Option(words, value=value) for value, words in choices], name=name, required=True
+            ),
+        ]
     )
 
 
@@ -329,6 +331,24 @@ def _remove(request: ActionRequest) -> ActionResult:
     return ActionResult(sentence=f"{name} is removed.")
 
 
+# Under the name that the form posts: what the choice says, and what does it.
+_CHANGES: Final[dict[str, tuple[str, Callable[[ActionRequest], ActionResult]]]] = {
+    "rotate": ("Give it a new secret", _rotate),
+    "disable": ("Send nothing to it", _disable),
+    "enable": ("Send to it again", _enable),
+    "remove": ("Remove it, with what waits for it", _remove),
+}
+
+
+def _change(request: ActionRequest) -> ActionResult:
+    chosen = _CHANGES.get(request.fields.get("change", ""))
+    if chosen is None:
+        raise BadInputError(
+            "It is not said what to do with the endpoint.", hint=f"Choose one of {', '.join(_CHANGES)}."
+        )
+    return chosen[1](request)
+
+
 def _resend(request: ActionRequest) -> ActionResult:
     target = request.fields.get("target", "")
     with request.store.writing() as connection:
@@ -346,9 +366,6 @@ PAGE: Final = ConsolePage(
 )
 CRM_ACTIONS: Final = (
     ConsoleAction(name="add-endpoint", role="admin", run=_add),
-    ConsoleAction(name="rotate-endpoint", role="admin", run=_rotate),
-    ConsoleAction(name="disable-endpoint", role="admin", run=_disable),
-    ConsoleAction(name="enable-endpoint", role="admin", run=_enable),
-    ConsoleAction(name="remove-endpoint", role="admin", run=_remove),
+    ConsoleAction(name="change-endpoint", role="admin", run=_change),
     ConsoleAction(name="resend-scores", role="admin", run=_resend),
 )

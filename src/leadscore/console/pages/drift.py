@@ -168,7 +168,7 @@ def drift_verdict(numbers: DriftNumbers, request: PageRequest) -> PageVerdict:
         return PageVerdict(
             level="unknown",
             sentence=f"Whether leads have changed beyond chance is not known. {why} "
-            "Run `leadscore drift check`, or let the operator do it on a schedule.",
+            "Run `leadscore drift check --window 1w`, or let the operator do it on a schedule.",
         )
     if stale:
         return PageVerdict(level="unknown", sentence=f"Detectors saw no change, but counts are old. {stale}")
@@ -307,7 +307,8 @@ def _features_table(features: Sequence[FeatureDrift]) -> Component:
                     feature.psi.value,
                     feature.chance,
                     feature.kl.value,
-                    feature.ks.value,
+                    # KS needs values in an order: of categories there is none to know.
+                    "–" if feature.ks.value is None and feature.psi.value is not None else feature.ks.value,
                     feature.chi_square.value,
                     feature.psi.n,
                     feature.psi.unknown,
@@ -347,7 +348,8 @@ def _verdict_table(found: Sequence[DetectorVerdict]) -> Component:
             rows=rows,
             units={"leads": "count"},
             name="drift-verdicts",
-            empty="No detector has judged a window. Run `leadscore drift check`, or add a DriftDetector.",
+            empty="No detector has judged a window. Run `leadscore drift check --window 1w`, "
+            "or add a DriftDetector.",
         ),
         caption="Verdicts of detectors",
     )

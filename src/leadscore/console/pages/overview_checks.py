@@ -143,7 +143,9 @@ def _drift_check(numbers: OverviewNumbers, request: PageRequest) -> HealthCheck:
     judged = [found.verdict for found in numbers.verdicts if found.verdict is not None]
     recent = [v for v in judged if request.now - v.window_end <= _OLD_VERDICT and not v.unknown]
     if not recent:
-        says = "No detector has judged today's leads. Run `leadscore drift check`, or schedule it."
+        says = (
+            "No detector has judged today's leads. Run `leadscore drift check --window 1w`, or schedule it."
+        )
         return HealthCheck(name=name, level="unknown", says=says, href=href)
     until = max(verdict.window_end for verdict in recent)
     says = f"Detectors saw no change that calls for action, until {until:%Y-%m-%d %H:%M} UTC."

@@ -15,7 +15,7 @@ from leadscore.console.palette import REFERENCE_GREY, new_figure, series_colour
 from leadscore.events.records import Evidence
 from leadscore.intervals import Estimate
 from leadscore.release.evidence import EXPERIMENT, GATE, KPI, REPLAY, SHADOW
-from leadscore.release.experiment import Experiment
+from leadscore.release.experiment import Experiment, figure_title
 from leadscore.scoring.grades import GRADES
 from leadscore.training.verdict import Check, GateVerdict
 
@@ -244,10 +244,10 @@ def _experiment(record: Evidence, currency: str) -> Component:
     table = PageTable(
         header=("figure", "A", "B minus A", "interval", "leads"),
         rows=[
-            (_figure_name(metric.name, currency), metric.base, None, UNKNOWN_TEXT, 0)
+            (figure_title(metric.name, currency), metric.base, None, UNKNOWN_TEXT, 0)
             if metric.now is None
             else (
-                _figure_name(metric.name, currency),
+                figure_title(metric.name, currency),
                 metric.base,
                 metric.now.value,
                 f"{number_text(metric.now.low)} to {number_text(metric.now.high)}",
@@ -276,7 +276,7 @@ def _soak(record: Evidence, currency: str) -> Component:
         header=("figure", "before", "now", "interval", "fall tolerated", "verdict"),
         rows=[
             (
-                _figure_name(one.name, currency),
+                figure_title(one.name, currency),
                 one.before,
                 one.now,
                 UNKNOWN_TEXT
@@ -302,10 +302,6 @@ def _soak(record: Evidence, currency: str) -> Component:
             table_block(table, caption="Business figures since the release"),
         ],
     )
-
-
-def _figure_name(name: str, currency: str) -> str:
-    return f"{name} ({currency})" if currency and name.startswith("revenue") else name
 
 
 def _passed(passed: bool) -> str:

@@ -76,9 +76,11 @@ def test_what_waits_too_long_is_off_or_given_up_is_said(store: EventStore, tmp_p
     assert look(store, tmp_path).verdict.level == "good"
     late = look(store, tmp_path, at=NOW + timedelta(minutes=16))
     assert late.verdict.sentence == "Scores wait for too long to be taken by ours."
-    assert act(store, tmp_path, "disable-endpoint", name="ours").startswith("Nothing is sent to ours")
+    assert act(store, tmp_path, "change-endpoint", name="ours", change="disable").startswith(
+        "Nothing is sent to ours"
+    )
     assert look(store, tmp_path).verdict.sentence == "Nothing is sent to ours."
-    act(store, tmp_path, "enable-endpoint", name="ours")
+    act(store, tmp_path, "change-endpoint", name="ours", change="enable")
     with store.writing() as connection:
         connection.execute(sa.update(outbox).values(state="dead", settled_at=1, last_error="HTTP 500"))
     content = look(store, tmp_path)
@@ -102,7 +104,7 @@ def test_a_broken_file_of_targets_is_unknown_not_good(
 def test_only_an_administrator_has_forms(store: EventStore, tmp_path: Path) -> None:
     wait(store, tmp_path)
     shown = str(look(store, tmp_path).body)
-    assert "/actions/rotate-endpoint" in shown
+    assert "/actions/change-endpoint" in shown
     assert URL in shown
     others = str(look(store, tmp_path, replace(ADA, role="approver")).body)
     assert "/actions/" not in others
@@ -112,13 +114,15 @@ def test_only_an_administrator_has_forms(store: EventStore, tmp_path: Path) -> N
 
 def test_a_secret_is_shown_once_and_never_on_the_page(store: EventStore, tmp_path: Path) -> None:
     first = act(store, tmp_path, "add-endpoint", name="ours", url=URL)
-    second = act(store, tmp_path, "rotate-endpoint", name="ours")
+    second = act(store, tmp_path, "change-endpoint", name="ours", change="rotate")
     assert "whsec_" in first
     assert "whsec_" in second
     assert first != second
     assert "whsec_" not in str(look(store, tmp_path).body)
-    assert act(store, tmp_path, "remove-endpoint", name="ours") == "ours is removed."
+    assert act(store, tmp_path, "change-endpoint", name="ours", change="remove") == "ours is removed."
+    with pytest.raises(BadInputError, match="not said what to do"):
+        act(store, tmp_path, "change-endpoint", name="ours", change="")
     with pytest.raises(NotFoundError):
-        act(store, tmp_path, "rotate-endpoint", name="ours")
+        act(store, tmp_path, "change-endpoint", name="ours", change="rotate")
     with pytest.raises(BadInputError):
         act(store, tmp_path, "add-endpoint", name="ours", url="nowhere")
