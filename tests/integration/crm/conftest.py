@@ -70,7 +70,12 @@ def inbox() -> Iterator[Inbox]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            body = self.rfile.read(length)
+            if len(body) < length:
+                # Whoever sent it was killed in the middle: that is no message.
+                self.close_connection = True
+                return
             box.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
             status, extra = box.answers.pop(0) if box.answers else (box.usual, {})
             if box.before_answer is not None:
