@@ -29,6 +29,9 @@
 {{- if and $v.trafficRouting.traefik.tlsSecret (ne $v.trafficRouting.provider "traefik") -}}
 {{- fail "trafficRouting.traefik.tlsSecret is used by provider traefik only. Unset it, or set trafficRouting.provider=traefik." -}}
 {{- end -}}
+{{- if and (or $v.trafficRouting.traefik.tlsSecret (and $v.console.enabled $v.console.tlsSecret)) (eq (join "," $v.trafficRouting.traefik.entryPoints) "web") -}}
+{{- fail "A tlsSecret is set, and the only entry point is web, where Traefik takes no TLS: https would find no route. Set trafficRouting.traefik.entryPoints=[websecure]." -}}
+{{- end -}}
 {{- if $canary -}}
 {{- $last := 0 -}}
 {{- range $v.rollout.steps -}}

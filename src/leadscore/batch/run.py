@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -23,11 +22,16 @@ from leadscore.batch.records import (
     list_claims,
     save_record,
 )
-from leadscore.batch.scoring import ScoredRows, check_ids, columns_of, score_changed
-from leadscore.data.matrix import encode_batch
-from leadscore.data.notation import Notation
+from leadscore.batch.scoring import (
+    ScoredRows,
+    check_ids,
+    check_leads,
+    columns_of,
+    predictions_of,
+    score_changed,
+)
 from leadscore.errors import ConflictError, NotFoundError, TableError
-from leadscore.events.records import Prediction, now_us
+from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
 from leadscore.lake.schemas import LEAD_STATES, SCORES
 from leadscore.lake.table import LakeTable, TableCommit, locate, table_uri
@@ -99,7 +103,8 @@ def run_batch(
 
     Raises:
         NotFoundError: There is no such model or table.
-        TableError: The table has not the contract's columns or types, an id is missing or stands in two rows.
+        TableError: The table has not the contract's columns, a value does not fit, or an id is missing or
+            stands in two rows. Nothing was claimed: the date can be run again when the table is mended.
         ConflictError: The run was claimed for another table or artefact.
         UnavailableError: Registry, store or lake cannot be used. Run it again.
     """
@@ -112,9 +117,19 @@ def run_batch(
     states = _states_of(home, name, version)
     claim, checked = find_claim(store, subject), None
     if claim is None:
-        wanted = _new_claim(request, name, version, model.digest, states, store)
+        leads = locate(request.leads)
+        wanted = new_claim(
+            request,
+            store,
+            name=name,
+            version=version,
+            digest=model.digest,
+            leads=leads,
+            leads_version=LakeTable(leads).version(),
+            states_version=None if request.everything else states.version(),
+        )
         # Before it is claimed: a claim pins the table's version, and this may be one that cannot be scored.
-        found = _check_leads(wanted, model)
+        found = _check_leads(wanted, model, request.threads)
         claim = claim_run(store, wanted)
         # Whoever claimed it first may have pinned another version.
         checked = found if claim == wanted else None
@@ -123,38 +138,59 @@ def run_batch(
     return BatchResult(_carry_out(claim, home, store, ids, pieces, progress), repeated=False)
 
 
-def _check_leads(claim: BatchClaim, model: ScoringModel) -> Digests:
-    """Refuse a table whose ids, columns or first rows cannot be scored; returns the digests of its ids."""
+def _check_leads(claim: BatchClaim, model: ScoringModel, threads: int) -> Digests:
+    """Refuse a table whose columns, ids or values cannot be scored; returns the digests of its ids."""
     leads = LakeTable(claim.leads)
-    ids = _checked_ids(leads, claim, model)
     names, texts = columns_of(model)
-    with closing(leads.read(claim.leads_version, names, dictionary=texts)) as batches:
-        first = next(batches, None)
-    if first is None:
+    batches = leads.read(claim.leads_version, names, dictionary=texts)
+    ids = check_leads(model, batches, _id_reader(claim, model), threads=threads)
+    if not len(ids):
         raise TableError(
             f"The table {claim.leads} has no leads.",
             hint="Does its job write it anew just now? Run it again when it has rows.",
         )
-    encode_batch(model.contract, first, first_row=1, notation=Notation())
     return ids
 
 
-def _checked_ids(leads: LakeTable, claim: BatchClaim, model: ScoringModel) -> Digests:
-    return check_ids(model, partial(leads.read, claim.leads_version, [model.contract.id]))
+def _id_reader(claim: BatchClaim, model: ScoringModel) -> Callable[[], Iterable[pa.RecordBatch]]:
+    return partial(LakeTable(claim.leads).read, claim.leads_version, [model.contract.id])
 
 
 def _states_of(home: Home, name: str, version: str) -> LakeTable:
     return LakeTable(table_uri(home.lake, f"{LEAD_STATES.name}/{name}/{version}"), LEAD_STATES)
 
 
-def _new_claim(
-    request: BatchRequest, name: str, version: str, digest: str, states: LakeTable, store: EventStore
+def new_claim(
+    request: BatchRequest,
+    store: EventStore,
+    *,
+    name: str,
+    version: str,
+    digest: str,
+    leads: str,
+    leads_version: int | None,
+    states_version: int | None,
 ) -> BatchClaim:
-    leads = locate(request.leads)
-    newest = LakeTable(leads).version()
-    if newest is None:
+    """What a run of these pins, if nobody has claimed it.
+
+    Args:
+        request: What to score.
+        store: Whose claims say since when nobody has written to the table.
+        name: Model.
+        version: Model version.
+        digest: Of its artefact.
+        leads: Table of leads.
+        leads_version: Its newest version; None: there is no such table.
+        states_version: Newest version of the lead states; None: all leads are scored.
+
+    Raises:
+        NotFoundError: There is no such table.
+        UnavailableError: The store cannot be used.
+    """
+    if leads_version is None:
         raise NotFoundError(
-            f"There is no Delta table of leads at {leads}.", hint="`--leads` names its folder or URL."
+            f"There is no Delta table of leads at {leads}.",
+            hint="`--leads` names its folder or URL; on Spark also a table of the catalog (SCHEMA.TABLE).",
         )
     now = now_us()
     same = [
@@ -163,7 +199,7 @@ def _new_claim(
         if claim.model == name
         and claim.date < request.date
         and claim.leads == leads
-        and claim.leads_version == newest
+        and claim.leads_version == leads_version
     ]
     return BatchClaim(
         date=request.date,
@@ -171,8 +207,8 @@ def _new_claim(
         version=version,
         digest=digest,
         leads=leads,
-        leads_version=newest,
-        states_version=None if request.everything else states.version(),
+        leads_version=leads_version,
+        states_version=states_version,
         reasons=tuple(request.reasons),
         at=now,
         unchanged_since=min(same, default=None),
@@ -207,7 +243,7 @@ def score_night(
     """
     leads, states = LakeTable(claim.leads), _states_of(home, claim.model, claim.version)
     names, texts = columns_of(model)
-    ids = _checked_ids(leads, claim, model) if ids is None else ids
+    ids = check_ids(model, _id_reader(claim, model)) if ids is None else ids
     known = None if claim.states_version is None else _read_states(states, claim.states_version)
     read = leads.read(claim.leads_version, names, dictionary=texts)
     return ids, score_changed(model, claim, read, ids, known, threads=threads)
@@ -229,12 +265,12 @@ def _carry_out(
         nonlocal scored
         seen = 0
         for piece in pieces:
-            _log(store, piece.predictions)
+            _log(store, claim, piece)
             rows[seen : seen + len(piece.rows)] = piece.rows
             seen += len(piece.rows)
             scored += piece.scores.num_rows
-            for prediction in piece.predictions:
-                grades[prediction.grade] += 1
+            for each in piece.scores.column("grade").value_counts().to_pylist():
+                grades[each["values"]] += each["counts"]
             progress(seen, len(ids))
             yield piece.scores
 
@@ -252,9 +288,9 @@ def _carry_out(
     return record
 
 
-def _log(store: EventStore, predictions: Sequence[Prediction]) -> None:
-    for start in range(0, len(predictions), _LOG_ROWS):
-        store.append(predictions[start : start + _LOG_ROWS], ())
+def _log(store: EventStore, claim: BatchClaim, piece: ScoredRows) -> None:
+    for predictions in predictions_of(claim, piece, _LOG_ROWS):
+        store.append(predictions, ())
 
 
 def _commit(home: Home, claim: BatchClaim, batches: Iterable[pa.RecordBatch]) -> TableCommit:
@@ -279,9 +315,9 @@ def _keep_states(states: LakeTable, claim: BatchClaim, ids: Digests, rows: Diges
 
 
 def _read_states(states: LakeTable, version: int) -> LeadStates:
-    batches = list(states.read(version, LEAD_STATES.schema.names))
-    columns = [
-        np.concatenate([batch.column(i).to_numpy() for batch in batches] or [np.empty(0, np.int64)])
-        for i in range(2)
-    ]
-    return LeadStates.of(*columns)
+    ids: list[Digests] = []
+    rows: list[Digests] = []
+    for batch in states.read(version, LEAD_STATES.schema.names):
+        ids.append(batch.column("id_digest").to_numpy())
+        rows.append(batch.column("row_digest").to_numpy())
+    return LeadStates.of(ids, rows)

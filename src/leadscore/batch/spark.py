@@ -26,12 +26,12 @@ from leadscore.batch.records import (
     find_record,
     save_record,
 )
-from leadscore.batch.run import BatchRequest, BatchResult, check_claim
+from leadscore.batch.run import BatchRequest, BatchResult, check_claim, new_claim
 from leadscore.batch.scoring import columns_of
 from leadscore.batch.spark_tables import SparkTable, column_named, located, spark_errors, spark_schema
 from leadscore.batch.spark_worker import (
     SparkWork,
-    digest_ids,
+    check_rows,
     read_lead_ids,
     score_partition,
     states_of_scores,
@@ -39,7 +39,6 @@ from leadscore.batch.spark_worker import (
 from leadscore.contract import FeatureContract, Numeric
 from leadscore.data.delimited import require_columns
 from leadscore.errors import BadInputError, ConflictError, NotFoundError, TableError
-from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
 from leadscore.lake.schemas import LEAD_STATES, SCORES
 from leadscore.lake.table import table_uri
@@ -104,7 +103,16 @@ def run_on_spark(request: BatchRequest, home: Home, events_url: str, spark: Spar
             leads = SparkTable(spark, located(request.leads))
             claim = find_claim(store, subject)
             if claim is None:
-                claim = _new_claim(request, name, version, model.digest, leads)
+                claim = new_claim(
+                    request,
+                    store,
+                    name=name,
+                    version=version,
+                    digest=model.digest,
+                    leads=leads.uri,
+                    leads_version=leads.version(),
+                    states_version=None,
+                )
             _check_claim(claim, leads.uri, model.digest)
             # Before it is claimed: a claim pins the table, and this may be one that cannot be scored.
             frame = _checked_leads(leads, claim.leads_version, model)
@@ -128,26 +136,6 @@ def model_archive(spark: SparkSession, folder: Path, digest: str) -> Generator[s
         archive = shutil.make_archive(f"{scratch}/{name}", "zip", folder)
         spark.sparkContext.addArchive(f"{archive}#{name}")
         yield name
-
-
-def _new_claim(request: BatchRequest, name: str, version: str, digest: str, leads: SparkTable) -> BatchClaim:
-    newest = leads.version()
-    if newest is None:
-        raise NotFoundError(
-            f"There is no Delta table of leads at {leads.uri}.",
-            hint="`--leads` names its folder, URL, or CATALOG.SCHEMA.TABLE.",
-        )
-    return BatchClaim(
-        date=request.date,
-        model=name,
-        version=version,
-        digest=digest,
-        leads=leads.uri,
-        leads_version=newest,
-        states_version=None,
-        reasons=tuple(request.reasons),
-        at=now_us(),
-    )
 
 
 def _check_claim(claim: BatchClaim, leads: str, digest: str) -> None:
@@ -201,7 +189,7 @@ def _checked_leads(table: SparkTable, version: int, model: ScoringModel) -> Data
     names, _ = columns_of(model)
     _check_columns(table.uri, leads, model.contract, names)
     leads = leads.select(*(column_named(name) for name in names))
-    _check_ids(table.uri, leads, model.contract)
+    _check_rows(table.uri, leads, model.contract)
     return leads
 
 
@@ -218,13 +206,13 @@ def _check_columns(uri: str, leads: DataFrame, contract: FeatureContract, names:
             )
 
 
-def _check_ids(uri: str, leads: DataFrame, contract: FeatureContract) -> None:
-    """Refuse no leads, and an id in several rows."""
+def _check_rows(uri: str, leads: DataFrame, contract: FeatureContract) -> None:
+    """Refuse no leads, a value that does not fit the contract, and an id in several rows."""
     from pyspark.sql import functions as f  # noqa: PLC0415
 
-    ids = leads.select(column_named(contract.id))
-    digests = ids.mapInArrow(partial(digest_ids, contract), "id_digest bigint").groupBy("id_digest").count()
-    found = digests.agg(f.sum("count").alias("rows"), f.max("count").alias("most")).first()
+    digests = leads.mapInArrow(partial(check_rows, contract), "id_digest bigint")
+    counts = digests.groupBy("id_digest").count()
+    found = counts.agg(f.sum("count").alias("rows"), f.max("count").alias("most")).first()
     if found is None or not found["rows"]:
         raise TableError(
             f"The table of leads {uri} has no rows.", hint="Was its export cut short? Nothing was scored."
@@ -232,6 +220,7 @@ def _check_ids(uri: str, leads: DataFrame, contract: FeatureContract) -> None:
     if found["most"] == 1:
         return
     # Digests may collide: the ids themselves decide.
+    ids = leads.select(column_named(contract.id))
     texts = ids.mapInArrow(partial(read_lead_ids, contract), "lead_id string").groupBy("lead_id").count()
     twice = texts.where("count > 1")
     first = twice.orderBy("lead_id").first()

@@ -24,10 +24,10 @@ import pyarrow as pa
 
 from leadscore.batch.digests import id_digests
 from leadscore.batch.records import BatchClaim
-from leadscore.batch.scoring import score_changed
+from leadscore.batch.scoring import predictions_of, score_changed
 from leadscore.contract import FeatureContract
 from leadscore.data.ahead import with_first_rows
-from leadscore.data.matrix import lead_ids
+from leadscore.data.matrix import encode_batch, lead_ids
 from leadscore.errors import ArtefactError, LeadScoreError, TableError
 from leadscore.events.store import EventStore
 from leadscore.scoring.model import ScoringModel
@@ -67,20 +67,25 @@ def score_partition(work: SparkWork, batches: Batches) -> Generator[pa.RecordBat
                 model, work.claim, _kept(batches, recent), np.empty(0, np.int64), None, threads=1
             ):
                 if store is not None:
-                    store.append(piece.predictions, ())
+                    for predictions in predictions_of(work.claim, piece, piece.scores.num_rows):
+                        store.append(predictions, ())
                 yield piece.scores
 
 
-def digest_ids(contract: FeatureContract, batches: Batches) -> Generator[pa.RecordBatch]:
-    """Digests of the ids of leads (column `id_digest`), after each id was checked."""
-    for ids in _checked_ids(contract, batches):
-        yield pa.RecordBatch.from_arrays([pa.array(id_digests(ids))], names=["id_digest"])
+def check_rows(contract: FeatureContract, batches: Batches) -> Generator[pa.RecordBatch]:
+    """Digests of the ids of leads (column `id_digest`), after each id and value was checked."""
+    with _told():
+        for batch in batches:
+            with _naming_lead(contract, [(1, batch)]):
+                encode_batch(contract, batch)
+                digests = id_digests(lead_ids(contract, batch))
+            yield pa.RecordBatch.from_arrays([pa.array(digests)], names=["id_digest"])
 
 
 def read_lead_ids(contract: FeatureContract, batches: Batches) -> Generator[pa.RecordBatch]:
     """Ids of leads as text (column `lead_id`)."""
-    for ids in _checked_ids(contract, batches):
-        yield pa.RecordBatch.from_arrays([ids], names=["lead_id"])
+    for batch in batches:
+        yield pa.RecordBatch.from_arrays([lead_ids(contract, batch)], names=["lead_id"])
 
 
 def states_of_scores(batches: Batches) -> Generator[pa.RecordBatch]:
@@ -112,13 +117,6 @@ def _told() -> Generator[None]:
     except LeadScoreError as error:
         said = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
         raise RuntimeError(MARK + json.dumps(said)) from error
-
-
-def _checked_ids(contract: FeatureContract, batches: Batches) -> Generator[pa.Array]:
-    with _told():
-        for batch in batches:
-            with _naming_lead(contract, deque([(1, batch)])):
-                yield lead_ids(contract, batch)
 
 
 def _kept(batches: Batches, recent: deque[tuple[int, pa.RecordBatch]]) -> Generator[pa.RecordBatch]:

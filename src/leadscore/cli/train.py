@@ -42,7 +42,10 @@ def train(
     ] = None,
     data_of: Annotated[
         str | None,
-        typer.Option(metavar="NAME/7", help="Instead: the very rows that this version was trained on."),
+        typer.Option(
+            metavar="NAME/7",
+            help="Instead: the very rows that this version was trained on; others are refused.",
+        ),
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Tuning trials in all; a killed run goes on.")] = 50,
     months: Annotated[int, typer.Option(min=1, help="Latest months of labelled leads to use.")] = 6,
@@ -126,10 +129,17 @@ def train(
         study_storage=home.studies,
         time_budget=time_budget,
     )
-    rows, pinned = _read(home, data, data_version, data_of)
+    rows, pinned, expected = _read(home, data, data_version, data_of)
     with _scratch(home.root) as scratch:
         with progress_bar() as bar:
-            trained = run(rows, leads, options, out=scratch / "artefact", progress=_Bar(bar, trials))
+            trained = run(
+                rows,
+                leads,
+                options,
+                out=scratch / "artefact",
+                progress=_Bar(bar, trials),
+                expected=expected,
+            )
         with EventStore(home.events_url) as store:
             result = nominate(ModelRegistry(home), store, trained, promote=promote)
             if pinned is not None:
@@ -149,8 +159,8 @@ def train(
 
 def _read(
     home: Home, data: str | None, version: int | None, of: str | None
-) -> tuple[pa.Table, tuple[str, int] | None]:
-    """The leads, and which version of which Delta table they are."""
+) -> tuple[pa.Table, tuple[str, int] | None, str | None]:
+    """The leads, which version of which Delta table they are, and the digest that is to be trained on."""
     import pyarrow as pa
 
     from leadscore.data.tables import read_table, table_format
@@ -162,17 +172,18 @@ def _read(
         raise BadInputError(
             "Name the leads once.", hint="--data TABLE [--data-version 12], or --data-of NAME/7."
         )
+    expected: str | None = None
     if of is not None:
         with EventStore(home.events_url) as store:
             known = training_data_of(store, of)
-        data, version = known.table, known.version
+        data, version, expected = known.table, known.version, known.digest
     assert data is not None  # noqa: S101 - one of the two is given
     if "://" not in data and table_format(Path(data)) != "delta":
         if version is not None:
             raise BadInputError(
                 f"{data} is no Delta table, so it has no versions.", hint="Leave out --data-version."
             )
-        return read_table(data), None
+        return read_table(data), None, None
     table = LakeTable(locate(data))
     if version is None:
         version = table.version()
@@ -181,7 +192,7 @@ def _read(
     batches = list(table.read(version))
     if not batches:
         raise RefusedError(f"Version {version} of {data} has no rows.", hint="Name another version or table.")
-    return pa.Table.from_batches(batches), (table.uri, version)
+    return pa.Table.from_batches(batches), (table.uri, version), expected
 
 
 @contextmanager

@@ -84,7 +84,8 @@ def health_step(seen: Observed, found: Findings) -> InvestigationStep:
             if seen.facts is not None
         ]
     if seen.changes and not wrong:
-        sentence += f" {len(seen.changes)} changes are on record for this time."
+        count = len(seen.changes)
+        sentence += f" {count} {'change is' if count == 1 else 'changes are'} on record for this time."
     return _step(
         "Health and recent changes",
         sentence,

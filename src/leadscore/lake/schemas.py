@@ -22,11 +22,14 @@ class TableSchema:
         name: Its folder below the lake's root.
         schema: Columns as they are written.
         partition_by: Columns by which its files are divided into folders.
+        distinct: Columns whose values hardly ever come twice: a writer that looks for repeated ones takes
+            twice as long for the whole table.
     """
 
     name: str
     schema: pa.Schema
     partition_by: tuple[str, ...] = ()
+    distinct: tuple[str, ...] = ()
 
 
 # A row for each lead that a nightly run scored. `row_digest`: of the encoded lead, by which the next night
@@ -50,6 +53,7 @@ SCORES: Final = TableSchema(
         ]
     ),
     ("business_date",),
+    distinct=("lead_id", "prediction_id", "probability", "row_digest"),
 )
 
 # What was said of leads, as it came: a row for each statement. Of several of a lead, the one with the latest
@@ -108,6 +112,7 @@ LEAD_STATES: Final = TableSchema(
             pa.field("row_digest", pa.int64(), nullable=False),
         ]
     ),
+    distinct=("id_digest", "row_digest"),
 )
 
 DRIFT_FIGURES: Final = (

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from leadscore.data.delimited import require_columns
 from leadscore.data.tables import check_delta_features
@@ -23,10 +24,12 @@ from leadscore.errors import BadInputError, ConflictError, NotFoundError, Unavai
 from leadscore.lake.schemas import TableSchema
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, WriterProperties
 
 # Rows of a Parquet row group: what a reader must hold at once.
 _GROUP_ROWS: Final = 131_072
+# Rows that a reader is given at once.
+_PIECE_ROWS: Final = _GROUP_ROWS // 2
 # Batches that wait for the writer.
 _AHEAD: Final = 2
 _WRITER_POLL_SECONDS: Final = 0.1
@@ -114,15 +117,10 @@ class LakeTable:
             found = table.to_pyarrow_dataset(
                 parquet_read_options=ds.ParquetReadOptions(dictionary_columns=list(dictionary))
             )
-            if columns is not None:
-                require_columns(self.uri, found.schema.names, columns)
-            yield from found.to_batches(
-                columns=None if columns is None else list(columns),
-                filter=where,
-                batch_size=_GROUP_ROWS // 2,
-                batch_readahead=2,
-                fragment_readahead=1,
-            )
+            names = list(found.schema.names if columns is None else columns)
+            require_columns(self.uri, found.schema.names, names)
+            for fragment in found.get_fragments(where):
+                yield from _read_file(fragment, found.schema, names, dictionary, where)
 
     def read_added(self, version: int, since: int) -> Generator[pa.RecordBatch]:
         """Rows of the files that one version has and an older one had not.
@@ -150,7 +148,7 @@ class LakeTable:
             found = table.to_pyarrow_dataset()
             for fragment in found.get_fragments():
                 if fragment.path.rsplit("/", 1)[-1] in added:
-                    yield from fragment.to_batches(schema=found.schema, batch_size=_GROUP_ROWS // 2)
+                    yield from fragment.to_batches(schema=found.schema, batch_size=_PIECE_ROWS)
 
     def rows_by(self, column: str) -> dict[str, int | None]:
         """How many rows each value of a partition column has, as the log says; None where it does not.
@@ -200,7 +198,7 @@ class LakeTable:
             UnavailableError: The store or the disk cannot be used; nothing was committed.
         """
         assert self._described is not None  # noqa: S101 - tables of others are only read
-        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake  # noqa: PLC0415
+        from deltalake import CommitProperties, Transaction, write_deltalake  # noqa: PLC0415
 
         found = self._find()
         if found is not None:
@@ -218,7 +216,7 @@ class LakeTable:
                 partition_by=list(self._described.partition_by) or None,
                 schema_mode="merge",
                 configuration=_PROPERTIES,
-                writer_properties=WriterProperties(compression="SNAPPY", max_row_group_size=_GROUP_ROWS),
+                writer_properties=_writer_properties(self._described),
                 commit_properties=CommitProperties(app_transactions=[Transaction(application, number)]),
             )
             rows = pipe.feed(batches, writer)
@@ -364,6 +362,44 @@ class _Pipe:
 
 class BatchesEndedError(Exception):
     """Tells the writer, and nobody else, that no commit is wanted."""
+
+
+def _read_file(
+    fragment: ds.ParquetFileFragment,
+    schema: pa.Schema,
+    columns: list[str],
+    dictionary: Sequence[str],
+    where: ds.Expression | None,
+) -> Generator[pa.RecordBatch]:
+    """Rows of one file.
+
+    Arrow's scanner decodes a row group (often a million rows) at once. Here a file is decoded in pieces, if
+    it has the columns as the table has them: no value comes from its folder's name or has to be converted.
+    """
+    held = fragment.physical_schema
+    if where is not None or any(
+        name not in held.names or held.field(name).type != schema.field(name).type for name in columns
+    ):
+        yield from fragment.to_batches(
+            schema=schema, columns=columns, filter=where, batch_size=_PIECE_ROWS, batch_readahead=2
+        )
+        return
+    with pq.ParquetFile(fragment.open(), read_dictionary=list(dictionary), pre_buffer=True) as file:
+        for group in range(file.num_row_groups):
+            # One at a time, for what is fetched ahead is that of all row groups that are asked for.
+            for batch in file.iter_batches(_PIECE_ROWS, row_groups=[group], columns=columns):
+                yield batch.select(columns)
+
+
+def _writer_properties(described: TableSchema) -> WriterProperties:
+    from deltalake import ColumnProperties, WriterProperties  # noqa: PLC0415
+
+    plain = ColumnProperties(dictionary_enabled=False)
+    return WriterProperties(
+        compression="SNAPPY",
+        max_row_group_size=_GROUP_ROWS,
+        column_properties=dict.fromkeys(described.distinct, plain),
+    )
 
 
 def locate(folder: str) -> str:

@@ -77,18 +77,20 @@ def train(
     out: Path,
     progress: Progress | None = None,
     now: datetime | None = None,
+    expected: str | None = None,
 ) -> TrainedModel:
     """Select, split, tune, fit, calibrate and evaluate, and write the artefact at `out`.
 
-    Leads later than `now` (None asks the clock) are left out and counted. A suspicion of a leak does not end
-    the run: it is in the evidence, and the gate holds it against the model.
+    Leads later than `now` (None asks the clock) are left out and counted. `expected` is the digest that the
+    chosen rows have to have, as the manifest of an earlier training names it. A suspicion of a leak does not
+    end the run: it is in the evidence, and the gate holds it against the model.
 
     The same table, contract, options and library versions give the same model file, byte for
     byte; a run that was killed while tuning goes on from its last finished trial (with `study_storage`).
 
     Raises:
-        RefusedError: Too few labelled leads, or a window without both outcomes; the message says what is
-            missing.
+        RefusedError: Too few labelled leads, or a window without both outcomes, and the message says what is
+            missing; or the chosen rows are not those that are expected.
         BadInputError: The table does not fit the contract, or has no time and `no_time` was not said.
         ConflictError: `out` exists.
         UnavailableError: The study or `out` cannot be written; no half artefact is left.
@@ -101,6 +103,13 @@ def train(
     split = _split(chosen, options)
     columns = matrix_suspicions(contract, leads.matrix, leads.converted.astype(np.float64))
     digest = table_digest(leads.table)
+    if expected is not None and digest != expected:
+        raise RefusedError(
+            f"These are not the rows of that training: the {len(leads.converted):,} that are chosen now "
+            f"have the digest {digest[:12]}, those were {expected[:12]}.",
+            hint="Was the table made anew, or are --contract, --months or --as-of not those of that "
+            "training? --data with --data-version trains on what there is.",
+        )
     # Weights depend on younger leads, too: trials with others mean something else.
     weighing = hashlib.sha256(leads.weights.tobytes()).hexdigest()
 

@@ -33,7 +33,7 @@ class SparkEnvironment:
             **os.environ,
             "PYTHONPATH": str(ROOT / "src"),
             "PYSPARK_PYTHON": str(self.python),
-            "PYSPARK_SUBMIT_ARGS": "--master local[2] --conf spark.ui.enabled=false "
+            "PYSPARK_SUBMIT_ARGS": "--master local[2,2] --conf spark.ui.enabled=false "
             "--conf spark.sql.shuffle.partitions=2 --conf spark.databricks.delta.snapshotPartitions=2 "
             "--conf spark.ui.showConsoleProgress=false --conf spark.driver.bindAddress=127.0.0.1 "
             "--conf spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 "

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import msgspec
@@ -22,11 +23,11 @@ from pyspark.sql import SparkSession
 
 from leadscore.batch import spark as batch_spark
 from leadscore.batch import spark_worker
+from leadscore.batch.records import BatchClaim
 from leadscore.batch.run import BatchRequest
 from leadscore.batch.spark_tables import SparkTable, spark_errors
 from leadscore.batch.spark_worker import SparkWork
 from leadscore.errors import LeadScoreError, UnavailableError
-from leadscore.scoring.model import ScoringModel
 from leadscore.settings import Home
 
 DAY = date(2026, 11, 29)
@@ -51,15 +52,23 @@ def main(folder: Path) -> dict[str, object]:
         names = ("scores", "lead_states/sample/7")
         return [SparkTable(spark, f"{home.lake}/{name}").version() for name in names]
 
-    found: dict[str, object] = {"first": night(), "again": night()}
+    found: dict[str, Any] = {"first": night(), "again": night()}
     steps = (("commit", False), ("commit", True), ("save_record", False))
     for number, (step, after) in enumerate(steps):
         with dying(step, after=after):
             died = night(1 + number)
         found[f"{step} {after}"] = [died, night(1 + number)]
     found["bad"] = {name: night(10 + number, name) for number, name in enumerate(BAD)}
-    found["loads"] = loads(spark, request)
-    found["other model"] = other_model(spark, request, home)
+    mend(spark, folder / "no-value")
+    found["mended"] = night(10 + BAD.index("no-value"), "no-value")
+    with killing_workers(folder / "killed", times=1):
+        found["worker killed once"] = night(30)
+    with killing_workers(folder / "killed", times=1_000):
+        died = night(31)
+    found["workers killed"] = [died, night(31)]
+    claim = msgspec.convert(found["first"]["record"]["claim"], BatchClaim)
+    found["loads"] = loads(spark, request, claim)
+    found["other model"] = other_model(spark, request, claim)
     spark.stop()
     return found
 
@@ -82,11 +91,35 @@ def dying(step: str, *, after: bool) -> Generator[None]:
         yield
 
 
-def loads(spark: SparkSession, request: BatchRequest) -> list[list[int]]:
+def mend(spark: SparkSession, table: Path) -> None:
+    """Remove the leads without a value."""
+    whole = spark.read.format("delta").load(str(table)).dropna(subset=["pricing_visits"])
+    whole.write.format("delta").mode("overwrite").save(str(table))
+
+
+@contextmanager
+def killing_workers(folder: Path, *, times: int) -> Generator[None]:
+    """Python workers that are killed in the middle of their task: its predictions are in the event store."""
+    folder.mkdir(exist_ok=True)
+
+    def killed(work: SparkWork, batches: Iterable[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
+        import os
+        import signal
+
+        for scored in spark_worker.score_partition(work, batches):
+            for number in range(times):
+                with suppress(FileExistsError):
+                    (folder / f"{times}-{number}").touch(exist_ok=False)
+                    os.kill(os.getpid(), signal.SIGKILL)
+            yield scored
+
+    with mock.patch.object(batch_spark, "score_partition", killed):
+        yield
+
+
+def loads(spark: SparkSession, request: BatchRequest, claim: BatchClaim) -> list[list[int]]:
     """Of each of six tasks: its worker, how often that has read a model, and how often it had it already."""
     leads, folder = SparkTable(spark, request.leads), Path(request.model)
-    digest = ScoringModel.load(folder).digest
-    claim = batch_spark._new_claim(request, "sample", "7", digest, leads)
 
     def look(batches: Iterable[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
         import os
@@ -96,16 +129,16 @@ def loads(spark: SparkSession, request: BatchRequest) -> list[list[int]]:
         info = spark_worker._model.cache_info()
         yield pa.RecordBatch.from_pylist([{"pid": os.getpid(), "misses": info.misses, "hits": info.hits}])
 
-    with batch_spark.model_archive(spark, folder, digest) as archive:
+    with batch_spark.model_archive(spark, folder, claim.digest) as archive:
         work = SparkWork(claim, archive, None)
         frame = leads.read().repartition(6).mapInArrow(look, "pid bigint, misses bigint, hits bigint")
         return [list(row) for row in frame.collect()]
 
 
-def other_model(spark: SparkSession, request: BatchRequest, home: Home) -> dict[str, str]:
+def other_model(spark: SparkSession, request: BatchRequest, claim: BatchClaim) -> dict[str, str]:
     """What the workers say of an artefact that is not the claimed one."""
     leads = SparkTable(spark, request.leads)
-    claim = batch_spark._new_claim(request, "sample", "7", "0" * 64, leads)
+    claim = msgspec.structs.replace(claim, digest="0" * 64)
     folder = Path(request.model)
     try:
         with spark_errors(), batch_spark.model_archive(spark, folder, "f" * 64) as archive:

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -103,11 +104,47 @@ def test_a_night_that_died_at_any_step_is_gone_on_with(step: str, nights: Nights
     assert {counts[known] for known in found["prediction_id"].to_pylist()} == {1}
 
 
+def is_whole(record: dict[str, Any], home: Home) -> bool:
+    """Whether each lead has one score and one prediction of the night."""
+    found = scores(home, date.fromisoformat(record["claim"]["date"]))
+    counts = Counter(logged(home).column("prediction_id").to_pylist())
+    return found.num_rows == len(set(found["lead_id"].to_pylist())) == record["scored"] and {
+        counts[known] for known in found["prediction_id"].to_pylist()
+    } == {1}
+
+
+def test_a_night_whose_worker_is_killed_ends_once(nights: Nights, home: Home) -> None:
+    killed = nights.found["worker killed once"]
+    assert (nights.folder / "killed" / "1-0").exists()
+    assert (killed["record"]["scored"], is_whole(killed["record"], home)) == (LEADS, True)
+
+
+def test_a_night_whose_workers_are_all_killed_is_gone_on_with(nights: Nights, home: Home) -> None:
+    died, after = nights.found["workers killed"]
+    before = nights.found["worker killed once"]
+    assert (died["error"], died["versions"]) == ("unavailable", before["versions"])
+    assert (after["record"]["scored"], is_whole(after["record"], home)) == (LEADS, True)
+
+
+def test_a_table_that_was_mended_is_scored_the_same_day(nights: Nights, home: Home) -> None:
+    bad, mended = nights.found["bad"]["no-value"], nights.found["mended"]
+    assert bad["error"] == "table_invalid"
+    assert (mended["record"]["scored"], is_whole(mended["record"], home)) == (19, True)
+
+
+def test_leads_that_nobody_has_written_to_are_noticed(nights: Nights) -> None:
+    assert nights.found["first"]["record"]["claim"]["unchanged_since"] is None
+    _, second = nights.found[CUT[0]]
+    assert second["record"]["claim"]["unchanged_since"] == str(DAY)
+
+
 def test_each_night_is_one_commit_to_each_table(nights: Nights, home: Home) -> None:
     for name in (SCORES.name, f"{LEAD_STATES.name}/sample/7"):
         history = DeltaTable(table_uri(home.lake, name)).history()
         # The first is the empty table as it was made.
-        assert [each["operation"] for each in history[::-1]] == ["CREATE TABLE", *["WRITE"] * (1 + len(CUT))]
+        ended = [nights.found["first"], *(nights.found[step][1] for step in CUT), nights.found["mended"]]
+        ended += [nights.found["worker killed once"], nights.found["workers killed"][1]]
+        assert [each["operation"] for each in history[::-1]] == ["CREATE TABLE", *["WRITE"] * len(ended)]
 
 
 SAID = {

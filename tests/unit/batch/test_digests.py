@@ -41,6 +41,6 @@ def test_each_value_of_a_row_counts_and_any_nan_is_missing() -> None:
 
 def test_new_and_changed_leads_are_found() -> None:
     ids = id_digests(pa.array(["a", "b", "c"]))
-    known = LeadStates.of(ids[:2], np.array([1, 2]))
+    known = LeadStates.of([ids[:2]], [np.array([1, 2])])
     assert known.changed(ids, np.array([1, 3, 9])).tolist() == [False, True, True]
-    assert LeadStates.of(ids[:0], np.empty(0, np.int64)).changed(ids, np.array([1, 2, 3])).all()
+    assert LeadStates.of([], []).changed(ids, np.array([1, 2, 3])).all()

@@ -19,7 +19,7 @@ from leadscore.batch.records import BatchClaim
 from leadscore.batch.spark_worker import (
     MARK,
     SparkWork,
-    digest_ids,
+    check_rows,
     read_lead_ids,
     said_by_worker,
     score_partition,
@@ -80,7 +80,7 @@ def test_a_model_that_was_not_claimed_is_refused(work: SparkWork) -> None:
 
 def test_ids_are_digested_as_one_machine_does() -> None:
     leads = sample_leads(20, seed=3)
-    digests = pa.Table.from_batches(digest_ids(sample_contract(), leads.to_batches(max_chunksize=6)))
+    digests = pa.Table.from_batches(check_rows(sample_contract(), leads.to_batches(max_chunksize=6)))
     assert np.array_equal(digests["id_digest"].to_numpy(), id_digests(leads["lead_id"].combine_chunks()))
     texts = pa.Table.from_batches(read_lead_ids(sample_contract(), leads.to_batches(max_chunksize=6)))
     assert texts["lead_id"].to_pylist() == leads["lead_id"].to_pylist()

@@ -21,6 +21,7 @@ CHANNELS = (
 )
 OIDC = ("auth.oidc.issuer=https://login.example.com", "auth.oidc.audience=leadscore")
 HOST = "console.host=console.example.com"
+SECURE = 'trafficRouting.traefik.entryPoints=["websecure"]'
 
 
 def template(one: One, name: str, *settings: str, values: str = "") -> Manifest:
@@ -71,7 +72,7 @@ def test_its_route_is_its_host_s_alone_with_tls_as_the_api_s(one: One) -> None:
     [
         ((), None),
         ((HOST,), "http://console.example.com"),
-        ((HOST, "console.tlsSecret=tls"), "https://console.example.com"),
+        ((HOST, SECURE, "console.tlsSecret=tls"), "https://console.example.com"),
         ((HOST, "console.url=https://leads.example.com/"), "https://leads.example.com"),
     ],
 )
@@ -164,7 +165,8 @@ def test_prometheus_finds_both(one: One, name: str) -> None:
         (("console.enabled=true",), "Set monitor.enabled=true"),
         ((*ON, HOST, "trafficRouting.provider=none", "workload.replicas=10"), "routed by nobody"),
         ((*ON, HOST, "trafficRouting.host=console.example.com"), "a host of its own"),
-        ((*ON, "console.tlsSecret=tls"), "Unset it, or set console.host"),
+        ((*ON, HOST, "console.tlsSecret=tls"), "https would find no route"),
+        ((*ON, SECURE, "console.tlsSecret=tls"), "Unset it, or set console.host"),
         ((*ON, "console.oidc.existingSecret=client"), "auth.oidc.issuer no issuer"),
         ((*ON, *OIDC, "console.oidc.existingSecret=client"), "Set console.host or console.url"),
         (("monitor.channels.existingSecret=c",), "nobody would deliver an alert"),

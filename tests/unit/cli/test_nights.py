@@ -113,8 +113,8 @@ def test_what_a_version_was_trained_on_can_be_read_after_a_vacuum(home: Home, tm
     assert (kept.kept_versions, kept.deleted > 0) == (1, True)
     with pytest.raises(NotFoundError, match="vacuumed"):
         list(LakeTable(crm).read(1))
-    table, pinned = training_rows(home, None, None, "leads/7")
-    assert pinned == (crm, 0)
+    table, pinned, expected = training_rows(home, None, None, "leads/7")
+    assert (pinned, expected) == ((crm, 0), "d")
     assert table.equals(rows)
     with pytest.raises(NotFoundError, match="leads/8"):
         training_rows(home, None, None, "leads/8")

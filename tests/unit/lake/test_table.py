@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 from leadscore.errors import BadInputError, NotFoundError, TableError, UnavailableError
 from leadscore.lake.schemas import LEAD_STATES, SCORES
@@ -42,6 +42,34 @@ def test_a_commit_happens_once_however_often_it_is_tried(table: LakeTable) -> No
     assert table.write(batches(9), application="night", number=1).repeated
     assert table.write(batches(1, 4), application="another", number=1).version == 2
     assert rows(table) == list(range(50))
+
+
+@pytest.mark.parametrize(
+    "columns", [["day", "number"], ["number", "late"], ["late", "text", "number", "day"]]
+)
+def test_files_that_lack_a_column_are_read_beside_those_that_have_it(
+    columns: list[str], tmp_path: Path
+) -> None:
+    uri = str(tmp_path / "leads")
+    old = pa.table({"day": ["mo"] * 7, "number": range(7), "text": list("abcdefg")})
+    new = pa.table({"text": ["h"], "late": [0.5], "number": [7], "day": ["tu"]})
+    for part in (old, new):
+        write_deltalake(uri, part, mode="append", schema_mode="merge", partition_by=["day"])
+    found = pa.Table.from_batches(LakeTable(uri).read(None, columns, dictionary=["text"]))
+    assert found.column_names == columns
+    wanted = pa.concat_tables([old, new], promote_options="default").select(columns).to_pylist()
+    assert sorted(found.to_pylist(), key=str) == sorted(wanted, key=str)
+
+
+def test_columns_come_in_the_order_that_was_asked_for_however_they_lie_in_the_file(tmp_path: Path) -> None:
+    uri, table = str(tmp_path / "leads"), pa.table({"a": range(250), "b": [str(i % 3) for i in range(250)]})
+    write_deltalake(uri, table, writer_properties=WriterProperties(max_row_group_size=100))
+    batches = list(LakeTable(uri).read(None, ["b", "a"], dictionary=["b"]))
+    assert [batch.num_rows for batch in batches] == [100, 100, 50]
+    assert {str(batch.schema.field("b").type) for batch in batches} == {
+        "dictionary<values=string, indices=int32, ordered=0>"
+    }
+    assert [row for batch in batches for row in batch.to_pylist()] == table.select(["b", "a"]).to_pylist()
 
 
 def test_an_error_while_rows_are_made_commits_nothing(table: LakeTable) -> None:

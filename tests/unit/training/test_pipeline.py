@@ -57,7 +57,13 @@ def test_same_data_and_seed_give_a_byte_identical_model(
     leads: pa.Table, contract: FeatureContract, options: TrainOptions, trained: TrainedModel, tmp_path: Path
 ) -> None:
     shuffled_chunks = pa.concat_tables([leads.slice(0, 1234), leads.slice(1234)])
-    again = train(shuffled_chunks, contract, dataclasses.replace(options, threads=1), out=tmp_path / "again")
+    again = train(
+        shuffled_chunks,
+        contract,
+        dataclasses.replace(options, threads=1),
+        out=tmp_path / "again",
+        expected=trained.manifest.data.digest,
+    )
     for name in (
         again.manifest.model_file,
         artefact.CALIBRATION,
@@ -112,6 +118,15 @@ def test_as_of_hides_later_leads_and_later_labels(
     told = outcomes_of(past)
     assert pc.all(pc.less_equal(told.column("days"), told.column("age"))).as_py()
     assert pc.max(told.column("age")).as_py() < (moment - datetime(2026, 1, 1, tzinfo=UTC)).days
+
+
+def test_rows_that_are_not_those_of_an_earlier_training_are_refused(
+    leads: pa.Table, contract: FeatureContract, options: TrainOptions, trained: TrainedModel, tmp_path: Path
+) -> None:
+    known = trained.manifest.data.digest
+    with pytest.raises(RefusedError, match=f"not the rows of that training.* those were {known[:12]}"):
+        train(leads.slice(1), contract, options, out=tmp_path / "x", expected=known)
+    assert not (tmp_path / "x").exists()
 
 
 def test_too_few_leads_are_refused(leads: pa.Table, contract: FeatureContract, tmp_path: Path) -> None:
