@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import sqlalchemy as sa
@@ -13,7 +13,14 @@ from leadscore.crm.endpoints import read_endpoints
 from leadscore.crm.tables import crm_states
 from leadscore.crm.targets import CRM_CHANNEL, TABLE_CHANNEL, CrmTarget, CrmTargets
 from leadscore.errors import BadInputError
-from leadscore.outbox.queue import ChannelBacklog, DeadLetter, backlogs, dead_letters, send_again
+from leadscore.outbox.queue import (
+    ChannelBacklog,
+    DeadLetter,
+    backlogs,
+    dead_letters,
+    read_holds,
+    send_again,
+)
 from leadscore.outbox.tables import SECOND_US
 
 TargetState = Literal["on", "disabled", "unknown"]
@@ -30,6 +37,9 @@ class TargetStatus:
         reason: Why it is not on.
         leads: That it has a score of.
         failing_since: Of an endpoint: since when every attempt has failed; None: the last one was accepted.
+        held_until: Nothing is sent before, because the target asked for it or failed, microseconds since the
+            epoch; None: it is not held.
+        held_why: What it answered.
         backlog: What waits for it, what it has and what was given up.
     """
 
@@ -39,34 +49,42 @@ class TargetStatus:
     reason: str
     leads: int
     failing_since: int | None = None
+    held_until: int | None = None
+    held_why: str = ""
     backlog: ChannelBacklog
 
 
-def read_target_statuses(connection: sa.Connection, targets: CrmTargets) -> tuple[TargetStatus, ...]:
-    """How each target does, by name; those that something still waits for, too."""
+def read_target_statuses(
+    connection: sa.Connection, targets: CrmTargets, now: int
+) -> tuple[TargetStatus, ...]:
+    """How each target does, by name; those that something still waits for, too.
+
+    Args:
+        connection: Of a transaction.
+        targets: Of the file.
+        now: Microseconds since the epoch.
+    """
     counted = {each.channel: each for each in backlogs(connection) if is_crm_channel(each.channel)}
     t = crm_states.c
     written = sa.select(t.target, sa.func.count()).where(t.written_at.is_not(None)).group_by(t.target)
     leads = {name: int(count) for name, count in connection.execute(written)}
     endpoints = read_endpoints(connection)
     taken = {each.name for each in endpoints}
-    found: list[TargetStatus] = []
+    twins = [_named_twice(target) for target in targets.targets if target.name in taken]
+    found: dict[str, TargetStatus] = {}
     for target in targets.targets:
         if target.name in taken:
-            found.append(_named_twice(target))
             continue
-        found.append(
-            TargetStatus(
-                name=target.name,
-                kind=target.kind,
-                state="on",
-                reason="",
-                leads=leads.get(target.name, 0),
-                backlog=counted.pop(target.channel, _nothing(target.channel)),
-            )
+        found[target.channel] = TargetStatus(
+            name=target.name,
+            kind=target.kind,
+            state="on",
+            reason="",
+            leads=leads.get(target.name, 0),
+            backlog=counted.pop(target.channel, _nothing(target.channel)),
         )
-    found.extend(
-        TargetStatus(
+    for e in endpoints:
+        found[e.channel] = TargetStatus(
             name=e.name,
             kind="webhook",
             state=e.state,
@@ -75,21 +93,20 @@ def read_target_statuses(connection: sa.Connection, targets: CrmTargets) -> tupl
             failing_since=e.failing_since,
             backlog=counted.pop(e.channel, _nothing(e.channel)),
         )
-        for e in endpoints
-    )
     for channel, backlog in counted.items():
         if backlog.waiting + backlog.dead:
-            found.append(
-                TargetStatus(
-                    name=channel.partition(":")[2],
-                    kind="",
-                    state="unknown",
-                    reason="It is not configured any more, and messages are left.",
-                    leads=0,
-                    backlog=backlog,
-                )
+            found[channel] = TargetStatus(
+                name=channel.partition(":")[2],
+                kind="",
+                state="unknown",
+                reason="It is not configured any more, and messages are left.",
+                leads=0,
+                backlog=backlog,
             )
-    return tuple(sorted(found, key=lambda status: status.name))
+    for channel, (until, why) in read_holds(connection, now).items():
+        if channel in found:
+            found[channel] = replace(found[channel], held_until=until, held_why=why)
+    return tuple(sorted([*found.values(), *twins], key=lambda status: status.name))
 
 
 def _named_twice(target: CrmTarget) -> TargetStatus:
