@@ -26,18 +26,19 @@ from leadscore.scoring.model import ScoringModel
 
 
 def main(folder: Path, model: Path, booster: Path, claim: BatchClaim, rounds: int) -> dict[str, list[float]]:
-    """Score the table `leads` of the folder into `ours` and `theirs`."""
+    """Score the table `leads` of the folder into `ours`, `theirs`, and the columns of `theirs` by our way."""
     spark = open_session("bench")
     contract = ScoringModel.load(model).contract
     leads = spark.read.format("delta").load(str(folder / "leads"))
     names = [contract.id, *(feature.name for feature in contract.inputs)]
     leads = leads.select(*names)
-    found: dict[str, list[float]] = {"ours": [], "theirs": []}
+    found: dict[str, list[float]] = {"ours": [], "theirs": [], "two columns": []}
     with model_archive(spark, model, claim.digest) as archive:
         work = SparkWork(claim, archive, None)
         ways: dict[str, Callable[[], DataFrame]] = {
             "ours": lambda: score_frame(leads, work),
             "theirs": lambda: with_xgboost(leads, contract, booster),
+            "two columns": lambda: score_frame(leads, work).select("lead_id", "probability"),
         }
         # The first turn warms the Python workers up; the model is loaded in each.
         for turn in range(rounds + 1):
