@@ -72,7 +72,7 @@ class FreshnessReader:
             targets = load_targets(self._targets)
             store.require_revision(CRM_REVISION)
             with store.reading() as connection:
-                found = read_target_statuses(connection, targets)
+                found = read_target_statuses(connection, targets, round(now.timestamp() * 1e6))
         except LeadScoreError as error:
             return not_read(TARGETS, error)
         others = {target.name for target in targets.targets if target.model not in {"", model}}

@@ -26,7 +26,7 @@ import msgspec
 from leadscore.alerts.messages import AlertMessage
 from leadscore.files import read_file
 from leadscore.outbox.attempts import SendResult
-from leadscore.outbox.http import post_json
+from leadscore.outbox.http import HttpConnections
 from leadscore.outbox.queue import OutboxMessage
 from leadscore.outbox.worker import Sender
 
@@ -111,7 +111,7 @@ class SlackSender:
         )
         lines = [f"*{_slack_text(said.title)}*", *map(_slack_text, said.lines), links]
         body = {"text": "\n".join(line for line in lines if line), "unfurl_links": False}
-        return post_json(self.url(), msgspec.json.encode(body))
+        return _posted(self.url(), body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class PagerDutySender:
                 "custom_details": {"text": "\n".join(said.lines)},
             }
             body["links"] = [{"href": url, "text": name} for name, url in said.links if "://" in url]
-        return post_json(self.url(), msgspec.json.encode(body))
+        return _posted(self.url(), body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +242,11 @@ def _connected(scheme: str, host: str, port: int | None) -> Generator[smtplib.SM
         with contextlib.suppress(smtplib.SMTPException, OSError):
             server.quit()
         server.close()
+
+
+def _posted(url: str, body: Mapping[str, object]) -> SendResult:
+    with HttpConnections() as connections:
+        return connections.post_json(url, msgspec.json.encode(body), headers={})
 
 
 def _decoded(message: OutboxMessage) -> AlertMessage:

@@ -17,7 +17,9 @@ from leadscore.alerts.rules import FEATURE_PSI, AlertRule
 from leadscore.batch.records import expect_nights
 from leadscore.batch.schedule import NightSchedule, night_models
 from leadscore.batch.status import read_nights
+from leadscore.crm.endpoints import read_endpoints
 from leadscore.crm.status import longest_wait
+from leadscore.crm.tables import CRM_REVISION
 from leadscore.errors import LeadScoreError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.monitoring.measures import Measure
@@ -166,7 +168,7 @@ class RollupReader:
 
 
 class MonitorReader:
-    """What the monitor knows of itself: its rules, its sources, its outbox.
+    """What the monitor knows of itself: its rules, its sources, its outbox, the endpoints that it posts to.
 
     Args:
         store: Of the outbox.
@@ -193,6 +195,8 @@ class MonitorReader:
                 return {(("source", s),): Measure(value=v, n=0) for s, v in known.items()}
             case "monitor.undelivered":
                 return self._undelivered(now)
+            case "crm.endpoint_gone":
+                return self._gone()
             case _:
                 return None
 
@@ -204,6 +208,15 @@ class MonitorReader:
             stuck = each.oldest_at is not None and now - each.oldest_at > longest_wait(each.channel)
             count = each.dead + (each.waiting if stuck else 0)
             series[(("channel", each.channel),)] = Measure(value=float(count), n=0)
+        return series
+
+    def _gone(self) -> MeasuredSeries:
+        self._store.require_revision(CRM_REVISION)
+        with self._store.reading() as connection:
+            found = read_endpoints(connection)
+        series: MeasuredSeries = {(): Measure(value=0.0, n=0)} if not found else {}
+        for each in found:
+            series[(("endpoint", each.name),)] = Measure(value=float(each.gone), n=0)
         return series
 
 

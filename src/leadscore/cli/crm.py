@@ -33,23 +33,25 @@ def status(targets: TargetsFile = None, events_url: EventsUrl = None, as_json: J
     from leadscore.crm.status import read_target_statuses
     from leadscore.crm.tables import CRM_REVISION
     from leadscore.crm.targets import load_targets
+    from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
 
     known = load_targets(targets)
     with EventStore(events_url or Home.from_environment().events_url) as store:
         store.require_revision(CRM_REVISION)
         with store.reading() as connection:
-            found = read_target_statuses(connection, known)
+            found = read_target_statuses(connection, known, now_us())
     rows = [
         (
             s.name, s.kind or "–", s.state, s.leads, s.backlog.waiting,
             s.backlog.oldest_at and _moment(s.backlog.oldest_at), s.backlog.dead, s.backlog.uncertain,
-            s.reason or s.backlog.last_error,
+            s.held_until and _moment(s.held_until), s.reason or s.held_why or s.backlog.last_error,
         )
         for s in found
     ]  # fmt: skip
     columns = (
-        "target", "kind", "state", "leads", "waiting", "oldest (UTC)", "given up", "maybe twice", "says",
+        "target", "kind", "state", "leads", "waiting", "oldest (UTC)", "given up", "maybe twice",
+        "held until (UTC)", "says",
     )  # fmt: skip
     emit(
         found,

@@ -20,8 +20,8 @@ from leadscore.crm.tables import CRM_REVISION
 from leadscore.crm.targets import CRM_CHANNEL, CrmTargets, load_targets, targets_path
 from leadscore.crm.vendors.chores import PULL_SECONDS, VendorChores
 from leadscore.crm.vendors.delivery import deliver_batches
-from leadscore.crm.webhook import EndpointGuard, WebhookSender
-from leadscore.crm.webhook_http import allowed_networks
+from leadscore.crm.webhook import WEBHOOK_PAGE, WEBHOOKS_AT_ONCE, EndpointGuard, WebhookSender
+from leadscore.crm.webhook_http import allowed_networks, webhook_connections
 from leadscore.errors import LeadScoreError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
@@ -151,17 +151,18 @@ class CrmMonitor:
         yield failing
 
     def _post(self, endpoint: WebhookEndpoint) -> DeliveryRound:
-        sender = WebhookSender(
-            endpoint, read_key(self._home, self._environ), allowed_networks(self._environ), self._now
-        )
-        return deliver_due(
-            self._store,
-            endpoint.channel,
-            sender,
-            now=self._now,
-            guard=EndpointGuard(endpoint),
-            most=_MESSAGES,
-        )
+        key, allowed = read_key(self._home, self._environ), allowed_networks(self._environ)
+        with webhook_connections(allowed, kept=WEBHOOKS_AT_ONCE) as connections:
+            return deliver_due(
+                self._store,
+                endpoint.channel,
+                WebhookSender(endpoint, key, connections, self._now),
+                now=self._now,
+                guard=EndpointGuard(endpoint),
+                most=_MESSAGES,
+                page=WEBHOOK_PAGE,
+                at_once=WEBHOOKS_AT_ONCE,
+            )
 
     def _reloaded(self) -> CrmTargets:
         """The file as it is now; while it is broken, as it was."""

@@ -12,7 +12,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -82,6 +82,11 @@ class WebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     def channel(self) -> str:
         """Of its messages in the outbox."""
         return CRM_CHANNEL + self.name
+
+    @property
+    def gone(self) -> bool:
+        """Whether its receiver said so, and no person has decided anything since."""
+        return self.state == "disabled" and self.failing_since is not None
 
     @property
     def subscriber(self) -> Subscriber:
@@ -320,19 +325,28 @@ def _record(store: EventStore, found: WebhookEndpoint, what: str, caller: Caller
     store.record(Evidence(new_id(), ENDPOINT_KIND, f"crm/{found.name}", now, document, caller=caller))
 
 
-def note_attempt(connection: sa.Connection, name: str, *, accepted: bool, gone: bool, now: int) -> int:
-    """Keep how an attempt ended; returns how many have failed since the last that was accepted."""
+def note_attempts(
+    connection: sa.Connection, name: str, accepted: Sequence[bool], *, gone: bool, now: int
+) -> int:
+    """Keep how attempts ended, in their order; returns how many have failed since the last that was accepted.
+
+    Args:
+        connection: Of a transaction that writes.
+        name: Of the endpoint.
+        accepted: Of each attempt, whether it was.
+        gone: Whether the receiver said that it is gone: the endpoint is disabled.
+        now: Microseconds since the epoch.
+    """
     c = crm_endpoints.c
     row = connection.execute(sa.select(c.failures, c.failing_since).where(c.name == name)).first()
     if row is None:
         return 0
-    failures = 0 if accepted else row.failures + 1
-    if failures == row.failures:
-        return failures
-    values: dict[str, object] = {
-        "failures": failures, "failing_since": None if accepted else row.failing_since or now,
-    }  # fmt: skip
+    failures, since = row.failures, row.failing_since
+    for each in accepted:
+        failures, since = (0, None) if each else (failures + 1, since or now)
+    values: dict[str, object] = {"failures": failures, "failing_since": since}
     if gone:
         values |= {"state": "disabled", "reason": "The receiver says that it is gone (HTTP 410)."}
-    connection.execute(sa.update(crm_endpoints).where(c.name == name).values(**values))
+    if gone or failures != row.failures:
+        connection.execute(sa.update(crm_endpoints).where(c.name == name).values(**values))
     return failures

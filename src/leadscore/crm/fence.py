@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from leadscore.crm.tables import crm_states
 from leadscore.crm.updates import ScoreUpdate, parse_update
 from leadscore.errors import BadInputError
-from leadscore.outbox.attempts import SendResult
 from leadscore.outbox.queue import OutboxMessage
+from leadscore.outbox.worker import MessageEnd
 
 _AT_ONCE: Final = 500
 
@@ -58,7 +58,7 @@ def note_written(connection: sa.Connection, target: str, updates: Sequence[Score
 
 
 class SequenceFence:
-    """The fence of one target, for messages that are delivered one by one.
+    """The fence of one target, for messages that are delivered each by itself.
 
     Args:
         target: Whose.
@@ -67,16 +67,19 @@ class SequenceFence:
     def __init__(self, target: str) -> None:
         self._target = target
 
-    def passes(self, connection: sa.Connection, message: OutboxMessage) -> bool:
-        """Whether it is news to the target; one that cannot be read is the sender's to refuse."""
-        try:
-            update = parse_update(message.payload)
-        except BadInputError:
-            return True
-        return not stale_updates(connection, self._target, [update])
+    def stale(self, connection: sa.Connection, messages: Sequence[OutboxMessage]) -> frozenset[str]:
+        """Ids of messages that are no news; one that cannot be read is the sender's to refuse."""
+        return stale_updates(connection, self._target, [u for m in messages if (u := _readable(m))])
 
-    def note(self, connection: sa.Connection, message: OutboxMessage, result: SendResult, now: int) -> None:
+    def note(self, connection: sa.Connection, ends: Sequence[MessageEnd], now: int) -> None:
         """Keep what was accepted."""
         del now
-        if result.outcome == "accepted":
-            note_written(connection, self._target, [parse_update(message.payload)])
+        accepted = [parse_update(m.payload) for m, result in ends if result.outcome == "accepted"]
+        note_written(connection, self._target, accepted)
+
+
+def _readable(message: OutboxMessage) -> ScoreUpdate | None:
+    try:
+        return parse_update(message.payload)
+    except BadInputError:
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import sqlalchemy as sa
@@ -13,7 +13,14 @@ from leadscore.crm.endpoints import read_endpoints
 from leadscore.crm.tables import crm_states
 from leadscore.crm.targets import CRM_CHANNEL, TABLE_CHANNEL, CrmTargets
 from leadscore.errors import BadInputError
-from leadscore.outbox.queue import ChannelBacklog, DeadLetter, backlogs, dead_letters, send_again
+from leadscore.outbox.queue import (
+    ChannelBacklog,
+    DeadLetter,
+    backlogs,
+    dead_letters,
+    read_holds,
+    send_again,
+)
 from leadscore.outbox.tables import SECOND_US
 
 TargetState = Literal["on", "disabled", "unknown"]
@@ -30,6 +37,9 @@ class TargetStatus:
         reason: Why it is not on.
         leads: That it has a score of.
         failing_since: Of an endpoint: since when every attempt has failed; None: the last one was accepted.
+        held_until: Nothing is sent before, because the target asked for it or failed, microseconds since the
+            epoch; None: it is not held.
+        held_why: What it answered.
         backlog: What waits for it, what it has and what was given up.
     """
 
@@ -39,11 +49,21 @@ class TargetStatus:
     reason: str
     leads: int
     failing_since: int | None = None
+    held_until: int | None = None
+    held_why: str = ""
     backlog: ChannelBacklog
 
 
-def read_target_statuses(connection: sa.Connection, targets: CrmTargets) -> tuple[TargetStatus, ...]:
-    """How each target does, by name; those that something still waits for, too."""
+def read_target_statuses(
+    connection: sa.Connection, targets: CrmTargets, now: int
+) -> tuple[TargetStatus, ...]:
+    """How each target does, by name; those that something still waits for, too.
+
+    Args:
+        connection: Of a transaction.
+        targets: Of the file.
+        now: Microseconds since the epoch.
+    """
     counted = {each.channel: each for each in backlogs(connection) if is_crm_channel(each.channel)}
     t = crm_states.c
     written = sa.select(t.target, sa.func.count()).where(t.written_at.is_not(None)).group_by(t.target)
@@ -78,6 +98,9 @@ def read_target_statuses(connection: sa.Connection, targets: CrmTargets) -> tupl
                 leads=0,
                 backlog=backlog,
             )
+    for channel, (until, why) in read_holds(connection, now).items():
+        if channel in found:
+            found[channel] = replace(found[channel], held_until=until, held_why=why)
     return tuple(sorted(found.values(), key=lambda status: status.name))
 
 

@@ -10,17 +10,22 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from leadscore.crm.endpoints import KEY_VARIABLE, SecretKey, WebhookEndpoint, note_attempt
+from leadscore.crm.endpoints import KEY_VARIABLE, SecretKey, WebhookEndpoint, note_attempts
 from leadscore.crm.fence import SequenceFence
 from leadscore.crm.signing import WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, sign_webhook
 from leadscore.crm.updates import ScoreUpdate, parse_update
-from leadscore.crm.webhook_http import IpNetwork, post_webhook
+from leadscore.crm.webhook_http import post_webhook
 from leadscore.errors import BadInputError
 from leadscore.outbox.attempts import FIRST_SECONDS, LONGEST_SECONDS, SendResult
+from leadscore.outbox.http import HttpConnections
 from leadscore.outbox.queue import OutboxMessage, hold_channel
 from leadscore.outbox.tables import SECOND_US
+from leadscore.outbox.worker import MessageEnd
 
 EVENT_TYPE: Final = "lead.scored"
+# Of one endpoint: what a killed process may leave to be sent again with the same id, and requests under way.
+WEBHOOK_PAGE: Final = 64
+WEBHOOKS_AT_ONCE: Final = 4
 _GONE: Final = 410
 
 
@@ -95,18 +100,22 @@ class WebhookSender:
     Args:
         endpoint: As it is now.
         key: What its secrets are derived from.
-        allowed: Networks that are not public and may be sent to.
+        connections: That it is sent over.
         now: Microseconds since the epoch.
     """
 
     pace_seconds = 0.0
 
     def __init__(
-        self, endpoint: WebhookEndpoint, key: SecretKey, allowed: Sequence[IpNetwork], now: Callable[[], int]
+        self,
+        endpoint: WebhookEndpoint,
+        key: SecretKey,
+        connections: HttpConnections,
+        now: Callable[[], int],
     ) -> None:
         self._endpoint = endpoint
         self._key = key
-        self._allowed = allowed
+        self._connections = connections
         self._now = now
 
     def send(self, message: OutboxMessage) -> SendResult:
@@ -127,7 +136,7 @@ class WebhookSender:
             WEBHOOK_TIMESTAMP: str(seconds),
             WEBHOOK_SIGNATURE: sign_webhook(self._key.signing(self._endpoint, now), name, seconds, body),
         }
-        return post_webhook(self._endpoint.url, body, headers, self._allowed)
+        return post_webhook(self._connections, self._endpoint.url, body, headers)
 
 
 class EndpointGuard(SequenceFence):
@@ -141,12 +150,14 @@ class EndpointGuard(SequenceFence):
         super().__init__(endpoint.name)
         self._endpoint = endpoint
 
-    def note(self, connection: sa.Connection, message: OutboxMessage, result: SendResult, now: int) -> None:
-        """Keep how an attempt ended."""
-        super().note(connection, message, result, now)
-        gone = result.status == _GONE
-        accepted = result.outcome == "accepted"
-        failures = note_attempt(connection, self._endpoint.name, accepted=accepted, gone=gone, now=now)
+    def note(self, connection: sa.Connection, ends: Sequence[MessageEnd], now: int) -> None:
+        """Keep how attempts ended."""
+        super().note(connection, ends, now)
+        results = [result for _, result in ends]
+        gone = any(result.status == _GONE for result in results)
+        accepted = [result.outcome == "accepted" for result in results]
+        failures = note_attempts(connection, self._endpoint.name, accepted, gone=gone, now=now)
         if failures > 1 or gone:
-            wait = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(failures - 1, 30))
-            hold_channel(connection, self._endpoint.channel, now + round(wait * SECOND_US), result.detail)
+            wait = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(max(failures - 1, 0), 30))
+            until = now + round(wait * SECOND_US)
+            hold_channel(connection, self._endpoint.channel, until, results[-1].detail)

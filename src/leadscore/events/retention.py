@@ -13,14 +13,23 @@ from leadscore.events.schema import outcomes, predictions
 from leadscore.events.store import EventStore
 
 _ROWS: Final = 10_000
-# The revision with roll-ups, which are told what goes: they keep their counts of it.
-_REVISION: Final = 6
+# The revision with what CRMs were told; roll-ups, which are told what goes and keep their counts, are older.
+_REVISION: Final = 8
 # The columns that are written here, of tables that `monitoring.rollups` describes.
 _progress: Final = sa.table("rollup_progress", sa.column("name", sa.Text), sa.column("at", sa.BigInteger))
 _pending: Final = sa.table(
     "rollup_pending", sa.column("lead_id", sa.Text), sa.column("prediction_id", sa.Text)
 )
-_lead_scores: Final = sa.table("lead_scores", sa.column("scored_at", sa.BigInteger))
+_lead_scores: Final = sa.table(
+    "lead_scores", sa.column("lead_id", sa.Text), sa.column("scored_at", sa.BigInteger)
+)
+# Of `crm.tables` and `outbox.tables`.
+_crm_states: Final = sa.table(
+    "crm_states",
+    *(sa.column(name, sa.Text) for name in ("target", "lead_id")),
+    sa.column("chosen_at", sa.BigInteger),
+)
+_outbox: Final = sa.table("outbox", *(sa.column(name, sa.Text) for name in ("channel", "stream", "state")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ def retain(store: EventStore, before: int, *, dry_run: bool = False) -> Retained
         told = _delete(store, outcomes, outcomes.c.outcome_id, old_outcomes, _mark_named_by)
         with store.writing() as connection:
             connection.execute(sa.delete(_lead_scores).where(_lead_scores.c.scored_at < start))
+        _forget_told(store, start)
     return Retained(
         start,
         scores,
@@ -92,6 +102,32 @@ def retain(store: EventStore, before: int, *, dry_run: bool = False) -> Retained
         tuple(p.name for p in gone),
         sum(p.bytes for p in gone),
     )
+
+
+def _forget_told(store: EventStore, start: int) -> None:
+    """Forget what CRMs were told of leads that have no score any more; what still waits is sent first.
+
+    A lead that has a score keeps its row, by which an older one never overwrites what its CRM has.
+    """
+    c, key = _crm_states.c, sa.tuple_(_crm_states.c.target, _crm_states.c.lead_id)
+    scored = sa.exists().where(_lead_scores.c.lead_id == c.lead_id)
+    waits = sa.exists().where(
+        _outbox.c.channel.in_([sa.literal("crm:") + c.target, sa.literal("crm-table:") + c.target]),
+        _outbox.c.stream == c.lead_id,
+        _outbox.c.state == sa.literal_column("'waiting'"),
+    )
+    gone = sa.and_(c.chosen_at < start, ~scored, ~waits)
+    after = ("", "")
+    while True:
+        later = key > sa.tuple_(*map(sa.literal, after))
+        page = sa.select(c.target, c.lead_id).where(later).order_by(c.target, c.lead_id).offset(_ROWS - 1)
+        with store.writing() as connection:
+            last = connection.execute(page.limit(1)).first()
+            part = later if last is None else sa.and_(later, key <= sa.tuple_(*map(sa.literal, last)))
+            connection.execute(sa.delete(_crm_states).where(part, gone))
+        if last is None:
+            return
+        after = (last.target, last.lead_id)
 
 
 def _give_up_counting(store: EventStore, start: int) -> None:

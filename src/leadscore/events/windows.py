@@ -173,12 +173,13 @@ def _stream(
     with store.reading() as connection:
         if contract is not None:
             _refuse_other_contracts(connection, selection, contract)
-        result = connection.execution_options(yield_per=batch_rows).execute(query)
-        names = tuple(result.keys())
-        empty = True
-        for rows in result.partitions():
-            empty = False
-            yield _record_batch(names, cast("Sequence[tuple[object, ...]]", rows), contract)
+        # Closed also where whoever reads stops in the middle: the connection's end leaves it open.
+        with connection.execution_options(yield_per=batch_rows).execute(query) as result:
+            names = tuple(result.keys())
+            empty = True
+            for rows in result.partitions():
+                empty = False
+                yield _record_batch(names, cast("Sequence[tuple[object, ...]]", rows), contract)
         if empty:
             yield _record_batch(names, (), contract)
 

@@ -58,8 +58,11 @@ def _read_day(store: EventStore, day: date) -> Generator[pa.RecordBatch]:
         .order_by(c.recorded_at, c.outcome_id)
     )
     names = [column.name for column in outcomes.columns]
-    with store.reading() as connection:
-        result = connection.execution_options(yield_per=_ROWS).execute(query)
+    with (
+        store.reading() as connection,
+        # Closed also where whoever reads stops in the middle: the connection's end leaves it open.
+        connection.execution_options(yield_per=_ROWS).execute(query) as result,
+    ):
         for rows in result.partitions():
             found = dict(zip(names, zip(*rows, strict=True), strict=True))
             found["recorded_date"] = (day,) * len(rows)

@@ -10,7 +10,7 @@ there is not. No cursor is kept: clocks, and the order in which records arrive, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -62,7 +62,7 @@ class PublishedRows:
 
 
 def publish_days(
-    target: DayTable, stored: Mapping[date, int], read: Callable[[date], Iterable[pa.RecordBatch]]
+    target: DayTable, stored: Mapping[date, int], read: Callable[[date], Generator[pa.RecordBatch]]
 ) -> int:
     """Append what the table lacks; returns how many rows that was.
 
@@ -84,16 +84,20 @@ def publish_days(
     return written
 
 
-def _publish(target: DayTable, days: Sequence[date], read: Callable[[date], Iterable[pa.RecordBatch]]) -> int:
+def _publish(
+    target: DayTable, days: Sequence[date], read: Callable[[date], Generator[pa.RecordBatch]]
+) -> int:
     version = target.table.version()
 
     def missing() -> Generator[pa.RecordBatch]:
         for day in days:
             known = _keys(target, version, day)
-            for batch in read(day):
-                piece = batch.filter(pc.invert(pc.is_in(batch.column(target.key), value_set=known)))
-                if piece.num_rows:
-                    yield piece
+            # Closed with this one: a table that refuses the rows leaves the query of the store half read.
+            with closing(read(day)) as read_batches:
+                for batch in read_batches:
+                    piece = batch.filter(pc.invert(pc.is_in(batch.column(target.key), value_set=known)))
+                    if piece.num_rows:
+                        yield piece
 
     with closing(missing()) as batches:
         first = next(batches, None)

@@ -7,6 +7,7 @@ leaves a lease that ends by itself; the next claim then counts an attempt whose 
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +23,12 @@ from leadscore.outbox.tables import SECOND_US, outbox, outbox_channels
 LEASE_SECONDS: Final = 60.0
 _KEEP_SECONDS: Final = 30 * 86_400.0
 _STREAMS_AT_ONCE: Final = 500
+# Fewer than the variables that one statement may have (SQLite: 999 before 3.32).
+ROWS_AT_ONCE: Final = 900
+# Why a channel is held that was only just sent something.
+PACE: Final = "pace"
+# Written out, as the conditions of the indexes are: by a parameter none of them could be chosen.
+_WAITING: Final = sa.literal_column("'waiting'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,10 @@ class MessageClaim:
     lease: str
     attempt: int
     give_up_at: int
+
+
+SettledAttempt = tuple[MessageClaim, SendResult, NextAttempt]
+"""A claimed message, how its attempt ended, and what becomes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,60 +193,76 @@ def _insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | s
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
-def claim_next(
-    connection: sa.Connection, channel: str, now: int, *, pace_seconds: float = 0.0
-) -> MessageClaim | None:
-    """Take the next message of a channel that is due; None if none is, or the channel is to be left alone.
+def claim_due(
+    connection: sa.Connection,
+    channel: str,
+    now: int,
+    *,
+    most: int = 1,
+    lease_seconds: float = LEASE_SECONDS,
+    pace_seconds: float = 0.0,
+    near_seconds: float = 0.0,
+) -> tuple[MessageClaim, ...]:
+    """Take messages of a channel that are due, the first of each stream; () if it is to be left alone.
+
+    Those that are due longest are found by the index `outbox_due`: what else waits is not read.
 
     Args:
-        connection: Of a transaction that writes; the claim holds once it is committed.
+        connection: Of a transaction that writes; the claims hold once it is committed.
         channel: Whose.
         now: Microseconds since the epoch.
-        pace_seconds: Shortest time between two attempts at this channel.
+        most: How many.
+        lease_seconds: After which they are anybody's again.
+        pace_seconds: Shortest time between two claims of this channel.
+        near_seconds: A channel that is free again within this time is claimed from already.
     """
-    if free_at(connection, channel) > now:
-        return None
-    query = (
-        due_messages(channel, now)
-        .order_by(outbox.c.next_at, outbox.c.number)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    row = connection.execute(query).first()
-    if row is None:
-        return None
+    if free_at(connection, channel) > now + round(near_seconds * SECOND_US):
+        return ()
+    rows = connection.execute(due_messages(channel, now, most)).all()
     lease = secrets.token_hex(8)
-    connection.execute(
-        sa.update(outbox)
-        .where(outbox.c.number == row.number)
-        .values(
-            lease=lease,
-            leased_until=now + round(LEASE_SECONDS * SECOND_US),
-            attempts=row.attempts + 1,
-            # Whoever held the lease before never said what came of it.
-            uncertain=row.uncertain + int(row.lease is not None),
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        numbers = [row.number for row in rows[start : start + ROWS_AT_ONCE]]
+        connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.number.in_(numbers))
+            .values(
+                # Whoever held a lease before never said what came of it.
+                uncertain=outbox.c.uncertain + sa.case((outbox.c.lease.is_not(None), 1), else_=0),
+                lease=lease,
+                leased_until=now + round(lease_seconds * SECOND_US),
+                attempts=outbox.c.attempts + 1,
+            )
         )
-    )
-    if pace_seconds:
-        hold_channel(connection, channel, now + round(pace_seconds * SECOND_US), "pace")
-    return claim_of(row, lease, row.attempts + 1)
+    if rows and pace_seconds:
+        hold_channel(connection, channel, now + round(pace_seconds * SECOND_US), PACE)
+    return tuple(claim_of(row, lease, row.attempts + 1) for row in rows)
 
 
-def due_messages(channel: str, now: int) -> sa.Select[tuple[object, ...]]:
+def due_messages(channel: str, now: int, most: int) -> sa.Select[tuple[object, ...]]:
     """Messages of a channel that may be sent now: nobody's at present, and the first of their stream."""
     earlier = outbox.alias("earlier")
-    before = sa.exists().where(
-        earlier.c.channel == outbox.c.channel,
-        earlier.c.stream == outbox.c.stream,
-        earlier.c.state == "waiting",
-        earlier.c.number < outbox.c.number,
+    # A subquery for each row that is looked at: a join might read all that waits, whatever is asked for.
+    first = (
+        sa.select(sa.func.min(earlier.c.number))
+        .where(
+            earlier.c.channel == outbox.c.channel,
+            earlier.c.stream == outbox.c.stream,
+            earlier.c.state == _WAITING,
+        )
+        .scalar_subquery()
     )
-    return sa.select(outbox).where(
-        outbox.c.channel == channel,
-        outbox.c.state == "waiting",
-        outbox.c.next_at <= now,
-        sa.or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
-        ~before,
+    return (
+        sa.select(outbox)
+        .where(
+            outbox.c.channel == channel,
+            outbox.c.state == _WAITING,
+            outbox.c.next_at <= now,
+            sa.or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
+            outbox.c.number == first,
+        )
+        .order_by(outbox.c.channel, outbox.c.next_at, outbox.c.number)
+        .limit(most)
+        .with_for_update(skip_locked=True, of=outbox)
     )
 
 
@@ -251,6 +278,13 @@ def free_at(connection: sa.Connection, channel: str) -> int:
     return connection.execute(gate.with_for_update()).scalar() or 0
 
 
+def read_holds(connection: sa.Connection, now: int) -> dict[str, tuple[int, str]]:
+    """Channels that nothing is sent to for now: until when, microseconds since the epoch, and why."""
+    c = outbox_channels.c
+    query = sa.select(c.channel, c.not_before, c.reason).where(c.not_before > now, c.reason != PACE)
+    return {channel: (until, why) for channel, until, why in connection.execute(query)}
+
+
 def hold_channel(connection: sa.Connection, channel: str, until: int, reason: str) -> None:
     """Send nothing to a channel before a moment; one that holds longer already stays."""
     statement = _insert(connection, outbox_channels).values(channel=channel, not_before=until, reason=reason)
@@ -263,21 +297,45 @@ def hold_channel(connection: sa.Connection, channel: str, until: int, reason: st
     )
 
 
-def settle(
-    connection: sa.Connection, claim: MessageClaim, result: SendResult, then: NextAttempt, now: int
-) -> bool:
-    """Write down how an attempt ended; False if the lease was lost meanwhile and somebody else's counts."""
-    done = connection.execute(
-        sa.update(outbox)
-        .where(outbox.c.number == claim.number, outbox.c.lease == claim.lease)
-        .values(attempt_end(result, then, now))
-    )
-    if then.channel_until is not None:
-        hold_channel(connection, claim.message.channel, then.channel_until, result.detail[:500])
-    return bool(done.rowcount)
+def settle_claims(connection: sa.Connection, ends: Iterable[SettledAttempt], now: int) -> int:
+    """Write down how attempts ended; returns how many were still ours: for the others, somebody else's count.
+
+    Args:
+        connection: Of a transaction that writes.
+        ends: Attempts at messages of one channel.
+        now: Microseconds since the epoch.
+    """
+    alike: defaultdict[tuple[str, SendResult, NextAttempt], list[int]] = defaultdict(list)
+    channel, ours = "", 0
+    for claim, result, then in ends:
+        alike[claim.lease, result, then].append(claim.number)
+        channel = claim.message.channel
+    for (lease, result, then), numbers in alike.items():
+        ours += _update_claimed(connection, lease, numbers, _attempt_end(result, then, now))
+        if then.channel_until is not None:
+            hold_channel(connection, channel, then.channel_until, result.detail[:500])
+    return ours
 
 
-def attempt_end(result: SendResult, then: NextAttempt, now: int) -> dict[str, object]:
+def give_back(connection: sa.Connection, claims: Sequence[MessageClaim]) -> None:
+    """Let go of messages that were claimed together and not sent, as if they had not been claimed."""
+    nothing: dict[str, object] = {"lease": None, "leased_until": None, "attempts": outbox.c.attempts - 1}
+    if claims:
+        _update_claimed(connection, claims[0].lease, [claim.number for claim in claims], nothing)
+
+
+def _update_claimed(
+    connection: sa.Connection, lease: str, numbers: Sequence[int], values: dict[str, object]
+) -> int:
+    done = 0
+    for start in range(0, len(numbers), ROWS_AT_ONCE):
+        mine = outbox.c.number.in_(numbers[start : start + ROWS_AT_ONCE])
+        statement = sa.update(outbox).where(mine, outbox.c.lease == lease).values(values)
+        done += connection.execute(statement).rowcount
+    return done
+
+
+def _attempt_end(result: SendResult, then: NextAttempt, now: int) -> dict[str, object]:
     """What a row says after an attempt: how it ended, and what becomes of the message."""
     return {
         "state": then.state,
@@ -293,9 +351,16 @@ def attempt_end(result: SendResult, then: NextAttempt, now: int) -> dict[str, ob
 
 def due_channels(connection: sa.Connection, now: int) -> tuple[str, ...]:
     """Channels that have a message whose time has come, by name."""
-    due = sa.and_(outbox.c.state == "waiting", outbox.c.next_at <= now)
-    query = sa.select(outbox.c.channel).where(due).distinct()
-    return tuple(sorted(connection.execute(query).scalars()))
+    c, found, name = outbox.c, list[str](), ""
+    # The first of the next channel each time: channels are few, messages are many.
+    query = sa.select(c.channel, c.next_at).order_by(c.channel, c.next_at, c.number).limit(1)
+    while True:
+        row = connection.execute(query.where(c.state == _WAITING, c.channel > name)).first()
+        if row is None:
+            return tuple(found)
+        name = row.channel
+        if row.next_at <= now:
+            found.append(name)
 
 
 def dead_letters(connection: sa.Connection, *, limit: int = 1_000) -> tuple[DeadLetter, ...]:

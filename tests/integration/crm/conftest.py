@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,15 +12,29 @@ import pytest
 from tests.support.stores import backend, postgres, url
 
 from leadscore.crm.endpoints import SecretKey, WebhookEndpoint, add_endpoint, read_key
-from leadscore.crm.webhook_http import allowed_networks
+from leadscore.crm.webhook_http import IpNetwork, allowed_networks, post_webhook, webhook_connections
 from leadscore.events.store import EventStore
 from leadscore.identity.caller import Caller
+from leadscore.outbox.attempts import SendResult
+from leadscore.outbox.http import Lookup, look_up_addresses
 from leadscore.settings import Home
 
 __all__ = ["backend", "postgres", "url"]
 
 LOCAL = allowed_networks({"LEADSCORE_WEBHOOK_NETWORKS": "127.0.0.0/8"})
 WHO = Caller("key", "ada")
+
+
+def posted(
+    url: str,
+    *,
+    allowed: Sequence[IpNetwork] = LOCAL,
+    look_up: Lookup = look_up_addresses,
+    seconds: float = 10.0,
+) -> SendResult:
+    """What came of a webhook with an empty document."""
+    with webhook_connections(allowed, look_up=look_up) as connections:
+        return post_webhook(connections, url, b"{}", {}, seconds=seconds)
 
 
 @pytest.fixture
@@ -56,7 +70,12 @@ def inbox() -> Iterator[Inbox]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            body = self.rfile.read(length)
+            if len(body) < length:
+                # Whoever sent it was killed in the middle: that is no message.
+                self.close_connection = True
+                return
             box.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
             status, extra = box.answers.pop(0) if box.answers else (box.usual, {})
             if box.before_answer is not None:

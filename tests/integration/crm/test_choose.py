@@ -157,4 +157,4 @@ def test_by_hand_only_a_target_that_is_on(store: EventStore) -> None:
     with pytest.raises(NotFoundError, match="nobody"):
         sync_targets(store, CrmTargets(), no_models, lambda: NOW, only="nobody")
     with store.reading() as connection:
-        assert read_target_statuses(connection, CrmTargets()) == ()
+        assert read_target_statuses(connection, CrmTargets(), 0) == ()

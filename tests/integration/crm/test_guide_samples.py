@@ -23,6 +23,7 @@ from leadscore.crm.endpoints import SecretKey, add_endpoint
 from leadscore.crm.receiver import ReceivedScores, ReceiverServer
 from leadscore.crm.signing import read_secret, write_secret
 from leadscore.crm.webhook import EndpointGuard, WebhookSender
+from leadscore.crm.webhook_http import webhook_connections
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
 from leadscore.outbox.worker import deliver_due
@@ -105,7 +106,7 @@ def test_the_receiver_takes_what_we_send_and_applies_only_what_is_newer(
     score_leads(store, [("known", 0.25, 10), ("nobody", 0.5, 10)])
     choose_scores(store, endpoint.subscriber, no_models, now_us)
     # The receiver has another secret: it refuses, and the messages wait.
-    sender = WebhookSender(endpoint, key, LOCAL, now_us)
+    sender = WebhookSender(endpoint, key, webhook_connections(LOCAL), now_us)
     assert deliver_due(store, endpoint.channel, sender, guard=EndpointGuard(endpoint)).delivered == 0
     body = {"lead_id": "known", "sequence": "2", "score": 1.0}
     assert receiver.records.apply(body) == "written"

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.integration.crm.conftest import Inbox
+from tests.integration.crm.conftest import WHO, Inbox
 from tests.support.scored_leads import no_models, score_leads
 from tests.support.waiting import wait_until
 
+from leadscore.alerts.measures import MonitorReader
+from leadscore.alerts.rules import default_rules
 from leadscore.crm.chores import CrmMonitor
-from leadscore.crm.endpoints import WebhookEndpoint
+from leadscore.crm.endpoints import WebhookEndpoint, set_endpoint_state
 from leadscore.crm.status import read_target_statuses
 from leadscore.crm.targets import load_targets
 from leadscore.errors import ConflictError
@@ -57,7 +59,7 @@ def test_an_endpoint_is_told_and_a_table_waits(
     wait_until(lambda: len(inbox.got) == 2, what="both delivered")
     crm.finish()
     with store.reading() as connection:
-        told, waits = read_target_statuses(connection, load_targets(file))
+        told, waits = read_target_statuses(connection, load_targets(file), 0)
     assert (told.name, told.backlog.delivered, told.backlog.waiting) == ("crm-one", 2, 0)
     assert (waits.name, waits.backlog.delivered, waits.backlog.waiting) == ("warehouse", 0, 2)
     assert [chore.name for chore in crm.chores][:2] == ["crm-choose", "crm-deliver"]
@@ -76,7 +78,7 @@ def test_a_broken_file_is_said_and_what_was_read_before_goes_on(
     assert found["leadscore_crm_target_failing warehouse"] == 0
     file.write_text(TARGETS)
     with store.reading() as connection:
-        (status,) = read_target_statuses(connection, load_targets(file))
+        (status,) = read_target_statuses(connection, load_targets(file), 0)
     assert status.backlog.waiting == 1
 
 
@@ -91,5 +93,32 @@ def test_a_target_that_cannot_be_chosen_for_holds_up_no_other(
     assert found["leadscore_crm_target_failing crm-one"] == 1
     assert found["leadscore_crm_target_failing warehouse"] == 0
     with store.reading() as connection:
-        statuses = {s.name: s.backlog.waiting for s in read_target_statuses(connection, load_targets(file))}
+        statuses = {
+            s.name: s.backlog.waiting for s in read_target_statuses(connection, load_targets(file), 0)
+        }
     assert cast("dict[str, int]", statuses) == {"crm-one": 0, "warehouse": 1}
+
+
+def test_an_endpoint_whose_receiver_is_gone_is_an_alert_until_a_person_decides(
+    crm: CrmMonitor, store: EventStore, inbox: Inbox, endpoint: WebhookEndpoint
+) -> None:
+    rule = default_rules().named("LeadScoringWebhookGone")
+    assert rule is not None
+    reader = MonitorReader(store, lambda: "", dict)
+
+    def said() -> list[float | None]:
+        found = reader.read(rule, 0)
+        assert found is not None
+        return [found[("endpoint", endpoint.name),].value]
+
+    assert said() == [0.0]
+    set_endpoint_state(store, endpoint.name, "disabled", WHO, 1)
+    assert said() == [0.0], "a person wants it so"
+    set_endpoint_state(store, endpoint.name, "on", WHO, 2)
+    inbox.usual = 410
+    score_leads(store, [("a", 0.1, 10)])
+    crm.choose()
+    crm.deliver()
+    wait_until(lambda: said() == [1.0], what="the endpoint disabled")
+    set_endpoint_state(store, endpoint.name, "disabled", WHO, 3)
+    assert said() == [0.0]

@@ -43,7 +43,7 @@ def test_only_what_changed_is_appended_with_its_sequence(store: EventStore, tmp_
         ("b", "00000000000000000010/p-b-10", 20.0),
     ]
     with store.reading() as connection:
-        (status,) = read_target_statuses(connection, TARGETS)
+        (status,) = read_target_statuses(connection, TARGETS, 0)
     assert (status.kind, status.leads, status.backlog.waiting, status.backlog.delivered) == ("table", 2, 0, 3)
 
 

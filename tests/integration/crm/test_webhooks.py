@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import socket
 import threading
 from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
-from tests.integration.crm.conftest import LOCAL, WHO, Inbox
+from tests.integration.crm.conftest import LOCAL, WHO, Inbox, posted
 from tests.support.scored_leads import no_models, score_leads
 
 from leadscore.crm.choose import choose_scores
@@ -28,7 +27,7 @@ from leadscore.crm.tables import crm_states
 from leadscore.crm.targets import CrmTargets
 from leadscore.crm.updates import parse_update
 from leadscore.crm.webhook import EndpointGuard, WebhookSender
-from leadscore.crm.webhook_http import post_webhook
+from leadscore.crm.webhook_http import webhook_connections
 from leadscore.events.store import EventStore
 from leadscore.outbox.tables import outbox
 from leadscore.outbox.worker import DeliveryRound, deliver_due
@@ -51,8 +50,9 @@ def deliver(store: EventStore, key: SecretKey, now: Callable[[], int]) -> Delive
         endpoint = find_endpoint(connection, "crm-one")
     if endpoint.state != "on":
         return DeliveryRound()
-    sender = WebhookSender(endpoint, key, LOCAL, now)
-    return deliver_due(store, endpoint.channel, sender, now=now, guard=EndpointGuard(endpoint))
+    with webhook_connections(LOCAL) as connections:
+        sender = WebhookSender(endpoint, key, connections, now)
+        return deliver_due(store, endpoint.channel, sender, now=now, guard=EndpointGuard(endpoint))
 
 
 def choose(store: EventStore, endpoint: WebhookEndpoint, now: Callable[[], int] = lambda: NOW) -> int:
@@ -92,7 +92,7 @@ def test_every_attempt_has_the_same_id_and_body_and_its_own_time(
     assert len({h["webhook-id"] for h, _ in inbox.got}) == 1
     assert len({h["webhook-signature"] for h, _ in inbox.got}) == 3
     with store.reading() as connection:
-        (status,) = read_target_statuses(connection, CrmTargets())
+        (status,) = read_target_statuses(connection, CrmTargets(), 0)
     assert (status.leads, status.backlog.delivered, status.backlog.uncertain) == (1, 1, 1)
     assert status.failing_since is None
 
@@ -122,7 +122,10 @@ def test_gone_switches_the_endpoint_off_and_keeps_what_waits(
     deliver(store, key, clock)
     assert len(inbox.got) == 1
     with store.reading() as connection:
-        (status,) = read_target_statuses(connection, CrmTargets())
+        (status,) = read_target_statuses(connection, CrmTargets(), NOW)
+        (later,) = read_target_statuses(connection, CrmTargets(), NOW + DAY)
+    assert (status.held_until, status.held_why) == (NOW + 5 * US, "HTTP 410")
+    assert (later.held_until, later.held_why) == (None, "")
     assert (status.state, status.backlog.waiting, status.backlog.dead) == ("disabled", 2, 0)
     assert "410" in status.reason
     clock.at += 3_600 * US
@@ -243,7 +246,7 @@ def test_another_key_sends_nothing_that_nobody_can_verify(
 
 
 def test_a_private_address_is_refused_before_anything_is_sent(inbox: Inbox) -> None:
-    found = post_webhook(inbox.url, b"{}", {}, ())
+    found = posted(inbox.url, allowed=())
     assert found.outcome == "failed"
     assert "private network (127.0.0.1)" in found.detail
     assert inbox.got == []
@@ -258,44 +261,22 @@ def test_the_address_that_was_checked_is_the_one_that_is_connected_to(inbox: Inb
         asked.append(host)
         return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
 
-    found = post_webhook(f"http://crm.example:{port}/hooks", b"{}", {}, LOCAL, look_up=rebinding)
+    found = posted(f"http://crm.example:{port}/hooks", look_up=rebinding)
     assert (found.outcome, asked) == ("accepted", ["crm.example"])
     assert inbox.got[0][0]["host"] == f"crm.example:{port}"
-    mixed = post_webhook(
-        f"http://crm.example:{port}/hooks", b"{}", {}, (), look_up=lambda *_: ["93.184.216.34", "10.0.0.1"]
-    )
+    public_and_private = ["93.184.216.34", "10.0.0.1"]
+    mixed = posted(f"http://crm.example:{port}/hooks", allowed=(), look_up=lambda *_: public_and_private)
     assert "10.0.0.1" in mixed.detail
 
 
 def test_a_receiver_that_hangs_is_given_up(inbox: Inbox) -> None:
     inbox.before_answer = threading.Event()
-    found = post_webhook(inbox.url, b"{}", {}, LOCAL, seconds=0.3)
+    found = posted(inbox.url, seconds=0.3)
     assert (found.outcome, found.detail) == ("uncertain", "no answer (ReadTimeout)")
-
-
-def test_a_receiver_that_sends_a_byte_now_and_then_is_given_up() -> None:
-    ended = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def drip() -> None:
-            connection, _ = server.accept()
-            with connection:
-                while not ended.wait(0.05):
-                    try:
-                        connection.sendall(b"H")
-                    except OSError:
-                        return
-
-        thread = threading.Thread(target=drip)
-        thread.start()
-        found = post_webhook(f"http://127.0.0.1:{server.getsockname()[1]}/", b"{}", {}, LOCAL, seconds=0.4)
-        ended.set()
-        thread.join()
-    assert found.outcome in {"uncertain", "failed"}
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:1/", "http://no-such-host.invalid/", "ftp://crm.example/", "x"]
 )
 def test_where_nobody_is_nothing_was_sent(url: str) -> None:
-    assert post_webhook(url, b"{}", {}, LOCAL, seconds=2).outcome == "failed"
+    assert posted(url, seconds=2).outcome == "failed"

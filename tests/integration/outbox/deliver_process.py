@@ -7,7 +7,7 @@ import time
 
 from leadscore.events.store import EventStore
 from leadscore.outbox.attempts import SendResult
-from leadscore.outbox.http import post_json
+from leadscore.outbox.http import HttpConnections
 from leadscore.outbox.queue import OutboxMessage
 from leadscore.outbox.worker import deliver_due
 
@@ -24,12 +24,14 @@ class Http:
     def send(self, message: OutboxMessage) -> SendResult:
         """Post it."""
         headers = {"Idempotency-Key": message.message_id} if self._keyed else {}
-        return post_json(self._url, message.payload.encode(), headers=headers)
+        with HttpConnections() as connections:
+            return connections.post_json(self._url, message.payload.encode(), headers=headers)
 
 
 if __name__ == "__main__":
     url, receiver, channel, keyed = sys.argv[1:]
     with EventStore(url) as store:
+        print("ready", flush=True)  # noqa: T201 (how the test learns that it has begun)
         while True:
             deliver_due(store, channel, Http(receiver, keyed=keyed == "keyed"))
             time.sleep(0.01)

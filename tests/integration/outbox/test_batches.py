@@ -8,14 +8,21 @@ from leadscore.events.store import EventStore
 from leadscore.outbox.attempts import NextAttempt, SendResult
 from leadscore.outbox.batches import (
     NEAR_SECONDS,
-    claim_batch,
     claims_of,
     count_due,
     extend_lease,
-    settle_batch,
     take_turn,
 )
-from leadscore.outbox.queue import MessageClaim, OutboxMessage, backlogs, dead_letters, enqueue, hold_channel
+from leadscore.outbox.queue import (
+    MessageClaim,
+    OutboxMessage,
+    backlogs,
+    claim_due,
+    dead_letters,
+    enqueue,
+    hold_channel,
+    settle_claims,
+)
 
 US = 1_000_000
 NOW = 1_800_000_000 * US
@@ -32,7 +39,7 @@ def claim(
     store: EventStore, most: int = 100, *, now: int = NOW, lease: float = 60.0
 ) -> tuple[MessageClaim, ...]:
     with store.writing() as connection:
-        return claim_batch(connection, "c", now, most=most, lease_seconds=lease)
+        return claim_due(connection, "c", now, most=most, lease_seconds=lease, near_seconds=NEAR_SECONDS)
 
 
 def test_the_first_of_each_stream_is_claimed_and_the_next_waits_for_it(store: EventStore) -> None:
@@ -41,7 +48,7 @@ def test_the_first_of_each_stream_is_claimed_and_the_next_waits_for_it(store: Ev
     assert [each.message.stream for each in found] == ["a", "b", "c"]
     assert claim(store) == ()
     with store.writing() as connection:
-        assert settle_batch(connection, [(each, *ACCEPTED) for each in found], NOW) == 3
+        assert settle_claims(connection, [(each, *ACCEPTED) for each in found], NOW) == 3
     assert [each.message.stream for each in claim(store)] == ["a", "b"]
 
 
@@ -53,7 +60,7 @@ def test_each_of_a_batch_ends_in_its_own_way(store: EventStore) -> None:
     again = (SendResult("uncertain", "no answer"), NextAttempt("waiting", NOW + 5 * US, NOW + 3 * US))
     ends = [(each, *(refused if n == 7 else again if n < 5 else ACCEPTED)) for n, each in enumerate(found)]
     with store.writing() as connection:
-        assert settle_batch(connection, ends, NOW) == 1_500
+        assert settle_claims(connection, ends, NOW) == 1_500
     with store.reading() as connection:
         (state,) = backlogs(connection)
         (dead,) = dead_letters(connection)
@@ -75,8 +82,8 @@ def test_a_lease_that_ended_is_anybodys_and_counts_as_uncertain(store: EventStor
     with store.writing() as connection:
         assert claims_of(connection, "c", first[0].lease) == ()
         assert len(claims_of(connection, "c", second[0].lease)) == 2
-        assert settle_batch(connection, [(each, *ACCEPTED) for each in first], NOW) == 0
-        assert settle_batch(connection, [(each, *ACCEPTED) for each in second], NOW) == 2
+        assert settle_claims(connection, [(each, *ACCEPTED) for each in first], NOW) == 0
+        assert settle_claims(connection, [(each, *ACCEPTED) for each in second], NOW) == 2
     with store.reading() as connection:
         assert backlogs(connection)[0].uncertain == 2
 

@@ -12,21 +12,20 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 import pytest
 import sqlalchemy as sa
 from tests.support.receiver import FAULTS, PAUSE_SECONDS, Receiver
 
 from leadscore.events.store import EventStore
 from leadscore.outbox.attempts import SendResult
-from leadscore.outbox.http import post_json
+from leadscore.outbox.http import HttpConnections
 from leadscore.outbox.queue import LEASE_SECONDS, OutboxMessage, backlogs, enqueue
 from leadscore.outbox.worker import deliver_due
 
 US = 1_000_000
 # Statements and commits of a round with two messages and up to two attempts each.
 KILLS = (None, *range(24))
-IMPATIENT, PATIENT = httpx.Timeout(0.2), httpx.Timeout(10.0)
+IMPATIENT, PATIENT = 0.2, 10.0
 
 
 class KilledHere(BaseException):
@@ -38,15 +37,17 @@ class Http:
 
     pace_seconds = 0.0
 
-    def __init__(self, url: str, *, keyed: bool, timeout: httpx.Timeout = PATIENT) -> None:
+    def __init__(self, url: str, *, keyed: bool, seconds: float = PATIENT) -> None:
         self._url = url
         self._keyed = keyed
-        self._timeout = timeout
+        self._seconds = seconds
         self.results: list[SendResult] = []
 
     def send(self, message: OutboxMessage) -> SendResult:
         headers = {"Idempotency-Key": message.message_id} if self._keyed else {}
-        result = post_json(self._url, message.payload.encode(), headers=headers, timeout=self._timeout)
+        with HttpConnections() as connections:
+            body = message.payload.encode()
+            result = connections.post_json(self._url, body, headers=headers, seconds=self._seconds)
         self.results.append(result)
         return result
 
@@ -109,8 +110,8 @@ def run(
     with store.writing() as connection:
         assert enqueue(connection, messages, clock()) == 2
     receiver.plan(path, fault)
-    timeout = IMPATIENT if fault == "slow" else PATIENT
-    sender = Http(receiver.url + path, keyed=keyed, timeout=timeout)
+    seconds = IMPATIENT if fault == "slow" else PATIENT
+    sender = Http(receiver.url + path, keyed=keyed, seconds=seconds)
 
     def deliver() -> None:
         deliver_due(store, channel, sender, now=clock, chance=lambda: 0.5)

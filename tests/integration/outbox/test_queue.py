@@ -13,18 +13,19 @@ from leadscore.outbox.queue import (
     LEASE_SECONDS,
     OutboxMessage,
     backlogs,
-    claim_next,
+    claim_due,
     dead_letters,
     enqueue,
     prune,
     send_again,
-    settle,
+    settle_claims,
 )
 from leadscore.outbox.worker import deliver_due
 
 US = 1_000_000
 NOW = 1_800_000_000 * US
 DAY = 86_400 * US
+ACCEPTED = (SendResult("accepted", ""), NextAttempt("delivered"))
 
 
 def message(number: int, *, stream: str = "s", channel: str = "c") -> OutboxMessage:
@@ -71,12 +72,11 @@ def test_a_stream_keeps_its_order_while_other_streams_go_on(store: EventStore) -
 def test_the_newest_replaces_what_waits_but_not_what_is_being_sent(store: EventStore) -> None:
     put(store, message(1))
     with store.writing() as connection:
-        held = claim_next(connection, "c", NOW)
-    assert held is not None
+        (held,) = claim_due(connection, "c", NOW)
     put(store, message(2), replace=True)
     put(store, message(3), replace=True)
     with store.writing() as connection:
-        assert settle(connection, held, SendResult("accepted", ""), NextAttempt("delivered"), NOW)
+        assert settle_claims(connection, [(held, *ACCEPTED)], NOW) == 1
     sender = Says()
     deliver_due(store, "c", sender, now=lambda: NOW)
     assert sender.given == ["m-3"]
@@ -85,17 +85,16 @@ def test_the_newest_replaces_what_waits_but_not_what_is_being_sent(store: EventS
 def test_a_lost_lease_settles_nothing(store: EventStore) -> None:
     put(store, message(1))
     with store.writing() as connection:
-        first = claim_next(connection, "c", NOW)
+        (first,) = claim_due(connection, "c", NOW)
     later = NOW + round(LEASE_SECONDS * US)
     with store.writing() as connection:
-        assert claim_next(connection, "c", later - 1) is None
-        second = claim_next(connection, "c", later)
-    assert first is not None
-    assert second is not None
+        assert claim_due(connection, "c", later - 1) == ()
+        (second,) = claim_due(connection, "c", later)
     assert second.attempt == 2
     with store.writing() as connection:
-        assert not settle(connection, first, SendResult("refused", ""), NextAttempt("dead"), later)
-        assert settle(connection, second, SendResult("accepted", ""), NextAttempt("delivered"), later)
+        refused = (SendResult("refused", ""), NextAttempt("dead"))
+        assert settle_claims(connection, [(first, *refused)], later) == 0
+        assert settle_claims(connection, [(second, *ACCEPTED)], later) == 1
     with store.reading() as connection:
         (found,) = backlogs(connection)
     assert (found.delivered, found.dead, found.uncertain) == (1, 0, 1)

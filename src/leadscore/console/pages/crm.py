@@ -80,7 +80,7 @@ def build(request: PageRequest) -> PageContent:
     targets, broken = _targets()
     with request.store.reading() as connection:
         found = _Crm(
-            read_target_statuses(connection, targets),
+            read_target_statuses(connection, targets, _microseconds(request.now)),
             crm_dead_letters(connection),
             read_endpoints(connection),
             broken,
@@ -155,13 +155,15 @@ def _status_table(found: _Crm, request: PageRequest) -> Component:
             s.backlog.waiting,
             "–" if s.backlog.oldest_at is None else age_text(_moment(s.backlog.oldest_at), request.now),
             s.backlog.dead,
-            s.reason or s.backlog.last_error or "–",
+            "–" if s.held_until is None else _moment(s.held_until),
+            s.reason or s.held_why or s.backlog.last_error or "–",
         )
         for s in found.statuses
     ]
     table = PageTable(
         header=(
             *("target", "kind", "state", "leads with a score", "waiting", "oldest from", "given up"),
+            "held until",
             "last error",
         ),
         rows=rows,

@@ -31,8 +31,8 @@ from leadscore.crm.vendors.salesforce_bulk import (
 from leadscore.errors import LeadScoreError
 from leadscore.events.store import EventStore
 from leadscore.outbox.attempts import SendResult
-from leadscore.outbox.batches import claim_batch, claims_of, extend_lease
-from leadscore.outbox.queue import hold_channel
+from leadscore.outbox.batches import NEAR_SECONDS, claims_of, extend_lease
+from leadscore.outbox.queue import claim_due, hold_channel
 from leadscore.outbox.tables import SECOND_US
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,9 @@ def start_job(
     """
     target = channel.partition(":")[2]
     with store.writing() as connection:
-        claims = claim_batch(connection, channel, now(), most=_MOST, lease_seconds=_LEASE_SECONDS)
+        claims = claim_due(
+            connection, channel, now(), most=_MOST, lease_seconds=_LEASE_SECONDS, near_seconds=NEAR_SECONDS
+        )
         scores, others = sendable(connection, target, claims, vendor)
 
     def settled(sent: Sequence[ClaimedScore], results: dict[int, SendResult]) -> Counter[str]:

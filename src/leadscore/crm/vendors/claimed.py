@@ -13,8 +13,7 @@ from leadscore.crm.updates import ScoreUpdate, parse_update
 from leadscore.crm.vendors.protocol import CrmVendor, Verdict
 from leadscore.errors import BadInputError
 from leadscore.outbox.attempts import NextAttempt, SendOutcome, SendResult, next_attempt
-from leadscore.outbox.batches import SettledAttempt, settle_batch
-from leadscore.outbox.queue import MessageClaim
+from leadscore.outbox.queue import MessageClaim, SettledAttempt, settle_claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def settle_scores(
         result, claim = results[score.claim.number], score.claim
         then = next_attempt(result, claim.attempt, now, give_up_at=claim.give_up_at, chance=chance)
         ends.append((claim, result, then))
-    settle_batch(connection, ends, now)
+    settle_claims(connection, ends, now)
     written = [s.update for s in scores if results[s.claim.number].outcome == "accepted"]
     note_written(connection, target, written)
     return Counter(then.state for _, _, then in ends)

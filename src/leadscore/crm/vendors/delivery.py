@@ -23,8 +23,8 @@ from leadscore.errors import LeadScoreError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
 from leadscore.outbox.attempts import SendOutcome, SendResult
-from leadscore.outbox.batches import NEAR_SECONDS, claim_batch, count_due, take_turn
-from leadscore.outbox.queue import hold_channel
+from leadscore.outbox.batches import NEAR_SECONDS, count_due, take_turn
+from leadscore.outbox.queue import claim_due, hold_channel
 from leadscore.outbox.tables import SECOND_US
 from leadscore.outbox.worker import DeliveryRound
 
@@ -184,8 +184,13 @@ def deliver_batches(
     for _ in range(_AT_ONCE):
         at = now()
         with store.writing() as connection:
-            claims = claim_batch(
-                connection, channel, at, most=vendor.batch_size, lease_seconds=_LEASE_SECONDS
+            claims = claim_due(
+                connection,
+                channel,
+                at,
+                most=vendor.batch_size,
+                lease_seconds=_LEASE_SECONDS,
+                near_seconds=NEAR_SECONDS,
             )
             batch, others = sendable(connection, target, claims, vendor)
             turn = take_turn(connection, channel, at, vendor.pace_seconds) if batch else at

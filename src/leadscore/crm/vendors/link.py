@@ -22,7 +22,7 @@ from leadscore.crm.vendors.values import members, read_amount, shown, text_of
 from leadscore.errors import BadInputError, UnavailableError
 from leadscore.files import read_file
 from leadscore.outbox.attempts import SendResult
-from leadscore.outbox.http import exchange
+from leadscore.outbox.http import HttpConnections
 
 SECONDS: Final = 40.0
 _MOST_BYTES: Final = 32_000_000
@@ -165,14 +165,15 @@ class VendorLink:
         whole = "://" in request.path and not token
         url = check_address(request.path) if whole else f"{self._address}{request.path}"
         headers = {**request.headers, **({"Authorization": f"Bearer {token}"} if token else {})}
-        found = exchange(
-            request.method,
-            url,
-            body=request.body,
-            headers=headers,
-            seconds=self._seconds,
-            most_bytes=_MOST_BYTES,
-        )
+        with HttpConnections() as connections:
+            found = connections.exchange(
+                request.method,
+                url,
+                body=request.body,
+                headers=headers,
+                seconds=self._seconds,
+                most_bytes=_MOST_BYTES,
+            )
         if isinstance(found, SendResult):
             why = f"The CRM gave no answer: {found.detail}."
             raise CrmUnreachableError(why, uncertain=found.outcome == "uncertain" and bool(token))
