@@ -28,6 +28,7 @@ from benchmarks.rows import (
     calibration,
     conversion_drop,
     crm_vendors,
+    crm_webhooks,
     drift_budget,
     drift_evidently,
     drift_order,
@@ -73,7 +74,7 @@ PARTS: dict[str, tuple[Suite, ...]] = {
     ),
     "training": (*training.SUITES, *label_delay.SUITES, *calibration.SUITES, *leaks.SUITES),
     "investigation": (*investigation.SUITES,),
-    "crm": (*crm_vendors.SUITES,),
+    "crm": (*crm_vendors.SUITES, *crm_webhooks.SUITES),
     "bank": (*bank.SUITES, *backtest.SUITES),
     "drift": (
         *drift_budget.SUITES,
