@@ -152,8 +152,17 @@ def _seconds(retry_after: str | None) -> float:
 
 
 def _read(path: str) -> Any:
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except OSError as error:
+        sys.exit(f"{path} cannot be read: {error.strerror}.")
+    except ValueError as error:
+        sys.exit(f"{path} is not JSON: {error}.")
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name) or sys.exit(f"Set the variable {name}.")
 
 
 def main() -> int:
@@ -173,7 +182,7 @@ def main() -> int:
     outcome.add_argument("--value", type=float, help="revenue of a won lead")
     outcome.add_argument("--occurred-at", help="when, as 2026-05-04T10:00:00Z; now if left out")
     options = parser.parse_args()
-    client = LeadScore(os.environ["LEADSCORE_URL"], os.environ["LEADSCORE_API_KEY"])
+    client = LeadScore(_variable("LEADSCORE_URL"), _variable("LEADSCORE_API_KEY"))
     try:
         if options.command == "score":
             print(json.dumps(client.score(_read(options.file), key=options.key)))

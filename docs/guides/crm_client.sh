@@ -20,8 +20,8 @@ post() {  # path, file with the body, then more options of curl
 }
 
 case ${1:-} in
-    score) post '/score-lead?reasons=3' "$2" --header "Idempotency-Key: $3" ;;
-    bulk) post /score-leads "$2" --header "Idempotency-Key: $3" ;;   # the file holds {"leads": [{…}, {…}]}
+    score) post '/score-lead?reasons=3' "${2:?a file}" --header "Idempotency-Key: ${3:?a KEY, see this file}" ;;
+    bulk) post /score-leads "${2:?a file}" --header "Idempotency-Key: ${3:?a KEY, see this file}" ;;   # the file holds {"leads": [{…}, {…}]}
     outcome)
         printf '%s' "$2" > "$scratch/outcome"
         post /outcomes "$scratch/outcome" ;;

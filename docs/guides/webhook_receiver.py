@@ -61,7 +61,11 @@ def serve(port: int, secret: str, records: Records) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), 256 * 1024))
+            length = self.headers.get("Content-Length", "0")
+            if not length.isdecimal():
+                self._answer(400, "the length of the body is not said")
+                return
+            body = self.rfile.read(min(int(length), 256 * 1024))
             headers = {name.lower(): value for name, value in self.headers.items()}
             if not verify(secret, headers, body, time.time()):
                 self._answer(401, "the signature is wrong")
@@ -87,6 +91,8 @@ def serve(port: int, secret: str, records: Records) -> ThreadingHTTPServer:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or "LEADSCORE_WEBHOOK_SECRET" not in os.environ:
+        sys.exit("Usage: LEADSCORE_WEBHOOK_SECRET=whsec_… python3 webhook_receiver.py PORT")
     server = serve(int(sys.argv[1]), os.environ["LEADSCORE_WEBHOOK_SECRET"], Records())
     print(f"http://127.0.0.1:{server.server_port}/", flush=True)
     server.serve_forever()

@@ -74,6 +74,8 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
         grades: How many of the scored leads got each grade.
         scores_version: Version of the table of scores after it.
         code: Revision of the code that ran.
+        unseen: Per column, in how many rows stands a category that the model has not seen: they are scored
+            as missing. Columns without any, and runs on Spark, say nothing.
     """
 
     claim: BatchClaim
@@ -82,6 +84,7 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
     grades: dict[str, int]
     scores_version: int
     code: str
+    unseen: dict[str, int] = {}
 
 
 def batch_subject(model: str, version: str, day: date) -> str:
@@ -125,17 +128,27 @@ def find_record(store: EventStore, subject: str) -> BatchRecord | None:
     return _decode(found[0].document, BatchRecord) if found else None
 
 
-def save_record(store: EventStore, record: BatchRecord) -> None:
-    """Keep what came of a run."""
-    store.record(
-        Evidence(
-            evidence_id=f"{BATCH_KIND}-{record.claim.subject}",
-            kind=BATCH_KIND,
-            subject=record.claim.subject,
-            at=record.claim.at,
-            document=msgspec.json.encode(record).decode(),
-        )
+def save_record(store: EventStore, record: BatchRecord) -> BatchRecord:
+    """Keep what came of a run; returns what is on record, which is another's if it has ended the run before.
+
+    Raises:
+        UnavailableError: The store cannot be used.
+    """
+    item = Evidence(
+        evidence_id=f"{BATCH_KIND}-{record.claim.subject}",
+        kind=BATCH_KIND,
+        subject=record.claim.subject,
+        at=record.claim.at,
+        document=msgspec.json.encode(record).decode(),
     )
+    try:
+        store.record(item)
+    except ConflictError:
+        known = find_record(store, record.claim.subject)
+        if known is None:
+            raise
+        return known
+    return record
 
 
 def list_claims(store: EventStore, *, since: int) -> tuple[BatchClaim, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -259,6 +260,7 @@ def _carry_out(
 ) -> BatchRecord:
     rows = np.empty(len(ids), np.int64)
     grades: dict[str, int] = dict.fromkeys(GRADES, 0)
+    unseen = Counter[str]()
     scored = 0
 
     def batches() -> Generator[pa.RecordBatch]:
@@ -269,6 +271,7 @@ def _carry_out(
             rows[seen : seen + len(piece.rows)] = piece.rows
             seen += len(piece.rows)
             scored += piece.scores.num_rows
+            unseen.update(piece.unseen)
             for each in piece.scores.column("grade").value_counts().to_pylist():
                 grades[each["values"]] += each["counts"]
             progress(seen, len(ids))
@@ -283,9 +286,9 @@ def _carry_out(
         grades=grades,
         scores_version=commit.version,
         code=code_revision(),
+        unseen=dict(unseen),
     )
-    save_record(store, record)
-    return record
+    return save_record(store, record)
 
 
 def _log(store: EventStore, claim: BatchClaim, piece: ScoredRows) -> None:

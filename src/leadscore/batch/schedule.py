@@ -25,6 +25,8 @@ MODELS_VARIABLE: Final = "LEADSCORE_BATCH_MODELS"
 CATCH_UP_DAYS: Final = 7
 MISSED_DAYS: Final = 14
 _DAY: Final = timedelta(days=1)
+# What is older is a slip of the pen, and from a model's first night on nights are expected.
+_FIRST_DATE: Final = date(2000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,26 @@ class NightSchedule:
         """The date that a moment has in the schedule's zone."""
         return moment.astimezone(ZoneInfo(self.zone)).date()
 
+    def read_date(self, text: str, option: str, now: datetime) -> date:
+        """Read a business date to run, which has to have begun: a run of it happens once, and never again.
+
+        Raises:
+            BadInputError: It is no date, has not begun in the schedule's zone, or is older than any record.
+        """
+        day = parse_date(text, option)
+        today = self.business_date(now)
+        if day > today:
+            raise BadInputError(
+                f"{option} {day} has not begun: it is {today} in {self.zone}.",
+                hint=f"A date is run once, so it would not be run when it comes. {ZONE_VARIABLE} (or --zone) "
+                "says whose dates they are.",
+            )
+        if day < _FIRST_DATE:
+            raise BadInputError(
+                f"{option} {day} lies before {_FIRST_DATE}.", hint="Is the year written with four digits?"
+            )
+        return day
+
     def due_at(self, day: date) -> datetime:
         """The moment (UTC) from which a date's run is due."""
         return datetime.combine(day, self.at, ZoneInfo(self.zone)).astimezone(UTC)
@@ -83,6 +105,18 @@ class NightSchedule:
         """The newest date that is due."""
         day = self.business_date(now)
         return day if self.due_at(day) <= now else day - _DAY
+
+
+def parse_date(text: str, option: str) -> date:
+    """Read a date as people write it.
+
+    Raises:
+        BadInputError: It is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadInputError(f"{option} {text!r} is no date.", hint="Write it like 2026-11-29.") from error
 
 
 def night_models(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -40,11 +40,13 @@ class ScoredRows:
         rows: Digests of all their encoded rows, int64 (n,), changed or not.
         scores: Of the changed ones, as the table of scores has them.
         matrix: Of the changed ones, encoded, float32 (m, inputs).
+        unseen: Per column, in how many of all rows stands a category that the model has not seen.
     """
 
     rows: Digests
     scores: pa.RecordBatch
     matrix: npt.NDArray[np.float32]
+    unseen: dict[str, int]
 
 
 def columns_of(model: ScoringModel) -> tuple[list[str], list[str]]:
@@ -157,7 +159,10 @@ def score_changed(
         if known is not None:
             changed = known.changed(ids[first_row - 1 : first_row - 1 + len(rows)], rows)
         leads = lead_ids(model.contract, batch, first_row=first_row).filter(pa.array(changed))
-        return _scored(model, claim, rows, leads, encoded.matrix[changed], rows[changed])
+        counts = zip(model.contract.inputs, encoded.unseen.tolist(), strict=True)
+        unseen = {feature.name: count for feature, count in counts if count}
+        scores = _scores(model, claim, leads, encoded.matrix[changed], rows[changed])
+        return ScoredRows(rows, scores, encoded.matrix[changed], unseen)
 
     yield from map_ahead(score, with_first_rows(batches), threads)
     notation.check(model.contract.formats)
@@ -180,19 +185,18 @@ def predictions_of(claim: BatchClaim, scored: ScoredRows, rows: int) -> Generato
         )  # fmt: skip
 
 
-def _scored(
+def _scores(
     model: ScoringModel,
     claim: BatchClaim,
-    rows: Digests,
     leads: pa.Array,
     matrix: npt.NDArray[np.float32],
     changed_rows: Digests,
-) -> ScoredRows:
+) -> pa.RecordBatch:
     count = len(matrix)
     probabilities = model.score_rows(matrix) if count else np.empty(0)
     codes = model.grades.codes(probabilities)
     schema = SCORES.schema
-    scores = pa.RecordBatch.from_arrays(
+    return pa.RecordBatch.from_arrays(
         [
             pa.repeat(pa.scalar(claim.date, pa.date32()), count),
             leads,
@@ -209,7 +213,6 @@ def _scored(
         ],
         schema=schema,
     )
-    return ScoredRows(rows, scores, matrix)
 
 
 def _reasons(model: ScoringModel, matrix: npt.NDArray[np.float32], wanted: npt.NDArray[np.bool_]) -> pa.Array:

@@ -29,7 +29,8 @@ class NightComparison(msgspec.Struct, frozen=True, kw_only=True):
         record: What is on record about it.
         rows: Scores that were made now.
         stored: Scores that the lake has of it.
-        differing: Leads whose rows are not the same in every column, to the last bit, or on one side only.
+        differing: Leads whose rows are not the same in every column, to the last bit, are not as many, or are
+            on one side only.
     """
 
     record: BatchRecord
@@ -89,5 +90,12 @@ def _differing(made: pa.Table, known: pa.Table) -> int:
     made, known = (each.sort_by([("lead_id", "ascending")]) for each in (made, known))
     if made.equals(known):
         return 0
-    left, right = ({row["lead_id"]: row for row in each.to_pylist()} for each in (made, known))
+    left, right = _rows_by_lead(made), _rows_by_lead(known)
     return sum(left.get(lead) != right.get(lead) for lead in left.keys() | right.keys())
+
+
+def _rows_by_lead(scores: pa.Table) -> dict[str, list[dict[str, object]]]:
+    found: dict[str, list[dict[str, object]]] = {}
+    for row in scores.to_pylist():
+        found.setdefault(row["lead_id"], []).append(row)
+    return found

@@ -36,7 +36,7 @@ LeadsOption = Annotated[
         help="Delta table of leads: folder or URL.",
     ),
 ]
-DateOption = Annotated[str, typer.Option("--date", help="Business date; today if left out.")]
+DateOption = Annotated[str | None, typer.Option("--date", help="Business date; today if left out.")]
 ZoneOption = Annotated[
     str,
     typer.Option(
@@ -71,7 +71,7 @@ ThreadsOption = Annotated[int, typer.Option(min=1, help="Scoring threads.")]
 def run(
     model: ModelOption,
     leads: LeadsOption,
-    day: DateOption = "",
+    day: DateOption = None,
     due: Annotated[
         bool, typer.Option("--due", help="Every date of a week that is due and has not ended, oldest first.")
     ] = False,
@@ -86,7 +86,7 @@ def run(
     """Score the leads that are new or have changed; a second run of a date does nothing."""
     from leadscore.batch.schedule import NightSchedule
 
-    if due and day:
+    if due and day is not None:
         raise BadInputError(
             "--date and --due contradict each other.", hint="Name a date, or run what is due."
         )
@@ -94,7 +94,7 @@ def run(
     if due:
         dates = _due(schedule, now, model, events_url)
     else:
-        dates = (_date(day, "--date") if day else schedule.business_date(now),)
+        dates = (schedule.business_date(now) if day is None else schedule.read_date(day, "--date", now),)
     found: list[BatchResult] = []
     failed: list[LeadScoreError] = []
     for each in dates:
@@ -124,7 +124,7 @@ def spark(
             help="Delta table of leads: folder, URL or CATALOG.SCHEMA.TABLE.",
         ),
     ],
-    day: DateOption = "",
+    day: DateOption = None,
     zone: ZoneOption = "UTC",
     reasons: ReasonsOption = ",".join(_GRADES),
     events_url: EventsUrl = None,
@@ -135,12 +135,13 @@ def spark(
     from leadscore.batch.schedule import NightSchedule
     from leadscore.batch.spark import open_session, run_on_spark
 
-    today = NightSchedule.parse(zone, "00:00", "0h").business_date(datetime.now(UTC))
-    when = _date(day, "--date") if day else today
+    schedule, now = NightSchedule.parse(zone, "00:00", "0h"), datetime.now(UTC)
+    when = schedule.business_date(now) if day is None else schedule.read_date(day, "--date", now)
     home = Home.from_environment()
     request = BatchRequest(date=when, model=model, leads=leads, everything=True, reasons=_grades(reasons))
     session = open_session(f"leadscore batch {when.isoformat()}")
     found = run_on_spark(request, home, events_url or home.events_url, session)
+    _warn_of_other_table(found, leads)
     emit(_document(found), _view([found]), as_json=as_json)
 
 
@@ -150,13 +151,17 @@ def backfill(
     leads: LeadsOption,
     since: Annotated[str, typer.Option("--since", help="First business date.")],
     until: Annotated[str, typer.Option("--until", help="Last business date.")],
+    zone: ZoneOption = "UTC",
     reasons: ReasonsOption = ",".join(_GRADES),
     threads: ThreadsOption = 2,
     events_url: EventsUrl = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run every date that has not ended, oldest first, with the leads as they are now."""
-    first, last = _date(since, "--since"), _date(until, "--until")
+    from leadscore.batch.schedule import NightSchedule
+
+    schedule, now = NightSchedule.parse(zone, "00:00", "0h"), datetime.now(UTC)
+    first, last = schedule.read_date(since, "--since", now), schedule.read_date(until, "--until", now)
     if last < first:
         raise BadInputError(f"--until {last} is before --since {first}.")
     found = [
@@ -257,10 +262,11 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Make a night again from the versions on record; exit code 5 if the lake has other scores."""
+    from leadscore.batch.schedule import parse_date
     from leadscore.batch.verify import verify_night
     from leadscore.events.store import EventStore
 
-    home, when = Home.from_environment(), _date(day, "--date")
+    home, when = Home.from_environment(), parse_date(day, "--date")
     with EventStore(events_url or home.events_url) as store:
         found = verify_night(store, home, model, when, threads=threads)
     claim = found.record.claim
@@ -319,6 +325,13 @@ def _run(
         found = run_batch(
             request, home, store, progress=lambda n, of: progress.update(task, completed=n, total=of)
         )
+    _warn_of_other_table(found, leads)
+    for column, count in () if found.repeated else found.record.unseen.items():
+        notes.print(
+            f"[yellow]warning[/]: {day}: {escape(column)} holds categories the model has not seen in "
+            f"{count:,} of {found.record.leads:,} rows; they were scored as missing.",
+            highlight=False,
+        )
     since = found.record.claim.unchanged_since
     if since is not None:
         notes.print(
@@ -327,6 +340,20 @@ def _run(
             highlight=False,
         )
     return found
+
+
+def _warn_of_other_table(found: BatchResult, leads: str) -> None:
+    """Say that a date had ended with other leads: those that are named now were not read."""
+    from leadscore.lake.table import locate
+
+    claim = found.record.claim
+    if found.repeated and claim.leads not in (leads, locate(leads)):
+        notes.print(
+            f"[yellow]warning[/]: {claim.date} had ended with the leads of {escape(claim.leads)}; "
+            f"{escape(leads)} was not read. A date of {claim.model}/{claim.version} is run once: leads of "
+            "several tables belong into one.",
+            highlight=False,
+        )
 
 
 def _document(found: BatchResult) -> dict[str, object]:
@@ -352,13 +379,6 @@ def _row(record: BatchRecord, repeated: bool) -> tuple[str, ...]:
         *(f"{record.grades.get(grade, 0):,}" for grade in _GRADES),
         "had ended before" if repeated else "",
     )
-
-
-def _date(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise BadInputError(f"{option} {text!r} is no date.", hint="Write it like 2026-11-29.") from error
 
 
 def _grades(text: str) -> tuple[str, ...]:

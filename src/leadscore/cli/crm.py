@@ -150,7 +150,8 @@ def resend(
 
     with EventStore(events_url or Home.from_environment().events_url) as store, store.writing() as connection:
         count = resend_scores(connection, numbers or (), target, now_us())
-    emit({"waiting": count}, f"{count} wait to be sent again", as_json=as_json)
+    said = f"{count} wait to be sent again" if count else f"There is no dead letter of a target {target}"
+    emit({"waiting": count}, said, as_json=as_json)
 
 
 @app.command("receiver")

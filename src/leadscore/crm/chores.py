@@ -47,6 +47,9 @@ class CrmMonitor:
         environ: Where targets, key and networks are named.
         check: Raises within a transaction that writes if this process may not act any more.
         now: Microseconds since the epoch.
+
+    Raises:
+        BadInputError: `LEADSCORE_WEBHOOK_NETWORKS` lists what is no network.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class CrmMonitor:
         check: Callable[[sa.Connection], object] = lambda _: None,
         now: Callable[[], int] = now_us,
     ) -> None:
+        # Or nothing would be sent, and only the log would say why.
+        allowed_networks(environ)
         self._store = store
         self._home = home
         self._models = models

@@ -6,9 +6,10 @@ that `LEADSCORE_OUTCOME_SECRETS` names (one a line, so that a new one can be add
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -18,7 +19,7 @@ import msgspec
 from leadscore.crm.signing import read_secret, verify_webhook
 from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import BadInputError, LeadScoreError, UnauthorizedError
-from leadscore.events.records import Outcome, now_us, outcome_id_of
+from leadscore.events.records import Outcome, now_us
 from leadscore.events.store import EventStore
 from leadscore.events.windows import to_microseconds
 from leadscore.files import read_file
@@ -66,9 +67,8 @@ class OutcomeReceiver:
         """Take a message; status and text of the reply. 5xx asks the sender to send it again."""
         now = self._now()
         try:
-            self._verify(body, headers, now)
-            outcomes = read_message(body, now)
-            done = self._store.append((), outcomes)
+            outcomes = read_message(body, self._verify(body, headers, now), now)
+            done = self._store.append((), self._not_known(outcomes))
         except UnauthorizedError as error:
             return 401, str(error)
         except BadInputError as error:
@@ -78,7 +78,19 @@ class OutcomeReceiver:
             return 503, "The outcomes could not be stored; send them again."
         return 200, f"{done.outcomes} new of {len(outcomes)}"
 
-    def _verify(self, body: bytes, headers: Mapping[str, str], now: int) -> None:
+    def _not_known(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Outcomes that say something else than the newest of their lead: a sender may repeat itself."""
+        newest = self._store.newest_outcomes(outcome.lead_id for outcome in outcomes)
+        found: list[Outcome] = []
+        for outcome in outcomes:
+            known = newest.get(outcome.lead_id)
+            if known is None or not _says_the_same(outcome, known):
+                newest[outcome.lead_id] = outcome
+                found.append(outcome)
+        return found
+
+    def _verify(self, body: bytes, headers: Mapping[str, str], now: int) -> str:
+        """The message's id."""
         path = self._environ.get(SECRETS_VARIABLE)
         if not path:
             raise UnauthorizedError(f"No secret is set: {SECRETS_VARIABLE} names a file of them.")
@@ -90,19 +102,21 @@ class OutcomeReceiver:
         last = UnauthorizedError("The file of secrets is empty.")
         for line in lines:
             try:
-                verify_webhook(read_secret(line), headers, body, now / 1e6)
+                return verify_webhook(read_secret(line), headers, body, now / 1e6)
             except (UnauthorizedError, BadInputError) as error:
                 last = UnauthorizedError(error.message, hint=error.hint)
-            else:
-                return
         raise last
 
 
-def read_message(body: bytes, now: int) -> list[Outcome]:
-    """The outcomes of a message; the same one told again has the same id.
+def read_message(body: bytes, message_id: str, now: int) -> list[Outcome]:
+    """The outcomes of a message; sent again, it has the same ids.
+
+    The message is part of them: a lead that was won, lost and won again is told three times, the first and
+    the last time in the same words.
 
     Args:
         body: `{"type": "lead.outcome", "data": …}`: one outcome or up to 1,000.
+        message_id: Its `webhook-id`.
         now: Microseconds since the epoch, for times that are not told.
 
     Raises:
@@ -117,22 +131,39 @@ def read_message(body: bytes, now: int) -> list[Outcome]:
     if len(told) > _MOST:
         raise BadInputError(f"At most {_MOST} outcomes are taken in a message.")
     outcomes: list[Outcome] = []
-    for each in told:
+    for number, each in enumerate(told):
         occurred = None if each.occurred_at is None else to_microseconds(each.occurred_at)
         if occurred is not None and not 0 <= occurred <= now:
-            raise BadInputError("An `occurred_at` lies before 1970 or in the future.")
+            place = f"data[{number}].occurred_at" if isinstance(found, list) else "data.occurred_at"
+            raise BadInputError(
+                f"`{place}` lies before 1970 or in the future; nothing of the message was stored.",
+                hint="Correct or leave it out, and send the message again.",
+            )
+        # Of several of a lead in one message the last counts.
+        recorded = now - len(told) + 1 + number
         outcomes.append(
             Outcome(
-                outcome_id=outcome_id_of(
-                    each.lead_id, each.prediction_id, each.converted, each.value, occurred, None
-                ),
+                outcome_id=_outcome_id(message_id, number, each),
                 lead_id=each.lead_id,
                 prediction_id=each.prediction_id,
                 converted=each.converted,
                 value=each.value,
-                occurred_at=now if occurred is None else occurred,
-                recorded_at=now,
+                occurred_at=recorded if occurred is None else occurred,
+                recorded_at=recorded,
                 source=_SOURCE,
             )
         )
     return outcomes
+
+
+def _outcome_id(message_id: str, number: int, told: _Told) -> str:
+    said = msgspec.json.encode((message_id, number, told))
+    return hashlib.sha256(said).hexdigest()[:32]
+
+
+def _says_the_same(outcome: Outcome, known: Outcome) -> bool:
+    """Whether an outcome adds nothing to a known one; a time that was not told is none of its own."""
+    told = outcome.occurred_at != outcome.recorded_at
+    return (outcome.converted, outcome.value, outcome.prediction_id) == (
+        known.converted, known.value, known.prediction_id,
+    ) and not (told and outcome.occurred_at != known.occurred_at)  # fmt: skip

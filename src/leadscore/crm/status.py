@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from leadscore.crm.choose import CRM_GIVE_UP_SECONDS
 from leadscore.crm.endpoints import read_endpoints
 from leadscore.crm.tables import crm_states
-from leadscore.crm.targets import CRM_CHANNEL, TABLE_CHANNEL, CrmTargets
+from leadscore.crm.targets import CRM_CHANNEL, TABLE_CHANNEL, CrmTarget, CrmTargets
 from leadscore.errors import BadInputError
 from leadscore.outbox.queue import (
     ChannelBacklog,
@@ -68,8 +68,13 @@ def read_target_statuses(
     t = crm_states.c
     written = sa.select(t.target, sa.func.count()).where(t.written_at.is_not(None)).group_by(t.target)
     leads = {name: int(count) for name, count in connection.execute(written)}
+    endpoints = read_endpoints(connection)
+    taken = {each.name for each in endpoints}
+    twins = [_named_twice(target) for target in targets.targets if target.name in taken]
     found: dict[str, TargetStatus] = {}
     for target in targets.targets:
+        if target.name in taken:
+            continue
         found[target.channel] = TargetStatus(
             name=target.name,
             kind=target.kind,
@@ -78,7 +83,7 @@ def read_target_statuses(
             leads=leads.get(target.name, 0),
             backlog=counted.pop(target.channel, _nothing(target.channel)),
         )
-    for e in read_endpoints(connection):
+    for e in endpoints:
         found[e.channel] = TargetStatus(
             name=e.name,
             kind="webhook",
@@ -101,7 +106,18 @@ def read_target_statuses(
     for channel, (until, why) in read_holds(connection, now).items():
         if channel in found:
             found[channel] = replace(found[channel], held_until=until, held_why=why)
-    return tuple(sorted(found.values(), key=lambda status: status.name))
+    return tuple(sorted([*found.values(), *twins], key=lambda status: status.name))
+
+
+def _named_twice(target: CrmTarget) -> TargetStatus:
+    return TargetStatus(
+        name=target.name,
+        kind=target.kind,
+        state="disabled",
+        reason="A webhook endpoint has this name, so it is told nothing: give it another one in the file.",
+        leads=0,
+        backlog=_nothing(target.channel),
+    )
 
 
 def _nothing(channel: str) -> ChannelBacklog:

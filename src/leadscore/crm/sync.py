@@ -26,9 +26,14 @@ def subscriber_of(target: CrmTarget) -> Subscriber:
 
 
 def read_subscribers(connection: sa.Connection, targets: CrmTargets) -> tuple[Subscriber, ...]:
-    """Every target that is to be told of changes now: those of the file, and endpoints that are on."""
-    endpoints = (e.subscriber for e in read_endpoints(connection) if e.state == "on")
-    return (*map(subscriber_of, targets.targets), *endpoints)
+    """Every target that is to be told of changes now: those of the file, and endpoints that are on.
+
+    What a target has is kept by its name, so one of the file that is named like an endpoint is told nothing.
+    """
+    endpoints = read_endpoints(connection)
+    taken = {each.name for each in endpoints}
+    ours = (subscriber_of(target) for target in targets.targets if target.name not in taken)
+    return (*ours, *(each.subscriber for each in endpoints if each.state == "on"))
 
 
 def sync_targets(

@@ -102,7 +102,8 @@ def load_targets(path: Path | None) -> CrmTargets:
         text = read_file(path, MAX_BYTES)
     except OSError as error:
         raise TargetsFileError(
-            f"{path} cannot be read: {error.strerror}.", hint="Check its owner."
+            f"{path} cannot be read: {error.strerror}.",
+            hint=f"{TARGETS_VARIABLE} or --targets names the file: is it there, and may this user read it?",
         ) from error
     return parse_targets(text, path.name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -229,6 +229,18 @@ class EventStore:
         query = query.order_by(table.c.recorded_at.desc(), table.c.outcome_id.desc())
         with self.reading() as connection:
             return tuple(Outcome(*row) for row in connection.execute(query))
+
+    def newest_outcomes(self, lead_ids: Iterable[str]) -> dict[str, Outcome]:
+        """The outcome that counts of each of these leads; a lead without one is left out."""
+        table = schema.outcomes
+        leads = sorted(set(lead_ids))
+        found: dict[str, Outcome] = {}
+        with self.reading() as connection:
+            for start in range(0, len(leads), _LOOKUP):
+                query = sa.select(table).where(table.c.lead_id.in_(leads[start : start + _LOOKUP]))
+                for row in connection.execute(query.order_by(table.c.recorded_at, table.c.outcome_id)):
+                    found[row.lead_id] = Outcome(*row)
+        return found
 
     def already_recorded(self, outcomes: Sequence[Outcome]) -> RecordedOutcomes:
         """Which of these outcomes are stored, and whose leads (or predictions) have one already."""

@@ -111,16 +111,21 @@ class LakeTable:
             TableError: A column is not there, or the table uses features that this reader does not follow.
             UnavailableError: The store cannot be read.
         """
+        from deltalake.schema import PrimitiveType  # noqa: PLC0415
+
         table = self._open(version)
         check_delta_features(self.uri, table)
         with self._translated():
+            # A category may be stored as a number or a truth value, which Arrow would refuse to encode so.
+            texts = {field.name for field in table.schema().fields if field.type == PrimitiveType("string")}
+            encoded = [name for name in dictionary if name in texts]
             found = table.to_pyarrow_dataset(
-                parquet_read_options=ds.ParquetReadOptions(dictionary_columns=list(dictionary))
+                parquet_read_options=ds.ParquetReadOptions(dictionary_columns=encoded)
             )
             names = list(found.schema.names if columns is None else columns)
             require_columns(self.uri, found.schema.names, names)
             for fragment in found.get_fragments(where):
-                yield from _read_file(fragment, found.schema, names, dictionary, where)
+                yield from _read_file(fragment, found.schema, names, encoded, where)
 
     def read_added(self, version: int, since: int) -> Generator[pa.RecordBatch]:
         """Rows of the files that one version has and an older one had not.
@@ -200,22 +205,20 @@ class LakeTable:
         assert self._described is not None  # noqa: S101 - tables of others are only read
         from deltalake import CommitProperties, Transaction, write_deltalake  # noqa: PLC0415
 
-        found = self._find()
-        if found is not None:
-            done = _commit_in(found, application, number)
-            if done is not None:
-                return done
-            self._check_schema(found, self._described)
+        found = self._find() or self._create(self._described)
+        done = _commit_in(found, application, number)
+        if done is not None:
+            return done
+        self._check_schema(found, self._described)
         pipe = _Pipe()
         with self._translated(), ThreadPoolExecutor(1) as pool:
             writer = pool.submit(
                 write_deltalake,
-                self.uri,
+                # Not its address: a commit of this name that came since it was read has to be a conflict.
+                found,
                 pa.RecordBatchReader.from_batches(self._described.schema, pipe),
                 mode=mode,  # pyright: ignore[reportArgumentType] - typed for one mode at a time
-                partition_by=list(self._described.partition_by) or None,
                 schema_mode="merge",
-                configuration=_PROPERTIES,
                 writer_properties=_writer_properties(self._described),
                 commit_properties=CommitProperties(app_transactions=[Transaction(application, number)]),
             )
@@ -249,6 +252,25 @@ class LakeTable:
                 keep_versions=sorted(set(keep_versions)),
             )
         return len(gone)
+
+    def _create(self, described: TableSchema) -> DeltaTable:
+        """Make it without rows: the first commits of two writers at once would not see each other.
+
+        Delta compares a commit with those since the version that it was made from, and the first has none.
+        """
+        from deltalake import DeltaTable  # noqa: PLC0415
+        from deltalake.exceptions import CommitFailedError  # noqa: PLC0415
+
+        with self._translated(), suppress(CommitFailedError):
+            return DeltaTable.create(
+                self.uri,
+                described.schema,
+                mode="ignore",
+                partition_by=list(described.partition_by) or None,
+                configuration=_PROPERTIES,
+            )
+        # Somebody else has made it meanwhile.
+        return self._open(None)
 
     def _check_schema(self, found: DeltaTable, described: TableSchema) -> None:
         """Refuse a table whose columns have other types: a writer that may add columns would convert ours."""
@@ -313,10 +335,8 @@ class LakeTable:
                     f"A file of {self.uri} is gone: {_line(error)}.",
                     hint="Was that version vacuumed away, or is a copy incomplete? Another may be whole.",
                 ) from error
-            hint = "Is its log, or a file, half written? Whoever writes the table has to repair it."
             raise UnavailableError(
-                f"{self.uri} cannot be used: {_line(error)}.",
-                hint=hint if isinstance(error, DeltaError) else "",
+                f"{self.uri} cannot be used: {_line(error)}.", hint=_hint(error)
             ) from error
 
 
@@ -415,6 +435,24 @@ def table_uri(root: str, name: str) -> str:
 def _commit_in(found: DeltaTable, application: str, number: int) -> TableCommit | None:
     known = found.transaction_version(application)
     return TableCommit(found.version(), repeated=True) if known is not None and known >= number else None
+
+
+# What stands in the words of the reader and the writer, which have no codes for it.
+_HINTS: Final = (
+    ("No space left", "The disk is full, and nothing was committed: make room, and run it again."),
+    ("Could not create local directory", "May this user write there?"),
+    ("Permission denied", "May this user read and write there?"),
+    ("Unsupported", "The table uses what this reader does not follow: write it anew without."),
+)
+
+
+def _hint(error: Exception) -> str:
+    from deltalake.exceptions import DeltaError  # noqa: PLC0415
+
+    known = next((hint for words, hint in _HINTS if words in str(error)), "")
+    if known or not isinstance(error, DeltaError):
+        return known
+    return "Is its log, or a file, half written? Whoever writes the table has to repair it."
 
 
 def _line(error: Exception) -> str:

@@ -393,7 +393,8 @@ def send_again(
     missing = sorted(set(numbers) - found)
     if missing:
         raise NotFoundError(
-            f"There is no dead letter {missing[0]}.", hint="See: leadscore alerts dead-letters."
+            f"There is no dead letter {missing[0]}.",
+            hint="See: leadscore alerts dead-letters, or leadscore crm dead-letters.",
         )
     again = {"state": "waiting", "attempts": 0, "next_at": now, "settled_at": None}
     until = now + round(give_up_seconds * SECOND_US)

@@ -11,6 +11,7 @@ from tests.integration.crm.conftest import WHO
 from tests.support.scored_leads import no_models, score_leads
 
 from leadscore.crm.choose import choose_scores
+from leadscore.crm.chores import CrmMonitor
 from leadscore.crm.endpoints import (
     ENDPOINT_KIND,
     SecretKey,
@@ -22,7 +23,10 @@ from leadscore.crm.endpoints import (
     rotate_secret,
     set_endpoint_state,
 )
+from leadscore.crm.status import read_target_statuses
+from leadscore.crm.sync import read_subscribers
 from leadscore.crm.tables import crm_endpoints, crm_states
+from leadscore.crm.targets import CrmTarget, CrmTargets
 from leadscore.errors import BadInputError, ConflictError, NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.outbox.tables import outbox
@@ -51,6 +55,34 @@ def test_an_endpoint_is_added_rotated_switched_and_removed_on_record(
         assert read_endpoints(connection) == ()
         for table in (outbox, crm_states):
             assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 0
+
+
+def test_a_target_of_the_file_that_is_named_like_an_endpoint_is_told_nothing_and_says_so(
+    store: EventStore, key: SecretKey
+) -> None:
+    add_endpoint(store, key, "one", URL, WHO, 10)
+    targets = CrmTargets(targets=(CrmTarget(name="one", kind="table"), CrmTarget(name="two", kind="table")))
+    score_leads(store, [("a", 0.1, 10)])
+    with store.reading() as connection:
+        subscribers = read_subscribers(connection, targets)
+    assert [each.channel for each in subscribers] == ["crm-table:two", "crm:one"]
+    for each in subscribers:
+        choose_scores(store, each, no_models, lambda: 50)
+    with store.reading() as connection:
+        found = {(s.name, s.kind): s for s in read_target_statuses(connection, targets, 50)}
+    assert {name: status.state for name, status in found.items()} == {
+        ("one", "table"): "disabled", ("one", "webhook"): "on", ("two", "table"): "on",
+    }  # fmt: skip
+    assert "another one in the file" in found["one", "table"].reason
+    assert {name: status.backlog.waiting for name, status in found.items() if status.state == "on"} == {
+        ("one", "webhook"): 1, ("two", "table"): 1,
+    }  # fmt: skip
+
+
+def test_a_monitor_does_not_start_with_networks_that_are_none(store: EventStore, tmp_path: Path) -> None:
+    home = Home.from_environment({"LEADSCORE_HOME": str(tmp_path)})
+    with pytest.raises(BadInputError, match=r"10\.20\.0\.0/33"):
+        CrmMonitor(store, home, no_models, {"LEADSCORE_WEBHOOK_NETWORKS": "10.20.0.0/33"})
 
 
 def test_a_secret_is_stored_nowhere_and_a_name_never_gets_an_old_one_again(

@@ -41,11 +41,12 @@ def post(
     key: bytes = KEY,
     at: int = NOW // 1_000_000,
     kind: str = "lead.outcome",
+    message: str = "msg-1",
 ) -> tuple[int, str]:
     body = json.dumps({"type": kind, "data": data}).encode()
     headers = {
-        "webhook-id": "msg-1", "webhook-timestamp": str(at),
-        "webhook-signature": sign_webhook([key], "msg-1", at, body),
+        "webhook-id": message, "webhook-timestamp": str(at),
+        "webhook-signature": sign_webhook([key], message, at, body),
     }  # fmt: skip
     return receiver(body, headers)
 
@@ -59,6 +60,41 @@ def test_an_outcome_is_taken_once_however_often_it_is_sent(
     (known,) = store.outcomes_of("00Q1")
     assert (known.converted, known.value, known.source) == (True, 12.5, "webhook")
     assert known.occurred_at < NOW == known.recorded_at
+
+
+def test_what_is_won_lost_and_won_again_is_won(store: EventStore, secrets: Path) -> None:
+    times = iter(range(NOW, NOW + 100))
+    receiver = OutcomeReceiver(store, {SECRETS_VARIABLE: str(secrets)}, lambda: next(times))
+    won = {"lead_id": "00Q1", "converted": True, "value": 12.5, "occurred_at": "2027-01-10T12:00:00Z"}
+    lost = {"lead_id": "00Q1", "converted": False}
+    assert post(receiver, won, message="first") == (200, "1 new of 1")
+    assert post(receiver, lost, message="second") == (200, "1 new of 1")
+    assert post(receiver, won, message="first") == (200, "0 new of 1"), "the first one again, late"
+    assert not store.outcomes_of("00Q1")[0].converted
+    assert post(receiver, won, message="third") == (200, "1 new of 1")
+    assert post(receiver, won, message="fourth") == (200, "0 new of 1"), "nothing else than what is known"
+    assert [each.converted for each in store.outcomes_of("00Q1")] == [True, False, True]
+
+
+def test_of_several_outcomes_of_a_lead_in_one_message_the_last_counts(
+    store: EventStore, receiver: OutcomeReceiver
+) -> None:
+    for lead in map(str, range(20)):
+        told = [{"lead_id": lead, "converted": converted} for converted in (True, False, True, False)]
+        assert post(receiver, told, message=lead) == (200, "4 new of 4")
+        assert [each.converted for each in store.outcomes_of(lead)] == [False, True, False, True]
+        assert store.outcomes_of(lead)[0].recorded_at == NOW
+        assert post(receiver, told, message=lead) == (200, "0 new of 4")
+
+
+def test_a_bad_time_is_named_among_many(store: EventStore, receiver: OutcomeReceiver) -> None:
+    told = [
+        {"lead_id": "1", "converted": True, "occurred_at": f"{year}-01-01T00:00:00Z"} for year in (2026, 2099)
+    ]
+    status, text = post(receiver, told)
+    assert status == 400
+    assert "data[1].occurred_at" in text
+    assert store.counts().outcomes == 0
 
 
 def test_what_is_not_signed_now_with_a_known_secret_is_refused(

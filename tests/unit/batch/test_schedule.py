@@ -95,3 +95,18 @@ def test_the_schedule_comes_from_the_environment() -> None:
     assert NightSchedule.from_environment(environ) == NightSchedule(
         "Europe/Berlin", time(3, 30), timedelta(0)
     )
+
+
+def test_a_date_that_has_not_begun_in_the_zone_is_refused_for_it_would_not_be_run_when_it_comes() -> None:
+    now = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
+    assert BERLIN.read_date("2026-12-01", "--date", now) == date(2026, 12, 1)
+    for text in ("2026-12-02", "2062-11-30", "9999-12-31"):
+        with pytest.raises(BadInputError, match=r"has not begun: it is 2026-12-01 in Europe/Berlin"):
+            BERLIN.read_date(text, "--date", now)
+    with pytest.raises(BadInputError, match="it is 2026-11-30 in UTC"):
+        NightSchedule().read_date("2026-12-01", "--date", now)
+    with pytest.raises(BadInputError, match="lies before 2000"):
+        BERLIN.read_date("0026-11-30", "--date", now)
+    for text in ("", "yesterday", "2026-02-30"):
+        with pytest.raises(BadInputError, match="is no date"):
+            BERLIN.read_date(text, "--date", now)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from click.testing import Result
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from tests.support.artefacts import build_artefact, sample_leads
 from typer.testing import CliRunner
 
@@ -18,7 +18,14 @@ from leadscore.batch.records import EXPECTED_KIND, expect_nights, list_claims
 from leadscore.batch.upkeep import maintain
 from leadscore.cli.main import app
 from leadscore.cli.train import _read as training_rows
-from leadscore.errors import LeadScoreError, NotFoundError, RefusedError, TableError, UnavailableError
+from leadscore.errors import (
+    BadInputError,
+    LeadScoreError,
+    NotFoundError,
+    RefusedError,
+    TableError,
+    UnavailableError,
+)
 from leadscore.events.store import EventStore
 from leadscore.lake.table import LakeTable
 from leadscore.settings import Home
@@ -66,6 +73,48 @@ def test_every_night_that_is_due_is_run_once_and_one_that_fails_holds_up_no_othe
         assert len(list_claims(store, since=0)) == len(days) + 1
     assert run("batch", "status", "--at", "00:00", "--grace", "0h").exit_code == 0
     assert json.loads(run(*due).stdout) == []
+
+
+def test_a_date_runs_once_and_what_is_not_run_is_said(home: Home, tmp_path: Path) -> None:
+    folder, leads, others = build_artefact(tmp_path / "7"), str(tmp_path / "crm"), str(tmp_path / "others")
+    for table in (leads, others):
+        write_deltalake(table, sample_leads(20, seed=3))
+    night = ("batch", "run", "--model", str(folder), "--date", "2026-11-20", "--leads")
+    assert run(*night, leads).exit_code == 0
+    again = run(*night, leads)
+    assert "had ended with" not in again.stderr
+    elsewhere = run(*night, others)
+    assert elsewhere.exit_code == 0
+    assert f"had ended with the leads of {leads}" in " ".join(elsewhere.stderr.split())
+    for bad in ("", "2999-01-01"):
+        assert isinstance(run(*night[:5], bad, "--leads", leads).exception, BadInputError)
+    later = ("batch", "backfill", "--model", str(folder), "--leads", leads, "--since", "2026-11-20")
+    assert isinstance(run(*later, "--until", "2999-01-01").exception, BadInputError)
+    with EventStore(home.events_url) as store:
+        assert [claim.date for claim in list_claims(store, since=0)] == [date(2026, 11, 20)]
+
+
+def test_categories_that_the_model_has_not_seen_are_said_and_kept(home: Home, tmp_path: Path) -> None:
+    folder, leads = build_artefact(tmp_path / "7"), str(tmp_path / "crm")
+    table = sample_leads(20, seed=3)
+    place = table.column_names.index("source")
+    write_deltalake(leads, table.set_column(place, "source", pa.array([7] * 20)))
+    night = ("batch", "run", "--model", str(folder), "--date", "2026-11-20", "--leads", leads, "--json")
+    done = run(*night)
+    assert json.loads(done.stdout)["record"]["unseen"] == {"source": 20}
+    said = " ".join(done.stderr.split())
+    assert "source holds categories the model has not seen in 20 of 20 rows" in said
+
+
+def test_a_night_that_is_twice_in_the_lake_is_not_the_same_night(home: Home, tmp_path: Path) -> None:
+    folder, leads = build_artefact(tmp_path / "7"), str(tmp_path / "crm")
+    write_deltalake(leads, sample_leads(20, seed=3))
+    night = ("--model", str(folder), "--date", "2026-11-20")
+    assert run("batch", "run", *night, "--leads", leads).exit_code == 0
+    assert run("batch", "verify", *night).exit_code == 0
+    scores = f"{home.lake}/scores"
+    write_deltalake(scores, DeltaTable(scores).to_pyarrow_table(), mode="append")
+    assert "20 scores" in str(run("batch", "verify", *night).exception)
 
 
 def outcomes(*leads: str, when: str = "2026-11-02T10:00:00Z") -> pa.Table:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 
-from leadscore.errors import BadInputError, NotFoundError, TableError, UnavailableError
+from leadscore.errors import BadInputError, ConflictError, NotFoundError, TableError, UnavailableError
 from leadscore.lake.schemas import LEAD_STATES, SCORES
 from leadscore.lake.table import LakeTable, TableCommit, locate, table_uri
 
@@ -34,14 +35,36 @@ def table(tmp_path: Path) -> LakeTable:
 
 def test_a_commit_happens_once_however_often_it_is_tried(table: LakeTable) -> None:
     assert table.version() is None
-    assert table.write(batches(3), application="night", number=1) == TableCommit(0, repeated=False)
-    assert table.write(batches(3), application="night", number=1) == TableCommit(0, repeated=True)
+    assert table.write(batches(3), application="night", number=1) == TableCommit(1, repeated=False)
+    assert table.write(batches(3), application="night", number=1) == TableCommit(1, repeated=True)
     assert rows(table) == list(range(30))
-    assert table.write(batches(1, 3), application="night", number=2).version == 1
+    assert table.write(batches(1, 3), application="night", number=2).version == 2
     # An older number of the same application has happened, too.
     assert table.write(batches(9), application="night", number=1).repeated
-    assert table.write(batches(1, 4), application="another", number=1).version == 2
+    assert table.write(batches(1, 4), application="another", number=1).version == 3
     assert rows(table) == list(range(50))
+
+
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_of_two_commits_of_one_name_at_once_the_second_is_refused(
+    table: LakeTable, before: int, mode: Literal["append", "overwrite"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, before + 1):
+        table.write(batches(1), application="earlier", number=number)
+    looked_over = LakeTable._check_schema
+
+    def overtaken(self: LakeTable, *arguments: Any) -> None:
+        # Nothing of that name is there yet: now another writer comes, and is done sooner.
+        looked_over(self, *arguments)
+        monkeypatch.setattr(LakeTable, "_check_schema", looked_over)
+        LakeTable(table.uri, LEAD_STATES).write(batches(3), application="night", number=1, mode=mode)
+
+    monkeypatch.setattr(LakeTable, "_check_schema", overtaken)
+    with pytest.raises(ConflictError):
+        table.write(batches(3), application="night", number=1, mode=mode)
+    assert len(rows(table)) == 30 + (10 * before if mode == "append" else 0)
+    assert table.write(batches(3), application="night", number=1, mode=mode).repeated
 
 
 @pytest.mark.parametrize(
@@ -59,6 +82,14 @@ def test_files_that_lack_a_column_are_read_beside_those_that_have_it(
     assert found.column_names == columns
     wanted = pa.concat_tables([old, new], promote_options="default").select(columns).to_pylist()
     assert sorted(found.to_pylist(), key=str) == sorted(wanted, key=str)
+
+
+def test_categories_that_are_no_texts_are_handed_out_as_they_are(tmp_path: Path) -> None:
+    uri, table = str(tmp_path / "leads"), pa.table({"a": [1, 2], "b": [True, None], "c": ["x", "y"]})
+    write_deltalake(uri, table)
+    found = pa.Table.from_batches(LakeTable(uri).read(None, ["a", "b", "c"], dictionary=["a", "b", "c"]))
+    assert [str(kind)[:4] for kind in found.schema.types] == ["int6", "bool", "dict"]
+    assert found.to_pylist() == table.to_pylist()
 
 
 def test_columns_come_in_the_order_that_was_asked_for_however_they_lie_in_the_file(tmp_path: Path) -> None:
@@ -81,9 +112,9 @@ def test_an_error_while_rows_are_made_commits_nothing(table: LakeTable) -> None:
 
     with pytest.raises(TableError, match="Row 51"):
         table.write(broken(), application="night", number=2)
-    assert table.version() == 0
+    assert table.version() == 1
     assert table.commit_of("night", 2) is None
-    assert table.write(batches(1, 1), application="night", number=2).version == 1
+    assert table.write(batches(1, 1), application="night", number=2).version == 2
 
 
 def test_rows_may_come_from_another_table_of_the_lake(table: LakeTable, tmp_path: Path) -> None:

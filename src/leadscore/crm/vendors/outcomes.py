@@ -10,12 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import sqlalchemy as sa
-
 from leadscore.crm.cursors import read_cursor, set_cursor
 from leadscore.crm.vendors.link import VendorLink
 from leadscore.crm.vendors.protocol import DealState, OutcomeFields
-from leadscore.events import schema
 from leadscore.events.records import Outcome, now_us, outcome_id_of
 from leadscore.events.store import EventStore
 from leadscore.outbox.tables import SECOND_US
@@ -23,7 +20,6 @@ from leadscore.outbox.tables import SECOND_US
 _CURSOR: Final = "outcomes"
 _OVERLAP_US: Final = 300 * SECOND_US
 _DAY_US: Final = 86_400 * SECOND_US
-_LOOKUP: Final = 900
 _PAGES: Final = 1_000
 
 
@@ -123,31 +119,18 @@ def not_known(store: EventStore, outcomes: Sequence[Outcome]) -> list[Outcome]:
 
     A deal changes also in ways that are none of ours: the same result of the same day is the same outcome.
     """
-    newest: dict[str, tuple[bool, float | None, int, int]] = {}
-    table = schema.outcomes
-    leads = sorted({outcome.lead_id for outcome in outcomes})
-    query = sa.select(
-        table.c.lead_id, table.c.converted, table.c.value, table.c.occurred_at, table.c.recorded_at
-    )
-    query = query.order_by(table.c.recorded_at, table.c.outcome_id)
-    with store.reading() as connection:
-        for start in range(0, len(leads), _LOOKUP):
-            piece = query.where(table.c.lead_id.in_(leads[start : start + _LOOKUP]))
-            for lead, converted, value, occurred, recorded in connection.execute(piece):
-                newest[lead] = (converted, value, occurred, recorded)
+    newest = store.newest_outcomes(outcome.lead_id for outcome in outcomes)
     found: list[Outcome] = []
     for outcome in sorted(outcomes, key=lambda each: each.recorded_at):
         known = newest.get(outcome.lead_id)
         if known is not None and (
-            known[3] > outcome.recorded_at
+            known.recorded_at > outcome.recorded_at
             or (
-                known[:2] == (outcome.converted, outcome.value)
-                and abs(known[2] - outcome.occurred_at) < _DAY_US
+                (known.converted, known.value) == (outcome.converted, outcome.value)
+                and abs(known.occurred_at - outcome.occurred_at) < _DAY_US
             )
         ):
             continue
-        newest[outcome.lead_id] = (
-            outcome.converted, outcome.value, outcome.occurred_at, outcome.recorded_at,
-        )  # fmt: skip
+        newest[outcome.lead_id] = outcome
         found.append(outcome)
     return found
