@@ -113,7 +113,7 @@ def choose_scores(
     looked = chosen = 0
     for _ in range(steps):
         with store.reading() as connection:
-            model = _model_of(connection, target)
+            model = chosen_model(connection, target.name, target.model)
             if model is None:
                 return Choice(looked, chosen, complete=True)
             place = _place(connection, target)
@@ -141,6 +141,35 @@ def choose_scores(
     return Choice(looked, chosen, complete=False)
 
 
+def chosen_model(connection: sa.Connection, name: str, model: str) -> str | None:
+    """Whose scores a target is told; None: there are none yet.
+
+    Args:
+        connection: Of a transaction.
+        name: Of the target.
+        model: That it names; empty: the only one that there is.
+
+    Raises:
+        ConflictError: It names no model, and there are several.
+    """
+    column, models = lead_scores.c.model_name, list[str]()
+    if model:
+        return connection.execute(sa.select(column).where(column == model).limit(1)).scalar()
+    # The next greater name each time: models are few, leads are many.
+    query = sa.select(sa.func.min(column))
+    while len(models) < 2:
+        found = connection.execute(query.where(column > models[-1]) if models else query).scalar()
+        if found is None:
+            break
+        models.append(found)
+    if len(models) > 1:
+        raise ConflictError(
+            f"The target {name} does not say whose scores: {models[0]} and {models[1]} both score.",
+            hint="Name the model of the target.",
+        )
+    return models[0] if models else None
+
+
 def tell_anew(connection: sa.Connection, target: str, channel: str, now: int) -> None:
     """Let a target be told of every lead anew, in the caller's write transaction.
 
@@ -151,26 +180,6 @@ def tell_anew(connection: sa.Connection, target: str, channel: str, now: int) ->
     nothing = {"digest": "", "written_at": None, "written_id": None}
     connection.execute(sa.update(crm_states).where(crm_states.c.target == target).values(**nothing))
     set_cursor(connection, target, CHOSEN_UNTIL, "", now)
-
-
-def _model_of(connection: sa.Connection, target: Subscriber) -> str | None:
-    """Whose scores the target is told; None: there are none yet."""
-    if target.model:
-        return target.model
-    name, models = lead_scores.c.model_name, list[str]()
-    # The next greater name each time: models are few, leads are many.
-    query = sa.select(sa.func.min(name))
-    while len(models) < 2:
-        found = connection.execute(query.where(name > models[-1]) if models else query).scalar()
-        if found is None:
-            break
-        models.append(found)
-    if len(models) > 1:
-        raise ConflictError(
-            f"The target {target.name} does not say whose scores: {models[0]} and {models[1]} both score.",
-            hint="Name the model of the target.",
-        )
-    return models[0] if models else None
 
 
 def _place(connection: sa.Connection, target: Subscriber, *, lock: bool = False) -> str:

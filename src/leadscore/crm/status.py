@@ -8,11 +8,11 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from leadscore.crm.choose import CRM_GIVE_UP_SECONDS
+from leadscore.crm.choose import CRM_GIVE_UP_SECONDS, chosen_model
 from leadscore.crm.endpoints import read_endpoints
 from leadscore.crm.tables import crm_states
 from leadscore.crm.targets import CRM_CHANNEL, TABLE_CHANNEL, CrmTarget, CrmTargets
-from leadscore.errors import BadInputError
+from leadscore.errors import BadInputError, ConflictError
 from leadscore.outbox.queue import (
     ChannelBacklog,
     DeadLetter,
@@ -34,7 +34,7 @@ class TargetStatus:
         name: Of the target.
         kind: `webhook`, or as the file says; empty if the target is gone.
         state: `disabled`: nothing is sent; `unknown`: it is no longer configured, and something waits for it.
-        reason: Why it is not on.
+        reason: Why it is not on, or is told nothing.
         leads: That it has a score of.
         failing_since: Of an endpoint: since when every attempt has failed; None: the last one was accepted.
         held_until: Nothing is sent before, because the target asked for it or failed, microseconds since the
@@ -79,7 +79,7 @@ def read_target_statuses(
             name=target.name,
             kind=target.kind,
             state="on",
-            reason="",
+            reason=_why_nothing(connection, target.name, target.model),
             leads=leads.get(target.name, 0),
             backlog=counted.pop(target.channel, _nothing(target.channel)),
         )
@@ -88,7 +88,7 @@ def read_target_statuses(
             name=e.name,
             kind="webhook",
             state=e.state,
-            reason=e.reason,
+            reason=e.reason or _why_nothing(connection, e.name, e.model),
             leads=leads.get(e.name, 0),
             failing_since=e.failing_since,
             backlog=counted.pop(e.channel, _nothing(e.channel)),
@@ -107,6 +107,17 @@ def read_target_statuses(
         if channel in found:
             found[channel] = replace(found[channel], held_until=until, held_why=why)
     return tuple(sorted([*found.values(), *twins], key=lambda status: status.name))
+
+
+def _why_nothing(connection: sa.Connection, name: str, model: str) -> str:
+    """Why no score is chosen for a target; empty: some are."""
+    try:
+        found = chosen_model(connection, name, model)
+    except ConflictError as error:
+        return error.message
+    if found:
+        return ""
+    return f"No lead has a score of the model {model} yet." if model else "No lead has a score yet."
 
 
 def _named_twice(target: CrmTarget) -> TargetStatus:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from socket import SOCK_STREAM, getaddrinfo
+from socket import SOCK_STREAM, gaierror, getaddrinfo
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -226,10 +226,30 @@ def _not_answered(error: Exception) -> SendResult:
     if isinstance(error, RefusedAddressError):
         return SendResult("failed", str(error))
     if isinstance(error, _NOT_SENT):
-        return SendResult("failed", f"no connection ({type(error).__name__})")
+        return SendResult("failed", f"no connection: {_why_none(error)}")
     if isinstance(error, _LOST):
         return SendResult("uncertain", f"no answer ({type(error).__name__})")
     return SendResult("failed", "the address is no URL")
+
+
+def _why_none(error: BaseException) -> str:
+    """What kept a connection from being made, so that a person knows whom to ask."""
+    said = type(error).__name__
+    if isinstance(error, httpcore.ConnectTimeout):
+        said = f"nobody answers at the address within {_CONNECT_SECONDS:.0f} s"
+    # The pool raises anew without the cause, but not without what it was raised in.
+    below = error.__context__
+    while below is not None:
+        if isinstance(below, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({below.verify_message})"
+        if isinstance(below, ssl.SSLError):
+            return f"no TLS is spoken there ({below.reason})"
+        if isinstance(below, gaierror):
+            return "the name is not known"
+        if isinstance(below, ConnectionRefusedError):
+            return "nothing listens at the port"
+        below = below.__context__
+    return said
 
 
 @cache

@@ -186,10 +186,11 @@ class NightThen(Then):
         return self
 
     def every_lead_has_one_score(self) -> Self:
-        """One commit in the lake, and exactly its predictions in the event store."""
+        """One commit into the table of scores, and exactly its predictions in the event store."""
         release = self._scene.release
         lake = json.loads(_in_registry(release, _LOOK))
-        assert (lake["version"], lake["models"]) == (0, ["1"]), lake
+        # Version 0 is the table, empty.
+        assert (lake["version"], lake["models"]) == (1, ["1"]), lake
         assert (lake["rows"], lake["leads"], lake["predictions"]) == (LEADS, LEADS, LEADS), lake
         stored = release.psql(
             "SELECT count(*), count(DISTINCT prediction_id), count(DISTINCT lead_id), "

@@ -79,6 +79,22 @@ def test_a_target_of_the_file_that_is_named_like_an_endpoint_is_told_nothing_and
     }  # fmt: skip
 
 
+def test_an_endpoint_of_a_model_without_scores_says_why_it_is_told_nothing(
+    store: EventStore, key: SecretKey
+) -> None:
+    add_endpoint(store, key, "one", URL, WHO, 10, model="nobody")
+
+    def reason() -> str:
+        with store.reading() as connection:
+            (found,) = read_target_statuses(connection, CrmTargets(), 50)
+        return found.reason
+
+    score_leads(store, [("a", 0.1, 10)])
+    assert reason() == "No lead has a score of the model nobody yet."
+    score_leads(store, [("a", 0.1, 20)], model_name="nobody")
+    assert reason() == ""
+
+
 def test_a_monitor_does_not_start_with_networks_that_are_none(store: EventStore, tmp_path: Path) -> None:
     home = Home.from_environment({"LEADSCORE_HOME": str(tmp_path)})
     with pytest.raises(BadInputError, match=r"10\.20\.0\.0/33"):

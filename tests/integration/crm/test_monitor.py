@@ -94,9 +94,11 @@ def test_a_target_that_cannot_be_chosen_for_holds_up_no_other(
     assert found["leadscore_crm_target_failing warehouse"] == 0
     with store.reading() as connection:
         statuses = {
-            s.name: s.backlog.waiting for s in read_target_statuses(connection, load_targets(file), 0)
+            s.name: (s.backlog.waiting, s.reason)
+            for s in read_target_statuses(connection, load_targets(file), 0)
         }
-    assert cast("dict[str, int]", statuses) == {"crm-one": 0, "warehouse": 1}
+    why = "The target crm-one does not say whose scores: leads and other both score."
+    assert cast("dict[str, tuple[int, str]]", statuses) == {"crm-one": (0, why), "warehouse": (1, "")}
 
 
 def test_an_endpoint_whose_receiver_is_gone_is_an_alert_until_a_person_decides(

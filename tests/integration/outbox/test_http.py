@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from tests.support.authority import new_authority
+from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 from tests.support.waiting import wait_until
 
 from leadscore.outbox.attempts import SendResult
-from leadscore.outbox.http import HttpConnections
+from leadscore.outbox.http import HttpConnections, Lookup, look_up_addresses
 
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -160,3 +164,33 @@ def test_a_user_in_the_address_signs_in() -> None:
     with serving(look) as (url, _):
         assert post(url.replace("//", "//ada:pw@")).outcome == "accepted"
     assert b"authorization: basic ywrhonb3" in asked[0].lower()
+
+
+def unknown_name(host: str, port: int) -> list[str]:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def detail(url: str, look_up: Lookup = look_up_addresses) -> str:
+    with HttpConnections(look_up=look_up) as connections:
+        found = connections.post_json(url, b"{}", headers={}, seconds=5)
+    assert found.outcome == "failed"
+    return found.detail
+
+
+def test_why_there_is_no_connection_is_said(tmp_path: Path) -> None:
+    assert detail("http://crm.example", unknown_name) == "no connection: the name is not known"
+    assert detail(f"http://127.0.0.1:{free_port()}") == "no connection: nothing listens at the port"
+    with serving(answer) as (url, _):
+        plain = detail(url.replace("http://", "https://"))
+    assert plain.startswith("no connection: no TLS is spoken there")
+    authority = new_authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+
+    def shake_hands(connection: socket.socket, over: threading.Event) -> None:
+        del over
+        context.wrap_socket(connection, server_side=True).close()
+
+    with serving(shake_hands) as (url, _):
+        untrusted = detail(url.replace("http://", "https://"))
+    assert untrusted.startswith("no connection: its certificate is not trusted (")
