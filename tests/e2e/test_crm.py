@@ -20,6 +20,7 @@ from tests.e2e.scenario.images import MODEL, load_models, project_values
 from tests.e2e.scenario.kube import Object
 from tests.e2e.scenario.receivers import host_address
 from tests.e2e.scenario.release import FULL, ROOT, Release, Values, merged, scenario_values
+from tests.e2e.scenario.runbooks import failing, looks
 
 pytestmark = pytest.mark.e2e
 
@@ -107,3 +108,9 @@ def test_scores_reach_the_crm_whatever_is_killed_changed_or_deleted(
         .then.the_detector_says("True", "nothing waits for long")
         .no_request_failed()
     )
+
+
+def test_what_runbooks_have_people_look_at_of_the_monitor_is_there(release: Release) -> None:
+    lines = looks(lambda line: "-monitor" in line)
+    assert lines
+    assert failing(release, lines, {}) == {}

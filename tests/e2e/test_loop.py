@@ -24,6 +24,7 @@ from tests.e2e.scenario.kube import Object
 from tests.e2e.scenario.loop import MODEL, LoopGiven, LoopThen
 from tests.e2e.scenario.registry import claims, loop_values
 from tests.e2e.scenario.release import FULL, ROOT, Release, Values, merged, scenario_values
+from tests.e2e.scenario.runbooks import failing, looks
 
 pytestmark = pytest.mark.e2e
 
@@ -257,6 +258,27 @@ def test_a_broken_pipeline_retrains_nothing_and_says_so(given: LoopGiven, releas
         .nobody_retrained(since=runs)
         .no_request_failed()
     )
+
+
+def test_what_runbooks_have_people_look_at_is_there(release: Release) -> None:
+    kube = release.kube
+    newest = kube.list("modelreleases")[-1]
+    names = {
+        "POD": release.ready_pods()[0],
+        "JOB": next(job for job in kube.list("jobs") if job["status"].get("succeeded"))["metadata"]["name"],
+        "CRONJOB": kube.list("cronjobs")[0]["metadata"]["name"],
+        "DETECTOR": MODEL,
+        "SCHEDULE": "minute",
+        "POLICY": MODEL,
+        "MODEL": MODEL,
+        "RUN": kube.list("retrainruns")[-1]["metadata"]["name"],
+        "RELEASE": newest["metadata"]["name"],
+        "VERSION": str(newest["spec"]["version"]),
+    }
+    # The monitor's are typed where one runs.
+    lines = looks(lambda line: "-monitor" not in line)
+    assert len(lines) > 25
+    assert failing(release, lines, names) == {}
 
 
 # What the pod asks with its own token, and what the API server answers.

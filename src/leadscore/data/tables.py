@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from leadscore.cpus import cpu_limit
 from leadscore.data.atomic import replacing
 from leadscore.data.columns import is_number, is_text
 from leadscore.data.delimited import read_csv, require_columns
@@ -45,6 +47,12 @@ _SUFFIXES: dict[str, Format] = {
 _KNOWN = (
     ".csv, .tsv, .csv.gz, .parquet, .arrow, .feather, or a folder with Parquet or CSV files or a Delta table"
 )
+# Delta's runtime has a thread for each processor that the process may use, and counts them when a table is
+# first opened. A writer that waits for its next rows holds one: where it is the only one, a table that is
+# read into another would wait for ever.
+_RUNTIME_THREADS: Final = "TOKIO_WORKER_THREADS"
+_LEAST_THREADS: Final = 4
+os.environ[_RUNTIME_THREADS] = str(max(_LEAST_THREADS, cpu_limit()))
 # What a Delta table may use that the reader of its files does not follow.
 _FOLLOWED = frozenset({"timestampNtz"})
 _NOT_FOLLOWED = {"columnMapping": "column mapping", "deletionVectors": "deletion vectors"}

@@ -51,7 +51,8 @@ class Crm:
         dataverse: Answers as Microsoft documents; has a row for each lead.
         authority: Of its certificate.
         hooks: Where the webhook's receiver listens.
-        secrets: Of the endpoint; either may sign.
+        secrets: Of the endpoint; each may sign.
+        signed_by: Those that have signed.
         newest: What the webhook was told of each lead, by its sequence.
         unsigned: Messages that nobody we know has signed.
     """
@@ -60,6 +61,7 @@ class Crm:
     authority: Authority
     hooks: str = ""
     secrets: list[str] = field(default_factory=list[str])
+    signed_by: set[str] = field(default_factory=set[str])
     newest: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     unsigned: int = 0
 
@@ -82,6 +84,7 @@ class Crm:
                 verify_webhook(read_secret(secret), headers, body, time.time())
             except UnauthorizedError:
                 continue
+            self.signed_by.add(secret)
             data = json.loads(body)["data"]
             known = self.newest.get(data["lead_id"])
             if known is None or known["sequence"] < data["sequence"]:
@@ -172,9 +175,13 @@ class CrmWhen(When):
         return self
 
     def its_secret_is_rotated(self) -> Self:
-        """`leadscore crm endpoints rotate`; the receiver knows the new secret alone from now on."""
+        """`leadscore crm endpoints rotate`; the receiver forgets the old one when it has seen the new."""
         said = json.loads(self._leadscore("crm", "endpoints", "rotate", ENDPOINT, "--json"))
-        self._crm.secrets[:] = [said["secret"]]
+        crm = self._crm
+        # What was on its way meanwhile has one signature, by the old secret.
+        crm.secrets.insert(0, said["secret"])
+        wait_until(lambda: said["secret"] in crm.signed_by, seconds=60, what="the new secret's signature")
+        crm.secrets[:] = [said["secret"]]
         return self
 
     def both_have_been_told(self) -> Self:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +34,27 @@ def rows(table: LakeTable, version: int | None = None) -> list[int]:
 @pytest.fixture
 def table(tmp_path: Path) -> LakeTable:
     return LakeTable(table_uri(str(tmp_path), "states"), LEAD_STATES)
+
+
+COPY = """
+import sys
+from leadscore.lake.schemas import LEAD_STATES
+from leadscore.lake.table import LakeTable
+table = LakeTable(sys.argv[1], LEAD_STATES)
+copy = LakeTable(sys.argv[2], LEAD_STATES)
+print(copy.write(table.read(None, LEAD_STATES.schema.names), application="copy", number=1).rows)
+"""
+
+
+def test_a_table_is_read_into_another_on_one_processor(table: LakeTable, tmp_path: Path) -> None:
+    table.write(batches(3), application="night", number=1)
+    done = subprocess.run(
+        [sys.executable, "-c", COPY, table.uri, str(tmp_path / "copy")],
+        # As the runtime below counts in a pod that may use one.
+        env={**os.environ, "TOKIO_WORKER_THREADS": "1"},
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "30"
 
 
 def test_a_commit_happens_once_however_often_it_is_tried(table: LakeTable) -> None:
