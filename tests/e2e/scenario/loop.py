@@ -435,6 +435,16 @@ class LoopThen(Then):
         """10, 50, 100, in this order, since the answer was given."""
         return self.weights_only_grew()  # type: ignore[return-value]
 
+    def argo_has_done_its_part(self) -> Self:
+        """The version that has all traffic is the stable one; the operator watches on."""
+
+        def ended() -> bool:
+            status = self._scene.release.rollout()["status"]
+            return status.get("phase") == "Healthy" and status.get("stableRS") == status.get("currentPodHash")
+
+        wait_until(ended, seconds=60, what="the end of the rollout")
+        return self
+
     def the_scenario_took(self, what: str) -> Self:
         """Write down how long the scenario has taken so far."""
         scene = self._scene
