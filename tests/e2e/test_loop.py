@@ -264,7 +264,7 @@ def test_a_broken_pipeline_retrains_nothing_and_says_so(given: LoopGiven, releas
 
 def test_what_runbooks_have_people_look_at_is_there(release: Release) -> None:
     kube = release.kube
-    newest = kube.list("modelreleases")[-1]
+    release_made = kube.list("modelreleases")[0]
     names = {
         "POD": release.ready_pods()[0],
         "JOB": next(job for job in kube.list("jobs") if job["status"].get("succeeded"))["metadata"]["name"],
@@ -274,8 +274,8 @@ def test_what_runbooks_have_people_look_at_is_there(release: Release) -> None:
         "POLICY": MODEL,
         "MODEL": MODEL,
         "RUN": kube.list("retrainruns")[-1]["metadata"]["name"],
-        "RELEASE": newest["metadata"]["name"],
-        "VERSION": str(newest["spec"]["version"]),
+        "RELEASE": release_made["metadata"]["name"],
+        "VERSION": str(release_made["spec"]["version"]),
     }
     # The monitor's are typed where one runs.
     lines = looks(lambda line: "-monitor" not in line)
