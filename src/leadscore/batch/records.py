@@ -98,22 +98,9 @@ def claim_run(store: EventStore, wanted: BatchClaim) -> BatchClaim:
     Raises:
         UnavailableError: The store cannot be used.
     """
-    item = Evidence(
-        evidence_id=f"{CLAIM_KIND}-{wanted.subject}",
-        kind=CLAIM_KIND,
-        subject=wanted.subject,
-        at=wanted.at,
-        document=msgspec.json.encode(wanted).decode(),
-    )
-    try:
-        store.record(item)
-    except ConflictError:
-        # Somebody else was first.
-        known = find_claim(store, wanted.subject)
-        if known is None:
-            raise
-        return known
-    return wanted
+    known = _keep_first(store, CLAIM_KIND, wanted.subject, wanted.at, wanted)
+    # Somebody else was first.
+    return wanted if known is None else _decode(known, BatchClaim)
 
 
 def find_claim(store: EventStore, subject: str) -> BatchClaim | None:
@@ -134,21 +121,23 @@ def save_record(store: EventStore, record: BatchRecord) -> BatchRecord:
     Raises:
         UnavailableError: The store cannot be used.
     """
-    item = Evidence(
-        evidence_id=f"{BATCH_KIND}-{record.claim.subject}",
-        kind=BATCH_KIND,
-        subject=record.claim.subject,
-        at=record.claim.at,
-        document=msgspec.json.encode(record).decode(),
-    )
+    known = _keep_first(store, BATCH_KIND, record.claim.subject, record.claim.at, record)
+    return record if known is None else _decode(known, BatchRecord)
+
+
+def _keep_first(store: EventStore, kind: str, subject: str, at: int, found: msgspec.Struct) -> str | None:
+    """Keep a document that a subject has once; returns the one that is on record if it is another."""
+    document = msgspec.json.encode(found).decode()
     try:
-        store.record(item)
+        store.record(
+            Evidence(evidence_id=f"{kind}-{subject}", kind=kind, subject=subject, at=at, document=document)
+        )
     except ConflictError:
-        known = find_record(store, record.claim.subject)
-        if known is None:
+        known = store.evidence(kind=kind, subject=subject, limit=1)
+        if not known:
             raise
-        return known
-    return record
+        return known[0].document
+    return None
 
 
 def list_claims(store: EventStore, *, since: int) -> tuple[BatchClaim, ...]:

@@ -161,8 +161,8 @@ def score_changed(
         leads = lead_ids(model.contract, batch, first_row=first_row).filter(pa.array(changed))
         counts = zip(model.contract.inputs, encoded.unseen.tolist(), strict=True)
         unseen = {feature.name: count for feature, count in counts if count}
-        scores = _scores(model, claim, leads, encoded.matrix[changed], rows[changed])
-        return ScoredRows(rows, scores, encoded.matrix[changed], unseen)
+        matrix = encoded.matrix[changed]
+        return ScoredRows(rows, _scores(model, claim, leads, matrix, rows[changed]), matrix, unseen)
 
     yield from map_ahead(score, with_first_rows(batches), threads)
     notation.check(model.contract.formats)

@@ -63,7 +63,7 @@ class CrmMonitor:
         now: Callable[[], int] = now_us,
     ) -> None:
         # Or nothing would be sent, and only the log would say why.
-        allowed_networks(environ)
+        self._allowed = allowed_networks(environ)
         self._store = store
         self._home = home
         self._models = models
@@ -156,8 +156,8 @@ class CrmMonitor:
         yield failing
 
     def _post(self, endpoint: WebhookEndpoint) -> DeliveryRound:
-        key, allowed = read_key(self._home, self._environ), allowed_networks(self._environ)
-        with webhook_connections(allowed, kept=WEBHOOKS_AT_ONCE) as connections:
+        key = read_key(self._home, self._environ)
+        with webhook_connections(self._allowed, kept=WEBHOOKS_AT_ONCE) as connections:
             return deliver_due(
                 self._store,
                 endpoint.channel,

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 
+from leadscore.crm.outcomes import outcome_news
 from leadscore.crm.signing import read_secret, verify_webhook
 from leadscore.documents import DECODE_ERRORS, decode_json
 from leadscore.errors import BadInputError, LeadScoreError, UnauthorizedError
@@ -68,7 +69,7 @@ class OutcomeReceiver:
         now = self._now()
         try:
             outcomes = read_message(body, self._verify(body, headers, now), now)
-            done = self._store.append((), self._not_known(outcomes))
+            done = self._store.append((), outcome_news(self._store, outcomes, _says_the_same))
         except UnauthorizedError as error:
             return 401, str(error)
         except BadInputError as error:
@@ -77,17 +78,6 @@ class OutcomeReceiver:
             _log.error("outcomes not taken", extra={"fields": {"error": error.message}})
             return 503, "The outcomes could not be stored; send them again."
         return 200, f"{done.outcomes} new of {len(outcomes)}"
-
-    def _not_known(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Outcomes that say something else than the newest of their lead: a sender may repeat itself."""
-        newest = self._store.newest_outcomes(outcome.lead_id for outcome in outcomes)
-        found: list[Outcome] = []
-        for outcome in outcomes:
-            known = newest.get(outcome.lead_id)
-            if known is None or not _says_the_same(outcome, known):
-                newest[outcome.lead_id] = outcome
-                found.append(outcome)
-        return found
 
     def _verify(self, body: bytes, headers: Mapping[str, str], now: int) -> str:
         """The message's id."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from leadscore.crm.cursors import read_cursor, set_cursor
+from leadscore.crm.outcomes import outcome_news
 from leadscore.crm.vendors.link import VendorLink
 from leadscore.crm.vendors.protocol import DealState, OutcomeFields
 from leadscore.events.records import Outcome, now_us, outcome_id_of
@@ -119,18 +120,11 @@ def not_known(store: EventStore, outcomes: Sequence[Outcome]) -> list[Outcome]:
 
     A deal changes also in ways that are none of ours: the same result of the same day is the same outcome.
     """
-    newest = store.newest_outcomes(outcome.lead_id for outcome in outcomes)
-    found: list[Outcome] = []
-    for outcome in sorted(outcomes, key=lambda each: each.recorded_at):
-        known = newest.get(outcome.lead_id)
-        if known is not None and (
-            known.recorded_at > outcome.recorded_at
-            or (
-                (known.converted, known.value) == (outcome.converted, outcome.value)
-                and abs(known.occurred_at - outcome.occurred_at) < _DAY_US
-            )
-        ):
-            continue
-        newest[outcome.lead_id] = outcome
-        found.append(outcome)
-    return found
+    return outcome_news(store, sorted(outcomes, key=lambda each: each.recorded_at), _adds_nothing)
+
+
+def _adds_nothing(outcome: Outcome, known: Outcome) -> bool:
+    return known.recorded_at > outcome.recorded_at or (
+        (known.converted, known.value) == (outcome.converted, outcome.value)
+        and abs(known.occurred_at - outcome.occurred_at) < _DAY_US
+    )
