@@ -1,7 +1,7 @@
-"""Features that say when a lead came: a time shorter than their cycle differs from training without any change.
+"""Features that say when a lead came: a time shorter than their cycle differs from training by itself.
 
-Six hours hold one weekday, which training had seven of, and a week holds one month of twelve. The contract does
-not say which features are parts of a time, so their names are asked.
+Six hours hold one weekday, which training had seven of, and a week holds one month of twelve. The contract
+does not say which features are parts of a time, so their names are asked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CLOCK_PARTS: Final = tuple(_CYCLES)
 
 
 def clock_cycle(name: str) -> timedelta | None:
-    """How long a feature that is called like a part of a time takes to go round; None for any other feature."""
+    """How long a feature that is called like a part of a time takes to go round; None for any other."""
     return next((cycle for part, cycle in _CYCLES.items() if follows_clock(name, (part,))), None)
 
 

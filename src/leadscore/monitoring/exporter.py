@@ -16,8 +16,8 @@ from typing import Final
 import sqlalchemy as sa
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from leadscore.events.store import EventStore
 from leadscore.contract.clock import CLOCK_PARTS
+from leadscore.events.store import EventStore
 from leadscore.monitoring.measures import Measure
 from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.monitoring.queries.business import read_business

@@ -25,7 +25,13 @@ def test_nothing_is_left_out_where_nothing_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("name", "days"),
-    [("created_hour", 1), ("signup_day_of_week", 7), ("weekday", 7), ("day_of_month", 30), ("created_month", 365)],
+    [
+        ("created_hour", 1),
+        ("signup_day_of_week", 7),
+        ("weekday", 7),
+        ("day_of_month", 30),
+        ("created_month", 365),
+    ],
 )
 def test_a_part_of_a_time_goes_round_in_its_cycle(name: str, days: int) -> None:
     assert clock_cycle(name) == timedelta(days=days)

@@ -9,7 +9,7 @@ import msgspec
 
 from leadscore.drift.check import triage as kinds
 from leadscore.drift.check.impact import Grading, leads_at_risk, shapley_impact
-from leadscore.drift.check.summary import SILENT, no_verdict, verdict_of
+from leadscore.drift.check.summary import NOTHING_TO_GO_BY, SILENT, no_verdict, verdict_of
 from leadscore.drift.options import SCORE, DriftOptions
 from leadscore.drift.report.document import CalibrationReport, DriftReport, FeatureReport, TestReport
 from leadscore.drift.univariate.compare import measure, name_of
@@ -21,7 +21,7 @@ from leadscore.drift.univariate.comparison_baseline import (
 )
 from leadscore.drift.univariate.feature_statistics import Statistics
 from leadscore.drift.univariate.seasonal import stratum_of
-from leadscore.drift.verdict import Severity, at_least, worst_severity
+from leadscore.drift.verdict import DriftVerdict, Severity, VerdictState, at_least, worst_severity
 from leadscore.drift.windows.counts import FeatureCounts
 from leadscore.drift.windows.history import ALL, History, Judged, advance, check_order, learn
 from leadscore.drift.windows.inputs import LeadWindow, Reference, cell_labels
@@ -97,7 +97,10 @@ def check(
         at_risk=at_risk,
         notes=_notes(reference, options, baseline, ignored),
     )
-    verdict = verdict_of(report, following, triage=kind, triage_confidence=sure)
+    if any(feature.judged for feature in features):
+        verdict = verdict_of(report, following, triage=kind, triage_confidence=sure)
+    else:
+        verdict = _without_judgement(reference, window, history, NOTHING_TO_GO_BY, "not_judged")
     return msgspec.structs.replace(report, verdict=verdict), following
 
 
@@ -247,8 +250,8 @@ def _notes(
     unknown = baseline.seasonal.rows == 0
     if clock := sorted(baseline.untested.difference(ignored, baseline.follows)):
         notes.append(
-            f"{', '.join(clock)} say when a lead came: a window shorter than their cycle differs from training "
-            "without any change, and is not judged by them."
+            f"{', '.join(clock)} say when a lead came: a window shorter than their cycle differs from "
+            "training without any change, and is not judged by them."
         )
     if reference.sample is None and options.mode == "budget":
         notes.append(
@@ -262,8 +265,9 @@ def _notes(
     if baseline.stratum != ALL and unknown and options.seasonal_features is None:
         others = "what else" if baseline.follows else "what"
         notes.append(
-            f"No window without drift of {baseline.stratum} is known yet: {others} follows the week looks like "
-            "drift. Let the detector learn some weeks without drift (--warm-up 4w), or judge whole weeks."
+            f"No window without drift of {baseline.stratum} is known yet: {others} follows the week "
+            "looks like drift. Let the detector learn some weeks without drift (--warm-up 4w), or judge "
+            "whole weeks."
         )
     return tuple(notes)
 
@@ -275,16 +279,19 @@ def _not_judged(
     reason = f"Not judged: only {rows} leads in the window; {options.min_rows} are needed to judge it."
     if not rows:
         reason = SILENT
-    verdict = msgspec.structs.replace(
-        no_verdict(reference, window, reason, "not_judged" if rows else "silent"),
-        drifted=history.drifted,
-        since=history.since,
-    )
     return DriftReport(
-        verdict=verdict,
+        verdict=_without_judgement(reference, window, history, reason, "not_judged" if rows else "silent"),
         features=(),
         options=options,
         breached=False,
         recent=tuple(judged.breached for judged in history.recent),
         notes=(reason,),
     )
+
+
+def _without_judgement(
+    reference: Reference, window: LeadWindow, history: History, reason: str, state: VerdictState
+) -> DriftVerdict:
+    """An alarm of earlier windows stands until one is judged."""
+    empty = no_verdict(reference, window, reason, state)
+    return msgspec.structs.replace(empty, drifted=history.drifted, since=history.since)

@@ -113,6 +113,8 @@ def calibrate(
         options.false_alarms.run_length(every or window.end - window.start) * options.alarming_methods
     )
     breach = breach_probability(run_length, options.hysteresis)
+    if not tests:
+        return Calibrated((), CriticalValues(0.0, breach, 0.0, 1.0), 1.0, run_length)
     tails = tuple(test.tail for test in tests)
     blocks = score_blocks(reference.cells, tuple((test.feature, test.name) for test in tests))
     values = solve_level(tails, blocks, breach, seed=options.seed)

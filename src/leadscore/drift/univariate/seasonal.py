@@ -8,9 +8,9 @@ and exact: within one hour of the week windows are exchangeable, which is all th
 reweighting the training leads would need their times and shares of each hour known without error. The price
 is a memory that must be filled first (`check.warm_up`): a week or more of windows without drift.
 
-Features that say when a lead came (`contract.clock`) need no memory to be known as such: a Monday has one weekday
-of seven. In a window shorter than their cycle they are compared with the same part of the week or, where that does
-not settle their value (a month, in any window shorter than a year), not at all.
+Features that say when a lead came (`contract.clock`) need no memory to be known as such: a Monday has one
+weekday of seven. In a window shorter than their cycle they are compared with the same part of the week or,
+where that does not settle their value (a month, in any window shorter than a year), not at all.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def seasonal_features(
 ) -> frozenset[str]:
     """Names of the features (`score` among them) that follow the week.
 
-    Those that are named, else those that say the hour or the weekday and those that the memory tells of. None if
-    windows do not follow it.
+    Those that are named, else those that say the hour or the weekday and those that the memory tells of.
+    None if windows do not follow it.
     """
     if stratum == ALL:
         return frozenset()

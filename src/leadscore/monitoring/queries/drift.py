@@ -15,10 +15,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from leadscore.arrays import Counts
+from leadscore.contract.clock import CLOCK_PARTS, follows_clock
 from leadscore.drift.options import SCORE, EffectThresholds
 from leadscore.drift.statistics.distances import chi_square, kl, kolmogorov_smirnov, psi
 from leadscore.drift.verdict import Severity
-from leadscore.contract.clock import CLOCK_PARTS, follows_clock
 from leadscore.monitoring.measures import Measure, MeasurePoint, MeasureSeries
 from leadscore.monitoring.model_facts import ModelFacts, cell_names, range_names
 from leadscore.monitoring.queries.counts import CellRow, read_cells

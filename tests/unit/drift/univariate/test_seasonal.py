@@ -1,4 +1,4 @@
-"""Features that say when a lead came are judged where a window can hold what training held, and only there."""
+"""Features that say when a lead came are judged where a window can hold what training held, not elsewhere."""
 
 from __future__ import annotations
 
@@ -121,12 +121,12 @@ def test_a_feature_that_is_only_called_like_one_can_be_compared_always():
     assert "created_month" in judged(report)
 
 
-def test_nothing_but_the_clock_is_a_window_without_a_verdict_of_its_features():
+def test_a_window_with_nothing_but_the_clock_is_not_judged():
     only = FeatureContract(name="t", id="id", target=Target(column="y"), features=CONTRACT.features[1:])
     matrix = leads(MONDAY - 364 * DAY, 364 * DAY, 8_000, 0)[:, 1:]
     base = Reference.of("leads", "1", only, build_profile(only, matrix, scores(matrix / 100)))
     now = leads(MONDAY, HOUR, 400, 2)[:, 1:]
     options = msgspec.structs.replace(OPTIONS, seasonal_features=("score",))
     report, _ = check(base, LeadWindow.of(base, MONDAY, MONDAY + HOUR, now, scores(now / 100)), options)
-    assert not report.breached
+    assert report.verdict.state == "not_judged"
     assert not any(f.judged for f in report.features)
