@@ -103,8 +103,9 @@ def cuts(stream: Stream, reference: Reference, history: History, counts: np.ndar
 
 
 def _calibrated(stream: Stream, reference: Reference, history: History, counts: np.ndarray) -> Calibrated:
-    beside = comparison_baseline(reference, stream.options, history, ALL)
-    return calibrate(reference, _window(reference, counts), stream.options, beside, every=HOUR)
+    window = _window(reference, counts)
+    beside = comparison_baseline(reference, stream.options, history, window)
+    return calibrate(reference, window, stream.options, beside, every=HOUR)
 
 
 def _cut(stream: Stream, found: Calibrated, level: float) -> Cut:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime
 from datetime import time as day_time
 from typing import Final
 
 import msgspec
 
-from leadscore.contract.plain import ID_MAX, ID_MIN, Problems
+from leadscore.contract.plain import ID_MAX, ID_MIN, Problems, id_problem
 from leadscore.contract.strict import JsonObject, parse_strict
 from leadscore.contract.words import json_type, short_name
 from leadscore.errors import BodyTooLargeError, MalformedBodyError
@@ -23,7 +22,6 @@ from leadscore_service.replies import OutcomesTaken
 MAX_OUTCOMES: Final = 1_000
 VALUE_MAX: Final = 1e300
 _FIELDS: Final = ("lead_id", "converted", "prediction_id", "value", "occurred_at", "recorded_at")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST: Final = 256
 _TIME: Final = "an ISO 8601 date or time from 1970 on; null or absent when unknown"
 _LAST_YEAR: Final = 4999
@@ -134,9 +132,12 @@ class _Fields:
             return str(whole)
         if not isinstance(value, str):
             return self._note(name, "wrong_type", json_type(value), allowed)
-        if not 1 <= len(value) <= _LONGEST or _CONTROL.search(value):
+        if id_problem(value) is not None:
             return self._note(
-                name, "not_an_id", "text that is empty, too long or holds control characters", allowed
+                name,
+                "not_an_id",
+                "text that is empty or blank, too long or holds control characters",
+                allowed,
             )
         return value
 

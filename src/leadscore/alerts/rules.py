@@ -14,11 +14,11 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 
+from leadscore.contract.clock import CLOCK_PARTS, clock_pattern
 from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.durations import parse_duration
 from leadscore.errors import BadInputError
 from leadscore.files import read_file
-from leadscore.monitoring.clock import CLOCK_PARTS, clock_pattern
 
 FEATURE_PSI: Final = "rollups.feature_psi"
 RULES_VARIABLE: Final = "LEADSCORE_ALERT_RULES"

@@ -38,8 +38,8 @@ _log = logging.getLogger(__name__)
 
 _PAGES_KEPT: Final = 256
 _THREADS: Final = 8
-# Viewers whose refreshes fall together are shown the same page.
-_SHARED_SECONDS: Final = 1.0
+# Viewers of one page are shown the same one between their refreshes, which come each five seconds.
+_SHARED_SECONDS: Final = 4.0
 _RANGE_NAMES: Final = frozenset(("range", "since", "until"))
 
 _Key = tuple[str, tuple[tuple[str, str], ...], str]

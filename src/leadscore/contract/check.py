@@ -92,7 +92,10 @@ def _check_id(cells: Cells) -> Iterator[Issue]:
         ]
         bad = cells.rows(lambda text: id_problem(text) is not None) & ~cells.missing
         yield from cells.issue(
-            "error", "wrong_type", bad, "ids that the API would refuse: long, or control characters"
+            "error",
+            "wrong_type",
+            bad,
+            "ids that the API would refuse: long, only blanks, or control characters",
         )
     elif cells.kind in {"integer", "number"} or str(cells.column.type).startswith("date"):
         values = cells.column.to_pylist()

@@ -15,10 +15,10 @@ import msgspec
 
 from leadscore.contract.categories import categories_of
 from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContract, Numeric, Target
-from leadscore.contract.plain import ID_MAX, ID_MIN
+from leadscore.contract.plain import BLANKS, ID_MAX, ID_MIN
 from leadscore.contract.words import allowed
 
-OPENAPI_ID_PATTERN = r"^[^\u0000-\u001f\u007f]{1,256}$"
+OPENAPI_ID_PATTERN = rf"^[^\u0000-\u001f\u007f]*[^\u0000-\u001f\u007f{BLANKS}][^\u0000-\u001f\u007f]*$"
 OPENAPI_TIME_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
     r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?$"

@@ -34,10 +34,13 @@ from leadscore.errors import FieldProblem, InvalidLeadError
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 MAX_PROBLEMS = 1000
 MAX_SUGGESTIONS = 20
-ID_PATTERN = r"\A[^\x00-\x1f\x7f]{1,256}\Z"
+# White space of Unicode besides control characters: an id of nothing else is none.
+BLANKS = " \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+ID_PATTERN = rf"\A(?![{BLANKS}]*\Z)[^\x00-\x1f\x7f]{{1,256}}\Z"
 ID_MIN, ID_MAX = -(2**63), 2**63 - 1
 
 _ID_TEXT = re.compile(ID_PATTERN)
+_ONLY_BLANKS = re.compile(rf"[{BLANKS}]*\Z")
 _TIME_TEXT = re.compile(TIME_PATTERN)
 
 Coded = tuple[float, bool] | str
@@ -277,6 +280,6 @@ def id_problem(text: str) -> str | None:
     """Why a text is no id, as a stable word; None if it is one."""
     if _ID_TEXT.match(text):
         return None
-    if not text:
+    if _ONLY_BLANKS.match(text):
         return "empty"
     return "too_long" if len(text) > 256 else "control_characters"

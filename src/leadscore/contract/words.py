@@ -10,7 +10,10 @@ from leadscore.contract.model import Boolean, Categorical, Feature, Numeric
 SHOWN_CATEGORIES = 10
 SHOWN_NAME = 128
 
-ALLOWED_ID = "text of 1 to 256 characters without control characters, or an integer of at most 64 bits"
+ALLOWED_ID = (
+    "text of 1 to 256 characters, not only blanks, without control characters, "
+    "or an integer of at most 64 bits"
+)
 ALLOWED_TIME = "an ISO 8601 date or time such as 2026-03-31 or 2026-03-31T09:30:00Z"
 
 

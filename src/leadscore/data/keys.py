@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from leadscore.contract import ColumnFormat
 from leadscore.contract.model import NUMERIC_TIMES
-from leadscore.contract.plain import ID_MAX, ID_MIN
+from leadscore.contract.plain import BLANKS, ID_MAX, ID_MIN
 from leadscore.contract.text import is_missing, missing_words, read_time, time_of_number
 from leadscore.contract.words import ALLOWED_ID
 from leadscore.data.columns import Place, is_number, is_text, plain_floats
@@ -24,7 +24,7 @@ from leadscore.data.report_rows import TOTAL_IDS
 
 _LONGEST_ID = 256
 _WHOLE_WITH_POINT = r"^(-?(?:0|[1-9][0-9]*))\.0$"
-_CONTROL = r"[\x00-\x1f\x7f]"
+_NO_ID = rf"[\x00-\x1f\x7f]|^[{BLANKS}]*$"
 # The forms of ISO 8601 that Arrow reads as Python does, and faster.
 _QUICK_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$"
 _QUICK_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -52,7 +52,7 @@ def read_ids(column: pa.Array, place: Place, form: ColumnFormat) -> pa.Array:
         place.refuse(total, "a sum of other rows instead of a lead", "Export the leads without totals.")
     if _may_be_bad(texts):
         long = pc.greater(pc.utf8_length(texts), _LONGEST_ID)
-        bad = pc.or_(long, pc.match_substring_regex(texts, _CONTROL))
+        bad = pc.or_(long, pc.match_substring_regex(texts, _NO_ID))
         if pc.any(bad).as_py():
             place.refuse(bad, "an id that the API would refuse", f"An id is {ALLOWED_ID}.")
     return texts
@@ -98,7 +98,7 @@ def _whole_decimals(column: pa.Array, place: Place) -> pa.Array:
 
 
 def _may_be_bad(texts: pa.Array) -> bool:
-    """Whether any id is long or any byte of them a control character.
+    """Whether any id is long, begins with what may be a blank, or holds a byte of a control character.
 
     Looked at as bytes, which takes no time.
     """
@@ -111,7 +111,8 @@ def _may_be_bad(texts: pa.Array) -> bool:
     if data is None:
         return False
     written = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
-    return bool(((written < 0x20) | (written == 0x7F)).any())
+    first = written[(offsets[:-1] - offsets[0])[np.diff(offsets) > 0]]
+    return bool(((written < 0x20) | (written == 0x7F)).any() or ((first == 0x20) | (first > 0x7F)).any())
 
 
 def read_key_times(

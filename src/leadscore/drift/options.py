@@ -108,6 +108,8 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             an hour or less) or the same day (up to a day) instead of with the training leads of all hours.
         seasonal_features: Which ones, `score` possibly among them; None: those that are seen to (see
             `seasonal`).
+        compared_always: Features that are called like a part of a time (`renewal_month`) and do not say
+            when a lead came: others of such names are not judged in windows shorter than their cycle.
         utc_offset_hours: Of the clock whose hours count.
         learn_windows: Windows without drift are added to the reference until it is so many times as large as
             a window; 0 compares with the reference alone.
@@ -125,6 +127,7 @@ class DriftOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     min_rows: int = 30
     season: Season = "week"
     seasonal_features: tuple[str, ...] | None = None
+    compared_always: tuple[str, ...] = ()
     utc_offset_hours: float = 0.0
     learn_windows: int = 50
     seed: int = 0

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from leadscore.contract import ColumnFormat
 from leadscore.contract.model import NUMERIC_TIMES
 from leadscore.contract.outcomes import unlisted_outcomes
-from leadscore.contract.plain import ID_MAX, ID_MIN, is_nan
+from leadscore.contract.plain import ID_MAX, ID_MIN, id_problem, is_nan
 from leadscore.contract.text import (
     is_missing,
     is_value,
@@ -36,8 +35,6 @@ from leadscore.events.windows import to_microseconds
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LONGEST_ID: Final = 256
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _Cell = TypeVar("_Cell")
 
 
@@ -316,8 +313,8 @@ def _identifier(cell: object) -> str:
         text = str(int(cell))
     else:
         raise _CellError("is neither text nor a whole number")
-    if len(text) > _LONGEST_ID or _CONTROL.search(text):
-        raise _CellError(f"is longer than {_LONGEST_ID} characters or holds a control character")
+    if id_problem(text) is not None:
+        raise _CellError("is longer than 256 characters, holds a control character or nothing but blanks")
     return text
 
 

@@ -16,8 +16,8 @@ from typing import Final
 import sqlalchemy as sa
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from leadscore.contract.clock import CLOCK_PARTS
 from leadscore.events.store import EventStore
-from leadscore.monitoring.clock import CLOCK_PARTS
 from leadscore.monitoring.measures import Measure
 from leadscore.monitoring.model_facts import ModelFacts
 from leadscore.monitoring.queries.business import read_business
@@ -81,7 +81,7 @@ class ModelMetricsExporter:
     Args:
         store: Where the roll-ups are.
         facts_of: What a version's artefact says, by model name and version; None if it cannot be had.
-        without: Ends of the names of features that are not compared, as they are now (`monitoring.clock`).
+        without: Ends of the names of features that are not compared, as they are now (`contract.clock`).
         now: The time.
         monotonic: A clock that nobody sets.
     """

@@ -124,7 +124,7 @@ def metrics_table(record: DriftRecord) -> pa.Table:
             **common,
             "method": "univariate",
             "feature": feature.name,
-            "severity": feature.severity,
+            "severity": feature.severity if feature.judged else None,
             "effect": feature.effect,
             "smallest_p": min((t.p_value for t in feature.tests), default=feature.statistics.chi_square_p),
             "impact": feature.impact,
@@ -191,8 +191,8 @@ def prometheus_text(record: DriftRecord) -> str:
     )
     gauge(
         "feature_severity",
-        "0 none to 3 critical.",
-        [({"feature": f.name}, float(SEVERITIES.index(f.severity))) for f in features],
+        "0 none to 3 critical; absent if not judged.",
+        [({"feature": f.name}, float(SEVERITIES.index(f.severity))) for f in features if f.judged],
     )
     for figure in figures(report):
         if figure.method in {"performance", "cbpe"}:

@@ -58,7 +58,7 @@ class WatchRequest:
         learn: Span at the stream's beginning that tells how many leads come in a day, and what follows the
             week.
         without: Features that are not charted; None: those that follow the week in the span that is learnt
-            from.
+            from, and those that say when a lead came.
         every: Leads from one evaluation to the next; None: some 250 per run length.
         outcomes: Whether outcomes are charted too.
         maturity: How long a lead's outcome is waited for; None: as long as they took in the artefact's

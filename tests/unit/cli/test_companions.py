@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -65,3 +66,10 @@ def test_all_are_stopped_by_their_ids(kept: Companions) -> None:
     kept.stop()
     assert all(process.poll() is not None for process in started)
     assert kept._running == []
+
+
+def test_the_service_goes_first_on_a_busy_core(kept: Companions) -> None:
+    kept.start(Companion("console", ["import time; time.sleep(60)"]))
+    (process,) = processes(kept)
+    assert os.getpriority(os.PRIO_PROCESS, process) > os.getpriority(os.PRIO_PROCESS, 0)
+    kept.stop()

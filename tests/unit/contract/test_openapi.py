@@ -21,7 +21,8 @@ _spoilers = st.one_of(
     st.booleans(),
     st.integers(-5, 2**70),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from(["", "x", "web", "2026-01-01", "12", "a\tb", "x" * 257, [], {}, [1], {"a": 1}]),
+    st.sampled_from(["", "x", "web", "2026-01-01", "12", "a\tb", "x" * 257, "  ", "\u00a0", " x"]),
+    st.sampled_from([[], {}, [1], {"a": 1}]),
 )
 _names = [
     "lead_id",

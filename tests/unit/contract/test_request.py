@@ -156,6 +156,12 @@ def test_every_bad_field_is_named_at_once() -> None:
     }
 
 
+@pytest.mark.parametrize("blank", [" ", "   ", "\u00a0\u2003"])
+def test_an_id_of_blanks_is_no_id(blank: str) -> None:
+    lead = {"lead_id": blank, "budget": 1.0, "visits": 1, "source": "web", "newsletter": True}
+    assert problems(json.dumps(lead).encode()) == {"lead_id": "empty"}
+
+
 def test_a_problem_says_what_came_and_what_is_allowed_but_not_the_value() -> None:
     with pytest.raises(InvalidLeadError) as caught:
         DECODER.decode(body(budget="secret", sorce="x"))

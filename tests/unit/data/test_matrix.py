@@ -328,6 +328,8 @@ def test_ids_are_text_as_a_request_would_hold_it():
         ([1e19], "row 1 .* no id"),
         ([Decimal("1.5")], "row 1 .* no id"),
         (["a", "b\tc"], "row 2 .* refuse"),
+        (["a", "  "], "row 2 .* (refuse|no value)"),
+        ([" a", "\u00a0\u2003"], "row 2 .* refuse"),
         (["ä" * 257], "row 1 .* refuse"),
         ([True], "holds bool"),
         ([datetime(2026, 1, 5, 9)], "holds timestamp"),  # noqa: DTZ001 - a time without a zone is the case

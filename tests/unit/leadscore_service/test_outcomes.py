@@ -89,6 +89,7 @@ def test_an_integer_lead_id_is_text() -> None:
     [
         ({"lead_id": None}, "lead_id", "missing"),
         ({"lead_id": ""}, "lead_id", "not_an_id"),
+        ({"lead_id": " \u00a0"}, "lead_id", "not_an_id"),
         ({"lead_id": "x" * 257}, "lead_id", "not_an_id"),
         ({"lead_id": "a\u0000b"}, "lead_id", "not_an_id"),
         ({"lead_id": True}, "lead_id", "wrong_type"),

@@ -34,7 +34,7 @@ from leadscore.drift.performance.outcomes import (
     judge_outcomes,
 )
 from leadscore.drift.report.document import DriftReport, MethodReport
-from leadscore.drift.univariate.seasonal import seasonal_features, stratum_of
+from leadscore.drift.univariate.seasonal import incomparable_features, seasonal_features, stratum_of
 from leadscore.drift.verdict import at_least
 from leadscore.drift.windows.history import ALL, History, Judged, Trail, check_order, follow
 from leadscore.drift.windows.inputs import LeadWindow, Reference
@@ -157,10 +157,13 @@ def _methods(
         return (), (f"{', '.join(wanted)}: {rows} leads are too few to judge.",)
     stratum = stratum_of(window.start, window.end, options)
     follows = seasonal_features(reference.profile, history, options, stratum)
+    apart = follows | incomparable_features(
+        reference.profile, options, window.end - window.start, stratum, follows
+    )
     found: list[MethodReport] = []
     for method in wanted:
         if not method.startswith(ALIBI):
-            found.append(joint_report(method, reference, window, options, level, ignored=follows))
+            found.append(joint_report(method, reference, window, options, level, ignored=apart))
             continue
         if method not in seen.alibi:
             raise BadInputError(f"{method} was asked for and has not answered.")

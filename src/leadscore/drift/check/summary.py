@@ -20,6 +20,7 @@ from leadscore.drift.windows.inputs import LeadWindow, Reference
 
 DETECTOR = "univariate"
 SILENT = "Not judged: the feed is silent. No lead of the window was scored, or none was logged."
+NOTHING_TO_GO_BY = "Not judged: no feature can be compared in so short a window yet; the notes say why."
 _MOST_FEATURES = 10
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from leadscore.drift.check import triage as kinds
 from leadscore.drift.check.impact import Grading, leads_at_risk, shapley_impact
-from leadscore.drift.check.summary import SILENT, no_verdict, verdict_of
+from leadscore.drift.check.summary import NOTHING_TO_GO_BY, SILENT, no_verdict, verdict_of
 from leadscore.drift.options import SCORE, DriftOptions
 from leadscore.drift.report.document import CalibrationReport, DriftReport, FeatureReport, TestReport
 from leadscore.drift.univariate.compare import measure, name_of
@@ -21,7 +21,7 @@ from leadscore.drift.univariate.comparison_baseline import (
 )
 from leadscore.drift.univariate.feature_statistics import Statistics
 from leadscore.drift.univariate.seasonal import stratum_of
-from leadscore.drift.verdict import Severity, at_least, worst_severity
+from leadscore.drift.verdict import DriftVerdict, Severity, VerdictState, at_least, worst_severity
 from leadscore.drift.windows.counts import FeatureCounts
 from leadscore.drift.windows.history import ALL, History, Judged, advance, check_order, learn
 from leadscore.drift.windows.inputs import LeadWindow, Reference, cell_labels
@@ -61,12 +61,11 @@ def check(
     check_order(history, reference.model, window.start)
     if window.counts.rows < options.min_rows:
         return _not_judged(reference, window, options, history), history
-    stratum = stratum_of(window.start, window.end, options)
-    baseline = comparison_baseline(reference, options, history, stratum)
+    baseline = comparison_baseline(reference, options, history, window, ignored=ignored)
     calibrated = None
     if options.mode == "budget":
         calibrated = calibrate(reference, window, options, baseline, every=every)
-    features = _features(reference, window, options, baseline, calibrated, ignored)
+    features = _features(reference, window, options, baseline, calibrated)
     worst = worst_severity(feature.severity for feature in features)
     breached = at_least(worst, options.breach_from)
     following = advance(
@@ -74,7 +73,7 @@ def check(
         reference.profile,
         options,
         window.counts,
-        stratum=stratum,
+        stratum=baseline.stratum,
         judged=Judged(window.start, breached),
         end=window.end,
     )
@@ -96,9 +95,12 @@ def check(
         calibration=None if calibrated is None else _calibration(reference, history, calibrated),
         findings=findings,
         at_risk=at_risk,
-        notes=_notes(reference, options, baseline),
+        notes=_notes(reference, options, baseline, ignored),
     )
-    verdict = verdict_of(report, following, triage=kind, triage_confidence=sure)
+    if any(feature.judged for feature in features):
+        verdict = verdict_of(report, following, triage=kind, triage_confidence=sure)
+    else:
+        verdict = _without_judgement(reference, window, history, NOTHING_TO_GO_BY, "not_judged")
     return msgspec.structs.replace(report, verdict=verdict), following
 
 
@@ -120,7 +122,6 @@ def _features(
     options: DriftOptions,
     baseline: ComparisonBaseline,
     calibrated: Calibrated | None,
-    ignored: Collection[str],
 ) -> tuple[FeatureReport, ...]:
     profile = reference.profile
     pairs = list(zip(profile.features, baseline.base, window.counts.features, strict=True))
@@ -130,11 +131,12 @@ def _features(
     for i, (feature, before, after) in enumerate(pairs):
         name = name_of(profile, i)
         figures = measure(feature, before, after)
-        tests = _test_reports(i, calibrated, options, counts=name not in ignored)
+        judged = name not in baseline.untested
+        tests = _test_reports(i, calibrated, options)
         breaching = [t.effect for t in tests if t.breached]
         effect = max(breaching or [t.effect for t in tests] or [figures.psi])
         if calibrated is None:
-            severity = "none" if name in ignored else _line_severity(figures, options)
+            severity = _line_severity(figures, options) if judged else "none"
             effect = figures.psi
         else:
             severity = _budget_severity(effect, options) if breaching else "none"
@@ -146,7 +148,8 @@ def _features(
                 effect=effect,
                 statistics=figures,
                 tests=tests,
-                seasonal=name in baseline.follows,
+                seasonal=judged and name in baseline.follows,
+                judged=judged,
                 labels=cell_labels(reference, i),
                 reference=before.cells(feature.kind),
                 window=after.cells(feature.kind),
@@ -156,7 +159,7 @@ def _features(
 
 
 def _test_reports(
-    feature: int, calibrated: Calibrated | None, options: DriftOptions, *, counts: bool
+    feature: int, calibrated: Calibrated | None, options: DriftOptions
 ) -> tuple[TestReport, ...]:
     if calibrated is None:
         return ()
@@ -168,7 +171,7 @@ def _test_reports(
             critical_value=test.critical_value(level),
             p_value=test.p_value,
             effect=test.effect,
-            breached=counts and test.p_value <= level and test.effect >= options.min_effect,
+            breached=test.p_value <= level and test.effect >= options.min_effect,
         )
         for test in calibrated.tests
         if test.feature == feature
@@ -240,21 +243,31 @@ def _calibration(reference: Reference, history: History, calibrated: Calibrated)
     )
 
 
-def _notes(reference: Reference, options: DriftOptions, baseline: ComparisonBaseline) -> tuple[str, ...]:
+def _notes(
+    reference: Reference, options: DriftOptions, baseline: ComparisonBaseline, ignored: Collection[str]
+) -> tuple[str, ...]:
     notes: list[str] = []
+    unknown = baseline.seasonal.rows == 0
+    if clock := sorted(baseline.untested.difference(ignored, baseline.follows)):
+        notes.append(
+            f"{', '.join(clock)} say when a lead came: a window shorter than their cycle differs from "
+            "training without any change, and is not judged by them."
+        )
     if reference.sample is None and options.mode == "budget":
         notes.append(
             "No reference sample: features count as independent, so critical values are a little strict."
         )
-    if baseline.follows and baseline.seasonal.rows == 0:
+    if baseline.follows and unknown:
         listed = ", ".join(sorted(baseline.follows))
         notes.append(
             f"No window without drift of {baseline.stratum} is known yet: {listed} could not be judged."
         )
-    elif baseline.stratum != ALL and baseline.seasonal.rows == 0 and options.seasonal_features is None:
+    if baseline.stratum != ALL and unknown and options.seasonal_features is None:
+        others = "what else" if baseline.follows else "what"
         notes.append(
-            f"No window without drift of {baseline.stratum} is known yet: what follows the week looks like "
-            "drift. Prime the detector with some weeks without drift, or judge whole weeks."
+            f"No window without drift of {baseline.stratum} is known yet: {others} follows the week "
+            "looks like drift. Let the detector learn some weeks without drift (--warm-up 4w), or judge "
+            "whole weeks."
         )
     return tuple(notes)
 
@@ -266,16 +279,19 @@ def _not_judged(
     reason = f"Not judged: only {rows} leads in the window; {options.min_rows} are needed to judge it."
     if not rows:
         reason = SILENT
-    verdict = msgspec.structs.replace(
-        no_verdict(reference, window, reason, "not_judged" if rows else "silent"),
-        drifted=history.drifted,
-        since=history.since,
-    )
     return DriftReport(
-        verdict=verdict,
+        verdict=_without_judgement(reference, window, history, reason, "not_judged" if rows else "silent"),
         features=(),
         options=options,
         breached=False,
         recent=tuple(judged.breached for judged in history.recent),
         notes=(reason,),
     )
+
+
+def _without_judgement(
+    reference: Reference, window: LeadWindow, history: History, reason: str, state: VerdictState
+) -> DriftVerdict:
+    """An alarm of earlier windows stands until one is judged."""
+    empty = no_verdict(reference, window, reason, state)
+    return msgspec.structs.replace(empty, drifted=history.drifted, since=history.since)

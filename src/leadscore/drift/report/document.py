@@ -52,6 +52,7 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
         at_risk: Share of the window's leads whose grade this feature's change has changed; None if not
             computed.
         seasonal: Whether it was compared with the same hour or day of the week.
+        judged: Whether its change could be judged; the report's notes say why not.
         labels: Names of the cells.
         reference: Rows of the training reference per cell, absent values (missing or unlisted) last.
         window: Rows of the window per cell, likewise.
@@ -66,6 +67,7 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     impact: float | None = None
     at_risk: float | None = None
     seasonal: bool = False
+    judged: bool = True
     labels: tuple[str, ...] = ()
     reference: tuple[int, ...] = ()
     window: tuple[int, ...] = ()

@@ -88,7 +88,7 @@ def row(feature: FeatureReport) -> tuple[str, ...]:
     figures, test = feature.statistics, feature.strongest
     return (
         feature.name,
-        feature.severity,
+        feature.severity if feature.judged else "not judged",
         f"{figures.psi:.3f}",
         "PSI" if test is None else TESTS[test.name][0],
         f"{feature.effect:.3f}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from leadscore.drift.runlength import breach_probability
 from leadscore.drift.statistics.budget import CriticalValues, solve_level, window_p_value
 from leadscore.drift.statistics.overlap import score_blocks
 from leadscore.drift.univariate.compare import Test, feature_tests, score_tests
-from leadscore.drift.univariate.seasonal import seasonal_features
+from leadscore.drift.univariate.seasonal import incomparable_features, seasonal_features, stratum_of
 from leadscore.drift.windows.counts import FeatureCounts, WindowCounts
 from leadscore.drift.windows.history import ALL, History
 from leadscore.drift.windows.inputs import LeadWindow, Reference
@@ -29,7 +30,8 @@ class ComparisonBaseline:
 
     Attributes:
         stratum: Part of the week, or `all`.
-        follows: Features that are compared with that part.
+        follows: Features that follow the week: compared with that part if windows of it are known.
+        untested: Features whose change is measured and not judged.
         general: Training reference and windows without drift.
         seasonal: Windows without drift of that part.
         base: What the size of a change is measured against: the training reference, or the part of the week.
@@ -40,6 +42,7 @@ class ComparisonBaseline:
 
     stratum: str
     follows: frozenset[str]
+    untested: frozenset[str]
     general: WindowCounts
     seasonal: WindowCounts
     base: tuple[FeatureCounts, ...]
@@ -59,28 +62,39 @@ class Calibrated:
 
 
 def comparison_baseline(
-    reference: Reference, options: DriftOptions, history: History, stratum: str
+    reference: Reference,
+    options: DriftOptions,
+    history: History,
+    window: LeadWindow,
+    *,
+    ignored: Collection[str] = (),
 ) -> ComparisonBaseline:
-    """What a window of this stratum is compared with."""
+    """What a window is compared with; nothing is judged by `ignored` features."""
     profile = reference.profile
+    stratum = stratum_of(window.start, window.end, options)
     general = reference.base + history.pool(profile, ALL)
     seasonal = history.pool(profile, stratum)
     follows = seasonal_features(profile, history, options, stratum)
+    untested = incomparable_features(profile, options, window.end - window.start, stratum, follows)
+    if seasonal.rows == 0:
+        untested |= follows
+    compared = follows - untested
     return ComparisonBaseline(
         stratum=stratum,
         follows=follows,
+        untested=untested | frozenset(ignored),
         general=general,
         seasonal=seasonal,
         base=tuple(
-            seasonal.features[i] if feature.name in follows else reference.base.features[i]
+            seasonal.features[i] if feature.name in compared else reference.base.features[i]
             for i, feature in enumerate(profile.features)
         ),
         pool=tuple(
-            (seasonal if feature.name in follows else general).features[i]
+            (seasonal if feature.name in compared else general).features[i]
             for i, feature in enumerate(profile.features)
         ),
-        base_scores=seasonal.scores if SCORE in follows else profile.score_counts,
-        pool_scores=(seasonal if SCORE in follows else general).scores,
+        base_scores=seasonal.scores if SCORE in compared else profile.score_counts,
+        pool_scores=(seasonal if SCORE in compared else general).scores,
     )
 
 
@@ -99,6 +113,8 @@ def calibrate(
         options.false_alarms.run_length(every or window.end - window.start) * options.alarming_methods
     )
     breach = breach_probability(run_length, options.hysteresis)
+    if not tests:
+        return Calibrated((), CriticalValues(0.0, breach, 0.0, 1.0), 1.0, run_length)
     tails = tuple(test.tail for test in tests)
     blocks = score_blocks(reference.cells, tuple((test.feature, test.name) for test in tests))
     values = solve_level(tails, blocks, breach, seed=options.seed)
@@ -113,6 +129,8 @@ def _tests(
     effort = max(1, min(_MOST_EFFORT, _EFFORT_TESTS // (2 * len(profile.features) + 1)))
     tests: list[Test] = []
     for i, feature in enumerate(profile.features):
+        if feature.name in baseline.untested:
+            continue
         tests.extend(
             feature_tests(
                 i, feature, baseline.base[i], baseline.pool[i], window.counts.features[i],
@@ -120,12 +138,13 @@ def _tests(
                 seasonal=feature.name in baseline.follows,
             )
         )  # fmt: skip
-    tests.extend(
-        score_tests(
-            len(profile.features), baseline.base_scores, baseline.pool_scores, window.counts.scores,
-            _generator(options, SCORE), effort=effort, seasonal=SCORE in baseline.follows,
-        )
-    )  # fmt: skip
+    if SCORE not in baseline.untested:
+        tests.extend(
+            score_tests(
+                len(profile.features), baseline.base_scores, baseline.pool_scores, window.counts.scores,
+                _generator(options, SCORE), effort=effort, seasonal=SCORE in baseline.follows,
+            )
+        )  # fmt: skip
     return tuple(tests)
 
 

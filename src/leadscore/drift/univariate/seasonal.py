@@ -6,7 +6,11 @@ per hour or day of the week; which features follow the week is read from it. For
 significance and size of a change are measured against earlier windows of the same hour or day. That is simple
 and exact: within one hour of the week windows are exchangeable, which is all the null needs, while
 reweighting the training leads would need their times and shares of each hour known without error. The price
-is a memory that must be filled first (`check.prime`): a week or more of windows without drift.
+is a memory that must be filled first (`check.warm_up`): a week or more of windows without drift.
+
+Features that say when a lead came (`contract.clock`) need no memory to be known as such: a Monday has one
+weekday of seven. In a window shorter than their cycle they are compared with the same part of the week or,
+where that does not settle their value (a month, in any window shorter than a year), not at all.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from typing import Final
 
 import numpy as np
 
+from leadscore.contract.clock import clock_cycle
 from leadscore.drift.options import DriftOptions
 from leadscore.drift.statistics import distances as st
 from leadscore.drift.statistics.distances import Counts
@@ -26,6 +31,7 @@ from leadscore.scoring.profile import ReferenceProfile
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_WEEK: Final = timedelta(days=7)
 # A feature stays seasonal once it is found so: the level allows for all features and all checks.
 _LEVEL: Final = 1e-6
 _LEAST_EFFECT: Final = 0.005
@@ -47,23 +53,60 @@ def stratum_of(start: datetime, end: datetime, options: DriftOptions) -> str:
 def seasonal_features(
     profile: ReferenceProfile, history: History, options: DriftOptions, stratum: str
 ) -> frozenset[str]:
-    """Names of the features (`score` among them) that follow the week, as far as the memory tells.
+    """Names of the features (`score` among them) that follow the week.
 
-    None if windows do not.
+    Those that are named, else those that say the hour or the weekday and those that the memory tells of.
+    None if windows do not follow it.
     """
     if stratum == ALL:
         return frozenset()
     if options.seasonal_features is not None:
         return frozenset(options.seasonal_features)
+    by_name = frozenset(
+        feature.name
+        for feature in profile.features
+        if feature.name not in options.compared_always and _settles(stratum, clock_cycle(feature.name))
+    )
     unit = stratum.partition("-")[0]
     pools = [pool for name, pool in sorted(history.pools.items()) if name.partition("-")[0] == unit]
     if len(pools) < 2:
-        return frozenset()
-    return frozenset(
+        return by_name
+    return by_name | frozenset(
         name_of(profile, i)
         for i in range(len(profile.features) + 1)
         if _follows([_cells(profile, pool, i) for pool in pools if pool.rows])
     )
+
+
+def incomparable_features(
+    profile: ReferenceProfile, options: DriftOptions, span: timedelta, stratum: str, follows: frozenset[str]
+) -> frozenset[str]:
+    """Names of the features that say when a lead came and that a window of this length cannot be judged by.
+
+    Args:
+        profile: What the model was trained on.
+        options: How to judge.
+        span: Length of the window.
+        stratum: Part of the week that it belongs to.
+        follows: Features that are compared with that part.
+    """
+    cycles = {
+        feature.name: clock_cycle(feature.name)
+        for feature in profile.features
+        if feature.name not in options.compared_always
+    }
+    return frozenset(
+        name
+        for name, cycle in cycles.items()
+        if cycle is not None and span < cycle and not (name in follows and _settles(stratum, cycle))
+    )
+
+
+def _settles(stratum: str, cycle: timedelta | None) -> bool:
+    """Whether all windows of this part of the week hold the same part of such a cycle."""
+    if stratum == ALL or cycle is None:
+        return False
+    return cycle <= _WEEK if stratum.startswith("hour-") else cycle == _WEEK
 
 
 def _follows(tables: list[Counts]) -> bool:

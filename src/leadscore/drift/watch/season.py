@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.special import chdtrc
 
 from leadscore.arrays import Codes
+from leadscore.contract.clock import clock_cycle
 
 _HOUR_US: Final = 3_600_000_000
 # Parts of the day with as many leads each: at night few come.
@@ -24,7 +25,10 @@ _EXPECTED: Final = 5
 
 
 def week_followers(names: Sequence[str], codes: Codes, at: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    """Which features depend on the part of the day or on the weekday (UTC), by chi-square.
+    """Which features say when a lead came, or depend on the part of the day or on the weekday (UTC).
+
+    The former by their names: a month changes once and for good, which no span of weeks tells. The latter by
+    chi-square.
 
     A step in a feature's distribution is none of both if the leads are those of whole weeks: before and after
     the step every hour counts alike, and with two weeks or more most weekdays do.
@@ -38,7 +42,9 @@ def week_followers(names: Sequence[str], codes: Codes, at: npt.NDArray[np.int64]
     ends = np.quantile(hours % 24, np.arange(1, _PARTS) / _PARTS) if len(at) else np.zeros(0)
     groupings = (np.searchsorted(ends, hours % 24), (hours // 24 + _FIRST_WEEKDAY) % 7)
     return tuple(
-        name for i, name in enumerate(names) if any(_depends(codes[:, i], grouping) for grouping in groupings)
+        name
+        for i, name in enumerate(names)
+        if clock_cycle(name) is not None or any(_depends(codes[:, i], grouping) for grouping in groupings)
     )
 
 

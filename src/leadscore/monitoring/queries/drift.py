@@ -15,10 +15,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from leadscore.arrays import Counts
+from leadscore.contract.clock import CLOCK_PARTS, follows_clock
 from leadscore.drift.options import SCORE, EffectThresholds
 from leadscore.drift.statistics.distances import chi_square, kl, kolmogorov_smirnov, psi
 from leadscore.drift.verdict import Severity
-from leadscore.monitoring.clock import CLOCK_PARTS, follows_clock
 from leadscore.monitoring.measures import Measure, MeasurePoint, MeasureSeries
 from leadscore.monitoring.model_facts import ModelFacts, cell_names, range_names
 from leadscore.monitoring.queries.counts import CellRow, read_cells
@@ -89,7 +89,7 @@ def read_feature_drift(
         selection: Which predictions; only those of the facts' version are read.
         fresh: How far the roll-ups are.
         facts: Of the version, whose training leads are compared with.
-        without: Ends of the names of such features (`monitoring.clock`).
+        without: Ends of the names of such features (`contract.clock`).
     """
     rows = read_cells(connection, _of_version(selection, facts))
     return feature_drifts(rows, fresh, facts, without)

@@ -242,7 +242,7 @@ def test_like_days_are_compared_with_like_days():
 def test_an_unknown_season_is_said():
     week = msgspec.structs.replace(STRICT, season="week")
     report, _ = check(BASE, window(BASE, leads(200, 60)), week)
-    assert "Prime the detector" in report.notes[0]
+    assert "learn some weeks without drift" in report.notes[0]
 
 
 def test_a_verdict_fits_a_termination_message_and_reads_back():

@@ -19,8 +19,8 @@ def test_what_follows_the_hour_or_the_weekday_is_found_and_nothing_else():
     hour, weekday = at // (DAY // 24) % 24, (at // DAY + 3) % 7
     answered = (rng.random(len(at)) < np.where(hour < 8, 0.2, 0.5)).astype(int)
     columns = np.column_stack([hour, weekday, answered, rng.integers(0, 5, len(at))])
-    assert week_followers(("hour", "weekday", "answered", "any"), columns, at) == (
-        "hour", "weekday", "answered",
+    assert week_followers(("busy", "shift", "answered", "any"), columns, at) == (
+        "busy", "shift", "answered",
     )  # fmt: skip
 
 
@@ -33,6 +33,12 @@ def test_a_feature_that_changes_between_two_weeks_does_not_follow_the_week():
 
 def test_too_few_leads_say_nothing():
     at = moments(6)
-    assert week_followers(("hour",), np.arange(6)[:, None], at) == ()
-    assert week_followers(("hour",), np.zeros((0, 1), dtype=int), at[:0]) == ()
+    assert week_followers(("busy",), np.arange(6)[:, None], at) == ()
+    assert week_followers(("busy",), np.zeros((0, 1), dtype=int), at[:0]) == ()
     assert week_followers(("constant",), np.ones((700, 1), dtype=int), moments(700)) == ()
+
+
+def test_what_says_when_a_lead_came_is_found_by_its_name():
+    month = np.full((700, 1), 6)
+    assert week_followers(("created_month",), month, moments(700)) == ("created_month",)
+    assert week_followers(("calls_per_month",), month, moments(700)) == ()
