@@ -39,6 +39,7 @@ from leadscore.console.page import (
     ConsolePage,
     ConsolePerson,
     PageExport,
+    PageReader,
 )
 from leadscore.console.page_tables import exported_tables
 from leadscore.console.sessions import SessionKeeper
@@ -246,7 +247,7 @@ class Console:
             )
             return [lost], told | {"title": "Not found", "fresh": True}
         given = dict(parse_qsl(parts.query))
-        built = self._builder.build(page, given, g.person)
+        built = self._builder.build(page, given, _reader())
         told |= {"title": page.title, "fresh": built.result != "unknown"}
         return list(built.children), told
 
@@ -257,7 +258,6 @@ class Console:
             raise NotFoundError(f"There is no action {name[:40]!r}.", hint="Load the page again.")
         fields = {key: value.strip() for key, value in request.form.items()}
         result = self._done(action, fields, person)
-        self._builder.forget()
         oidc = self._sign_in.oidc
         if not result.login_nonce:
             return cast("Response", jsonify({"sentence": result.sentence, "redirect": ""}))
@@ -285,6 +285,8 @@ class Console:
         except (ForbiddenError, UnauthorizedError):
             self._guard.refused("action", person, action=action.name)
             raise
+        finally:  # what failed may have been done in part
+            self._builder.forget()
 
     def _action_request(self, fields: Mapping[str, str], person: ConsolePerson) -> ActionRequest:
         return ActionRequest(
@@ -308,7 +310,7 @@ class Console:
         page = self._pages.get("/" if path == "overview" else f"/{path}".rstrip("/"))
         if page is None:
             raise NotFoundError(f"There is no page /{path[:60]}.", hint="Open one and export it there.")
-        asked = self._builder.request(page, dict(request.args.items()), g.person)
+        asked = self._builder.request(page, dict(request.args.items()), _reader())
         if page.export is not None:
             found = page.export(asked)
         else:
@@ -322,6 +324,11 @@ class Console:
     def serve_metrics(self, host: str, port: int) -> None:
         """Answer Prometheus on a port of its own, which no ingress leads to."""
         prometheus_client.start_http_server(port, host, self.metrics.registry)
+
+
+def _reader() -> PageReader:
+    person: ConsolePerson = g.person
+    return person.reader
 
 
 def _check_asked() -> None:

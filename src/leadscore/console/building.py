@@ -27,7 +27,14 @@ from leadscore.console.blocks import (
 )
 from leadscore.console.metrics import ConsoleMetrics
 from leadscore.console.numbers import age_text, moment_text
-from leadscore.console.page import ConsolePage, ConsolePerson, PageContent, PageRequest, TimeRange, read_range
+from leadscore.console.page import (
+    ConsolePage,
+    PageContent,
+    PageReader,
+    PageRequest,
+    TimeRange,
+    read_range,
+)
 from leadscore.console.page_tables import has_tables
 from leadscore.console.settings import ConsoleSettings
 from leadscore.errors import BadInputError, NotFoundError, UnavailableError
@@ -42,7 +49,7 @@ _THREADS: Final = 8
 _SHARED_SECONDS: Final = 4.0
 _RANGE_NAMES: Final = frozenset(("range", "since", "until"))
 
-_Key = tuple[str, tuple[tuple[str, str], ...], str]
+_Key = tuple[str, tuple[tuple[str, str], ...], PageReader]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +97,10 @@ class PageBuilder:
         self._lock = threading.Lock()
         self._known: OrderedDict[_Key, _Known] = OrderedDict()
         self._running: dict[_Key, Future[_Known]] = {}
+        # Grows with each change; a page that was begun before the newest one is shared with nobody.
+        self._changes = 0
 
-    def request(self, page: ConsolePage, given: Mapping[str, str], person: ConsolePerson) -> PageRequest:
+    def request(self, page: ConsolePage, given: Mapping[str, str], reader: PageReader) -> PageRequest:
         """What a URL and its reader ask of a page.
 
         Raises:
@@ -105,7 +114,7 @@ class PageBuilder:
             until=chosen.until,
             range_name=chosen.name,
             filters={name: value for name, value in given.items() if value and name not in _RANGE_NAMES},
-            person=person,
+            reader=reader,
             model=self._settings.model,
             store=self._store,
             home=self._settings.home,
@@ -113,11 +122,11 @@ class PageBuilder:
             now=now,
         )
 
-    def build(self, page: ConsolePage, given: Mapping[str, str], person: ConsolePerson) -> BuiltPage:
+    def build(self, page: ConsolePage, given: Mapping[str, str], reader: PageReader) -> BuiltPage:
         """Make a page; never raises, and takes no longer than the settings allow."""
         began = time.monotonic()
         try:
-            built = self._build(page, given, person)
+            built = self._build(page, given, reader)
         except Exception as error:  # noqa: BLE001 (whatever fails, its reader is told in a sentence)
             _log.error("a page could not be made", exc_info=error, extra={"fields": {"page": page.path}})
             why = f"This page could not be made ({type(error).__name__}); see the log."
@@ -125,14 +134,14 @@ class PageBuilder:
         self._metrics.pages.labels(page.path, built.result).observe(time.monotonic() - began)
         return built
 
-    def _build(self, page: ConsolePage, given: Mapping[str, str], person: ConsolePerson) -> BuiltPage:
+    def _build(self, page: ConsolePage, given: Mapping[str, str], reader: PageReader) -> BuiltPage:
         try:
-            request = self.request(page, given, person)
+            request = self.request(page, given, reader)
         except BadInputError as error:
             usual = read_range({}, page.span, self._clock())
             shown = filters_block(page.path, (), usual if page.span else None)
             return BuiltPage((shown, error_block(error.message, hint=error.hint)), "refused")
-        key = (page.path, tuple(sorted((k, v) for k, v in given.items() if v)), person.role)
+        key = (page.path, tuple(sorted((k, v) for k, v in given.items() if v)), reader)
         try:
             found = self._begin(page, request, key).result(self._settings.page_seconds)
         except (NotInTimeError, UnavailableError) as error:
@@ -150,6 +159,7 @@ class PageBuilder:
     def forget(self) -> None:
         """Show nobody what was read before this moment, except as last known: something was changed."""
         with self._lock:
+            self._changes += 1
             self._running.clear()
             for key, known in self._known.items():
                 self._known[key] = replace(known, finished=-math.inf)
@@ -164,23 +174,27 @@ class PageBuilder:
                 return ready
             running = self._running.get(key)
             if running is None:
-                running = self._running[key] = self._pool.submit(self._make, page, request, key)
+                running = self._running[key] = self._pool.submit(
+                    self._make, page, request, key, self._changes
+                )
             return running
 
-    def _make(self, page: ConsolePage, request: PageRequest, key: _Key) -> _Known:
+    def _make(self, page: ConsolePage, request: PageRequest, key: _Key, changes: int) -> _Known:
         try:
             content = page.build(request)
             chosen = TimeRange(request.since, request.until, request.range_name)
             known = _Known(content, chosen, request.now, time.monotonic())
             with self._lock:
-                self._known[key] = known
-                self._known.move_to_end(key)
-                while len(self._known) > _PAGES_KEPT:
-                    self._known.popitem(last=False)
+                if changes == self._changes:
+                    self._known[key] = known
+                    self._known.move_to_end(key)
+                    while len(self._known) > _PAGES_KEPT:
+                        self._known.popitem(last=False)
             return known
         finally:
             with self._lock:
-                self._running.pop(key, None)
+                if changes == self._changes:  # else another one may be under way by now
+                    self._running.pop(key, None)
 
     @staticmethod
     def _chosen(page: ConsolePage, request: PageRequest) -> TimeRange | None:

@@ -46,24 +46,38 @@ NumberUnit = NumberName | Money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsolePerson:
-    """Who looks.
+class PageReader:
+    """For whom a page is made: all that it may know of whoever looks, because equal readers share one.
 
     Attributes:
-        kind: How we know: `key` or `oidc`.
-        name: Name of the key, or of the token's subject.
+        kind: How they signed in: `key` or `oidc`.
         role: What they may do.
-        address: Where they come from; empty if that is not known.
     """
 
     kind: Literal["key", "oidc"]
-    name: str
     role: ConsoleRole
-    address: str = ""
 
     def may(self, role: ConsoleRole) -> bool:
         """Whether they may do what a role may."""
         return RANKS[self.role] >= RANKS[role]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsolePerson(PageReader):
+    """Who is signed in.
+
+    Attributes:
+        name: Name of the key, or of the token's subject.
+        address: Where they come from; empty if that is not known.
+    """
+
+    name: str
+    address: str = ""
+
+    @property
+    def reader(self) -> PageReader:
+        """What pages may know of them."""
+        return PageReader(kind=self.kind, role=self.role)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +90,7 @@ class PageRequest:
         until: First moment after it.
         range_name: `24h` and the like; `custom` where the person gave two dates.
         filters: Every other parameter of the URL; "" is the same as absent.
-        person: Who looks.
+        reader: For whom.
         model: Registered name of the model that the console is about.
         store: Event store to read; a statement that takes longer than the page may is ended.
         home: Where the registry and its verified cache are.
@@ -89,7 +103,7 @@ class PageRequest:
     until: datetime
     range_name: str
     filters: Mapping[str, str]
-    person: ConsolePerson
+    reader: PageReader
     model: str
     store: EventStore
     home: Home

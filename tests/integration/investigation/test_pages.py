@@ -49,7 +49,7 @@ def ask(
     chosen = read_range(given, page.span or "24h", NOW)
     return PageRequest(
         path=page.path, since=chosen.since, until=chosen.until, range_name=chosen.name,
-        filters={k: v for k, v in given.items() if k not in {"range", "since", "until"}}, person=PERSON,
+        filters={k: v for k, v in given.items() if k not in {"range", "since", "until"}}, reader=PERSON,
         model="leads", store=store, home=cached.home, approvers=Approvers(cached.home.api_keys), now=NOW,
     )  # fmt: skip
 

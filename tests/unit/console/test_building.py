@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support import console
 
 from leadscore.console.building import BuiltPage, PageBuilder
 from leadscore.console.metrics import ConsoleMetrics
-from leadscore.console.page import PageContent, PageRequest
+from leadscore.console.page import PageContent, PageReader, PageRequest
 from leadscore.errors import NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
@@ -43,8 +43,8 @@ class World:
             raise self.fails
         return console.content("All is <b>well</b>.")
 
-    def look(self, **given: str) -> BuiltPage:
-        return self.builder.build(console.page(build=self.page), given, console.PERSON)
+    def look(self, reader: PageReader = console.PERSON.reader, **given: str) -> BuiltPage:
+        return self.builder.build(console.page(build=self.page), given, reader)
 
 
 def text(component: Any) -> str:
@@ -74,6 +74,26 @@ def test_a_page_is_made_of_what_it_asked(world: World) -> None:
 def test_equal_pages_at_once_are_made_once(world: World) -> None:
     assert [world.look().result for _ in range(5)] == ["fresh"] * 5
     assert len(world.asked) == 1
+
+
+def test_only_equal_readers_share_a_page_and_a_page_knows_no_more_of_them(world: World) -> None:
+    by_key, by_issuer = PageReader(kind="key", role="approver"), PageReader(kind="oidc", role="approver")
+    for reader in (by_key, by_issuer, console.PERSON.reader, by_key):
+        world.look(reader)
+    assert [asked.reader for asked in world.asked] == [by_key, by_issuer, console.PERSON.reader]
+    assert {field.name for field in fields(PageReader)} == {"kind", "role"}
+
+
+def test_a_page_that_was_begun_before_a_change_is_shown_to_nobody_after_it(world: World) -> None:
+    world.hold = threading.Event()
+    assert world.look().result == "unknown"
+    [under_way] = world.builder._running.values()
+    world.builder.forget()
+    world.hold.set()
+    under_way.result(30)
+    world.hold = None
+    assert world.look().result == "fresh"
+    assert len(world.asked) == 2
 
 
 def test_a_store_that_is_gone_is_said_and_nothing_is_invented(world: World) -> None:

@@ -168,7 +168,7 @@ def _one(episode: Episode, found: _Alerts, request: PageRequest) -> Component:
         parts.append(
             html.P(f"{said.by.name} looks after it since {moment_text(_moment(said.at))}: {said.reason}")
         )
-    elif request.person.may("approver"):
+    elif request.reader.may("approver"):
         parts.append(
             action_form(
                 "acknowledge",
@@ -253,7 +253,7 @@ def _silences(found: _Alerts, request: PageRequest) -> Component:
         empty="Nothing is silenced.",
     )
     parts: list[Component] = [table_block(table, caption="Silences in force")]
-    if request.person.may("approver"):
+    if request.reader.may("approver"):
         parts += [_silence_form(found), *([_end_form(found)] if found.silences else [])]
     return section_block("Silences", parts)
 

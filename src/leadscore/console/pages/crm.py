@@ -191,7 +191,7 @@ def _letters(found: _Crm, request: PageRequest) -> Component:
     if left > 0:
         parts.append(html.P(f"{left} older ones are not shown.", className="hint"))
     names = sorted({letter.channel.partition(":")[2] for letter in found.letters})
-    if names and request.person.may("admin"):
+    if names and request.reader.may("admin"):
         choice = _choice("Target", "target", [(name, name) for name in names])
         parts.append(
             action_form("resend-scores", [choice], submit="Send again", label="Send what was given up again")
@@ -204,7 +204,7 @@ def _endpoints(found: _Crm, request: PageRequest) -> Component:
         (
             e.name,
             # Whoever knows the path could send something there.
-            e.url if request.person.may("admin") else urlsplit(e.url).netloc,
+            e.url if request.reader.may("admin") else urlsplit(e.url).netloc,
             badge(*_STATES[e.state]),
             e.generation,
             _moment(e.rotated_at or e.created_at),
@@ -220,7 +220,7 @@ def _endpoints(found: _Crm, request: PageRequest) -> Component:
         empty="There is none.",
     )
     parts: list[Component] = [table_block(table, caption="Webhook endpoints")]
-    if not request.person.may("admin"):
+    if not request.reader.may("admin"):
         parts.append(empty_block("Endpoints are managed by people with the role admin."))
         return section_block("Webhook endpoints", parts)
     parts.append(_add_form())

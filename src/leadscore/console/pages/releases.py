@@ -30,10 +30,10 @@ from leadscore.console.page import (
     ActionResult,
     ConsoleAction,
     ConsolePage,
-    ConsolePerson,
     NumberTile,
     PageContent,
     PageFilter,
+    PageReader,
     PageRequest,
     PageVerdict,
 )
@@ -101,9 +101,9 @@ def build(request: PageRequest) -> PageContent:
     seen = _look(request)
     body: list[Component] = [_candidates(seen)]
     if seen.shown is not None:
-        body += _one(seen, seen.shown, request.person)
+        body += _one(seen, seen.shown, request.reader)
     body.append(_records(seen))
-    if request.person.may("approver"):
+    if request.reader.may("approver"):
         body.append(_going_back(seen, request.model))
     versions = seen.versions or ()
     choices = [("", "Newest"), *((version.ref, version.ref) for version in versions)]
@@ -178,7 +178,9 @@ def _verdict(seen: _Seen) -> PageVerdict:
     waiting = [progress.ref for progress in seen.progress if _waits(progress)]
     if waiting:
         return PageVerdict(
-            level="warning", sentence=f"{' and '.join(waiting)} waits for a person’s answer; {serves}."
+            level="warning",
+            sentence=f"{' and '.join(waiting)} {'waits' if len(waiting) == 1 else 'wait'}"
+            f" for a person’s answer; {serves}.",
         )
     if champion is None:
         return PageVerdict(level="info", sentence="No version is champion yet. `leadscore train` makes one.")
@@ -206,7 +208,7 @@ def _candidates(seen: _Seen) -> Component:
     return section_block("Versions", [table_block(table, caption="Newest versions and what they have")])
 
 
-def _one(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Component]:
+def _one(seen: _Seen, shown: ModelVersion, reader: PageReader) -> list[Component]:
     progress = next((p for p in seen.progress if p.ref == shown.ref), None)
     facts: list[tuple[str, object]] = [
         ("stage", shown.stage),
@@ -220,12 +222,12 @@ def _one(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Compon
     ]
     records = [record for record in seen.records if record.subject == shown.ref]
     return [
-        section_block(f"{shown.ref}", [facts_block(facts), *_answer(seen, shown, person)]),
+        section_block(f"{shown.ref}", [facts_block(facts), *_answer(seen, shown, reader)]),
         *evidence_blocks(records, shown.digest, seen.currency),
     ]
 
 
-def _answer(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Component]:
+def _answer(seen: _Seen, shown: ModelVersion, reader: PageReader) -> list[Component]:
     """The form of an answer, or why there is none."""
     binding = seen.binding
     decided = [] if seen.answer is None else [_decided(*seen.answer)]
@@ -235,7 +237,7 @@ def _answer(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Com
         return [*decided, html.P(code_marked(f"It cannot be approved. {seen.lacking}"), className="hint")]
     if decided:
         decided.append(html.P("There is newer evidence since, so it can be answered anew.", className="hint"))
-    return [*decided, *_question(binding, shown, person)]
+    return [*decided, *_question(binding, shown, reader)]
 
 
 def _decided(record: Evidence, said: Approval) -> Component:
@@ -247,12 +249,12 @@ def _decided(record: Evidence, said: Approval) -> Component:
     return html.P([badges, words, then])
 
 
-def _question(binding: Binding, shown: ModelVersion, person: ConsolePerson) -> list[Component]:
-    if not person.may("approver"):
+def _question(binding: Binding, shown: ModelVersion, reader: PageReader) -> list[Component]:
+    if not reader.may("approver"):
         return [html.P("To answer, sign in with a key that has the scope approve.", className="hint")]
     sign = (
         "Your API key, once more: it signs the answer and is not kept"
-        if person.kind == "key"
+        if reader.kind == "key"
         else "An API key to sign with; left empty, your organisation’s login asks who you are"
     )
     form = action_form(
@@ -285,7 +287,7 @@ def _question(binding: Binding, shown: ModelVersion, person: ConsolePerson) -> l
                 [
                     sign,
                     FormField(
-                        type="password", name="credential", autoComplete="off", required=person.kind == "key"
+                        type="password", name="credential", autoComplete="off", required=reader.kind == "key"
                     ),
                 ]
             ),

@@ -65,7 +65,7 @@ def look(store: EventStore, tmp_path: Path, person: ConsolePerson = ADA) -> Page
     return alerts.build(
         PageRequest(
             path="/alerts", since=NOW - timedelta(days=7), until=NOW, range_name="7d", filters={},
-            person=person,
+            reader=person,
             model="leads", store=store, home=settings.home, approvers=Approvers(settings.api_keys), now=NOW,
         )
     )  # fmt: skip

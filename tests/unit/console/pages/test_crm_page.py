@@ -40,7 +40,7 @@ def look(
     settings = console.settings(tmp_path)
     return crm.build(
         PageRequest(
-            path="/crm", since=at - timedelta(days=1), until=at, range_name="24h", filters={}, person=person,
+            path="/crm", since=at - timedelta(days=1), until=at, range_name="24h", filters={}, reader=person,
             model="leads", store=store, home=settings.home, approvers=Approvers(settings.api_keys), now=at,
         )
     )  # fmt: skip

@@ -101,7 +101,7 @@ def numbers(**changes: object) -> OverviewNumbers:
 def request_(tmp_path: Path) -> PageRequest:
     given = settings(tmp_path)
     return PageRequest(
-        path="/", since=NOW - timedelta(days=1), until=NOW, range_name="24h", filters={}, person=PERSON,
+        path="/", since=NOW - timedelta(days=1), until=NOW, range_name="24h", filters={}, reader=PERSON,
         model="leads", store=EventStore(given.home.events_url), approvers=Approvers(given.api_keys),
         home=given.home, now=NOW,
     )  # fmt: skip
