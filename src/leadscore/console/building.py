@@ -32,6 +32,7 @@ from leadscore.console.page import (
     PageContent,
     PageReader,
     PageRequest,
+    PageVerdict,
     TimeRange,
     read_range,
 )
@@ -40,6 +41,7 @@ from leadscore.console.settings import ConsoleSettings
 from leadscore.errors import BadInputError, NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
+from leadscore.monitoring.queries.freshness import STALE
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +68,26 @@ class _Known:
     chosen: TimeRange
     at: datetime
     finished: float
+
+
+def known_at(content: PageContent, now: datetime) -> PageContent:
+    """A page at a moment: what records said that end long before it was good then, and is not known now.
+
+    What was wrong then is still said, and so is what a page itself says of records that are old.
+    """
+    as_of = content.as_of
+    if as_of is None or now - as_of <= STALE:
+        return content
+    verdict = content.verdict
+    if verdict.level in {"good", "info"}:
+        age = f"{moment_text(as_of)} ({age_text(as_of, now)})"
+        verdict = PageVerdict(
+            level="unknown",
+            sentence=f"What is so now is not known: records were read last at {age}. "
+            f"Check that `leadscore monitor` runs. Then it was: {verdict.sentence}",
+        )
+    tiles = [replace(tile, level=None) if tile.level in {"good", "info"} else tile for tile in content.tiles]
+    return replace(content, verdict=verdict, tiles=tiles)
 
 
 class PageBuilder:
@@ -201,11 +223,11 @@ class PageBuilder:
         return TimeRange(request.since, request.until, request.range_name) if page.span else None
 
     def _show(self, page: ConsolePage, known: _Known, given: Mapping[str, str]) -> tuple[Component, ...]:
-        content = known.content
+        now = self._clock()
+        content = known_at(known.content, now)
         query = urlencode({name: value for name, value in given.items() if value})
         exports = page.export is not None or has_tables(content)
         export = f"/export{'/overview' if page.path == '/' else page.path}?{query}" if exports else ""
-        now = self._clock()
         tiles = [tiles_block(content.tiles, now)] if content.tiles else []
         as_of = content.as_of
         age = (

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tests.support import console
 
-from leadscore.console.building import BuiltPage, PageBuilder
+from leadscore.console.building import BuiltPage, PageBuilder, known_at
 from leadscore.console.metrics import ConsoleMetrics
-from leadscore.console.page import PageContent, PageReader, PageRequest
+from leadscore.console.page import PageContent, PageReader, PageRequest, PageVerdict, VerdictLevel
 from leadscore.errors import NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
@@ -130,6 +130,21 @@ def test_what_is_not_there_is_an_empty_page_not_a_broken_store(world: World) -> 
     built = world.look()
     assert built.result == "refused"
     assert "There is no lead 'x'." in text(built.children)
+
+
+@pytest.mark.parametrize("level", ["good", "info", "warning", "critical", "unknown"])
+def test_what_was_good_when_records_ended_is_not_known_now(level: VerdictLevel) -> None:
+    tile = replace(console.content().tiles[0], level=level)
+    content = replace(console.content("It holds."), as_of=NOW, tiles=[tile])
+    content = replace(content, verdict=PageVerdict(level=level, sentence="It holds."))
+    soon, late = known_at(content, NOW + timedelta(minutes=4)), known_at(content, NOW + timedelta(hours=3))
+    assert soon == content
+    if level in {"good", "info"}:
+        assert (late.verdict.level, late.tiles[0].level) == ("unknown", None)
+        assert "3 h ago" in late.verdict.sentence
+        assert late.verdict.sentence.endswith("Then it was: It holds.")
+    else:
+        assert late == content
 
 
 def test_a_range_that_is_none_is_said_without_asking_the_store(world: World) -> None:

@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, action_form, badge, section_block, table_block
 from leadscore.console.fields import FormField, attributes
+from leadscore.console.numbers import moment_text
 from leadscore.console.page import (
     ActionRequest,
     ActionResult,
@@ -105,15 +106,19 @@ def investigation_content(report: InvestigationReport) -> PageContent:
             level=_level(report), sentence=f"{report.headline} How sure: {report.certainty}."
         ),
         body=[
-            html.P(f"About {report.subject}: {span}"),
+            html.P(f"About {report.subject}: {span}{_known(report)}"),
             *(_step(place, step) for place, step in enumerate(report.steps[:5], 1)),
             section_block("6. Proposed resolution", resolution),
             html.P(
                 [html.A("All investigations", href="/investigations"), f" · {report.id}"], className="hint"
             ),
         ],
-        as_of=report.known_until,
     )
+
+
+def _known(report: InvestigationReport) -> str:
+    until = report.known_until
+    return " Nothing had been counted then." if until is None else f" Counted until {moment_text(until)}."
 
 
 def _step(place: int, step: InvestigationStep) -> Component:

@@ -13,7 +13,7 @@ from leadscore.alerts.rules import AlertSeverity, default_rules
 from leadscore.console.alert_summary import AlertsNow, alerts_verdict
 from leadscore.console.insights import chosen_insights, numbers_in
 from leadscore.console.page import PageRequest, VerdictLevel
-from leadscore.console.pages.overview import first_steps
+from leadscore.console.pages.overview import first_steps, show_overview
 from leadscore.console.pages.overview_checks import HealthCheck, health_checks, trust_verdict
 from leadscore.console.pages.overview_insights import overview_findings
 from leadscore.console.pages.overview_numbers import OverviewNumbers
@@ -237,6 +237,15 @@ def test_an_empty_installation_says_the_next_step(trained: bool | None, says: st
     content = first_steps("leads", numbers(begun=False, trained=trained))
     assert says in content.verdict.sentence
     assert content.verdict.level == "info"
+
+
+def test_that_nobody_waits_is_said_only_of_rules_that_are_evaluated(request_: PageRequest) -> None:
+    now = show_overview(numbers(), request_)
+    assert "No alert and no release waits for anybody." in str(now.body)
+    assert now.tiles[-1].measure.value == 0
+    old = show_overview(numbers(alerts=alerts(evaluated=NOW - timedelta(hours=1))), request_)
+    assert "Whether an alert waits is not known" in str(old.body)
+    assert old.tiles[-1].measure.value is None
 
 
 def test_what_is_wrong_is_said_before_what_is_unknown() -> None:
