@@ -20,6 +20,7 @@ from dash import dcc as dash_core
 from dash.development.base_component import Component
 from dash.exceptions import DependencyException
 from flask import Flask, g, jsonify, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from leadscore import __version__
@@ -40,6 +41,7 @@ from leadscore.console.page import (
     ConsolePerson,
     PageExport,
     PageReader,
+    check_readable,
 )
 from leadscore.console.page_tables import exported_tables
 from leadscore.console.sessions import SessionKeeper
@@ -123,6 +125,7 @@ class Console:
         self._guard.install(self.flask, lambda: self._script_hashes)
         self.flask.before_request(_check_asked)
         self.flask.register_error_handler(DependencyException, _no_such_file)
+        self.flask.register_error_handler(HTTPException, _in_a_sentence)
         self._script_hashes = tuple(self._dash().csp_hashes())
 
     def _dash(self) -> Dash:
@@ -257,6 +260,7 @@ class Console:
         if action is None:
             raise NotFoundError(f"There is no action {name[:40]!r}.", hint="Load the page again.")
         fields = {key: value.strip() for key, value in request.form.items()}
+        check_readable(fields, kept=True)
         result = self._done(action, fields, person)
         oidc = self._sign_in.oidc
         if not result.login_nonce:
@@ -338,6 +342,20 @@ def _check_asked() -> None:
         msgspec.json.decode(request.get_data(), type=_Asked)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInputError("This is no request of the console's pages.", hint="Load the page.") from error
+
+
+def _in_a_sentence(error: HTTPException) -> HTTPException | Response:
+    """What a form is told where the request fails before or beside its action, as an error of ours."""
+    if not request.path.startswith("/actions/"):
+        return error
+    code = error.code or 500
+    message = "The action failed; whether it was done is not known. The log says why."
+    hint = "Load the page and look."
+    if code < 500:
+        message = "This is more than a form may send." if code == 413 else "This is no request of a form."
+        hint = "Write less." if code == 413 else "Load the page again."
+    told = {"code": "failed" if code >= 500 else "bad_input", "message": message, "hint": hint}
+    return Response(msgspec.json.encode(told), status=code, mimetype="application/json")
 
 
 def _no_such_file(error: DependencyException) -> Response:

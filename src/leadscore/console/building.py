@@ -34,6 +34,7 @@ from leadscore.console.page import (
     PageRequest,
     PageVerdict,
     TimeRange,
+    check_readable,
     read_range,
 )
 from leadscore.console.page_tables import has_tables
@@ -68,6 +69,13 @@ class _Known:
     chosen: TimeRange
     at: datetime
     finished: float
+
+
+def _way_out(page: ConsolePage, given: Mapping[str, str]) -> tuple[Component, ...]:
+    """A link to the page without what was refused; none if nothing was asked for."""
+    if not any(given.values()):
+        return ()
+    return (html.P(html.A(f"Show {page.title} without these choices", href=page.path), className="hint"),)
 
 
 def known_at(content: PageContent, now: datetime) -> PageContent:
@@ -129,6 +137,7 @@ class PageBuilder:
             BadInputError: The time range is none.
         """
         now = self._clock()
+        check_readable(given, kept=False)
         chosen = read_range(given, page.span, now)
         return PageRequest(
             path=page.path,
@@ -162,17 +171,19 @@ class PageBuilder:
         except BadInputError as error:
             usual = read_range({}, page.span, self._clock())
             shown = filters_block(page.path, (), usual if page.span else None)
-            return BuiltPage((shown, error_block(error.message, hint=error.hint)), "refused")
+            refused = error_block(error.message, hint=error.hint)
+            return BuiltPage((shown, refused, *_way_out(page, given)), "refused")
         key = (page.path, tuple(sorted((k, v) for k, v in given.items() if v)), reader)
         try:
             found = self._begin(page, request, key).result(self._settings.page_seconds)
         except (NotInTimeError, UnavailableError) as error:
-            late = f"The event store has not answered within {self._settings.page_seconds:g} s."
+            late = f"{page.asks} has not answered within {self._settings.page_seconds:g} s."
             why = error.message if isinstance(error, UnavailableError) else late
             return self._last_known(page, key, why)
         except (NotFoundError, BadInputError) as error:
             shown = filters_block(page.path, (), self._chosen(page, request))
-            return BuiltPage((shown, empty_block(error.message, hint=error.hint)), "refused")
+            refused = empty_block(error.message, hint=error.hint)
+            return BuiltPage((shown, refused, *_way_out(page, given)), "refused")
         except Exception as error:  # noqa: BLE001 (a page's fault must not take the shell with it)
             _log.error("a page failed", exc_info=error, extra={"fields": {"page": page.path}})
             return self._last_known(page, key, f"This page failed ({type(error).__name__}); see the log.")

@@ -154,6 +154,34 @@ def test_a_range_that_is_none_is_said_without_asking_the_store(world: World) -> 
     assert world.asked == []
 
 
+def test_the_last_day_of_a_range_is_shown_as_it_was_given(world: World) -> None:
+    shown = str(world.look(since="2026-11-01", until="2026-11-20").children)
+    assert "defaultValue='2026-11-01'" in shown
+    assert "defaultValue='2026-11-20'" in shown
+    # A moment of a day is of that day.
+    assert "defaultValue='2026-11-19'" in str(world.look(until="2026-11-19T10:00:00Z").children)
+
+
+def test_who_asks_for_what_is_not_there_finds_the_way_back(world: World) -> None:
+    world.fails = NotFoundError("There is no version 9.", hint="Look for another.")
+    assert "href='/'" in str(world.look(version="9").children)
+    assert "href='/'" not in str(world.look().children)
+    assert "href='/'" in str(world.look(range="soon").children)
+
+
+def test_an_address_with_a_character_that_no_store_keeps_is_a_sentence(world: World) -> None:
+    built = world.look(id="L\0")
+    assert (built.result, world.asked) == ("refused", [])
+    assert "U+0000" in text(built.children)
+
+
+def test_what_is_slow_is_called_by_its_name(world: World) -> None:
+    world.hold = threading.Event()
+    page = console.page(build=world.page, asks="The registry")
+    built = world.builder.build(page, {}, console.PERSON.reader)
+    assert "The registry has not answered within 0.2 s" in text(built.children)
+
+
 def test_a_page_that_fails_does_not_take_the_shell_with_it(world: World) -> None:
     world.fails = ZeroDivisionError("secret")
     built = world.look()

@@ -35,6 +35,7 @@ from leadscore.console.pages.live import SLOW_SECONDS, leads_total
 from leadscore.console.pages.overview_checks import HealthCheck, health_checks, slowest_p95, trust_verdict
 from leadscore.console.pages.overview_insights import overview_findings
 from leadscore.console.pages.overview_numbers import OverviewNumbers, read_overview
+from leadscore.console.reading import currency_note
 from leadscore.console.rephrasing import RephrasingSettings, rephraser_for
 from leadscore.drift.verdict import as_utc
 from leadscore.events.records import Evidence
@@ -188,6 +189,7 @@ def _tiles(numbers: OverviewNumbers, now: datetime) -> list[NumberTile]:
             label="Revenue per lead",
             measure=nothing if row is None else row.revenue,
             unit=Money(numbers.currency),
+            note=currency_note(numbers.currency),
             href="/business",
         ),
         NumberTile(

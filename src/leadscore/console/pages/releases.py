@@ -40,7 +40,7 @@ from leadscore.console.page import (
 from leadscore.console.pages.release_evidence import evidence_blocks
 from leadscore.console.reading import currency_of
 from leadscore.drift.verdict import as_utc
-from leadscore.errors import BadInputError, ForbiddenError, RefusedError, UnavailableError
+from leadscore.errors import BadInputError, ForbiddenError, NotFoundError, RefusedError, UnavailableError
 from leadscore.events.records import Evidence
 from leadscore.identity.approvers import Approvers
 from leadscore.identity.caller import KEY
@@ -129,7 +129,8 @@ def _look(request: PageRequest) -> _Seen:
     records = tuple(r for r in request.store.evidence(kind=_KINDS, limit=500) if r.subject.startswith(prefix))
     now = request.now.timestamp()
     try:
-        found = ModelRegistry(request.home).versions(request.model)
+        # A page makes no database where there is none, and waits for no import of MLflow.
+        found = ModelRegistry(request.home, with_mlflow=False).versions(request.model)
     except UnavailableError as error:
         return _Seen(records, None, error.message, (), None, None, error.message)
     versions = tuple(sorted(found, key=lambda version: version.version, reverse=True))
@@ -137,6 +138,11 @@ def _look(request: PageRequest) -> _Seen:
     progress = tuple(release_progress(request.store, v, request.approvers, now) for v in live)
     asked = request.filters.get("version", "")
     shown = next((version for version in versions if version.ref == asked), None)
+    if asked and shown is None:
+        raise NotFoundError(
+            f"There is no version {asked[:100]!r}.",
+            hint="The list on the page has all, archived ones too.",
+        )
     if shown is None:
         waiting = [v for v, p in zip(live, progress, strict=True) if _waits(p)]
         shown = next(iter([*waiting, *live]), None)
@@ -434,6 +440,7 @@ PAGE: Final = ConsolePage(
     question="Which version is on its way to traffic, and what does it need?",
     build=build,
     span="",
+    asks="The registry of models or the event store",
 )
 ANSWER: Final = ConsoleAction(name="answer", role="approver", run=answer)
 ROLL_BACK: Final = ConsoleAction(name="roll-back", role="approver", run=roll_back)

@@ -229,6 +229,14 @@ def test_the_file_holds_every_row_of_every_table_under_columns_with_units(
     assert not any(name.endswith("(money)") for name in file.header)
 
 
+def test_a_filter_that_a_page_does_not_show_does_not_narrow_it(store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(n=300, days=0.9), model="leads", caught_up=NOW)
+    every, narrowed = shown(live.PAGE, store, home), shown(live.PAGE, store, home, version="7")
+    assert narrowed.tiles == every.tiles
+    assert narrowed.verdict == every.verdict
+    assert every.verdict.level != "warning"
+
+
 @pytest.mark.parametrize("page", [overview.PAGE, live.PAGE], ids=["Overview", "Live"])
 def test_a_silence_that_the_traffic_before_does_not_explain_is_said(
     page: ConsolePage, store: EventStore, home: Home
