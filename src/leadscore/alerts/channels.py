@@ -20,7 +20,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
@@ -215,18 +215,24 @@ def _recipients(text: str) -> list[str]:
     return text.split(",") if "<" in text else text.replace(",", " ").split()
 
 
-def _hand_over(url: str, mail: EmailMessage) -> SendResult:
-    no_url = SendResult("failed", "the mail server's address is no smtp:// or smtps:// URL")
+def _server_of(url: str) -> SplitResult | None:
+    """The parts of a mail server's address; None if it is none."""
     try:
         parts = urlsplit(url)
-        port = parts.port
+        known = parts.scheme in {"smtp", "smtps"} and parts.hostname and parts.port != 0
     except ValueError:
-        return no_url
-    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
-        return no_url
+        # Of a port or an IPv6 address.
+        return None
+    return parts if known else None
+
+
+def _hand_over(url: str, mail: EmailMessage) -> SendResult:
+    parts = _server_of(url)
+    if parts is None:
+        return SendResult("failed", "the mail server's address is no smtp:// or smtps:// URL")
     handed = False
     try:
-        with _connected(parts.scheme, parts.hostname, port) as server:
+        with _connected(parts.scheme, parts.hostname or "", parts.port) as server:
             server.ehlo()
             if parts.scheme == "smtp" and server.has_extn("starttls"):
                 server.starttls(context=ssl.create_default_context())

@@ -297,9 +297,7 @@ def read_open(connection: sa.Connection) -> tuple[Episode, ...]:
     return _decoded(connection.execute(query).scalars())
 
 
-def read_shown(
-    connection: sa.Connection, since: int, *, limit: int | None = 1_000
-) -> tuple[Episode, ...]:
+def read_shown(connection: sa.Connection, since: int, *, limit: int | None = 1_000) -> tuple[Episode, ...]:
     """Every episode that is not over, and those that were over since a moment, newest first.
 
     Args:

@@ -341,7 +341,9 @@ class PrometheusReader:
         try:
             found = msgspec.json.decode(document.data.result, type=list[_Sample])
         except DECODE_ERRORS as error:
-            raise UnavailableError("Prometheus's answer is no vector.", hint="Check the rule's query.") from error
+            raise UnavailableError(
+                "Prometheus's answer is no vector.", hint="Check the rule's query."
+            ) from error
         return {
             tuple(sorted((n, t) for n, t in each.metric.items() if n != "__name__")): float(each.value[1])
             for each in found

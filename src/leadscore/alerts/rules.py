@@ -280,8 +280,8 @@ def _check_names(found: AlertRules, origin: str) -> None:
     for rule in found.rules:
         if rule.unless and rule.unless not in names:
             raise RulesFileError(
-                f"{origin}: the rule {rule.alert} is quiet while {rule.unless[:80]!r} fires, and there is no such"
-                " rule.",
+                f"{origin}: the rule {rule.alert} is quiet while {rule.unless[:80]!r} fires, and there is no"
+                " such rule.",
                 hint=_HINT,
             )
 

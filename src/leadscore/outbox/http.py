@@ -152,7 +152,7 @@ class HttpConnections:
             headers: Besides the content type.
             seconds: For all of it.
             complaint: What a reply that accepts says is wrong all the same, from its content type and the
-                first 64 KiB of its body, without repeating them; empty: nothing. None: the status says it all.
+                first 64 KiB of its body, without repeating them; empty: nothing. None: the status says it.
         """
         sent = {"Content-Type": "application/json", **headers}
         try:

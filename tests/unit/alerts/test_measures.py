@@ -52,7 +52,8 @@ def test_an_answer_that_is_none_is_a_failing_source_and_ends_no_round(text: str)
 
 def test_a_rule_that_nothing_measures_is_unknown_and_says_so() -> None:
     rules = parse_rules(
-        b"rules: [{alert: Mine, severity: info, summary: s, people: p, measure: service.p99, above: 1}]", "own"
+        b"rules: [{alert: Mine, severity: info, summary: s, people: p, measure: service.p99, above: 1}]",
+        "own",
     )
     measured, elsewhere, _ = read_all([], rules.rules, NOW)
     assert elsewhere == []

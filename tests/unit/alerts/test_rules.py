@@ -73,7 +73,10 @@ def test_ones_own_file_needs_only_what_differs(tmp_path: Path) -> None:
         ("levels: {warning: [slak]}", "the level warning names 'slak', which is no channel"),
         ("levels: {warning: [other-0]}", "no channel"),
         ("", "own.yaml is empty"),
-        ("rules: [{alert: LeadScoringLatency, for: 5 minutes}]", "the rule LeadScoringLatency: `for` is no dur"),
+        (
+            "rules: [{alert: LeadScoringLatency, for: 5 minutes}]",
+            "the rule LeadScoringLatency: `for` is no dur",
+        ),
         ("rules: [{alert: LeadScoringLatencyy, above: 1}]", r"severity`.* \(near: LeadScoringLatency"),
         ("rules: [{alert: LeadScoringLatency, above: .nan}]", "a threshold is a number"),
         ("rules: [{alert: LeadScoringLatency, above: .inf}]", "a threshold is a number"),
