@@ -155,3 +155,11 @@ def test_the_next_page_is_asked_for_at_the_same_address_only() -> None:
     assert page == "/api/data/v9.2/o?$skiptoken=1"
     page = SALESFORCE.decode_deals(source, answer(200, {"records": [], "nextRecordsUrl": elsewhere}))[1]
     assert page == ""
+
+
+def test_our_own_pace_never_makes_us_wait_for_what_is_left_to_others() -> None:
+    moments = [n * HUBSPOT.pace_seconds for n in range(300)]
+    for now in moments:
+        left = 100 - sum(now - 10.0 <= moment <= now for moment in moments)
+        said = answer(200, None, x_hubspot_ratelimit_remaining=str(left))
+        assert HUBSPOT.pause(said) is None, f"{left} left after {now:.1f} s"
