@@ -37,16 +37,12 @@ def take_turn(connection: sa.Connection, channel: str, now: int, pace_seconds: f
     return turn
 
 
-def count_due(connection: sa.Connection, channel: str, now: int) -> int:
-    """How many messages of a channel wait to be sent now."""
-    return connection.execute(due_count(channel, now)).scalar_one()
-
-
-def due_count(channel: str, now: int) -> sa.Select[int]:
-    """The question of `count_due`, by the index `outbox_due`."""
-    return sa.select(sa.func.count()).where(
+def count_due(connection: sa.Connection, channel: str, now: int, most: int) -> int:
+    """How many messages of a channel wait to be sent now; `most`: that many at least."""
+    due = sa.select(outbox.c.number).where(
         outbox.c.channel == channel, outbox.c.state == WAITING, outbox.c.next_at <= now
     )
+    return connection.execute(sa.select(sa.func.count()).select_from(due.limit(most).subquery())).scalar_one()
 
 
 def claims_of(connection: sa.Connection, channel: str, lease: str) -> tuple[MessageClaim, ...]:

@@ -416,6 +416,12 @@ def backlogs(connection: sa.Connection, channel: str | None = None) -> tuple[Cha
     return tuple(ChannelBacklog(*connection.execute(backlog_of(name)).one()) for name in names)
 
 
+def delivered_words(backlog: ChannelBacklog) -> str:
+    """How many messages a channel has had, as people are told it."""
+    counted = backlog.delivered < DELIVERED_MOST
+    return str(backlog.delivered) if counted else f"at least {DELIVERED_MOST:,}"
+
+
 def backlog_of(channel: str) -> sa.Select[str, int, int | None, int, int, int, str]:
     """What a `ChannelBacklog` says of one channel."""
     c = outbox.c
