@@ -89,7 +89,7 @@ class AlertMonitor:
         self._readers = self._all_readers(facts)
         self._pool = ChannelPool(_CHANNELS_AT_ONCE)
         self.receiver = AlertmanagerReceiver(
-            store, self.audience, lambda: self._secrets.get(ALERTMANAGER_TOKEN), now
+            store, self._audience_now, lambda: self._secrets.get(ALERTMANAGER_TOKEN), now
         )
 
     @property
@@ -104,6 +104,11 @@ class AlertMonitor:
     def audience(self) -> Audience:
         """Whom to tell, with the rules and channels as they are now."""
         return Audience(self._rules, frozenset(senders(self._secrets)), self._links)
+
+    def _audience_now(self) -> Audience:
+        """The same of one that does not evaluate, because another monitor leads: it reads the rules here."""
+        self._rules = self._reloaded()
+        return self.audience()
 
     def evaluate(self) -> None:
         """One round: rules as they are now, every source, one transaction.

@@ -140,25 +140,35 @@ class HttpConnections:
             return _not_answered(error)
 
     def post_json(
-        self, url: str, body: bytes, *, headers: Mapping[str, str], seconds: float = REQUEST_SECONDS
+        self,
+        url: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str],
+        seconds: float = REQUEST_SECONDS,
+        complaint: Callable[[str, bytes], str] | None = None,
     ) -> SendResult:
         """Post a JSON document and say what came of it.
 
-        A redirect is refused (the address that was configured, and nowhere else). What the reply's body says
-        changes nothing: the status says it all, and the body may repeat what was sent.
+        A redirect is not followed (the address that was configured, and nowhere else).
 
         Args:
             url: http or https; never repeated in the result, because it may be a secret.
             body: The document.
             headers: Besides the content type.
             seconds: For all of it.
+            complaint: What a reply that accepts says is wrong all the same, from its content type and the
+                first 64 KiB of its body, without repeating them; empty: nothing. None: the status says it.
         """
         sent = {"Content-Type": "application/json", **headers}
         try:
             with self._answered("POST", url, body, sent, seconds) as reply:
-                found = result_of_status(reply.status, _headers(reply).get("retry-after"), time.time())
-                if self._kept:
-                    self._drain(reply)
+                said = _headers(reply)
+                found = result_of_status(reply.status, said.get("retry-after"), time.time())
+                read = self._drain(reply) if self._kept or complaint is not None else b""
+                if complaint is not None and found.outcome == "accepted":
+                    wrong = complaint(said.get("content-type", ""), read)
+                    return SendResult("failed", f"{found.detail}: {wrong}", reply.status) if wrong else found
                 return found
         except (RefusedAddressError, *_NOT_SENT, *_LOST, *_NO_URL) as error:
             return _not_answered(error)
@@ -180,15 +190,16 @@ class HttpConnections:
         with pool.stream(method, address, headers=request.headers.raw, content=body) as reply:
             yield reply
 
-    def _drain(self, reply: httpcore.Response) -> None:
+    def _drain(self, reply: httpcore.Response) -> bytes:
         """Read the rest of a reply, so that its connection can be used again; a long one is cut off."""
         self._deadline.at = min(self._deadline.at, time.monotonic() + _DRAINED_SECONDS)
-        left = _DRAINED_BYTES
+        read = bytearray()
         with contextlib.suppress(*_LOST):
             for piece in reply.iter_stream():
-                left -= len(piece)
-                if left < 0:
+                read += piece
+                if len(read) > _DRAINED_BYTES:
                     break
+        return bytes(read[:_DRAINED_BYTES])
 
     def _pool(self, proxy: str) -> httpcore.ConnectionPool:
         with self._lock:
