@@ -233,10 +233,15 @@ def checked_reason(reason: str) -> str:
         BadInputError: There is none, or it is too long.
     """
     reason = reason.strip()
-    if not any(c.isalnum() for c in reason) or len(reason) > LONGEST_REASON_TEXT:
+    if not any(c.isalnum() for c in reason):
         raise BadInputError(
-            f"The reason has {len(reason)} characters.",
-            hint=f"Say why in 1 to {LONGEST_REASON_TEXT} characters: --reason '…'.",
+            f"The reason says nothing: {reason!r}." if reason else "No reason was given.",
+            hint="Say why in a few words: it is kept, and shown to whoever asks.",
+        )
+    if len(reason) > LONGEST_REASON_TEXT:
+        raise BadInputError(
+            f"The reason has {len(reason):,} characters.",
+            hint=f"Say why in at most {LONGEST_REASON_TEXT} characters.",
         )
     return reason
 

@@ -134,12 +134,17 @@ def read_investigation(store: EventStore, model: str, name: str) -> Investigatio
 
 def _decode(records: Sequence[Evidence]) -> tuple[InvestigationReport, ...]:
     try:
-        return tuple(msgspec.json.decode(record.document, type=InvestigationReport) for record in records)
+        return tuple(_decoded(record) for record in records)
     except DECODE_ERRORS as error:
         raise BadInputError(
             f"A record of an investigation cannot be read: {error}.",
             hint="A newer release may have written it.",
         ) from error
+
+
+def _decoded(record: Evidence) -> InvestigationReport:
+    report = msgspec.json.decode(record.document, type=InvestigationReport)
+    return msgspec.structs.replace(report, asked_by="" if record.caller is None else record.caller.name)
 
 
 def _subject(request: InvestigationRequest) -> str:
