@@ -28,6 +28,7 @@ from leadscore.alerts.messages import AlertMessage
 from leadscore.documents import DECODE_ERRORS
 from leadscore.files import read_file
 from leadscore.outbox.attempts import LONGEST_SECONDS, SendResult
+from leadscore.outbox.bounded import AttemptsApart, SenderApart
 from leadscore.outbox.http import HttpConnections
 from leadscore.outbox.queue import OutboxMessage
 from leadscore.outbox.worker import Sender
@@ -45,6 +46,8 @@ ALERTMANAGER_TOKEN: Final = "LEADSCORE_ALERTMANAGER_TOKEN"  # noqa: S105 (a vari
 _EVENTS: Final = "https://events.pagerduty.com/v2/enqueue"
 _SMTP_SECONDS: Final = 10.0
 _LIMIT: Final = 64 * 1024
+# Neither mail servers nor Apprise's plugins are bound by a deadline of ours.
+_ATTEMPTS: Final = AttemptsApart()
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -95,11 +98,11 @@ def senders(secrets: ChannelSecrets) -> dict[str, Sender]:
             lambda: secrets.get(PAGERDUTY_URL) or _EVENTS, lambda: secrets.get(PAGERDUTY_KEY)
         )
     if secrets.get(SMTP_URL) and secrets.get(MAIL_TO):
-        found["email"] = MailSender(
-            lambda: (secrets.get(SMTP_URL), secrets.get(MAIL_FROM), secrets.get(MAIL_TO))
-        )
+        mail = MailSender(lambda: (secrets.get(SMTP_URL), secrets.get(MAIL_FROM), secrets.get(MAIL_TO)))
+        found["email"] = SenderApart(mail, "email", _ATTEMPTS)
     for number, url in enumerate(secrets.get(CHANNEL_URLS).split(), 1):
-        found[f"other-{number}"] = AppriseSender(url)
+        name = f"other-{number}"
+        found[name] = SenderApart(AppriseSender(url), name, _ATTEMPTS)
     return found
 
 

@@ -28,6 +28,7 @@ from leadscore.alerts.rules import AlertRules, default_rules, load_rules, rules_
 from leadscore.alerts.scrape import ScrapeReader
 from leadscore.alerts.webhook import AlertmanagerReceiver
 from leadscore.crm.status import is_crm_channel, longest_wait
+from leadscore.crm.targets import targets_fault, targets_path
 from leadscore.errors import LeadScoreError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
@@ -213,7 +214,12 @@ class AlertMonitor:
         environ = self._environ
         readers: list[MeasureReader] = [
             RollupReader(self._store, facts),
-            MonitorReader(self._store, lambda: self._broken, lambda: self._failing),
+            MonitorReader(
+                self._store,
+                lambda: self._broken,
+                lambda: self._failing,
+                lambda: targets_fault(targets_path(self._environ)),
+            ),
             NightReader(self._store, environ),
         ]
         prometheus = environ.get("LEADSCORE_PROMETHEUS_URL")

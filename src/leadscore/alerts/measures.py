@@ -178,16 +178,22 @@ class MonitorReader:
     Args:
         store: Of the outbox.
         broken: What is wrong with the rules file; empty if nothing is.
+        targets: What is wrong with the file of CRM targets.
         failing: Sources that could not be read in the last round, and why.
     """
 
     name = "monitor"
 
     def __init__(
-        self, store: EventStore, broken: Callable[[], str], failing: Callable[[], Mapping[str, str]]
+        self,
+        store: EventStore,
+        broken: Callable[[], str],
+        failing: Callable[[], Mapping[str, str]],
+        targets: Callable[[], str],
     ) -> None:
         self._store = store
         self._broken = broken
+        self._targets = targets
         self._failing = failing
 
     def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
@@ -200,6 +206,8 @@ class MonitorReader:
                 return {(("source", s),): Measure(value=v, n=0) for s, v in known.items()}
             case "monitor.undelivered":
                 return self._undelivered(now)
+            case "crm.targets_broken":
+                return {(): Measure(value=float(bool(self._targets())), n=0)}
             case "crm.endpoint_gone":
                 return self._gone()
             case _:

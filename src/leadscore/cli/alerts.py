@@ -45,7 +45,7 @@ def list_alerts(
     from leadscore.alerts.silences import read_silences
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
-    from leadscore.outbox.queue import backlogs
+    from leadscore.outbox.queue import backlogs, delivered_words
 
     now, in_force = now_us(), _rules_in_force(rules)
     begin = now - round(parse_span(since, "--since").total_seconds() * 1e6)
@@ -69,7 +69,7 @@ def list_alerts(
     worst = {s.rule: number_lines(s.members[:1], in_force.named(s.rule)) for _, s in statuses}
     by_rule = [(s.rule, s.state, "; ".join(worst[s.rule]) or s.unknown, _moment(at)) for at, s in statuses]
     quiet = [(s.words, s.by.name, s.reason, _moment(s.ends_at), s.silence_id) for s in silences]
-    ways = [(c.channel, c.waiting, c.dead, c.delivered, c.uncertain, c.last_error) for c in channels]
+    ways = [(c.channel, c.waiting, c.dead, delivered_words(c), c.uncertain, c.last_error) for c in channels]
     told = ("channel", "waiting", "given up", "delivered", "maybe twice", "last error")
     emit(
         {"alerts": alerts, "rules": [s for _, s in statuses], "silences": silences, "channels": channels},
@@ -217,7 +217,8 @@ def backtest(
     rows = [
         (
             each.rule,
-            len(each.episodes),
+            # Of what was never known nobody can say that it would not have fired.
+            len(each.episodes) if each.measured else "unknown",
             each.looks,
             each.measured,
             ", ".join(_moment(e.started_at) for e in each.episodes[:5]),

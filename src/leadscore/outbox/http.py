@@ -1,7 +1,8 @@
 """HTTP requests of deliveries: each over by one deadline, without redirects, every end a `SendResult`.
 
-The deadline holds for all of a request: connecting, and every byte that is sent or read. A receiver that
-sends a byte now and then keeps no timeout of single steps from starting anew, but not this one.
+The deadline holds for all of a request: the look-up of the name, connecting, and every byte that is sent or
+read. A receiver that sends a byte now and then keeps no timeout of single steps from starting anew, but not
+this one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from socket import SOCK_STREAM, gaierror, getaddrinfo
 from types import TracebackType
 from typing import Final, Self, TypeAlias
@@ -23,6 +24,7 @@ import httpcore
 import httpx
 
 from leadscore.outbox.attempts import SendResult, result_of_status
+from leadscore.outbox.bounded import begin_apart
 
 # Shorter than the lease of a message by far: whoever sends holds it until the end.
 REQUEST_SECONDS: Final = 20.0
@@ -43,6 +45,10 @@ _NO_URL: Final = (httpx.InvalidURL, ValueError)
 
 Lookup: TypeAlias = Callable[[str, int], Sequence[str]]
 _Options: TypeAlias = Iterable[httpcore.SOCKET_OPTION]
+
+
+class _NoLookupError(httpcore.ConnectTimeout):
+    """The name servers did not answer in time."""
 
 
 class RefusedAddressError(Exception):
@@ -246,6 +252,8 @@ def _not_answered(error: Exception) -> SendResult:
 def _why_none(error: BaseException) -> str:
     """What kept a connection from being made, so that a person knows whom to ask."""
     said = type(error).__name__
+    if isinstance(error, _NoLookupError):
+        return "the name servers do not answer"
     if isinstance(error, httpcore.ConnectTimeout):
         said = f"nobody answers at the address within {_CONNECT_SECONDS:.0f} s"
     # The pool raises anew without the cause, but not without what it was raised in.
@@ -300,8 +308,12 @@ class _BoundedBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Look the name up, check, connect."""
         del timeout
+        # In a thread: the resolver goes by time limits of its own.
+        looked_up = begin_apart(partial(self._look_up, host, port))
         try:
-            addresses = self._look_up(host, port)
+            addresses = looked_up.result(self._deadline.left(httpcore.ConnectTimeout))
+        except TimeoutError as error:
+            raise _NoLookupError("the name is not looked up in time") from error
         except OSError as error:
             raise httpcore.ConnectError("the name is not known") from error
         for address in addresses:

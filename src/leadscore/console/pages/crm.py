@@ -55,7 +55,7 @@ from leadscore.errors import BadInputError, LeadScoreError
 from leadscore.identity.caller import Caller
 from leadscore.monitoring.measures import Measure
 from leadscore.monitoring.queries.freshness import read_freshness
-from leadscore.outbox.queue import DeadLetter
+from leadscore.outbox.queue import DELIVERED_MOST, DeadLetter
 
 _LETTERS: Final = 100
 _STATES: Final[dict[str, tuple[VerdictLevel, str]]] = {
@@ -151,9 +151,14 @@ def _tiles(found: _Crm) -> list[NumberTile]:
     return [
         count("Targets", len(found.statuses)),
         count("Scores that wait", sum(s.backlog.waiting for s in found.statuses)),
-        count("Delivered in 30 days", sum(s.backlog.delivered for s in found.statuses)),
+        count(_delivered_label(found), sum(s.backlog.delivered for s in found.statuses)),
         count("Given up", sum(s.backlog.dead for s in found.statuses), "warning"),
     ]
+
+
+def _delivered_label(found: _Crm) -> str:
+    at_least = any(status.backlog.delivered >= DELIVERED_MOST for status in found.statuses)
+    return "Delivered in 30 days, at least" if at_least else "Delivered in 30 days"
 
 
 def _status_table(found: _Crm, request: PageRequest) -> Component:
