@@ -148,10 +148,11 @@ def test_a_pod_reaches_what_its_policy_names_and_nothing_else(
 ) -> None:
     made, _ = release
     database, channel = f"{FULL}-postgresql.{made.kube.namespace}.svc:5432", receivers.web
-    places = [database, channel, "kubernetes.default.svc:443", "prometheus.monitoring.svc:9090"]
+    prometheus = "prometheus.monitoring.svc:9090"
+    places = [database, channel, prometheus, "kubernetes.default.svc:443"]
     assert network.reached_from(made, "scoring", places) == [database]
     assert network.reached_from(made, "console", places) == [database]
-    assert network.reached_from(made, "monitor", places) == [database, channel]
+    assert network.reached_from(made, "monitor", places) == [database, channel, prometheus]
 
 
 def test_a_stranger_beside_the_release_reaches_none_of_its_pods(release: tuple[Release, str]) -> None:

@@ -10,7 +10,7 @@ from tests.e2e.scenario.patience import wait_until
 from tests.e2e.scenario.release import Release
 
 _STRANGER: Final = "stranger"
-# A policy lets packets fall: nobody answers, not even with a refusal.
+# What a policy does not name is not answered or refused, as its enforcer likes it.
 _CONNECT: Final = """
 import json, socket
 found = []
@@ -18,7 +18,7 @@ for place in json.loads({places!r}):
     host, _, port = place.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=3).close()
-    except TimeoutError:
+    except (TimeoutError, ConnectionRefusedError):
         continue
     found.append(place)
 print(json.dumps(found))
