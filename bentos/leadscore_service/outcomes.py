@@ -12,7 +12,7 @@ from leadscore.contract.plain import ID_MAX, ID_MIN, Problems, id_problem
 from leadscore.contract.strict import JsonObject, parse_strict
 from leadscore.contract.words import json_type, short_name
 from leadscore.errors import BodyTooLargeError, MalformedBodyError
-from leadscore.events.records import Outcome, outcome_id_of
+from leadscore.events.records import API_SOURCE, Outcome, outcome_id_of
 from leadscore_service.engine import Engine
 from leadscore_service.http import Reply, Request
 from leadscore_service.media import JSON_TYPE, body_of, media_type
@@ -48,8 +48,9 @@ async def take_outcomes(engine: Engine, request: Request) -> Reply:
 def read_outcomes(body: bytes, now_us: int) -> list[Outcome]:
     """The outcomes of a body.
 
-    The same outcome sent again has the same id and is stored once. The id is made from what was said; so an
-    outcome that changes back to an earlier state must differ in `occurred_at` or `recorded_at`.
+    The same outcome sent again has the same id and is stored once. The id is made from what was said; whether
+    an outcome that changes back to an earlier state is news is seen where it is stored (`retelling`). Of
+    several of one lead that do not say when they were recorded, the last counts.
 
     Args:
         body: One JSON object, or a list of at most 1,000.
@@ -68,7 +69,8 @@ def read_outcomes(body: bytes, now_us: int) -> list[Outcome]:
                 f"The request holds {len(parsed)} outcomes; at most {MAX_OUTCOMES} are taken.",
                 hint="Send them in several requests.",
             )
-        found = [_outcome(item, f"[{i}]", now_us, problems) for i, item in enumerate(parsed)]
+        first = now_us - len(parsed) + 1
+        found = [_outcome(item, f"[{i}]", first + i, problems) for i, item in enumerate(parsed)]
     elif isinstance(parsed, JsonObject):
         found = [_outcome(parsed, "", now_us, problems)]
     else:
@@ -102,7 +104,7 @@ def _outcome(item: object, at: str, now_us: int, problems: Problems) -> Outcome 
         value=value,
         occurred_at=now_us if occurred is None else occurred,
         recorded_at=now_us if recorded is None else recorded,
-        source="api",
+        source=API_SOURCE,
     )
 
 

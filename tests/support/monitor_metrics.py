@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
 from leadscore.alerts.chores import AlertMonitor
+from leadscore.crm.chores import CrmMonitor
 from leadscore.errors import NotFoundError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
@@ -19,6 +20,7 @@ from leadscore.monitoring.lease import StoreLease
 from leadscore.monitoring.monitor import RollupChores, keeper_metrics
 from leadscore.monitoring.rollups.cells import VersionCells
 from leadscore.outbox.queue import OutboxMessage, enqueue
+from leadscore.settings import Home
 
 
 def monitor_page(folder: Path) -> bytes:
@@ -28,12 +30,14 @@ def monitor_page(folder: Path) -> bytes:
         held.renew()
         rollups = RollupChores(store, VersionCells(_no_facts), held, stop.is_set)
         alerts = AlertMonitor(store, lambda *_: None, {}, check=held.check)
-        keeper = ChoreKeeper(held, (*rollups.chores, *alerts.chores), stop)
+        crm = CrmMonitor(store, Home.from_environment({"LEADSCORE_HOME": str(folder)}), _no_facts, {})
+        keeper = ChoreKeeper(held, (*rollups.chores, *alerts.chores, *crm.chores), stop)
         with store.writing() as connection:
             enqueue(connection, [OutboxMessage("m", "slack", "s", "{}")], now_us())
         for chore in keeper.chores:
             chore.run()
         alerts.finish()
+        crm.finish()
         keeper._lease_state.good_at = time.time()
 
         class Page(Collector):
@@ -41,6 +45,7 @@ def monitor_page(folder: Path) -> bytes:
                 yield from keeper_metrics(keeper)
                 yield from rollups.metrics()
                 yield from alerts.metrics()
+                yield from crm.metrics()
 
         registry = CollectorRegistry(auto_describe=False)
         registry.register(Page())

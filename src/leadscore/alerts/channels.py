@@ -7,6 +7,7 @@ Addresses and keys are secrets. They are read anew for each message, from a file
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import os
@@ -19,13 +20,15 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
 from leadscore.alerts.messages import AlertMessage
+from leadscore.documents import DECODE_ERRORS
 from leadscore.files import read_file
-from leadscore.outbox.attempts import SendResult
+from leadscore.outbox.attempts import LONGEST_SECONDS, SendResult
+from leadscore.outbox.bounded import AttemptsApart, SenderApart
 from leadscore.outbox.http import HttpConnections
 from leadscore.outbox.queue import OutboxMessage
 from leadscore.outbox.worker import Sender
@@ -43,6 +46,15 @@ ALERTMANAGER_TOKEN: Final = "LEADSCORE_ALERTMANAGER_TOKEN"  # noqa: S105 (a vari
 _EVENTS: Final = "https://events.pagerduty.com/v2/enqueue"
 _SMTP_SECONDS: Final = 10.0
 _LIMIT: Final = 64 * 1024
+# Neither mail servers nor Apprise's plugins are bound by a deadline of ours.
+_ATTEMPTS: Final = AttemptsApart()
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    ok: object = None
+    success: object = None
+    error: object = None
+    errors: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +98,11 @@ def senders(secrets: ChannelSecrets) -> dict[str, Sender]:
             lambda: secrets.get(PAGERDUTY_URL) or _EVENTS, lambda: secrets.get(PAGERDUTY_KEY)
         )
     if secrets.get(SMTP_URL) and secrets.get(MAIL_TO):
-        found["email"] = MailSender(
-            lambda: (secrets.get(SMTP_URL), secrets.get(MAIL_FROM), secrets.get(MAIL_TO))
-        )
+        mail = MailSender(lambda: (secrets.get(SMTP_URL), secrets.get(MAIL_FROM), secrets.get(MAIL_TO)))
+        found["email"] = SenderApart(mail, "email", _ATTEMPTS)
     for number, url in enumerate(secrets.get(CHANNEL_URLS).split(), 1):
-        found[f"other-{number}"] = AppriseSender(url)
+        name = f"other-{number}"
+        found[name] = SenderApart(AppriseSender(url), name, _ATTEMPTS)
     return found
 
 
@@ -140,7 +152,9 @@ class PagerDutySender:
                 "custom_details": {"text": "\n".join(said.lines)},
             }
             body["links"] = [{"href": url, "text": name} for name, url in said.links if "://" in url]
-        return _posted(self.url(), body)
+        found = _posted(self.url(), body)
+        # It says 400 of a key that is none, too, and that can be put right while the message waits.
+        return dataclasses.replace(found, outcome="failed") if found.status == 400 else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +168,13 @@ class MailSender:
         """Hand the mail to the server."""
         said = _decoded(message)
         url, sender, to = self.settings()
-        recipients = to.replace(",", " ").split()
         mail = EmailMessage()
         mail["Subject"] = " ".join(said.title.split())[:200]
-        mail["From"] = sender or "leadscore@localhost"
-        mail["To"] = ", ".join(recipients)
+        try:
+            mail["From"] = sender or "leadscore@localhost"
+            mail["To"] = ", ".join(_recipients(to))
+        except (ValueError, IndexError):
+            return SendResult("failed", f"{MAIL_FROM} or {MAIL_TO} holds no address")
         mail["Date"] = format_datetime(datetime.now(UTC))
         mail["Message-ID"] = f"<{hashlib.sha256(message.message_id.encode()).hexdigest()[:32]}@leadscore>"
         # Messages of one alert are one conversation.
@@ -188,18 +204,38 @@ class AppriseSender:
         if not service.add(self.url):
             return SendResult("failed", "Apprise does not know this kind of URL")
         body = "\n".join([*said.lines, *(f"{name}: {url}" for name, url in said.links)])
-        if service.notify(title=said.title, body=body or said.title, interpret_escapes=False):
+        try:
+            taken = service.notify(title=said.title, body=body or said.title, interpret_escapes=False)
+        except Exception as error:  # noqa: BLE001 - plugins of strangers; other channels must go on
+            return SendResult("uncertain", f"Apprise's plugin failed ({type(error).__name__})")
+        if taken:
             return SendResult("accepted", "")
         return SendResult("uncertain", "the service did not confirm it")
 
 
+def _recipients(text: str) -> list[str]:
+    """Addresses with commas or spaces between them, or with names: `Ops <ops@example.com>`."""
+    return text.split(",") if "<" in text else text.replace(",", " ").split()
+
+
+def _server_of(url: str) -> SplitResult | None:
+    """The parts of a mail server's address; None if it is none."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"smtp", "smtps"} and parts.hostname and parts.port != 0
+    except ValueError:
+        # Of a port or an IPv6 address.
+        return None
+    return parts if known else None
+
+
 def _hand_over(url: str, mail: EmailMessage) -> SendResult:
-    parts = urlsplit(url)
-    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+    parts = _server_of(url)
+    if parts is None:
         return SendResult("failed", "the mail server's address is no smtp:// or smtps:// URL")
     handed = False
     try:
-        with _connected(parts.scheme, parts.hostname, parts.port) as server:
+        with _connected(parts.scheme, parts.hostname or "", parts.port) as server:
             server.ehlo()
             if parts.scheme == "smtp" and server.has_extn("starttls"):
                 server.starttls(context=ssl.create_default_context())
@@ -246,7 +282,32 @@ def _connected(scheme: str, host: str, port: int | None) -> Generator[smtplib.SM
 
 def _posted(url: str, body: Mapping[str, object]) -> SendResult:
     with HttpConnections() as connections:
-        return connections.post_json(url, msgspec.json.encode(body), headers={})
+        found = connections.post_json(url, msgspec.json.encode(body), headers={}, complaint=reply_complaint)
+    if found.retry_after is None:
+        return found
+    # Whoever asks for a day would have critical alerts wait for a day, or given up at once.
+    return dataclasses.replace(found, retry_after=min(found.retry_after, LONGEST_SECONDS))
+
+
+def reply_complaint(content_type: str, body: bytes) -> str:
+    """What a reply with a good status says is wrong all the same; empty: nothing.
+
+    A page is of a proxy or a sign-in, not of a receiver. Slack-shaped receivers say `{"ok": false}`, others
+    `{"success": false}` or an error, and Teams' connectors answer 200 with a sentence that delivery failed.
+    """
+    text = body.lstrip()
+    if "html" in content_type.lower() or text[:9].lower().startswith((b"<!doctype", b"<html")):
+        return "a web page answers, not a receiver"
+    if b"delivery failed" in text[:200]:
+        return "the receiver says that its delivery failed"
+    try:
+        said = msgspec.json.decode(text, type=_Reply)
+    except DECODE_ERRORS:
+        # A word, as `ok`, or nothing: the status says it all.
+        return ""
+    if said.ok is False or said.success is False or said.error or said.errors:
+        return "the receiver says that it did not take it"
+    return ""
 
 
 def _decoded(message: OutboxMessage) -> AlertMessage:

@@ -28,6 +28,7 @@ from leadscore.alerts.rules import AlertRules, default_rules, load_rules, rules_
 from leadscore.alerts.scrape import ScrapeReader
 from leadscore.alerts.webhook import AlertmanagerReceiver
 from leadscore.crm.status import is_crm_channel, longest_wait
+from leadscore.crm.targets import targets_fault, targets_path
 from leadscore.errors import LeadScoreError
 from leadscore.events.records import now_us
 from leadscore.events.store import EventStore
@@ -88,7 +89,7 @@ class AlertMonitor:
         self._readers = self._all_readers(facts)
         self._pool = ChannelPool(_CHANNELS_AT_ONCE)
         self.receiver = AlertmanagerReceiver(
-            store, self.audience, lambda: self._secrets.get(ALERTMANAGER_TOKEN), now
+            store, self._audience_now, lambda: self._secrets.get(ALERTMANAGER_TOKEN), now
         )
 
     @property
@@ -103,6 +104,11 @@ class AlertMonitor:
     def audience(self) -> Audience:
         """Whom to tell, with the rules and channels as they are now."""
         return Audience(self._rules, frozenset(senders(self._secrets)), self._links)
+
+    def _audience_now(self) -> Audience:
+        """The same of one that does not evaluate, because another monitor leads: it reads the rules here."""
+        self._rules = self._reloaded()
+        return self.audience()
 
     def evaluate(self) -> None:
         """One round: rules as they are now, every source, one transaction.
@@ -208,7 +214,12 @@ class AlertMonitor:
         environ = self._environ
         readers: list[MeasureReader] = [
             RollupReader(self._store, facts),
-            MonitorReader(self._store, lambda: self._broken, lambda: self._failing),
+            MonitorReader(
+                self._store,
+                lambda: self._broken,
+                lambda: self._failing,
+                lambda: targets_fault(targets_path(self._environ)),
+            ),
             NightReader(self._store, environ),
         ]
         prometheus = environ.get("LEADSCORE_PROMETHEUS_URL")

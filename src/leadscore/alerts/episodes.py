@@ -14,6 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from leadscore.alerts.evaluate import (
+    GONE_US,
     Acknowledgement,
     Episode,
     RuleStatus,
@@ -77,13 +78,13 @@ def evaluate_round(
     """
     lock_episodes(connection)
     before = {episode.fingerprint: episode for episode in read_open(connection)}
-    after = dict(before)
+    after = {mark: _without_silent_alertmanager(episode, now) for mark, episode in before.items()}
     statuses = [RuleStatus(rule=name, state="elsewhere") for name in elsewhere]
     for rule in audience.rules.rules:
         if rule.alert not in measured:
             continue
         found: list[Episode] = []
-        for group, measures, previous in _groups(rule, measured[rule.alert], before.values()):
+        for group, measures, previous in _groups(rule, measured[rule.alert], tuple(after.values())):
             episode = evaluate_rule(rule, group, measures, previous, now)
             if episode is not None and episode.own:
                 summary = summary_of(rule, group, episode.members)
@@ -113,17 +114,35 @@ def _groups(
         yield dict(group), groups.get(group, {}), previous.get(group)
 
 
+def _without_silent_alertmanager(episode: Episode, now: int) -> Episode:
+    """Take back what Alertmanager has not repeated for a day: it repeats what fires, by default every 4 h.
+
+    One that lost its memory never says that an alert is over.
+    """
+    if not episode.external:
+        return episode
+    if episode.heard_at is None:
+        # An older release did not write it down.
+        return msgspec.structs.replace(episode, heard_at=now)
+    if now - episode.heard_at < GONE_US:
+        return episode
+    return msgspec.structs.replace(episode, external={})
+
+
 def _close_orphans(after: dict[str, Episode], rules: AlertRules, measured: RuleMeasures, now: int) -> None:
     """Make alerts unknown whose rule is gone, or that nothing measures and Alertmanager does not report."""
     for mark, episode in after.items():
         if episode.ended_at is not None or episode.external or episode.rule in measured:
             continue
-        gone = rules.named(episode.rule) is None
+        # What only Alertmanager knew of never had a rule here.
+        silent = episode.heard_at is not None and not episode.own
+        gone = not silent and rules.named(episode.rule) is None
         why = "its rule was taken away" if gone else "nothing measures it here any more"
+        why = "Alertmanager has not repeated it for a day" if silent else why
         since = episode.unknown_since or now
         after[mark] = msgspec.structs.replace(
             episode, state="unknown", unknown=why, unknown_since=since, seen_at=now,
-            ended_at=now if gone else None,
+            ended_at=now if gone or now - since >= GONE_US else None,
         )  # fmt: skip
 
 
@@ -139,8 +158,9 @@ def announce(
     for mark, episode in after.items():
         rule = audience.rules.named(episode.rule)
         hidden = any(silence.covers(episode, now) for silence in silences) or _said_by(rule, episode, after)
-        kind = news_of(episode, now, hidden=hidden)
-        if kind is None:
+        kind, channels = _news_and_channels(audience, episode, now, hidden=hidden)
+        if kind is None or not channels:
+            # What could be told to nobody is not told: it is, once a channel of its level is set up.
             told[mark] = episode
             continue
         message = alert_message(kind, episode, rule, audience.links, now)
@@ -148,17 +168,45 @@ def announce(
         name = f"{episode.episode_id}/{kind}" + (f"-{now}" if kind == "update" else "")
         enqueue(
             connection,
-            [OutboxMessage(name, channel, episode.episode_id, payload) for channel in audience.of(episode)],
+            [OutboxMessage(name, channel, episode.episode_id, payload) for channel in channels],
             now,
         )
+        more = channels if kind == "firing" else ()
         told[mark] = msgspec.structs.replace(
             episode,
             announced_at=episode.announced_at or now,
             told_members=max(episode.told_members, len(episode.members)),
             told_at=now,
             told_unknown=episode.told_unknown or kind == "unknown",
+            told_channels=tuple(dict.fromkeys((*_told_channels(audience, episode), *more))),
         )
     return told
+
+
+def _news_and_channels(
+    audience: Audience, episode: Episode, now: int, *, hidden: bool
+) -> tuple[MessageKind | None, tuple[str, ...]]:
+    """What is to be told of an episode, and to which channels.
+
+    Who was told that it fires is told how it goes on, also where levels, severity or secrets have changed
+    since: a channel without its secret has the message wait. Who was not, is told that it fires.
+    """
+    kind, channels = news_of(episode, now, hidden=hidden), audience.of(episode)
+    if episode.announced_at is None:
+        return kind, channels
+    told = _told_channels(audience, episode)
+    if kind is not None:
+        return kind, told
+    untold = tuple(name for name in channels if name not in told)
+    wanted = episode.state == "firing" and not hidden and episode.acknowledged is None
+    return ("firing", untold) if wanted else (None, ())
+
+
+def _told_channels(audience: Audience, episode: Episode) -> tuple[str, ...]:
+    """Channels that know that it fires; of an older release's episode, those of its level."""
+    if episode.announced_at is None or episode.told_channels:
+        return episode.told_channels
+    return audience.of(episode)
 
 
 def news_of(episode: Episode, now: int, *, hidden: bool) -> MessageKind | None:
@@ -228,7 +276,8 @@ def acknowledge(
             rule = audience.rules.named(episode.rule)
             payload = msgspec.json.encode(alert_message("acknowledged", episode, rule, audience.links, now))
             name = f"{episode_id}/acknowledged"
-            told = [OutboxMessage(name, c, episode_id, payload.decode()) for c in audience.of(episode)]
+            channels = _told_channels(audience, episode)
+            told = [OutboxMessage(name, c, episode_id, payload.decode()) for c in channels]
             enqueue(connection, told, now)
     document = msgspec.json.encode(said).decode()
     store.record(Evidence(f"{ACKNOWLEDGED}-{episode_id}", ACKNOWLEDGED, episode_id, now, document, by))
@@ -248,11 +297,31 @@ def read_open(connection: sa.Connection) -> tuple[Episode, ...]:
     return _decoded(connection.execute(query).scalars())
 
 
+def read_shown(connection: sa.Connection, since: int, *, limit: int | None = 1_000) -> tuple[Episode, ...]:
+    """Every episode that is not over, and those that were over since a moment, newest first.
+
+    Args:
+        connection: To read by.
+        since: Microseconds since the epoch.
+        limit: Of those that are over: however many there were, what fires is among them.
+    """
+    table = alert_episodes
+    over = sa.select(table.c.document).where(table.c.ended_at >= since).order_by(table.c.ended_at.desc())
+    found = (*read_open(connection), *_decoded(connection.execute(over.limit(limit)).scalars()))
+    return tuple(sorted(found, key=lambda episode: -episode.started_at))
+
+
 def read_recent(connection: sa.Connection, since: int, *, limit: int | None = 1_000) -> tuple[Episode, ...]:
     """Episodes that began at or after a moment (microseconds since the epoch), newest first."""
     table = alert_episodes
     query = sa.select(table.c.document).where(table.c.started_at >= since).order_by(table.c.started_at.desc())
     return _decoded(connection.execute(query.limit(limit)).scalars())
+
+
+def is_stored(connection: sa.Connection, episode_id: str) -> bool:
+    """Whether there is or was an episode of that id."""
+    query = sa.select(alert_episodes.c.episode_id).where(alert_episodes.c.episode_id == episode_id)
+    return connection.execute(query).first() is not None
 
 
 def _decoded(documents: Iterable[str]) -> tuple[Episode, ...]:

@@ -21,7 +21,7 @@ RuleState: TypeAlias = Literal["ok", "pending", "firing", "unknown", "elsewhere"
 _WORSE: Final[tuple[RuleState, ...]] = ("pending", "unknown", "firing")
 SeriesLabels: TypeAlias = tuple[tuple[str, str], ...]
 # An alert whose number has been gone for so long is closed, as unknown: nobody will measure it any more.
-_GONE_US: Final = 24 * 3_600_000_000
+GONE_US: Final = 24 * 3_600_000_000
 
 
 class AlertMember(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,6 +78,8 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         told_members: Of how many members they were told.
         told_at: When they were told something last.
         told_unknown: Whether they were told that it is unknown.
+        told_channels: Which channels were told that it fires; empty, too, if an older release told them.
+        heard_at: When Alertmanager said last that it fires.
         acknowledged: Who looks after it.
     """
 
@@ -102,6 +104,8 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     told_members: int = 0
     told_at: int | None = None
     told_unknown: bool = False
+    told_channels: tuple[str, ...] = ()
+    heard_at: int | None = None
     acknowledged: Acknowledgement | None = None
 
 
@@ -197,7 +201,7 @@ def evaluate_rule(
         return msgspec.structs.replace(previous, unknown=why, seen_at=now)
     if why and not previous.external:
         since = previous.unknown_since or now
-        ended = now if now - since >= _GONE_US else None
+        ended = now if now - since >= GONE_US else None
         return msgspec.structs.replace(
             previous, state="unknown", unknown=why, unknown_since=since, seen_at=now, ended_at=ended
         )

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import httpx
+import msgspec
 import sqlalchemy as sa
 
 from leadscore.alerts.conversion import BASELINE_DAYS, WINDOW_DAYS, conversion_change
@@ -20,6 +21,7 @@ from leadscore.batch.status import read_nights
 from leadscore.crm.endpoints import read_endpoints
 from leadscore.crm.status import longest_wait
 from leadscore.crm.tables import CRM_REVISION
+from leadscore.documents import DECODE_ERRORS
 from leadscore.errors import LeadScoreError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.monitoring.measures import Measure
@@ -40,6 +42,9 @@ PSI_LEADS: Final = 2_000
 _PSI_HOURS: Final = 6
 _LATENCY_LEADS: Final = 100
 _DAY: Final = timedelta(days=1)
+# Of a Prometheus that hangs, every rule would wait for the whole time, and none be evaluated meanwhile; of a
+# single slow query the others are to know nothing.
+_SILENT_QUERIES: Final = 2
 
 
 class MeasureReader(Protocol):
@@ -173,16 +178,22 @@ class MonitorReader:
     Args:
         store: Of the outbox.
         broken: What is wrong with the rules file; empty if nothing is.
+        targets: What is wrong with the file of CRM targets.
         failing: Sources that could not be read in the last round, and why.
     """
 
     name = "monitor"
 
     def __init__(
-        self, store: EventStore, broken: Callable[[], str], failing: Callable[[], Mapping[str, str]]
+        self,
+        store: EventStore,
+        broken: Callable[[], str],
+        failing: Callable[[], Mapping[str, str]],
+        targets: Callable[[], str],
     ) -> None:
         self._store = store
         self._broken = broken
+        self._targets = targets
         self._failing = failing
 
     def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
@@ -195,6 +206,8 @@ class MonitorReader:
                 return {(("source", s),): Measure(value=v, n=0) for s, v in known.items()}
             case "monitor.undelivered":
                 return self._undelivered(now)
+            case "crm.targets_broken":
+                return {(): Measure(value=float(bool(self._targets())), n=0)}
             case "crm.endpoint_gone":
                 return self._gone()
             case _:
@@ -255,6 +268,22 @@ class NightReader:
         }
 
 
+class _Data(msgspec.Struct, frozen=True):
+    resultType: str  # noqa: N815 (its name there)
+    result: msgspec.Raw
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: str
+    data: _Data | None = None
+    error: str = ""
+
+
+class _Sample(msgspec.Struct, frozen=True):
+    metric: dict[str, str]
+    value: tuple[float, str]
+
+
 class PrometheusReader:
     """Numbers by PromQL from a Prometheus.
 
@@ -270,6 +299,7 @@ class PrometheusReader:
         self._url = url.rstrip("/") + "/api/v1/query"
         self._names = names
         self._client = client or httpx.Client(timeout=10.0, follow_redirects=False)
+        self._silent: list[tuple[int, UnavailableError]] = []
 
     def read(self, rule: AlertRule, now: int) -> MeasuredSeries | None:
         """As `MeasureReader`."""
@@ -298,24 +328,33 @@ class PrometheusReader:
     def _query(self, query: str, now: int) -> dict[SeriesLabels, float]:
         for name, text in self._names.items():
             query = query.replace(f"${name}", text)
+        self._silent = [each for each in self._silent if each[0] == now]
+        if len(self._silent) >= _SILENT_QUERIES:
+            raise self._silent[-1][1]
         try:
             reply = self._client.get(self._url, params={"query": query, "time": f"{now / 1e6:.3f}"})
-            document: Any = reply.json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise UnavailableError(
+            document = msgspec.json.decode(reply.content, type=_Answer)
+        except (httpx.HTTPError, httpx.InvalidURL, *DECODE_ERRORS) as error:
+            away = UnavailableError(
                 f"Prometheus cannot be asked ({type(error).__name__}).",
                 hint="Check LEADSCORE_PROMETHEUS_URL.",
-            ) from error
-        if document.get("status") != "success" or document["data"]["resultType"] != "vector":
+            )
+            self._silent.append((now, away))
+            raise away from error
+        if document.status != "success" or document.data is None or document.data.resultType != "vector":
             raise UnavailableError(
-                f"Prometheus refuses a query: {str(document.get('error', reply.status_code))[:200]}.",
+                f"Prometheus refuses a query: {(document.error or str(reply.status_code))[:200]}.",
                 hint="Check the rule's query.",
             )
+        try:
+            found = msgspec.json.decode(document.data.result, type=list[_Sample])
+        except DECODE_ERRORS as error:
+            raise UnavailableError(
+                "Prometheus's answer is no vector.", hint="Check the rule's query."
+            ) from error
         return {
-            tuple(sorted((n, t) for n, t in each["metric"].items() if n != "__name__")): float(
-                each["value"][1]
-            )
-            for each in document["data"]["result"]
+            tuple(sorted((n, t) for n, t in each.metric.items() if n != "__name__")): float(each.value[1])
+            for each in found
         }
 
 
@@ -341,7 +380,11 @@ def read_all(
                 measured[rule.alert] = found
                 break
         else:
-            elsewhere.append(rule.alert)
+            if rule.query or rule.expr:
+                elsewhere.append(rule.alert)
+            else:
+                why = f"Nothing here measures {rule.measure!r} (docs/alerts.md, Rules)."
+                measured[rule.alert] = {(): Measure.missing(why)}
     return measured, elsewhere, failing
 
 

@@ -17,6 +17,7 @@ from leadscore.alerts.rules import AlertRule, AlertUnit, written
 MessageKind: TypeAlias = Literal["firing", "update", "unknown", "resolved", "closed", "acknowledged", "test"]
 # As many as a person reads; the page has all of them.
 _LISTED: Final = 10
+_LINE: Final = 1_000
 _WORDS: Final[dict[MessageKind, str]] = {
     "firing": "",
     "update": "More of the same: ",
@@ -106,14 +107,16 @@ def alert_message(
     if kind == "unknown":
         lines.append(f"It was firing, and cannot be measured now: {episode.unknown.rstrip('.')}.")
     elif kind == "closed":
+        since = f" since {_moment(episode.unknown_since)}" if episode.unknown_since else ""
         lines.append(
-            "It was firing, and has not been measured for a day. That is not the same as being over."
+            f"It was firing, and nothing is known of it{since}: {episode.unknown.rstrip('.')}."
+            " That is not the same as being over."
         )
     elif kind == "acknowledged" and episode.acknowledged is not None:
         lines.append(f"{episode.acknowledged.by.name} looks after it: {episode.acknowledged.reason}")
     elif kind in {"firing", "update"}:
         lines += number_lines(episode.members, rule)
-        lines += [text for labels in episode.external.values() if (text := _label_words(labels, episode))]
+        lines += _label_lines(episode)
         if rule is not None:
             lines += [f"For people: {rule.people}"] if rule.people else []
             lines += [f"First: {rule.action}"] if rule.action and "$" not in rule.action else []
@@ -169,6 +172,13 @@ def _number_line(member: AlertMember, rule: AlertRule | None, *, bound: bool) ->
 
 def _end(value: float | None, unit: AlertUnit) -> str:
     return "…" if value is None else written(value, unit)
+
+
+def _label_lines(episode: Episode) -> list[str]:
+    """What Alertmanager says of each alert, as long as channels take: PagerDuty refuses more than 512 kB."""
+    found = [text for labels in episode.external.values() if (text := _label_words(labels, episode))]
+    lines = [text if len(text) <= _LINE else f"{text[:_LINE]}…" for text in found[:_LISTED]]
+    return [*lines, *([f"and {len(found) - _LISTED} more."] if len(found) > _LISTED else [])]
 
 
 def _label_words(labels: Mapping[str, str], episode: Episode) -> str:

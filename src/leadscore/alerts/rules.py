@@ -6,7 +6,10 @@ itself; both have the same threshold, because it stands there once.
 
 from __future__ import annotations
 
+import difflib
+import math
 import os
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +31,7 @@ _Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9]{2,
 _Duration: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}[smhdw]$")]
 _NamePart: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,79}$")]
 _THRESHOLD: Final = "{threshold}"
+_CHANNEL: Final = re.compile(r"slack|email|pagerduty|other(-[1-9][0-9]{0,2})?")
 _HINT: Final = "See docs/alerts.md; `leadscore alerts list` shows the rules in force."
 
 
@@ -105,6 +109,10 @@ class AlertRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError(f"{self.alert} has neither query, expr nor measure")
         if self.query and self.expr:
             raise ValueError(f"{self.alert} has both query and expr")
+        if compared and not math.isfinite(self.threshold or 0.0):
+            raise ValueError(f"{self.alert}: a threshold is a number")
+        if self.unit == "share" and abs(self.threshold or 0.0) > 1:
+            raise ValueError(f"{self.alert}: the threshold is a share: write 0.05 for 5 %")
         if _THRESHOLD in self.summary and not compared:
             raise ValueError(f"{self.alert}: the summary has {_THRESHOLD}, and there is none")
 
@@ -221,19 +229,61 @@ def parse_rules(text: bytes, origin: str, *, over: AlertRules | None = None) -> 
     """
     document = read_yaml(text, origin, RulesFileError, hint=_HINT)
     if not isinstance(document, dict):
-        raise RulesFileError(f"{origin} is no file of alert rules.", hint=_HINT)
+        said = f"{origin} is empty" if document is None else f"{origin} is no file of alert rules"
+        raise RulesFileError(f"{said}.", hint=f"`rules: []` keeps the defaults. {_HINT}")
     try:
         merged = cast("dict[str, Any]", document)
         if over is not None:
             merged = _merged(merged, over)
+            for rule in merged["rules"]:
+                _check_rule(rule, over)
         found = msgspec.convert(merged, type=AlertRules)
     except msgspec.ValidationError as error:
         raise RulesFileError(f"{origin} is no file of alert rules: {error}.", hint=_HINT) from error
+    _check_names(found, origin)
+    return msgspec.structs.replace(found, rules=tuple(rule for rule in found.rules if rule.enabled))
+
+
+def _check_rule(rule: dict[str, Any], over: AlertRules) -> None:
+    """Refuse one rule by its name: its place among the defaults says nothing to who wrote it.
+
+    Raises:
+        msgspec.ValidationError: What is wrong with it.
+    """
+    name = rule["alert"]
+    try:
+        msgspec.convert(rule, type=AlertRule)
+    except msgspec.ValidationError as error:
+        said = str(error).replace("`$.", "`").removesuffix(" - at `$`")
+        if "matching regex" in said and said.endswith(("`for`", "`keep`")):
+            said = f"{said.rpartition(' at ')[2]} is no duration: write 30s, 5m or 2h"
+        known = [each.alert for each in over.rules]
+        near = difflib.get_close_matches(str(name), known, n=2)
+        if name not in known and near:
+            said += f"; no default rule is called so (near: {', '.join(near)})"
+        raise msgspec.ValidationError(f"the rule {str(name)[:80]}: {said}") from error
+
+
+def _check_names(found: AlertRules, origin: str) -> None:
+    """Refuse names that lead nowhere: nobody would be told, and nothing would say so."""
     names = [rule.alert for rule in found.rules]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise RulesFileError(f"{origin} has two rules {twice}.", hint="Remove one.")
-    return msgspec.structs.replace(found, rules=tuple(rule for rule in found.rules if rule.enabled))
+    for level, channels in found.levels.items():
+        wrong = next((name for name in channels if not _CHANNEL.fullmatch(name)), None)
+        if wrong is not None:
+            raise RulesFileError(
+                f"{origin}: the level {level} names {wrong[:80]!r}, which is no channel.",
+                hint="Channels are email, slack, pagerduty, other (all by URL), other-1, other-2, …",
+            )
+    for rule in found.rules:
+        if rule.unless and rule.unless not in names:
+            raise RulesFileError(
+                f"{origin}: the rule {rule.alert} is quiet while {rule.unless[:80]!r} fires, and there is no"
+                " such rule.",
+                hint=_HINT,
+            )
 
 
 def _merged(own: dict[str, Any], over: AlertRules) -> dict[str, Any]:

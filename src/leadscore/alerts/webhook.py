@@ -11,7 +11,7 @@ from typing import Final, Literal, cast
 import msgspec
 import sqlalchemy as sa
 
-from leadscore.alerts.episodes import Audience, announce, lock_episodes, read_open, write_episodes
+from leadscore.alerts.episodes import Audience, announce, is_stored, lock_episodes, read_open, write_episodes
 from leadscore.alerts.evaluate import Episode, alert_fingerprint, group_of, new_episode, settled
 from leadscore.alerts.rules import AlertSeverity
 from leadscore.documents import DECODE_ERRORS
@@ -107,11 +107,13 @@ def receive_alerts(connection: sa.Connection, audience: Audience, alerts: list[_
             external = {k: v for k, v in known.external.items() if k != alert.fingerprint}
         else:
             external = {**(known.external if known else {}), alert.fingerprint: labels}
-        episode = known or _begun(name, rule.severity if rule else _severity(labels), group, alert, now)
+        severity = rule.severity if rule else _severity(labels)
+        episode = known or _begun(connection, name, severity, group, alert, now)
         summary = episode.summary or _bounded(alert.annotations).get("summary", name)
         changed = msgspec.structs.replace(
-            episode, external=external, summary=summary, unknown="", unknown_since=None
-        )
+            episode, external=external, summary=summary, unknown="", unknown_since=None,
+            heard_at=now if alert.status == "firing" else episode.heard_at,
+        )  # fmt: skip
         then = settled(rule if changed.own else None, changed, now)
         if then is None:
             after.pop(mark, None)
@@ -120,14 +122,24 @@ def receive_alerts(connection: sa.Connection, audience: Audience, alerts: list[_
     write_episodes(connection, before, announce(connection, audience, after, now))
 
 
-def _begun(name: str, severity: AlertSeverity, group: dict[str, str], alert: _Alert, now: int) -> Episode:
+def _begun(
+    connection: sa.Connection,
+    name: str,
+    severity: AlertSeverity,
+    group: dict[str, str],
+    alert: _Alert,
+    now: int,
+) -> Episode:
     """An episode that began when Alertmanager says, unless that is in the future or no time at all."""
     started = now
     if alert.starts_at.tzinfo is not None:
         # Go writes a time that is absent as the first moment of the year 1, in whatever zone.
         said = round((alert.starts_at - _EPOCH) / timedelta(microseconds=1))
         started = min(said, now) if said > 0 else now
-    return new_episode(name, severity, group, started)
+    episode = new_episode(name, severity, group, started)
+    # After Prometheus was cut off, Alertmanager calls an alert over and then reports it with the same start.
+    # People were told that it is over: it is another episode, or nobody would be told of it.
+    return new_episode(name, severity, group, now) if is_stored(connection, episode.episode_id) else episode
 
 
 def _severity(labels: dict[str, str]) -> AlertSeverity:

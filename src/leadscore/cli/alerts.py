@@ -40,32 +40,27 @@ def list_alerts(
     """List what fires, what each rule says now, silences, and how channels do."""
     from rich.console import Group
 
-    from leadscore.alerts.episodes import read_recent, read_rule_statuses
-    from leadscore.alerts.evaluate import Episode
+    from leadscore.alerts.episodes import read_rule_statuses, read_shown
     from leadscore.alerts.messages import number_lines
     from leadscore.alerts.silences import read_silences
     from leadscore.events.records import now_us
     from leadscore.events.store import EventStore
-    from leadscore.outbox.queue import backlogs
+    from leadscore.outbox.queue import backlogs, delivered_words
 
     now, in_force = now_us(), _rules_in_force(rules)
     begin = now - round(parse_span(since, "--since").total_seconds() * 1e6)
     with EventStore(events_url or Home.from_environment().events_url) as store, store.reading() as connection:
         statuses = read_rule_statuses(connection)
-        recent = read_recent(connection, 0)
+        alerts = read_shown(connection, begin)
         silences, channels = read_silences(connection, now), backlogs(connection)
 
-    def shown(episode: Episode) -> bool:
-        return episode.ended_at is None or episode.ended_at >= begin
-
-    alerts = [episode for episode in recent if shown(episode)]
     rows = [
         (
             e.state,
             e.severity,
             e.summary or e.rule,
             _moment(e.started_at),
-            e.announced_at and _moment(e.announced_at),
+            e.announced_at and f"{_moment(e.announced_at)} {', '.join(e.told_channels)}".rstrip(),
             e.acknowledged and e.acknowledged.by.name,
             e.episode_id,
         )
@@ -74,7 +69,7 @@ def list_alerts(
     worst = {s.rule: number_lines(s.members[:1], in_force.named(s.rule)) for _, s in statuses}
     by_rule = [(s.rule, s.state, "; ".join(worst[s.rule]) or s.unknown, _moment(at)) for at, s in statuses]
     quiet = [(s.words, s.by.name, s.reason, _moment(s.ends_at), s.silence_id) for s in silences]
-    ways = [(c.channel, c.waiting, c.dead, c.delivered, c.uncertain, c.last_error) for c in channels]
+    ways = [(c.channel, c.waiting, c.dead, delivered_words(c), c.uncertain, c.last_error) for c in channels]
     told = ("channel", "waiting", "given up", "delivered", "maybe twice", "last error")
     emit(
         {"alerts": alerts, "rules": [s for _, s in statuses], "silences": silences, "channels": channels},
@@ -88,6 +83,14 @@ def list_alerts(
         ),
         as_json=as_json,
     )
+    fires = [e for e in alerts if e.state == "firing" and in_force.levels.get(e.severity)]
+    untold = sum(e.announced_at is None for e in fires)
+    if untold:
+        notes.print(
+            f"Nobody was told of {untold} that fire: they are silenced, a worse alert speaks for them, or the"
+            " monitor has no channel of their level (docs/alerts.md, Levels and channels).",
+            highlight=False,
+        )
     if not statuses:
         notes.print("No rule was ever evaluated: is `leadscore monitor` running?", highlight=False)
 
@@ -214,7 +217,8 @@ def backtest(
     rows = [
         (
             each.rule,
-            len(each.episodes),
+            # Of what was never known nobody can say that it would not have fired.
+            len(each.episodes) if each.measured else "unknown",
             each.looks,
             each.measured,
             ", ".join(_moment(e.started_at) for e in each.episodes[:5]),

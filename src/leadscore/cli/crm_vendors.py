@@ -47,7 +47,8 @@ def pull(
 ) -> None:
     """Read what was won and lost since the last look; the monitor does it every quarter of an hour."""
     from leadscore.crm.tables import CRM_REVISION
-    from leadscore.crm.vendors.connect import connect, outcome_pull
+    from leadscore.crm.vendors.connect import connect
+    from leadscore.crm.vendors.mapping import outcome_pull
     from leadscore.crm.vendors.outcomes import pull_outcomes
     from leadscore.errors import NotFoundError
     from leadscore.events.store import EventStore
@@ -129,7 +130,7 @@ def reconcile(
 
 def _chosen(path: Path | None, name: str) -> list[CrmTarget]:
     from leadscore.crm.targets import load_targets
-    from leadscore.crm.vendors.connect import VENDOR_KINDS
+    from leadscore.crm.vendors.mapping import VENDOR_KINDS
     from leadscore.errors import NotFoundError
 
     found = [

@@ -20,6 +20,7 @@ from dash import dcc as dash_core
 from dash.development.base_component import Component
 from dash.exceptions import DependencyException
 from flask import Flask, g, jsonify, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from leadscore import __version__
@@ -39,6 +40,8 @@ from leadscore.console.page import (
     ConsolePage,
     ConsolePerson,
     PageExport,
+    PageReader,
+    check_readable,
 )
 from leadscore.console.page_tables import exported_tables
 from leadscore.console.sessions import SessionKeeper
@@ -122,6 +125,7 @@ class Console:
         self._guard.install(self.flask, lambda: self._script_hashes)
         self.flask.before_request(_check_asked)
         self.flask.register_error_handler(DependencyException, _no_such_file)
+        self.flask.register_error_handler(HTTPException, _in_a_sentence)
         self._script_hashes = tuple(self._dash().csp_hashes())
 
     def _dash(self) -> Dash:
@@ -246,7 +250,7 @@ class Console:
             )
             return [lost], told | {"title": "Not found", "fresh": True}
         given = dict(parse_qsl(parts.query))
-        built = self._builder.build(page, given, g.person)
+        built = self._builder.build(page, given, _reader())
         told |= {"title": page.title, "fresh": built.result != "unknown"}
         return list(built.children), told
 
@@ -256,8 +260,8 @@ class Console:
         if action is None:
             raise NotFoundError(f"There is no action {name[:40]!r}.", hint="Load the page again.")
         fields = {key: value.strip() for key, value in request.form.items()}
+        check_readable(fields, kept=True)
         result = self._done(action, fields, person)
-        self._builder.forget()
         oidc = self._sign_in.oidc
         if not result.login_nonce:
             return cast("Response", jsonify({"sentence": result.sentence, "redirect": ""}))
@@ -285,6 +289,8 @@ class Console:
         except (ForbiddenError, UnauthorizedError):
             self._guard.refused("action", person, action=action.name)
             raise
+        finally:  # what failed may have been done in part
+            self._builder.forget()
 
     def _action_request(self, fields: Mapping[str, str], person: ConsolePerson) -> ActionRequest:
         return ActionRequest(
@@ -308,7 +314,7 @@ class Console:
         page = self._pages.get("/" if path == "overview" else f"/{path}".rstrip("/"))
         if page is None:
             raise NotFoundError(f"There is no page /{path[:60]}.", hint="Open one and export it there.")
-        asked = self._builder.request(page, dict(request.args.items()), g.person)
+        asked = self._builder.request(page, dict(request.args.items()), _reader())
         if page.export is not None:
             found = page.export(asked)
         else:
@@ -324,6 +330,11 @@ class Console:
         prometheus_client.start_http_server(port, host, self.metrics.registry)
 
 
+def _reader() -> PageReader:
+    person: ConsolePerson = g.person
+    return person.reader
+
+
 def _check_asked() -> None:
     if request.path != "/_dash-update-component":
         return
@@ -331,6 +342,20 @@ def _check_asked() -> None:
         msgspec.json.decode(request.get_data(), type=_Asked)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInputError("This is no request of the console's pages.", hint="Load the page.") from error
+
+
+def _in_a_sentence(error: HTTPException) -> HTTPException | Response:
+    """What a form is told where the request fails before or beside its action, as an error of ours."""
+    if not request.path.startswith("/actions/"):
+        return error
+    code = error.code or 500
+    message = "The action failed; whether it was done is not known. The log says why."
+    hint = "Load the page and look."
+    if code < 500:
+        message = "This is more than a form may send." if code == 413 else "This is no request of a form."
+        hint = "Write less." if code == 413 else "Load the page again."
+    told = {"code": "failed" if code >= 500 else "bad_input", "message": message, "hint": hint}
+    return Response(msgspec.json.encode(told), status=code, mimetype="application/json")
 
 
 def _no_such_file(error: DependencyException) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -294,7 +294,9 @@ def _range_fields(chosen: TimeRange) -> list[Component]:
     choices = [(name, _RANGE_WORDS.get(name, f"Last {name}")) for name in known]
     if custom:
         choices.append(("custom", "From … to"))
-    days = (chosen.since, chosen.until) if custom else (None, None)
+    # The range ends before its last moment: at midnight, the day before is the last one in it.
+    last = chosen.until - timedelta(microseconds=1)
+    days = (chosen.since, last) if custom else (None, None)
     return [
         _filter(PageFilter(name="range", label="Time", value=chosen.name, choices=choices)),
         *(

@@ -27,12 +27,22 @@ from leadscore.console.blocks import (
 )
 from leadscore.console.metrics import ConsoleMetrics
 from leadscore.console.numbers import age_text, moment_text
-from leadscore.console.page import ConsolePage, ConsolePerson, PageContent, PageRequest, TimeRange, read_range
+from leadscore.console.page import (
+    ConsolePage,
+    PageContent,
+    PageReader,
+    PageRequest,
+    PageVerdict,
+    TimeRange,
+    check_readable,
+    read_range,
+)
 from leadscore.console.page_tables import has_tables
 from leadscore.console.settings import ConsoleSettings
 from leadscore.errors import BadInputError, NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
+from leadscore.monitoring.queries.freshness import STALE
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +52,7 @@ _THREADS: Final = 8
 _SHARED_SECONDS: Final = 4.0
 _RANGE_NAMES: Final = frozenset(("range", "since", "until"))
 
-_Key = tuple[str, tuple[tuple[str, str], ...], str]
+_Key = tuple[str, tuple[tuple[str, str], ...], PageReader]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,33 @@ class _Known:
     chosen: TimeRange
     at: datetime
     finished: float
+
+
+def _way_out(page: ConsolePage, given: Mapping[str, str]) -> tuple[Component, ...]:
+    """A link to the page without what was refused; none if nothing was asked for."""
+    if not any(given.values()):
+        return ()
+    return (html.P(html.A(f"Show {page.title} without these choices", href=page.path), className="hint"),)
+
+
+def known_at(content: PageContent, now: datetime) -> PageContent:
+    """A page at a moment: what records said that end long before it was good then, and is not known now.
+
+    What was wrong then is still said, and so is what a page itself says of records that are old.
+    """
+    as_of = content.as_of
+    if as_of is None or now - as_of <= STALE:
+        return content
+    verdict = content.verdict
+    if verdict.level in {"good", "info"}:
+        age = f"{moment_text(as_of)} ({age_text(as_of, now)})"
+        verdict = PageVerdict(
+            level="unknown",
+            sentence=f"What is so now is not known: records were read last at {age}. "
+            f"Check that `leadscore monitor` runs. Then it was: {verdict.sentence}",
+        )
+    tiles = [replace(tile, level=None) if tile.level in {"good", "info"} else tile for tile in content.tiles]
+    return replace(content, verdict=verdict, tiles=tiles)
 
 
 class PageBuilder:
@@ -90,14 +127,17 @@ class PageBuilder:
         self._lock = threading.Lock()
         self._known: OrderedDict[_Key, _Known] = OrderedDict()
         self._running: dict[_Key, Future[_Known]] = {}
+        # Grows with each change; a page that was begun before the newest one is shared with nobody.
+        self._changes = 0
 
-    def request(self, page: ConsolePage, given: Mapping[str, str], person: ConsolePerson) -> PageRequest:
+    def request(self, page: ConsolePage, given: Mapping[str, str], reader: PageReader) -> PageRequest:
         """What a URL and its reader ask of a page.
 
         Raises:
             BadInputError: The time range is none.
         """
         now = self._clock()
+        check_readable(given, kept=False)
         chosen = read_range(given, page.span, now)
         return PageRequest(
             path=page.path,
@@ -105,7 +145,7 @@ class PageBuilder:
             until=chosen.until,
             range_name=chosen.name,
             filters={name: value for name, value in given.items() if value and name not in _RANGE_NAMES},
-            person=person,
+            reader=reader,
             model=self._settings.model,
             store=self._store,
             home=self._settings.home,
@@ -113,11 +153,11 @@ class PageBuilder:
             now=now,
         )
 
-    def build(self, page: ConsolePage, given: Mapping[str, str], person: ConsolePerson) -> BuiltPage:
+    def build(self, page: ConsolePage, given: Mapping[str, str], reader: PageReader) -> BuiltPage:
         """Make a page; never raises, and takes no longer than the settings allow."""
         began = time.monotonic()
         try:
-            built = self._build(page, given, person)
+            built = self._build(page, given, reader)
         except Exception as error:  # noqa: BLE001 (whatever fails, its reader is told in a sentence)
             _log.error("a page could not be made", exc_info=error, extra={"fields": {"page": page.path}})
             why = f"This page could not be made ({type(error).__name__}); see the log."
@@ -125,23 +165,25 @@ class PageBuilder:
         self._metrics.pages.labels(page.path, built.result).observe(time.monotonic() - began)
         return built
 
-    def _build(self, page: ConsolePage, given: Mapping[str, str], person: ConsolePerson) -> BuiltPage:
+    def _build(self, page: ConsolePage, given: Mapping[str, str], reader: PageReader) -> BuiltPage:
         try:
-            request = self.request(page, given, person)
+            request = self.request(page, given, reader)
         except BadInputError as error:
             usual = read_range({}, page.span, self._clock())
             shown = filters_block(page.path, (), usual if page.span else None)
-            return BuiltPage((shown, error_block(error.message, hint=error.hint)), "refused")
-        key = (page.path, tuple(sorted((k, v) for k, v in given.items() if v)), person.role)
+            refused = error_block(error.message, hint=error.hint)
+            return BuiltPage((shown, refused, *_way_out(page, given)), "refused")
+        key = (page.path, tuple(sorted((k, v) for k, v in given.items() if v)), reader)
         try:
             found = self._begin(page, request, key).result(self._settings.page_seconds)
         except (NotInTimeError, UnavailableError) as error:
-            late = f"The event store has not answered within {self._settings.page_seconds:g} s."
+            late = f"{page.asks} has not answered within {self._settings.page_seconds:g} s."
             why = error.message if isinstance(error, UnavailableError) else late
             return self._last_known(page, key, why)
         except (NotFoundError, BadInputError) as error:
             shown = filters_block(page.path, (), self._chosen(page, request))
-            return BuiltPage((shown, empty_block(error.message, hint=error.hint)), "refused")
+            refused = empty_block(error.message, hint=error.hint)
+            return BuiltPage((shown, refused, *_way_out(page, given)), "refused")
         except Exception as error:  # noqa: BLE001 (a page's fault must not take the shell with it)
             _log.error("a page failed", exc_info=error, extra={"fields": {"page": page.path}})
             return self._last_known(page, key, f"This page failed ({type(error).__name__}); see the log.")
@@ -150,6 +192,7 @@ class PageBuilder:
     def forget(self) -> None:
         """Show nobody what was read before this moment, except as last known: something was changed."""
         with self._lock:
+            self._changes += 1
             self._running.clear()
             for key, known in self._known.items():
                 self._known[key] = replace(known, finished=-math.inf)
@@ -164,34 +207,38 @@ class PageBuilder:
                 return ready
             running = self._running.get(key)
             if running is None:
-                running = self._running[key] = self._pool.submit(self._make, page, request, key)
+                running = self._running[key] = self._pool.submit(
+                    self._make, page, request, key, self._changes
+                )
             return running
 
-    def _make(self, page: ConsolePage, request: PageRequest, key: _Key) -> _Known:
+    def _make(self, page: ConsolePage, request: PageRequest, key: _Key, changes: int) -> _Known:
         try:
             content = page.build(request)
             chosen = TimeRange(request.since, request.until, request.range_name)
             known = _Known(content, chosen, request.now, time.monotonic())
             with self._lock:
-                self._known[key] = known
-                self._known.move_to_end(key)
-                while len(self._known) > _PAGES_KEPT:
-                    self._known.popitem(last=False)
+                if changes == self._changes:
+                    self._known[key] = known
+                    self._known.move_to_end(key)
+                    while len(self._known) > _PAGES_KEPT:
+                        self._known.popitem(last=False)
             return known
         finally:
             with self._lock:
-                self._running.pop(key, None)
+                if changes == self._changes:  # else another one may be under way by now
+                    self._running.pop(key, None)
 
     @staticmethod
     def _chosen(page: ConsolePage, request: PageRequest) -> TimeRange | None:
         return TimeRange(request.since, request.until, request.range_name) if page.span else None
 
     def _show(self, page: ConsolePage, known: _Known, given: Mapping[str, str]) -> tuple[Component, ...]:
-        content = known.content
+        now = self._clock()
+        content = known_at(known.content, now)
         query = urlencode({name: value for name, value in given.items() if value})
         exports = page.export is not None or has_tables(content)
         export = f"/export{'/overview' if page.path == '/' else page.path}?{query}" if exports else ""
-        now = self._clock()
         tiles = [tiles_block(content.tiles, now)] if content.tiles else []
         as_of = content.as_of
         age = (

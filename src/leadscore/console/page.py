@@ -7,6 +7,7 @@ shell shows such a page as unknown, with what it last knew.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,7 +33,11 @@ RANGES: Final = ("1h", "24h", "7d", "30d", "90d", "365d")
 # More tiles are not read: what matters is said in the sentence above them.
 MOST_TILES: Final = 7
 _LONGEST: Final = timedelta(days=3_660)
-_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+# Before it nobody scored leads, and a span before such a day could not be counted with.
+_EARLIEST: Final = 1970
+# Characters that change how the text around them is read, or that a store cannot keep.
+_UNSEEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSTORED: Final = re.compile(r"[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +51,38 @@ NumberUnit = NumberName | Money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsolePerson:
-    """Who looks.
+class PageReader:
+    """For whom a page is made: all that it may know of whoever looks, because equal readers share one.
 
     Attributes:
-        kind: How we know: `key` or `oidc`.
-        name: Name of the key, or of the token's subject.
+        kind: How they signed in: `key` or `oidc`.
         role: What they may do.
-        address: Where they come from; empty if that is not known.
     """
 
     kind: Literal["key", "oidc"]
-    name: str
     role: ConsoleRole
-    address: str = ""
 
     def may(self, role: ConsoleRole) -> bool:
         """Whether they may do what a role may."""
         return RANKS[self.role] >= RANKS[role]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsolePerson(PageReader):
+    """Who is signed in.
+
+    Attributes:
+        name: Name of the key, or of the token's subject.
+        address: Where they come from; empty if that is not known.
+    """
+
+    name: str
+    address: str = ""
+
+    @property
+    def reader(self) -> PageReader:
+        """What pages may know of them."""
+        return PageReader(kind=self.kind, role=self.role)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +95,7 @@ class PageRequest:
         until: First moment after it.
         range_name: `24h` and the like; `custom` where the person gave two dates.
         filters: Every other parameter of the URL; "" is the same as absent.
-        person: Who looks.
+        reader: For whom.
         model: Registered name of the model that the console is about.
         store: Event store to read; a statement that takes longer than the page may is ended.
         home: Where the registry and its verified cache are.
@@ -89,7 +108,7 @@ class PageRequest:
     until: datetime
     range_name: str
     filters: Mapping[str, str]
-    person: ConsolePerson
+    reader: PageReader
     model: str
     store: EventStore
     home: Home
@@ -188,6 +207,7 @@ class ConsolePage:
         export: Makes its CSV file at `/export/…`; None: the file holds the tables that the page shows.
         span: Time range if none is given; "": the page has none.
         hidden: Whether it is reached from another page only, and stands in no navigation.
+        asks: What it waits for, as a sentence begins that says it is slow.
     """
 
     path: str
@@ -198,6 +218,7 @@ class ConsolePage:
     export: Callable[[PageRequest], PageExport] | None = None
     span: str = "24h"
     hidden: bool = False
+    asks: str = "The event store"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +298,9 @@ def read_range(given: Mapping[str, str], default: str, now: datetime) -> TimeRan
     start = _moment(since, "since") if since else None
     end = _moment(until, "until", end=True) if until else now
     if start is None:
-        start = end - min(timedelta(days=1), end - _FIRST)
+        start = end - timedelta(days=1)
+    if start > now:
+        raise BadInputError("The time range lies in the future.", hint="Choose days that have been.")
     if since and until and start >= end:
         raise BadInputError(
             f"From ({since[:40]}) is after To ({until[:40]}).",
@@ -288,8 +311,6 @@ def read_range(given: Mapping[str, str], default: str, now: datetime) -> TimeRan
             f"The time range is empty: {start:%Y-%m-%d %H:%M} is not before {end:%Y-%m-%d %H:%M} (UTC).",
             hint="Choose a first day before the last.",
         )
-    if start > now:
-        raise BadInputError("The time range lies in the future.", hint="Choose days that have been.")
     if end - start > _LONGEST:
         raise BadInputError("The time range is longer than ten years.", hint="Choose a shorter range.")
     return TimeRange(start, end)
@@ -300,9 +321,31 @@ def _moment(text: str, name: str, *, end: bool = False) -> datetime:
         found = datetime.fromisoformat(text)
         if len(text) == 10 and end:  # the whole last day
             found += timedelta(days=1)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        found = None
+    if found is None or found.year < _EARLIEST:
         raise BadInputError(
             f"{text[:40]!r} is no day, or none that can be counted with.",
             hint=f"Write {name} as 2026-11-29 or 2026-11-29T14:00:00Z.",
-        ) from error
+        )
+    return found
+
+
+def check_readable(given: Mapping[str, str], *, kept: bool) -> None:
+    """Refuse texts with characters that cannot be stored or, where a text is kept, that nobody sees.
+
+    Args:
+        given: Names and texts, of a URL or a form.
+        kept: Whether they are kept and shown to others, as a reason is; an id is only looked for.
+
+    Raises:
+        BadInputError: One has such a character.
+    """
+    for name, text in given.items():
+        found = (_UNSEEN if kept else _UNSTORED).search(text)
+        if found is not None:
+            raise BadInputError(
+                f"{name[:40]!r} has a character that cannot be seen (U+{ord(found[0]):04X}).",
+                hint="Type the text instead of pasting it.",
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTimeError
+from datetime import timedelta
 from threading import Lock
 from typing import Final
 
@@ -57,19 +58,18 @@ SHELF: Final = FactsShelf()
 
 
 def selection_of(
-    request: PageRequest, *, roles: tuple[str, ...] = ("champion",), version: str | None = None
+    request: PageRequest, *, roles: tuple[str, ...] = ("champion",), version: str = ""
 ) -> Selection:
     """Return the predictions that a page is about: its model, time range, version and age of outcomes.
 
     Args:
         request: Of the page.
         roles: Parts that the model played.
-        version: Instead of the one that the page is asked for; "": all.
+        version: That scored them; "": all of them.
 
     Raises:
         BadInputError: The age of outcomes is no duration.
     """
-    version = request.filters.get("version", "") if version is None else version
     return Selection(
         model=request.model,
         time=HourRange.of(request.since, request.until),
@@ -83,7 +83,7 @@ def maturity_filter(request: PageRequest) -> PageFilter:
     """Choose after how long the outcome of a lead should be known."""
     given = request.filters.get("outcomes") or _DEFAULT_MATURITY
     known = _MATURITIES if given in _MATURITIES else (given, *_MATURITIES)
-    choices = [(name, f"after {name.removesuffix('d')} days") for name in known]
+    choices = [(name, f"after {parse_duration(name) / timedelta(days=1):g} days") for name in known]
     return PageFilter(name="outcomes", label="Outcomes known", value=given, choices=choices)
 
 
@@ -104,8 +104,7 @@ def version_filter(request: PageRequest, versions: tuple[str, ...], *, every: bo
 
 def read_versions(connection: sa.Connection, request: PageRequest) -> tuple[tuple[str, ...], str]:
     """Return the versions that scored in the time, and which of them the page is about; "" if none scored."""
-    every = selection_of(request, version="")
-    versions = versions_by_traffic(read_counts(connection, every, ("version",)))
+    versions = versions_by_traffic(read_counts(connection, selection_of(request), ("version",)))
     return versions, request.filters.get("version") or next(iter(versions), "")
 
 
@@ -119,3 +118,8 @@ def currency_of(request: PageRequest, version: str) -> str:
     """The currency that a version's contract names for revenue; empty if it names none, or cannot be read."""
     facts = SHELF.find(request.home, request.model, version)[0] if version else None
     return "" if facts is None else facts.contract.currency or ""
+
+
+def currency_note(currency: str) -> str:
+    """What stands below revenue without a currency; empty if there is one."""
+    return "" if currency else "no currency is known: the contract names none, or cannot be read"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from leadscore.crm.updates import UPDATE_FIELDS
+from leadscore.crm.vendors.mapping import mapping_problems
 from leadscore.documents import MAX_BYTES, read_yaml
 from leadscore.errors import BadInputError
 from leadscore.files import read_file
@@ -108,6 +109,15 @@ def load_targets(path: Path | None) -> CrmTargets:
     return parse_targets(text, path.name)
 
 
+def targets_fault(path: Path | None) -> str:
+    """What is wrong with the file; empty: nothing."""
+    try:
+        load_targets(path)
+    except TargetsFileError as error:
+        return error.message
+    return ""
+
+
 def parse_targets(text: bytes, origin: str) -> CrmTargets:
     """Read a file's content.
 
@@ -136,21 +146,23 @@ def _problems(target: CrmTarget) -> Iterator[str]:
     """What is wrong with one target."""
     for name in sorted(target.fields.keys() - set(UPDATE_FIELDS)):
         yield f"fields has {name}; known are {', '.join(UPDATE_FIELDS)}."
-    fields = list(target.fields.values())
+    # No CRM tells names apart by case.
+    fields = [field.casefold() for field in target.fields.values()]
     for name, field in target.fields.items():
-        if not field.strip() or fields.count(field) > 1:
+        if not field.strip() or fields.count(field.casefold()) > 1:
             yield f"fields: {name} names no field of its own: {field!r}."
     for name in filter(_SECRET.search, target.options):
         yield f"options has {name}: a secret belongs in a file of the folder in credentials, never here."
     if target.kind == "table":
-        for name in ("url", "credentials", "object", "fields", "outcomes"):
+        for name in ("url", "credentials", "object", "fields", "options", "outcomes"):
             if getattr(target, name):
                 yield f"a table takes no {name}; it is crm_sync/{target.name} of the lake."
         return
     for name in ("url", "credentials", "object", "fields"):
         if not getattr(target, name):
             yield f"{name} is missing."
-    yield from _url_problems(target.url)
+    wrong = list(_url_problems(target.url))
+    yield from wrong or mapping_problems(target)
 
 
 def _url_problems(text: str) -> Iterator[str]:

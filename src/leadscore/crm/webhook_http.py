@@ -106,6 +106,4 @@ def post_webhook(
     found = connections.post_json(url, body, headers=headers, seconds=seconds)
     if found.outcome != "refused":
         return found
-    redirect = found.status is not None and 300 <= found.status < 400
-    more = ": redirects are not followed, give the new address" if redirect else ""
-    return SendResult("failed", found.detail + more, found.status)
+    return SendResult("failed", found.detail, found.status)

@@ -19,7 +19,7 @@ SCHEMA_VERSION: Final = 1
 # says.
 NEEDED_REVISION: Final = 2
 # The newest: an embedded store is brought to it by whoever opens it.
-NEWEST_REVISION: Final = 8
+NEWEST_REVISION: Final = 10
 REVISION_TABLE: Final = "events_revision"
 
 # Byte order, as SQLite has it: ties break alike everywhere, and PostgreSQL compares faster than by locale.

@@ -19,6 +19,7 @@ from leadscore.events import ingest, migrations, schema
 from leadscore.events.engine import make_parent, open_engines, parse_url, translate
 from leadscore.events.partitions import Partition, list_partitions
 from leadscore.events.records import Evidence, Outcome, Prediction
+from leadscore.events.retelling import is_undated, retold_outcomes
 from leadscore.events.rows import evidence_of, evidence_row, outcome_row, prediction_of, prediction_row
 from leadscore.identity.process import process_caller
 
@@ -141,6 +142,8 @@ class EventStore:
     def append(self, predictions: Sequence[Prediction], outcomes: Sequence[Outcome]) -> Appended:
         """Store a batch in one transaction; records whose id is known are left as they are.
 
+        But for outcomes of the API that come back (`retelling`): they are stored under an id of their own.
+
         Raises:
             RecordRefusedError: The database refuses one of them; nothing of the batch was stored.
         """
@@ -148,10 +151,13 @@ class EventStore:
             self.check()
             self._months.keep(p.scored_at for p in predictions)
         with self.writing() as connection:
-            return Appended(
-                predictions=ingest.insert_predictions(connection, [prediction_row(p) for p in predictions]),
-                outcomes=ingest.insert(connection, schema.outcomes, [outcome_row(o) for o in outcomes]),
-            )
+            new = ingest.insert_predictions(connection, [prediction_row(p) for p in predictions])
+            told = ingest.insert(connection, schema.outcomes, [outcome_row(o) for o in outcomes])
+            undated = [o for o in outcomes if is_undated(o)] if told < len(outcomes) else []
+            if undated:
+                again = retold_outcomes(undated, _outcomes_of_leads(connection, {o.lead_id for o in undated}))
+                told += ingest.insert(connection, schema.outcomes, [outcome_row(o) for o in again])
+            return Appended(predictions=new, outcomes=told)
 
     def record(self, item: Evidence) -> bool:
         """Store a decision record; False if exactly this one is known already, whoever asked for it.
@@ -232,15 +238,8 @@ class EventStore:
 
     def newest_outcomes(self, lead_ids: Iterable[str]) -> dict[str, Outcome]:
         """The outcome that counts of each of these leads; a lead without one is left out."""
-        table = schema.outcomes
-        leads = sorted(set(lead_ids))
-        found: dict[str, Outcome] = {}
         with self.reading() as connection:
-            for start in range(0, len(leads), _LOOKUP):
-                query = sa.select(table).where(table.c.lead_id.in_(leads[start : start + _LOOKUP]))
-                for row in connection.execute(query.order_by(table.c.recorded_at, table.c.outcome_id)):
-                    found[row.lead_id] = Outcome(*row)
-        return found
+            return {outcome.lead_id: outcome for outcome in _outcomes_of_leads(connection, lead_ids)}
 
     def already_recorded(self, outcomes: Sequence[Outcome]) -> RecordedOutcomes:
         """Which of these outcomes are stored, and whose leads (or predictions) have one already."""
@@ -342,3 +341,13 @@ class EventStore:
             if behind:
                 migrations.upgrade(self._engines.write)
             self._ready = True
+
+
+def _outcomes_of_leads(connection: sa.Connection, lead_ids: Iterable[str]) -> Generator[Outcome]:
+    """All outcomes of some leads; those of one lead from the first that was recorded to the last."""
+    table = schema.outcomes
+    leads = sorted(set(lead_ids))
+    for start in range(0, len(leads), _LOOKUP):
+        query = sa.select(table).where(table.c.lead_id.in_(leads[start : start + _LOOKUP]))
+        for row in connection.execute(query.order_by(table.c.recorded_at, table.c.outcome_id)):
+            yield Outcome(*row)

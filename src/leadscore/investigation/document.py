@@ -85,6 +85,7 @@ class InvestigationReport(msgspec.Struct, frozen=True, kw_only=True):
         commands: That do it, or show more.
         follow_up_at: When to look again.
         follow_up: What to look at then.
+        asked_by: Who asked; empty if that is not on record.
     """
 
     id: str
@@ -104,6 +105,7 @@ class InvestigationReport(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[str, ...]
     follow_up_at: datetime
     follow_up: str
+    asked_by: str = ""
 
     @property
     def findings(self) -> tuple[InvestigationFinding, ...]:

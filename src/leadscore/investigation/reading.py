@@ -255,8 +255,18 @@ def _comparable(
         return before
     same = old is not None and contract_version(old.contract) == contract_version(facts.contract)
     if not same or before.sample is None:
-        return replace(before, cells={}, uncounted="Another version with other fields answered then.")
+        return replace(before, cells={}, uncounted=_why_not_comparable(before, old, same=same))
     return replace(before, cells=count_sample(facts.profile, before.sample.rows), uncounted="")
+
+
+def _why_not_comparable(before: SpanObservation, old: ModelFacts | None, *, same: bool) -> str:
+    if not before.version:
+        return "No lead was scored in the time before, so there is nothing to compare with."
+    if old is None:
+        return f"Version {before.version} answered then, and its artefact cannot be read."
+    if same:
+        return f"No lead that version {before.version} scored then could be read."
+    return f"Version {before.version}, which has other fields, answered then."
 
 
 def _with_segment(

@@ -31,10 +31,17 @@ def investigate_model(
     """Run the six steps. Nothing is written.
 
     Raises:
-        BadInputError: The segment is of no feature of the model.
+        BadInputError: The segment is of no feature of the model, or the time is over before the first lead.
         UnavailableError: The store cannot be read.
     """
-    return conclude_investigation(observe(store, registry, shelf, request))
+    seen = observe(store, registry, shelf, request)
+    if seen.first_lead is not None and request.time.end <= seen.first_lead:
+        raise BadInputError(
+            f"The first stored lead of {request.model} is of {seen.first_lead:%Y-%m-%d %H:%M} UTC: there is"
+            " nothing to investigate before.",
+            hint="Give a time in which leads were scored.",
+        )
+    return conclude_investigation(seen)
 
 
 def conclude_investigation(seen: Observed) -> InvestigationReport:
@@ -127,12 +134,17 @@ def read_investigation(store: EventStore, model: str, name: str) -> Investigatio
 
 def _decode(records: Sequence[Evidence]) -> tuple[InvestigationReport, ...]:
     try:
-        return tuple(msgspec.json.decode(record.document, type=InvestigationReport) for record in records)
+        return tuple(_decoded(record) for record in records)
     except DECODE_ERRORS as error:
         raise BadInputError(
             f"A record of an investigation cannot be read: {error}.",
             hint="A newer release may have written it.",
         ) from error
+
+
+def _decoded(record: Evidence) -> InvestigationReport:
+    report = msgspec.json.decode(record.document, type=InvestigationReport)
+    return msgspec.structs.replace(report, asked_by="" if record.caller is None else record.caller.name)
 
 
 def _subject(request: InvestigationRequest) -> str:

@@ -19,6 +19,8 @@ LONGEST_SECONDS: Final = 900.0
 GIVE_UP_SECONDS: Final = 86_400.0
 # A receiver may ask for a pause of any length; beyond a message's own end there is nothing to wait for.
 _LONGEST_PAUSE_SECONDS: Final = GIVE_UP_SECONDS
+# The same document is answered the same next time.
+_CONTENT: Final = frozenset((400, 406, 411, 412, 413, 414, 415, 416, 417, 422, 428, 431))
 
 SendOutcome = Literal["accepted", "refused", "failed", "uncertain"]
 
@@ -88,8 +90,9 @@ def next_attempt(
 def result_of_status(status: int, retry_after: str | None, now: float) -> SendResult:
     """What an HTTP status says about a message.
 
-    What is wrong with our settings (401, 403, 404) can be put right while the message waits; what is wrong
-    with the message cannot. A gateway that gave up waiting (502, 504) may have passed it on.
+    What is wrong with the message (`_CONTENT`) stays wrong. Everything else can be put right while it waits:
+    a key, an address that has moved (redirects are not followed), what stands in between. A gateway that gave
+    up waiting (502, 504) may have passed it on.
 
     Args:
         status: Of the reply.
@@ -102,9 +105,10 @@ def result_of_status(status: int, retry_after: str | None, now: float) -> SendRe
         return SendResult("accepted", detail, status)
     if status in {502, 504}:
         return SendResult("uncertain", detail, status, asked)
-    if status >= 500 or status in {401, 403, 404, 408, 409, 425, 429}:
-        return SendResult("failed", detail, status, asked)
-    return SendResult("refused", detail, status)
+    if status in _CONTENT:
+        return SendResult("refused", detail, status)
+    moved = ": redirects are not followed, give the new address" if 300 <= status < 400 else ""
+    return SendResult("failed", detail + moved, status, asked)
 
 
 def parse_retry_after(text: str | None, now: float) -> float | None:

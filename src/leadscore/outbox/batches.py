@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from leadscore.outbox.queue import PACE, MessageClaim, claim_of, free_at, hold_channel
+from leadscore.outbox.queue import PACE, WAITING, MessageClaim, claim_of, free_at, hold_channel
 from leadscore.outbox.tables import SECOND_US, outbox
 
 # A channel that is free again within this time is waited for; one that is held longer is left alone.
@@ -37,12 +37,12 @@ def take_turn(connection: sa.Connection, channel: str, now: int, pace_seconds: f
     return turn
 
 
-def count_due(connection: sa.Connection, channel: str, now: int) -> int:
-    """How many messages of a channel wait to be sent now."""
-    query = sa.select(sa.func.count()).where(
-        outbox.c.channel == channel, outbox.c.state == "waiting", outbox.c.next_at <= now
+def count_due(connection: sa.Connection, channel: str, now: int, most: int) -> int:
+    """How many messages of a channel wait to be sent now; `most`: that many at least."""
+    due = sa.select(outbox.c.number).where(
+        outbox.c.channel == channel, outbox.c.state == WAITING, outbox.c.next_at <= now
     )
-    return connection.execute(query).scalar_one()
+    return connection.execute(sa.select(sa.func.count()).select_from(due.limit(most).subquery())).scalar_one()
 
 
 def claims_of(connection: sa.Connection, channel: str, lease: str) -> tuple[MessageClaim, ...]:

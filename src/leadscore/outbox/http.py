@@ -1,7 +1,8 @@
 """HTTP requests of deliveries: each over by one deadline, without redirects, every end a `SendResult`.
 
-The deadline holds for all of a request: connecting, and every byte that is sent or read. A receiver that
-sends a byte now and then keeps no timeout of single steps from starting anew, but not this one.
+The deadline holds for all of a request: the look-up of the name, connecting, and every byte that is sent or
+read. A receiver that sends a byte now and then keeps no timeout of single steps from starting anew, but not
+this one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from socket import SOCK_STREAM, gaierror, getaddrinfo
 from types import TracebackType
 from typing import Final, Self, TypeAlias
@@ -23,6 +24,7 @@ import httpcore
 import httpx
 
 from leadscore.outbox.attempts import SendResult, result_of_status
+from leadscore.outbox.bounded import begin_apart
 
 # Shorter than the lease of a message by far: whoever sends holds it until the end.
 REQUEST_SECONDS: Final = 20.0
@@ -43,6 +45,10 @@ _NO_URL: Final = (httpx.InvalidURL, ValueError)
 
 Lookup: TypeAlias = Callable[[str, int], Sequence[str]]
 _Options: TypeAlias = Iterable[httpcore.SOCKET_OPTION]
+
+
+class _NoLookupError(httpcore.ConnectTimeout):
+    """The name servers did not answer in time."""
 
 
 class RefusedAddressError(Exception):
@@ -134,25 +140,35 @@ class HttpConnections:
             return _not_answered(error)
 
     def post_json(
-        self, url: str, body: bytes, *, headers: Mapping[str, str], seconds: float = REQUEST_SECONDS
+        self,
+        url: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str],
+        seconds: float = REQUEST_SECONDS,
+        complaint: Callable[[str, bytes], str] | None = None,
     ) -> SendResult:
         """Post a JSON document and say what came of it.
 
-        A redirect is refused (the address that was configured, and nowhere else). What the reply's body says
-        changes nothing: the status says it all, and the body may repeat what was sent.
+        A redirect is not followed (the address that was configured, and nowhere else).
 
         Args:
             url: http or https; never repeated in the result, because it may be a secret.
             body: The document.
             headers: Besides the content type.
             seconds: For all of it.
+            complaint: What a reply that accepts says is wrong all the same, from its content type and the
+                first 64 KiB of its body, without repeating them; empty: nothing. None: the status says it.
         """
         sent = {"Content-Type": "application/json", **headers}
         try:
             with self._answered("POST", url, body, sent, seconds) as reply:
-                found = result_of_status(reply.status, _headers(reply).get("retry-after"), time.time())
-                if self._kept:
-                    self._drain(reply)
+                said = _headers(reply)
+                found = result_of_status(reply.status, said.get("retry-after"), time.time())
+                read = self._drain(reply) if self._kept or complaint is not None else b""
+                if complaint is not None and found.outcome == "accepted":
+                    wrong = complaint(said.get("content-type", ""), read)
+                    return SendResult("failed", f"{found.detail}: {wrong}", reply.status) if wrong else found
                 return found
         except (RefusedAddressError, *_NOT_SENT, *_LOST, *_NO_URL) as error:
             return _not_answered(error)
@@ -174,15 +190,16 @@ class HttpConnections:
         with pool.stream(method, address, headers=request.headers.raw, content=body) as reply:
             yield reply
 
-    def _drain(self, reply: httpcore.Response) -> None:
+    def _drain(self, reply: httpcore.Response) -> bytes:
         """Read the rest of a reply, so that its connection can be used again; a long one is cut off."""
         self._deadline.at = min(self._deadline.at, time.monotonic() + _DRAINED_SECONDS)
-        left = _DRAINED_BYTES
+        read = bytearray()
         with contextlib.suppress(*_LOST):
             for piece in reply.iter_stream():
-                left -= len(piece)
-                if left < 0:
+                read += piece
+                if len(read) > _DRAINED_BYTES:
                     break
+        return bytes(read[:_DRAINED_BYTES])
 
     def _pool(self, proxy: str) -> httpcore.ConnectionPool:
         with self._lock:
@@ -235,6 +252,8 @@ def _not_answered(error: Exception) -> SendResult:
 def _why_none(error: BaseException) -> str:
     """What kept a connection from being made, so that a person knows whom to ask."""
     said = type(error).__name__
+    if isinstance(error, _NoLookupError):
+        return "the name servers do not answer"
     if isinstance(error, httpcore.ConnectTimeout):
         said = f"nobody answers at the address within {_CONNECT_SECONDS:.0f} s"
     # The pool raises anew without the cause, but not without what it was raised in.
@@ -289,8 +308,12 @@ class _BoundedBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Look the name up, check, connect."""
         del timeout
+        # In a thread: the resolver goes by time limits of its own.
+        looked_up = begin_apart(partial(self._look_up, host, port))
         try:
-            addresses = self._look_up(host, port)
+            addresses = looked_up.result(self._deadline.left(httpcore.ConnectTimeout))
+        except TimeoutError as error:
+            raise _NoLookupError("the name is not looked up in time") from error
         except OSError as error:
             raise httpcore.ConnectError("the name is not known") from error
         for address in addresses:

@@ -28,7 +28,13 @@ ROWS_AT_ONCE: Final = 900
 # Why a channel is held that was only just sent something.
 PACE: Final = "pace"
 # Written out, as the conditions of the indexes are: by a parameter none of them could be chosen.
-_WAITING: Final = sa.literal_column("'waiting'")
+WAITING: Final = sa.literal_column("'waiting'", sa.Text)
+_DEAD: Final = sa.literal_column("'dead'", sa.Text)
+_DELIVERED: Final = sa.literal_column("'delivered'", sa.Text)
+_NOTHING: Final = sa.literal_column("''", sa.Text)
+_ZERO: Final = sa.literal_column("0", sa.Integer)
+# Delivered messages of 30 days may be tens of millions: more of a channel than this are not counted.
+DELIVERED_MOST: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class ChannelBacklog:
         waiting: Messages that it is to get.
         oldest_at: When the oldest of them was put in, microseconds since the epoch; None: none waits.
         dead: Messages that were given up.
-        delivered: Messages that it has, of the last 30 days.
+        delivered: Messages that it has, of the last 30 days; `DELIVERED_MOST`: that many at least.
         uncertain: Attempts whose end nobody knows and that were repeated: what a receiver without
             idempotency keys may have twice.
         last_error: Of the oldest that waits; empty if none failed.
@@ -247,7 +253,7 @@ def due_messages(channel: str, now: int, most: int) -> sa.Select[tuple[object, .
         .where(
             earlier.c.channel == outbox.c.channel,
             earlier.c.stream == outbox.c.stream,
-            earlier.c.state == _WAITING,
+            earlier.c.state == WAITING,
         )
         .scalar_subquery()
     )
@@ -255,7 +261,7 @@ def due_messages(channel: str, now: int, most: int) -> sa.Select[tuple[object, .
         sa.select(outbox)
         .where(
             outbox.c.channel == channel,
-            outbox.c.state == _WAITING,
+            outbox.c.state == WAITING,
             outbox.c.next_at <= now,
             sa.or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
             outbox.c.number == first,
@@ -355,7 +361,7 @@ def due_channels(connection: sa.Connection, now: int) -> tuple[str, ...]:
     # The first of the next channel each time: channels are few, messages are many.
     query = sa.select(c.channel, c.next_at).order_by(c.channel, c.next_at, c.number).limit(1)
     while True:
-        row = connection.execute(query.where(c.state == _WAITING, c.channel > name)).first()
+        row = connection.execute(query.where(c.state == WAITING, c.channel > name)).first()
         if row is None:
             return tuple(found)
         name = row.channel
@@ -402,26 +408,51 @@ def send_again(
 
 
 def backlogs(connection: sa.Connection, channel: str | None = None) -> tuple[ChannelBacklog, ...]:
-    """How one channel does, or each that ever had a message, by name."""
+    """How one channel does, or each that ever had a message, by name.
 
-    def count(state: str) -> sa.ColumnElement[int]:
-        return sa.func.sum(sa.case((outbox.c.state == state, 1), else_=0))
+    By indexes: what waits is counted, what was settled is not read but for the first `DELIVERED_MOST`.
+    """
+    names = [name for name in _channels(connection) if channel in (None, name)]
+    return tuple(ChannelBacklog(*connection.execute(backlog_of(name)).one()) for name in names)
 
-    oldest = sa.func.min(sa.case((outbox.c.state == "waiting", outbox.c.created_at)))
-    query = sa.select(
-        outbox.c.channel, count("waiting"), oldest, count("dead"), count("delivered"),
-        sa.func.sum(outbox.c.uncertain),
-    ).group_by(outbox.c.channel)  # fmt: skip
-    if channel is not None:
-        query = query.where(outbox.c.channel == channel)
-    failed = sa.select(outbox.c.channel, outbox.c.last_error).where(
-        outbox.c.state == "waiting", outbox.c.last_error != ""
+
+def delivered_words(backlog: ChannelBacklog) -> str:
+    """How many messages a channel has had, as people are told it."""
+    counted = backlog.delivered < DELIVERED_MOST
+    return str(backlog.delivered) if counted else f"at least {DELIVERED_MOST:,}"
+
+
+def backlog_of(channel: str) -> sa.Select[str, int, int | None, int, int, int, str]:
+    """What a `ChannelBacklog` says of one channel."""
+    c = outbox.c
+
+    def rows(state: sa.ColumnElement[str], *more: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        return sa.and_(c.channel == channel, c.state == state, *more)
+
+    some = sa.select(c.number).where(rows(_DELIVERED)).limit(DELIVERED_MOST).subquery()
+    failed = sa.select(c.last_error).where(rows(WAITING, c.last_error != _NOTHING))
+    return sa.select(
+        sa.literal(channel),
+        sa.select(sa.func.count()).where(rows(WAITING)).scalar_subquery(),
+        sa.select(sa.func.min(c.created_at)).where(rows(WAITING)).scalar_subquery(),
+        sa.select(sa.func.count()).where(rows(_DEAD)).scalar_subquery(),
+        sa.select(sa.func.count()).select_from(some).scalar_subquery(),
+        sa.select(sa.func.coalesce(sa.func.sum(c.uncertain), 0))
+        .where(c.channel == channel, c.uncertain > _ZERO)
+        .scalar_subquery(),
+        sa.func.coalesce(failed.order_by(c.number).limit(1).scalar_subquery(), ""),
     )
-    errors = {
-        row.channel: row.last_error for row in connection.execute(failed.order_by(outbox.c.number.desc()))
-    }
-    rows = sorted(connection.execute(query), key=lambda row: row.channel)
-    return tuple(ChannelBacklog(*row, last_error=errors.get(row.channel, "")) for row in rows)
+
+
+def _channels(connection: sa.Connection) -> tuple[str, ...]:
+    """Channels that ever had a message, by name."""
+    found, name = list[str](), ""
+    # One after the other, as in `due_channels`.
+    query = sa.select(outbox.c.channel).order_by(outbox.c.channel).limit(1)
+    while (row := connection.execute(query.where(outbox.c.channel > name)).first()) is not None:
+        name = row.channel
+        found.append(name)
+    return tuple(found)
 
 
 def prune(connection: sa.Connection, now: int) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.support.receiver import Receiver
 from typer.testing import CliRunner
 
@@ -18,6 +19,7 @@ from leadscore.cli.main import app
 from leadscore.errors import BadInputError, ForbiddenError, NotFoundError, UnauthorizedError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.identity.apikeys import create_key
+from leadscore.outbox.tables import outbox
 
 RULES = """
 rules:
@@ -74,7 +76,13 @@ def test_an_alert_is_listed_looked_after_and_its_dead_letter_sent_again(
     states = {rule["rule"]: rule["state"] for rule in listed["rules"]}
     assert states["LeadScoringConversionDrop"] == "unknown"
     assert states["LeadScoringLatency"] == "elsewhere"
-    # PagerDuty's key is too short: it refuses, and a person is told so.
+    # PagerDuty's key is too short: it refuses, the message waits for another key, and at last for a person.
+    assert {c["channel"]: c["last_error"] for c in listed["channels"]}["pagerduty"] == "HTTP 400"
+    assert shell("dead-letters") == []
+    with shell.store.writing() as connection:
+        old = sa.update(outbox).where(outbox.c.channel == "pagerduty").values(next_at=0, give_up_at=0)
+        connection.execute(old)
+    fire(shell)
     (dead,) = shell("dead-letters")
     assert (dead["channel"], dead["last_error"]) == ("pagerduty", "HTTP 400")
     monkeypatch.setenv("LEADSCORE_PAGERDUTY_KEY", "k" * 32)

@@ -118,6 +118,8 @@ def test_a_login_at_the_issuer_signs_in_and_another_one_answers(tmp_path: Path, 
             assert "ada@example.com" in tab.page.locator(".person").inner_text()
             fill_answer(tab, "")
             tab.page.get_by_text("leads/2 is approved by ada@example.com.").wait_for()
+            # What they have just done is on the page that they come back to.
+            assert "Approved by ada@example.com" in " ".join(tab.text().split())
             assert tab.wrong == []
             context.close()
             approvers = Approvers(home.api_keys, TokenVerifier(idp.settings()))

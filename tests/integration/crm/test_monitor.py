@@ -16,7 +16,7 @@ from leadscore.alerts.rules import default_rules
 from leadscore.crm.chores import CrmMonitor
 from leadscore.crm.endpoints import WebhookEndpoint, set_endpoint_state
 from leadscore.crm.status import read_target_statuses
-from leadscore.crm.targets import load_targets
+from leadscore.crm.targets import load_targets, targets_fault
 from leadscore.errors import ConflictError
 from leadscore.events.store import EventStore
 from leadscore.settings import Home
@@ -68,15 +68,28 @@ def test_an_endpoint_is_told_and_a_table_waits(
 def test_a_broken_file_is_said_and_what_was_read_before_goes_on(
     crm: CrmMonitor, store: EventStore, file: Path
 ) -> None:
+    rule = default_rules().named("LeadScoringCrmTargetsBroken")
+    assert rule is not None
+    reader = MonitorReader(store, lambda: "", dict, lambda: targets_fault(file))
+
+    def alarmed() -> float | None:
+        found = reader.read(rule, 0)
+        assert found is not None
+        return found[()].value
+
     crm.choose()
-    assert figures(crm)["leadscore_crm_targets_broken"] == 0
-    file.write_text("targets: [")
+    assert figures(crm)["leadscore_crm_targets_broken"] == alarmed() == 0
+    # A label in place of a name: what `crm check` alone found before.
+    bad = "kind: hubspot, url: 'https://api.example', credentials: /c, object: contacts"
+    file.write_text(f"targets: [{{name: hub, {bad}, fields: {{score: Lead Score}}}}]")
+    assert "target hub: fields.score is 'Lead Score', no name" in targets_fault(file)
     score_leads(store, [("a", 0.1, 10)])
     crm.choose()
     found = figures(crm)
-    assert found["leadscore_crm_targets_broken"] == 1
+    assert found["leadscore_crm_targets_broken"] == alarmed() == 1
     assert found["leadscore_crm_target_failing warehouse"] == 0
     file.write_text(TARGETS)
+    assert alarmed() == 0
     with store.reading() as connection:
         (status,) = read_target_statuses(connection, load_targets(file), 0)
     assert status.backlog.waiting == 1
@@ -106,7 +119,7 @@ def test_an_endpoint_whose_receiver_is_gone_is_an_alert_until_a_person_decides(
 ) -> None:
     rule = default_rules().named("LeadScoringWebhookGone")
     assert rule is not None
-    reader = MonitorReader(store, lambda: "", dict)
+    reader = MonitorReader(store, lambda: "", dict, lambda: "")
 
     def said() -> list[float | None]:
         found = reader.read(rule, 0)

@@ -22,7 +22,7 @@ from leadscore.events.errors import (
     StoreEncodingError,
     StoreUnavailableError,
 )
-from leadscore.events.records import Evidence
+from leadscore.events.records import Evidence, Outcome, outcome_id_of
 from leadscore.events.store import Appended, EventStore
 from leadscore.identity.caller import Caller
 
@@ -39,6 +39,19 @@ def test_the_same_id_is_stored_once_within_and_across_batches(store: EventStore)
     assert store.append([prediction("p1"), prediction("p1")], [outcome("o1")]) == Appended(1, 1)
     assert store.append([prediction("p1"), prediction("p2")], [outcome("o1")]) == Appended(1, 0)
     assert store.counts().predictions == 2
+
+
+def test_an_outcome_that_comes_back_is_stored_anew_and_a_repeated_one_is_not(store: EventStore) -> None:
+    def told(converted: bool, at: int) -> Outcome:
+        known_as = outcome_id_of("L-1", None, converted, None, None, None)
+        return Outcome(known_as, "L-1", None, converted, None, at, at, "api")
+
+    assert store.append((), [told(True, 1), told(False, 2)]) == Appended(0, 2)
+    again = [told(True, 3), told(True, 4), told(False, 5)]
+    assert store.append((), again) == Appended(0, 2)
+    assert store.append((), [told(True, 1), told(False, 2), *again]) == Appended(0, 0)
+    history = [(each.converted, each.recorded_at) for each in reversed(store.outcomes_of("L-1"))]
+    assert history == [(True, 1), (False, 2), (True, 3), (False, 5)]
 
 
 def test_an_empty_batch_is_fine(store: EventStore) -> None:

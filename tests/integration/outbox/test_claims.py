@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 import sqlalchemy as sa
 
 from leadscore.events.store import EventStore
+from leadscore.outbox import queue
 from leadscore.outbox.attempts import SendResult
 from leadscore.outbox.queue import (
     LEASE_SECONDS,
+    ChannelBacklog,
     OutboxMessage,
+    backlog_of,
     backlogs,
     claim_due,
     due_channels,
@@ -74,6 +78,54 @@ def test_a_claim_follows_an_index_and_sorts_nothing(store: EventStore) -> None:
         assert "outbox_waiting" in each, each
         for slow in ("Sort", "Hash", "Seq Scan", "TEMP B-TREE", "SCAN outbox\n"):
             assert slow not in each, each
+
+
+def test_backlogs_are_counted_by_indexes(store: EventStore) -> None:
+    put(store, range(BACKLOG))
+    put(store, range(BACKLOG), channel="other")
+    with store.writing() as connection:
+        connection.execute(sa.update(outbox).where(outbox.c.number % 3 > 0).values(state="delivered"))
+        connection.exec_driver_sql("ANALYZE")
+        counted = plan(connection, backlog_of("c"))
+    assert "Seq Scan" not in counted, counted
+    assert "SCAN outbox" not in counted, counted
+    assert counted.count("outbox_states") >= 4, counted
+    assert "outbox_uncertain" in counted, counted
+    assert "outbox_failed" in counted, counted
+
+
+def test_backlogs_are_what_a_look_at_every_row_says(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "DELIVERED_MOST", 5)
+    states = ("waiting", "delivered", "dead", "replaced")
+    for place, channel in enumerate(("a", "b", "c")):
+        put(store, range(40), channel=channel, now=NOW + place)
+    with store.writing() as connection:
+        for number in connection.execute(sa.select(outbox.c.number)).scalars().all():
+            values = {
+                "state": states[number % (2 if number < 50 else 4)],
+                "uncertain": number % 3,
+                "last_error": f"error {number}" if number % 5 == 1 else "",
+                "created_at": NOW + (number * 37) % 100,
+            }
+            connection.execute(sa.update(outbox).where(outbox.c.number == number).values(values))
+        rows = connection.execute(sa.select(outbox).order_by(outbox.c.number)).all()
+        found = backlogs(connection)
+        assert backlogs(connection, "b") == (found[1],)
+        assert backlogs(connection, "nobody") == ()
+    for each, channel in zip(found, ("a", "b", "c"), strict=True):
+        ours = [row for row in rows if row.channel == channel]
+        waiting = [row for row in ours if row.state == "waiting"]
+        assert each == ChannelBacklog(
+            channel=channel,
+            waiting=len(waiting),
+            oldest_at=min((row.created_at for row in waiting), default=None),
+            dead=sum(row.state == "dead" for row in ours),
+            delivered=min(5, sum(row.state == "delivered" for row in ours)),
+            uncertain=sum(row.uncertain for row in ours),
+            last_error=next((row.last_error for row in waiting if row.last_error), ""),
+        )
 
 
 def test_channels_that_are_due_are_found_one_after_the_other(store: EventStore) -> None:

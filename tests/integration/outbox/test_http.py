@@ -182,6 +182,21 @@ def detail(url: str, look_up: Lookup = look_up_addresses) -> str:
     return found.detail
 
 
+def test_a_name_server_that_is_silent_is_waited_for_until_the_deadline() -> None:
+    answers = threading.Event()
+
+    def hang(host: str, port: int) -> list[str]:
+        answers.wait()
+        return ["127.0.0.1"]
+
+    try:
+        with HttpConnections(look_up=hang) as connections:
+            found = connections.post_json("http://crm.example", b"{}", headers={}, seconds=0.2)
+    finally:
+        answers.set()
+    assert found == SendResult("failed", "no connection: the name servers do not answer")
+
+
 def test_why_there_is_no_connection_is_said(tmp_path: Path) -> None:
     assert detail("http://crm.example", unknown_name) == "no connection: the name is not known"
     assert detail(f"http://127.0.0.1:{free_port()}") == "no connection: nothing listens at the port"

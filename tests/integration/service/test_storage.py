@@ -5,6 +5,8 @@ from __future__ import annotations
 import httpx
 from tests.support.waiting import wait_until
 
+from leadscore.events.store import EventStore
+
 JSON = {"content-type": "application/json"}
 
 
@@ -66,3 +68,19 @@ def test_outcomes_join_the_store_once_however_often_they_are_sent(serve, lead_bo
     ids = {tuple(httpx.post(f"{served.url}/outcomes", json=outcome).json()["outcome_ids"]) for _ in range(3)}
     ((outcome_id,),) = ids
     wait_until(lambda: served.stored("outcomes", "outcome_id") == [outcome_id], what="shipping")
+
+
+def test_a_lead_that_was_won_lost_and_won_again_is_won(serve) -> None:
+    served = serve()
+
+    def tell(converted: bool) -> None:
+        sent = {"lead_id": "L-back", "converted": converted}
+        assert httpx.post(f"{served.url}/outcomes", json=sent).status_code == 202
+
+    for converted in (True, True, False, True, True):
+        tell(converted)
+    wait_until(lambda: len(served.stored("outcomes", "outcome_id")) >= 3, what="shipping")
+    served.stop()
+    with EventStore(f"sqlite:///{served.home / 'events.db'}") as store:
+        history = store.outcomes_of("L-back")
+    assert [each.converted for each in reversed(history)] == [True, False, True]

@@ -70,6 +70,19 @@ def test_ones_own_file_needs_only_what_differs(tmp_path: Path) -> None:
         ("rules: [{alert: New, severity: info, summary: s, people: p, query: x}]", "belong together"),
         ("kind: Other", "kind"),
         ("levels: [a]", "no mapping"),
+        ("levels: {warning: [slak]}", "the level warning names 'slak', which is no channel"),
+        ("levels: {warning: [other-0]}", "no channel"),
+        ("", "own.yaml is empty"),
+        (
+            "rules: [{alert: LeadScoringLatency, for: 5 minutes}]",
+            "the rule LeadScoringLatency: `for` is no dur",
+        ),
+        ("rules: [{alert: LeadScoringLatencyy, above: 1}]", r"severity`.* \(near: LeadScoringLatency"),
+        ("rules: [{alert: LeadScoringLatency, above: .nan}]", "a threshold is a number"),
+        ("rules: [{alert: LeadScoringLatency, above: .inf}]", "a threshold is a number"),
+        ("rules: [{alert: LeadScoringErrorRate, above: 5}]", "write 0.05 for 5 %"),
+        ("rules: [{alert: LeadScoringFeatureDrift, unless: Non}]", "'Non' fires, and there is no such"),
+        ("rules:\n\t- {alert: LeadScoringLatency}", "line 2"),
     ],
 )
 def test_a_broken_file_says_what_is_wrong(text: str, what: str) -> None:

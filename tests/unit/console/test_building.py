@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from tests.support import console
 
-from leadscore.console.building import BuiltPage, PageBuilder
+from leadscore.console.building import BuiltPage, PageBuilder, known_at
 from leadscore.console.metrics import ConsoleMetrics
-from leadscore.console.page import PageContent, PageRequest
+from leadscore.console.page import PageContent, PageReader, PageRequest, PageVerdict, VerdictLevel
 from leadscore.errors import NotFoundError, UnavailableError
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
@@ -43,8 +43,8 @@ class World:
             raise self.fails
         return console.content("All is <b>well</b>.")
 
-    def look(self, **given: str) -> BuiltPage:
-        return self.builder.build(console.page(build=self.page), given, console.PERSON)
+    def look(self, reader: PageReader = console.PERSON.reader, **given: str) -> BuiltPage:
+        return self.builder.build(console.page(build=self.page), given, reader)
 
 
 def text(component: Any) -> str:
@@ -74,6 +74,26 @@ def test_a_page_is_made_of_what_it_asked(world: World) -> None:
 def test_equal_pages_at_once_are_made_once(world: World) -> None:
     assert [world.look().result for _ in range(5)] == ["fresh"] * 5
     assert len(world.asked) == 1
+
+
+def test_only_equal_readers_share_a_page_and_a_page_knows_no_more_of_them(world: World) -> None:
+    by_key, by_issuer = PageReader(kind="key", role="approver"), PageReader(kind="oidc", role="approver")
+    for reader in (by_key, by_issuer, console.PERSON.reader, by_key):
+        world.look(reader)
+    assert [asked.reader for asked in world.asked] == [by_key, by_issuer, console.PERSON.reader]
+    assert {field.name for field in fields(PageReader)} == {"kind", "role"}
+
+
+def test_a_page_that_was_begun_before_a_change_is_shown_to_nobody_after_it(world: World) -> None:
+    world.hold = threading.Event()
+    assert world.look().result == "unknown"
+    [under_way] = world.builder._running.values()
+    world.builder.forget()
+    world.hold.set()
+    under_way.result(30)
+    world.hold = None
+    assert world.look().result == "fresh"
+    assert len(world.asked) == 2
 
 
 def test_a_store_that_is_gone_is_said_and_nothing_is_invented(world: World) -> None:
@@ -112,11 +132,54 @@ def test_what_is_not_there_is_an_empty_page_not_a_broken_store(world: World) -> 
     assert "There is no lead 'x'." in text(built.children)
 
 
+@pytest.mark.parametrize("level", ["good", "info", "warning", "critical", "unknown"])
+def test_what_was_good_when_records_ended_is_not_known_now(level: VerdictLevel) -> None:
+    tile = replace(console.content().tiles[0], level=level)
+    content = replace(console.content("It holds."), as_of=NOW, tiles=[tile])
+    content = replace(content, verdict=PageVerdict(level=level, sentence="It holds."))
+    soon, late = known_at(content, NOW + timedelta(minutes=4)), known_at(content, NOW + timedelta(hours=3))
+    assert soon == content
+    if level in {"good", "info"}:
+        assert (late.verdict.level, late.tiles[0].level) == ("unknown", None)
+        assert "3 h ago" in late.verdict.sentence
+        assert late.verdict.sentence.endswith("Then it was: It holds.")
+    else:
+        assert late == content
+
+
 def test_a_range_that_is_none_is_said_without_asking_the_store(world: World) -> None:
     built = world.look(since="2026-11-03", until="2026-11-01")
     assert built.result == "refused"
     assert "From (2026-11-03) is after To (2026-11-01)" in text(built.children)
     assert world.asked == []
+
+
+def test_the_last_day_of_a_range_is_shown_as_it_was_given(world: World) -> None:
+    shown = str(world.look(since="2026-11-01", until="2026-11-20").children)
+    assert "defaultValue='2026-11-01'" in shown
+    assert "defaultValue='2026-11-20'" in shown
+    # A moment of a day is of that day.
+    assert "defaultValue='2026-11-19'" in str(world.look(until="2026-11-19T10:00:00Z").children)
+
+
+def test_who_asks_for_what_is_not_there_finds_the_way_back(world: World) -> None:
+    world.fails = NotFoundError("There is no version 9.", hint="Look for another.")
+    assert "href='/'" in str(world.look(version="9").children)
+    assert "href='/'" not in str(world.look().children)
+    assert "href='/'" in str(world.look(range="soon").children)
+
+
+def test_an_address_with_a_character_that_no_store_keeps_is_a_sentence(world: World) -> None:
+    built = world.look(id="L\0")
+    assert (built.result, world.asked) == ("refused", [])
+    assert "U+0000" in text(built.children)
+
+
+def test_what_is_slow_is_called_by_its_name(world: World) -> None:
+    world.hold = threading.Event()
+    page = console.page(build=world.page, asks="The registry")
+    built = world.builder.build(page, {}, console.PERSON.reader)
+    assert "The registry has not answered within 0.2 s" in text(built.children)
 
 
 def test_a_page_that_fails_does_not_take_the_shell_with_it(world: World) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from leadscore.console.page import NumberTile, PageContent, PageVerdict, read_range
+from leadscore.console.page import NumberTile, PageContent, PageVerdict, check_readable, read_range
 from leadscore.errors import BadInputError
 from leadscore.monitoring.measures import Measure
 
@@ -36,12 +36,32 @@ def test_a_moment_with_another_zone_is_turned_to_utc() -> None:
         {"since": "2026-11-03", "until": "2026-11-01"},
         {"since": "2027-01-01", "until": "2027-01-02"}, {"since": "1990-01-01"},
         {"until": "9999-12-31"}, {"until": "0001-01-01T00:00:00Z"}, {"since": "0001-01-01T00:00:00+14:00"},
-        {"until": "9999-12-31T23:59:59-14:00"},
+        {"until": "9999-12-31T23:59:59-14:00"}, {"until": "0002-06-01"},
+        {"since": "1960-01-01", "until": "1960-01-02"},
     ],
 )  # fmt: skip
 def test_a_range_that_is_none_is_said(given: dict[str, str]) -> None:
     with pytest.raises(BadInputError):
         read_range(given, "24h", NOW)
+
+
+def test_a_range_of_the_future_is_called_so() -> None:
+    for given in ({"since": "2030-01-01"}, {"since": "2030-01-01", "until": "2030-01-02"}):
+        with pytest.raises(BadInputError, match="lies in the future"):
+            read_range(given, "24h", NOW)
+
+
+@pytest.mark.parametrize("text", ["nul\0", "half \ud800", "over\u202eride", "bell\x07"])
+def test_a_text_that_cannot_be_stored_or_seen_is_refused(text: str) -> None:
+    with pytest.raises(BadInputError, match=r"'reason' has a character that cannot be seen \(U\+"):
+        check_readable({"reason": text}, kept=True)
+    check_readable({"reason": "two\nlines,\ta tab, née 李 👩\u200d💻 <b>'\";--"}, kept=True)
+
+
+def test_an_id_of_odd_letters_can_be_looked_for() -> None:
+    check_readable({"id": "over\u202eride \x07"}, kept=False)
+    with pytest.raises(BadInputError):
+        check_readable({"id": "nul\0"}, kept=False)
 
 
 def test_a_page_has_few_numbers() -> None:

@@ -15,7 +15,7 @@ from tests.support import console
 from tests.support.console import OURS, Visitor, visitor
 
 from leadscore.console import app
-from leadscore.console.page import PageExport, PageRequest
+from leadscore.console.page import ActionRequest, ActionResult, ConsoleAction, PageExport, PageRequest
 from leadscore.console.pages import PAGES
 
 STATIC = Path(app.__file__).parent / "static"
@@ -144,6 +144,29 @@ def test_a_time_that_cannot_be_counted_with_is_a_sentence(viewer: Visitor, query
     reply = update(viewer, f"/leads?{query}")
     assert reply.status_code == 200
     assert "Write" in reply.text or "shorter" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "says"),
+    [
+        ("x" * 300_000, 413, "more than a form may send"),
+        ("nul\0", 400, "U+0000"),
+        ("break", 500, "log says why"),
+    ],
+)
+def test_whatever_goes_wrong_with_a_form_is_a_sentence(
+    tmp_path: Path, reason: str, status: int, says: str
+) -> None:
+    def run(request: ActionRequest) -> ActionResult:
+        raise ZeroDivisionError("secret")
+
+    person, _ = visitor(tmp_path, [], [ConsoleAction(name="note", role="viewer", run=run)])
+    person.sign_in(console.key(tmp_path, "view"))
+    reply = person.act("note", reason=reason)
+    assert reply.status_code == status
+    assert says in reply.json["message"]
+    assert reply.json["hint"]
+    assert "secret" not in reply.text
 
 
 def test_an_address_that_is_none_is_said(viewer: Visitor) -> None:

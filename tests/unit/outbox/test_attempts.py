@@ -74,7 +74,9 @@ def test_no_attempt_is_early_and_every_message_has_an_end(
     ("status", "outcome"),
     [
         (200, "accepted"), (202, "accepted"), (204, "accepted"),
-        (301, "refused"), (400, "refused"), (410, "refused"), (413, "refused"), (422, "refused"),
+        (400, "refused"), (413, "refused"), (415, "refused"), (422, "refused"),
+        (301, "failed"), (302, "failed"), (308, "failed"), (405, "failed"), (407, "failed"), (410, "failed"),
+        (451, "failed"), (100, "failed"),
         (401, "failed"), (403, "failed"), (404, "failed"), (429, "failed"), (500, "failed"), (503, "failed"),
         (502, "uncertain"), (504, "uncertain"),
     ],

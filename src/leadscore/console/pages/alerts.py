@@ -92,9 +92,11 @@ def build(request: PageRequest) -> PageContent:
         hint = "What is shown here is said by the default rules; the monitor keeps those it had."
         body.append(error_block(found.broken, hint=hint))
     body += [_one(episode, found, request) for episode in found.now.told]
+    stale = found.now.is_stale(request.now)
     if not found.now.told:
-        body.append(section_block("Open alerts", [empty_block("No alert is open.")]))
-    body += [_rules(found), _silences(found, request), _history(found), _deliveries(found)]
+        none = "No alert was open when the rules were evaluated last." if stale else "No alert is open."
+        body.append(section_block("Open alerts", [empty_block(none)]))
+    body += [_rules(found, stale=stale), _silences(found, request), _history(found), _deliveries(found)]
     return PageContent(
         verdict=alerts_verdict(found.now, request.now),
         tiles=_tiles(found, request.now),
@@ -168,7 +170,7 @@ def _one(episode: Episode, found: _Alerts, request: PageRequest) -> Component:
         parts.append(
             html.P(f"{said.by.name} looks after it since {moment_text(_moment(said.at))}: {said.reason}")
         )
-    elif request.person.may("approver"):
+    elif request.reader.may("approver"):
         parts.append(
             action_form(
                 "acknowledge",
@@ -192,7 +194,7 @@ def _one(episode: Episode, found: _Alerts, request: PageRequest) -> Component:
     )
 
 
-def _rules(found: _Alerts) -> Component:
+def _rules(found: _Alerts, *, stale: bool) -> Component:
     states, levels = list(_STATES), list(ALERT_LEVELS)
 
     def place(pair: tuple[int, RuleStatus]) -> tuple[int, int, str]:
@@ -203,9 +205,9 @@ def _rules(found: _Alerts) -> Component:
     statuses = sorted(found.now.statuses, key=place)
     since = {episode.rule: episode.fired_at or episode.started_at for episode in reversed(found.now.told)}
     table = PageTable(
-        header=("rule", "level", "state", "number now", "should be", "do"),
+        header=("rule", "level", "state", "last number" if stale else "number now", "should be", "do"),
         rows=[
-            _rule_row(status, found.rules.named(status.rule), since.get(status.rule))
+            _rule_row(status, found.rules.named(status.rule), since.get(status.rule), stale=stale)
             for _, status in statuses
             if status.state != "elsewhere"
         ],
@@ -221,8 +223,12 @@ def _rules(found: _Alerts) -> Component:
     return section_block("Rules", parts)
 
 
-def _rule_row(status: RuleStatus, rule: AlertRule | None, since: int | None) -> tuple[object, ...]:
+def _rule_row(
+    status: RuleStatus, rule: AlertRule | None, since: int | None, *, stale: bool
+) -> tuple[object, ...]:
     level, words = _STATES[status.state]
+    if stale and status.state in {"ok", "pending"}:
+        level, words = "unknown", f"not known; last: {words}"
     if rule is not None and status.state == "firing":
         level = ALERT_LEVELS[rule.severity]
     begun = "" if since is None else f" since {moment_text(_moment(since))}"
@@ -253,7 +259,7 @@ def _silences(found: _Alerts, request: PageRequest) -> Component:
         empty="Nothing is silenced.",
     )
     parts: list[Component] = [table_block(table, caption="Silences in force")]
-    if request.person.may("approver"):
+    if request.reader.may("approver"):
         parts += [_silence_form(found), *([_end_form(found)] if found.silences else [])]
     return section_block("Silences", parts)
 

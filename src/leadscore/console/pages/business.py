@@ -21,7 +21,7 @@ from leadscore.console.page import (
     PageVerdict,
     VerdictLevel,
 )
-from leadscore.console.reading import currency_of, maturity_filter, selection_of
+from leadscore.console.reading import currency_note, currency_of, maturity_filter, selection_of
 from leadscore.monitoring.measures import Measure, MeasureSeries
 from leadscore.monitoring.queries.business import (
     BusinessRow,
@@ -229,7 +229,7 @@ def _tiles(numbers: BusinessNumbers) -> list[NumberTile]:
             label="Revenue per lead",
             measure=total.revenue,
             unit=Money(numbers.currency),
-            note=""
+            note=currency_note(numbers.currency)
             if total.revenue_before.value is None
             else f"before: {money_text(total.revenue_before.value, numbers.currency)}",
         ),

@@ -54,7 +54,8 @@ from leadscore.crm.targets import CrmTargets, load_targets, targets_path
 from leadscore.errors import BadInputError, LeadScoreError
 from leadscore.identity.caller import Caller
 from leadscore.monitoring.measures import Measure
-from leadscore.outbox.queue import DeadLetter
+from leadscore.monitoring.queries.freshness import read_freshness
+from leadscore.outbox.queue import DELIVERED_MOST, DeadLetter
 
 _LETTERS: Final = 100
 _STATES: Final[dict[str, tuple[VerdictLevel, str]]] = {
@@ -72,6 +73,8 @@ class _Crm:
     letters: Sequence[DeadLetter]
     endpoints: tuple[WebhookEndpoint, ...]
     broken: str
+    # When the monitor, which queues and sends scores, was last at work; None: it never was.
+    seen: datetime | None = None
 
 
 def build(request: PageRequest) -> PageContent:
@@ -84,6 +87,7 @@ def build(request: PageRequest) -> PageContent:
             crm_dead_letters(connection),
             read_endpoints(connection),
             broken,
+            read_freshness(connection).seen,
         )
     return crm_content(found, request)
 
@@ -102,9 +106,7 @@ def crm_content(found: _Crm, request: PageRequest) -> PageContent:
         hint = "Targets of the file are not shown here; the monitor goes on with what it read before."
         body.append(error_block(found.broken, hint=hint))
     body += [_status_table(found, request), _letters(found, request), _endpoints(found, request)]
-    return PageContent(
-        verdict=_verdict(found, request), tiles=_tiles(found, request), body=body, as_of=request.now
-    )
+    return PageContent(verdict=_verdict(found, request), tiles=_tiles(found), body=body, as_of=found.seen)
 
 
 def _stuck(status: TargetStatus, now: datetime) -> bool:
@@ -117,32 +119,46 @@ def _verdict(found: _Crm, request: PageRequest) -> PageVerdict:
         return PageVerdict(level="unknown", sentence="The file of targets cannot be read.")
     if not found.statuses:
         return PageVerdict(level="info", sentence="No system is told of scores yet.")
-    off = [status.name for status in found.statuses if status.state != "on"]
-    if off:
-        return PageVerdict(level="warning", sentence=f"Nothing is sent to {', '.join(off)}.")
-    stuck = [status.name for status in found.statuses if _stuck(status, request.now)]
-    if stuck:
+    wrong = _wrong(found, request.now)
+    if wrong:
+        return PageVerdict(level="warning", sentence=wrong)
+    if found.seen is None:
         return PageVerdict(
-            level="warning", sentence=f"Scores wait for too long to be taken by {', '.join(stuck)}."
+            level="unknown",
+            sentence="Whether targets have the newest scores is not known: nobody has looked yet. "
+            "Start `leadscore monitor`, which sends them.",
         )
-    if found.letters:
-        return PageVerdict(level="warning", sentence="Some scores were given up: somebody has to decide.")
     return PageVerdict(level="good", sentence="Every target has the newest scores, or gets them just now.")
 
 
-def _tiles(found: _Crm, request: PageRequest) -> list[NumberTile]:
+def _wrong(found: _Crm, now: datetime) -> str:
+    off = [status.name for status in found.statuses if status.state != "on"]
+    if off:
+        return f"Nothing is sent to {', '.join(off)}."
+    stuck = [status.name for status in found.statuses if _stuck(status, now)]
+    if stuck:
+        return f"Scores wait for too long to be taken by {', '.join(stuck)}."
+    return "Some scores were given up: somebody has to decide." if found.letters else ""
+
+
+def _tiles(found: _Crm) -> list[NumberTile]:
     def count(label: str, number: int, level: VerdictLevel | None = None) -> NumberTile:
-        measure = Measure(value=number, n=number, as_of=request.now)
+        measure = Measure(value=number, n=number, as_of=found.seen)
         if found.broken:
-            measure = Measure.missing("The file of targets cannot be read.", as_of=request.now)
+            measure = Measure.missing("The file of targets cannot be read.", as_of=found.seen)
         return NumberTile(label=label, measure=measure, level=level if number else None)
 
     return [
         count("Targets", len(found.statuses)),
         count("Scores that wait", sum(s.backlog.waiting for s in found.statuses)),
-        count("Delivered in 30 days", sum(s.backlog.delivered for s in found.statuses)),
+        count(_delivered_label(found), sum(s.backlog.delivered for s in found.statuses)),
         count("Given up", sum(s.backlog.dead for s in found.statuses), "warning"),
     ]
+
+
+def _delivered_label(found: _Crm) -> str:
+    at_least = any(status.backlog.delivered >= DELIVERED_MOST for status in found.statuses)
+    return "Delivered in 30 days, at least" if at_least else "Delivered in 30 days"
 
 
 def _status_table(found: _Crm, request: PageRequest) -> Component:
@@ -191,7 +207,7 @@ def _letters(found: _Crm, request: PageRequest) -> Component:
     if left > 0:
         parts.append(html.P(f"{left} older ones are not shown.", className="hint"))
     names = sorted({letter.channel.partition(":")[2] for letter in found.letters})
-    if names and request.person.may("admin"):
+    if names and request.reader.may("admin"):
         choice = _choice("Target", "target", [(name, name) for name in names])
         parts.append(
             action_form("resend-scores", [choice], submit="Send again", label="Send what was given up again")
@@ -204,7 +220,7 @@ def _endpoints(found: _Crm, request: PageRequest) -> Component:
         (
             e.name,
             # Whoever knows the path could send something there.
-            e.url if request.person.may("admin") else urlsplit(e.url).netloc,
+            e.url if request.reader.may("admin") else urlsplit(e.url).netloc,
             badge(*_STATES[e.state]),
             e.generation,
             _moment(e.rotated_at or e.created_at),
@@ -220,7 +236,7 @@ def _endpoints(found: _Crm, request: PageRequest) -> Component:
         empty="There is none.",
     )
     parts: list[Component] = [table_block(table, caption="Webhook endpoints")]
-    if not request.person.may("admin"):
+    if not request.reader.may("admin"):
         parts.append(empty_block("Endpoints are managed by people with the role admin."))
         return section_block("Webhook endpoints", parts)
     parts.append(_add_form())

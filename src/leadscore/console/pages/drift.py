@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from typing import Final
 
@@ -45,6 +46,8 @@ _LINES: Final = (
     (THRESHOLDS.significant, f"warning above {THRESHOLDS.significant:g}"),
     (THRESHOLDS.critical, f"critical above {THRESHOLDS.critical:g}"),
 )
+# Verdicts older than that say nothing of today.
+OLD_VERDICT: Final = timedelta(days=8)
 _MOST_LINES: Final = 5
 _MOST_BARS: Final = 15
 
@@ -82,7 +85,7 @@ def build(request: PageRequest) -> PageContent:
 
 
 def _read(request: PageRequest) -> DriftNumbers:
-    selection = selection_of(request)
+    selection = selection_of(request, version=request.filters.get("version", ""))
     # What alerts do not compare, the page does not either.
     without = rules_or_defaults(rules_path())[0].clock_parts
     with request.store.reading() as connection:
@@ -173,6 +176,12 @@ def drift_verdict(numbers: DriftNumbers, request: PageRequest) -> PageVerdict:
     if stale:
         return PageVerdict(level="unknown", sentence=f"Detectors saw no change, but counts are old. {stale}")
     until = max(v.window_end for v in judged)
+    if request.now - until > OLD_VERDICT:
+        return PageVerdict(
+            level="unknown",
+            sentence="No detector has judged today's leads: the newest verdict, no change, is of leads "
+            f"until {until:%Y-%m-%d %H:%M} UTC. Run `leadscore drift check --window 1w`, or schedule it.",
+        )
     return PageVerdict(
         level="good",
         sentence=f"Leads are like those of training, as detectors judged until {until:%Y-%m-%d %H:%M} UTC.",

@@ -67,7 +67,7 @@ def build(request: PageRequest) -> PageContent:
 
 
 def _read(request: PageRequest) -> FairnessNumbers:
-    selection = selection_of(request)
+    selection = selection_of(request, version=request.filters.get("version", ""))
     with request.store.reading() as connection:
         fresh = read_freshness(connection)
         versions, version = read_versions(connection, request)

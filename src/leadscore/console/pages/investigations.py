@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 
 from leadscore.console.blocks import PageTable, action_form, badge, section_block, table_block
 from leadscore.console.fields import FormField, attributes
+from leadscore.console.numbers import moment_text
 from leadscore.console.page import (
     ActionRequest,
     ActionResult,
@@ -64,10 +65,11 @@ def list_content(request: PageRequest, found: Sequence[InvestigationReport]) -> 
     if due:
         sentence += f" {len(due)} are to be looked at again."
     table = PageTable(
-        header=("asked", "about", "result", "how sure", "look again", ""),
+        header=("asked", "by", "about", "result", "how sure", "look again", "report"),
         rows=[
             (
                 report.asked_at,
+                report.asked_by or "–",
                 report.subject,
                 badge(_level(report), CAUSE_NAMES[report.cause]),
                 report.certainty,
@@ -105,15 +107,21 @@ def investigation_content(report: InvestigationReport) -> PageContent:
             level=_level(report), sentence=f"{report.headline} How sure: {report.certainty}."
         ),
         body=[
-            html.P(f"About {report.subject}: {span}"),
+            html.P(f"About {report.subject}: {span} {_asked(report)}"),
             *(_step(place, step) for place, step in enumerate(report.steps[:5], 1)),
             section_block("6. Proposed resolution", resolution),
             html.P(
                 [html.A("All investigations", href="/investigations"), f" · {report.id}"], className="hint"
             ),
         ],
-        as_of=report.known_until,
     )
+
+
+def _asked(report: InvestigationReport) -> str:
+    by = f" by {report.asked_by}" if report.asked_by else ""
+    until = report.known_until
+    known = "nothing had been counted then" if until is None else f"counted until {moment_text(until)}"
+    return f"Asked{by} on {moment_text(report.asked_at)}; {known}."
 
 
 def _step(place: int, step: InvestigationStep) -> Component:

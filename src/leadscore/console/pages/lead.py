@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from dash import html
@@ -26,6 +27,7 @@ from leadscore.investigation.lead_history import LeadAnswer, LeadChange, LeadHis
 from leadscore.monitoring.measures import Measure
 
 _MOST_CHANGES: Final = 10
+_NARROWEST: Final = timedelta(days=1)
 
 
 def build(request: PageRequest) -> PageContent:
@@ -33,7 +35,10 @@ def build(request: PageRequest) -> PageContent:
     wanted = request.filters.get("id", "")
     if not wanted.strip():
         return _asking()
-    found = _find(request, wanted)
+    try:
+        found = _find(request, wanted)
+    except NotFoundError as error:
+        return _not_found(wanted, error)
     return lead_content(request, found, currency_of(request, found.answers[0].version))
 
 
@@ -70,6 +75,15 @@ def _asking() -> PageContent:
         verdict=PageVerdict(level="info", sentence="Type the id of a lead, as it is in the CRM."),
         body=[empty_block("No lead is chosen.", hint="The list “Leads” has a link for each lead.")],
         filters=[PageFilter(name="id", label="Lead", value="")],
+    )
+
+
+def _not_found(wanted: str, error: NotFoundError) -> PageContent:
+    """With what was typed, so that it can be mended."""
+    return PageContent(
+        verdict=PageVerdict(level="info", sentence=error.message),
+        body=[empty_block("No lead is shown.", hint=error.hint)],
+        filters=[PageFilter(name="id", label="Lead", value=wanted)],
     )
 
 
@@ -186,6 +200,9 @@ def _history(found: LeadHistory) -> Component:
             marker={"symbol": SYMBOLS[place % len(SYMBOLS)], "size": 8},
         )
     figure.update_yaxes(range=[0, 100])
+    first, last = found.answers[-1].scored_at, found.answers[0].scored_at
+    if last - first < _NARROWEST:  # else the axis would count microseconds
+        figure.update_xaxes(range=[first - _NARROWEST / 2, last + _NARROWEST / 2])
     rows = [
         (
             a.scored_at,

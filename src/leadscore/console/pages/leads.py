@@ -65,6 +65,8 @@ def build(request: PageRequest) -> PageContent:
         fresh = read_freshness(connection)
         counts = count_leads(connection, wanted)
     leads = read_leads(request.store, shelf_of(request, "list"), wanted, page=page, size=PAGE_LEADS + 1)
+    if page > 1 and not leads:
+        raise BadInputError(f"The list ends before page {page}.", hint="It begins at page 1.")
     return leads_content(request, counts, leads, fresh, facts)
 
 
@@ -140,7 +142,10 @@ def _wanted(request: PageRequest, facts: ModelFacts | None) -> LeadFilter:
     given = request.filters
     grade, news, state = given.get("grade", ""), given.get("news", ""), given.get("state", "open")
     if grade not in {"", *GRADES} or news not in dict(_NEWS) or state not in dict(_STATES):
-        raise BadInputError("One of the choices is not known.", hint="Choose from the lists above.")
+        raise BadInputError(
+            "One of the choices is not known.",
+            hint="The lists on the page have all there are.",
+        )
     wanted = LeadFilter(
         model=request.model, since=request.since, until=request.until, now=request.now, grade=grade,
         news=cast("LeadNews", news), state=cast("LeadState", state),
@@ -160,7 +165,7 @@ def _wanted(request: PageRequest, facts: ModelFacts | None) -> LeadFilter:
 def _page(request: PageRequest) -> int:
     text = request.filters.get("page", "1")
     if not text.isdecimal() or not 1 <= int(text[:6]) <= _MOST_PAGES:
-        raise BadInputError(f"{text[:20]!r} is no page of the list.", hint="Go back to the first page.")
+        raise BadInputError(f"{text[:20]!r} is no page of the list.", hint="It begins at page 1.")
     return int(text)
 
 

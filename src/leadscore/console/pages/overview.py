@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from dash import dcc, html
@@ -34,11 +35,14 @@ from leadscore.console.pages.live import SLOW_SECONDS, leads_total
 from leadscore.console.pages.overview_checks import HealthCheck, health_checks, slowest_p95, trust_verdict
 from leadscore.console.pages.overview_insights import overview_findings
 from leadscore.console.pages.overview_numbers import OverviewNumbers, read_overview
+from leadscore.console.reading import currency_note
 from leadscore.console.rephrasing import RephrasingSettings, rephraser_for
 from leadscore.drift.verdict import as_utc
 from leadscore.events.records import Evidence
 from leadscore.monitoring.measures import Measure
 from leadscore.release.progress import in_a_sentence
+
+_NOT_EVALUATED: Final = "Whether an alert waits is not known: the rules were not evaluated lately."
 
 
 def build(request: PageRequest) -> PageContent:
@@ -112,11 +116,11 @@ def show_overview(
     checks = health_checks(numbers, request)
     return PageContent(
         verdict=trust_verdict(numbers, checks),
-        tiles=_tiles(numbers),
+        tiles=_tiles(numbers, request.now),
         body=[
             _in_words(sentences, anew, by),
             section_block("What it rests on", [_checks_table(checks)]),
-            section_block("What needs a person", [_waiting_table(numbers)]),
+            section_block("What needs a person", [_waiting_table(numbers, request.now)]),
             time_chart(
                 ChartWords(
                     title="Leads scored",
@@ -149,7 +153,7 @@ def _in_words(sentences: Sequence[InsightSentence], anew: str, by: str) -> Compo
     )
 
 
-def _tiles(numbers: OverviewNumbers) -> list[NumberTile]:
+def _tiles(numbers: OverviewNumbers, now: datetime) -> list[NumberTile]:
     nothing = Measure.missing("No lead was scored in 90 days.", as_of=numbers.fresh.caught_up)
     row, best = numbers.business, numbers.grade_a
     p95 = slowest_p95(numbers.latency)
@@ -185,11 +189,14 @@ def _tiles(numbers: OverviewNumbers) -> list[NumberTile]:
             label="Revenue per lead",
             measure=nothing if row is None else row.revenue,
             unit=Money(numbers.currency),
+            note=currency_note(numbers.currency),
             href="/business",
         ),
         NumberTile(
             label="Waiting for a person",
-            measure=Measure(value=waiting, n=waiting),
+            measure=Measure.missing(_NOT_EVALUATED, n=waiting, as_of=numbers.alerts.evaluated_at)
+            if numbers.alerts.is_stale(now)
+            else Measure(value=waiting, n=waiting, as_of=numbers.alerts.evaluated_at),
             unit="count",
             level="info" if waiting else None,
             note="alerts and approvals",
@@ -217,7 +224,7 @@ def _checks_table(checks: Sequence[HealthCheck]) -> Component:
     )
 
 
-def _waiting_table(numbers: OverviewNumbers) -> Component:
+def _waiting_table(numbers: OverviewNumbers, now: datetime) -> Component:
     releases = [
         (
             as_utc(record.at),
@@ -237,7 +244,9 @@ def _waiting_table(numbers: OverviewNumbers) -> Component:
             rows=[*alerts, *releases],
             units={},
             name="waiting",
-            empty="Nobody has to do anything.",
+            empty=f"{_NOT_EVALUATED} No release waits for an answer."
+            if numbers.alerts.is_stale(now)
+            else "No alert and no release waits for anybody.",
         ),
         caption="What needs a person",
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from leadscore.console.alert_summary import alerts_verdict
 from leadscore.console.numbers import as_sentence, count_text, milliseconds_text, share_text
 from leadscore.console.page import PageRequest, PageVerdict, VerdictLevel
-from leadscore.console.pages.drift import SEVERITY_LEVELS
+from leadscore.console.pages.drift import OLD_VERDICT, SEVERITY_LEVELS
 from leadscore.console.pages.live import SLOW_SECONDS, in_milliseconds, leads_total, silence
 from leadscore.console.pages.model import MISCALIBRATED
 from leadscore.console.pages.overview_numbers import OverviewNumbers
@@ -19,8 +18,6 @@ from leadscore.monitoring.measures import Measure
 from leadscore.monitoring.queries.business import BusinessRow
 from leadscore.monitoring.queries.traffic import LatencySummary
 
-# Verdicts older than that say nothing of today.
-_OLD_VERDICT: Final = timedelta(days=8)
 _RANKS: Final[dict[VerdictLevel, int]] = {"good": 0, "info": 1, "unknown": 2, "warning": 3, "critical": 4}
 
 
@@ -141,7 +138,7 @@ def _drift_check(numbers: OverviewNumbers, request: PageRequest) -> HealthCheck:
             name=name, level=level, says=as_sentence(f"Leads have changed: {reason}"), href=href
         )
     judged = [found.verdict for found in numbers.verdicts if found.verdict is not None]
-    recent = [v for v in judged if request.now - v.window_end <= _OLD_VERDICT and not v.unknown]
+    recent = [v for v in judged if request.now - v.window_end <= OLD_VERDICT and not v.unknown]
     if not recent:
         says = (
             "No detector has judged today's leads. Run `leadscore drift check --window 1w`, or schedule it."

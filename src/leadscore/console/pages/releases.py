@@ -30,17 +30,17 @@ from leadscore.console.page import (
     ActionResult,
     ConsoleAction,
     ConsolePage,
-    ConsolePerson,
     NumberTile,
     PageContent,
     PageFilter,
+    PageReader,
     PageRequest,
     PageVerdict,
 )
 from leadscore.console.pages.release_evidence import evidence_blocks
 from leadscore.console.reading import currency_of
 from leadscore.drift.verdict import as_utc
-from leadscore.errors import BadInputError, ForbiddenError, RefusedError, UnavailableError
+from leadscore.errors import BadInputError, ForbiddenError, NotFoundError, RefusedError, UnavailableError
 from leadscore.events.records import Evidence
 from leadscore.identity.approvers import Approvers
 from leadscore.identity.caller import KEY
@@ -101,9 +101,9 @@ def build(request: PageRequest) -> PageContent:
     seen = _look(request)
     body: list[Component] = [_candidates(seen)]
     if seen.shown is not None:
-        body += _one(seen, seen.shown, request.person)
+        body += _one(seen, seen.shown, request.reader)
     body.append(_records(seen))
-    if request.person.may("approver"):
+    if request.reader.may("approver"):
         body.append(_going_back(seen, request.model))
     versions = seen.versions or ()
     choices = [("", "Newest"), *((version.ref, version.ref) for version in versions)]
@@ -129,7 +129,8 @@ def _look(request: PageRequest) -> _Seen:
     records = tuple(r for r in request.store.evidence(kind=_KINDS, limit=500) if r.subject.startswith(prefix))
     now = request.now.timestamp()
     try:
-        found = ModelRegistry(request.home).versions(request.model)
+        # A page makes no database where there is none, and waits for no import of MLflow.
+        found = ModelRegistry(request.home, with_mlflow=False).versions(request.model)
     except UnavailableError as error:
         return _Seen(records, None, error.message, (), None, None, error.message)
     versions = tuple(sorted(found, key=lambda version: version.version, reverse=True))
@@ -137,6 +138,11 @@ def _look(request: PageRequest) -> _Seen:
     progress = tuple(release_progress(request.store, v, request.approvers, now) for v in live)
     asked = request.filters.get("version", "")
     shown = next((version for version in versions if version.ref == asked), None)
+    if asked and shown is None:
+        raise NotFoundError(
+            f"There is no version {asked[:100]!r}.",
+            hint="The list on the page has all, archived ones too.",
+        )
     if shown is None:
         waiting = [v for v, p in zip(live, progress, strict=True) if _waits(p)]
         shown = next(iter([*waiting, *live]), None)
@@ -178,7 +184,9 @@ def _verdict(seen: _Seen) -> PageVerdict:
     waiting = [progress.ref for progress in seen.progress if _waits(progress)]
     if waiting:
         return PageVerdict(
-            level="warning", sentence=f"{' and '.join(waiting)} waits for a person’s answer; {serves}."
+            level="warning",
+            sentence=f"{' and '.join(waiting)} {'waits' if len(waiting) == 1 else 'wait'}"
+            f" for a person’s answer; {serves}.",
         )
     if champion is None:
         return PageVerdict(level="info", sentence="No version is champion yet. `leadscore train` makes one.")
@@ -206,7 +214,7 @@ def _candidates(seen: _Seen) -> Component:
     return section_block("Versions", [table_block(table, caption="Newest versions and what they have")])
 
 
-def _one(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Component]:
+def _one(seen: _Seen, shown: ModelVersion, reader: PageReader) -> list[Component]:
     progress = next((p for p in seen.progress if p.ref == shown.ref), None)
     facts: list[tuple[str, object]] = [
         ("stage", shown.stage),
@@ -220,12 +228,12 @@ def _one(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Compon
     ]
     records = [record for record in seen.records if record.subject == shown.ref]
     return [
-        section_block(f"{shown.ref}", [facts_block(facts), *_answer(seen, shown, person)]),
+        section_block(f"{shown.ref}", [facts_block(facts), *_answer(seen, shown, reader)]),
         *evidence_blocks(records, shown.digest, seen.currency),
     ]
 
 
-def _answer(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Component]:
+def _answer(seen: _Seen, shown: ModelVersion, reader: PageReader) -> list[Component]:
     """The form of an answer, or why there is none."""
     binding = seen.binding
     decided = [] if seen.answer is None else [_decided(*seen.answer)]
@@ -235,7 +243,7 @@ def _answer(seen: _Seen, shown: ModelVersion, person: ConsolePerson) -> list[Com
         return [*decided, html.P(code_marked(f"It cannot be approved. {seen.lacking}"), className="hint")]
     if decided:
         decided.append(html.P("There is newer evidence since, so it can be answered anew.", className="hint"))
-    return [*decided, *_question(binding, shown, person)]
+    return [*decided, *_question(binding, shown, reader)]
 
 
 def _decided(record: Evidence, said: Approval) -> Component:
@@ -247,12 +255,12 @@ def _decided(record: Evidence, said: Approval) -> Component:
     return html.P([badges, words, then])
 
 
-def _question(binding: Binding, shown: ModelVersion, person: ConsolePerson) -> list[Component]:
-    if not person.may("approver"):
+def _question(binding: Binding, shown: ModelVersion, reader: PageReader) -> list[Component]:
+    if not reader.may("approver"):
         return [html.P("To answer, sign in with a key that has the scope approve.", className="hint")]
     sign = (
         "Your API key, once more: it signs the answer and is not kept"
-        if person.kind == "key"
+        if reader.kind == "key"
         else "An API key to sign with; left empty, your organisation’s login asks who you are"
     )
     form = action_form(
@@ -285,7 +293,7 @@ def _question(binding: Binding, shown: ModelVersion, person: ConsolePerson) -> l
                 [
                     sign,
                     FormField(
-                        type="password", name="credential", autoComplete="off", required=person.kind == "key"
+                        type="password", name="credential", autoComplete="off", required=reader.kind == "key"
                     ),
                 ]
             ),
@@ -432,6 +440,7 @@ PAGE: Final = ConsolePage(
     question="Which version is on its way to traffic, and what does it need?",
     build=build,
     span="",
+    asks="The registry of models or the event store",
 )
 ANSWER: Final = ConsoleAction(name="answer", role="approver", run=answer)
 ROLL_BACK: Final = ConsoleAction(name="roll-back", role="approver", run=roll_back)

@@ -170,6 +170,7 @@
   async function act(form) {
     const button = form.querySelector("button[type=submit]");
     button.disabled = true;
+    tell("Working …", "info");
     try {
       const reply = await window.fetch(form.getAttribute("action"), {
         method: "POST",

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from leadscore.crm.targets import CrmTarget, CrmTargets
-from leadscore.crm.vendors.connect import VENDOR_KINDS, connect, outcome_pull
+from leadscore.crm.vendors.connect import connect
 from leadscore.crm.vendors.link import VendorLink
+from leadscore.crm.vendors.mapping import VENDOR_KINDS, outcome_pull
 from leadscore.crm.vendors.outcomes import pull_outcomes
 from leadscore.errors import LeadScoreError
 from leadscore.events.store import EventStore

@@ -178,7 +178,7 @@ def deliver_batches(
         if found is not None:
             return _round_of(found)
         with store.reading() as connection:
-            due = count_due(connection, channel, now())
+            due = count_due(connection, channel, now(), vendor.bulk_from)
         if due >= vendor.bulk_from:
             return _round_of(start_job(store, channel, link, vendor, now=now, chance=chance))
     for _ in range(_AT_ONCE):

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
+from leadscore.crm.vendors.mapping import check_address
 from leadscore.crm.vendors.protocol import CrmVendor, VendorReply, VendorRequest
 from leadscore.crm.vendors.values import members, read_amount, shown, text_of
-from leadscore.errors import BadInputError, UnavailableError
+from leadscore.errors import UnavailableError
 from leadscore.files import read_file
 from leadscore.outbox.attempts import SendResult
 from leadscore.outbox.http import HttpConnections
@@ -30,7 +30,6 @@ _CREDENTIAL: Final = 64 * 1024
 # A token is renewed a little before its end: it has to last for the request.
 _SPARED_SECONDS: Final = 60.0
 _USUAL_SECONDS: Final = 1_800.0
-_LOOPBACK: Final = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
 class CrmUnreachableError(UnavailableError):
@@ -52,19 +51,6 @@ class CrmCredentialsError(UnavailableError):
     """A CRM's credentials are missing, refused or revoked."""
 
     code = "crm_credentials"
-
-
-def check_address(url: str) -> str:
-    """A CRM's address without a slash at its end.
-
-    Raises:
-        BadInputError: It is no https:// address of a host; http:// is for this machine only.
-    """
-    parts = urlsplit(url)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    if not secure or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise BadInputError(f"The address {shown(url)!r} is no https:// address of a CRM.")
-    return url.rstrip("/")
 
 
 class VendorLink:

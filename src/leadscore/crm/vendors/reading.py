@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from leadscore.crm.targets import CrmTarget
-from leadscore.crm.vendors.connect import connect, outcome_pull
+from leadscore.crm.vendors.connect import connect
 from leadscore.crm.vendors.link import VendorLink
+from leadscore.crm.vendors.mapping import outcome_pull
 from leadscore.crm.vendors.protocol import RecordState
 from leadscore.errors import BadInputError, LeadScoreError
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from tests.support.crm_world import CrmWorld, record_id
 
-from leadscore.crm.vendors.connect import outcome_pull
 from leadscore.crm.vendors.link import CrmUnreachableError
+from leadscore.crm.vendors.mapping import outcome_pull
 from leadscore.crm.vendors.outcomes import OutcomesPulled, pull_outcomes
 from leadscore.crm.vendors.values import iso_time
 from leadscore.errors import BadInputError

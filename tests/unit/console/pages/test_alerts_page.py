@@ -65,7 +65,7 @@ def look(store: EventStore, tmp_path: Path, person: ConsolePerson = ADA) -> Page
     return alerts.build(
         PageRequest(
             path="/alerts", since=NOW - timedelta(days=7), until=NOW, range_name="7d", filters={},
-            person=person,
+            reader=person,
             model="leads", store=store, home=settings.home, approvers=Approvers(settings.api_keys), now=NOW,
         )
     )  # fmt: skip
@@ -99,6 +99,9 @@ def test_rules_that_nobody_evaluates_are_unknown_not_calm(store: EventStore, tmp
     assert stale.verdict.level == "unknown"
     assert "12 min ago" in stale.verdict.sentence
     assert stale.tiles[0].measure.value is None
+    assert "badge good" not in str(stale.body)
+    assert "not known; last: within bounds" in str(stale.body)
+    assert "No alert is open." not in str(stale.body)
 
 
 def test_rules_within_bounds_are_good_only_if_each_has_its_number(store: EventStore, tmp_path: Path) -> None:

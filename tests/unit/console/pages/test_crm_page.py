@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tests.support import console
 from tests.support.scored_leads import no_models, score_leads
 
+from leadscore.console.building import known_at
 from leadscore.console.page import ActionRequest, ConsolePerson, PageContent, PageRequest
 from leadscore.console.pages import crm
 from leadscore.crm.choose import choose_scores
@@ -19,6 +20,8 @@ from leadscore.crm.endpoints import find_endpoint
 from leadscore.errors import BadInputError, NotFoundError
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
+from leadscore.monitoring.queries.ranges import moment_us
+from leadscore.monitoring.rollups.progress import SEEN, set_moment
 from leadscore.outbox.tables import outbox
 
 NOW = datetime(2026, 11, 29, 14, 3, tzinfo=UTC)
@@ -40,7 +43,7 @@ def look(
     settings = console.settings(tmp_path)
     return crm.build(
         PageRequest(
-            path="/crm", since=at - timedelta(days=1), until=at, range_name="24h", filters={}, person=person,
+            path="/crm", since=at - timedelta(days=1), until=at, range_name="24h", filters={}, reader=person,
             model="leads", store=store, home=settings.home, approvers=Approvers(settings.api_keys), now=at,
         )
     )  # fmt: skip
@@ -57,7 +60,14 @@ def act(store: EventStore, tmp_path: Path, what: str, /, **fields: str) -> str:
     return action.run(asked).sentence
 
 
+def work(store: EventStore, at: datetime) -> None:
+    """The monitor looks what there is to do."""
+    with store.writing() as connection:
+        set_moment(connection, SEEN, moment_us(at))
+
+
 def wait(store: EventStore, tmp_path: Path) -> None:
+    work(store, NOW)
     act(store, tmp_path, "add-endpoint", name="ours", url=URL)
     score_leads(store, [("L-1", 0.7, 10)])
     with store.reading() as connection:
@@ -88,6 +98,21 @@ def test_what_waits_too_long_is_off_or_given_up_is_said(store: EventStore, tmp_p
     assert content.tiles[3].measure.value == 1
     assert act(store, tmp_path, "resend-scores", target="ours") == "1 scores for ours are tried again."
     assert look(store, tmp_path).verdict.level == "good"
+
+
+def test_targets_have_the_newest_scores_only_while_somebody_sends_them(
+    store: EventStore, tmp_path: Path
+) -> None:
+    act(store, tmp_path, "add-endpoint", name="ours", url=URL)
+    never = look(store, tmp_path)
+    assert never.verdict.level == "unknown"
+    assert "leadscore monitor" in never.verdict.sentence
+    work(store, NOW - timedelta(hours=2))
+    stopped = known_at(look(store, tmp_path), NOW)
+    assert stopped.verdict.level == "unknown"
+    assert "2 h ago" in stopped.verdict.sentence
+    work(store, NOW)
+    assert known_at(look(store, tmp_path), NOW).verdict.level == "good"
 
 
 def test_a_broken_file_of_targets_is_unknown_not_good(

@@ -13,7 +13,8 @@ from leadscore.alerts.rules import AlertSeverity, default_rules
 from leadscore.console.alert_summary import AlertsNow, alerts_verdict
 from leadscore.console.insights import chosen_insights, numbers_in
 from leadscore.console.page import PageRequest, VerdictLevel
-from leadscore.console.pages.overview import first_steps
+from leadscore.console.pages.drift import DriftNumbers, drift_verdict
+from leadscore.console.pages.overview import first_steps, show_overview
 from leadscore.console.pages.overview_checks import HealthCheck, health_checks, trust_verdict
 from leadscore.console.pages.overview_insights import overview_findings
 from leadscore.console.pages.overview_numbers import OverviewNumbers
@@ -101,7 +102,7 @@ def numbers(**changes: object) -> OverviewNumbers:
 def request_(tmp_path: Path) -> PageRequest:
     given = settings(tmp_path)
     return PageRequest(
-        path="/", since=NOW - timedelta(days=1), until=NOW, range_name="24h", filters={}, person=PERSON,
+        path="/", since=NOW - timedelta(days=1), until=NOW, range_name="24h", filters={}, reader=PERSON,
         model="leads", store=EventStore(given.home.events_url), approvers=Approvers(given.api_keys),
         home=given.home, now=NOW,
     )  # fmt: skip
@@ -237,6 +238,35 @@ def test_an_empty_installation_says_the_next_step(trained: bool | None, says: st
     content = first_steps("leads", numbers(begun=False, trained=trained))
     assert says in content.verdict.sentence
     assert content.verdict.level == "info"
+
+
+@pytest.mark.parametrize(("age", "level"), [(timedelta(days=1), "good"), (timedelta(days=9), "unknown")])
+def test_both_pages_say_the_same_of_a_verdict_that_is_old(
+    request_: PageRequest, age: timedelta, level: VerdictLevel
+) -> None:
+    calm = told(verdict(age=age))
+    assert judged(numbers(verdicts=calm), request_)[0] == level
+    fresh = Freshness(caught_up=NOW, seen=NOW)
+    seen = DriftNumbers(fresh=fresh, versions=("7",), version="7", latest=calm)
+    said = drift_verdict(seen, request_)
+    assert said.level == level
+    assert ("leadscore drift check" in said.sentence) == (level == "unknown")
+
+
+@pytest.mark.parametrize("currency", ["", "EUR"])
+def test_revenue_without_a_currency_says_why(request_: PageRequest, currency: str) -> None:
+    tiles = show_overview(numbers(currency=currency), request_).tiles
+    [revenue] = [tile for tile in tiles if tile.label == "Revenue per lead"]
+    assert ("no currency is known" in revenue.note) == (not currency)
+
+
+def test_that_nobody_waits_is_said_only_of_rules_that_are_evaluated(request_: PageRequest) -> None:
+    now = show_overview(numbers(), request_)
+    assert "No alert and no release waits for anybody." in str(now.body)
+    assert now.tiles[-1].measure.value == 0
+    old = show_overview(numbers(alerts=alerts(evaluated=NOW - timedelta(hours=1))), request_)
+    assert "Whether an alert waits is not known" in str(old.body)
+    assert old.tiles[-1].measure.value is None
 
 
 def test_what_is_wrong_is_said_before_what_is_unknown() -> None:

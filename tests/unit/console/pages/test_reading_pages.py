@@ -17,7 +17,7 @@ from tests.support.console import PERSON, settings
 from tests.support.events import prediction
 from tests.support.rollups import ScoredLead, fill_rollups, random_leads
 
-from leadscore.console.building import PageBuilder
+from leadscore.console.building import PageBuilder, known_at
 from leadscore.console.metrics import ConsoleMetrics
 from leadscore.console.numbers import value_text
 from leadscore.console.page import ConsolePage, PageContent, PageRequest
@@ -131,8 +131,9 @@ def test_nothing_counted_is_never_good(page: ConsolePage, store: EventStore, hom
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_old_counts_are_never_good(page: ConsolePage, store: EventStore, home: Home) -> None:
     fill_rollups(store, leads(), model="leads", caught_up=NOW - timedelta(hours=3))
-    content = shown(page, store, home)
-    assert content.verdict.level != "good"
+    content = known_at(shown(page, store, home), NOW)
+    assert content.verdict.level not in {"good", "info"}
+    assert {tile.level for tile in content.tiles} <= {None, "unknown", "warning", "critical"}
     assert content.as_of == NOW - timedelta(hours=3)
 
 
@@ -226,6 +227,14 @@ def test_the_file_holds_every_row_of_every_table_under_columns_with_units(
         for place in shares:
             assert row[place] is None or 0 <= row[place] <= 1  # type: ignore[operator]
     assert not any(name.endswith("(money)") for name in file.header)
+
+
+def test_a_filter_that_a_page_does_not_show_does_not_narrow_it(store: EventStore, home: Home) -> None:
+    fill_rollups(store, leads(n=300, days=0.9), model="leads", caught_up=NOW)
+    every, narrowed = shown(live.PAGE, store, home), shown(live.PAGE, store, home, version="7")
+    assert narrowed.tiles == every.tiles
+    assert narrowed.verdict == every.verdict
+    assert every.verdict.level != "warning"
 
 
 @pytest.mark.parametrize("page", [overview.PAGE, live.PAGE], ids=["Overview", "Live"])
