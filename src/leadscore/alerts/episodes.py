@@ -25,12 +25,12 @@ from leadscore.alerts.evaluate import (
 )
 from leadscore.alerts.messages import AlertLinks, MessageKind, alert_message, summary_of
 from leadscore.alerts.rules import AlertRule, AlertRules
-from leadscore.alerts.silences import checked_reason, read_silences
+from leadscore.alerts.silences import LONGEST_REASON_TEXT, read_silences
 from leadscore.alerts.tables import alert_episodes, alert_rules
 from leadscore.errors import ConflictError, NotFoundError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
-from leadscore.identity.caller import Caller
+from leadscore.identity.caller import Caller, checked_reason
 from leadscore.monitoring.measures import Measure
 from leadscore.outbox.queue import OutboxMessage, enqueue
 
@@ -258,7 +258,7 @@ def acknowledge(
         ConflictError: It is over, or somebody looks after it already.
         BadInputError: No reason.
     """
-    said = Acknowledgement(by=by, at=now, reason=checked_reason(reason))
+    said = Acknowledgement(by=by, at=now, reason=checked_reason(reason, LONGEST_REASON_TEXT))
     with store.writing() as connection:
         lock_episodes(connection)
         episode = next((e for e in read_open(connection) if e.episode_id == episode_id), None)

@@ -17,7 +17,7 @@ from leadscore.alerts.tables import alert_episodes, alert_rules, alert_silences
 from leadscore.errors import BadInputError, NotFoundError
 from leadscore.events.records import Evidence, new_id
 from leadscore.events.store import EventStore
-from leadscore.identity.caller import Caller
+from leadscore.identity.caller import Caller, checked_reason
 
 SILENCE: Final = "alert-silence"
 _LONGEST: Final = timedelta(days=30)
@@ -157,7 +157,7 @@ def add_silence(
         starts_at=now,
         ends_at=now + length // timedelta(microseconds=1),
         by=by,
-        reason=checked_reason(reason),
+        reason=checked_reason(reason, LONGEST_REASON_TEXT),
     )
     _record(store, silence, now)
     row = {name: getattr(silence, name) for name in ("silence_id", "starts_at", "ends_at")}
@@ -224,26 +224,6 @@ def read_silences(connection: sa.Connection, now: int) -> tuple[Silence, ...]:
     return tuple(
         msgspec.json.decode(text, type=Silence) for text in connection.execute(query).scalars().all()
     )
-
-
-def checked_reason(reason: str) -> str:
-    """The reason without space around it.
-
-    Raises:
-        BadInputError: There is none, or it is too long.
-    """
-    reason = reason.strip()
-    if not any(c.isalnum() for c in reason):
-        raise BadInputError(
-            f"The reason says nothing: {reason!r}." if reason else "No reason was given.",
-            hint="Say why in a few words: it is kept, and shown to whoever asks.",
-        )
-    if len(reason) > LONGEST_REASON_TEXT:
-        raise BadInputError(
-            f"The reason has {len(reason):,} characters.",
-            hint=f"Say why in at most {LONGEST_REASON_TEXT} characters.",
-        )
-    return reason
 
 
 def _record(store: EventStore, silence: Silence, now: int) -> None:

@@ -121,5 +121,5 @@ def currency_of(request: PageRequest, version: str) -> str:
 
 
 def currency_note(currency: str) -> str:
-    """What stands below revenue without a currency; empty if there is one."""
-    return "" if currency else "no currency is known: the contract names none, or cannot be read"
+    """What stands below revenue where the contract names no currency, or cannot be read; else empty."""
+    return "" if currency else "currency not known"

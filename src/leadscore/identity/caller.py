@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from leadscore.errors import BadInputError
+
 # How a caller is known.
 KEY: Final = "key"
 OIDC: Final = "oidc"
@@ -32,3 +34,26 @@ class Caller(msgspec.Struct, frozen=True, array_like=True, gc=False):
     kind: str
     name: str
     address: str = ""
+
+
+def checked_reason(reason: str, most: int) -> str:
+    """The reason that somebody gives for what they do, without space around it.
+
+    Args:
+        reason: As it was given.
+        most: Characters that it may have.
+
+    Raises:
+        BadInputError: It is none, says nothing, or is too long.
+    """
+    reason = reason.strip()
+    if not any(character.isalnum() for character in reason):
+        raise BadInputError(
+            f"The reason says nothing: {reason[:40]!r}." if reason else "No reason was given.",
+            hint="Say why in a few words: it is kept, and shown to whoever asks.",
+        )
+    if len(reason) > most:
+        raise BadInputError(
+            f"The reason has {len(reason):,} characters.", hint=f"Say why in at most {most:,} characters."
+        )
+    return reason

@@ -70,9 +70,16 @@ class Changes:
 
         return self._decide(name, "promote", choose, author)
 
-    def rollback(self, name: str, author: Author) -> VersionDecision:
+    def rollback(
+        self, name: str, author: Author, expected: int | UnsetType | None = UNSET
+    ) -> VersionDecision:
         """Return to the champion before the present one."""
-        return self._decide(name, "rollback", transitions.rollback_target, author)
+
+        def choose(snapshot: Snapshot) -> int:
+            transitions.check_champion(snapshot, expected)
+            return transitions.rollback_target(snapshot)
+
+        return self._decide(name, "rollback", choose, author)
 
     def archive(self, name: str, version: int, author: Author) -> VersionDecision:
         """Retire a version for good."""

@@ -163,12 +163,29 @@ class ModelRegistry:
         """
         return self._changes.promote(check_name(name), version, Author.of(by, reason), expected_champion)
 
-    def rollback(self, name: str, *, reason: str = "", by: str | None = None) -> VersionDecision:
-        """Return to the champion before the present one; RefusedError if there is none.
+    def rollback(
+        self,
+        name: str,
+        *,
+        reason: str = "",
+        by: str | None = None,
+        expected_champion: int | UnsetType | None = UNSET,
+    ) -> VersionDecision:
+        """Return to the champion before the present one.
 
         Each rollback goes further back. To go forward again, promote the version.
+
+        Args:
+            name: Model.
+            reason: Recorded.
+            by: Recorded; the login name if not given.
+            expected_champion: The champion that is to be left: two people who leave it at once go back once.
+
+        Raises:
+            ConflictError: The champion is another one than expected, or somebody is changing it right now.
+            RefusedError: There is none before.
         """
-        return self._changes.rollback(check_name(name), Author.of(by, reason))
+        return self._changes.rollback(check_name(name), Author.of(by, reason), expected_champion)
 
     def archive(self, name: str, version: int, *, reason: str = "", by: str | None = None) -> VersionDecision:
         """Retire a version for good; RefusedError for the champion and the challenger."""

@@ -107,6 +107,11 @@ def check_promotion(snapshot: Snapshot, version: int, expected: int | UnsetType 
         ConflictError: The champion is another one than expected.
     """
     _check_usable(snapshot, version)
+    check_champion(snapshot, expected)
+
+
+def check_champion(snapshot: Snapshot, expected: int | UnsetType | None) -> None:
+    """Refuse what was decided against another champion (ConflictError); UNSET: whichever it is."""
     if expected is not UNSET and snapshot.champion != expected:
         raise ConflictError(
             f"The champion of {snapshot.name} is {_say(snapshot.champion)}, not {_say(expected)}:"

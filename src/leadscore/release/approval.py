@@ -14,11 +14,11 @@ from typing import Literal
 import msgspec
 
 from leadscore.drift.verdict import as_utc
-from leadscore.errors import BadInputError, ConflictError, RefusedError, UnauthorizedError
+from leadscore.errors import ConflictError, RefusedError, UnauthorizedError
 from leadscore.events.records import Evidence
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers, Proof, nonce_of
-from leadscore.identity.caller import Caller
+from leadscore.identity.caller import Caller, checked_reason
 from leadscore.identity.process import login_name
 
 APPROVAL = "approval"
@@ -100,7 +100,7 @@ def statement_of(binding: Binding, verdict: ApprovalVerdict, reason: str) -> byt
 
 def nonce_for(binding: Binding, verdict: ApprovalVerdict, reason: str) -> str:
     """The nonce that a token for exactly this answer must carry."""
-    return nonce_of(statement_of(binding, verdict, _reason(reason)))
+    return nonce_of(statement_of(binding, verdict, checked_reason(reason, LONGEST_REASON)))
 
 
 def approve_command(ref: str) -> str:
@@ -141,7 +141,7 @@ def record_approval(
             version was answered with other bytes.
     """
     now = at / 1e6
-    binding, reason = _sorted(binding), _reason(reason)
+    binding, reason = _sorted(binding), checked_reason(reason, LONGEST_REASON)
     person = approvers.authenticate(credential, now)
     said = Approval(
         verdict=verdict,
@@ -292,13 +292,3 @@ def _words(said: Approval) -> tuple[str, str, str, str]:
 
 def _sorted(binding: Binding) -> Binding:
     return msgspec.structs.replace(binding, evidence=tuple(sorted(binding.evidence)))
-
-
-def _reason(reason: str) -> str:
-    reason = reason.strip()
-    if not any(c.isalnum() for c in reason) or len(reason) > LONGEST_REASON:
-        raise BadInputError(
-            f"The reason has {len(reason)} characters.",
-            hint=f"Say why in 1 to {LONGEST_REASON} characters: --reason 'replay shows …'.",
-        )
-    return reason

@@ -122,6 +122,9 @@ def test_the_list_is_narrowed_by_grade_state_and_segment(filled: EventStore, cac
     won = shown(leads.build(ask(leads.PAGE, filled, cached, {"state": "won"})))
     assert "id=L-01" in won
     assert "id=L-02" not in won
+    better = leads.build(ask(leads.PAGE, filled, cached, {"grade": "A", "news": "up"})).verdict.sentence
+    assert better.endswith("The list shows those that have grade A and rose to a better grade this week.")
+    assert "The list shows" not in leads.build(ask(leads.PAGE, filled, cached)).verdict.sentence
     assert "No lead fits" in shown(leads.build(ask(leads.PAGE, filled, cached, {"range": "1h"})))
 
 
@@ -196,6 +199,7 @@ def test_an_investigation_is_begun_kept_and_read_again(filled: EventStore, cache
     listed = investigations.build(ask(investigations.PAGE, filled, cached))
     assert record.evidence_id in shown(listed)
     assert PERSON.name in shown(listed)
+    assert f"all leads, {since} to {NOW:%Y-%m-%d}" in shown(listed)
     one = investigations.build(ask(investigations.PAGE, filled, cached, {"id": record.evidence_id}))
     assert one.verdict.level == "unknown"
     assert "is 30 days old yet" in shown(one)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leadscore.alerts.evaluate import Episode
-from leadscore.alerts.silences import Silence, checked_reason
-from leadscore.errors import BadInputError
+from leadscore.alerts.silences import Silence
 from leadscore.identity.caller import Caller
 
 
@@ -53,13 +52,3 @@ def test_what_an_engine_could_take_long_for_is_no_pattern_and_matches_nothing(pa
 def test_one_matcher_that_cannot_be_read_makes_the_whole_silence_match_nothing() -> None:
     # Without it, the rest would hide more than somebody meant.
     assert silence("severity=critical", "model=~(a").problem
-
-
-@pytest.mark.parametrize(
-    ("reason", "says"),
-    [("", "No reason was given"), ("  ", "No reason was given"), ("...", "says nothing: '...'"),
-     ("x" * 501, "has 501 characters")],
-)  # fmt: skip
-def test_a_reason_that_is_none_is_refused_in_words_that_fit_it(reason: str, says: str) -> None:
-    with pytest.raises(BadInputError, match=says):
-        checked_reason(reason)

@@ -114,6 +114,16 @@ def test_each_rollback_goes_further_back_and_none_goes_forward_again(three: Mode
     assert three.rollback("leads").version == 1, "a new promotion has what it replaced behind it"
 
 
+def test_two_who_leave_a_champion_at_once_go_back_once(three: ModelRegistry) -> None:
+    three.promote("leads", 2)
+    three.promote("leads", 3)
+    assert three.rollback("leads", expected_champion=3).version == 2
+    before = _state(three)
+    with pytest.raises(ConflictError, match="somebody changed it meanwhile"):
+        three.rollback("leads", expected_champion=3)
+    assert _state(three) == before
+
+
 def test_a_rollback_skips_a_champion_that_was_archived_meanwhile(three: ModelRegistry) -> None:
     three.promote("leads", 2)
     three.promote("leads", 3)

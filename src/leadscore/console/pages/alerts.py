@@ -227,8 +227,9 @@ def _rule_row(
     status: RuleStatus, rule: AlertRule | None, since: int | None, *, stale: bool
 ) -> tuple[object, ...]:
     level, words = _STATES[status.state]
+    was = ""
     if stale and status.state in {"ok", "pending"}:
-        level, words = "unknown", f"not known; last: {words}"
+        level, words, was = "unknown", "not known", f"was {words}"
     if rule is not None and status.state == "firing":
         level = ALERT_LEVELS[rule.severity]
     begun = "" if since is None else f" since {moment_text(_moment(since))}"
@@ -239,7 +240,7 @@ def _rule_row(
     return (
         html.Span(status.rule, className="short"),
         html.Span("–" if rule is None else rule.severity, className="short"),
-        html.Span([badge(level, words), begun]),
+        html.Span([badge(level, words), begun, *([" ", was] if was else [])]),
         # Of several numbers some may be unknown: the rule has its number all the same.
         html.Ul([html.Li(text) for text in numbers])
         if len(numbers) > 1

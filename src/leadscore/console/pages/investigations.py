@@ -70,7 +70,7 @@ def list_content(request: PageRequest, found: Sequence[InvestigationReport]) -> 
             (
                 report.asked_at,
                 report.asked_by or "–",
-                report.subject,
+                f"{report.subject}, {_days(report)}",
                 badge(_level(report), CAUSE_NAMES[report.cause]),
                 report.certainty,
                 f"{report.follow_up_at:%Y-%m-%d}",
@@ -115,6 +115,11 @@ def investigation_content(report: InvestigationReport) -> PageContent:
             ),
         ],
     )
+
+
+def _days(report: InvestigationReport) -> str:
+    # The span ends before its last moment: at midnight, the day before is the last one in it.
+    return f"{report.since:%Y-%m-%d} to {report.until - timedelta(microseconds=1):%Y-%m-%d}"
 
 
 def _asked(report: InvestigationReport) -> str:

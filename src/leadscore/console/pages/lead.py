@@ -164,9 +164,11 @@ def _changes(found: LeadHistory) -> list[Component]:
 def _change(found: LeadHistory, change: LeadChange) -> list[Component]:
     answers = {answer.prediction_id: answer for answer in found.answers}
     before, after = answers[change.before], answers[change.after]
+    # Of one day, the hour tells them apart.
+    when = "%Y-%m-%d %H:%M" if before.scored_at.date() == after.scored_at.date() else "%Y-%m-%d"
     title = (
-        f"{before.score:.1f} ({before.grade}) on {before.scored_at:%Y-%m-%d} to {after.score:.1f}"
-        f" ({after.grade}) on {after.scored_at:%Y-%m-%d}"
+        f"{before.score:.1f} ({before.grade}) on {before.scored_at:{when}} to {after.score:.1f}"
+        f" ({after.grade}) on {after.scored_at:{when}}"
     )
     heading = html.H3(title)
     if change.change is None:

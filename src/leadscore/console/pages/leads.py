@@ -51,6 +51,11 @@ _NEWS: Final = (
     ("up", "Better grade this week"),
     ("down", "Worse grade this week"),
 )
+_NEWS_FILTERS: Final = {
+    "new": "are new since yesterday",
+    "up": "rose to a better grade this week",
+    "down": "fell to a worse grade this week",
+}
 _STATES: Final = (("open", "Open"), ("all", "All"), ("won", "Won"), ("lost", "Lost"))
 _NEWS_WORDS: Final[dict[LeadNews, str]] = {"": "", "new": "new", "up": "better", "down": "worse"}
 _MOST_PAGES: Final = 1_000
@@ -95,7 +100,7 @@ def leads_content(
         empty="No lead fits these choices. Choose a longer time, or fewer conditions.",
     )
     return PageContent(
-        verdict=_verdict(counts, stale),
+        verdict=_verdict(counts, stale, _narrowed(request)),
         tiles=_tiles(counts, fresh, stale),
         body=[
             section_block("Best first", [table_block(table, caption="Leads, best first")]),
@@ -169,7 +174,7 @@ def _page(request: PageRequest) -> int:
     return int(text)
 
 
-def _verdict(counts: LeadCounts, stale: str) -> PageVerdict:
+def _verdict(counts: LeadCounts, stale: str, narrowed: str) -> PageVerdict:
     if stale:
         return PageVerdict(level="unknown", sentence=f"The list may not be up to date. {stale}")
     best = counts.grades.get("A", 0)
@@ -187,7 +192,16 @@ def _verdict(counts: LeadCounts, stale: str) -> PageVerdict:
     ]
     told = f": {', '.join(news)}" if news else "; nothing is new"
     many = "1 lead has" if best == 1 else f"{best:,} leads have"
-    return PageVerdict(level="good" if best else "info", sentence=f"{many} grade A, of {total:,}{told}.")
+    return PageVerdict(
+        level="good" if best else "info", sentence=f"{many} grade A, of {total:,}{told}.{narrowed}"
+    )
+
+
+def _narrowed(request: PageRequest) -> str:
+    """Which of the counted leads the list shows, where it does not show all."""
+    grade, news = request.filters.get("grade", ""), _NEWS_FILTERS.get(request.filters.get("news", ""), "")
+    chosen = " and ".join(filter(None, (f"have grade {grade}" if grade else "", news)))
+    return f" The list shows those that {chosen}." if chosen else ""
 
 
 def _tiles(counts: LeadCounts, fresh: Freshness, stale: str) -> list[NumberTile]:

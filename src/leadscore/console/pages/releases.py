@@ -43,7 +43,7 @@ from leadscore.drift.verdict import as_utc
 from leadscore.errors import BadInputError, ForbiddenError, NotFoundError, RefusedError, UnavailableError
 from leadscore.events.records import Evidence
 from leadscore.identity.approvers import Approvers
-from leadscore.identity.caller import KEY
+from leadscore.identity.caller import KEY, checked_reason
 from leadscore.monitoring.measures import Measure
 from leadscore.registry.store import ModelRegistry
 from leadscore.registry.versions import ModelVersion
@@ -419,17 +419,18 @@ def roll_back(request: ActionRequest) -> ActionResult:
 
     Raises:
         BadInputError: No reason.
-        RefusedError: There is none, or another is champion than the person saw.
+        RefusedError: There is none.
+        ConflictError: Another is champion than the person saw.
         UnavailableError: The registry cannot be asked.
     """
     fields = request.fields
-    reason = fields.get("reason", "")
-    if not any(character.isalnum() for character in reason):
-        raise BadInputError("No reason was given.", hint="Say why; it is kept for good.")
-    registry, model = ModelRegistry(request.home), fields.get("model", "")
-    if str(registry.resolve(model).version) != fields.get("champion"):
-        raise RefusedError("Another version is champion by now.", hint="Load the page, look again.")
-    decision = registry.rollback(model, reason=reason, by=request.person.name)
+    reason = checked_reason(fields.get("reason", ""), LONGEST_REASON)
+    champion, model = fields.get("champion", ""), fields.get("model", "")
+    if not (champion.isascii() and champion.isdecimal()):
+        raise BadInputError("It was not said which version is to be left.", hint="Load the page, look again.")
+    decision = ModelRegistry(request.home).rollback(
+        model, reason=reason, by=request.person.name, expected_champion=int(champion)
+    )
     return ActionResult(sentence=f"{model}/{decision.version} is champion again.")
 
 

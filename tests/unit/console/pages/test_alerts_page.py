@@ -100,7 +100,7 @@ def test_rules_that_nobody_evaluates_are_unknown_not_calm(store: EventStore, tmp
     assert "12 min ago" in stale.verdict.sentence
     assert stale.tiles[0].measure.value is None
     assert "badge good" not in str(stale.body)
-    assert "not known; last: within bounds" in str(stale.body)
+    assert "was within bounds" in str(stale.body)
     assert "No alert is open." not in str(stale.body)
 
 

@@ -254,10 +254,10 @@ def test_both_pages_say_the_same_of_a_verdict_that_is_old(
 
 
 @pytest.mark.parametrize("currency", ["", "EUR"])
-def test_revenue_without_a_currency_says_why(request_: PageRequest, currency: str) -> None:
+def test_revenue_without_a_currency_says_so(request_: PageRequest, currency: str) -> None:
     tiles = show_overview(numbers(currency=currency), request_).tiles
     [revenue] = [tile for tile in tiles if tile.label == "Revenue per lead"]
-    assert ("no currency is known" in revenue.note) == (not currency)
+    assert ("currency not known" in revenue.note) == (not currency)
 
 
 def test_that_nobody_waits_is_said_only_of_rules_that_are_evaluated(request_: PageRequest) -> None:
