@@ -24,6 +24,8 @@ _LONGEST: Final = timedelta(days=30)
 LONGEST_REASON_TEXT: Final = 500
 _LONGEST_MATCHER: Final = 200
 _MOST_MATCHERS: Final = 10
+# Of so many episodes the labels are asked.
+_LATEST: Final = 1_000
 _ANY: Final = ".*"
 _INVOLVED: Final = re.compile(r"[\\^$*+?{}()\[\]]")
 _SEVERITIES: Final = ("info", "warning", "critical")
@@ -139,8 +141,8 @@ def add_silence(
         now: Microseconds since the epoch.
 
     Raises:
-        BadInputError: No matcher or too many, one that is none or that names an alert or a level that there
-            is not, too long a time, or no reason.
+        BadInputError: No matcher or too many, one that is none or that names an alert, a level or a label
+            that there is not, too long a time, or no reason.
     """
     parsed = [_parsed(matcher) for matcher in matchers]
     if not 0 < len(matchers) <= _MOST_MATCHERS or not timedelta() < length <= _LONGEST:
@@ -170,6 +172,17 @@ def _check_names(store: EventStore, rules: AlertRules, parsed: Sequence[tuple[st
     with store.reading() as connection:
         evaluated = connection.execute(sa.select(alert_rules.c.rule)).scalars().all()
         reported = connection.execute(sa.select(alert_episodes.c.rule).distinct()).scalars().all()
+        newest = sa.select(alert_episodes.c.document).order_by(alert_episodes.c.started_at.desc())
+        stored = connection.execute(newest.limit(_LATEST)).scalars().all()
+    labels = {"alert", "severity", *(label for rule in rules.rules for label in rule.group_by)}
+    for document in stored:
+        labels |= msgspec.json.decode(document, type=Episode).labels.keys()
+    strange = next((name for name, _, _ in parsed if name not in labels), None)
+    if strange is not None:
+        raise BadInputError(
+            f"No alert is told apart by {strange[:80]!r}.",
+            hint=f"Labels of alerts: {', '.join(sorted(labels))[:500]}.",
+        )
     alerts = {*(rule.alert for rule in rules.rules), *evaluated, *reported}
     for name, sign, text in parsed:
         known = {"alert": sorted(alerts), "severity": _SEVERITIES}.get(name)

@@ -217,7 +217,8 @@ def backtest(
     rows = [
         (
             each.rule,
-            len(each.episodes),
+            # Of what was never known nobody can say that it would not have fired.
+            len(each.episodes) if each.measured else "unknown",
             each.looks,
             each.measured,
             ", ".join(_moment(e.started_at) for e in each.episodes[:5]),

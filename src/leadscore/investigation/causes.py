@@ -7,6 +7,7 @@ elsewhere are promised less. What is left is that the same leads convert differe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from leadscore.investigation.document import (
     StepState,
 )
 from leadscore.investigation.observed import Observed
-from leadscore.investigation.steps import COVERED, performance
+from leadscore.investigation.steps import COVERED, RELATION, performance
 
 _ORDER: Final[tuple[Cause, ...]] = ("integration", "model", "data_drift", "concept_drift")
 _STATES: Final[dict[Cause, StepState]] = {"no_fault": "ok", "unknown": "unknown"}
@@ -69,6 +70,13 @@ _COMMANDS: Final[dict[Cause, tuple[str, ...]]] = {
     "unknown": ("leadscore events status",),
 }
 _FOLLOW_UP: Final = timedelta(days=14)
+# A fall that is seen is also larger than what is called one; from which on an acquittal is less sure.
+_LEAST_DROP: Final = 1 - math.exp(-RELATION)
+_SEEN: Final = 0.35
+_HARDLY_SEEN: Final = 0.5
+_TOO_FEW: Final = (
+    "Give a longer time (an earlier --since): these leads are too few to see anything but a large fault.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,12 @@ def _nothing_found(seen: Observed, steps: Sequence[InvestigationStep]) -> CauseV
     headline = (
         "No fault found: leads, fields, scores and outcomes are as before, within what chance explains."
     )
-    return CauseVerdict("no_fault", _limited("high", seen), (), headline)
+    change = performance(seen)
+    drop = max(1.0 if change is None else change.least_drop, _LEAST_DROP)
+    sure: Certainty = "high" if drop <= _SEEN else "medium" if drop <= _HARDLY_SEEN else "low"
+    seen_from = f"A fall of conversions by {drop:.0%} or more would have been seen"
+    few = "" if sure == "high" else ", less than that not: these leads are few"
+    return CauseVerdict("no_fault", _limited(sure, seen), (), f"{headline} {seen_from}{few}.")
 
 
 def _limited(certainty: Certainty, seen: Observed) -> Certainty:
@@ -161,14 +174,20 @@ def resolution_step(verdict: CauseVerdict) -> InvestigationStep:
     return InvestigationStep(
         title="Proposed resolution",
         state=_STATES.get(verdict.cause, "attention"),
-        sentence=" ".join(_RESOLUTIONS[verdict.cause]),
+        sentence=" ".join(_sentences(verdict)),
     )
+
+
+def _sentences(verdict: CauseVerdict) -> tuple[str, ...]:
+    if verdict.cause == "no_fault" and verdict.certainty == "low":
+        return (*_TOO_FEW, *_RESOLUTIONS["no_fault"][1:])
+    return _RESOLUTIONS[verdict.cause]
 
 
 def resolution(verdict: CauseVerdict, seen: Observed) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What to do, in sentences, and commands that do it or show more."""
     words = {"model": seen.request.model, "day": f"{seen.request.time.start:%Y-%m-%d}"}
-    return _RESOLUTIONS[verdict.cause], tuple(c.format_map(words) for c in _COMMANDS[verdict.cause])
+    return _sentences(verdict), tuple(c.format_map(words) for c in _COMMANDS[verdict.cause])
 
 
 def follow_up(verdict: CauseVerdict, seen: Observed) -> tuple[datetime, str]:

@@ -72,7 +72,7 @@ def changes_of_versions(
             at=decision.at,
             what=(
                 f"Version {decision.version} {_WORDS[decision.action]} the one that answers, by"
-                f" {decision.by}{f': {decision.reason}' if decision.reason else ''}."
+                f" {': '.join(text for text in (decision.by, (decision.reason or '').rstrip('.')) if text)}."
             ),
             evidence=decision.id,
             changes_model=True,

@@ -71,6 +71,9 @@ class PerformanceChange:
         ranking_before: Chance that a lead which converts has the higher score (AUC); None: not known.
         ranking_now: The same now.
         ranking_score: Standard score of the difference.
+        leads_before: How many leads that is of.
+        leads_now: The same now.
+        least_drop: Share by which conversions of the same leads must fall to be told from chance, 0 to 1.
     """
 
     conversion_before: float
@@ -83,6 +86,9 @@ class PerformanceChange:
     ranking_before: float | None
     ranking_now: float | None
     ranking_score: float
+    leads_before: int
+    leads_now: int
+    least_drop: float
 
 
 def drift_of_cells(before: Sequence[int], now: Sequence[int]) -> DriftOfCells:
@@ -154,7 +160,21 @@ def performance_change(before: PromiseSample, now: PromiseSample) -> Performance
         ranking_before=values[0],
         ranking_now=values[1],
         ranking_score=score,
+        leads_before=n,
+        leads_now=m,
+        least_drop=_least_drop(old, n, expected, m),
     )
+
+
+def _least_drop(old: float, n: int, expected: float, m: int) -> float:
+    """The smallest fall of the conversions that are expected which is beyond chance by `SURE`."""
+
+    def sure(drop: float) -> bool:
+        new = expected * (1 - drop)
+        spread = math.sqrt((1 - old / n) / old + max(1 - new / m, 0.0) / max(new, 0.5))
+        return -math.log1p(-drop) >= SURE * spread
+
+    return next((percent / 100 for percent in range(1, 100) if sure(percent / 100)), 1.0)
 
 
 def loss_difference(converted: Floats, answered: Floats, other: Floats) -> tuple[float, float, int]:

@@ -31,10 +31,17 @@ def investigate_model(
     """Run the six steps. Nothing is written.
 
     Raises:
-        BadInputError: The segment is of no feature of the model.
+        BadInputError: The segment is of no feature of the model, or the time is over before the first lead.
         UnavailableError: The store cannot be read.
     """
-    return conclude_investigation(observe(store, registry, shelf, request))
+    seen = observe(store, registry, shelf, request)
+    if seen.first_lead is not None and request.time.end <= seen.first_lead:
+        raise BadInputError(
+            f"The first stored lead of {request.model} is of {seen.first_lead:%Y-%m-%d %H:%M} UTC: there is"
+            " nothing to investigate before.",
+            hint="Give a time in which leads were scored.",
+        )
+    return conclude_investigation(seen)
 
 
 def conclude_investigation(seen: Observed) -> InvestigationReport:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from leadscore.contract.clock import clock_cycle
 from leadscore.intervals import auc_of_counts
 from leadscore.investigation.comparison import (
     LEAST_LEADS,
@@ -39,7 +40,7 @@ from leadscore.monitoring.queries.counts import CellCounts, PredictionCounts
 from leadscore.monitoring.queries.estimates import label_completeness
 from leadscore.scoring.sentences import label_of
 
-_RELATION: Final = 0.15
+RELATION: Final = 0.15
 _RANKING: Final = 0.03
 # By which factor the leads a day must differ to be told, and how much of the span before must be stored.
 _OTHER_TRAFFIC: Final = 1.5
@@ -113,9 +114,9 @@ def conversion_step(seen: Observed, found: Findings) -> InvestigationStep:
     else:
         old, new = totals
         sentence = (
-            f"Of the {_whose(seen, 'leads')} that are old enough,"
+            f"Of the {new.labelled:,} {_whose(seen, 'leads')} that are old enough and whose outcome is known,"
             f" {_percent(new.converted, new.labelled)} became customers,"
-            f" before it was {_percent(old.converted, old.labelled)}."
+            f" before it was {_percent(old.converted, old.labelled)} of {old.labelled:,}."
         )
     if seen.request.segment is not None:
         sentence += f" Rates by score and shares of known outcomes are of {_sampled(seen)}."
@@ -143,7 +144,13 @@ def data_step(seen: Observed, found: Findings) -> InvestigationStep:
             continue
         drift, label = drift_of_cells(before, now), labels[profile.name]
         rows.append((label, f"{drift.psi:.2f}", f"{drift.absent_before:.1%}", f"{drift.absent_now:.1%}"))
-        if not find_broken_field(seen, found, column, label, drift) and has_moved(drift):
+        if find_broken_field(seen, found, column, label, drift) or not has_moved(drift):
+            continue
+        cycle = clock_cycle(profile.name)
+        if cycle is not None and seen.request.time.length < cycle:
+            # When leads came is no property of theirs, and not all of it has come in so short a time.
+            found.add(f"{label} says when leads came, and is not compared over so short a time.")
+        else:
             moved.append((drift.psi, label))
     find_warnings(seen, found, labels)
     find_repeats(seen, found)
@@ -211,7 +218,7 @@ def _outcomes(span: SpanObservation) -> PromiseSample | None:
 def _describe_relation(change: PerformanceChange, found: Findings, days: int) -> str:
     effect = float(np.exp(change.relation) - 1)
     ranks = change.ranking_before, change.ranking_now
-    if abs(change.relation) >= _RELATION and abs(change.relation_score) >= SURE:
+    if abs(change.relation) >= RELATION and abs(change.relation_score) >= SURE:
         found.add(
             f"Leads convert {abs(effect):.0%} {'less' if effect < 0 else 'more'} than leads of the same score"
             " did before.",
@@ -228,9 +235,9 @@ def _describe_relation(change: PerformanceChange, found: Findings, days: int) ->
                 4 * drop,
             )
     return (
-        f"{change.conversion_now:.1%} became customers within {days} days, of leads whose scores promised"
-        f" {change.promised_now:.1%} in the end; before it was {change.conversion_before:.1%} of"
-        f" {change.promised_before:.1%}."
+        f"Of {change.leads_now:,} leads {change.conversion_now:.1%} became customers within {days} days, and"
+        f" their scores promised {change.promised_now:.1%} in the end; before it was"
+        f" {change.conversion_before:.1%} and {change.promised_before:.1%}, of {change.leads_before:,}."
     )
 
 
@@ -278,6 +285,8 @@ def _ranking(bins: Mapping[int, PredictionCounts]) -> float | None:
 def _no_outcomes(seen: Observed) -> str:
     """Why nothing can be said of conversion; empty if something can."""
     mature = seen.now.mature
+    if not _arrived(seen.now):
+        return "No lead was scored in this time."
     if seen.request.segment is not None and seen.facts is None:
         return f"Which leads have {seen.request.segment} is not known. {seen.no_facts}"
     if mature is None or not PredictionCounts.total(mature.values()).predictions:

@@ -264,6 +264,10 @@ def test_a_silence_hides_and_is_over_by_itself(world: World) -> None:
         ([f"l{number}=x" for number in range(50)], 5),
         (["severity=fatal"], 5),
         (["alert!=LeadScoringDwon"], 5),
+        (["alret=LeadScoringDown"], 5),
+        (["modle!=leads"], 5),
+        # One alert of a version speaks for all its features.
+        (["feature=budget"], 5),
     ],
 )
 def test_what_is_no_silence_is_refused(store: EventStore, matchers: list[str], minutes: int) -> None:

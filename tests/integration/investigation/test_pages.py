@@ -219,6 +219,16 @@ def test_a_question_that_is_none_is_refused_and_nothing_kept(
     assert filled.evidence(kind="investigation") == ()
 
 
+def test_a_time_before_the_first_lead_is_refused_with_the_day_of_that_lead(
+    filled: EventStore, cached: CachedHome
+) -> None:
+    with pytest.raises(BadInputError, match="The first stored lead of leads is of 20"):
+        investigations.start_investigation(
+            action(filled, cached, since="2020-01-01", until="2020-02-01", model="leads")
+        )
+    assert filled.evidence(kind="investigation") == ()
+
+
 def test_only_one_investigation_runs_at_a_time(filled: EventStore, cached: CachedHome) -> None:
     with investigations._RUNNING, pytest.raises(ConflictError):
         investigations.start_investigation(action(filled, cached, since=f"{NOW - 6 * DAY:%Y-%m-%d}"))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import numpy as np
 import pytest
 from tests.unit.investigation.conftest import ASKED_AT, HOUR, SINCE, World, request, told
 
-from leadscore.investigation.observed import LeadSample, RecordedChange
+from leadscore.investigation.observed import LeadSample, RecordedChange, SpanObservation
 from leadscore.investigation.run import conclude_investigation
+from leadscore.monitoring.model_facts import ModelFacts
+from leadscore.monitoring.queries.ranges import HourRange
 
 
 def test_calm_weeks_are_not_blamed(world: World) -> None:
@@ -142,6 +146,66 @@ def test_without_a_lead_nothing_is_acquitted(world: World) -> None:
     )
     report = conclude_investigation(replace(seen, now=empty, facts=None, no_facts="No lead was scored."))
     assert report.cause != "no_fault"
+
+
+def of_another_source(sample: LeadSample) -> LeadSample:
+    rows = sample.rows.copy()
+    rows[: len(rows) // 2, 4] = 4.0
+    return replace(sample, rows=rows)
+
+
+def few(sample: LeadSample, count: int) -> LeadSample:
+    return replace(
+        sample, rows=sample.rows[:count], probabilities=sample.probabilities[:count],
+        converted=sample.converted[:count], told=sample.told[:count], won=sample.won[:count],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("leads", "sure"), [(4_000, "high"), (700, "medium"), (180, "low")])
+def test_an_acquittal_is_as_sure_as_its_leads_are_many_and_says_what_it_would_have_seen(
+    world: World, leads: int, sure: str
+) -> None:
+    seen = world.observe(seed=3)
+    assert seen.now.sample is not None
+    assert seen.before.sample is not None
+    seen = replace(
+        seen,
+        now=replace(seen.now, sample=few(seen.now.sample, leads)),
+        before=replace(seen.before, sample=few(seen.before.sample, leads)),
+    )
+    report = conclude_investigation(seen)
+    assert (report.cause, report.certainty) == ("no_fault", sure)
+    assert re.search(r"A fall of conversions by \d\d% or more would have been seen", report.headline)
+    assert ("these leads are few" in report.headline) == (sure != "high")
+    assert report.resolution[0].startswith("Give a longer time" if sure == "low" else "Nothing needs")
+    assert f"Of {leads:,} leads" in report.steps[3].sentence
+
+
+@pytest.mark.parametrize(("days", "cause"), [(2, "no_fault"), (70, "data_drift")])
+def test_the_hour_at_which_leads_came_is_no_other_leads_in_a_time_without_all_hours(
+    world: World, facts: ModelFacts, days: int, cause: str
+) -> None:
+    """A weekday of two days against seven is the calendar's."""
+    called = {"source": "created_weekday"}
+
+    def renamed(span: SpanObservation) -> SpanObservation:
+        return replace(span, cells={called.get(name, name): cells for name, cells in span.cells.items()})
+
+    seen = world.observe(change=of_another_source)
+    features = [msgspec.structs.replace(f, name=called.get(f.name, f.name)) for f in facts.contract.features]
+    profiles = [msgspec.structs.replace(f, name=called.get(f.name, f.name)) for f in facts.profile.features]
+    seen = replace(
+        seen,
+        now=renamed(seen.now),
+        before=renamed(seen.before),
+        facts=replace(
+            facts,
+            contract=msgspec.structs.replace(facts.contract, features=tuple(features)),
+            profile=msgspec.structs.replace(facts.profile, features=tuple(profiles)),
+        ),
+        request=request(time=HourRange(ASKED_AT - timedelta(days=days), ASKED_AT)),
+    )
+    assert conclude_investigation(seen).cause == cause
 
 
 def test_without_counts_nothing_is_acquitted(world: World) -> None:
