@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
+from tests.e2e.scenario import network
 from tests.e2e.scenario.alerts import evaluated
 from tests.e2e.scenario.approvers import approvers_secret, people
 from tests.e2e.scenario.begin import installed, scenario
@@ -140,6 +141,27 @@ def given(request: pytest.FixtureRequest, release: tuple[Release, str]) -> Itera
     for each in scenario(request, made, faulty, ToldGiven):
         assert isinstance(each, ToldGiven)
         yield each
+
+
+def test_a_pod_reaches_what_its_policy_names_and_nothing_else(
+    release: tuple[Release, str], receivers: Receivers
+) -> None:
+    made, _ = release
+    database, channel = f"{FULL}-postgresql.{made.kube.namespace}.svc:5432", receivers.web
+    prometheus = "prometheus.monitoring.svc:9090"
+    places = [database, channel, prometheus, "kubernetes.default.svc:443"]
+    assert network.reached_from(made, "scoring", places) == [database]
+    assert network.reached_from(made, "console", places) == [database]
+    assert network.reached_from(made, "monitor", places) == [database, channel, prometheus]
+
+
+def test_a_stranger_beside_the_release_reaches_none_of_its_pods(release: tuple[Release, str]) -> None:
+    made, _ = release
+    ports = {"postgresql": 5432, "scoring": 3000, "console": 8600, "monitor": 9464}
+    places = [f"{made.pods(part)[0]['status']['podIP']}:{port}" for part, port in ports.items()]
+    assert network.reached_by_a_stranger(made, [*places, "prometheus.monitoring.svc:9090"]) == [
+        "prometheus.monitoring.svc:9090"
+    ]
 
 
 def test_people_sign_in_to_the_console_behind_the_ingress(given: ToldGiven, receivers: Receivers) -> None:

@@ -135,6 +135,14 @@ METRICS_SERVER = Program(
     "sigs.k8s.io/metrics-server",
     ("metrics-server",),
 )
+# Enforces NetworkPolicies with iptables and ipset alone, which every kernel has; kindnetd is no module, and
+# kube-network-policies wants `nft queue`.
+KUBE_ROUTER = Program(
+    "kube-router",
+    ("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",),
+    "github.com/cloudnativelabs/kube-router/v2",
+    ("kube-router",),
+)
 PAUSE = Program("pause", (".",), "", ("pause",), own_version="v1")
 
 # Not part of a cluster: it reads the CI workflows (`python -m tools.workflows`).
@@ -147,6 +155,16 @@ ACTIONLINT = Program(
 
 # Longest first: what a person waits for is seen to move, and a failure shows early.
 PROGRAMS = (
-    *(KUBERNETES, TRAEFIK, ARGO_ROLLOUTS, PROMETHEUS, COREDNS, HELM, METRICS_SERVER, ALERTMANAGER, ETCD),
-    *(KIND, PAUSE),
+    *(
+        KUBERNETES,
+        TRAEFIK,
+        ARGO_ROLLOUTS,
+        KUBE_ROUTER,
+        PROMETHEUS,
+        COREDNS,
+        HELM,
+        METRICS_SERVER,
+        ALERTMANAGER,
+    ),
+    *(ETCD, KIND, PAUSE),
 )

@@ -24,7 +24,7 @@ from tools.cluster.build import build_key, built_folder, cache_root
 from tools.cluster.errors import ClusterError
 from tools.cluster.images import ADDON_IMAGES
 from tools.cluster.machine import Plan
-from tools.cluster.pins import COREDNS, ETCD, KIND, KUBERNETES, MODULES, PAUSE
+from tools.cluster.pins import COREDNS, ETCD, KIND, KUBE_ROUTER, KUBERNETES, MODULES, PAUSE
 from tools.cluster.shell import run, succeeds
 from tools.offline.archive import Image, write_archive
 
@@ -32,7 +32,8 @@ REPOSITORY = "localhost/k8s"
 SUITE = "bookworm"
 NODE_PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "containerd", "runc", "containernetworking-plugins", "iptables",
-    "iproute2", "kmod", "conntrack", "socat", "ethtool", "mount", "util-linux", "procps", "ca-certificates",
+    "ipset", "iproute2", "kmod", "conntrack", "socat", "ethtool", "mount", "util-linux", "procps",
+    "ca-certificates",
 )  # fmt: skip
 CNI = """\
 {"cniVersion": "1.0.0", "name": "pods", "plugins": [
@@ -45,7 +46,24 @@ CNI = """\
 # folder). It makes folders that only root may write to; pods without rights need more, and a
 # local cluster has no tenants to keep apart.
 VOLUMES = "/var/lib/volumes"
-VOLUME_UNITS = {
+ADMIN = "/etc/kubernetes/admin.conf"
+UNITS = {
+    # NetworkPolicies are enforced by a program of the node's, not by a pod: no image has iptables and ipset.
+    "network-policies.path": f"""\
+[Path]
+PathExists={ADMIN}
+[Install]
+WantedBy=multi-user.target
+""",
+    "network-policies.service": f"""\
+[Unit]
+StartLimitIntervalSec=0
+[Service]
+ExecStart=/usr/local/bin/kube-router --run-firewall=true --run-router=false --run-service-proxy=false \
+--kubeconfig={ADMIN} --hostname-override=%H --v=0
+Restart=always
+RestartSec=1
+""",
     "volumes.service": f"""\
 [Unit]
 Before=kubelet.service
@@ -70,7 +88,15 @@ UNWANTED_UNITS = (
     "lib/systemd/system/local-fs.target.wants/*", "lib/systemd/system/sockets.target.wants/*udev*",
     "lib/systemd/system/sockets.target.wants/*initctl*", "lib/systemd/system/basic.target.wants/*",
 )  # fmt: skip
-NODE_PROGRAMS = (KUBERNETES, ETCD, COREDNS, KIND, PAUSE, *(image.program for image in ADDON_IMAGES))
+NODE_PROGRAMS = (
+    KUBERNETES,
+    KUBE_ROUTER,
+    ETCD,
+    COREDNS,
+    KIND,
+    PAUSE,
+    *(image.program for image in ADDON_IMAGES),
+)
 UNWANTED_FILES = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/lib/apt/lists", "var/cache/apt")
 
 
@@ -171,6 +197,8 @@ def _make_root(root: Path, plan: Plan, on_step: Callable[[str], None]) -> None:
         executable.chmod(0o755)
     for binary in ("kubelet", "kubeadm", "kubectl"):
         shutil.copy2(built_folder(KUBERNETES) / binary, root / "usr/bin" / binary)
+    router = built_folder(KUBE_ROUTER) / "kube-router"
+    shutil.copy2(router, root / "usr/local/bin" / router.name)
     _made(root / "etc/kubernetes/manifests")
     _made(root / "kind/manifests")
     (root / "kind/version").write_text(KUBERNETES.version)
@@ -195,9 +223,10 @@ def _arrange_systemd(root: Path) -> None:
     service = root / "etc/systemd/system/containerd.service"
     service.write_text(service.read_text().replace("/usr/local/bin/containerd", "/usr/bin/containerd"))
     (root / "etc/systemd/journald.conf").open("a").write("ReadKMsg=no\n")
-    for name, text in VOLUME_UNITS.items():
+    for name, text in UNITS.items():
         (root / "etc/systemd/system" / name).write_text(text)
-    for unit in ("kubelet.service", "containerd.service", "undo-mount-hacks.service", *VOLUME_UNITS):
+    enabled = (unit for unit, text in UNITS.items() if "[Install]" in text)
+    for unit in ("kubelet.service", "containerd.service", "undo-mount-hacks.service", *enabled):
         run(["chroot", root, "systemctl", "enable", unit])
     run(["chroot", root, "systemctl", "mask", "systemd-binfmt.service"])
 

@@ -260,6 +260,32 @@ def resend(
     emit({"waiting": count}, f"{count} wait to be sent again", as_json=as_json)
 
 
+@app.command("dismiss")
+def dismiss(
+    numbers: Annotated[list[int], typer.Argument(help="Numbers of dead letters.")],
+    reason: AlertReason,
+    key_file: CredentialFile = None,
+    events_url: EventsUrl = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send dead letters no more, as of a channel that is no longer used: by your key or token, on record."""
+    import msgspec
+
+    from leadscore.alerts.silences import checked_reason
+    from leadscore.events.records import Evidence, new_id, now_us
+    from leadscore.events.store import EventStore
+    from leadscore.outbox.queue import dismiss_dead_letters
+
+    person, said, now = _person(key_file), checked_reason(reason), now_us()
+    document = msgspec.json.encode({"numbers": numbers, "reason": said}).decode()
+    with EventStore(events_url or Home.from_environment().events_url) as store:
+        with store.writing() as connection:
+            count = dismiss_dead_letters(connection, numbers, now)
+        kind = "dead-letters-dismissed"
+        store.record(Evidence(f"{kind}-{new_id()}", kind, str(numbers[0]), now, document, person))
+    emit({"dismissed": count}, f"{count} will not be sent", as_json=as_json)
+
+
 def _person(key_file: Path | None) -> Caller:
     from leadscore.events.records import now_us
     from leadscore.identity.approvers import Approvers

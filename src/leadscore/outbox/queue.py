@@ -394,6 +394,29 @@ def send_again(
     Raises:
         NotFoundError: One of them is no dead letter; nothing was changed.
     """
+    dead = _dead_of(connection, numbers)
+    again = {"state": "waiting", "attempts": 0, "next_at": now, "settled_at": None}
+    until = now + round(give_up_seconds * SECOND_US)
+    return connection.execute(sa.update(outbox).where(dead).values(**again, give_up_at=until)).rowcount
+
+
+def dismiss_dead_letters(connection: sa.Connection, numbers: Sequence[int], now: int) -> int:
+    """Let nobody wait for dead letters any more: they are gone after 30 days; returns how many.
+
+    Args:
+        connection: Of a transaction that writes.
+        numbers: Which.
+        now: Microseconds since the epoch.
+
+    Raises:
+        NotFoundError: One of them is no dead letter; nothing was changed.
+    """
+    dead = _dead_of(connection, numbers)
+    return connection.execute(sa.update(outbox).where(dead).values(state="replaced", settled_at=now)).rowcount
+
+
+def _dead_of(connection: sa.Connection, numbers: Sequence[int]) -> sa.ColumnElement[bool]:
+    """The condition of dead letters of these numbers, which all are."""
     dead = sa.and_(outbox.c.number.in_(numbers), outbox.c.state == "dead")
     found = set(connection.execute(sa.select(outbox.c.number).where(dead)).scalars())
     missing = sorted(set(numbers) - found)
@@ -402,9 +425,7 @@ def send_again(
             f"There is no dead letter {missing[0]}.",
             hint="See: leadscore alerts dead-letters, or leadscore crm dead-letters.",
         )
-    again = {"state": "waiting", "attempts": 0, "next_at": now, "settled_at": None}
-    until = now + round(give_up_seconds * SECOND_US)
-    return connection.execute(sa.update(outbox).where(dead).values(**again, give_up_at=until)).rowcount
+    return dead
 
 
 def backlogs(connection: sa.Connection, channel: str | None = None) -> tuple[ChannelBacklog, ...]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.e2e.scenario.given import Given
-from tests.e2e.scenario.kube import Object, is_ready
+from tests.e2e.scenario.kube import Object
 from tests.e2e.scenario.load import Load, bodies_of
 from tests.e2e.scenario.patience import wait_until
 from tests.e2e.scenario.release import FULL
@@ -36,7 +36,6 @@ CREDENTIALS: Final = "dataverse-app"
 FIELDS: Final = {"score": "ls_score", "grade": "ls_grade", "prediction_id": "ls_prediction"}
 DETECTOR: Final = "leads"
 _LEADS: Final = 60
-_MONITOR: Final = "app.kubernetes.io/component=monitor"
 _NEWEST: Final = (
     "SELECT DISTINCT ON (lead_id) lead_id, grade, round(score::numeric, 2) FROM predictions "
     "ORDER BY lead_id, scored_at DESC, prediction_id DESC"
@@ -190,17 +189,6 @@ class CrmWhen(When):
         wait_until(
             lambda: bool(crm.newest) and any(crm.dataverse.records.values()),
             seconds=90, what="first scores at both receivers",
-        )  # fmt: skip
-        return self
-
-    def the_monitor_is_killed(self) -> Self:
-        """Its pod is gone at once, whatever it was doing; another takes its place."""
-        release = self._scene.release
-        before = {pod["metadata"]["name"] for pod in release.pods("monitor")}
-        release.kube.run("delete", "pods", f"--selector={_MONITOR}", "--force", "--grace-period=0")
-        wait_until(
-            lambda: any(is_ready(p) and p["metadata"]["name"] not in before for p in release.pods("monitor")),
-            seconds=90, what="another monitor",
         )  # fmt: skip
         return self
 

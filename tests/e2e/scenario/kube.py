@@ -20,6 +20,7 @@ from tools.cluster.shell import run
 Object = dict[str, Any]
 
 WORKER = "leadscore_service.server_adapter"
+MONITOR = "app.kubernetes.io/component=monitor"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,14 @@ class Receivers:
         self._mail = Controller(_Mailbox(self), hostname=self.address, port=self._mail_port)
         self._mail.start()
 
+    @property
+    def web(self) -> str:
+        """Where Slack and PagerDuty answer: `HOST:PORT`."""
+        return f"{self.address}:{self._web.server_port}"
+
     def channels(self) -> dict[str, str]:
         """The entries of the Secret that `monitor.channels.existingSecret` names."""
-        web = f"http://{self.address}:{self._web.server_port}"
+        web = f"http://{self.web}"
         return {
             "LEADSCORE_SLACK_URL": web + SLACK,
             "LEADSCORE_PAGERDUTY_URL": web + PAGERDUTY,

@@ -7,6 +7,7 @@ from typing import Final, Self
 import httpx
 from tests.e2e.scenario import alerts, prometheus
 from tests.e2e.scenario.given import Given
+from tests.e2e.scenario.kube import MONITOR
 from tests.e2e.scenario.patience import wait_until
 from tests.e2e.scenario.receivers import Receivers
 from tests.e2e.scenario.then import Then
@@ -14,7 +15,6 @@ from tests.e2e.scenario.when import When
 from tools.cluster.up import INGRESS_PORT
 
 _OURS: Final = {"Sec-Fetch-Site": "same-origin"}
-_MONITOR: Final = "app.kubernetes.io/component=monitor"
 
 
 class ToldGiven(Given):
@@ -55,17 +55,6 @@ class ToldWhen(When):
         """Wait until a message was refused."""
         before = self._receivers.slack_refused
         wait_until(lambda: self._receivers.slack_refused > before, seconds=60, what="a refused message")
-        return self
-
-    def the_monitor_is_killed(self) -> Self:
-        """Its pod is gone at once, whatever it was doing; another takes its place."""
-        kube = self._scene.kube
-        before = {pod["metadata"]["name"] for pod in self._scene.release.pods("monitor")}
-        kube.run("delete", "pods", f"--selector={_MONITOR}", "--force", "--grace-period=0")
-        wait_until(
-            lambda: {p["metadata"]["name"] for p in self._scene.release.pods("monitor")} - before,
-            seconds=60, what="another monitor",
-        )  # fmt: skip
         return self
 
     def broken(self, version: int) -> Self:
@@ -153,7 +142,7 @@ class ToldThen(Then):
 
     def no_address_is_in_the_log(self) -> Self:
         """Where messages go is a secret, of which the monitor says nothing."""
-        said = self._scene.kube.run("logs", f"--selector={_MONITOR}", "--container=monitor", "--tail=-1")
+        said = self._scene.kube.run("logs", f"--selector={MONITOR}", "--container=monitor", "--tail=-1")
         assert "delivered" in said or len(said) > 100
         for name, value in self._receivers.channels().items():
             assert value not in said, f"{name} is in the monitor's log"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pytest
 from tests.e2e.scenario.images import FAULTY
-from tests.e2e.scenario.kube import WORKER
+from tests.e2e.scenario.kube import MONITOR, WORKER, is_ready
 from tests.e2e.scenario.patience import wait_until
 from tests.e2e.scenario.release import FULL, NAME, Values
 from tests.e2e.scenario.scene import Scene, canary_weight
@@ -238,6 +238,17 @@ class When:
             "--timeout=90s",
             timeout=100,
         )
+        return self
+
+    def the_monitor_is_killed(self) -> Self:
+        """Its pod is gone at once, whatever it was doing; another takes its place."""
+        release = self._scene.release
+        before = {pod["metadata"]["name"] for pod in release.pods("monitor")}
+        release.kube.run("delete", "pods", f"--selector={MONITOR}", "--force", "--grace-period=0")
+        wait_until(
+            lambda: any(is_ready(p) and p["metadata"]["name"] not in before for p in release.pods("monitor")),
+            seconds=90, what="another monitor",
+        )  # fmt: skip
         return self
 
     def load_is(self, rate: float) -> When:

@@ -95,6 +95,31 @@ def test_an_alert_is_listed_looked_after_and_its_dead_letter_sent_again(
         assert all(episode.acknowledged for episode in read_open(connection))
 
 
+def test_a_dead_letter_of_a_channel_that_is_no_longer_used_is_dismissed_by_a_person(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its alert would fire for ever."""
+    fire(shell)
+    with shell.store.writing() as connection:
+        connection.execute(sa.update(outbox).values(state="dead", settled_at=1))
+    numbers = [str(letter["number"]) for letter in shell("dead-letters")]
+    with pytest.raises(BadInputError, match="No reason"):
+        shell("dismiss", *numbers, "--reason", " ")
+    with pytest.raises(NotFoundError):
+        shell("dismiss", *numbers, "999", "--reason", "no more")
+    assert len(shell("dead-letters")) == len(numbers)
+    monkeypatch.setenv("LEADSCORE_API_KEY", shell.crm)
+    with pytest.raises(ForbiddenError):
+        shell("dismiss", *numbers, "--reason", "no more")
+    monkeypatch.setenv("LEADSCORE_API_KEY", shell.ada)
+    assert shell("dismiss", *numbers, "--reason", "The channel is no more.") == {"dismissed": len(numbers)}
+    assert shell("dead-letters") == []
+    assert {channel["dead"] for channel in shell("list")["channels"]} == {0}
+    (record,) = shell.store.evidence(kind="dead-letters-dismissed")
+    assert record.caller is not None
+    assert record.caller.name == "ada"
+
+
 def test_only_who_may_approve_acknowledges_and_silences(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
 from leadscore.monitoring.queries.ranges import moment_us
 from leadscore.monitoring.rollups.progress import SEEN, set_moment
+from leadscore.outbox import queue
 from leadscore.outbox.tables import outbox
 
 NOW = datetime(2026, 11, 29, 14, 3, tzinfo=UTC)
@@ -124,6 +125,34 @@ def test_a_broken_file_of_targets_is_unknown_not_good(
     assert content.verdict.level == "unknown"
     assert content.tiles[0].measure.value is None
     assert "crm.yaml" in str(content.body[0])
+
+
+def test_a_target_with_a_label_in_place_of_a_name_is_said(
+    store: EventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = "name: sf, kind: salesforce, url: 'https://sf.example', credentials: /c, object: Lead"
+    (tmp_path / "crm.yaml").write_text(f"targets: [{{{target}, fields: {{score: Lead Score}}}}]")
+    monkeypatch.setenv("LEADSCORE_CRM", str(tmp_path / "crm.yaml"))
+    content = look(store, tmp_path)
+    assert content.verdict.level == "unknown"
+    assert "write the API name, such as LeadScore__c" in str(content.body[0])
+
+
+def test_a_number_that_was_not_counted_to_its_end_is_at_least_so_many(
+    store: EventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait(store, tmp_path)
+    with store.writing() as connection:
+        connection.execute(sa.update(outbox).values(state="delivered", settled_at=1))
+    assert look(store, tmp_path).tiles[2].label == "Delivered in 30 days"
+    for module in (queue, crm):
+        monkeypatch.setattr(module, "DELIVERED_MOST", 1)
+    tile = look(store, tmp_path).tiles[2]
+    assert (tile.label, tile.measure.value) == ("Delivered in 30 days, at least", 1)
+    with store.reading() as connection:
+        (found,) = queue.backlogs(connection)
+    assert queue.delivered_words(found) == "at least 1"
+    assert queue.delivered_words(replace(found, delivered=0)) == "0"
 
 
 def test_only_an_administrator_has_forms(store: EventStore, tmp_path: Path) -> None:
