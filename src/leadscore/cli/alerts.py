@@ -271,12 +271,13 @@ def dismiss(
     """Send dead letters no more, as of a channel that is no longer used: by your key or token, on record."""
     import msgspec
 
-    from leadscore.alerts.silences import checked_reason
+    from leadscore.alerts.silences import LONGEST_REASON_TEXT
     from leadscore.events.records import Evidence, new_id, now_us
     from leadscore.events.store import EventStore
+    from leadscore.identity.caller import checked_reason
     from leadscore.outbox.queue import dismiss_dead_letters
 
-    person, said, now = _person(key_file), checked_reason(reason), now_us()
+    person, said, now = _person(key_file), checked_reason(reason, LONGEST_REASON_TEXT), now_us()
     document = msgspec.json.encode({"numbers": numbers, "reason": said}).decode()
     with EventStore(events_url or Home.from_environment().events_url) as store:
         with store.writing() as connection:

@@ -15,7 +15,7 @@ import typer
 
 from leadscore.cli.companions import Companion, Companions
 from leadscore.cli.output import notes
-from leadscore.errors import BadInputError, NotFoundError
+from leadscore.errors import BadInputError, LeadScoreError, NotFoundError
 from leadscore.identity.apikeys import KeyScope
 from leadscore.settings import Home
 
@@ -85,6 +85,7 @@ def up(
     if console and made_up:
         _history(home, name)
         _night(home, name)
+        _check(home, name)
     told = _receiver(home, host, receiver_port) if console and made_up else None
 
     def beside(url: str) -> Companions:
@@ -174,6 +175,23 @@ def _night(home: Home, name: str) -> None:
         f"Nightly run of {record.claim.date}: {record.scored:,} of {record.leads:,} leads are new or changed",
         highlight=False,
     )
+
+
+def _check(home: Home, name: str) -> None:
+    """Judge the leads of the last whole week, so that the console can say whether they have changed."""
+    from leadscore.drift.options import DriftOptions
+    from leadscore.drift.report.words import headline
+    from leadscore.monitoring.checks import CheckRequest, run_check
+
+    request = CheckRequest(
+        model=f"{name}@champion", options=DriftOptions(), span=timedelta(weeks=1), detector="window-1w"
+    )
+    try:
+        said = headline(run_check(request, home)[-1].report)
+    except LeadScoreError as error:
+        # What can be scored is served all the same.
+        said = error.message
+    notes.print(f"Drift check of the last week: {said}", highlight=False, markup=False)
 
 
 def _receiver(home: Home, host: str, port: int) -> str:

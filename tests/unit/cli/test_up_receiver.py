@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leadscore.cli.up import _networks, _receiver
+import pytest
+
+from leadscore.cli.up import _check, _networks, _receiver
 from leadscore.crm.endpoints import read_endpoints
 from leadscore.events.store import EventStore
 from leadscore.settings import Home
@@ -20,3 +22,11 @@ def test_a_second_start_has_the_same_secret_and_another_port_another(tmp_path: P
     assert found.url == "http://127.0.0.1:8061/"
     assert _networks("10.0.0.7").split() == ["127.0.0.0/8", "10.0.0.7"]
     assert _networks("localhost").split() == ["127.0.0.0/8"]
+
+
+def test_a_drift_check_that_cannot_be_made_is_said_and_keeps_nothing_from_starting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _check(Home.from_environment({"LEADSCORE_HOME": str(tmp_path)}), "leads")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Drift check of the last week: Cannot read the model leads" in said
