@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from benchmarks.bench import FULL, Bench, Suite
 from benchmarks.row import Row, at_most
 from benchmarks.rows.event_store import fresh_store
-from leadscore.console.page import ConsolePerson, PageRequest
+from leadscore.console.page import PageReader, PageRequest
 from leadscore.console.pages import business, model, overview
 from leadscore.events.store import EventStore
 from leadscore.identity.approvers import Approvers
@@ -139,7 +139,7 @@ def _overview(bench: Bench, store: EventStore, now: datetime, days: int, loads: 
 def _seconds(request: PageRequest, build: Any, loads: int) -> float:
     since = request.now - timedelta(days=90)
     asked = PageRequest(
-        path="/", since=since, until=request.now, range_name="90d", filters={}, person=request.person,
+        path="/", since=since, until=request.now, range_name="90d", filters={}, reader=request.reader,
         model=request.model, store=request.store, approvers=request.approvers, home=request.home,
         now=request.now,
     )  # fmt: skip
@@ -155,7 +155,7 @@ def _request(folder: Path, store: EventStore, now: datetime) -> PageRequest:
     home = Home.from_environment({"LEADSCORE_HOME": str(folder / "console")})
     return PageRequest(
         path="/", since=now - timedelta(days=1), until=now, range_name="24h", filters={},
-        person=ConsolePerson(kind="key", name="bench", role="viewer"), model="leads", store=store,
+        reader=PageReader(kind="key", role="viewer"), model="leads", store=store,
         approvers=Approvers(home.api_keys), home=home, now=now,
     )  # fmt: skip
 
