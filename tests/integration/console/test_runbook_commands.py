@@ -24,6 +24,8 @@ NOT_TYPED = {
     "leadscore release deny": "a name in a sentence; `approve` is typed, and passes the same place",
     "leadscore drift report": "a name in a sentence; it is typed with its options elsewhere",
     "leadscore alerts resend NUMBER": "no dead letter is here; the tests of alerts have one",
+    "leadscore alerts dismiss NUMBER --reason TEXT": "no dead letter is here; the tests of alerts have one",
+    "leadscore crm check": "a name in a sentence; the tests of vendors type it, with a CRM that answers",
 }
 
 # What needs a table of leads or a CRM: typed by the tests of nights and of write-back.
