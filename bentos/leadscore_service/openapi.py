@@ -8,7 +8,7 @@ import msgspec
 
 from leadscore import __version__
 from leadscore.contract import FeatureContract
-from leadscore.contract.openapi import OPENAPI_ID_PATTERN, example_lead, lead_schema
+from leadscore.contract.openapi import OPENAPI_ID, example_lead, lead_schema
 from leadscore.contract.plain import ID_MAX, ID_MIN
 from leadscore_service.errors import ErrorBody
 from leadscore_service.explain import MAX_SAMPLES, MAX_SEED, MAX_TOP, MIN_SAMPLES
@@ -34,7 +34,6 @@ _TIME = (
     r"^(197[1-9]|19[89][0-9]|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
     r"(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?)?$"
 )
-_ID: OpenApiObject = {"minLength": 1, "maxLength": 256, "pattern": OPENAPI_ID_PATTERN}
 _WORDS = {
     400: "The body or a parameter is not understood.",
     401: "No API key, an unknown or an expired one.",
@@ -88,12 +87,12 @@ def _outcome() -> OpenApiObject:
         "properties": {
             "lead_id": {
                 "anyOf": [
-                    {"type": "string", **_ID},
+                    {"type": "string", **OPENAPI_ID},
                     {"type": "integer", "minimum": ID_MIN, "maximum": ID_MAX},
                 ]
             },
             "converted": {"type": "boolean"},
-            "prediction_id": {"type": ["string", "null"], **_ID},
+            "prediction_id": {"type": ["string", "null"], **OPENAPI_ID},
             "value": {"type": ["number", "null"], "minimum": -VALUE_MAX, "maximum": VALUE_MAX},
             "occurred_at": {**moment, "description": "When it happened; now, if left out."},
             "recorded_at": {**moment, "description": "When it was noted; now, if left out."},

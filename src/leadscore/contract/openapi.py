@@ -18,7 +18,6 @@ from leadscore.contract.model import Boolean, Categorical, Feature, FeatureContr
 from leadscore.contract.plain import BLANKS, ID_MAX, ID_MIN
 from leadscore.contract.words import allowed
 
-OPENAPI_ID_PATTERN = rf"^[^\u0000-\u001f\u007f]*[^\u0000-\u001f\u007f{BLANKS}][^\u0000-\u001f\u007f]*$"
 OPENAPI_TIME_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}(-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
     r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?$"
@@ -28,6 +27,13 @@ OPENAPI_TIME_PATTERN = (
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 Schema = dict[str, object]
+
+# Of an id that is text, beside its type.
+OPENAPI_ID: Schema = {
+    "minLength": 1,
+    "maxLength": 256,
+    "pattern": rf"^[^\u0000-\u001f\u007f]*[^\u0000-\u001f\u007f{BLANKS}][^\u0000-\u001f\u007f]*$",
+}
 
 
 def lead_schema(contract: FeatureContract) -> Schema:
@@ -40,7 +46,7 @@ def lead_schema(contract: FeatureContract) -> Schema:
         contract.id: {
             "description": "Identifies the lead.",
             "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": 256, "pattern": OPENAPI_ID_PATTERN},
+                {"type": "string", **OPENAPI_ID},
                 {"type": "integer", "minimum": ID_MIN, "maximum": ID_MAX},
             ],
         }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VENDOR_KINDS: Final = frozenset(("salesforce", "hubspot", "dynamics"))
 _LOOPBACK: Final = frozenset(("127.0.0.1", "localhost", "::1"))
 _EVERY_SECONDS: Final = 900.0
-# Became parts of addresses and queries: of HubSpot's objects (`contacts`, `2-1234567`) and Dataverse's sets.
+# Become parts of addresses and queries: of HubSpot's objects (`contacts`, `2-1234567`) and Dataverse's sets.
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 # Parts between double underscores: a package's namespace, the name, and what it is (`__c`).
 _PART: Final = r"[A-Za-z](?:_?[A-Za-z0-9])*"

@@ -34,7 +34,7 @@ from leadscore.drift.performance.outcomes import (
     judge_outcomes,
 )
 from leadscore.drift.report.document import DriftReport, MethodReport
-from leadscore.drift.univariate.seasonal import incomparable_features, seasonal_features, stratum_of
+from leadscore.drift.univariate.seasonal import window_season
 from leadscore.drift.verdict import at_least
 from leadscore.drift.windows.history import ALL, History, Judged, Trail, check_order, follow
 from leadscore.drift.windows.inputs import LeadWindow, Reference
@@ -155,11 +155,8 @@ def _methods(
         return (), (SILENT,)
     if window.rows is None or rows < max(options.min_rows, _LEAST_ROWS):
         return (), (f"{', '.join(wanted)}: {rows} leads are too few to judge.",)
-    stratum = stratum_of(window.start, window.end, options)
-    follows = seasonal_features(reference.profile, history, options, stratum)
-    apart = follows | incomparable_features(
-        reference.profile, options, window.end - window.start, stratum, follows
-    )
+    season = window_season(reference.profile, history, options, window.start, window.end)
+    apart = season.follows | season.incomparable
     found: list[MethodReport] = []
     for method in wanted:
         if not method.startswith(ALIBI):
@@ -170,7 +167,7 @@ def _methods(
         name = cast("AlibiName", method.removeprefix(ALIBI))
         sizes = (len(reference.sample), rows)
         found.append(alibi_report(name, reference, seen.alibi[method], options, rows=sizes, level=level))
-    if stratum == ALL or follows:
+    if season.stratum == ALL or season.follows:
         return tuple(found), ()
     hours = "The joint tests compare with leads of all hours: what follows the week looks like drift to them."
     return tuple(found), (hours,)

@@ -14,7 +14,7 @@ from leadscore.drift.runlength import breach_probability
 from leadscore.drift.statistics.budget import CriticalValues, solve_level, window_p_value
 from leadscore.drift.statistics.overlap import score_blocks
 from leadscore.drift.univariate.compare import Test, feature_tests, score_tests
-from leadscore.drift.univariate.seasonal import incomparable_features, seasonal_features, stratum_of
+from leadscore.drift.univariate.seasonal import window_season
 from leadscore.drift.windows.counts import FeatureCounts, WindowCounts
 from leadscore.drift.windows.history import ALL, History
 from leadscore.drift.windows.inputs import LeadWindow, Reference
@@ -71,17 +71,16 @@ def comparison_baseline(
 ) -> ComparisonBaseline:
     """What a window is compared with; nothing is judged by `ignored` features."""
     profile = reference.profile
-    stratum = stratum_of(window.start, window.end, options)
+    season = window_season(profile, history, options, window.start, window.end)
     general = reference.base + history.pool(profile, ALL)
-    seasonal = history.pool(profile, stratum)
-    follows = seasonal_features(profile, history, options, stratum)
-    untested = incomparable_features(profile, options, window.end - window.start, stratum, follows)
+    seasonal = history.pool(profile, season.stratum)
+    untested = season.incomparable
     if seasonal.rows == 0:
-        untested |= follows
-    compared = follows - untested
+        untested |= season.follows
+    compared = season.follows - untested
     return ComparisonBaseline(
-        stratum=stratum,
-        follows=follows,
+        stratum=season.stratum,
+        follows=season.follows,
         untested=untested | frozenset(ignored),
         general=general,
         seasonal=seasonal,

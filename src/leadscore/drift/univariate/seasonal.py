@@ -15,6 +15,7 @@ where that does not settle their value (a month, in any window shorter than a ye
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -50,8 +51,39 @@ def stratum_of(start: datetime, end: datetime, options: DriftOptions) -> str:
     return f"hour-{local.weekday() * 24 + local.hour}"
 
 
-def seasonal_features(
-    profile: ReferenceProfile, history: History, options: DriftOptions, stratum: str
+@dataclass(frozen=True, slots=True)
+class WindowSeason:
+    """How features of a window are to be compared, as far as the time is concerned.
+
+    Attributes:
+        stratum: Part of the week that it belongs to, or `all`.
+        follows: Features (`score` among them) that follow the week.
+        incomparable: Features that say when a lead came and that a window of its length cannot be judged by.
+    """
+
+    stratum: str
+    follows: frozenset[str]
+    incomparable: frozenset[str]
+
+
+def window_season(
+    profile: ReferenceProfile, history: History, options: DriftOptions, start: datetime, end: datetime
+) -> WindowSeason:
+    """The season of a window from `start` to `end`."""
+    stratum = stratum_of(start, end, options)
+    cycles = {
+        feature.name: cycle
+        for feature in profile.features
+        if feature.name not in options.compared_always and (cycle := clock_cycle(feature.name)) is not None
+    }
+    settled = frozenset(name for name, cycle in cycles.items() if _settles(stratum, cycle))
+    follows = _seasonal_features(profile, history, options, stratum, settled)
+    short = frozenset(name for name, cycle in cycles.items() if end - start < cycle)
+    return WindowSeason(stratum, follows, short - (follows & settled))
+
+
+def _seasonal_features(
+    profile: ReferenceProfile, history: History, options: DriftOptions, stratum: str, by_name: frozenset[str]
 ) -> frozenset[str]:
     """Names of the features (`score` among them) that follow the week.
 
@@ -62,11 +94,6 @@ def seasonal_features(
         return frozenset()
     if options.seasonal_features is not None:
         return frozenset(options.seasonal_features)
-    by_name = frozenset(
-        feature.name
-        for feature in profile.features
-        if feature.name not in options.compared_always and _settles(stratum, clock_cycle(feature.name))
-    )
     unit = stratum.partition("-")[0]
     pools = [pool for name, pool in sorted(history.pools.items()) if name.partition("-")[0] == unit]
     if len(pools) < 2:
@@ -78,33 +105,9 @@ def seasonal_features(
     )
 
 
-def incomparable_features(
-    profile: ReferenceProfile, options: DriftOptions, span: timedelta, stratum: str, follows: frozenset[str]
-) -> frozenset[str]:
-    """Names of the features that say when a lead came and that a window of this length cannot be judged by.
-
-    Args:
-        profile: What the model was trained on.
-        options: How to judge.
-        span: Length of the window.
-        stratum: Part of the week that it belongs to.
-        follows: Features that are compared with that part.
-    """
-    cycles = {
-        feature.name: clock_cycle(feature.name)
-        for feature in profile.features
-        if feature.name not in options.compared_always
-    }
-    return frozenset(
-        name
-        for name, cycle in cycles.items()
-        if cycle is not None and span < cycle and not (name in follows and _settles(stratum, cycle))
-    )
-
-
-def _settles(stratum: str, cycle: timedelta | None) -> bool:
+def _settles(stratum: str, cycle: timedelta) -> bool:
     """Whether all windows of this part of the week hold the same part of such a cycle."""
-    if stratum == ALL or cycle is None:
+    if stratum == ALL:
         return False
     return cycle <= _WEEK if stratum.startswith("hour-") else cycle == _WEEK
 
